@@ -1,0 +1,52 @@
+"""The relay: takes customers' chat messages to OpenAI Threads and sends the replies back. Production code.
+
+What lives here
+    check_then_act.py    policy: what the incident of 4 November 2025 ran before its fix; begin with `CheckThenAct.handle`
+    cancel_and_retry.py  policy: the same with the fix that the incident report describes
+    settings.py          every setting, with its unit, range and default
+    messages.py          what goes in and what comes out: `Message`, `Handled`, `Outcome`, the customers' two apologies
+    threads_api.py       the part of the OpenAI client that is used, as protocols, and how a conflict is recognised
+    locks.py             the two locks in Redis
+    log_lines.py         the log lines that operators search for
+
+Imports: the standard library, `openai` and `redis`, nothing else, so that it runs in production alone. Time is read and
+slept through the running event loop only, hence any loop will do, one in virtual time included.
+
+Where to begin::
+
+    relay = cancel_and_retry(AsyncOpenAI(), redis.asyncio.Redis(), send, assistant_id="asst_...")
+    handled = await relay.handle(Message(id="wamid.1", conversation="customer 1", text="Bom dia"))
+"""
+
+from relay.cancel_and_retry import CancelAndRetry, cancel_and_retry
+from relay.check_then_act import CheckThenAct, check_then_act
+from relay.messages import (
+    FRIENDLY_APOLOGY,
+    GENERIC_APOLOGY,
+    Handled,
+    IncomingMessage,
+    Message,
+    Outcome,
+    Policy,
+    Sender,
+)
+from relay.settings import RelaySettings, RetrySettings
+from relay.threads_api import ThreadsClient
+
+__all__ = [
+    "FRIENDLY_APOLOGY",
+    "GENERIC_APOLOGY",
+    "CancelAndRetry",
+    "CheckThenAct",
+    "Handled",
+    "IncomingMessage",
+    "Message",
+    "Outcome",
+    "Policy",
+    "RelaySettings",
+    "RetrySettings",
+    "Sender",
+    "ThreadsClient",
+    "cancel_and_retry",
+    "check_then_act",
+]

@@ -1,0 +1,427 @@
+"""Claims: what is claimed, what replications showed, and the verdict.
+
+`ClaimSpec` is the claim as a scenario states it, `measure` reads one replication for it, `Tally` adds replications up
+(in any order, in any number of processes), and `judge` turns the tally into the claim's entry in `results.json`.
+
+Three verdicts:
+
+========  =========================================  ========================================
+kind      verified                                   refuted
+========  =========================================  ========================================
+between   whole interval within target +- margin     whole interval outside
+below     upper bound below the limit                lower bound at or above it
+above     lower bound above the limit                upper bound at or below it
+never     trials, and no occurrence                  one occurrence
+exact     values, and each equals `value`            one value that differs
+========  =========================================  ========================================
+
+Everything else is *inconclusive*, and so is a claim without a single trial: what was never met was not tested.
+`between` is judged on a two-sided interval at confidence 1 - alpha; the others have one-sided bounds, each at
+confidence 1 - alpha. Alpha is 1 % times the claim's `alpha_share`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from bisect import insort
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from reports import statistics
+from reports.statistics import Clustering, rounded
+
+Kind = Literal["between", "below", "above", "never", "exact"]
+Verdict = Literal["verified", "refuted", "inconclusive"]
+
+#: The share of wrong verdicts that one family of claims may have.
+ALPHA = 0.01
+#: How many examples a tally keeps: those of the smallest seeds.
+EXAMPLES_MAX = 5
+#: `among` of a claim whose trials are whole replications; the event then counts once in each that has it.
+REPLICATIONS = "replications"
+#: What `transparency_breaches` adds up, in the order in which its examples are looked for.
+TRANSPARENCY_PARTS = (
+    "lost",
+    "wrong_conversation",
+    "duplicate_reply",
+    "out_of_order",
+    "apology_despite_cover",
+    "answered_but_apologised",
+)
+
+
+class UnknownEventError(ValueError):
+    """A claim names an event that no replication counts. Reading it as zero would verify any claim of "never"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimSpec:
+    """A claim about one event.
+
+    `event` names a count of the observation or, for `exact`, a series. `among` names the count of trials;
+    `"replications"` (the default) makes each replication one trial. Rates (`target`, `margin`, `limit`) lie in 0 to 1;
+    `value` has the series' own unit (seconds for waits). `expect` and `reason` say which verdict is expected and why.
+    `by_construction` marks a claim that the scenario's own numbers were chosen to meet. Raises ValueError for
+    a kind without its numbers, or with numbers out of range.
+    """
+
+    id: str
+    title: str
+    kind: Kind
+    event: str
+    among: str = REPLICATIONS
+    target: float | None = None
+    margin: float | None = None
+    limit: float | None = None
+    value: float | None = None
+    alpha_share: float = 1.0
+    expect: Verdict = "verified"
+    reason: str = ""
+    by_construction: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"claim {self.id!r}: kind must be one of {', '.join(get_args(Kind))}, not {self.kind!r}")
+        if self.expect not in get_args(Verdict):
+            raise ValueError(
+                f"claim {self.id!r}: expect must be one of {', '.join(get_args(Verdict))}, not {self.expect!r}"
+            )
+        if not 0 < self.alpha_share <= 1:
+            raise ValueError(f"claim {self.id!r}: alpha_share must be above 0 and at most 1, not {self.alpha_share!r}")
+        needs = {"between": ("target", "margin"), "below": ("limit",), "above": ("limit",), "exact": ("value",)}
+        for name in needs.get(self.kind, ()):
+            number = getattr(self, name)
+            if number is None:
+                raise ValueError(f"claim {self.id!r}: kind {self.kind!r} needs {name}")
+            if not math.isfinite(number) or (name != "value" and not 0 <= number <= 1):
+                raise ValueError(f"claim {self.id!r}: {name} must lie between 0 and 1, not {number!r}")
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> ClaimSpec:
+        """The claim as a table of a scenario file has it. Keys that are None or unknown here are left out."""
+        known = {each.name for each in fields(cls)}
+        return cls(**{name: value for name, value in mapping.items() if name in known and value is not None})
+
+    @property
+    def alpha(self) -> float:
+        """The claim's own share of alpha."""
+        return ALPHA * self.alpha_share
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The rates that the claim allows, both ends. For `exact`, a rate is the share of values that are equal."""
+        if self.kind == "between":
+            assert self.target is not None
+            assert self.margin is not None
+            return max(0.0, rounded(self.target - self.margin)), min(1.0, rounded(self.target + self.margin))
+        if self.kind == "below":
+            assert self.limit is not None
+            return 0.0, float(self.limit)
+        if self.kind == "above":
+            assert self.limit is not None
+            return float(self.limit), 1.0
+        return (0.0, 0.0) if self.kind == "never" else (1.0, 1.0)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What replications showed about one claim; sums only, so that it can be merged in any order.
+
+    `count` events among `n` trials in `replications` replications, `met` of which had a trial. `sum_cc`, `sum_cn` and
+    `sum_nn` are sums over replications of count*count, count*n and n*n. `low` and `high` are the extremes of
+    the values of a series. `examples` are the offending replications with the smallest seeds.
+    """
+
+    count: int = 0
+    n: int = 0
+    replications: int = 0
+    sum_cc: int = 0
+    sum_cn: int = 0
+    sum_nn: int = 0
+    met: int = 0
+    low: float | None = None
+    high: float | None = None
+    examples: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(
+        self, count: int, n: int, example: Mapping[str, Any] | None = None, *, values: Sequence[float] = ()
+    ) -> None:
+        """Add one replication: `count` events among `n` trials, and an example `{seed, fingerprint, detail}` if it
+        offends. `values` are the values of its series. Raises ValueError for negative numbers."""
+        if count < 0 or n < 0:
+            raise ValueError(f"counts cannot be negative: {count} of {n}")
+        self.count += count
+        self.n += n
+        self.replications += 1
+        self.sum_cc += count * count
+        self.sum_cn += count * n
+        self.sum_nn += n * n
+        self.met += n > 0
+        if values:
+            self.low = min(values) if self.low is None else min(self.low, *values)
+            self.high = max(values) if self.high is None else max(self.high, *values)
+        if example is not None:
+            self._keep(example)
+
+    def observe(self, spec: ClaimSpec, observation: Mapping[str, Any]) -> bool:
+        """Measure one observation for the claim and add it. True if the replication offends."""
+        count, n, offending, detail = measure(spec, observation)
+        example = None
+        if offending:
+            example = {
+                "seed": int(observation["seed"]),
+                "fingerprint": str(observation.get("fingerprint", "")),
+                "detail": detail,
+            }
+        self.add(count, n, example, values=_series(spec, observation) if spec.kind == "exact" else ())
+        return offending
+
+    def merge(self, other: Tally) -> Tally:
+        """Add another tally of other replications to this one, and return this one."""
+        for name in ("count", "n", "replications", "sum_cc", "sum_cn", "sum_nn", "met"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name, choose in (("low", min), ("high", max)):
+            known = [each for each in (getattr(self, name), getattr(other, name)) if each is not None]
+            setattr(self, name, choose(known) if known else None)
+        for example in other.examples:
+            self._keep(example)
+        return self
+
+    def _keep(self, example: Mapping[str, Any]) -> None:
+        if len(self.examples) == EXAMPLES_MAX and example["seed"] >= self.examples[-1]["seed"]:
+            return
+        insort(self.examples, dict(example), key=_seed)
+        del self.examples[EXAMPLES_MAX:]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tally as plain data, fit for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Tally:
+        """The tally that `to_dict` gave. `met` may be missing: it is then at most the number of replications."""
+        known = {each.name for each in fields(cls)}
+        tally = cls(**{name: value for name, value in plain.items() if name in known})
+        if "met" not in plain:
+            tally.met = min(tally.replications, tally.n)
+        tally.examples = sorted((dict(each) for each in tally.examples), key=_seed)[:EXAMPLES_MAX]
+        return tally
+
+
+def _seed(example: Mapping[str, Any]) -> int:
+    return int(example["seed"])
+
+
+def measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int, bool, dict[str, Any]]:
+    """One replication's share in a claim: (count, n, offending, detail).
+
+    `offending` says whether the replication is an example of what the claim denies:
+
+    - never: the event happened; exact: a value differs;
+    - above: a trial without the event; below: the event happened;
+    - between: for events named `recovered_at_...`, a message that recovered at no attempt (recovering at
+      another attempt is what such claims expect of the rest); for any other event, that it happened.
+
+    `detail` has a sentence `text` and, where the observation names them, the facts behind it; empty if nothing offends.
+    Raises UnknownEventError for a count that the observation does not have.
+    """
+    if spec.kind == "exact":
+        values = _series(spec, observation)
+        differing = [value for value in values if value != spec.value]
+        if not differing:
+            return len(values), len(values), False, {}
+        said = f"{spec.event} was {_number(differing[0])}, not {_number(spec.value)}"
+        return len(values) - len(differing), len(values), True, _detail(observation, (spec.event,), said)
+    happened = _count(spec, observation, spec.event)
+    if spec.among == REPLICATIONS:
+        count, n = min(happened, 1), 1
+    else:
+        count, n = happened, _count(spec, observation, spec.among)
+    if count > n and spec.kind != "never":
+        raise ValueError(f"claim {spec.id!r}: {count} times {spec.event} among only {n} of {spec.among}")
+    if spec.kind == "above":
+        said = f"{n - count} of {n} {_words(spec.among)} without {_words(spec.event)}"
+        return count, n, count < n, _detail(observation, ("failed", "lost"), said) if count < n else {}
+    if spec.kind == "between" and spec.event.startswith("recovered_at_"):
+        counts = observation["counts"]
+        recovered = sum(counts[name] for name in sorted(counts) if name.startswith("recovered_at_"))
+        said = f"{n - recovered} of {n} {_words(spec.among)} recovered at no attempt"
+        offends = recovered < n
+        failures = ("friendly_failure", "failed", "generic_failure")
+        return count, n, offends, _detail(observation, failures, said) if offends else {}
+    said = f"{happened} times {_words(spec.event)}"
+    parts = TRANSPARENCY_PARTS if spec.event == "transparency_breaches" else ()
+    names = (spec.event, *parts)
+    return count, n, count > 0, _detail(observation, names, said) if count else {}
+
+
+def _series(spec: ClaimSpec, observation: Mapping[str, Any]) -> list[float]:
+    # A series that is missing is one without values: the claim is then inconclusive, never verified.
+    return list(observation.get("series", {}).get(spec.event, ()))
+
+
+def _count(spec: ClaimSpec, observation: Mapping[str, Any], name: str) -> int:
+    counts = observation["counts"]
+    if name not in counts:
+        near = difflib.get_close_matches(name, sorted(counts), n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise UnknownEventError(f"claim {spec.id!r} names {name!r}, which no replication counts{hint}")
+    return int(counts[name])
+
+
+def _detail(observation: Mapping[str, Any], names: Sequence[str], otherwise: str) -> dict[str, Any]:
+    details = observation.get("details", {})
+    for name in names:
+        for detail in details.get(name, ()):
+            return {"text": otherwise, **detail}
+    return {"text": otherwise}
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _number(value: float | None) -> str:
+    return f"{value:.9g}"
+
+
+def clustering(tally: Tally, alpha: float = ALPHA) -> Clustering:
+    """How much the tally's trials tell, which share replications. Raises ValueError without trials."""
+    return statistics.design_effect(
+        sum_cc=tally.sum_cc,
+        sum_cn=tally.sum_cn,
+        sum_nn=tally.sum_nn,
+        count=tally.count,
+        n=tally.n,
+        replications=tally.met,
+        alpha=alpha,
+    )
+
+
+def rate(tally: Tally, *, alpha: float = ALPHA, one_sided: bool = False) -> dict[str, Any]:
+    """The observed rate and its interval: `{count, n, observed, interval}`; if clustered, `n_effective` and `deff` too.
+
+    `one_sided` gives two one-sided bounds, each at confidence 1 - alpha, in place of a two-sided interval. Without
+    trials `observed` is None and the interval is all of 0 to 1.
+    """
+    entry: dict[str, Any] = {"count": tally.count, "n": tally.n, "observed": None, "interval": [0.0, 1.0]}
+    if tally.n == 0:
+        return entry
+    entry["observed"] = tally.count / tally.n
+    count, n = float(tally.count), float(tally.n)
+    if count > n:
+        # Only an event that must never happen may happen more often than there are trials; its rate is then 1.
+        count = n
+    elif tally.sum_nn != tally.n:
+        spread = clustering(tally, alpha)
+        entry |= {"n_effective": rounded(spread.n_effective), "deff": rounded(spread.deff)}
+        count, n = count / spread.deff, spread.n_effective
+    share = alpha if one_sided else alpha / 2
+    low, high = statistics.lower_bound(count, n, share), statistics.upper_bound(count, n, share)
+    entry["interval"] = [rounded(low), rounded(high)]
+    return entry
+
+
+def _decide(spec: ClaimSpec, low: float, high: float) -> Verdict:
+    """The verdict on an interval, for the kinds that have one."""
+    floor, ceiling = spec.limits
+    if spec.kind == "between":
+        inside, outside = floor <= low and high <= ceiling, high < floor or low > ceiling
+    elif spec.kind == "below":
+        inside, outside = high < ceiling, low >= ceiling
+    else:
+        inside, outside = low > floor, high <= floor
+    return "verified" if inside else "refuted" if outside else "inconclusive"
+
+
+def _needed(spec: ClaimSpec, observed: float) -> int | None:
+    share = spec.alpha / 2 if spec.kind == "between" else spec.alpha
+
+    def decides(count: float, n: float) -> bool:
+        low = rounded(statistics.lower_bound(count, n, share))
+        high = rounded(statistics.upper_bound(count, n, share))
+        return _decide(spec, low, high) != "inconclusive"
+
+    return statistics.trials_to_decide(decides, observed)
+
+
+def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
+    """The claim's entry in `results.json`.
+
+    `replay` is the command that replays a seed, with `{seed}` in its place (see `reports.results.replay_template`).
+    `verdict` follows the module's table; `why` says in a sentence what decided it, `reason` why another verdict or
+    this one was expected ("never met" without trials). An inconclusive rate says under `needed` how many trials would
+    decide if the rate stays, and under `needed_replications` how many replications those are; neither is there if
+    no number would do. Raises ValueError for more events than trials, except for `never`.
+    """
+    if tally.count > tally.n and spec.kind != "never":
+        raise ValueError(f"claim {spec.id!r}: {tally.count} events among only {tally.n} trials")
+    entry: dict[str, Any] = {
+        "id": spec.id,
+        "title": spec.title,
+        "kind": spec.kind,
+        "event": spec.event,
+        "among": spec.among,
+        "expected": spec.expect,
+        "reason": spec.reason,
+        "replications": tally.replications,
+        "confidence": rounded(1 - spec.alpha),
+        "sides": 2 if spec.kind == "between" else 1,
+        "limit": list(spec.limits),
+        **rate(tally, alpha=spec.alpha, one_sided=spec.kind != "between"),
+    }
+    if spec.by_construction:
+        entry["by_construction"] = True
+    if spec.kind == "exact":
+        entry["value"] = spec.value
+        if tally.low is not None:
+            entry["values"] = [tally.low, tally.high]
+    entry |= _verdict(spec, tally, entry)
+    entry["as_expected"] = entry["verdict"] == spec.expect
+    entry["examples"] = [
+        {**example, "replay": replay.replace("{seed}", str(example["seed"]))} for example in tally.examples
+    ]
+    return entry
+
+
+def _verdict(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = entry["interval"]
+    if spec.kind == "never" and tally.count:
+        times = "once" if tally.count == 1 else f"{tally.count:,} times"
+        return {"verdict": "refuted", "why": f"happened {times}; one occurrence refutes"}
+    if tally.n == 0:
+        among = spec.event if spec.kind == "exact" else spec.among
+        said = f"never met: not one trial ({_words(among)}) in {tally.replications} replications"
+        return {"verdict": "inconclusive", "reason": "never met", "why": said}
+    if spec.kind == "never":
+        said = f"did not happen; its rate is below {_percent(high)} at {_percent(1 - spec.alpha)} confidence"
+        return {"verdict": "verified", "why": said + _unknown_clustering(entry)}
+    if spec.kind == "exact":
+        if tally.count == tally.n:
+            return {"verdict": "verified", "why": f"every value is exactly {_number(spec.value)}"}
+        seen = f", between {_number(tally.low)} and {_number(tally.high)}" if tally.low is not None else ""
+        said = f"{tally.n - tally.count:,} of {tally.n:,} values are not {_number(spec.value)}{seen}"
+        return {"verdict": "refuted", "why": said}
+    verdict = _decide(spec, low, high)
+    if verdict != "inconclusive":
+        side = "inside" if verdict == "verified" else "outside"
+        return {"verdict": verdict, "why": f"the whole interval lies {side} the limit" + _unknown_clustering(entry)}
+    needed = _needed(spec, tally.count / tally.n)
+    if needed is None:
+        return {"verdict": verdict, "why": "the observed rate lies on the limit, and no number of trials would decide"}
+    trials = math.ceil(needed * entry.get("deff", 1.0))
+    replications = math.ceil(trials * tally.replications / tally.n)
+    said = f"the interval crosses the limit; about {trials:,} trials would decide, should the rate stay"
+    return {"verdict": verdict, "needed": trials, "needed_replications": replications, "why": said}
+
+
+def _unknown_clustering(entry: Mapping[str, Any]) -> str:
+    if "deff" in entry and entry["count"] in (0, entry["n"]):
+        return " (if such events come in clusters, nothing observed could show it)"
+    return ""
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.3g} %"

@@ -1,0 +1,160 @@
+"""The results folder: what a run writes, where, and the exit status that it means.
+
+`results.json` is a pure function of scenario, seeds and code, so it is written canonically: sorted keys, floats by
+`repr`, no wall clock, a newline at the end. What may differ from run to run goes to `timing.json`. Both lie in
+`reports/out/<name>/` below the current directory, to which `reports/out/latest` links, or where `--out` says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+ROOT = Path("reports") / "out"
+
+EXIT_AS_EXPECTED = 0
+EXIT_UNEXPECTED = 1
+EXIT_INCONCLUSIVE = 3
+
+
+class ResultsError(ValueError):
+    """A results file that cannot be read: no JSON, another schema, or not a results file at all."""
+
+
+def build_results(code_version: str, scenarios: Sequence[Mapping[str, Any]], **extra: Any) -> dict[str, Any]:
+    """The content of `results.json`. `extra` adds top-level blocks, which must be as reproducible as the rest."""
+    return {"schema": SCHEMA, "code_version": code_version, "scenarios": [dict(each) for each in scenarios], **extra}
+
+
+def canonical(data: Any) -> str:
+    """`data` as canonical JSON text: the same data is the same text, whatever order its keys were added in.
+
+    Raises ValueError for a number that is not finite, and TypeError for what is no plain data.
+    """
+    return json.dumps(_plain(data), sort_keys=True, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def _plain(data: Any) -> Any:
+    if data is None or isinstance(data, (str, bool)):
+        return data
+    if isinstance(data, int):
+        return int(data)
+    if isinstance(data, float):
+        return float(data) + 0.0  # a negative zero is a zero
+    if isinstance(data, Mapping):
+        if not all(isinstance(key, str) for key in data):
+            raise TypeError(f"keys of results must be strings: {[key for key in data if not isinstance(key, str)]!r}")
+        return {key: _plain(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_plain(value) for value in data]
+    raise TypeError(f"not plain data: {data!r}")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees either the old one or the whole new one."""
+    passing = path.with_name(f".{path.name}.{os.getpid()}")
+    passing.write_text(text, encoding="utf-8", newline="\n")
+    passing.replace(path)
+
+
+def write_results(folder: Path, results: Mapping[str, Any]) -> Path:
+    """Write `results.json` canonically and return its path. Creates the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "results.json"
+    write_text(path, canonical(results))
+    return path
+
+
+def write_timing(folder: Path, timing: Mapping[str, Any]) -> Path:
+    """Write `timing.json`: rates, memory, machine, versions, date. Returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "timing.json"
+    write_text(path, canonical(timing))
+    return path
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read a results file, or the one in a folder. Raises ResultsError, or OSError if it cannot be opened."""
+    path = path / "results.json" if path.is_dir() else path
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path} is no results file: {error}") from error
+    if not isinstance(results, dict) or not isinstance(results.get("scenarios"), list):
+        raise ResultsError(f"{path} is no results file: it has no list of scenarios")
+    if results.get("schema") != SCHEMA:
+        raise ResultsError(f"{path} has schema {results.get('schema')!r}; this version reads schema {SCHEMA}")
+    return results
+
+
+def read_previous(folder: Path) -> dict[str, Any] | None:
+    """The results of the last run into this folder, or None if there are none that can be read."""
+    try:
+        return read_results(folder)
+    except (OSError, ResultsError):
+        return None
+
+
+def results_folder(name: str, out: Path | None = None) -> Path:
+    """Create and return the folder of a run: `out` if given, otherwise `reports/out/<name>` below the current
+    directory. Raises ValueError for a name that is no plain folder name."""
+    if out is None:
+        if not name or name in {".", "..", "latest"} or name != Path(name).name:
+            raise ValueError(f"{name!r} cannot name a results folder")
+        out = ROOT / name
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def link_latest(folder: Path) -> Path:
+    """Point `latest`, beside the folder, at it, replacing an older link in one step.
+
+    The link is relative, so it survives a move of its parent. Raises FileExistsError if `latest` is no link.
+    """
+    link = folder.parent / "latest"
+    if link.exists() and not link.is_symlink():
+        raise FileExistsError(f"{link} is in the way: it is no link")
+    passing = folder.parent / f".latest.{os.getpid()}"
+    passing.unlink(missing_ok=True)
+    passing.symlink_to(folder.name, target_is_directory=True)
+    passing.replace(link)
+    return link
+
+
+def replay_template(scenario: str, *, settings: Mapping[str, Any] | None = None, factory: str | None = None) -> str:
+    """The command that replays one seed, with `{seed}` for the seed, quoted for a POSIX shell."""
+    parts = [f"relaysim replay {shlex.quote(scenario)} --seed {{seed}}"]
+    parts += [f"--set {shlex.quote(f'{name}={_setting(value)}')}" for name, value in (settings or {}).items()]
+    parts += [f"--factory {shlex.quote(factory)}"] if factory else []
+    return " ".join(parts)
+
+
+def _setting(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def replay_command(
+    scenario: str, seed: int, *, settings: Mapping[str, Any] | None = None, factory: str | None = None
+) -> str:
+    """The command that replays one seed of a scenario."""
+    return replay_template(scenario, settings=settings, factory=factory).replace("{seed}", str(seed))
+
+
+def claims_of(results: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Every (scenario, claim) of the results, in the order in which they stand."""
+    for scenario in results["scenarios"]:
+        for claim in scenario.get("claims", ()):
+            yield scenario, claim
+
+
+def exit_status(results: Mapping[str, Any]) -> int:
+    """0 if every verdict is as expected; 1 if one is not; 3 if the only ones that are not are inconclusive."""
+    unexpected = [claim["verdict"] for _, claim in claims_of(results) if claim["verdict"] != claim["expected"]]
+    if not unexpected:
+        return EXIT_AS_EXPECTED
+    return EXIT_INCONCLUSIVE if all(verdict == "inconclusive" for verdict in unexpected) else EXIT_UNEXPECTED

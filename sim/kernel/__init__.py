@@ -1,0 +1,30 @@
+"""Deterministic asyncio on SimPy.
+
+Hosts are asyncio event loops; they and SimPy processes share one `simpy.Environment`, so one clock and one order.
+Begin with `Kernel`: it owns the clock, the keyed draws and the trace. `Fence` makes whatever would leave the
+simulation (clocks, entropy, sockets, threads, subprocesses) virtual or an error while a kernel runs.
+
+This folder imports nothing of the project and could be published alone.
+"""
+
+from sim.kernel.draws import Draws
+from sim.kernel.fence import Fence, LeavesSimulationError
+from sim.kernel.kernel import EPOCH_SECONDS, TICK, Host, Kernel, StuckSimulationError, Timer, current_host, ticks
+from sim.kernel.trace import Record, Trace, current_context
+
+__all__ = [
+    "EPOCH_SECONDS",
+    "TICK",
+    "Draws",
+    "Fence",
+    "Host",
+    "Kernel",
+    "LeavesSimulationError",
+    "Record",
+    "StuckSimulationError",
+    "Timer",
+    "Trace",
+    "current_context",
+    "current_host",
+    "ticks",
+]

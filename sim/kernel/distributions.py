@@ -1,0 +1,158 @@
+"""Distributions of durations, as scenario and profile files write them.
+
+Each is a TOML table with a `kind`; `sample(u)` turns a keyed uniform into seconds, `cdf(x)` gives the probability of
+at most `x` seconds. A log-normal is given by its median and either `sigma` or one upper quantile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cached_property
+from statistics import NormalDist
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_STANDARD_NORMAL = NormalDist()
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @cached_property
+    def sampler(self) -> Callable[[float], float]:
+        """The function behind `sample`, for hot loops."""
+        raise TypeError(f"{type(self).__name__} has no sampler")
+
+    def sample(self, u: float) -> float:
+        """Seconds for a uniform `u` in (0, 1)."""
+        return self.sampler(u)
+
+
+class Constant(_Table):
+    """Always the same number of seconds."""
+
+    kind: Literal["constant"]
+    value: float = Field(ge=0, description="seconds")
+
+    @cached_property
+    def sampler(self) -> Callable[[float], float]:
+        value = self.value
+        return lambda u: value
+
+    def cdf(self, x: float) -> float:
+        """P(duration <= x)."""
+        return 1.0 if x >= self.value else 0.0
+
+
+class Uniform(_Table):
+    """Evenly between `low` and `high` seconds."""
+
+    kind: Literal["uniform"]
+    low: float = Field(ge=0, description="seconds")
+    high: float = Field(ge=0, description="seconds")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Uniform:
+        if self.high < self.low:
+            raise ValueError(f"high ({self.high}) must not be below low ({self.low})")
+        return self
+
+    @cached_property
+    def sampler(self) -> Callable[[float], float]:
+        low, width = self.low, self.high - self.low
+        return lambda u: low + width * u
+
+    def cdf(self, x: float) -> float:
+        """P(duration <= x)."""
+        if x >= self.high:
+            return 1.0
+        return 0.0 if x < self.low else (x - self.low) / (self.high - self.low)
+
+
+class LogNormal(_Table):
+    """Log-normal, by its median and one of sigma, p90, p95 or p99."""
+
+    kind: Literal["lognormal"]
+    median: float = Field(gt=0, description="seconds")
+    sigma: float | None = Field(default=None, gt=0, description="standard deviation of the natural logarithm")
+    p90: float | None = Field(default=None, gt=0, description="seconds")
+    p95: float | None = Field(default=None, gt=0, description="seconds")
+    p99: float | None = Field(default=None, gt=0, description="seconds")
+
+    @model_validator(mode="after")
+    def _one_spread(self) -> LogNormal:
+        given = [name for name in ("sigma", "p90", "p95", "p99") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of sigma, p90, p95, p99 (given: {', '.join(given) or 'none'})")
+        if given[0] != "sigma" and getattr(self, given[0]) <= self.median:
+            raise ValueError(f"{given[0]} ({getattr(self, given[0])}) must be above the median ({self.median})")
+        return self
+
+    @cached_property
+    def log_sigma(self) -> float:
+        """The standard deviation of the logarithm, whichever way the spread was given."""
+        if self.sigma is not None:
+            return self.sigma
+        for name, quantile in (("p90", 0.90), ("p95", 0.95), ("p99", 0.99)):
+            value: float | None = getattr(self, name)
+            if value is not None:
+                return math.log(value / self.median) / _STANDARD_NORMAL.inv_cdf(quantile)
+        raise AssertionError("validated above")
+
+    @cached_property
+    def sampler(self) -> Callable[[float], float]:
+        mu, sigma, inverse, exp = math.log(self.median), self.log_sigma, _STANDARD_NORMAL.inv_cdf, math.exp
+        return lambda u: exp(mu + sigma * inverse(u))
+
+    def cdf(self, x: float) -> float:
+        """P(duration <= x)."""
+        if x <= 0:
+            return 0.0
+        return _STANDARD_NORMAL.cdf(math.log(x / self.median) / self.log_sigma)
+
+
+class Part(BaseModel):
+    """One component of a mixture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    weight: float = Field(gt=0)
+    distribution: Distribution
+
+
+class Mixture(_Table):
+    """Several distributions with weights; the weights are shares of their sum."""
+
+    kind: Literal["mixture"]
+    parts: tuple[Part, ...] = Field(min_length=1)
+
+    @cached_property
+    def sampler(self) -> Callable[[float], float]:
+        total = sum(part.weight for part in self.parts)
+        steps: list[tuple[float, float, Callable[[float], float]]] = []
+        low = 0.0
+        for part in self.parts:
+            share = part.weight / total
+            steps.append((low, share, part.distribution.sampler))
+            low += share
+
+        def sample(u: float) -> float:
+            for low, share, sampler in reversed(steps):
+                if u > low:
+                    return sampler(min((u - low) / share, 1.0 - 2.0**-53))
+            low, share, sampler = steps[0]
+            return sampler(u / share)
+
+        return sample
+
+    def cdf(self, x: float) -> float:
+        """P(duration <= x)."""
+        total = sum(part.weight for part in self.parts)
+        return sum(part.weight / total * part.distribution.cdf(x) for part in self.parts)
+
+
+Distribution = Annotated[Constant | Uniform | LogNormal | Mixture, Field(discriminator="kind")]
+
+Part.model_rebuild()
+Mixture.model_rebuild()

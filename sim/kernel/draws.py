@@ -1,0 +1,61 @@
+"""Keyed draws: each random number is a function of what it is for, never of when it was asked for.
+
+A number is `blake2b(root, replication, entity, purpose, index)`. Two relays run in the same world meet the same
+latencies (common random numbers), two lanes draw the same numbers however differently their code asks for them, and
+no library version can change the stream.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+class Draws:
+    """Keyed uniforms of one replication.
+
+    Args:
+        root: the scenario's root seed.
+        replication: the replication's own seed.
+    """
+
+    __slots__ = ("_base", "_counters")
+
+    def __init__(self, root: int, replication: int) -> None:
+        self._base = blake2b(b"%d\0%d\0" % (root, replication), digest_size=8)
+        self._counters: dict[tuple[str, str], int] = {}
+
+    def next_index(self, entity: str, purpose: str) -> int:
+        """How often this pair was asked for before, counting from 0; each call counts."""
+        key = (entity, purpose)
+        index = self._counters.get(key, 0)
+        self._counters[key] = index + 1
+        return index
+
+    def bits(self, entity: str, purpose: str, index: int | None = None) -> int:
+        """64 bits for this entity, purpose and index; without an index, the next one of the pair."""
+        if index is None:
+            index = self.next_index(entity, purpose)
+        digest = self._base.copy()
+        digest.update(f"{entity}\0{purpose}\0{index}".encode())
+        return int.from_bytes(digest.digest(), "big")
+
+    def uniform(self, entity: str, purpose: str, index: int | None = None) -> float:
+        """A number in the open interval (0, 1), a multiple of 2**-53."""
+        return ((self.bits(entity, purpose, index) >> 12) + 0.5) * 2.0**-52
+
+    def token(self, entity: str, purpose: str, length: int, index: int | None = None) -> str:
+        """A string of `length` letters and digits (at most 85, which is what one digest of 512 bits gives)."""
+        if not 0 < length <= 85:
+            raise ValueError(f"length must be between 1 and 85, not {length}")
+        if index is None:
+            index = self.next_index(entity, purpose)
+        seed = self._base.copy()
+        seed.update(f"{entity}\0{purpose}\0{index}".encode())
+        number = int.from_bytes(blake2b(seed.digest(), digest_size=64).digest(), "big")
+        characters = []
+        for _ in range(length):
+            number, position = divmod(number, 62)
+            characters.append(_ALPHABET[position])
+        return "".join(characters)

@@ -1,0 +1,264 @@
+"""The fence around a simulation: clocks and entropy become virtual, ways out raise.
+
+Inside `with Fence():` and while code of an attached kernel runs in this thread:
+
+| reached by                                                  | becomes                                    |
+|-------------------------------------------------------------|--------------------------------------------|
+| time.time, gmtime, localtime, datetime.now, date.today, ... | virtual time from `EPOCH_SECONDS`, in UTC  |
+| time.monotonic, time.perf_counter and their _ns forms       | virtual seconds since the world's start    |
+| random.random and the module's other functions              | keyed draws of the host that asks          |
+| random.Random(), seed() without a seed                      | seeded by a keyed draw                     |
+| os.urandom, random.SystemRandom, secrets, uuid1, uuid4      | keyed draws of the host that asks          |
+| time.sleep, sockets, threads, subprocesses, fork, exec      | `LeavesSimulationError` at the call site   |
+
+Names bound early (`from time import monotonic`) are replaced in every loaded module. The ways out are refused by an
+audit hook, so no early-bound name can dodge them. Other threads, and code outside a run, see the real thing. When the
+block ends everything is as it was, the global random generator's state included.
+
+Not covered: a bound early name kept outside a module's globals (a default argument, a closure, a class attribute), file
+access, and C extensions that read clocks by themselves.
+"""
+
+from __future__ import annotations
+
+import datetime as datetime_module
+import os
+import random
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from threading import get_ident
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from zoneinfo import ZoneInfo
+
+import time_machine
+
+if TYPE_CHECKING:
+    from sim.kernel.kernel import Kernel
+
+
+class LeavesSimulationError(RuntimeError):
+    """Simulated code tried to reach the world outside."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} would leave the simulation; in a simulated world use asyncio and the clients that the "
+            "factory receives"
+        )
+
+
+_kernel: Kernel | None = None
+_thread: int = 0
+
+_REFUSED_EVENTS = {
+    "_thread.start_new_thread": "starting a thread",
+    "_thread.start_joinable_thread": "starting a thread",
+    "os.exec": "replacing this process",
+    "os.fork": "forking this process",
+    "os.forkpty": "forking this process",
+    "os.posix_spawn": "starting a process",
+    "os.spawn": "starting a process",
+    "os.system": "starting a process",
+    "pty.spawn": "starting a process",
+    "socket.__new__": "opening a socket",
+    "socket.bind": "binding a socket",
+    "socket.connect": "connecting a socket",
+    "socket.getaddrinfo": "resolving a host name",
+    "socket.gethostbyname": "resolving a host name",
+    "socket.gethostbyaddr": "resolving a host address",
+    "subprocess.Popen": "starting a process",
+}
+
+
+def _inside() -> Kernel | None:
+    """The kernel whose world this code belongs to, if it does."""
+    return _kernel if _kernel is not None and get_ident() == _thread else None
+
+
+def _audit(event: str, _: tuple[object, ...]) -> None:
+    if _kernel is not None and event in _REFUSED_EVENTS and get_ident() == _thread:
+        raise LeavesSimulationError(_REFUSED_EVENTS[event])
+
+
+_audit_installed = False
+
+
+def _entity() -> str:
+    from sim.kernel.kernel import current_host
+
+    host = current_host()
+    return "kernel" if host is None else host.name
+
+
+class _VirtualTraveller(time_machine.Traveller):
+    """time-machine's traveller, reading the kernel's clock; other threads keep the real one."""
+
+    def time_ns(self) -> int:
+        kernel = _inside()
+        if kernel is None:
+            real: int = time_machine._time_machine.original_time_ns()
+            return real
+        from sim.kernel.kernel import EPOCH_SECONDS
+
+        return EPOCH_SECONDS * 1_000_000_000 + round(kernel.now * 1e9)
+
+
+class _KeyedRandom(random.Random):
+    """The module `random`'s functions on keyed draws."""
+
+    def seed(self, *args: Any, **kwargs: Any) -> None:
+        """Keyed draws have no state to seed."""
+
+    def random(self) -> float:
+        kernel = _kernel
+        assert kernel is not None
+        return kernel.draws.uniform(_entity(), "random.random")
+
+    def getrandbits(self, k: int) -> int:
+        if k < 0:
+            raise ValueError("number of bits must be non-negative")
+        return int.from_bytes(_virtual_bytes((k + 7) // 8, "random.getrandbits"), "big") >> (-k % 8)
+
+
+def _virtual_bytes(count: int, purpose: str) -> bytes:
+    kernel = _kernel
+    assert kernel is not None
+    entity = _entity()
+    words = [kernel.draws.bits(entity, purpose).to_bytes(8, "big") for _ in range((count + 7) // 8)]
+    return b"".join(words)[:count]
+
+
+def _clock(real: Callable[[], Any], scale: int | None) -> Callable[[], Any]:
+    def read() -> Any:
+        kernel = _inside()
+        if kernel is None:
+            return real()
+        return kernel.now if scale is None else round(kernel.now * scale)
+
+    return read
+
+
+class Fence:
+    """Installs the virtual clocks and entropy for the length of a `with` block; cheap to hold over many worlds.
+
+    `attach` names the kernel whose code is running; without one everything is real. Nested fences share one
+    installation.
+    """
+
+    _depth = 0
+    _undo: list[Callable[[], None]]
+
+    def __enter__(self) -> Self:
+        if Fence._depth == 0:
+            Fence._undo = []
+            try:
+                self._install()
+            except BaseException:
+                self._uninstall()
+                raise
+        Fence._depth += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        Fence._depth -= 1
+        if Fence._depth == 0:
+            self._uninstall()
+
+    def attach(self, kernel: Kernel | None) -> None:
+        """From now on this thread's code belongs to `kernel`'s world; None: to no world."""
+        global _kernel, _thread
+        if Fence._depth == 0:
+            raise RuntimeError("attach a kernel inside `with Fence():`")
+        _kernel, _thread = kernel, get_ident()
+
+    def _install(self) -> None:
+        global _audit_installed
+        if not _audit_installed:
+            sys.addaudithook(_audit)
+            _audit_installed = True
+        undo = Fence._undo
+
+        start = datetime_module.datetime(2025, 11, 4, 12, tzinfo=ZoneInfo("UTC"))
+        travel = time_machine.travel(start, tick=True)
+        traveller = travel.start()
+        undo.append(travel.stop)
+        virtual = _VirtualTraveller(traveller._destination_timestamp_ns, traveller._destination_tzname, tick=False)
+        virtual.__dict__.update({k: v for k, v in vars(traveller).items() if k == "_orig_tz"})
+        time_machine.traveller_stack[-1] = virtual
+
+        state = random.getstate()
+        undo.append(lambda: random.setstate(state))
+
+        replacements: dict[int, tuple[object, object]] = {}
+
+        def replace(real: object, substitute: object) -> None:
+            replacements[id(real)] = (real, substitute)
+
+        for name, scale in (
+            ("monotonic", None),
+            ("monotonic_ns", 1_000_000_000),
+            ("perf_counter", None),
+            ("perf_counter_ns", 1_000_000_000),
+        ):
+            real = getattr(time, name)
+            replace(real, _clock(real, scale))
+
+        replace(time.sleep, _when_inside(time.sleep, _refuse_sleep))  # Python 3.13 audits it; earlier ones do not
+        keyed = _KeyedRandom()
+        for name, real in sorted(vars(random).items()):
+            if getattr(real, "__self__", None) is random._inst:  # type: ignore[attr-defined]
+                replace(real, _when_inside(real, getattr(keyed, name)))
+        replace(os.urandom, _when_inside(os.urandom, lambda size: _virtual_bytes(size, "os.urandom")))
+
+        originals: list[tuple[dict[str, Any], str, object]] = []
+        for module in list(sys.modules.values()):
+            names = getattr(module, "__dict__", None)
+            if not isinstance(names, dict) or module.__name__ == __name__:
+                continue
+            for key, value in list(names.items()):
+                hit = replacements.get(id(value))
+                if hit is not None and hit[0] is value:
+                    originals.append((names, key, value))
+                    names[key] = hit[1]
+
+        def restore() -> None:
+            for names, key, value in originals:
+                names[key] = value
+
+        undo.append(restore)
+
+        real_seed = random.Random.seed
+
+        def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+            kernel = _inside()
+            if a is None and kernel is not None:
+                a = kernel.draws.bits(_entity(), "random.Random")
+            real_seed(self, a, version)
+
+        random.Random.seed = seed  # type: ignore[method-assign]
+        undo.append(lambda: setattr(random.Random, "seed", real_seed))
+
+        node = uuid.__dict__["_node"]
+        uuid.__dict__["_node"] = 0x020000000001
+        undo.append(lambda: uuid.__dict__.__setitem__("_node", node))
+
+    def _uninstall(self) -> None:
+        global _kernel
+        _kernel = None
+        while Fence._undo:
+            Fence._undo.pop()()
+
+
+def _refuse_sleep(seconds: float) -> None:
+    raise LeavesSimulationError("time.sleep, which blocks the whole loop,")
+
+
+def _when_inside(real: Any, virtual: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return real(*args, **kwargs) if _inside() is None else virtual(*args, **kwargs)
+
+    return call

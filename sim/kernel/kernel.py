@@ -1,0 +1,217 @@
+"""The kernel: one `simpy.Environment` that drives SimPy processes and the asyncio loops of all hosts.
+
+Order, from the outside in:
+
+- Virtual time only moves when nothing is left to do at the present instant. Every delay is rounded up to a multiple of
+  `TICK`, a power of two, so sums of times are exact and two ways of adding them agree to the last bit.
+- At one instant first come kernel events and SimPy events, in the order in which they were scheduled; then the hosts,
+  in the order in which they were made, each until it has nothing ready. Hosts meet only through kernel events, so how
+  many steps one of them needs (Python versions differ) cannot change another.
+- Inside a host callbacks run first in, first out, as asyncio promises for `call_soon`; timers due at the same instant
+  run in the order in which they were set (asyncio leaves that order open).
+"""
+
+from __future__ import annotations
+
+import math
+from asyncio import Task
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import simpy
+
+from sim.kernel.draws import Draws
+from sim.kernel.trace import Trace
+
+if TYPE_CHECKING:
+    from sim.kernel.loop import HostLoop
+
+T = TypeVar("T")
+
+TICK = 2.0**-20
+"""Virtual seconds between two instants (just under a microsecond)."""
+
+EPOCH_SECONDS = 1_762_257_600
+"""What `time.time()` reads at a world's start: 2025-11-04 12:00:00 UTC."""
+
+STEPS_PER_INSTANT_MAX = 1_000_000
+"""How many callbacks one host may run without virtual time moving before it counts as stuck."""
+
+_NORMAL = 1
+_HOST_PRIORITY = 2
+
+
+class StuckSimulationError(RuntimeError):
+    """A host ran a million callbacks at one instant: a loop that awaits nothing that takes time."""
+
+
+def ticks(seconds: float) -> float:
+    """`seconds` rounded up to a multiple of `TICK`.
+
+    Raises:
+        ValueError: for a negative, infinite or undefined duration.
+    """
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"a delay must be a finite number of seconds, not negative: {seconds!r}")
+    return math.ceil(seconds * 1048576.0) * TICK
+
+
+class Timer:
+    """A callback at a virtual time; itself the entry in SimPy's heap."""
+
+    __slots__ = ("args", "callback")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+
+    def cancel(self) -> None:
+        """Do nothing when the time comes."""
+        self.callback = None
+        self.args = ()
+
+
+class VirtualEnvironment(simpy.Environment):
+    """A SimPy environment whose heap also carries the kernel's timers."""
+
+    def step(self) -> None:
+        """Process the next entry.
+
+        A failed event that nobody waits for is raised as it is: SimPy's own way, rebuilding it from its arguments,
+        turns exceptions with other constructors into a TypeError.
+        """
+        if not self._queue:
+            raise simpy.core.EmptySchedule
+        entry: Any
+        self._now, _, _, entry = heappop(self._queue)
+        if type(entry) is Timer:
+            if entry.callback is not None:
+                entry.callback(*entry.args)
+            return
+        callbacks, entry.callbacks = entry.callbacks, None
+        try:
+            for callback in callbacks:
+                callback(entry)
+        except simpy.core.StopSimulation:
+            entry.callbacks = callbacks[callbacks.index(callback) + 1 :]
+            self.schedule(entry, -1)  # type: ignore[arg-type]
+            raise
+        if not entry._ok and not hasattr(entry, "_defused"):
+            raise entry._value
+
+
+_running_host: Host | None = None
+
+
+def current_host() -> Host | None:
+    """The host whose code is running now; None in kernel and SimPy code."""
+    return _running_host
+
+
+def _set_running_host(host: Host | None) -> None:
+    global _running_host
+    _running_host = host
+
+
+class Host:
+    """One simulated process: an asyncio loop with a name.
+
+    Made by `Kernel.host`. Code on the host reads time and sleeps through its loop, in virtual time.
+    """
+
+    def __init__(self, kernel: Kernel, name: str, index: int) -> None:
+        from sim.kernel.loop import HostLoop
+
+        self.kernel = kernel
+        self.name = name
+        self.index = index
+        self.loop: HostLoop = HostLoop(self)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], *, context: Context | None = None) -> Task[T]:
+        """Start a coroutine on this host; its first step runs at this instant, after the kernel's own events."""
+        return self.loop.create_task(coroutine, context=context)
+
+
+class Kernel:
+    """The clock, the draws and the trace of one world.
+
+    Args:
+        root: the scenario's root seed.
+        replication: the replication's seed; both together key every draw.
+    """
+
+    def __init__(self, root: int = 0, replication: int = 0) -> None:
+        self.env = VirtualEnvironment(0.0)
+        self.draws = Draws(root, replication)
+        self.trace = Trace(self.env)
+        self.hosts: list[Host] = []
+        self.failures: list[BaseException] = []
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the world's start."""
+        return self.env._now  # the property on the environment costs a call more
+
+    def host(self, name: str) -> Host:
+        """A new host. At one instant hosts run in the order in which they were made."""
+        host = Host(self, name, len(self.hosts))
+        self.hosts.append(host)
+        return host
+
+    def at(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Call back after `delay` seconds, rounded up to a tick, outside every host."""
+        timer = Timer(callback, args)
+        env = self.env
+        entry: Any = (env._now + ticks(delay), _NORMAL, next(env._eid), timer)
+        heappush(env._queue, entry)
+        return timer
+
+    def schedule_host(self, host: Host) -> None:
+        """Let a host run at this instant, after the kernel's events and the hosts before it."""
+        env = self.env
+        entry: Any = (env._now, _HOST_PRIORITY + host.index, next(env._eid), Timer(host.loop.drain, ()))
+        heappush(env._queue, entry)
+
+    def schedule_timer(self, when: float, timer: Timer) -> None:
+        """Put a timer of a host at an exact instant, not before the present one."""
+        env = self.env
+        now = env._now
+        instant = math.ceil(when * 1048576.0) * TICK if when > now else now
+        entry: Any = (instant, _NORMAL, next(env._eid), timer)
+        heappush(env._queue, entry)
+
+    def fail(self, error: BaseException) -> None:
+        """Note an error that no code can receive; `run` raises the first one."""
+        self.failures.append(error)
+
+    def run(self, until: float | None = None) -> None:
+        """Run until nothing is left to do, or until the virtual time `until`.
+
+        Raises:
+            StuckSimulationError: if a host keeps running without time passing.
+            Exception: the first error that a SimPy process or a kernel event let escape.
+        """
+        env = self.env
+        queue = env._queue
+        step = env.step
+        limit = math.inf if until is None else until
+        while queue and queue[0][0] <= limit:
+            step()
+            if self.failures:
+                raise self.failures[0]
+
+    def close(self) -> None:
+        """Clear up: nothing more is recorded, unfinished tasks are cancelled, and given a minute to end.
+
+        Call it once per world. Cancellation runs `finally` blocks, which may release locks; none of that belongs to
+        the world any more.
+        """
+        self.trace.close()
+        for host in self.hosts:
+            host.loop.cancel_all()
+        self.run(until=self.env._now + 60.0)
+        for host in self.hosts:
+            host.loop.close()
+        self.env._queue.clear()

@@ -1,0 +1,332 @@
+"""An asyncio event loop whose time is a SimPy environment's.
+
+What asyncio code may use in a simulation is here: callbacks, timers, tasks, futures, asynchronous generators, and an
+executor that runs jobs inline, as one scheduled step. Everything that would leave the simulation (sockets, pipes,
+subprocesses, signals, file descriptors) raises `LeavesSimulationError` where it is called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import weakref
+from asyncio import Future, Task
+from asyncio.events import _get_running_loop, _set_running_loop
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sim.kernel.fence import LeavesSimulationError
+from sim.kernel.kernel import STEPS_PER_INSTANT_MAX, Host, StuckSimulationError, Timer, _set_running_host, current_host
+
+if TYPE_CHECKING:
+    from sim.kernel.kernel import Kernel
+
+T = TypeVar("T")
+
+
+class ReadyHandle:
+    """A callback waiting its turn on a host (the loop's `asyncio.Handle`)."""
+
+    __slots__ = ("args", "callback", "context")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> None:
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+        self.context = context
+
+    def cancel(self) -> None:
+        """Skip the callback."""
+        self.callback = None
+        self.args = ()
+
+    def cancelled(self) -> bool:
+        """Whether the callback is skipped."""
+        return self.callback is None
+
+
+class HostTimer:
+    """A callback of a host at a virtual time (the loop's `asyncio.TimerHandle`)."""
+
+    __slots__ = ("_handle", "_loop", "_timer", "_when")
+
+    def __init__(self, loop: HostLoop, when: float, handle: ReadyHandle) -> None:
+        self._loop = loop
+        self._when = when
+        self._handle = handle
+        self._timer = Timer(loop.enqueue, (handle,))
+
+    def when(self) -> float:
+        """The virtual time at which it is due."""
+        return self._when
+
+    def cancel(self) -> None:
+        """Skip the callback, whether or not its time has come."""
+        self._handle.cancel()
+        self._timer.cancel()
+
+    def cancelled(self) -> bool:
+        """Whether the callback is skipped."""
+        return self._handle.callback is None
+
+
+class HostLoop(asyncio.AbstractEventLoop):
+    """The event loop of one host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._kernel: Kernel = host.kernel
+        self._ready: deque[ReadyHandle] = deque()
+        self._scheduled = False
+        self._closed = False
+        self._closing = False
+        self._task_factory: Any = None
+        self._exception_handler: Any = None
+        self._tasks: weakref.WeakValueDictionary[int, Task[Any]] = weakref.WeakValueDictionary()
+        self._task_count = 0
+        self._generators: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
+
+    # Callbacks and timers
+
+    def enqueue(self, handle: ReadyHandle) -> None:
+        """Make a handle ready at this instant."""
+        if self._closed:
+            return
+        self._ready.append(handle)
+        if not self._scheduled:
+            self._scheduled = True
+            self._kernel.schedule_host(self._host)
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> ReadyHandle:
+        handle = ReadyHandle(callback, args, copy_context() if context is None else context)
+        self.enqueue(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> HostTimer:
+        return self.call_at(self._kernel.now + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> HostTimer:
+        timer = HostTimer(self, when, ReadyHandle(callback, args, copy_context() if context is None else context))
+        self._kernel.schedule_timer(when, timer._timer)
+        return timer
+
+    def time(self) -> float:
+        return self._kernel.now
+
+    def drain(self) -> None:
+        """Run everything that is ready on this host, and what becomes ready meanwhile."""
+        self._scheduled = False
+        ready = self._ready
+        outer_loop, outer_host, outer_hooks = _get_running_loop(), current_host(), sys.get_asyncgen_hooks()
+        _set_running_loop(self)
+        _set_running_host(self._host)
+        sys.set_asyncgen_hooks(firstiter=self._generators.add, finalizer=self._finalize_generator)
+        budget = STEPS_PER_INSTANT_MAX
+        # What is made ready during the drain must not schedule a second one.
+        self._scheduled = True
+        try:
+            while ready:
+                handle = ready.popleft()
+                callback = handle.callback
+                if callback is None:
+                    continue
+                try:
+                    handle.context.run(callback, *handle.args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    self.call_exception_handler({"message": f"Exception in callback {callback!r}", "exception": error})
+                budget -= 1
+                if budget == 0:
+                    raise StuckSimulationError(
+                        f"host {self._host.name} ran {STEPS_PER_INSTANT_MAX} callbacks at virtual time "
+                        f"{self._kernel.now:.6f} s without time passing; a loop there awaits nothing that takes time"
+                    )
+        finally:
+            self._scheduled = False
+            sys.set_asyncgen_hooks(*outer_hooks)
+            _set_running_host(outer_host)
+            _set_running_loop(outer_loop)
+
+    # Tasks and futures
+
+    def create_future(self) -> Future[Any]:
+        return Future(loop=self)
+
+    def create_task(  # type: ignore[override]
+        self,
+        coro: Coroutine[Any, Any, T] | Generator[Any, None, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+        **options: Any,
+    ) -> Task[T]:
+        if self._closed:
+            raise RuntimeError(f"the loop of host {self._host.name} is closed")
+        if self._task_factory is not None:
+            if context is not None:
+                options["context"] = context
+            made: Task[T] = self._task_factory(self, coro, **options)
+            if name is not None:
+                made.set_name(name)
+            return made
+        task: Task[T] = Task(coro, loop=self, name=name, context=context, **options)  # type: ignore[arg-type]
+        self._task_count += 1
+        self._tasks[self._task_count] = task
+        return task
+
+    def set_task_factory(self, factory: Any) -> None:
+        if factory is not None and not callable(factory):
+            raise TypeError("task factory must be a callable or None")
+        self._task_factory = factory
+
+    def get_task_factory(self) -> Any:
+        return self._task_factory
+
+    def _finalize_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self._generators.discard(generator)
+        if not self._closed:
+            self.create_task(generator.aclose())
+
+    # Executor: a job runs inline, as one step of the host
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> Future[T]:  # type: ignore[override]
+        future: Future[T] = self.create_future()
+
+        def job() -> None:
+            if future.cancelled():
+                return
+            try:
+                result = func(*args)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self.call_soon(job)
+        return future
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """There is no executor to wait for."""
+
+    async def shutdown_asyncgens(self) -> None:
+        for generator in list(self._generators):
+            await generator.aclose()
+
+    # Errors
+
+    def set_exception_handler(self, handler: Any) -> None:
+        self._exception_handler = handler
+
+    def get_exception_handler(self) -> Any:
+        return self._exception_handler
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """Note the exception for the kernel: an error that no task received must not be lost."""
+        if self._closing:
+            return
+        exception = context.get("exception")
+        if isinstance(exception, BaseException):
+            self._kernel.fail(exception)
+        else:
+            self._kernel.fail(RuntimeError(f"host {self._host.name}: {context.get('message')}"))
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if self._exception_handler is None:
+            self.default_exception_handler(context)
+        else:
+            self._exception_handler(self, context)
+
+    # State
+
+    def is_running(self) -> bool:
+        return current_host() is self._host
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def get_debug(self) -> bool:
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """Debug mode reads clocks and stacks; it stays off in a simulation."""
+
+    def cancel_all(self) -> None:
+        """Cancel every unfinished task of this host."""
+        self._closing = True
+        for _, task in sorted(self._tasks.items()):
+            if not task.done():
+                task.cancel()
+
+    def close(self) -> None:
+        """Drop what is ready; later calls do nothing."""
+        self._closed = True
+        self._closing = True
+        for task in self._tasks.values():
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._ready.clear()
+
+    def stop(self) -> None:
+        raise RuntimeError("a host's loop runs until its world ends; it cannot be stopped from inside")
+
+    def run_forever(self) -> None:
+        raise RuntimeError("a host's loop is driven by its kernel: use Host.spawn and Kernel.run")
+
+    def run_until_complete(self, future: Any) -> Any:
+        raise RuntimeError("a host's loop is driven by its kernel: use Host.spawn and Kernel.run")
+
+
+def _refuse(name: str) -> Callable[..., Any]:
+    def method(self: HostLoop, *args: Any, **kwargs: Any) -> Any:
+        raise LeavesSimulationError(f"loop.{name}")
+
+    method.__name__ = name
+    method.__doc__ = "Would leave the simulation: raises `LeavesSimulationError`."
+    return method
+
+
+REFUSED_METHODS = (
+    "add_reader",
+    "add_signal_handler",
+    "add_writer",
+    "connect_accepted_socket",
+    "connect_read_pipe",
+    "connect_write_pipe",
+    "create_connection",
+    "create_datagram_endpoint",
+    "create_server",
+    "create_unix_connection",
+    "create_unix_server",
+    "getaddrinfo",
+    "getnameinfo",
+    "remove_reader",
+    "remove_signal_handler",
+    "remove_writer",
+    "sendfile",
+    "set_default_executor",
+    "sock_accept",
+    "sock_connect",
+    "sock_recv",
+    "sock_recv_into",
+    "sock_recvfrom",
+    "sock_recvfrom_into",
+    "sock_sendall",
+    "sock_sendfile",
+    "sock_sendto",
+    "start_tls",
+    "subprocess_exec",
+    "subprocess_shell",
+)
+"""Loop methods that would leave the simulation."""
+
+for _name in REFUSED_METHODS:
+    setattr(HostLoop, _name, _refuse(_name))

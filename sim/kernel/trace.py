@@ -1,0 +1,71 @@
+"""The trace: what happened in a world, when, and to whom; and the fingerprint that says two worlds were the same.
+
+Only domain events belong here (messages, requests, states, commands, replies), never steps of the loop, tokens or
+addresses: those differ between Python versions and lanes while the world is the same.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from hashlib import blake2b
+from operator import itemgetter
+from typing import NamedTuple, Protocol
+
+Field = str | int | float | bool | None
+Fields = tuple["Field | tuple[Field, ...]", ...]
+
+# What the running task is working on (a delivery's label); "" outside. Tasks inherit it, on every Python alike.
+current_context: ContextVar[str] = ContextVar("current_context", default="")
+
+
+class Record(NamedTuple):
+    """One domain event: virtual seconds since the world's start, who, what kind, and the kind's own fields."""
+
+    time: float
+    entity: str
+    kind: str
+    fields: Fields
+
+
+class Clock(Protocol):
+    """Whatever knows the virtual time."""
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the world's start."""
+        ...
+
+
+class Trace:
+    """An append-only list of domain events.
+
+    Args:
+        clock: anything with a `now` in virtual seconds (a `simpy.Environment`).
+    """
+
+    __slots__ = ("_clock", "closed", "records")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.records: list[Record] = []
+        self.closed = False
+
+    def add(self, entity: str, kind: str, *fields: Field | tuple[Field, ...]) -> None:
+        """Record an event now. After `close` nothing is recorded."""
+        if not self.closed:
+            self.records.append(Record(self._clock.now, entity, kind, fields))
+
+    def close(self) -> None:
+        """Record nothing more: what follows is clearing up, not part of the world."""
+        self.closed = True
+
+    def fingerprint(self) -> str:
+        """A digest of all events (32 hexadecimal digits).
+
+        Events of different entities at the same instant have no order in the world, so they are put into the order of
+        their entities' names first; one entity's events keep theirs.
+        """
+        digest = blake2b(digest_size=16)
+        lines = [repr(tuple(record)) for record in sorted(self.records, key=itemgetter(0, 1))]
+        digest.update("\n".join(lines).encode())
+        return digest.hexdigest()

@@ -1,0 +1,336 @@
+"""The API's error answers: status, the four fields of the body, and the body's bytes.
+
+Sources, per constructor: *captured* (a wire capture or traceback in a public error report), *documented*, *relied on*
+(public client code matches on it) or *inferred* (our reading of the rest). The body is always `{"error": {"message",
+"type", "param", "code"}}` with all four keys, pretty-printed with two spaces and without a newline at the end: a
+captured Content-Length of 206 for the append refused during a run fits exactly that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+INVALID_REQUEST: Final = "invalid_request_error"
+
+
+class ApiError(Exception):
+    """An error answer of the simulated API.
+
+    Raised by the state machine and turned into a response by a door; relay code never sees it.
+
+    Attributes:
+        status: HTTP status.
+        message, type, param, code: the fields of the body.
+        headers: further response headers, lower case.
+        raw: the body's bytes where they are not the usual four keys (an edge's answer).
+        body: what a client reads in `error` (a dict), or the text of a body that is no JSON.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        type: str = INVALID_REQUEST,
+        param: str | None = None,
+        code: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        raw: bytes | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.type = type
+        self.param = param
+        self.code = code
+        self.headers: dict[str, str] = dict(headers) if headers else {}
+        self.raw = raw
+
+    def to_bytes(self) -> bytes:
+        """The body as it goes over the wire."""
+        if self.raw is not None:
+            return self.raw
+        fields = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return json.dumps({"error": fields}, indent=2, ensure_ascii=False).encode()
+
+    def parsed_body(self) -> Any:
+        """What a client has after parsing: the inner `error` object, or the text of a body that is no JSON."""
+        if self.raw is None:
+            return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        try:
+            return json.loads(self.raw)["error"]
+        except ValueError:
+            return self.raw.decode().strip()
+
+    @property
+    def content_type(self) -> str:
+        """The body's media type."""
+        return "text/html" if self.raw is not None and self.raw.startswith(b"<") else "application/json"
+
+
+# The thread is locked
+
+
+def append_while_active(thread_id: str, run_id: str) -> ApiError:
+    """Append refused because a run is active (captured)."""
+    return ApiError(400, f"Can't add messages to {thread_id} while a run {run_id} is active.")
+
+
+def run_while_active(thread_id: str, run_id: str) -> ApiError:
+    """Creation of a run refused because one is active (captured)."""
+    return ApiError(400, f"Thread {thread_id} already has an active run {run_id}.")
+
+
+# A run is not in the right state
+
+
+def cannot_cancel(status: str) -> ApiError:
+    """Cancel of a run that is completed, cancelled or cancelling (relied on), or otherwise finished (inferred)."""
+    return ApiError(400, f"Cannot cancel run with status '{status}'.")
+
+
+def no_tool_outputs(status: str) -> ApiError:
+    """Tool outputs for a run that waits for none (captured)."""
+    return ApiError(400, f'Runs in status "{status}" do not accept tool outputs.')
+
+
+def incomplete_tool_outputs(expected: Iterable[str], got: Iterable[str]) -> ApiError:
+    """Tool outputs for some of the calls only (captured)."""
+    return ApiError(400, f"Expected tool outputs for call_ids {list(expected)}, got {list(got)}")
+
+
+# Something does not exist
+
+
+def no_thread(thread_id: str) -> ApiError:
+    """Unknown thread (captured)."""
+    return ApiError(404, f"No thread found with id '{thread_id}'.")
+
+
+def no_assistant(assistant_id: str) -> ApiError:
+    """Unknown assistant (captured)."""
+    return ApiError(404, f"No assistant found with id '{assistant_id}'.")
+
+
+def no_run(run_id: str) -> ApiError:
+    """Unknown run, or a run of another thread (inferred from the thread's)."""
+    return ApiError(404, f"No run found with id '{run_id}'.")
+
+
+def no_message(message_id: str) -> ApiError:
+    """Unknown message, or a message of another thread (inferred from the thread's)."""
+    return ApiError(404, f"No message found with id '{message_id}'.")
+
+
+def unknown_route(method: str, path: str) -> ApiError:
+    """A URL the API does not have (captured, other endpoints)."""
+    return ApiError(404, f"Invalid URL ({method} {path})")
+
+
+# The request is malformed
+
+
+def malformed_id(param: str, value: str, prefix: str) -> ApiError:
+    """An id that does not begin as its kind does (captured for threads, inferred for the others)."""
+    return ApiError(
+        400,
+        f"Invalid '{param}': '{value}'. Expected an ID that begins with '{prefix}'.",
+        param=param,
+        code="invalid_value",
+    )
+
+
+def missing_parameter(param: str) -> ApiError:
+    """A required parameter is absent (captured, other endpoints)."""
+    return ApiError(400, f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
+
+
+def invalid_type(param: str, expected: str, got: object) -> ApiError:
+    """A parameter of the wrong JSON type (captured, other endpoints)."""
+    return ApiError(
+        400,
+        f"Invalid type for '{param}': expected {expected}, but got {_json_kind(got)} instead.",
+        param=param,
+        code="invalid_type",
+    )
+
+
+def invalid_choice(param: str, value: str, choices: Iterable[str]) -> ApiError:
+    """A parameter outside its enumeration (captured, other endpoints)."""
+    *first, last = [f"'{choice}'" for choice in choices]
+    supported = f"{', '.join(first)} and {last}" if first else last
+    return ApiError(
+        400, f"Invalid value: '{value}'. Supported values are: {supported}.", param=param, code="invalid_value"
+    )
+
+
+def limit_out_of_range(value: int, low: int, high: int) -> ApiError:
+    """A list's limit outside its range (inferred from other integer parameters)."""
+    if value < low:
+        message = f"Invalid 'limit': integer below minimum value. Expected a value >= {low}, but got {value} instead."
+        return ApiError(400, message, param="limit", code="integer_below_min_value")
+    message = f"Invalid 'limit': integer above maximum value. Expected a value <= {high}, but got {value} instead."
+    return ApiError(400, message, param="limit", code="integer_above_max_value")
+
+
+def string_too_long(param: str, length_max: int, length: int) -> ApiError:
+    """A string over its limit (captured, other endpoints)."""
+    return ApiError(
+        400,
+        f"Invalid '{param}': string too long. Expected a string with maximum length {length_max}, but got a string "
+        f"with length {length} instead.",
+        param=param,
+        code="string_above_max_length",
+    )
+
+
+def too_many_properties(param: str, count_max: int, count: int) -> ApiError:
+    """An object with too many keys (captured, other endpoints)."""
+    return ApiError(
+        400,
+        f"Invalid '{param}': too many properties. Expected an object with at most {count_max} properties, but got an "
+        f"object with {count} properties instead.",
+        param=param,
+        code="object_above_max_properties",
+    )
+
+
+def empty_content() -> ApiError:
+    """A message without text (inferred)."""
+    return ApiError(400, "Message content must be non-empty.", param="content")
+
+
+def malformed_json() -> ApiError:
+    """A body that is no JSON (captured, other endpoints)."""
+    return ApiError(
+        400,
+        "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP "
+        "library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON. If you have "
+        "trouble figuring out how to fix this, please contact us through our help center at help.openai.com.)",
+    )
+
+
+def not_simulated(what: str) -> ApiError:
+    """Something the real API did and this simulator does not; says so instead of imitating it badly."""
+    return ApiError(400, f"The simulated API does not have {what}.", code="not_simulated")
+
+
+# The caller is not let in
+
+
+def no_beta_header() -> ApiError:
+    """The beta header is absent (captured)."""
+    return ApiError(
+        400,
+        "You must provide the 'OpenAI-Beta' header to access the Assistants API. Please try again by setting the "
+        "header 'OpenAI-Beta: assistants=v2'.",
+        code="invalid_beta",
+    )
+
+
+def bad_key(key: str) -> ApiError:
+    """A key the service does not know (relied on; how much of it is masked is inferred)."""
+    shown = key if len(key) < 12 else f"{key[:8]}{'*' * (len(key) - 12)}{key[-4:]}"
+    return ApiError(
+        401,
+        f"Incorrect API key provided: {shown}. You can find your API key at "
+        "https://platform.openai.com/account/api-keys.",
+        code="invalid_api_key",
+    )
+
+
+def no_key() -> ApiError:
+    """No key at all (captured, other endpoints)."""
+    return ApiError(
+        401,
+        "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
+        "(i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're accessing "
+        "the API from your browser and are prompted for a username and password. You can obtain an API key from "
+        "https://platform.openai.com/account/api-keys.",
+    )
+
+
+# The service cannot serve
+
+
+def too_many_requests(retry_after_seconds: int | None = None) -> ApiError:
+    """Too many requests per minute (captured). Retry-After: whole seconds of at least 1, or absent (documented)."""
+    return ApiError(
+        429,
+        "You've exceeded the rate limit, please slow down and try again later.",
+        code="rate_limit_exceeded",
+        headers=_retry_after(retry_after_seconds),
+    )
+
+
+def too_many_tokens(
+    *, limit: int = 30000, used: int = 18928, requested: int = 11159, retry_after_seconds: int | None = None
+) -> ApiError:
+    """Too many tokens per minute (captured)."""
+    over = max(0, used + requested - limit)
+    wait_ms = -(-over * 60_000 // limit)
+    wait = f"{wait_ms}ms" if wait_ms < 1000 else f"{wait_ms / 1000:g}s"
+    return ApiError(
+        429,
+        "Rate limit reached for gpt-4.1 in organization org-simulated on tokens per min (TPM): "
+        f"Limit {limit}, Used {used}, Requested {requested}. Please try again in {wait}. "
+        "Visit https://platform.openai.com/account/rate-limits to learn more.",
+        type="tokens",
+        code="rate_limit_exceeded",
+        headers=_retry_after(retry_after_seconds),
+    )
+
+
+def server_error(status: int = 500, retry_after_seconds: int | None = None) -> ApiError:
+    """The service failed (captured for 500, its wording taken for other statuses)."""
+    return ApiError(
+        status,
+        "The server had an error while processing your request. Sorry about that! You can retry your request, or "
+        "contact us through our help center at help.openai.com if you keep seeing this error.",
+        type="server_error",
+        headers=_retry_after(retry_after_seconds),
+    )
+
+
+def bad_gateway(*, html: bool = False, retry_after_seconds: int | None = None) -> ApiError:
+    """The edge in front of the service failed (captured): compact JSON whose code is a number, or an HTML page."""
+    raw = b'{"error":{"code":502,"message":"Bad gateway.","param":null,"type":"cf_bad_gateway"}}'
+    if html:
+        raw = (
+            b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
+            b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
+        )
+    return ApiError(
+        502, "Bad gateway.", type="cf_bad_gateway", headers=_retry_after(retry_after_seconds), raw=raw
+    )
+
+
+def for_status(status: int, *, html: bool = False, retry_after_seconds: int | None = None) -> ApiError:
+    """The error a fault of that status answers with: 429, 502, or the server error's wording under any other."""
+    if status == 429:
+        return too_many_requests(retry_after_seconds)
+    if status == 502:
+        return bad_gateway(html=html, retry_after_seconds=retry_after_seconds)
+    return server_error(status, retry_after_seconds)
+
+
+def _retry_after(seconds: int | None) -> dict[str, str]:
+    return {} if seconds is None else {"retry-after": str(seconds)}
+
+
+def _json_kind(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int):
+        return "an integer"
+    if isinstance(value, float):
+        return "a decimal"
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, Mapping):
+        return "an object"
+    return "an array"

@@ -1,0 +1,187 @@
+"""Profiles: how slow and how faulty a backend is, each number with what it rests on.
+
+A profile is a TOML file. Its top level has `name` and `title`; everything else is one table per number, with the
+value and its `basis`, a sentence that says where it comes from:
+
+    name = "claimed"
+    title = "the backend under which the claim holds"
+
+    [cancel_seconds]
+    basis = "chosen so that ..."
+    kind = "lognormal"          # a distribution of seconds, see sim.kernel.distributions
+    median = 0.62
+    sigma = 1.05
+
+    [stuck_probability]
+    basis = "..."
+    value = 0.01                # a plain number
+
+A number without a basis is refused. Scenarios may override numbers one by one (`overrides` of `load_profile`).
+"""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from sim.kernel.distributions import Distribution
+
+PROFILE_FOLDER: Final = Path(__file__).parent / "profiles"
+
+OVERRIDE_BASIS: Final = "set by the scenario"
+
+_WORDS: Final = ("name", "title", "basis")
+
+
+class Profile(BaseModel):
+    """Latencies and fault rates of one backend. Durations are distributions of seconds.
+
+    In Python, values may be given directly (`stuck_probability=0.01`) with one `basis` mapping beside them; from a
+    file each value is a table that carries its own `basis`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, description="what scenarios call it")
+    title: str = Field(min_length=1, description="one line for people")
+    queue_seconds: Distribution = Field(description="from a run's creation to in_progress")
+    run_seconds: Distribution = Field(description="from in_progress to completed")
+    cancel_seconds: Distribution = Field(description="from an accepted cancel to the freed thread")
+    stuck_probability: float = Field(ge=0, le=1, description="share of runs that never finish by themselves")
+    stuck_cancel_seconds: Distribution | None = Field(
+        default=None, description="from the cancel of a stuck run to the freed thread; absent: only expiry frees it"
+    )
+    cancel_completes_probability: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of cancelled runs that complete instead; that it happens at all is inferred",
+    )
+    request_seconds: Distribution = Field(description="one API request, from leaving to the answer's arrival")
+    slow_probability: float = Field(ge=0, le=1, description="share of API requests that take slow_seconds instead")
+    slow_seconds: Distribution | None = Field(default=None, description="duration of those slow, successful requests")
+    request_arrival_fraction: float = Field(
+        ge=0, le=1, description="share of a request's duration that passes before the server processes it"
+    )
+    redis_seconds: Distribution = Field(description="one Redis round trip")
+    redis_pause_probability: float = Field(ge=0, le=1, description="share of Redis commands that meet a pause")
+    redis_pause_seconds: Distribution | None = Field(default=None, description="length of such a pause")
+    send_seconds: Distribution = Field(description="sending one text to the customer")
+    webhook_seconds: Distribution = Field(description="from a customer's message to the webhook's arrival")
+    basis: dict[str, str] = Field(description="per number, what it rests on")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_basis(cls, data: Any) -> Any:
+        """Take each table's `basis` (and a plain number's `value`) out of the table."""
+        if not isinstance(data, Mapping):
+            return data
+        basis = dict(data.get("basis") or {})
+        plain: dict[str, Any] = {}
+        for key, value in data.items():
+            if key == "basis":
+                continue
+            if key not in _WORDS and isinstance(value, Mapping):
+                table = dict(value)
+                if "basis" in table:
+                    basis[key] = table.pop("basis")
+                plain[key] = table["value"] if set(table) == {"value"} else table
+            else:
+                plain[key] = value
+        return {**plain, "basis": basis}
+
+    @field_validator("basis")
+    @classmethod
+    def _every_number_has_one(cls, basis: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        # A field validator, because it also runs when other fields are wrong: all mistakes at once.
+        numbers = [name for name in cls.model_fields if name not in _WORDS]
+        unlike_default = [
+            name for name in numbers if name in info.data and info.data[name] != cls.model_fields[name].default
+        ]
+        missing = [name for name in unlike_default if not basis.get(name, "").strip()]
+        if missing:
+            raise ValueError(f"every number needs a basis that says what it rests on; without one: {missing}")
+        stray = sorted(set(basis) - set(numbers))
+        if stray:
+            raise ValueError(f"a basis is given for what is no number of a profile: {stray}")
+        return basis
+
+    @model_validator(mode="after")
+    def _durations_for_probabilities(self) -> Profile:
+        for probability, seconds in (
+            ("slow_probability", "slow_seconds"),
+            ("redis_pause_probability", "redis_pause_seconds"),
+        ):
+            if getattr(self, probability) > 0 and getattr(self, seconds) is None:
+                raise ValueError(f"{seconds} is needed because {probability} is above 0")
+        return self
+
+
+def shipped_profiles() -> tuple[str, ...]:
+    """The names `load_profile` knows without a path."""
+    return tuple(sorted(path.stem for path in PROFILE_FOLDER.glob("*.toml")))
+
+
+def read_profile_table(name_or_path: str | Path) -> dict[str, Any]:
+    """The raw TOML of a shipped profile, or of a file whose path ends in `.toml`.
+
+    Raises:
+        FileNotFoundError: no such name or file; the message lists the shipped names.
+        tomllib.TOMLDecodeError: the file is no TOML.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = PROFILE_FOLDER / f"{name_or_path}.toml"
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"no profile named {str(name_or_path)!r}; shipped are {', '.join(shipped_profiles())}, "
+                "or give a path that ends in .toml"
+            )
+    with path.open("rb") as file:
+        return tomllib.load(file)
+
+
+def override(table: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a profile's raw table with some of its numbers replaced.
+
+    A plain number replaces a number. A table with a `kind` replaces a distribution; one without changes single
+    parameters of the one that is there (`{"median": 1.0}`); giving `sigma`, `p90`, `p95` or `p99` takes the place of
+    whichever of them was there. `None` takes an optional number away. The basis becomes "set by the scenario" unless
+    the override brings its own.
+    """
+    result: dict[str, Any] = copy.deepcopy(dict(table))
+    spreads = {"sigma", "p90", "p95", "p99"}
+    for key, value in overrides.items():
+        if key in _WORDS:
+            result[key] = copy.deepcopy(value)
+            continue
+        if value is None:
+            result.pop(key, None)
+            continue
+        if not isinstance(value, Mapping):
+            result[key] = {"value": value, "basis": OVERRIDE_BASIS}
+            continue
+        old = result.get(key)
+        new = copy.deepcopy(dict(value))
+        if "kind" not in new and isinstance(old, Mapping):
+            kept = {name: part for name, part in old.items() if not (name in spreads and spreads & set(new))}
+            new = {**kept, "basis": OVERRIDE_BASIS, **new}
+        new.setdefault("basis", OVERRIDE_BASIS)
+        result[key] = new
+    return result
+
+
+def load_profile(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Profile:
+    """A shipped profile by name (`claimed`, `typical`), or a file's, with overrides as in `override`.
+
+    Raises:
+        FileNotFoundError: no such profile.
+        tomllib.TOMLDecodeError: the file is no TOML.
+        pydantic.ValidationError: all its mistakes at once.
+    """
+    return Profile.model_validate(override(read_profile_table(name_or_path), overrides or {}))

@@ -1,0 +1,14 @@
+"""Redis in virtual time: fakeredis behind a link with latency.
+
+`RedisLink` is the server and the network to it: a command travels, is processed in a kernel event (so it takes effect
+whatever happens to the host that sent it), and the reply travels back. Two clients use it: the real `redis.asyncio.Redis`
+over a connection class of ours (`sdk` lane), and the same client with only its connections bypassed (`direct` lane).
+Keys expire in virtual time, because the fence makes `time.time()` virtual.
+
+May import `sim.kernel`. Begin with `RedisLink`.
+"""
+
+from sim.redis.client import make_client
+from sim.redis.link import RedisLink, warm_up
+
+__all__ = ["RedisLink", "make_client", "warm_up"]

@@ -1,0 +1,183 @@
+"""The two clients of the simulated Redis: redis-py over a connection of ours, and redis-py without connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import redis.asyncio
+from fakeredis._clients._async import FakeAsyncRedisConnection, FakeReader, FakeWriter
+from fakeredis._socket import AsyncFakeSocket
+
+from sim.kernel import Host, current_context
+from sim.redis.link import RedisLink
+
+Lane = Literal["sdk", "direct"]
+
+
+class _LinkedSocket(AsyncFakeSocket):  # type: ignore[misc]
+    """A fakeredis connection whose commands and replies travel through the link."""
+
+    link: RedisLink
+    worker: str
+    handshaking = True
+
+    def send_linked(self, data: bytes) -> None:
+        """Send what redis-py wrote: one command, or several of a pipeline, in order."""
+        if self.handshaking:
+            self.sendall(data)
+            return
+        for fields in _commands_in(data):
+            replies: list[Any] = []
+
+            def process(fields: list[bytes] = fields, replies: list[Any] = replies) -> Any:
+                self._captured = replies
+                try:
+                    if self._server is not None:
+                        self._process_command(fields)
+                finally:
+                    self._captured = None
+                return replies[0] if replies else None
+
+            def answer(reply: Any, replies: list[Any] = replies) -> None:
+                for each in replies:
+                    AsyncFakeSocket.put_response(self, each)
+
+            self.link.submit(self.worker, current_context.get(), fields, process, answer)
+
+    _captured: list[Any] | None = None
+
+    def put_response(self, msg: Any) -> None:
+        if self._captured is not None:
+            self._captured.append(msg)
+        else:
+            super().put_response(msg)
+
+
+def _commands_in(data: bytes) -> list[list[bytes]]:
+    """The commands in a piece of the Redis protocol, as redis-py packs them: whole arrays of bulk strings."""
+    commands: list[list[bytes]] = []
+    position = 0
+    while position < len(data):
+        end = data.index(b"\r\n", position)
+        count = int(data[position + 1 : end])
+        position = end + 2
+        fields: list[bytes] = []
+        for _ in range(count):
+            end = data.index(b"\r\n", position)
+            length = int(data[position + 1 : end])
+            position = end + 2
+            fields.append(data[position : position + length])
+            position += length + 2
+        commands.append(fields)
+    return commands
+
+
+class _LinkedWriter(FakeWriter):  # type: ignore[misc]
+    def writelines(self, data: Iterable[Any]) -> None:
+        if self._socket is not None:
+            self._socket.send_linked(b"".join(data))
+
+
+class _LinkedConnection(FakeAsyncRedisConnection):  # type: ignore[misc]
+    """redis-py's connection over the link; connecting itself takes no time, as to a pool that is warm."""
+
+    def __init__(self, *args: Any, link: RedisLink, worker: str, **kwargs: Any) -> None:
+        self._link = link
+        self._worker = worker
+        super().__init__(*args, server=link.server, **kwargs)
+
+    async def _connect(self) -> None:
+        socket = _LinkedSocket(
+            self._server,
+            self.db,
+            client_class=self._client_class,
+            lua_modules=self._lua_modules,
+            client_info=self._client_info,
+        )
+        socket.link = self._link
+        socket.worker = self._worker
+        self._sock = socket
+        self._reader = FakeReader(socket)
+        self._writer = _LinkedWriter(socket)
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Any:
+        result = await super().connect(*args, **kwargs)
+        if self._sock is not None:
+            self._sock.handshaking = False
+        return result
+
+
+class DirectRedis(redis.asyncio.Redis):
+    """redis-py's client with its connections bypassed: same commands, same replies, a sixth of the time.
+
+    Pipelines, subscriptions and blocking commands need a connection; here they raise.
+    """
+
+    def __init__(self, host: Host, link: RedisLink) -> None:
+        super().__init__(connection_pool=_shared_pool())
+        self._sim_host = host
+        self._link = link
+        self._socket = link.direct_socket()
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        name: str = args[0]
+        fields: list[bytes] = name.encode().split()
+        for argument in args[1:]:
+            fields.append(argument if type(argument) is bytes else _encode(argument))
+        future = self._sim_host.loop.create_future()
+
+        def answer(reply: Any) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        socket = self._socket
+        self._link.submit(
+            self._sim_host.name, current_context.get(), fields, lambda: socket.execute(fields), answer
+        )
+        reply = await future
+        if isinstance(reply, Exception):
+            raise reply
+        callback = self.response_callbacks.get(name)
+        if callback is None:
+            return reply
+        options.pop("keys", None)
+        return callback(reply, **options)
+
+    def pipeline(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("pipelines are not in the direct lane: use lane sdk")
+
+    def pubsub(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("subscriptions are not in the direct lane: use lane sdk")
+
+    def monitor(self) -> Any:
+        raise RuntimeError("MONITOR is not in the direct lane: use lane sdk")
+
+
+_pool: redis.asyncio.ConnectionPool | None = None
+
+
+def _shared_pool() -> redis.asyncio.ConnectionPool:
+    global _pool
+    if _pool is None:
+        _pool = redis.asyncio.ConnectionPool()
+    return _pool
+
+
+def _encode(value: Any) -> bytes:
+    """As redis-py encodes an argument."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise redis.asyncio.DataError(
+            f"Invalid input of type: '{type(value).__name__}'. Convert to a bytes, string, int or float first."
+        )
+    return value.encode() if isinstance(value, str) else repr(value).encode()
+
+
+def make_client(host: Host, link: RedisLink, lane: Lane) -> redis.asyncio.Redis:
+    """A Redis client for code on `host`, in the lane asked for."""
+    if lane == "direct":
+        return DirectRedis(host, link)
+    pool = redis.asyncio.ConnectionPool(connection_class=_LinkedConnection, link=link, worker=host.name)
+    return redis.asyncio.Redis(connection_pool=pool)
