@@ -1,7 +1,7 @@
 """The relay: takes customers' chat messages to OpenAI Threads and sends the replies back. Production code.
 
 What lives here
-    check_then_act.py    policy: what the incident of 4 November 2025 ran before its fix; begin with `CheckThenAct.handle`
+    check_then_act.py    policy: what the incident of 4 November 2025 ran before its fix; begin with its `handle`
     cancel_and_retry.py  policy: the same with the fix that the incident report describes
     settings.py          every setting, with its unit, range and default
     messages.py          what goes in and what comes out: `Message`, `Handled`, `Outcome`, the customers' two apologies

@@ -1,11 +1,11 @@
 """Policy `cancel-and-retry`: `check-then-act` with the fix that the incident report of 4 November 2025 describes.
 
-When the API refuses the append because a run is active, the run named in the error is cancelled, and after a wait of 2, 4
-and 8 s the append is tried again, 3 times in all; then the customer is asked to wait a moment. As in the report, the third
-failure is waited for as well, so that giving up takes 14 s.
+When the API refuses the append because a run is active, the run named in the error is cancelled, and after a wait the
+append is tried again, 3 times in all; then the customer is asked to wait a moment. The waits are 2, 4 and 8 s: as in
+the report, the third failure is waited for as well, so that giving up takes 14 s.
 
-The fix knows nothing of the run it cancels. Usually that run was answering the same customer's earlier message, in another
-worker, which finds it `cancelled` and apologises. A conflict on creating the run is not retried, as in the report.
+The fix knows nothing of the run it cancels. Usually that run was answering the same customer's earlier message, in
+another worker, which finds it `cancelled` and apologises. A conflict on creating the run is not retried.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from relay.check_then_act import CheckThenAct, Ending, Progress
 from relay.log_lines import PLAIN, WITH_SYMBOLS, logger
 from relay.messages import FRIENDLY_APOLOGY, Outcome, Sender
 from relay.settings import RetryArguments, RetrySettings
-from relay.threads_api import ThreadsClient, active_run_id, is_conflict
+from relay.threads_api import ThreadsClient, active_run_id, describe, is_conflict
 
 
 def cancel_and_retry(
@@ -76,7 +76,7 @@ class CancelAndRetry(CheckThenAct):
             if self._retry.cancel_error == "raise":
                 raise
             # Most often the run is in `cancelling` since the check, or has ended: both free the thread by themselves.
-            logger.warning("[Relay] The cancel of run %s failed, waiting anyway: %s", run_id, type(error).__name__)
+            logger.warning("[Relay] The cancel of run %s failed, waiting anyway: %s", run_id, describe(error))
         else:
             logger.info(self._lines.cancellation_requested, run_id)
 

@@ -9,11 +9,11 @@ One message is handled like this, under a lock for its conversation and one for 
 
 Its faults are kept on purpose, because they are what is judged:
 
-- Check and append are two requests. A run created in between (by a worker whose lock ran out, or who has none) makes the
-  API refuse the append.
+- Check and append are two requests. A run created in between (by a worker whose lock ran out, or who has none) makes
+  the API refuse the append.
 - Locks are not renewed, and nothing notices when one runs out.
-- It gives up on its run after 60 looks without cancelling it, and the run stays active with nobody waiting for it: the next
-  message's check will cancel it, whatever it was answering. The same after an error while polling.
+- It gives up on its run after 60 looks, with the generic apology and without cancelling it: the run stays active,
+  nobody waits for it, and the next message's check will cancel it. The same after an error while polling.
 - It takes the newest message of the thread for its answer, whosever run wrote it.
 - It apologises for a run that someone else has cancelled, even where a later run answered both messages.
 - It remembers no message id, so a redelivered webhook is a second message (but see `deduplicate_seconds`).
@@ -30,7 +30,7 @@ from relay.locks import LockNotTaken, Locks
 from relay.log_lines import logger, pseudonym
 from relay.messages import GENERIC_APOLOGY, Handled, IncomingMessage, Outcome, Sender
 from relay.settings import SEEN_KEY_PREFIX, THREAD_KEY_PREFIX, RelayArguments, RelaySettings
-from relay.threads_api import CANCELLABLE_STATES, ENDED_STATES, Run, ThreadsClient, text_of
+from relay.threads_api import CANCELLABLE_STATES, ENDED_STATES, Run, ThreadsClient, describe, text_of
 
 RUNS_LISTED: Final = 10
 """How many of a thread's runs the check looks at, newest first. At most one can be active."""
@@ -75,8 +75,8 @@ class CheckThenAct:
     async def handle(self, message: IncomingMessage) -> Handled:
         """Take one delivery of a message to its outcome, and send at most one text, under the locks.
 
-        No error of the API or of Redis leaves this method, nor any other error on the way to a text: they are logged, and
-        the customer gets the generic apology. What does leave it:
+        No error of the API or of Redis leaves this method, nor any other error on the way to a text: they are logged,
+        and the customer gets the generic apology. What does leave it:
 
         - an error of `send`, as it is: whether the text arrived cannot be known here, so that neither an apology nor a
           second try may follow. The caller knows its channel and decides. To deliver the message again would append and
@@ -142,7 +142,7 @@ class CheckThenAct:
         try:
             await self._runs.cancel(active.id, thread_id=thread_id)
         except openai.APIError as error:
-            logger.warning("[Relay] Run %s is active; its cancel failed: %s", active.id, _describe(error))
+            logger.warning("[Relay] Run %s is active; its cancel failed: %s", active.id, describe(error))
         else:
             logger.info("[Relay] Run %s is active; its cancel was requested", active.id)
 
@@ -177,13 +177,6 @@ class CheckThenAct:
         return Outcome.ANSWERED, answer
 
 
-def _describe(error: Exception) -> str:
-    """An error without its text, which may quote what was sent."""
-    if isinstance(error, openai.APIStatusError):
-        return f"{type(error).__name__} (status {error.status_code})"
-    return type(error).__name__
-
-
 def _log_failure(error: Exception, message: IncomingMessage, progress: Progress) -> None:
     where = f"on {progress.thread_id}" if progress.thread_id else f"in conversation {pseudonym(message.conversation)}"
     if isinstance(error, LockNotTaken):
@@ -194,7 +187,7 @@ def _log_failure(error: Exception, message: IncomingMessage, progress: Progress)
     logger.error(
         "[Relay] Handling failed %s: %s",
         where,
-        _describe(error),
+        describe(error),
         exc_info=None if expected else error,
         extra={"request_id": getattr(error, "request_id", None)},
     )

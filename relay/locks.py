@@ -3,8 +3,8 @@
 A lock that runs out while its holder is still at work is gone without a sign: the next worker gets it, and both go on.
 That is the incident's first cause, kept on purpose; the holder notices at the release, and logs it.
 
-redis-py repeats a command whose answer was lost. When that was a SET NX which had already been granted, the repetition is
-refused, and the worker waits for its own lock to run out.
+redis-py repeats a command whose answer was lost. When that was a SET NX which had already been granted, the repetition
+is refused, and the worker waits for its own lock to run out.
 """
 
 import asyncio

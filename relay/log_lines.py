@@ -6,8 +6,8 @@ these would look for "successfully attempt 2" and find nothing)::
     grep 'Message created successfully (attempt [2-3])'       messages that the retry saved
     grep 'Failed to create message after 3 attempts'          messages that it did not
 
-Every line goes to the logger `relay`. Lines in the relay's own words begin with "[Relay]". No line holds a customer's words or
-the name of a conversation: where no thread or run is known yet, `pseudonym` stands for the conversation.
+Every line goes to the logger `relay`. Lines in the relay's own words begin with "[Relay]". No line holds a customer's
+words or the name of a conversation: where no thread or run is known yet, `pseudonym` stands for the conversation.
 """
 
 import hashlib

@@ -17,8 +17,8 @@ FRIENDLY_APOLOGY: Final = (
 class Outcome(StrEnum):
     """How a message ended.
 
-    `check_then_act` and `cancel_and_retry` can know three of them: `ANSWERED` (the text sent was taken for the answer: it
-    was the newest message of the thread, whosever run wrote it), `FRIENDLY_APOLOGY` and `GENERIC_APOLOGY`. The others
+    `check_then_act` and `cancel_and_retry` can know three of them: `ANSWERED` (the text sent was taken for the answer,
+    being the newest message of the thread, whosever run wrote it), `FRIENDLY_APOLOGY` and `GENERIC_APOLOGY`. The others
     complete the vocabulary, for policies and observers that see more than one message at a time.
     """
 
@@ -70,8 +70,8 @@ class Handled:
     outcome         None: this was a redelivery and was ignored; the message's outcome is that of its first delivery
     attempts        how often the message's append was requested, 0 if it never came to that (the SDK's own retries of a
                     request are not counted)
-    waited_seconds  sum of the waits after conflicts, as they were asked of the event loop; 0.0 without a conflict. Waits for
-                    locks and for the run are not part of it
+    waited_seconds  sum of the waits after conflicts, as they were asked of the event loop; 0.0 without a conflict.
+                    Waits for locks and for the run are not part of it
     run_id          the run created for this message, None if none was
     """
 

@@ -115,8 +115,8 @@ class RelaySettings:
                            outlasts both leases, so that a crashed worker costs a delay and no apology
     lock_release           "token": delete the lock only if it is still ours; "delete": delete it whosever it is (the
                            well-known mistake, for comparison)
-    deduplicate_seconds    0: off, as in the incident. Otherwise how long a message id is remembered: a redelivery within
-                           that time is ignored, also if the first delivery's worker crashed
+    deduplicate_seconds    0: off, as in the incident. Otherwise how long a message id is remembered: a redelivery
+                           within that time is ignored, also if the first delivery's worker crashed
     """
 
     assistant_id: str = "asst_relaysim"
@@ -162,11 +162,11 @@ class RetrySettings(RelaySettings):
     factor                   above 0; each wait is the one before it times this
     waits                    the waits themselves, in seconds, instead of the two above: one per attempt; without a wait
                              after the last failure one less is enough
-    jitter                   "none"; "full": uniform between 0 and the wait; "equal": half the wait, and up to as much again
+    jitter                   "none"; "full": uniform between 0 and the wait; "equal": uniform between half of it and all
     wait_after_last_failure  whether the last conflict is waited for too, although no attempt follows it (the report's
                              loop: 2 + 4 + 8 = 14 s). The cancel is requested either way
-    cancel_error             what a refused or failed cancel of the blocking run does. "ignore": it is logged and the wait
-                             goes on; "raise": the handling fails with the generic apology, as in the code of the report
+    cancel_error             what a refused or failed cancel of the blocking run does. "ignore": it is logged and the
+                             wait goes on; "raise": the handling fails with the generic apology, as in the report's code
     cancel_with_thread_id    False calls `runs.cancel(run_id)` as printed in the report, which the SDK answers with a
                              TypeError before any request is sent: a bug in the call, not an answer, so `cancel_error`
                              does not cover it
@@ -204,7 +204,7 @@ class RetrySettings(RelaySettings):
         problems = super()._problems()
         return problems or self._problems_together()
 
-    def _problems_together(self) -> Iterable[str]:
+    def _problems_together(self) -> list[str]:
         if self.waits is not None:
             if len(self.waits) not in (self._wait_count, self.attempts):
                 return [
@@ -263,9 +263,9 @@ def _describe(name: str, value: object) -> str | None:
 def _unknown(policy: str, name: str, value: object, known: Sequence[str]) -> str:
     problem = f"{name} = {value!r}: {policy} has no such setting"
     if name in _RULES:
-        return f"{problem}, as it never retries; remove it, or use cancel_and_retry"
+        return f"{problem}, as it never retries: remove it, or use cancel_and_retry"
     similar = difflib.get_close_matches(name, known, n=1)
-    return f"{problem}; did you mean {similar[0]}?" if similar else f"{problem}; it has {', '.join(sorted(known))}"
+    return f"{problem}, did you mean {similar[0]}?" if similar else f"{problem}, only {', '.join(sorted(known))}"
 
 
 def _raise_if_any(problems: Iterable[str]) -> None:

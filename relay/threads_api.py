@@ -1,19 +1,19 @@
 """The part of the OpenAI client that the relay calls, and what it reads from the API's errors.
 
-The protocols below are satisfied by `openai.AsyncOpenAI` (3.54) and name every call and every attribute in use, so that a
-stand-in knows how little it must offer.
+The protocols below are satisfied by `openai.AsyncOpenAI` (3.54) and name every call and every attribute in use, so that
+a stand-in knows how little it must offer.
 """
 
 import re
 from collections.abc import Awaitable, Sequence
-from typing import Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 import openai
 
 T_co = TypeVar("T_co", covariant=True)
 
 CANCELLABLE_STATES: Final = frozenset({"queued", "in_progress", "requires_action"})
-"""Active states in which a cancel can still be requested; of a run in `cancelling` it already was, and the API refuses."""
+"""Active states in which a cancel can be requested. In `cancelling` it already was, and the API refuses a second."""
 
 ENDED_STATES: Final = frozenset({"completed", "requires_action", "cancelled", "failed", "incomplete", "expired"})
 """States after which polling is pointless: the terminal ones, and `requires_action`, since this relay has no tools."""
@@ -27,7 +27,7 @@ class Identified(Protocol):
 
 
 class Run(Identified, Protocol):
-    """A run, as far as the relay reads it. Unknown states are possible (the SDK validates none) and count as active."""
+    """A run, as far as the relay reads it. The SDK validates no state: one unknown here is polled on."""
 
     @property
     def status(self) -> str: ...
@@ -89,6 +89,12 @@ class ThreadsClient(Protocol):
     def beta(self) -> Beta: ...
 
 
+if TYPE_CHECKING:
+
+    def _sdk_client_will_do(client: openai.AsyncOpenAI) -> ThreadsClient:
+        return client
+
+
 # The expression of the incident report. The sentence around it is taken from public error reports:
 # "Can't add messages to thread_X while a run run_Y is active."
 _ACTIVE_RUN: Final = re.compile(r"run (run_[a-zA-Z0-9]+) is active")
@@ -104,6 +110,13 @@ def active_run_id(error: openai.APIError) -> str | None:
     """The run that a conflict of an append names, or None if it names none that can be read."""
     found = _ACTIVE_RUN.search(str(error))
     return found[1] if found else None
+
+
+def describe(error: Exception) -> str:
+    """An error for the log, without its text, which may quote what was sent."""
+    if isinstance(error, openai.APIStatusError):
+        return f"{type(error).__name__} (status {error.status_code})"
+    return type(error).__name__
 
 
 def text_of(message: ThreadMessage) -> str | None:

@@ -21,6 +21,7 @@ access, and C extensions that read clocks by themselves.
 
 from __future__ import annotations
 
+import _thread as _thread_module
 import datetime as datetime_module
 import os
 import random
@@ -53,8 +54,6 @@ _kernel: Kernel | None = None
 _thread: int = 0
 
 _REFUSED_EVENTS = {
-    "_thread.start_new_thread": "starting a thread",
-    "_thread.start_joinable_thread": "starting a thread",
     "os.exec": "replacing this process",
     "os.fork": "forking this process",
     "os.forkpty": "forking this process",
@@ -77,9 +76,17 @@ def _inside() -> Kernel | None:
     return _kernel if _kernel is not None and get_ident() == _thread else None
 
 
+def refuse(what: str) -> LeavesSimulationError:
+    """The error for a way out, also noted for the kernel: code that swallows it must not hide it."""
+    error = LeavesSimulationError(what)
+    if _kernel is not None:
+        _kernel.fail(error)
+    return error
+
+
 def _audit(event: str, _: tuple[object, ...]) -> None:
     if _kernel is not None and event in _REFUSED_EVENTS and get_ident() == _thread:
-        raise LeavesSimulationError(_REFUSED_EVENTS[event])
+        raise refuse(_REFUSED_EVENTS[event])
 
 
 _audit_installed = False
@@ -207,7 +214,12 @@ class Fence:
             real = getattr(time, name)
             replace(real, _clock(real, scale))
 
-        replace(time.sleep, _when_inside(time.sleep, _refuse_sleep))  # Python 3.13 audits it; earlier ones do not
+        # Later Pythons audit these; the earlier ones do not.
+        replace(time.sleep, _when_inside(time.sleep, _refuser("time.sleep, which blocks the whole loop,")))
+        for name in ("start_new_thread", "start_joinable_thread"):
+            if hasattr(_thread_module, name):
+                start = getattr(_thread_module, name)
+                replace(start, _when_inside(start, _refuser("starting a thread")))
         keyed = _KeyedRandom()
         for name, real in sorted(vars(random).items()):
             if getattr(real, "__self__", None) is random._inst:  # type: ignore[attr-defined]
@@ -253,8 +265,11 @@ class Fence:
             Fence._undo.pop()()
 
 
-def _refuse_sleep(seconds: float) -> None:
-    raise LeavesSimulationError("time.sleep, which blocks the whole loop,")
+def _refuser(what: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        raise refuse(what)
+
+    return call
 
 
 def _when_inside(real: Any, virtual: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,8 +17,16 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sim.kernel.fence import LeavesSimulationError
-from sim.kernel.kernel import STEPS_PER_INSTANT_MAX, Host, StuckSimulationError, Timer, _set_running_host, current_host
+from sim.kernel.fence import refuse
+from sim.kernel.kernel import (
+    STEPS_PER_INSTANT_MAX,
+    Host,
+    StuckSimulationError,
+    Timer,
+    _set_running_host,
+    current_host,
+    ticks,
+)
 
 if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
@@ -110,7 +118,8 @@ class HostLoop(asyncio.AbstractEventLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> HostTimer:
-        return self.call_at(self._kernel.now + delay, callback, *args, context=context)
+        # Rounded before it is added: the delay must come out the same at every time of day.
+        return self.call_at(self._kernel.now + ticks(max(delay, 0.0)), callback, *args, context=context)
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -287,7 +296,7 @@ class HostLoop(asyncio.AbstractEventLoop):
 
 def _refuse(name: str) -> Callable[..., Any]:
     def method(self: HostLoop, *args: Any, **kwargs: Any) -> Any:
-        raise LeavesSimulationError(f"loop.{name}")
+        raise refuse(f"loop.{name}")
 
     method.__name__ = name
     method.__doc__ = "Would leave the simulation: raises `LeavesSimulationError`."

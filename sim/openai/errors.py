@@ -3,7 +3,7 @@
 Sources, per constructor: *captured* (a wire capture or traceback in a public error report), *documented*, *relied on*
 (public client code matches on it) or *inferred* (our reading of the rest). The body is always `{"error": {"message",
 "type", "param", "code"}}` with all four keys, pretty-printed with two spaces and without a newline at the end: a
-captured Content-Length of 206 for the append refused during a run fits exactly that.
+captured Content-Length of 206 fits exactly that, for the creation of a run refused because another is active.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ class ApiError(Exception):
         status: HTTP status.
         message, type, param, code: the fields of the body.
         headers: further response headers, lower case.
-        raw: the body's bytes where they are not the usual four keys (an edge's answer).
-        body: what a client reads in `error` (a dict), or the text of a body that is no JSON.
+        raw: the body's bytes where they are not the usual four keys (an edge's answer); else None.
     """
 
     def __init__(
@@ -166,6 +165,11 @@ def invalid_choice(param: str, value: str, choices: Iterable[str]) -> ApiError:
     )
 
 
+def unknown_parameter(param: str) -> ApiError:
+    """A parameter the operation does not have (captured, other endpoints)."""
+    return ApiError(400, f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
+
+
 def limit_out_of_range(value: int, low: int, high: int) -> ApiError:
     """A list's limit outside its range (inferred from other integer parameters)."""
     if value < low:
@@ -302,9 +306,7 @@ def bad_gateway(*, html: bool = False, retry_after_seconds: int | None = None) -
             b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
             b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
         )
-    return ApiError(
-        502, "Bad gateway.", type="cf_bad_gateway", headers=_retry_after(retry_after_seconds), raw=raw
-    )
+    return ApiError(502, "Bad gateway.", type="cf_bad_gateway", headers=_retry_after(retry_after_seconds), raw=raw)
 
 
 def for_status(status: int, *, html: bool = False, retry_after_seconds: int | None = None) -> ApiError:

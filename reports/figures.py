@@ -1,0 +1,418 @@
+"""Figures as SVG: the same results are the same bytes, in light and in dark.
+
+Text stays text, so that it can be read out, searched and set in the reader's own font. Colours are Okabe and Ito's,
+and never carry a meaning alone: verdicts have a symbol, series a label beside them. Ink, rules and quiet text are CSS
+variables with a default, so a figure follows the page that it stands in, and a file of its own follows the system.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.results import claims_of, write_text
+from reports.summary import (
+    SYMBOLS,
+    interval_words,
+    limit_words,
+    number,
+    percent,
+    variant_of,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GREEN, VERMILLION, ORANGE, BLUE, SKY = "#009E73", "#D55E00", "#E69F00", "#0072B2", "#56B4E9"
+VERDICT_COLOURS = {"verified": GREEN, "refuted": VERMILLION, "inconclusive": ORANGE}
+
+# Placeholders that matplotlib draws with, and what takes their place.
+_INK, _QUIET, _RULE = "#010203", "#040506", "#070809"
+_VARIABLES = {
+    _INK: "var(--ink, #1c1c1e)",
+    _QUIET: "var(--quiet, #63636b)",
+    _RULE: "var(--rule, #d4d4da)",
+}
+_DARK = "@media (prefers-color-scheme: dark) {svg {--ink: #ececf0; --quiet: #a2a2ad; --rule: #3d3d46}}"
+_FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', sans-serif"
+
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",  # matplotlib's own, so that the layout is the same on every machine
+    "font.size": 9.5,
+    "text.color": _INK,
+    "axes.edgecolor": _RULE,
+    "axes.labelcolor": _QUIET,
+    "axes.titlecolor": _INK,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "xtick.color": _RULE,
+    "ytick.color": _RULE,
+    "xtick.labelcolor": _QUIET,
+    "ytick.labelcolor": _QUIET,
+    "lines.solid_capstyle": "round",
+}
+_WIDTH = 7.6  # inches; 72 to the inch in an SVG
+
+
+def _draw(name: str, title: str, description: str, draw: Callable[[], Figure]) -> str:
+    """Draw a figure and make its SVG fit to stand in a page: unique ids, a title, no document type, no metadata."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+        figure = draw()
+        FigureCanvasSVG(figure)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
+    svg = re.sub(r'\s(?:xmlns:xlink|xmlns|version)="[^"]*"', "", svg)
+    svg = svg.replace("xlink:href=", "href=")
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
+    svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
+    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", rf"font: \1px {_FONT}", svg)
+    size = re.match(r'<svg[^>]*?\bwidth="([\d.]+)pt"', svg)
+    width = math.ceil(float(size[1])) if size else 0
+    # The width bounds the figure from above; in a narrower page it shrinks with it.
+    svg = re.sub(r'\s(?:width|height)="[\d.]+pt"', "", svg, count=2)
+    svg = svg.replace(
+        "<svg",
+        f'<svg role="img" aria-labelledby="{name}-title {name}-text" style="max-width: {width * 4 // 3}px"',
+        1,
+    )
+    labels = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-text">{escape(description)}</desc>'
+    return re.sub(r"(<svg[^>]*>)", lambda match: match[1] + "\n" + labels, svg, count=1)
+
+
+def standalone(svg: str) -> str:
+    """A figure as a file of its own, which follows the system's light or dark setting."""
+    style = f"<style>{_DARK}</style>"
+    named = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + re.sub(r"(</desc>)", rf"\1{style}", named, count=1) + "\n"
+
+
+def _figure(height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(_WIDTH, height))
+
+
+def _bare(axes: Axes) -> None:
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(length=0)
+
+
+def forest(results: Mapping[str, Any]) -> str | None:
+    """Every rate with its interval against its limit, one row each with a scale of its own; None without rates."""
+    rates = [
+        (scenario, claim)
+        for scenario, claim in claims_of(results)
+        if claim["kind"] in ("between", "below", "above") and claim["n"]
+    ]
+    if not rates:
+        return None
+    ids = list(dict.fromkeys(claim["id"] for _, claim in rates))
+    rates.sort(key=lambda each: ids.index(each[1]["id"]))
+
+    def draw() -> Figure:
+        row = 0.52
+        figure = _figure(row * len(rates))
+        for index, (scenario, claim) in enumerate(rates):
+            axes = figure.add_axes((0.30, 1 - (index + 0.80) / len(rates), 0.40, 0.50 / len(rates)))
+            _forest_row(axes, scenario, claim, first=index == 0 or rates[index - 1][1]["id"] != claim["id"])
+        return figure
+
+    told = "; ".join(
+        f"{claim['id']} in {scenario['scenario']}: {percent(claim['observed'])} ({interval_words(claim)}), "
+        f"limit {limit_words(claim)}, {claim['verdict']}"
+        for scenario, claim in rates
+    )
+    return _draw("forest", "Observed rates with their intervals against their limits", told, draw)
+
+
+def _forest_row(axes: Axes, scenario: Mapping[str, Any], claim: Mapping[str, Any], *, first: bool) -> None:
+    low, high = claim["interval"]
+    floor, ceiling = claim["limit"]
+    # An open side of a limit is no edge: the band runs out of the picture there.
+    edges = [edge for edge, open_end in ((floor, 0.0), (ceiling, 1.0)) if edge != open_end]
+    shown = [low, high, claim["observed"], *edges]
+    margin = max((max(shown) - min(shown)) * 0.16, 1e-5)
+    left, right = max(min(shown) - margin, -0.2 * margin), min(max(shown) + margin, 1 + 0.2 * margin)
+    colour = VERDICT_COLOURS[claim["verdict"]]
+    axes.set_xlim(left, right)
+    axes.set_ylim(-1, 1)
+    axes.axvspan(max(floor, left), min(ceiling, right), color=BLUE, alpha=0.16, linewidth=0)
+    for edge in edges:
+        axes.axvline(edge, color=BLUE, linewidth=1)
+    axes.plot([low, high], [0, 0], color=colour, linewidth=2.6)
+    axes.plot([claim["observed"]], [0], marker="o", color=colour, markersize=6.5)
+    _bare(axes)
+    axes.set_yticks([])
+    axes.set_xticks(edges, [f"{number(edge * 100)} %" for edge in edges], fontsize=8)
+    axes.tick_params(axis="x", pad=1)
+    variant = variant_of(scenario)
+    where = str(scenario["scenario"]) + (f", {variant}" if variant and variant not in str(scenario["scenario"]) else "")
+    if first:
+        axes.text(-0.74, 0.5, claim["id"], transform=axes.transAxes, va="bottom", ha="left", fontweight="bold")
+    axes.text(-0.74, 0.35, where, transform=axes.transAxes, va="top", ha="left", color=_QUIET, fontsize=8.5)
+    said = f"{SYMBOLS[claim['verdict']]} {claim['verdict']}"
+    axes.text(1.04, 0.5, said, transform=axes.transAxes, va="bottom", ha="left", fontweight="bold")
+    numbers = f"{percent(claim['observed'])}  ({interval_words(claim)})"
+    axes.text(1.04, 0.35, numbers, transform=axes.transAxes, va="top", ha="left", color=_QUIET, fontsize=8.5)
+
+
+def region_map(scenario: Mapping[str, Any]) -> str | None:
+    """Where the claims hold: a verdict per cell, as symbol and colour, with the rate observed; one panel per claim.
+
+    `cells` is a list of rows, one per value of `y`, each with one cell per value of `x`. None without a map.
+    """
+    block = scenario.get("map")
+    if not block:
+        return None
+    x, y, cells = block["x"], block["y"], block["cells"]
+    ids = list(dict.fromkeys(identifier for row in cells for cell in row for identifier in cell["verdicts"]))
+    columns = 1 if len(x["values"]) > 8 else 2
+    rows = math.ceil(len(ids) / columns)
+
+    def draw() -> Figure:
+        panel = 0.36 * len(y["values"]) + 0.85
+        figure = _figure(panel * rows)
+        for index, identifier in enumerate(ids):
+            axes = figure.add_subplot(rows, columns, index + 1)
+            _map_panel(axes, identifier, block)
+            if index % columns:
+                axes.set_ylabel("")
+            if index + columns < len(ids):
+                axes.set_xlabel("")
+        figure.subplots_adjust(hspace=0.62, wspace=0.18)
+        return figure
+
+    flat = [cell["verdicts"] for row in cells for cell in row]
+    counts = {name: [sum(each.get(name) == verdict for each in flat) for verdict in VERDICT_COLOURS] for name in ids}
+    told = "; ".join(
+        f"{identifier}: verified in {some[0]} cells, refuted in {some[1]}, inconclusive in {some[2]}"
+        for identifier, some in counts.items()
+    )
+    name = f"map-{_slug(scenario['scenario'])}"
+    return _draw(name, f"Where the claims hold, over {x['name']} and {y['name']}", told, draw)
+
+
+def _map_panel(axes: Axes, identifier: str, block: Mapping[str, Any]) -> None:
+    from matplotlib.patches import Rectangle
+
+    x, y, cells = block["x"], block["y"], block["cells"]
+    for top, row in enumerate(cells):
+        for left, cell in enumerate(row):
+            verdict = cell["verdicts"].get(identifier)
+            if verdict is None:
+                continue
+            colour = VERDICT_COLOURS[verdict]
+            axes.add_patch(Rectangle((left + 0.03, top + 0.05), 0.94, 0.9, facecolor=colour, alpha=0.26, linewidth=0))
+            observed = cell.get("observed", {}).get(identifier)
+            said = "" if observed is None else f" {observed * 100:.1f}"
+            axes.text(left + 0.5, top + 0.5, f"{SYMBOLS[verdict]}{said}", ha="center", va="center", fontsize=8.5)
+    _bare(axes)
+    axes.set_xlim(0, len(x["values"]))
+    axes.set_ylim(0, len(y["values"]))
+    axes.set_xticks([at + 0.5 for at in range(len(x["values"]))], [number(value) for value in x["values"]])
+    axes.set_yticks([at + 0.5 for at in range(len(y["values"]))], [number(value) for value in y["values"]])
+    axes.set_xlabel(_axis(x))
+    axes.set_ylabel(_axis(y))
+    axes.set_title(identifier, fontweight="bold")
+
+
+def _axis(axis: Mapping[str, Any]) -> str:
+    return f"{axis['name']} ({axis['unit']})" if axis.get("unit") else str(axis["name"])
+
+
+def load_curve(scenario: Mapping[str, Any]) -> str | None:
+    """The rate over load with its intervals, and the band that is claimed; None without a curve."""
+    block = scenario.get("curve")
+    if not block or not block["points"]:
+        return None
+    points = [point for point in block["points"] if point["n"]]
+    band = block.get("band")
+
+    def draw() -> Figure:
+        figure = _figure(3.4)
+        axes = figure.add_subplot()
+        loads = [point["x"] for point in points]
+        highest = max([point["interval"][1] for point in points] + ([band[1]] if band else []))
+        if band:
+            axes.axhspan(band[0] * 100, band[1] * 100, color=ORANGE, alpha=0.2, linewidth=0)
+            label = f"claimed: {number(band[0] * 100)} – {number(band[1] * 100)} %"
+            axes.text(0.012, (band[0] + band[1]) * 50, label, transform=axes.get_yaxis_transform(), va="center")
+        axes.plot(loads, [point["observed"] * 100 for point in points], color=BLUE, linewidth=1.4)
+        for point in points:
+            low, high = point["interval"]
+            axes.plot([point["x"]] * 2, [low * 100, high * 100], color=BLUE, linewidth=2.6, alpha=0.55)
+            axes.plot([point["x"]], [point["observed"] * 100], marker="o", color=BLUE, markersize=6)
+            axes.annotate(
+                f"{point['observed'] * 100:.1f} %",
+                (point["x"], high * 100),
+                xytext=(0, 5),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8.5,
+            )
+        axes.set_ylim(0, highest * 116)
+        spread = (max(loads) - min(loads)) or 1
+        axes.set_xlim(min(loads) - 0.16 * spread, max(loads) + 0.08 * spread)
+        axes.set_xticks(loads, [number(load) for load in loads])
+        axes.set_xlabel(_axis(block["x"]))
+        axes.set_ylabel("messages that fail (%)")
+        axes.grid(axis="y", color=_RULE, linewidth=0.6)
+        axes.set_axisbelow(True)
+        _bare(axes)
+        return figure
+
+    told = "; ".join(
+        f"at {number(point['x'])}: {percent(point['observed'])} ({interval_words(point)})" for point in points
+    )
+    return _draw(f"curve-{_slug(scenario['scenario'])}", f"Failures over {block['x']['name']}", told, draw)
+
+
+_RECOVERY = (
+    ("first-retry", "at the first retry"),
+    ("second-retry", "at the second retry"),
+    ("polite-failure", "never: friendly apology"),
+)
+
+
+def recovery(results: Mapping[str, Any]) -> str | None:
+    """At which attempt messages recovered: claimed against observed, per scenario; None if nobody judged it."""
+    observed: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for scenario, claim in claims_of(results):
+        if claim["id"] in dict(_RECOVERY) and claim["n"]:
+            observed.setdefault(str(scenario["scenario"]), {})[claim["id"]] = claim
+    if not observed:
+        return None
+
+    def draw() -> Figure:
+        bars = len(observed) + 1
+        figure = _figure(0.25 * bars * len(_RECOVERY) + 0.6)
+        axes = figure.add_subplot()
+        colours = [BLUE, VERMILLION, GREEN, ORANGE, SKY]
+        ticks = []
+        for group, (identifier, _) in enumerate(_RECOVERY):
+            base = group * (bars + 0.9)
+            ticks.append(base + (bars - 1) / 2)
+            claimed = next((sum(c[identifier]["limit"]) / 2 for c in observed.values() if identifier in c), None)
+            if claimed is not None:
+                _bar(axes, base, claimed, "none", f"claimed {number(round(claimed * 100, 6))} %")
+            for index, (scenario, claims) in enumerate(observed.items()):
+                if identifier in claims:
+                    share = claims[identifier]["observed"]
+                    symbol = SYMBOLS[claims[identifier]["verdict"]]
+                    label = f"{scenario} {percent(share)} {symbol}"
+                    _bar(axes, base + index + 1, share, colours[index % len(colours)], label)
+        axes.set_yticks(ticks, [f"{label}" for _, label in _RECOVERY])
+        axes.tick_params(axis="y", labelcolor=_INK)
+        axes.invert_yaxis()
+        axes.set_xlim(0, 130)
+        axes.set_xticks([])
+        _bare(axes)
+        return figure
+
+    told = "; ".join(
+        f"{scenario}, {label}: {percent(claims[identifier]['observed'])}"
+        for identifier, label in _RECOVERY
+        for scenario, claims in observed.items()
+        if identifier in claims
+    )
+    return _draw("recovery", "When messages that met an active run recovered, claimed and observed", told, draw)
+
+
+def _bar(axes: Axes, y: float, share: float, colour: str, label: str) -> None:
+    hollow = colour == "none"
+    axes.barh(
+        y,
+        share * 100,
+        height=0.78,
+        color=colour,
+        alpha=1 if hollow else 0.8,
+        edgecolor=_QUIET if hollow else "none",
+        linewidth=1.1,
+    )
+    axes.text(share * 100 + 1, y, label, va="center", ha="left", fontsize=8.5)
+
+
+_QUANTILES = ("p50", "p90", "p99")
+
+
+def latency(results: Mapping[str, Any]) -> str | None:
+    """How long customers wait: median, 90th and 99th percentile of `reply_seconds` per scenario; None if not given."""
+    rows: list[tuple[str, Mapping[str, float]]] = []
+    for scenario in results["scenarios"]:
+        given = scenario.get("latency", {}).get("reply_seconds", {})
+        if isinstance(given, Mapping) and all(isinstance(given.get(name), (int, float)) for name in _QUANTILES):
+            rows.append((str(scenario["scenario"]), given))
+    if not rows:
+        return None
+
+    def draw() -> Figure:
+        figure = _figure(0.36 * len(rows) + 0.8)
+        axes = figure.add_subplot()
+        for index, (_, given) in enumerate(rows):
+            p50, p90, p99 = (given[name] for name in _QUANTILES)
+            axes.plot([p50, p99], [index, index], color=BLUE, linewidth=1.4, alpha=0.5)
+            axes.plot([p50, p90], [index, index], color=BLUE, linewidth=4, alpha=0.5)
+            axes.plot([p50], [index], marker="o", color=BLUE, markersize=7)
+            axes.plot([p99], [index], marker="|", color=BLUE, markersize=8)
+            told = f"{number(round(p50, 1))}  ·  {number(round(p90, 1))}  ·  {number(round(p99, 1))} s"
+            axes.annotate(told, (p99, index), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8.5)
+        longest = max(given["p99"] for _, given in rows)
+        axes.set_xlim(0, longest * 1.42 or 1)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+        axes.tick_params(axis="y", labelcolor=_INK)
+        axes.set_xlabel("seconds until the customer has a reply: median, 90 %, 99 %")
+        axes.grid(axis="x", color=_RULE, linewidth=0.6)
+        axes.set_axisbelow(True)
+        _bare(axes)
+        return figure
+
+    told = "; ".join(f"{name}: " + ", ".join(f"{q} {number(given[q])} s" for q in _QUANTILES) for name, given in rows)
+    return _draw("latency", "How long customers wait for a reply", told, draw)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-") or "scenario"
+
+
+def draw_all(results: Mapping[str, Any]) -> dict[str, str]:
+    """Every figure that the results have data for, by name, in the order in which a report shows them."""
+    drawn: dict[str, str | None] = {"forest": forest(results), "recovery": recovery(results)}
+    for scenario in results["scenarios"]:
+        drawn[f"curve-{_slug(scenario['scenario'])}"] = load_curve(scenario)
+    for scenario in results["scenarios"]:
+        drawn[f"map-{_slug(scenario['scenario'])}"] = region_map(scenario)
+    drawn["latency"] = latency(results)
+    return {name: svg for name, svg in drawn.items() if svg is not None}
+
+
+def write_figures(folder: Path, figures: Mapping[str, str]) -> Sequence[Path]:
+    """Write each figure to a file of its own in the folder, and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, svg in figures.items():
+        paths.append(folder / f"{name}.svg")
+        write_text(paths[-1], standalone(svg))
+    return paths

@@ -1,0 +1,208 @@
+"""One line per claim out of many verdicts, and how numbers are written, for the terminal and the page alike.
+
+A claim may be judged in several scenarios. Scenarios of one *variant* (the scenario's `variant` if it names one,
+else its backend profile) speak with one voice: the claim is refuted there if any of them refutes it, else inconclusive
+if any is, else verified. Variants are never mixed: what holds under one backend and not under another is exactly what
+a reader must see, so they stand side by side ("claimed: verified (by construction) / typical: refuted"), unless all of
+them say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from reports.results import claims_of
+
+#: What the fix claims, in the order in which it is told. Every summary has a row for each.
+INCIDENT_CLAIMS = {
+    "before-rate": "without the fix, 5-10 % of messages fail at peak",
+    "first-retry": "90 % recover on the first retry",
+    "second-retry": "9 % recover on the second retry",
+    "polite-failure": "1 % fail with the friendly message",
+    "success": "more than 99 % succeed",
+    "race-wait": "a simple race costs one 2 s wait",
+    "stuck-wait": "a run stuck for 5 minutes costs 6 s",
+    "persistent-wait": "a persistent failure gives up politely after 14 s, and a new try 30 s later works",
+    "transparent": "the customer does not notice",
+    "error-target": "errors fall below 0.1 %",
+    "log-lines": "each step is visible in the log",
+}
+VERDICTS = ("refuted", "inconclusive", "verified")
+SYMBOLS = {"verified": "✔", "refuted": "✘", "inconclusive": "?", "not judged": "·"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one variant, or several that agree, say about a claim: the verdict, and the scenario that decided it."""
+
+    variants: tuple[str, ...]
+    verdict: str
+    by_construction: bool
+    as_expected: bool
+    scenario: Mapping[str, Any]
+    claim: Mapping[str, Any]
+    scenarios: tuple[str, ...]  # all that gave this verdict
+    judged: int  # all that judged the claim here
+
+    @property
+    def label(self) -> str:
+        return ", ".join(self.variants)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One claim id: its parts, and every (scenario, claim) behind them. Without parts it was not judged."""
+
+    id: str
+    title: str
+    parts: tuple[Part, ...] = ()
+    entries: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = field(default=())
+
+    @property
+    def text(self) -> str:
+        """The combined verdict in words."""
+        if not self.parts:
+            return "not judged"
+        if len(self.parts) == 1:
+            return verdict_words(self.parts[0].verdict, self.parts[0].by_construction)
+        return " / ".join(f"{part.label}: {verdict_words(part.verdict, part.by_construction)}" for part in self.parts)
+
+
+def verdict_words(verdict: str, by_construction: bool) -> str:
+    return f"{verdict} (by construction)" if by_construction else verdict
+
+
+def variant_of(scenario: Mapping[str, Any]) -> str:
+    """The variant that a scenario speaks for: its `variant`, else its profile's name, else ""."""
+    variant = scenario.get("variant")
+    if isinstance(variant, str) and variant:
+        return variant
+    profile = scenario.get("profile")
+    return PurePath(profile).stem if isinstance(profile, str) else ""
+
+
+def summarise(results: Mapping[str, Any], *, ids: Sequence[str] = tuple(INCIDENT_CLAIMS)) -> list[Row]:
+    """A row for each of `ids`, judged or not, then for every other claim id in the results, in their order."""
+    found: dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {identifier: [] for identifier in ids}
+    for scenario, claim in claims_of(results):
+        found.setdefault(claim["id"], []).append((scenario, claim))
+    rows = []
+    for identifier, entries in found.items():
+        title = INCIDENT_CLAIMS.get(identifier) or (entries[0][1].get("title", "") if entries else "")
+        rows.append(Row(identifier, title, tuple(_parts(entries)), tuple(entries)))
+    return rows
+
+
+def _parts(entries: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[Part]:
+    variants: dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {}
+    for scenario, claim in entries:
+        variants.setdefault(variant_of(scenario), []).append((scenario, claim))
+    parts: dict[tuple[str, bool], list[Part]] = {}
+    order: list[Part] = []
+    for variant, members in variants.items():
+        part = _part((variant,), members)
+        parts.setdefault((part.verdict, part.by_construction), []).append(part)
+        order.append(part)
+    if len(parts) > 1 or len(order) == 1:
+        return order
+    return [_part(tuple(variants), entries)] if order else []
+
+
+def _part(variants: tuple[str, ...], entries: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Part:
+    verdict = next(each for each in VERDICTS if any(claim["verdict"] == each for _, claim in entries))
+    deciding = [(scenario, claim) for scenario, claim in entries if claim["verdict"] == verdict]
+    # A surprise decides before what was expected, and more trials before fewer.
+    scenario, claim = min(deciding, key=lambda each: (each[1]["verdict"] == each[1]["expected"], -each[1]["n"]))
+    return Part(
+        variants=variants,
+        verdict=verdict,
+        by_construction=all(claim.get("by_construction", False) for _, claim in deciding),
+        as_expected=all(claim["verdict"] == claim["expected"] for _, claim in entries),
+        scenario=scenario,
+        claim=claim,
+        scenarios=tuple(dict.fromkeys(str(each["scenario"]) for each, _ in deciding)),
+        judged=len(entries),
+    )
+
+
+def _decimals(share: float) -> int:
+    edge = min(share, 1 - share)
+    return 0 if edge <= 0 else 4 if edge < 0.001 else 3 if edge < 0.01 else 2
+
+
+def percent(share: float | None) -> str:
+    """A share in percent, with more digits the nearer it lies to 0 or 100 %. "none" for None."""
+    return "none" if share is None else f"{share * 100:.{_decimals(share)}f} %"
+
+
+def interval_words(claim: Mapping[str, Any]) -> str:
+    """The interval of a claim, in percent, both ends with the same number of digits."""
+    low, high = claim["interval"]
+    digits = max(_decimals(low), _decimals(high))
+    ends = [f"{end * 100:.{digits if 0 < end < 1 else 0}f}" for end in (low, high)]
+    return f"{ends[0]} – {ends[1]} %"
+
+
+def number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def unit_of(name: str) -> str:
+    return " s" if name.endswith("_seconds") else ""
+
+
+def limit_words(claim: Mapping[str, Any]) -> str:
+    """What a claim allows."""
+    low, high = claim["limit"]
+    kind = claim["kind"]
+    if kind == "never":
+        return "never"
+    if kind == "exact":
+        return f"exactly {number(claim['value'])}{unit_of(claim['event'])}"
+    if kind == "below":
+        return f"below {number(high * 100)} %"
+    if kind == "above":
+        return f"above {number(low * 100)} %"
+    return f"{number(low * 100)} – {number(high * 100)} %"
+
+
+def observed_words(claim: Mapping[str, Any]) -> str:
+    """The observed rate of a claim; for `exact`, the share of values that are equal and the values seen."""
+    if claim["kind"] == "exact" and claim.get("values"):
+        low, high = claim["values"]
+        seen = number(low) if low == high else f"{number(low)} – {number(high)}"
+        return f"{percent(claim['observed'])} ({seen}{unit_of(claim['event'])})"
+    return percent(claim["observed"])
+
+
+def trials_words(claim: Mapping[str, Any]) -> str:
+    """Count and number of trials."""
+    return f"{claim['count']:,} / {claim['n']:,}"
+
+
+def example_words(example: Mapping[str, Any]) -> str:
+    """An example's detail as a sentence."""
+    detail = example.get("detail", "")
+    return str(detail.get("text", "")) if isinstance(detail, Mapping) else str(detail or "")
+
+
+def verdict_counts(results: Mapping[str, Any]) -> dict[str, int]:
+    """How many verdicts of each kind, over all scenarios."""
+    counts = {"verified": 0, "refuted": 0, "inconclusive": 0}
+    for _, claim in claims_of(results):
+        counts[claim["verdict"]] += 1
+    return counts
+
+
+def closing_words(results: Mapping[str, Any]) -> str:
+    """One sentence: how many verdicts, and whether they are the expected ones."""
+    counts = verdict_counts(results)
+    total = sum(counts.values())
+    surprises = sum(claim["verdict"] != claim["expected"] for _, claim in claims_of(results))
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    ids = len({claim["id"] for _, claim in claims_of(results)})
+    end = "all as expected" if not surprises else f"{surprises} not as expected"
+    return f"{total} verdict{'s' * (total != 1)} on {ids} claim{'s' * (ids != 1)}: {told}; {end}."

@@ -1,0 +1,178 @@
+"""The verdicts on a terminal: a row per claim, what went wrong with the command that replays it, and a last sentence.
+
+Verdicts carry a symbol and a word, never a colour alone. Where the output is no terminal, the table is as wide as it
+needs to be: a log that cuts off ids helps nobody. rich itself honours NO_COLOR.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from reports.summary import (
+    SYMBOLS,
+    Row,
+    closing_words,
+    example_words,
+    interval_words,
+    limit_words,
+    observed_words,
+    summarise,
+    trials_words,
+    verdict_words,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+#: Columns of a table where nobody says how wide the output is.
+WIDTH_ELSEWHERE = 200
+
+_STYLES = {"verified": "green", "refuted": "red", "inconclusive": "yellow", "not judged": "dim"}
+
+
+def console_for(stream: IO[str] | None = None) -> Console:
+    """A rich console on a stream (standard output by default), wide where it is no terminal."""
+    from rich.console import Console
+
+    stream = stream or sys.stdout
+    width = shutil.get_terminal_size().columns if stream.isatty() else WIDTH_ELSEWHERE
+    return Console(file=stream, width=width, highlight=False)
+
+
+@contextmanager
+def _wide_enough(console: Console) -> Iterator[None]:
+    before = console.width
+    if not console.is_terminal:
+        console.width = max(before, WIDTH_ELSEWHERE)
+    try:
+        yield
+    finally:
+        console.width = before
+
+
+def print_report(console: Console, results: Mapping[str, Any], *, report: Path | None = None) -> None:
+    """Print the summary, the verdict of each scenario where there are several, what went wrong, and a last sentence.
+
+    `report` is the path of the page to name at the end.
+    """
+    rows = summarise(results)
+    with _wide_enough(console):
+        console.print(_summary_table(rows))
+        if any(len(row.entries) > len(row.parts) for row in rows):
+            console.print(_details_table(rows))
+        _print_wrong(console, results, rows)
+        console.print(closing_words(results), soft_wrap=True)
+        if report is not None:
+            console.print(f"Report: {report}", soft_wrap=True, markup=False)
+
+
+def _table(title: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("claim", no_wrap=True)
+    table.add_column("where", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("count / n", justify="right", no_wrap=True)
+    table.add_column("observed", justify="right")
+    table.add_column("99 % interval", justify="right")
+    table.add_column("limit", justify="right")
+    table.add_column("expected")
+    return table
+
+
+def _verdict(verdict: str, by_construction: bool = False) -> Text:
+    from rich.text import Text
+
+    return Text(f"{SYMBOLS[verdict]} {verdict_words(verdict, by_construction)}", style=_STYLES[verdict])
+
+
+def _expected(claim: Mapping[str, Any], as_expected: bool) -> Text:
+    from rich.text import Text
+
+    if as_expected:
+        return Text("as expected", style="dim")
+    wanted = claim["expected"]
+    said = f"NOT EXPECTED (should be {wanted})" if claim["verdict"] != wanted else "NOT EXPECTED in some scenario"
+    return Text(said, style="bold red")
+
+
+def _numbers(claim: Mapping[str, Any]) -> list[Text]:
+    from rich.text import Text
+
+    texts = (trials_words(claim), observed_words(claim), interval_words(claim), limit_words(claim))
+    return [Text(text) for text in texts]
+
+
+def _summary_table(rows: list[Row]) -> Table:
+    from rich.text import Text
+
+    table = _table("Claims")
+    for row in rows:
+        if not row.parts:
+            table.add_row(Text(row.id), Text(""), _verdict("not judged"))
+        cells: list[list[Text]] = []
+        for part in row.parts:
+            where = str(part.scenario["scenario"])
+            if part.judged > 1:
+                where += f" ({len(part.scenarios)} of {part.judged})"
+            if len(row.parts) > 1 and part.label:
+                where = f"{part.label}: {where}"
+            verdict = _verdict(part.verdict, part.by_construction)
+            cells.append([Text(where), verdict, *_numbers(part.claim), _expected(part.claim, part.as_expected)])
+        if cells:
+            # The parts of one claim are lines of one row, so that each id has exactly one row.
+            table.add_row(Text(row.id), *(Text("\n").join(column) for column in zip(*cells, strict=True)))
+    return table
+
+
+def _details_table(rows: list[Row]) -> Table:
+    from rich.text import Text
+
+    table = _table("Claims, scenario by scenario")
+    for row in rows:
+        for index, (scenario, claim) in enumerate(row.entries):
+            table.add_row(
+                Text(row.id if index == 0 else ""),
+                Text(str(scenario["scenario"])),
+                _verdict(claim["verdict"], claim.get("by_construction", False)),
+                *_numbers(claim),
+                _expected(claim, claim["verdict"] == claim["expected"]),
+                end_section=index == len(row.entries) - 1,
+            )
+    return table
+
+
+def _print_wrong(console: Console, results: Mapping[str, Any], rows: list[Row]) -> None:
+    from rich.text import Text
+
+    lines: list[tuple[str, str, str]] = []
+    for row in rows:
+        for scenario, claim in row.entries:
+            if claim["verdict"] != "verified":
+                for example in claim["examples"][:1]:
+                    head = f"{SYMBOLS[claim['verdict']]} {row.id} in {scenario['scenario']}, seed {example['seed']}"
+                    lines.append((head, example_words(example), str(example.get("replay", ""))))
+    for scenario in results["scenarios"]:
+        for name, invariant in sorted(scenario.get("invariants", {}).items()):
+            for example in invariant.get("examples", ())[:1]:
+                times = f"{invariant['breaches']:,} breach{'es' * (invariant['breaches'] != 1)}"
+                head = f"✘ invariant {name} in {scenario['scenario']}, {times}, seed {example['seed']}"
+                lines.append((head, example_words(example), str(example.get("replay", ""))))
+    if not lines:
+        return
+    console.print(Text("What went wrong, and how to see it", style="bold"))
+    for head, said, replay in lines:
+        console.print(Text(f"  {head}" + (f": {said}" if said else "")), soft_wrap=True)
+        if replay:
+            # Never wrapped, so that it can be copied as it stands.
+            console.print(Text(f"      {replay}", style="cyan"), soft_wrap=True)
+    console.print()

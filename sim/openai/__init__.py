@@ -1,0 +1,83 @@
+"""The simulated OpenAI Threads API (Assistants v2).
+
+From the inside out; each layer knows only those before it:
+
+- `states`: the table of run states, which everything else reads; it can draw itself.
+- `errors`: the error answers, to the byte.
+- `service`: the state machine of threads, messages and runs. Sans-I/O, no time of its own.
+- `operations`: names, routes and parameters of the operations; calls and answers without HTTP.
+- `profile`, `life`: how slow a backend is, and the SimPy processes that move runs accordingly.
+- `faults`, `network`: one attempt at a request in virtual time: latency, faults, trace.
+- `wire`: HTTP to calls and answers to HTTP, sans-I/O, for any door.
+- `transport`, `direct`: the two doors. Lane `sdk` is the real SDK on a simulated transport, lane `direct` the same
+  calls without the SDK's code; equal traces.
+
+Begin with `states`, then `service`. A world does:
+
+    service = ThreadsService(kernel.draws, lambda: EPOCH_SECONDS + kernel.now, kernel.trace)
+    RunLives(kernel, service, profile)
+    network = Network(kernel, service, profile, faults)
+    with keyed_retry_jitter():
+        client = make_client(kernel, host, network, "sdk")
+
+Imports: `sim.kernel`, and in the doors `openai` and `httpx2`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sim.kernel import Host, Kernel
+from sim.openai.direct import DirectClient, NotInDirectLaneError
+from sim.openai.errors import ApiError
+from sim.openai.faults import ApiFault
+from sim.openai.life import RunLives
+from sim.openai.network import Network
+from sim.openai.profile import Profile, load_profile, shipped_profiles
+from sim.openai.service import Replier, RunRecord, ThreadsService, echo_reply
+from sim.openai.transport import SimTransport, keyed_retry_jitter, make_sdk_client, warm_up
+from sim.openai.wire import Wire
+
+Lane = Literal["sdk", "direct"]
+
+LANES: tuple[Lane, ...] = ("sdk", "direct")
+
+
+def make_client(kernel: Kernel, host: Host, network: Network, lane: Lane) -> Any:
+    """A worker's OpenAI client: `openai.AsyncOpenAI` in lane `sdk`, `DirectClient` in lane `direct`.
+
+    Raises:
+        ValueError: no such lane, or a network of another world.
+    """
+    if network.kernel is not kernel:
+        raise ValueError("the network belongs to another kernel")
+    if lane == "sdk":
+        return make_sdk_client(host, network)
+    if lane == "direct":
+        return DirectClient(host, network)
+    raise ValueError(f"no lane {lane!r}; there are {', '.join(LANES)}")
+
+
+__all__ = [
+    "LANES",
+    "ApiError",
+    "ApiFault",
+    "DirectClient",
+    "Lane",
+    "Network",
+    "NotInDirectLaneError",
+    "Profile",
+    "Replier",
+    "RunLives",
+    "RunRecord",
+    "SimTransport",
+    "ThreadsService",
+    "Wire",
+    "echo_reply",
+    "keyed_retry_jitter",
+    "load_profile",
+    "make_client",
+    "make_sdk_client",
+    "shipped_profiles",
+    "warm_up",
+]

@@ -1,0 +1,131 @@
+"""Faults of the API and of the way to it, as scenario files write them.
+
+Each `[[faults]]` table is one `ApiFault`. For every attempt at a request (the SDK's own retries are attempts of their
+own) the list is read from the top, and the first fault that fires decides; so several can be combined.
+
+| kind            | what the server does                            | what the client sees                            |
+|-----------------|-------------------------------------------------|-------------------------------------------------|
+| `connect_error` | nothing                                         | `ConnectError`, after the way out               |
+| `request_lost`  | nothing                                         | `ReadTimeout`, after its own read timeout       |
+| `response_lost` | processes the request in time                   | `ReadTimeout`, after its own read timeout       |
+| `read_timeout`  | processes it late, when the client has given up | `ReadTimeout`, after its own read timeout       |
+| `status`        | nothing, unless `processed`                     | that status, with the body the API sends for it |
+
+A client without a read timeout waits for ever where the table says `ReadTimeout`; the SDK's default is 600 s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from sim.openai.errors import ApiError, for_status
+from sim.openai.operations import OPERATION_NAMES
+
+
+class ApiFault(BaseModel):
+    """One fault: what happens, to which requests, how often and when."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["connect_error", "request_lost", "response_lost", "read_timeout", "status"]
+    route: str = Field(default="*", description="an operation's name, or a pattern such as `messages.*`")
+    probability: float = Field(default=1.0, ge=0, le=1, description="share of the matching attempts that it hits")
+    window_seconds: tuple[float, float] | None = Field(
+        default=None, description="only attempts that leave at or after the first and before the second virtual second"
+    )
+    nth: tuple[int, ...] | None = Field(
+        default=None, description="only the attempts with these numbers, counted from 1 over the world, per route given"
+    )
+    status: int | None = Field(default=None, ge=400, le=599, description="HTTP status, for kind `status`")
+    retry_after_seconds: int | None = Field(default=None, ge=1, description="sent as Retry-After, for kind `status`")
+    headers: dict[str, str] = Field(default_factory=dict, description="further response headers, for kind `status`")
+    processed: bool = Field(default=False, description="kind `status`: the server does its work before it fails")
+    html: bool = Field(default=False, description="status 502: an HTML page instead of JSON")
+
+    @field_validator("route")
+    @classmethod
+    def _matches_something(cls, route: str) -> str:
+        if not any(fnmatchcase(name, route) for name in OPERATION_NAMES):
+            raise ValueError(f"{route!r} matches no operation; there are {', '.join(OPERATION_NAMES)}")
+        return route
+
+    @field_validator("window_seconds")
+    @classmethod
+    def _ordered(cls, window: tuple[float, float] | None) -> tuple[float, float] | None:
+        if window is not None and not 0 <= window[0] < window[1]:
+            raise ValueError(f"the window must begin at 0 or later and end after it begins, not {list(window)}")
+        return window
+
+    @field_validator("nth")
+    @classmethod
+    def _counts(cls, nth: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if nth is not None and (not nth or min(nth) < 1):
+            raise ValueError("nth counts from 1 and names at least one attempt")
+        return nth
+
+    @model_validator(mode="after")
+    def _status_fits(self) -> ApiFault:
+        if (self.kind == "status") != (self.status is not None):
+            raise ValueError("`status` belongs to kind 'status', and only to it")
+        of_status = {"retry_after_seconds", "headers", "processed", "html"} & self.model_fields_set
+        if self.kind != "status" and of_status:
+            raise ValueError(f"{sorted(of_status)} belong to kind 'status' only")
+        return self
+
+    def matches(self, operation: str) -> bool:
+        """Whether the route covers an operation."""
+        return fnmatchcase(operation, self.route)
+
+    def error(self) -> ApiError:
+        """The error answer of a fault of kind `status`."""
+        assert self.status is not None
+        error = for_status(self.status, html=self.html, retry_after_seconds=self.retry_after_seconds)
+        error.headers.update({name.lower(): value for name, value in self.headers.items()})
+        return error
+
+
+class FaultPlan:
+    """The faults of one world, with how often each has fired.
+
+    Attributes:
+        faults: in order of precedence.
+        fired: per fault, in how many attempts it decided.
+    """
+
+    __slots__ = ("_by_operation", "_seen", "_uniform", "faults", "fired")
+
+    def __init__(self, faults: tuple[ApiFault, ...], uniform: Callable[[str, str, int], float]) -> None:
+        self.faults = faults
+        self.fired = [0] * len(faults)
+        self._seen = [0] * len(faults)
+        self._uniform = uniform
+        self._by_operation: dict[str, tuple[int, ...]] = {}
+
+    def decide(self, operation: str, now: float, draw_key: str, draw_index: int) -> ApiFault | None:
+        """The fault that hits this attempt, if one does. Call it once per attempt: it counts."""
+        positions = self._by_operation.get(operation)
+        if positions is None:
+            positions = tuple(i for i, fault in enumerate(self.faults) if fault.matches(operation))
+            self._by_operation[operation] = positions
+        chosen: ApiFault | None = None
+        for position in positions:
+            fault = self.faults[position]
+            # Every fault counts its attempts, also when one above it has decided.
+            self._seen[position] += 1
+            if chosen is not None or (fault.nth is not None and self._seen[position] not in fault.nth):
+                continue
+            window = fault.window_seconds
+            if window is not None and not window[0] <= now < window[1]:
+                continue
+            if fault.probability < 1.0:
+                if fault.probability == 0.0:
+                    continue
+                if self._uniform(draw_key, f"fault-{position}", draw_index) >= fault.probability:
+                    continue
+            chosen = fault
+            self.fired[position] += 1
+        return chosen

@@ -1,0 +1,164 @@
+"""One attempt at an API request: how long it takes, what goes wrong, and what the trace says. Shared by both lanes.
+
+An attempt leaves the worker, arrives after a share of its duration, is processed by the service at that instant, and
+its answer arrives after the rest. Processing is a kernel event, so it happens whatever becomes of the worker: a worker
+that crashes or gives up does not take back what it sent.
+
+Draws are keyed by (worker, operation, thread) and the attempt's number among those, never by the order of events
+elsewhere, so both lanes and any two relays meet the same latencies for the same requests.
+
+The trace gets `request` when the attempt leaves, `served` when the service has processed it, `response` when the
+answer, or the failure in its place, reaches the worker. An answer that nobody waits for any more (the waiting task was
+cancelled) leaves no `response`.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Iterable
+
+from sim.kernel import Host, Kernel, current_context
+from sim.openai.faults import ApiFault, FaultPlan
+from sim.openai.operations import Answer, Call, execute
+from sim.openai.profile import Profile
+from sim.openai.service import ThreadsService
+
+CONNECT_ERROR = "ConnectError"
+READ_TIMEOUT = "ReadTimeout"
+
+
+class _Stream:
+    """The attempts of one worker at one operation on one thread."""
+
+    __slots__ = ("count", "key")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.count = 0
+
+
+class Network:
+    """The way between the workers and the service.
+
+    Args:
+        kernel: the world.
+        service: processes the requests.
+        profile: latencies.
+        faults: in order of precedence.
+
+    Attributes:
+        service: as given.
+        faults: the plan, with `fired`, how often each fault hit.
+    """
+
+    def __init__(
+        self, kernel: Kernel, service: ThreadsService, profile: Profile, faults: Iterable[ApiFault] = ()
+    ) -> None:
+        self.kernel = kernel
+        self.service = service
+        self.faults = FaultPlan(tuple(faults), kernel.draws.uniform)
+        self._has_faults = bool(self.faults.faults)
+        self._uniform = kernel.draws.uniform
+        self._trace = kernel.trace.add
+        self._at = kernel.at
+        self._request_seconds = profile.request_seconds.sampler
+        self._slow_probability = profile.slow_probability
+        self._slow_seconds = None if profile.slow_seconds is None else profile.slow_seconds.sampler
+        self._arrival_fraction = profile.request_arrival_fraction
+        self._streams: dict[tuple[str, str, str | None], _Stream] = {}
+        self._attempts: dict[str, int] = {}
+
+    def attempt(
+        self, host: Host, call: Call, read_timeout: float | None, connect_timeout: float | None
+    ) -> Future[Answer]:
+        """Send one attempt now.
+
+        Args:
+            host: the worker that sends it; the future belongs to its loop.
+            call: what is asked.
+            read_timeout: seconds until the client gives up on an answer; None: never.
+            connect_timeout: seconds until the client gives up on a connection; None: never.
+
+        Returns:
+            A future of the answer. A failure on the way is an answer of status 0 too; the future itself never raises.
+        """
+        kernel = self.kernel
+        worker, operation, thread_id = host.name, call.operation, call.thread_id
+        number = self._attempts.get(worker, 0) + 1
+        self._attempts[worker] = number
+        request_id = f"{worker}#{number}"
+        place = (worker, operation, thread_id)
+        stream = self._streams.get(place)
+        if stream is None:
+            stream = self._streams[place] = _Stream(f"{worker}/{operation}/{thread_id or ''}")
+        key, index = stream.key, stream.count
+        stream.count = index + 1
+        self._trace(worker, "request", request_id, current_context.get(), operation, thread_id, call.run_id)
+
+        if self._slow_probability > 0 and self._uniform(key, "slow", index) < self._slow_probability:
+            assert self._slow_seconds is not None
+            duration = self._slow_seconds(self._uniform(key, "slow-seconds", index))
+        else:
+            duration = self._request_seconds(self._uniform(key, "request-seconds", index))
+        way_out = duration * self._arrival_fraction
+        fault = self.faults.decide(operation, kernel.env.now, key, index) if self._has_faults else None
+
+        future: Future[Answer] = host.loop.create_future()
+        if fault is None or fault.kind == "status":
+            way_back = duration - way_out
+            if read_timeout is not None and duration > read_timeout:
+                self._at(read_timeout, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
+                way_back = -1.0
+            self._at(way_out, self._serve, call, request_id, worker, key, index, way_back, future, fault)
+        elif fault.kind == "connect_error":
+            wait = way_out if connect_timeout is None else min(way_out, connect_timeout)
+            self._at(wait, self._fail, CONNECT_ERROR, request_id, worker, key, index, future)
+        else:
+            if fault.kind == "response_lost":
+                self._at(way_out, self._serve, call, request_id, worker, key, index, -1.0, future, None)
+            if read_timeout is not None:
+                self._at(read_timeout, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
+                if fault.kind == "read_timeout":
+                    late = read_timeout + way_out
+                    self._at(late, self._serve, call, request_id, worker, key, index, -1.0, future, None)
+        return future
+
+    def _serve(
+        self,
+        call: Call,
+        request_id: str,
+        worker: str,
+        key: str,
+        index: int,
+        way_back: float,
+        future: Future[Answer],
+        fault: ApiFault | None,
+    ) -> None:
+        """The request arrives at the service. A negative way back: no answer will reach the worker."""
+        if fault is None:
+            answer = execute(self.service, call, request_id)
+        else:
+            if fault.processed:
+                execute(self.service, call, request_id)
+            error = fault.error()
+            answer = Answer(error.status, error=error)
+        answer.request_id = request_id
+        answer.draw_key = key
+        answer.draw_index = index
+        error_message = None if answer.error is None else answer.error.message
+        self._trace("api", "served", request_id, answer.status, error_message, answer.detail)
+        if way_back >= 0.0:
+            self._at(way_back, self._respond, answer, worker, future)
+
+    def _respond(self, answer: Answer, worker: str, future: Future[Answer]) -> None:
+        if future.done() or future.get_loop().is_closed():
+            return
+        self._trace(worker, "response", answer.request_id, answer.status, answer.failure)
+        future.set_result(answer)
+
+    def _fail(self, failure: str, request_id: str, worker: str, key: str, index: int, future: Future[Answer]) -> None:
+        answer = Answer(0, failure=failure)
+        answer.request_id = request_id
+        answer.draw_key = key
+        answer.draw_index = index
+        self._respond(answer, worker, future)

@@ -1,0 +1,140 @@
+"""The door of the `sdk` lane: an httpx2 transport under the real OpenAI SDK, one per worker.
+
+The SDK's own code runs untouched: retries, waits, errors, polling helpers, parsing. Two things are set from here, both
+because they would not be reproducible otherwise: the client's environment (key, base URL, no proxies, no TLS context,
+which also costs 27 ms to build), and the random number that jitters the SDK's waits, which becomes a keyed draw while
+`keyed_retry_jitter()` is held.
+
+Every call under `client.beta.threads` emits a DeprecationWarning ("The Assistants API is deprecated in favor of the
+Responses API"). Whoever runs worlds silences it, for instance with `warnings.filterwarnings("ignore", "The Assistants
+API is deprecated", DeprecationWarning)` inside `warnings.catch_warnings()`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any, Final
+
+import httpx2
+import openai
+import openai._base_client
+
+from sim.kernel import Draws, Host
+from sim.openai.network import CONNECT_ERROR, Network
+from sim.openai.wire import Wire, request_id_header
+
+API_KEY: Final = "sk-simulated-0000000000000000"
+BASE_URL: Final = "https://api.openai.com/v1"
+
+JITTER_PURPOSE: Final = "sdk-retry-jitter"
+
+# What the running task last sent: the SDK asks for its jitter in the task that called the transport.
+_last_attempt: ContextVar[tuple[Draws, str, int] | None] = ContextVar("last_attempt", default=None)
+
+
+class SimTransport(httpx2.AsyncBaseTransport):
+    """Carries one worker's requests to the simulated service.
+
+    Failures are raised as the httpx2 exceptions that a network would cause (`ConnectError`, `ReadTimeout`), in virtual
+    time; the request's own `timeout` extension is honoured.
+
+    Args:
+        host: the worker.
+        network: latencies, faults and the trace.
+        wire: parses and renders; its own service is not used.
+    """
+
+    def __init__(self, host: Host, network: Network, wire: Wire | None = None) -> None:
+        self._host = host
+        self._network = network
+        self._wire = Wire(network.service) if wire is None else wire
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request and wait for its answer.
+
+        Raises:
+            httpx2.ConnectError: the connection failed.
+            httpx2.ReadTimeout: no answer within the request's read timeout.
+        """
+        body = await request.aread()
+        call = self._wire.parse(request.method, request.url.raw_path.decode("ascii"), request.headers, body)
+        timeout = request.extensions.get("timeout") or {}
+        answer = await self._network.attempt(self._host, call, timeout.get("read"), timeout.get("connect"))
+        _last_attempt.set((self._network.kernel.draws, answer.draw_key, answer.draw_index))
+        if answer.failure is not None:
+            if answer.failure == CONNECT_ERROR:
+                raise httpx2.ConnectError("All connection attempts failed", request=request)
+            raise httpx2.ReadTimeout("", request=request)
+        status, headers, content = self._wire.render(answer, call, request_id_header(answer.request_id))
+        return httpx2.Response(status, headers=headers, content=content, request=request)
+
+
+def make_sdk_client(host: Host, network: Network, wire: Wire | None = None) -> openai.AsyncOpenAI:
+    """The real SDK on a simulated network, with its default timeout (600 s) and retries (2)."""
+    http_client = openai.DefaultAsyncHttpxClient(transport=SimTransport(host, network, wire), trust_env=False)
+    # Given explicitly, so that no environment variable of the machine reaches a world.
+    return openai.AsyncOpenAI(api_key=API_KEY, base_url=BASE_URL, http_client=http_client)
+
+
+_SDK_MODULE: Final[Any] = openai._base_client
+_real_random: Callable[[], float] = _SDK_MODULE.random
+
+
+def _jitter() -> float:
+    attempt = _last_attempt.get()
+    if attempt is None:
+        return _real_random()
+    draws, key, index = attempt
+    return draws.uniform(key, JITTER_PURPOSE, index)
+
+
+@contextmanager
+def keyed_retry_jitter() -> Iterator[None]:
+    """While held, the SDK's waits before a retry are jittered by keyed draws; calls outside a world are not affected.
+
+    The SDK binds `random` early, so its module's name is replaced. May be held over many worlds, and nested.
+    """
+    before = _SDK_MODULE.random
+    _SDK_MODULE.random = _jitter
+    try:
+        yield
+    finally:
+        _SDK_MODULE.random = before
+
+
+def warm_up() -> None:
+    """Import and use once everything that the SDK loads lazily, so that the first world is not slower than the rest.
+
+    Sends a few requests to a canned answer on an event loop of its own: call it once per process, outside any world
+    and any running loop.
+    """
+
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/refused"):
+            return httpx2.Response(404, json={"error": {"message": "", "type": "", "param": None, "code": None}})
+        listing = request.method == "GET" and request.url.path.endswith(("/messages", "/runs"))
+        return httpx2.Response(200, json={"object": "list", "data": [], "has_more": False} if listing else {"id": "x"})
+
+    async def use() -> None:
+        http_client = openai.DefaultAsyncHttpxClient(transport=httpx2.MockTransport(answer), trust_env=False)
+        async with openai.AsyncOpenAI(api_key=API_KEY, base_url=BASE_URL, http_client=http_client) as client:
+            threads = client.beta.threads
+            await threads.create()
+            await threads.retrieve("thread_1")
+            await threads.messages.create("thread_1", role="user", content="x")
+            await threads.messages.list("thread_1")
+            await threads.messages.retrieve("msg_1", thread_id="thread_1")
+            await threads.runs.create("thread_1", assistant_id="asst_1")
+            await threads.runs.retrieve("run_1", thread_id="thread_1")
+            await threads.runs.list("thread_1")
+            await threads.runs.cancel("run_1", thread_id="thread_1")
+            with suppress(openai.NotFoundError):
+                await threads.retrieve("refused")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        asyncio.run(use())

@@ -1,0 +1,191 @@
+"""The wire layer: HTTP requests into calls, answers into HTTP responses. Sans-I/O.
+
+`Wire.parse` and `Wire.render` are what a door needs that has its own way of processing in between (the transport of
+the `sdk` lane); `Wire.handle` does all three steps for a door without one (a real socket).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+from sim.openai import errors
+from sim.openai.operations import OPERATIONS, Answer, Call, Operation, execute
+from sim.openai.service import ThreadsService
+
+API_VERSION: Final = "2020-10-01"
+BETA: Final = "assistants=v2"
+
+_ID_PARAMETERS: Final = {"{thread_id}": "thread_id", "{run_id}": "run_id", "{message_id}": "message_id"}
+
+
+def request_id_header(seed: str) -> str:
+    """An `x-request-id` as the API writes them, a function of `seed`: `req_` and 32 hexadecimal digits."""
+    return f"req_{blake2b(seed.encode(), digest_size=16).hexdigest()}"
+
+
+def _standard_headers(request_id: str, processing_ms: str) -> dict[str, str]:
+    return {"x-request-id": request_id, "openai-processing-ms": processing_ms, "openai-version": API_VERSION}
+
+
+def error_response(
+    error: errors.ApiError, request_id: str, processing_ms: str = "0"
+) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of an error answer."""
+    body = error.to_bytes()
+    headers = {
+        "content-type": error.content_type,
+        **_standard_headers(request_id, processing_ms),
+        **error.headers,
+        "content-length": str(len(body)),
+    }
+    return error.status, headers, body
+
+
+class Wire:
+    """Parses requests, renders responses.
+
+    Args:
+        service: processes what `handle` receives.
+        keys: the API keys that are accepted; None: any.
+        base_path: what precedes the routes of the table.
+        poll_after_ms: sent as `openai-poll-after-ms` with each run retrieved; clients' poll helpers obey it. Off by
+            default, since no recording of the real service shows a value.
+        pretty: whether successful bodies are indented, as the real ones are; costs time.
+        processing_ms: what `openai-processing-ms` says.
+    """
+
+    def __init__(
+        self,
+        service: ThreadsService,
+        *,
+        keys: Iterable[str] | None = None,
+        base_path: str = "/v1",
+        poll_after_ms: int | None = None,
+        pretty: bool = False,
+        processing_ms: int = 0,
+    ) -> None:
+        self._service = service
+        self._keys = None if keys is None else frozenset(keys)
+        self._base_path = base_path
+        self._poll_after_ms = poll_after_ms
+        self._pretty = pretty
+        self._processing_ms = str(processing_ms)
+        self._handled = 0
+
+    def handle(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Answer one request at once.
+
+        Args:
+            method: HTTP method, upper case.
+            path: path with its query, percent-encoded.
+            headers: request headers; names in any case.
+            body: the body's bytes.
+
+        Returns:
+            Status, response headers with lower-case names, body.
+        """
+        call = self.parse(method, path, headers, body)
+        self._handled += 1
+        request_id = request_id_header(f"handled/{self._handled}")
+        return self.render(execute(self._service, call, request_id), call, request_id)
+
+    def parse(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Call:
+        """The call that a request makes; never raises: what is refused is in the call's `refusal`.
+
+        Checked in this order, which is inferred: route, key, beta header, body or query.
+        """
+        raw_path, _, query = path.partition("?")
+        found = self._route(method, raw_path)
+        if found is None:
+            return Call("unknown", refusal=errors.unknown_route(method, raw_path))
+        operation, ids = found
+        call = Call(operation.name, ids.get("thread_id"), ids.get("run_id"), ids.get("message_id"))
+        try:
+            self._let_in({name.lower(): value for name, value in headers.items()})
+            if method == "GET":
+                call.params = _query_params(operation, query)
+            elif method == "POST":
+                call.params = _body_params(operation, body)
+        except errors.ApiError as error:
+            call.refusal = error
+        return call
+
+    def render(self, answer: Answer, call: Call, request_id: str) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of an answer; `request_id` goes into `x-request-id`."""
+        if answer.error is not None:
+            return error_response(answer.error, request_id, self._processing_ms)
+        headers = {"content-type": "application/json", **_standard_headers(request_id, self._processing_ms)}
+        indent, separators = (2, (",", ": ")) if self._pretty else (None, (",", ":"))
+        body = json.dumps(answer.payload, indent=indent, separators=separators, ensure_ascii=False).encode()
+        if self._poll_after_ms is not None and call.operation == "runs.retrieve":
+            headers["openai-poll-after-ms"] = str(self._poll_after_ms)
+        headers["content-length"] = str(len(body))
+        return answer.status, headers, body
+
+    def _route(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
+        if not path.startswith(self._base_path + "/"):
+            return None
+        parts = path[len(self._base_path) + 1 :].split("/")
+        rows = _ROUTES.get((method, len(parts)), ())
+        for template, operation in rows:
+            ids: dict[str, str] = {}
+            for expected, part in zip(template, parts, strict=True):
+                parameter = _ID_PARAMETERS.get(expected)
+                if parameter is not None:
+                    ids[parameter] = unquote(part)
+                elif expected != part:
+                    break
+            else:
+                return operation, ids
+        return None
+
+    def _let_in(self, headers: Mapping[str, str]) -> None:
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise errors.no_key()
+        if self._keys is not None and key.strip() not in self._keys:
+            raise errors.bad_key(key.strip())
+        if headers.get("openai-beta") != BETA:
+            raise errors.no_beta_header()
+
+
+_ROUTES: Final[dict[tuple[str, int], list[tuple[list[str], Operation]]]] = {}
+for _operation in OPERATIONS:
+    _template = _operation.path.strip("/").split("/")
+    _ROUTES.setdefault((_operation.method, len(_template)), []).append((_template, _operation))
+
+
+def _body_params(operation: Operation, body: bytes) -> dict[str, Any]:
+    if not body.strip():
+        return {}
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        raise errors.malformed_json() from None
+    if not isinstance(fields, dict):
+        raise errors.malformed_json()
+    for name in fields:
+        if name not in operation.params:
+            raise errors.unknown_parameter(name)
+    return fields
+
+
+def _query_params(operation: Operation, query: str) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in operation.params:
+            raise errors.unknown_parameter(name)
+        if name == "limit":
+            try:
+                params[name] = int(value)
+            except ValueError:
+                raise errors.invalid_type(name, "an integer", value) from None
+        else:
+            params[name] = value
+    return params

@@ -1,0 +1,115 @@
+"""Customers: SimPy processes who write messages, get texts, and on the friendly apology try again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import simpy
+
+from sim.kernel import ticks
+from sim.world.settings import Bursts, ScriptedMessage
+
+if TYPE_CHECKING:
+    from sim.world.world import World
+
+
+class SentMessage:
+    """A message as the relay's `handle` receives it.
+
+    Attributes:
+        id: unique in the world, e.g. `c1.m2`.
+        conversation: whose chat it belongs to, e.g. `c1`; what `send` takes.
+        text: what the customer wrote.
+        thread_id: the conversation's thread, which exists from the start.
+    """
+
+    __slots__ = ("conversation", "id", "text", "thread_id", "tries")
+
+    def __init__(self, message_id: str, conversation: str, text: str, thread_id: str, tries: int) -> None:
+        self.id = message_id
+        self.conversation = conversation
+        self.text = text
+        self.thread_id = thread_id
+        self.tries = tries
+
+    def __repr__(self) -> str:
+        return f"SentMessage(id={self.id!r}, conversation={self.conversation!r}, text={self.text!r})"
+
+
+class Customer:
+    """One customer, in one conversation."""
+
+    def __init__(self, world: World, number: int, thread_id: str) -> None:
+        self.world = world
+        self.name = f"c{number}"
+        self.entity = f"customer:c{number}"
+        self.thread_id = thread_id
+        self.messages_sent = 0
+        self.last: SentMessage | None = None
+
+    def follow_script(self, number: int, scripted: ScriptedMessage, offset: float) -> Generator[simpy.Event, Any, None]:
+        """Send one scripted message at its time; `number` is its place in the workload's list, from 1."""
+        kernel = self.world.kernel
+        at = scripted.at_seconds.sample(kernel.draws.uniform(self.entity, "script", number))
+        yield kernel.env.timeout(ticks(offset + at))
+        self.say(worker=scripted.worker)
+
+    def write_bursts(self, bursts: Bursts, offset: float) -> Generator[simpy.Event, Any, None]:
+        """Write bursts until no new one may begin."""
+        kernel = self.world.kernel
+        env, uniform = kernel.env, kernel.draws.uniform
+        yield env.timeout(ticks(offset + bursts.first_seconds.sample(uniform(self.entity, "first-burst", 0))))
+        burst = 0
+        while env.now < offset + bursts.duration_seconds:
+            for position in range(_burst_length(bursts.messages_mean, uniform(self.entity, "burst-length", burst))):
+                if position:
+                    index = burst * 1000 + position
+                    yield env.timeout(ticks(bursts.gap_seconds.sample(uniform(self.entity, "burst-gap", index))))
+                self.say()
+            yield env.timeout(ticks(bursts.pause_seconds.sample(uniform(self.entity, "burst-pause", burst))))
+            burst += 1
+
+    def say(self, *, worker: int | None = None, again: SentMessage | None = None) -> SentMessage:
+        """Send a message; `again` is the one that it repeats."""
+        self.messages_sent += 1
+        message_id = f"{self.name}.m{self.messages_sent}"
+        text = f"Question [{message_id}]" if again is None else f"Question [{message_id}], once more"
+        message = SentMessage(
+            message_id, self.name, text, self.thread_id, 0 if again is None else again.tries + 1
+        )
+        self.last = message
+        self.world.kernel.trace.add(
+            self.entity, "message.sent", message_id, self.name, text, None if again is None else again.id
+        )
+        self.world.post_webhook(message, worker)
+        return message
+
+    def receive(self, text: str) -> None:
+        """A text arrives."""
+        world = self.world
+        world.kernel.trace.add(self.entity, "received", self.name, text)
+        workload = world.settings.workload
+        message = self.last
+        if (
+            text == world.settings.relay.friendly_text
+            and workload.try_again_seconds is not None
+            and message is not None
+            and message.tries < workload.tries_again_max
+        ):
+            world.kernel.env.process(self._try_again(message, workload.try_again_seconds))
+
+    def _try_again(self, message: SentMessage, seconds: float) -> Generator[simpy.Event, Any, None]:
+        yield self.world.kernel.env.timeout(ticks(seconds))
+        if self.last is message:
+            # Whoever wrote something new meanwhile does not repeat the old message.
+            self.say(again=message)
+
+
+def _burst_length(mean: float, u: float) -> int:
+    """1 + a geometric number of further messages, `mean` in all; capped at 100, against endless bursts."""
+    if mean <= 1:
+        return 1
+    more = 1 - 1 / mean
+    return 1 + min(int(math.log(u) / math.log(more)), 99)

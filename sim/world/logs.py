@@ -1,0 +1,62 @@
+"""What the relay under test logs, as domain events of its world."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+from typing import Self
+
+from sim.kernel import Trace, current_context, current_host
+
+_LIBRARIES = ("openai", "httpx2", "httpcore2", "redis", "asyncio", "fakeredis", "anyio")
+
+
+class _Handler(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.trace: Trace | None = None
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without a lock: one thread runs a world."""
+        self.emit(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        trace = self.trace
+        host = current_host()
+        if trace is None or host is None or record.name.partition(".")[0] in _LIBRARIES:
+            return
+        trace.add(host.name, "log", current_context.get(), record.levelname, record.getMessage())
+
+
+class LogCapture:
+    """While open, log lines of level INFO and above go to the trace of the world that `attach` named, and nowhere else.
+
+    The libraries' own lines are left out: they differ between the lanes.
+    """
+
+    def __init__(self) -> None:
+        self._handler = _Handler()
+
+    def attach(self, trace: Trace | None) -> None:
+        """Whose trace receives the lines from now on."""
+        self._handler.trace = trace
+
+    def __enter__(self) -> Self:
+        root = logging.getLogger()
+        self._handlers, self._level = root.handlers[:], root.level
+        root.handlers[:] = [self._handler]
+        root.setLevel(logging.INFO)
+        self._quiet = [(logging.getLogger(name), logging.getLogger(name).level) for name in _LIBRARIES]
+        for logger, _ in self._quiet:
+            logger.setLevel(logging.CRITICAL)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        root = logging.getLogger()
+        root.handlers[:] = self._handlers
+        root.setLevel(self._level)
+        for logger, level in self._quiet:
+            logger.setLevel(level)

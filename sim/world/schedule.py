@@ -1,0 +1,62 @@
+"""Constraints on the order in which requests are processed: a world in which a given interleaving happens.
+
+A held request reaches the service, but is processed only once the request it waits for has been processed, as if its
+own way had taken that much longer. If that request never comes, the hold ends after `at_most_seconds`. Nothing else is
+touched: what the two requests are answered follows from the order alone.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from typing import Any
+
+from sim.kernel import Host, current_context
+from sim.openai.network import Network
+from sim.openai.operations import Answer, Call
+
+Place = tuple[str, str]
+"""A delivery and an operation: the first such request is meant."""
+
+
+class ScheduledNetwork(Network):
+    """A network in which some requests wait for others."""
+
+    _waits_for: dict[Place, tuple[Place, float]]
+
+    def constrain(self, constraints: list[tuple[Place, Place, float]]) -> None:
+        """Set the constraints: (held, awaited, seconds at most)."""
+        self._waits_for = {held: (awaited, limit) for held, awaited, limit in constraints}
+        self._watched = {awaited for _, awaited, _ in constraints}
+        self._places: dict[str, Place] = {}
+        self._seen: set[Place] = set()
+        self._served: set[Place] = set()
+        self._waiting: dict[Place, list[tuple[Any, ...]]] = {}
+
+    def attempt(
+        self, host: Host, call: Call, read_timeout: float | None, connect_timeout: float | None
+    ) -> Future[Answer]:
+        place = (current_context.get(), call.operation)
+        if place not in self._seen and (place in self._waits_for or place in self._watched):
+            self._seen.add(place)
+            self._places[f"{host.name}#{self._attempts.get(host.name, 0) + 1}"] = place
+        return super().attempt(host, call, read_timeout, connect_timeout)
+
+    def _serve(self, call: Call, request_id: str, *rest: Any) -> None:
+        place = self._places.get(request_id)
+        if place is None:
+            super()._serve(call, request_id, *rest)
+            return
+        constraint = self._waits_for.pop(place, None)
+        if constraint is not None and constraint[0] not in self._served:
+            awaited, limit = constraint
+            self._waiting.setdefault(awaited, []).append((call, request_id, *rest))
+            self._at(limit, self._release, awaited)
+            return
+        super()._serve(call, request_id, *rest)
+        self._served.add(place)
+        self._release(place)
+
+    def _release(self, awaited: Place) -> None:
+        """Let go what waited for `awaited`, one tick later: two requests are never processed at one instant."""
+        for arguments in self._waiting.pop(awaited, ()):
+            self._at(2.0**-20, self._serve, *arguments)

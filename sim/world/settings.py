@@ -1,0 +1,179 @@
+"""What a world is made of: workers, customers, latencies, faults. Scenario files carry these tables.
+
+Everything here is plain, validated data; `sim.world.world` builds the world from it. Durations are distributions of
+seconds (see `sim.kernel.distributions`); where one is expected a plain number means that constant.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from sim.kernel.distributions import Distribution
+from sim.openai.faults import ApiFault
+from sim.openai.profile import Profile
+
+FRIENDLY_TEXT = "Desculpe, estou processando sua mensagem anterior. Por favor, aguarde um momento e tente novamente."
+"""What the incident's relay sends when its retries are used up."""
+
+GENERIC_TEXT = "Desculpe, ocorreu um erro ao processar sua mensagem. Por favor, tente novamente."
+"""What the incident's relay sends for every other failure."""
+
+
+def _number_is_constant(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return {"kind": "constant", "value": value}
+    return value
+
+
+Seconds = Annotated[Distribution, BeforeValidator(_number_is_constant)]
+"""A distribution of seconds, or a number: always that long."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RelayUnderTest(_Table):
+    """Which relay runs, and which texts of it are apologies."""
+
+    factory: str = Field(
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="`package.module:function`, called with the OpenAI client, the Redis client and a send coroutine; "
+        "returns an object with `async handle(message)`",
+    )
+    settings: dict[str, Any] = Field(default_factory=dict, description="keyword arguments for the factory")
+    friendly_text: str = Field(
+        default=FRIENDLY_TEXT, min_length=1, description="the polite text after which customers try again"
+    )
+    generic_text: str = Field(default=GENERIC_TEXT, min_length=1, description="the text of every other failure")
+
+
+class WorkerGroup(_Table):
+    """Some workers of one kind; each is a host of its own with its own clients."""
+
+    count: int = Field(default=1, ge=1, le=1000, description="how many workers")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="settings that these workers have on top of the relay's, e.g. another lock key"
+    )
+    share: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="share of webhooks that reach this group; absent: in proportion to the workers",
+    )
+
+
+class ScriptedMessage(_Table):
+    """One message at a given time."""
+
+    conversation: int = Field(default=1, ge=1, description="which customer sends it, counting from 1")
+    at_seconds: Seconds = Field(description="when it is sent, from the world's start")
+    worker: int | None = Field(default=None, ge=1, description="which worker gets the webhook, counting from 1; absent: drawn")
+
+
+class Bursts(_Table):
+    """Customers who write in bursts of short messages."""
+
+    messages_mean: float = Field(default=2.2, ge=1, le=100, description="messages of a burst: 1 + geometric with this mean")
+    gap_seconds: Seconds = Field(description="between the messages of a burst")
+    pause_seconds: Seconds = Field(description="from a burst's last message to the next burst's first")
+    first_seconds: Seconds = Field(description="until a customer's first burst")
+    duration_seconds: float = Field(gt=0, le=86_400, description="no burst begins after this time")
+
+
+class InitialRun(_Table):
+    """A run that some worker, gone since, left on a conversation's thread before the first message."""
+
+    conversation: int = Field(default=1, ge=1, description="on which customer's thread, counting from 1")
+    age_seconds: float = Field(ge=0, lt=600, description="how old it is at the world's first message")
+
+
+class Workload(_Table):
+    """Who writes what, when, and how webhooks arrive."""
+
+    conversations: int = Field(default=1, ge=1, le=100_000, description="number of customers")
+    messages: tuple[ScriptedMessage, ...] = Field(default=(), description="messages at given times")
+    bursts: Bursts | None = Field(default=None, description="messages drawn in bursts, for every customer")
+    initial_runs: tuple[InitialRun, ...] = Field(default=(), description="runs left behind before the start")
+    try_again_seconds: float | None = Field(
+        default=30.0, gt=0, description="how long after the friendly text a customer sends the message again; absent: never"
+    )
+    tries_again_max: int = Field(default=1, ge=0, le=100, description="how often a customer tries one message again")
+    duplicate_probability: float = Field(default=0.0, ge=0, le=1, description="share of webhooks that are delivered twice")
+    redelivery_seconds: Seconds = Field(
+        default_factory=lambda: _constant(20.0), description="from the first delivery to the second"
+    )
+
+    @field_validator("try_again_seconds", mode="before")
+    @classmethod
+    def _false_is_never(cls, value: Any) -> Any:
+        # TOML has no null; `false` says "never".
+        return None if value is False else value
+
+    @model_validator(mode="after")
+    def _somebody_writes(self) -> Workload:
+        if not self.messages and self.bursts is None:
+            raise ValueError("nobody writes: give `messages` or `bursts`")
+        for what, items in (("messages", self.messages), ("initial_runs", self.initial_runs)):
+            for index, item in enumerate(items):
+                if item.conversation > self.conversations:
+                    raise ValueError(
+                        f"{what}[{index}] names conversation {item.conversation}, but there are {self.conversations}"
+                    )
+        return self
+
+
+def _constant(seconds: float) -> Distribution:
+    from sim.kernel.distributions import Constant
+
+    return Constant(kind="constant", value=seconds)
+
+
+class Step(_Table):
+    """A request of the handling of one scripted message."""
+
+    message: int = Field(ge=1, description="which message of the workload's list, counting from 1")
+    operation: str = Field(description="which request of its handling, e.g. `runs.create`; the first one counts")
+
+
+class Hold(_Table):
+    """A constraint on the schedule: one request is processed only after another one.
+
+    The held request simply takes longer on its way, as requests do; no outcome is set.
+    """
+
+    hold: Step = Field(description="the request that waits")
+    until: Step = Field(description="the request it waits for")
+    at_most_seconds: float = Field(default=5.0, gt=0, le=600, description="the longest such wait")
+
+
+class WorldSettings(_Table):
+    """One world without its seed."""
+
+    profile: Profile = Field(description="latencies and fault rates of the backend")
+    relay: RelayUnderTest = Field(description="the relay under test")
+    workers: tuple[WorkerGroup, ...] = Field(default=(WorkerGroup(count=2),), min_length=1, description="who runs it")
+    workload: Workload = Field(description="who writes what")
+    faults: tuple[ApiFault, ...] = Field(default=(), description="faults of the API and of the way to it")
+    schedule: tuple[Hold, ...] = Field(default=(), description="constraints on the order of requests")
+    limit_seconds: float = Field(default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off")
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> WorldSettings:
+        workers = sum(group.count for group in self.workers)
+        for index, message in enumerate(self.workload.messages):
+            if message.worker is not None and message.worker > workers:
+                raise ValueError(f"workload.messages[{index}] names worker {message.worker}, but there are {workers}")
+        for index, hold in enumerate(self.schedule):
+            for name, step in (("hold", hold.hold), ("until", hold.until)):
+                if step.message > len(self.workload.messages):
+                    raise ValueError(
+                        f"schedule[{index}].{name} names message {step.message}, but the workload lists "
+                        f"{len(self.workload.messages)}"
+                    )
+        shares = [group.share for group in self.workers if group.share is not None]
+        if shares and (len(shares) != len(self.workers) or abs(sum(shares) - 1) > 1e-9):
+            raise ValueError("give `share` for every group of workers or for none, with a sum of 1")
+        return self

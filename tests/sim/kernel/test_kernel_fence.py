@@ -1,0 +1,161 @@
+"""Whatever would leave the simulation is virtual, or raises where it is called; outside it everything is real."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import os
+import random
+import secrets
+import socket
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from time import monotonic as bound_early
+from typing import Any
+
+import pytest
+
+from sim.kernel import EPOCH_SECONDS, Fence, Kernel, LeavesSimulationError
+
+
+@pytest.fixture
+def kernel() -> Iterator[Kernel]:
+    with Fence() as fence:
+        made = Kernel(5, 6)
+        fence.attach(made)
+        yield made
+        fence.attach(None)
+
+
+def inside(kernel: Kernel, function: Callable[[], Any], host: str = "w", at: float = 2.5) -> Any:
+    """What `function` returns on a host at a virtual time."""
+
+    async def run() -> Any:
+        await asyncio.sleep(at)
+        return function()
+
+    task = kernel.host(host).spawn(run())
+    kernel.run()
+    return task.result()
+
+
+CLOCKS: list[tuple[Callable[[], Any], Any]] = [
+    (lambda: time.time(), EPOCH_SECONDS + 2.5),
+    (lambda: time.time_ns(), EPOCH_SECONDS * 10**9 + 2_500_000_000),
+    (lambda: time.monotonic(), 2.5),
+    (lambda: time.monotonic_ns(), 2_500_000_000),
+    (lambda: time.perf_counter(), 2.5),
+    (lambda: bound_early(), 2.5),
+    (lambda: datetime.datetime.now().isoformat(), "2025-11-04T12:00:02.500000"),
+    (lambda: datetime.datetime.now(datetime.UTC).isoformat(), "2025-11-04T12:00:02.500000+00:00"),
+    (lambda: datetime.date.today().isoformat(), "2025-11-04"),
+    (lambda: time.strftime("%H:%M:%S"), "12:00:02"),
+    (lambda: asyncio.get_running_loop().time(), 2.5),
+]
+
+
+@pytest.mark.parametrize(("read", "expected"), CLOCKS)
+def test_clocks_are_virtual(kernel: Kernel, read: Callable[[], Any], expected: Any) -> None:
+    assert inside(kernel, read) == expected
+
+
+ENTROPY: list[Callable[[], Any]] = [
+    lambda: random.random(),
+    lambda: random.randint(1, 10**9),
+    lambda: random.Random().random(),
+    lambda: random.SystemRandom().random(),
+    lambda: os.urandom(9),
+    lambda: secrets.token_hex(8),
+    lambda: str(uuid.uuid4()),
+    lambda: str(uuid.uuid1()),
+]
+
+
+@pytest.mark.parametrize("draw", ENTROPY)
+def test_entropy_is_keyed_by_the_world_and_the_host(draw: Callable[[], Any]) -> None:
+    def world(replication: int, host: str) -> Any:
+        with Fence() as fence:
+            kernel = Kernel(1, replication)
+            fence.attach(kernel)
+            return inside(kernel, draw, host)
+
+    assert world(1, "w") == world(1, "w")
+    assert world(1, "w") != world(2, "w")
+    assert world(1, "w") != world(1, "v")
+
+
+WAYS_OUT: list[Callable[[], Any]] = [
+    lambda: socket.socket(),
+    lambda: socket.getaddrinfo("localhost", 80),
+    lambda: threading.Thread(target=print).start(),
+    lambda: subprocess.Popen(["true"]),
+    lambda: os.system("true"),
+    lambda: os.fork(),
+    lambda: time.sleep(0.001),
+]
+
+
+@pytest.mark.parametrize("way_out", WAYS_OUT)
+def test_ways_out_raise_at_the_call_site(kernel: Kernel, way_out: Callable[[], Any]) -> None:
+    with pytest.raises(LeavesSimulationError, match="would leave the simulation"):
+        inside(kernel, way_out)
+
+
+def test_a_way_out_is_never_silent_even_where_its_error_is_swallowed(kernel: Kernel) -> None:
+    def swallow() -> None:
+        with contextlib.suppress(Exception):
+            socket.socket()
+
+    with pytest.raises(LeavesSimulationError):
+        inside(kernel, swallow)
+
+
+def test_outside_a_world_everything_is_real_and_comes_back() -> None:
+    state = random.getstate()
+    real = (time.time, time.monotonic, random.random, os.urandom, random.Random.seed, uuid.__dict__["_node"])
+    before = time.monotonic()
+    with Fence() as fence:
+        assert before <= time.monotonic() < before + 60
+        assert abs(time.time() - datetime.datetime.now().timestamp()) < 60
+        fence.attach(Kernel())
+        assert time.monotonic() == 0.0
+        random.random()
+        seen: list[float] = []
+        fence.attach(None)
+        thread = threading.Thread(target=lambda: seen.append(time.monotonic()))
+        thread.start()
+        thread.join()
+        assert seen[0] >= before
+    assert (time.time, time.monotonic, random.random, os.urandom, random.Random.seed, uuid.__dict__["_node"]) == real
+    assert random.getstate() == state
+
+
+def test_other_threads_keep_real_time_while_a_world_runs() -> None:
+    go, done = threading.Event(), threading.Event()
+    seen: list[tuple[float, float]] = []
+
+    def watch() -> None:
+        go.wait(10)
+        seen.append((time.time(), time.monotonic()))
+        done.set()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    before = (time.time(), time.monotonic())
+    with Fence() as fence:
+        fence.attach(Kernel())
+        go.set()
+        done.wait(10)
+        fence.attach(None)
+    thread.join()
+    assert before[0] <= seen[0][0] < before[0] + 60
+    assert before[1] <= seen[0][1] < before[1] + 60
+
+
+def test_attaching_outside_a_fence_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="inside `with Fence"):
+        Fence().attach(Kernel())
