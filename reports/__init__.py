@@ -1,0 +1,28 @@
+"""Results to people and to CI: statistics of claims, the results folder, terminal, figures, page, timeline.
+
+Everything here reads plain data and never a live world, so it imports nothing of the simulator or of the relay. Begin
+with `claims` (what is claimed, counted and judged) and `results` (what a run writes and the exit status that it means);
+`publish` writes a whole results folder. scipy and matplotlib are imported only by the functions that need them.
+"""
+
+from reports.claims import ClaimSpec, Tally, UnknownEventError, judge, measure
+from reports.publish import publish, render
+from reports.results import ResultsError, build_results, canonical, exit_status, read_results, replay_command
+from reports.timeline import render_timeline
+
+__all__ = [
+    "ClaimSpec",
+    "ResultsError",
+    "Tally",
+    "UnknownEventError",
+    "build_results",
+    "canonical",
+    "exit_status",
+    "judge",
+    "measure",
+    "publish",
+    "read_results",
+    "render",
+    "render_timeline",
+    "replay_command",
+]

@@ -27,7 +27,6 @@ from reports.summary import (
     summarise,
     trials_words,
     variant_of,
-    verdict_words,
 )
 
 #: What a page may weigh, in bytes.
@@ -155,8 +154,8 @@ def _claims(rows: Sequence[Row]) -> str:
     details = "".join(_claim_details(row) for row in rows if row.entries)
     return (
         f'<div class="wide"><table class="claims">{head}{body}</table></div>\n'
-        "<p class='quiet'>A claim that several scenarios judge is refuted if one of them refutes it, and shown with the "
-        "scenario that decided. Scenarios of another backend profile, or another variant of the relay, have a line of "
+        "<p class='quiet'>A claim that several scenarios judge is refuted if one of them refutes it, and shown with "
+        "the scenario that decided. Scenarios of another backend profile, or another variant of the relay, have a line of "
         "their own.</p>\n<h3>One by one</h3>\n" + details
     )
 
@@ -196,9 +195,11 @@ def _numbers(claim: Mapping[str, Any]) -> str:
 
 def _claim_details(row: Row) -> str:
     blocks = "".join(_entry(scenario, claim) for scenario, claim in row.entries)
+    # What surprises stands open; the rest is one click away.
+    state = " open" if any(not part.as_expected for part in row.parts) else ""
     marks = " ".join(_verdict(part.verdict, part.by_construction) for part in row.parts)
     return (
-        f'<details id="claim-{escape(row.id)}"><summary><span class="id">{escape(row.id)}</span> '
+        f'<details id="claim-{escape(row.id)}"{state}><summary><span class="id">{escape(row.id)}</span> '
         f'<span class="title">{escape(row.title)}</span> {marks}</summary>\n{blocks}</details>\n'
     )
 
@@ -318,7 +319,7 @@ def _scenario(scenario: Mapping[str, Any]) -> str:
     told = "".join(f"<span><b>{name}</b> {escape(str(said))}</span>" for name, said in facts if said)
     counts = _counts("outcomes", scenario.get("outcomes", {}))
     invariants = "".join(
-        f"<li>{_verdict('refuted')} {escape(name)}: {each['breaches']:,} breaches{_examples(each.get('examples', ()))}</li>"
+        f"<li>{_verdict('refuted')} {escape(name)}: {_times(each['breaches'])}{_examples(each.get('examples', ()))}</li>"
         for name, each in sorted(scenario.get("invariants", {}).items())
         if each["breaches"]
     )
@@ -338,14 +339,19 @@ def _scenario(scenario: Mapping[str, Any]) -> str:
     )
 
 
+def _times(breaches: int) -> str:
+    return "1 breach" if breaches == 1 else f"{breaches:,} breaches"
+
+
+def _quantity(value: int | float) -> str:
+    return f"{value:,}" if isinstance(value, int) else number(value)
+
+
 def _counts(title: str, counts: Mapping[str, Any]) -> str:
     shown = [(name, value) for name, value in counts.items() if isinstance(value, (int, float))]
     if not shown:
         return ""
-    cells = "".join(
-        f"<span><b>{escape(name.replace('_', ' '))}</b> {f'{value:,}' if isinstance(value, int) else number(value)}</span>"
-        for name, value in shown
-    )
+    cells = "".join(f"<span><b>{escape(name.replace('_', ' '))}</b> {_quantity(value)}</span>" for name, value in shown)
     return f'<h4>{escape(title)}</h4><p class="facts-line">{cells}</p>'
 
 
@@ -369,11 +375,11 @@ def _replay(results: Mapping[str, Any]) -> str:
 def _limits(results: Mapping[str, Any], timing: Mapping[str, Any] | None) -> str:
     lanes = ", ".join(dict.fromkeys(str(scenario.get("lane", "")) for scenario in results["scenarios"]))
     by_construction = [claim["id"] for _, claim in claims_of(results) if claim.get("by_construction")]
+    named = escape(", ".join(dict.fromkeys(by_construction)))
     construction = (
-        f"<li>“By construction” means that the profile's own numbers were chosen so that the claim is true under it: "
-        f"{escape(', '.join(dict.fromkeys(by_construction)))}. Such a verdict checks the arithmetic and the code, and says "
-        "nothing about production.</li>"
-        if by_construction
+        "<li>“By construction” means that the profile's own numbers were chosen so that the claim is true under it: "
+        f"{named}. Such a verdict checks the arithmetic and the code, and says nothing about production.</li>"
+        if named
         else ""
     )
     limits = f"""<ul>

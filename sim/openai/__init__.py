@@ -4,6 +4,7 @@ From the inside out; each layer knows only those before it:
 
 - `states`: the table of run states, which everything else reads; it can draw itself.
 - `errors`: the error answers, to the byte.
+- `parameters`, `pages`: checks of what requests say, and how lists answer.
 - `service`: the state machine of threads, messages and runs. Sans-I/O, no time of its own.
 - `operations`: names, routes and parameters of the operations; calls and answers without HTTP.
 - `profile`, `life`: how slow a backend is, and the SimPy processes that move runs accordingly.

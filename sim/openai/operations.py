@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from sim.openai.errors import ApiError
-from sim.openai.service import RUN_OPTIONS, Object, ThreadsService
+from sim.openai.parameters import Object
+from sim.openai.service import RUN_OPTIONS, ThreadsService
 from sim.openai.states import LOCKING
 
 Detail = str | int

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from sim.openai import errors
-
-Object = dict[str, Any]
+from sim.openai.parameters import Object
 
 LIST_LIMIT_DEFAULT: Final = 20
 LIST_LIMIT_MAX: Final = 100
@@ -21,6 +20,16 @@ def page_of(
     before: str | None,
     unknown: Callable[[str], errors.ApiError],
 ) -> Object:
+    """One page, as the API answers a list.
+
+    Args:
+        items: everything, oldest first.
+        limit: 1 to 100; None: 20.
+        order: `asc`, `desc`; None: `desc`, newest first.
+        after: only what follows this id in that order.
+        before: only what precedes it.
+        unknown: the error for a cursor that is not in the list.
+    """
     if limit is None:
         limit = LIST_LIMIT_DEFAULT
     elif type(limit) is not int:

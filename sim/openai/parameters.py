@@ -12,6 +12,7 @@ from typing import Any, Final
 from sim.openai import errors
 
 Object = dict[str, Any]
+CheckedMessage = tuple[str, list[Object], Object, list[Any]]
 
 METADATA_KEYS_MAX: Final = 16
 METADATA_KEY_LENGTH_MAX: Final = 64
@@ -19,16 +20,21 @@ METADATA_VALUE_LENGTH_MAX: Final = 512
 CONTENT_LENGTH_MAX: Final = 256_000
 
 
-def check_id(param: str, value: str, prefix: str) -> None:
+def check_id(param: str, value: Any, prefix: str) -> None:
+    """An id of the kind that `prefix` says."""
+    if not isinstance(value, str):
+        raise errors.invalid_type(param, "a string", value)
     if not value.startswith(f"{prefix}_"):
         raise errors.malformed_id(param, value, prefix)
 
 
 def text_parts(text: str) -> list[Object]:
+    """A text as a message's content."""
     return [{"type": "text", "text": {"value": text, "annotations": []}}]
 
 
 def check_content(param: str, content: Any) -> list[Object]:
+    """A message's content, a string or a list of parts, as the list that is stored."""
     if isinstance(content, str):
         if not content:
             raise errors.empty_content()
@@ -59,6 +65,7 @@ def check_content(param: str, content: Any) -> list[Object]:
 
 
 def check_metadata(metadata: Any, param: str = "metadata") -> Object:
+    """Metadata as a dict of the store's own."""
     if not metadata:
         return {}
     if not isinstance(metadata, Mapping):
@@ -75,12 +82,11 @@ def check_metadata(metadata: Any, param: str = "metadata") -> Object:
     return dict(metadata)
 
 
-def check_messages(
-    param: str, messages: Sequence[Mapping[str, Any]] | None
-) -> list[tuple[str, list[Object], Object, list[Any]]]:
+def check_messages(param: str, messages: Any) -> list[CheckedMessage]:
+    """A list of messages to be stored; the parameter's name leads the names in the errors."""
     if not messages:
         return []
-    if isinstance(messages, (str, Mapping)):
+    if not isinstance(messages, Sequence) or isinstance(messages, str):
         raise errors.invalid_type(param, "an array of objects", messages)
     checked = []
     for index, message in enumerate(messages):
@@ -99,15 +105,16 @@ def check_messages(
     return checked
 
 
-def check_message(
-    where: str, role: Any, content: Any, metadata: Any, attachments: Any
-) -> tuple[str, list[Object], Object, list[Any]]:
+def check_message(where: str, role: Any, content: Any, metadata: Any, attachments: Any) -> CheckedMessage:
+    """One message's parameters: role, content, metadata and attachments as they are stored."""
     if role is None:
         raise errors.missing_parameter(f"{where}role")
     if role not in ("user", "assistant"):
         raise errors.invalid_choice(f"{where}role", str(role), ("user", "assistant"))
     if content is None:
         raise errors.missing_parameter(f"{where}content")
+    if attachments is not None and not isinstance(attachments, list | tuple):
+        raise errors.invalid_type(f"{where}attachments", "an array of objects", attachments)
     return (
         role,
         check_content(f"{where}content", content),

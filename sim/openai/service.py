@@ -19,9 +19,9 @@ from typing import Any, Final, Protocol
 
 from sim.kernel import Draws
 from sim.openai import errors
+from sim.openai.pages import page_of
+from sim.openai.parameters import Object, check_id, check_message, check_messages, check_metadata, text_parts
 from sim.openai.states import CANCELLABLE, EXPIRY_SECONDS, LOCKING, TERMINAL, Status, check_move
-
-Object = dict[str, Any]
 
 _RUN_OPTIONS: Final[Object] = {
     "model": "gpt-4o",
@@ -403,11 +403,13 @@ class ThreadsService:
             raise errors.not_simulated("streaming: leave `stream` out")
         if tool_outputs is None:
             raise errors.missing_parameter("tool_outputs")
+        if not isinstance(tool_outputs, Sequence) or isinstance(tool_outputs, str):
+            raise errors.invalid_type("tool_outputs", "an array of objects", tool_outputs)
         if run.status != "requires_action":
             raise errors.no_tool_outputs(run.status)
         calls = run.view["required_action"]["submit_tool_outputs"]["tool_calls"]
         expected = [call["id"] for call in calls]
-        got = [str(output.get("tool_call_id")) for output in tool_outputs]
+        got = [str(output.get("tool_call_id")) if isinstance(output, Mapping) else "" for output in tool_outputs]
         if sorted(got) != sorted(expected):
             raise errors.incomplete_tool_outputs(expected, got)
         run.view["required_action"] = None

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import sim.redis
 from sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel, current_context
-from sim.openai import Network, RunLives, ThreadsService, keyed_sdk_jitter, make_client
+from sim.openai import Network, RunLives, ThreadsService, keyed_retry_jitter, make_client
 from sim.openai import warm_up as warm_up_openai
 from sim.world.customers import Customer, SentMessage
 from sim.world.factories import resolve
@@ -284,7 +284,7 @@ class Session:
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"^(?!__main__)")
             stack.enter_context(self.fence)
             stack.enter_context(self.logs)
-            stack.enter_context(keyed_sdk_jitter())
+            stack.enter_context(keyed_retry_jitter())
         except BaseException:
             stack.close()
             raise

@@ -1,0 +1,8 @@
+"""`python -m scenarios` is `relaysim`."""
+
+import sys
+
+from scenarios.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
