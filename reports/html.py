@@ -155,8 +155,8 @@ def _claims(rows: Sequence[Row]) -> str:
     return (
         f'<div class="wide"><table class="claims">{head}{body}</table></div>\n'
         "<p class='quiet'>A claim that several scenarios judge is refuted if one of them refutes it, and shown with "
-        "the scenario that decided. Scenarios of another backend profile, or another variant of the relay, have a line of "
-        "their own.</p>\n<h3>One by one</h3>\n" + details
+        "the scenario that decided. Scenarios of another backend profile, or another variant of the relay, have a "
+        "line of their own.</p>\n<h3>One by one</h3>\n" + details
     )
 
 
@@ -318,8 +318,9 @@ def _scenario(scenario: Mapping[str, Any]) -> str:
     ]
     told = "".join(f"<span><b>{name}</b> {escape(str(said))}</span>" for name, said in facts if said)
     counts = _counts("outcomes", scenario.get("outcomes", {}))
+    broken = _verdict("refuted")
     invariants = "".join(
-        f"<li>{_verdict('refuted')} {escape(name)}: {_times(each['breaches'])}{_examples(each.get('examples', ()))}</li>"
+        f"<li>{broken} {escape(name)}: {_times(each['breaches'])}{_examples(each.get('examples', ()))}</li>"
         for name, each in sorted(scenario.get("invariants", {}).items())
         if each["breaches"]
     )

@@ -14,8 +14,9 @@ Order, from the outside in:
 from __future__ import annotations
 
 import math
+import sys
 from asyncio import Task
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -134,6 +135,17 @@ class Host:
         return self.loop.create_task(coroutine, context=context)
 
 
+def _adopt_generator(generator: AsyncGenerator[Any, Any]) -> None:
+    if _running_host is not None:
+        _running_host.loop.adopt_generator(generator)
+
+
+def _finalize_generator(generator: AsyncGenerator[Any, Any]) -> None:
+    # Dropped where no host runs, it has no loop to be closed on; its host ends with the world.
+    if _running_host is not None:
+        _running_host.loop.finalize_generator(generator)
+
+
 class Kernel:
     """The clock, the draws and the trace of one world.
 
@@ -194,13 +206,23 @@ class Kernel:
             Exception: the first error that a SimPy process or a kernel event let escape.
         """
         env = self.env
-        queue = env._queue
-        step = env.step
+        queue: list[Any] = env._queue
+        step, failures = env.step, self.failures
         limit = math.inf if until is None else until
-        while queue and queue[0][0] <= limit:
-            step()
-            if self.failures:
-                raise self.failures[0]
+        outer_hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=_adopt_generator, finalizer=_finalize_generator)
+        try:
+            while queue and queue[0][0] <= limit:
+                if type(queue[0][3]) is Timer:  # as `step` does it, without the call
+                    env._now, _, _, timer = heappop(queue)
+                    if timer.callback is not None:
+                        timer.callback(*timer.args)
+                else:
+                    step()
+                if failures:
+                    raise failures[0]
+        finally:
+            sys.set_asyncgen_hooks(*outer_hooks)
 
     def close(self) -> None:
         """Clear up: nothing more is recorded, unfinished tasks are cancelled, and given a minute to end.

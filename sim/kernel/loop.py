@@ -8,7 +8,6 @@ subprocesses, signals, file descriptors) raises `LeavesSimulationError` where it
 from __future__ import annotations
 
 import asyncio
-import sys
 import weakref
 from asyncio import Future, Task
 from asyncio.events import _get_running_loop, _set_running_loop
@@ -135,10 +134,9 @@ class HostLoop(asyncio.AbstractEventLoop):
         """Run everything that is ready on this host, and what becomes ready meanwhile."""
         self._scheduled = False
         ready = self._ready
-        outer_loop, outer_host, outer_hooks = _get_running_loop(), current_host(), sys.get_asyncgen_hooks()
+        outer_loop, outer_host = _get_running_loop(), current_host()
         _set_running_loop(self)
         _set_running_host(self._host)
-        sys.set_asyncgen_hooks(firstiter=self._generators.add, finalizer=self._finalize_generator)
         budget = STEPS_PER_INSTANT_MAX
         # What is made ready during the drain must not schedule a second one.
         self._scheduled = True
@@ -162,7 +160,6 @@ class HostLoop(asyncio.AbstractEventLoop):
                     )
         finally:
             self._scheduled = False
-            sys.set_asyncgen_hooks(*outer_hooks)
             _set_running_host(outer_host)
             _set_running_loop(outer_loop)
 
@@ -201,7 +198,12 @@ class HostLoop(asyncio.AbstractEventLoop):
     def get_task_factory(self) -> Any:
         return self._task_factory
 
-    def _finalize_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+    def adopt_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """An asynchronous generator begins on this host."""
+        self._generators.add(generator)
+
+    def finalize_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """An asynchronous generator of this host was dropped before its end: close it in a task."""
         self._generators.discard(generator)
         if not self._closed:
             self.create_task(generator.aclose())

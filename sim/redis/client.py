@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -115,7 +116,8 @@ class DirectRedis(redis.asyncio.Redis):
     """
 
     def __init__(self, host: Host, link: RedisLink) -> None:
-        super().__init__(connection_pool=_shared_pool())
+        # Half of redis-py's own constructor fills a table of 340 callbacks: do it once, not in every world.
+        self.__dict__.update(_prototype().__dict__)
         self._sim_host = host
         self._link = link
         self._socket = link.direct_socket()
@@ -154,14 +156,9 @@ class DirectRedis(redis.asyncio.Redis):
         raise RuntimeError("MONITOR is not in the direct lane: use lane sdk")
 
 
-_pool: redis.asyncio.ConnectionPool | None = None
-
-
-def _shared_pool() -> redis.asyncio.ConnectionPool:
-    global _pool
-    if _pool is None:
-        _pool = redis.asyncio.ConnectionPool()
-    return _pool
+@functools.cache
+def _prototype() -> redis.asyncio.Redis:
+    return redis.asyncio.Redis(connection_pool=redis.asyncio.ConnectionPool())
 
 
 def _encode(value: Any) -> bytes:

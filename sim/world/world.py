@@ -289,6 +289,10 @@ class Session:
             stack.close()
             raise
         Session._current = self
+        # What is loaded now stays; collections between worlds need not look through it again.
+        gc.collect()
+        gc.freeze()
+        stack.callback(gc.unfreeze)
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -171,6 +171,8 @@ def test_a_newest_message_that_is_no_answer_ends_in_the_generic_apology(
     told = handle(factory, api=MemoryApi(newest=newest))
     assert told.result == GENERIC
     assert told.sent == [(MESSAGE.conversation, GENERIC_APOLOGY)]
+    nothing_to_send = "[Relay] Run run_OWN1 is completed, but the newest message is no answer"
+    assert told.log == [(logging.WARNING, nothing_to_send)]
 
 
 @both

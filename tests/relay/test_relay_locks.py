@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import fakeredis
 import pytest
-from relay_doubles import MESSAGE, MemoryApi, MemoryRedis, handle, redis_down
+from relay_doubles import MESSAGE, JumpingLoop, MemoryApi, MemoryRedis, handle, redis_down
 
 from relay import GENERIC_APOLOGY, Handled, Outcome, cancel_and_retry, check_then_act
 from relay.locks import LockNotTaken, Locks
@@ -94,6 +94,24 @@ def test_a_lock_is_not_renewed_and_its_loss_is_logged(factory: Callable[..., Any
     assert told.result.outcome is Outcome.ANSWERED
     assert told.lines == ["[Relay] The chat lock ran out before its handling ended"]
     assert [name for name, _ in store.names()] == ["set", "set", "eval", "eval"]
+
+
+@both
+@pytest.mark.parametrize("ending", ["completed", "failed"])
+def test_both_locks_are_held_until_the_text_has_been_sent(factory: Callable[..., Any], ending: str) -> None:
+    store, held = MemoryRedis(), []
+
+    async def send(conversation: str, text: str) -> None:
+        await asyncio.sleep(5.0)
+        held.append(sorted(store.data))
+
+    async def main() -> None:
+        await factory(MemoryApi(run_states=["queued", ending]), store, send).handle(MESSAGE)
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        runner.run(main())
+    assert held == [[CHAT_LOCK, THREAD_LOCK]]
+    assert store.data == {}
 
 
 @both
