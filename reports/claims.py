@@ -413,7 +413,8 @@ def _verdict(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any]) -> dict[st
         return {"verdict": verdict, "why": "the observed rate lies on the limit, and no number of trials would decide"}
     trials = math.ceil(needed * entry.get("deff", 1.0))
     replications = math.ceil(trials * tally.replications / tally.n)
-    said = f"the interval crosses the limit; about {trials:,} trials would decide, should the rate stay"
+    among = "" if trials == replications else f" ({replications:,} replications)"
+    said = f"the interval crosses the limit; about {trials:,} trials{among} would decide, should the rate stay"
     return {"verdict": verdict, "needed": trials, "needed_replications": replications, "why": said}
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports.results import claims_of, write_text
 from reports.summary import (
+    INCIDENT_CLAIMS,
     SYMBOLS,
     interval_words,
     limit_words,
@@ -29,17 +30,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-GREEN, VERMILLION, ORANGE, BLUE, SKY = "#009E73", "#D55E00", "#E69F00", "#0072B2", "#56B4E9"
+GREEN, VERMILLION, ORANGE, BLUE, SKY = "#009E73", "#D55E00", "#E69F00", "#0a0b0c", "#56B4E9"
 VERDICT_COLOURS = {"verified": GREEN, "refuted": VERMILLION, "inconclusive": ORANGE}
 
 # Placeholders that matplotlib draws with, and what takes their place.
 _INK, _QUIET, _RULE = "#010203", "#040506", "#070809"
 _VARIABLES = {
+    "#0a0b0c": "var(--blue, #0072B2)",  # too dark on a dark page, where the palette's sky blue takes its place
     _INK: "var(--ink, #1c1c1e)",
     _QUIET: "var(--quiet, #63636b)",
     _RULE: "var(--rule, #d4d4da)",
 }
-_DARK = "@media (prefers-color-scheme: dark) {svg {--ink: #ececf0; --quiet: #a2a2ad; --rule: #3d3d46}}"
+_DARK = "@media (prefers-color-scheme: dark) {svg {--ink: #ececf0; --quiet: #a2a2ad; --rule: #3d3d46; --blue: #56B4E9}}"
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', sans-serif"
 
 _SETTINGS: dict[Any, Any] = {
@@ -187,7 +189,9 @@ def region_map(scenario: Mapping[str, Any]) -> str | None:
     if not block:
         return None
     x, y, cells = block["x"], block["y"], block["cells"]
-    ids = list(dict.fromkeys(identifier for row in cells for cell in row for identifier in cell["verdicts"]))
+    judged = {identifier: None for row in cells for cell in row for identifier in cell["verdicts"]}
+    ids = [identifier for identifier in (*INCIDENT_CLAIMS, *judged) if identifier in judged]
+    ids = list(dict.fromkeys(ids))
     columns = 1 if len(x["values"]) > 8 else 2
     rows = math.ceil(len(ids) / columns)
 

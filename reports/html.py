@@ -7,7 +7,8 @@ this rests on. Whatever came from a scenario or a trace is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from typing import Any
@@ -113,6 +114,7 @@ def render_html(
 </body>
 </html>
 """
+    page = re.sub(r"(?<=\d) %", "\u00a0%", page)  # a number and its unit stay on one line
     if (size := len(page.encode())) > SIZE_MAX:
         raise ValueError(f"the page weighs {size:,} bytes, more than {SIZE_MAX:,}")
     return page
@@ -183,9 +185,18 @@ def _claim_rows(row: Row) -> str:
             f'<td>{_verdict(part.verdict, part.by_construction)}<span class="where">{where}</span></td>'
             f"{_numbers(part.claim)}<td>{expected}</td>"
         )
+        if part.verdict != "verified" and part.claim["examples"]:
+            lines.append(f'<td colspan="6" class="story">{_story(part.claim["examples"][0])}</td>')
+    head = head.replace(f'rowspan="{span}"', f'rowspan="{len(lines)}"')
     return (
         "<tbody>" + "".join(f"<tr>{head if at == 0 else ''}{line}</tr>" for at, line in enumerate(lines)) + "</tbody>"
     )
+
+
+def _story(example: Mapping[str, Any]) -> str:
+    said = escape(_clipped(example_words(example)))
+    replay = f" <code>{escape(str(example['replay']))}</code>" if example.get("replay") else ""
+    return f"<p>Seed {escape(str(example['seed']))}: {said}</p>{replay}"
 
 
 def _numbers(claim: Mapping[str, Any]) -> str:
@@ -216,13 +227,10 @@ def _entry(scenario: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
             2,
             (
                 "clustered",
-                f"messages of one replication share its faults: they tell as much as {number(claim['n_effective'])} "
+                f"messages of one replication share its faults: they tell as much as {claim['n_effective']:,.0f} "
                 f"independent ones (design effect {claim['deff']:.2f})",
             ),
         )
-    if "needed" in claim:
-        replications = f" in {claim['needed_replications']:,} replications" if "needed_replications" in claim else ""
-        facts.append(("would decide", f"about {claim['needed']:,} trials{replications}"))
     told = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(said))}</dd>" for name, said in facts if said)
     variant = variant_of(scenario)
     note = f' <span class="quiet">{escape(variant)}</span>' if variant else ""
@@ -243,7 +251,9 @@ def _example(example: Mapping[str, Any]) -> str:
     detail = example.get("detail")
     facts = ""
     if isinstance(detail, Mapping):
-        named = [(key, value) for key, value in detail.items() if key != "text" and value not in (None, "", [], {})]
+        named = [
+            (key, value) for key, value in sorted(detail.items()) if key != "text" and value not in (None, "", [], {})
+        ]
         facts = "; ".join(f"{key.replace('_', ' ')} {_clipped(str(value))}" for key, value in named)
     facts = f'<span class="facts">{escape(facts)}</span>' if facts else ""
     sentence = f"<p>{escape(said)} {facts}</p>" if said or facts else ""
@@ -392,7 +402,7 @@ side. Where one replication holds many messages, the interval is that of the eff
 <li>“Verified” for a claim of “never” means: not once in these trials. The upper end of its interval says how often it
 may still happen.</li>
 <li>“Inconclusive” is no pass: either the interval crosses the limit, or the case was never met.</li>
-<li>Counted in the lane: {escape(lanes)}. Lanes give the same fingerprints for the same seeds.</li>
+<li>Counted in the lane: {escape(lanes)}.</li>
 </ul>"""
     if not timing:
         return limits
@@ -402,8 +412,3 @@ may still happen.</li>
         if not isinstance(value, (Mapping, list, tuple))
     )
     return limits + (f'<h4>This run</h4><p class="facts-line">{told}</p>' if told else "")
-
-
-def write_lines(rows: Iterable[Row]) -> list[str]:
-    """The summary as plain lines, one per claim: for a log, or for a step summary of CI."""
-    return [f"{row.id}: {row.text}" for row in rows]

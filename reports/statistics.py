@@ -73,6 +73,7 @@ def clopper_pearson(count: float, n: float, alpha: float, *, sides: Sides = "bot
     `sides="both"` splits alpha between the two ends; `"lower"` and `"upper"` spend it on one and leave the other at
     1 or 0. Raises like `lower_bound`.
     """
+    _check(count, n, alpha)
     if sides == "lower":
         return lower_bound(count, n, alpha), 1.0
     if sides == "upper":

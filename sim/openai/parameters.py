@@ -121,3 +121,12 @@ def check_message(where: str, role: Any, content: Any, metadata: Any, attachment
         check_metadata(metadata, f"{where}metadata"),
         list(attachments) if attachments else [],
     )
+
+
+def check_tool_resources(resources: Any) -> Object:
+    """Tool resources as a dict of the store's own; not looked into."""
+    if not resources:
+        return {}
+    if not isinstance(resources, Mapping):
+        raise errors.invalid_type("tool_resources", "an object", resources)
+    return dict(resources)

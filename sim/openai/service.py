@@ -20,7 +20,15 @@ from typing import Any, Final, Protocol
 from sim.kernel import Draws
 from sim.openai import errors
 from sim.openai.pages import page_of
-from sim.openai.parameters import Object, check_id, check_message, check_messages, check_metadata, text_parts
+from sim.openai.parameters import (
+    Object,
+    check_id,
+    check_message,
+    check_messages,
+    check_metadata,
+    check_tool_resources,
+    text_parts,
+)
 from sim.openai.states import CANCELLABLE, EXPIRY_SECONDS, LOCKING, TERMINAL, Status, check_move
 
 _RUN_OPTIONS: Final[Object] = {
@@ -180,6 +188,7 @@ class ThreadsService:
         prepare threads themselves.
         """
         kept = check_metadata(metadata)
+        resources = check_tool_resources(tool_resources)
         checked = check_messages("messages", messages)
         if key is None:
             token = self._draws.token("threads", "thread-id", 24, self._threads_made)
@@ -192,7 +201,7 @@ class ThreadsService:
             "object": "thread",
             "created_at": int(self._now()),
             "metadata": kept,
-            "tool_resources": dict(tool_resources) if tool_resources else {},
+            "tool_resources": resources,
         }
         thread = self.threads[thread_id] = ThreadRecord(thread_id, view)
         for role, parts, message_metadata, attachments in checked:
@@ -219,7 +228,7 @@ class ThreadsService:
         if metadata is not None:
             view["metadata"] = check_metadata(metadata)
         if tool_resources is not None:
-            view["tool_resources"] = dict(tool_resources)
+            view["tool_resources"] = check_tool_resources(tool_resources)
         return dict(view)
 
     def delete_thread(self, thread_id: str) -> Object:

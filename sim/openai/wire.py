@@ -19,6 +19,12 @@ from sim.openai.service import ThreadsService
 API_VERSION: Final = "2020-10-01"
 BETA: Final = "assistants=v2"
 
+READ_HEADERS: Final = ("authorization", "openai-beta")
+"""The request headers that matter here, in lower case."""
+
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_PRETTY: Final = json.JSONEncoder(ensure_ascii=False, indent=2)
+
 _ID_PARAMETERS: Final = {"{thread_id}": "thread_id", "{run_id}": "run_id", "{message_id}": "message_id"}
 
 
@@ -72,7 +78,7 @@ class Wire:
         self._keys = None if keys is None else frozenset(keys)
         self._base_path = base_path
         self._poll_after_ms = poll_after_ms
-        self._pretty = pretty
+        self._encode = (_PRETTY if pretty else _COMPACT).encode
         self._processing_ms = str(processing_ms)
         self._handled = 0
 
@@ -121,8 +127,7 @@ class Wire:
         if answer.error is not None:
             return error_response(answer.error, request_id, self._processing_ms)
         headers = {"content-type": "application/json", **_standard_headers(request_id, self._processing_ms)}
-        indent, separators = (2, (",", ": ")) if self._pretty else (None, (",", ":"))
-        body = json.dumps(answer.payload, indent=indent, separators=separators, ensure_ascii=False).encode()
+        body = self._encode(answer.payload).encode()
         if self._poll_after_ms is not None and call.operation == "runs.retrieve":
             headers["openai-poll-after-ms"] = str(self._poll_after_ms)
         headers["content-length"] = str(len(body))

@@ -1,0 +1,203 @@
+"""What a scenario file may say. Files are TOML; `scenarios.load` reads and checks them.
+
+The tables `relay`, `workers`, `workload`, `faults` and `schedule` are those of `sim.world.settings`; the rest says how
+often a world is run, what is claimed about it, and over what the claims are mapped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+from reports.claims import ClaimSpec
+from scenarios.document import Document
+from sim.openai.faults import ApiFault
+from sim.openai.profile import Profile
+from sim.world.settings import Hold, RelayUnderTest, WorkerGroup, Workload, WorldSettings
+
+_NUMBERS_OF_KINDS: dict[str, tuple[str, ...]] = {
+    "between": ("target", "margin"),
+    "below": ("limit",),
+    "above": ("limit",),
+    "never": (),
+    "exact": ("value",),
+}
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClaimEntry(_Table):
+    """A claim, and the verdict that is expected of it."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][\w-]*$", description="letters, digits, - and _; unique in its scenario")
+    title: str = Field(min_length=1, description="the claim in a few words")
+    kind: Literal["between", "below", "above", "never", "exact"] = Field(
+        description="between target - margin and target + margin; below or above a limit; never; or exactly a value"
+    )
+    event: str = Field(description="what is counted: a count of the observation, or for `exact` one of its series")
+    among: str = Field(
+        default="replications", description="the trials: a count of the observation, or each replication as one trial"
+    )
+    target: float | None = Field(default=None, ge=0, le=1, description="for `between`: the rate, 0 to 1")
+    margin: float | None = Field(default=None, gt=0, le=1, description="for `between`: half the width of the limit")
+    limit: float | None = Field(default=None, ge=0, le=1, description="for `below` and `above`: the rate, 0 to 1")
+    value: float | None = Field(default=None, description="for `exact`: what each value of the series must be")
+    alpha_share: float = Field(
+        default=1.0, gt=0, le=1, description="the claim's share of its family's 1 % of wrong verdicts"
+    )
+    expect: Literal["verified", "refuted", "inconclusive"] = Field(
+        default="verified", description="the verdict that is expected; any other makes `verify` fail"
+    )
+    reason: str = Field(min_length=1, description="why that verdict is expected, in one line")
+    by_construction: bool = Field(default=False, description="the scenario's numbers were chosen so that it holds")
+    scope: Literal["any", "incident"] = Field(
+        default="any",
+        description="`any`: also judged, and expected to be verified, when --factory puts another relay in",
+    )
+
+    @model_validator(mode="after")
+    def _numbers_fit_the_kind(self) -> ClaimEntry:
+        needed = _NUMBERS_OF_KINDS[self.kind]
+        given = [name for name in ("target", "margin", "limit", "value") if getattr(self, name) is not None]
+        missing = [f"`{name}`" for name in needed if name not in given]
+        stray = [f"`{name}`" for name in given if name not in needed]
+        if missing:
+            raise ValueError(f"kind {self.kind!r} needs {' and '.join(missing)}")
+        if stray:
+            raise ValueError(f"kind {self.kind!r} has no {' or '.join(stray)}")
+        return self
+
+    def spec(self) -> ClaimSpec:
+        """The claim as `reports.claims` judges it."""
+        return ClaimSpec.from_mapping(self.model_dump())
+
+
+class Axis(_Table):
+    """One quantity of the scenario, and the values it takes."""
+
+    path: str = Field(min_length=1, description="dotted path into the scenario, as for --set")
+    values: tuple[float, ...] = Field(min_length=1, max_length=100, description="its values, in the order drawn")
+    name: str = Field(min_length=1, description="what it is called in the figure")
+    unit: str = Field(default="", description="its unit, e.g. s")
+    scale: float = Field(default=1.0, gt=0, description="what the values are multiplied by where they are shown")
+
+    def shown(self) -> dict[str, Any]:
+        """Name, unit and values as results have them."""
+        return {"name": self.name, "unit": self.unit, "values": [value * self.scale for value in self.values]}
+
+
+class MapPlan(_Table):
+    """Where the claims hold: their verdicts over two quantities."""
+
+    x: Axis = Field(description="from left to right")
+    y: Axis = Field(description="from the bottom up")
+    claims: tuple[str, ...] = Field(default=(), description="ids of the claims judged; absent: all that have a rate")
+    replications: int = Field(ge=1, le=1_000_000, description="worlds per cell")
+
+
+class CurvePlan(_Table):
+    """The rate of one claim's event over one quantity."""
+
+    x: Axis = Field(description="the quantity, e.g. the load")
+    claim: str = Field(description="id of the claim whose rate is drawn")
+    band: tuple[float, float] = Field(description="the rates to mark, from and to, each 0 to 1")
+    replications: int = Field(ge=1, le=1_000_000, description="worlds per point")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a scenario came from: what the user typed, the document before it was checked, and what was set."""
+
+    given: str
+    document: Document
+    files: tuple[Path, ...] = ()
+    sets: tuple[str, ...] = ()
+    factory: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+class Scenario(_Table):
+    """A scenario, complete: what it extends is merged in, and its profile is resolved."""
+
+    schema_version: Literal[1] = Field(alias="schema", description="1: the format of this file")
+    name: str = Field(pattern=r"^[A-Za-z0-9][\w-]*$", description="letters, digits, - and _; how results call it")
+    title: str = Field(min_length=1, description="one line")
+    description: str = Field(default="", description="a paragraph: what happens here and why")
+    variant: str = Field(
+        default="",
+        description="scenarios of one variant share a line of the summary; absent: those of one profile do",
+    )
+    root_seed: int = Field(ge=0, description="keys every draw, together with a replication's own number")
+    replications: int = Field(ge=1, le=10_000_000, description="how many worlds are run, numbered from 0")
+    lane: Literal["sdk", "direct"] = Field(
+        default="sdk", description="`sdk`: the SDK's own code runs; `direct`: the same world without it, faster"
+    )
+    check_lanes: int = Field(
+        default=0, ge=0, description="with lane `direct`: how many of the first worlds to compare with lane `sdk`"
+    )
+    mode: Literal["realizable"] = Field(
+        default="realizable", description="order inside one worker: first in, first out, as asyncio promises"
+    )
+    profile: str = Field(
+        min_length=1, description="the backend: a shipped profile's name, or a path relative to this file"
+    )
+    profile_overrides: dict[str, Any] = Field(default_factory=dict, description="numbers of the profile to replace")
+    backend: Profile = Field(description="the profile, resolved; filled in by the loader")
+
+    relay: RelayUnderTest = Field(description="the relay under test")
+    workers: tuple[WorkerGroup, ...] = Field(default=(WorkerGroup(count=2),), min_length=1, description="who runs it")
+    workload: Workload = Field(description="who writes what")
+    faults: tuple[ApiFault, ...] = Field(default=(), description="faults of the API and of the way to it")
+    schedule: tuple[Hold, ...] = Field(default=(), description="constraints on the order of requests")
+    limit_seconds: float = Field(default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off")
+
+    claims: tuple[ClaimEntry, ...] = Field(default=(), description="what is claimed")
+    map: MapPlan | None = Field(default=None, description="where the claims hold")
+    curve: CurvePlan | None = Field(default=None, description="a rate over one quantity")
+
+    _origin: Origin | None = PrivateAttr(default=None)
+
+    @property
+    def origin(self) -> Origin:
+        """Where it came from; for one made in code, its name and nothing else."""
+        return self._origin or Origin(self.name, {})
+
+    def world_settings(self) -> WorldSettings:
+        """The world without its seed."""
+        return WorldSettings(
+            profile=self.backend,
+            relay=self.relay,
+            workers=self.workers,
+            workload=self.workload,
+            faults=self.faults,
+            schedule=self.schedule,
+            limit_seconds=self.limit_seconds,
+        )
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits of everything that the file says, parents and profile resolved.
+
+        How many replications are run and in which lane is left out: those stand beside it in the results, and more of
+        the same worlds are still the same worlds.
+        """
+        beside = {"replications", "lane", "check_lanes", "profile", "profile_overrides"}
+        plain = self.model_dump(mode="json", by_alias=True, exclude=beside)
+        text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """The scenario as JSON, for another process; `from_json` reads it."""
+        return self.model_dump_json(by_alias=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Scenario:
+        """What `to_json` wrote. Raises pydantic.ValidationError."""
+        return cls.model_validate_json(text)

@@ -1,0 +1,250 @@
+"""Replications: in this process, or spread over several through joblib.
+
+A `Batch` is some replications of one scenario in one lane. `run_batches` cuts batches into chunks of seeds, runs the
+chunks wherever there is a process free, and merges what they found. Nothing that is found depends on how many processes
+there are or how the seeds were cut.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from scenarios.summary import Summary
+
+if TYPE_CHECKING:
+    from reports.claims import ClaimSpec
+    from sim.world import WorldSettings
+
+Lane = Literal["sdk", "direct"]
+#: What runs one replication: `(settings, root_seed, seed, lane)` to an observation with its fingerprint.
+Observe = Callable[["WorldSettings", int, int, Lane], Mapping[str, Any]]
+
+CHUNK_MAX = 250
+#: Chunks per process, so that all of them end at about the same time and progress is seen.
+_CHUNKS_PER_JOB = 24
+#: Fewer replications than this are not worth the second that other processes take to start.
+_IN_PROCESS_MAX = 48
+
+
+class ReplicationError(RuntimeError):
+    """A replication that could not be run to its end: the relay or the simulator raised."""
+
+    def __init__(self, scenario: str, seed: int, said: str) -> None:
+        super().__init__(scenario, seed, said)
+        self.scenario, self.seed, self.said = scenario, seed, said
+
+    def __str__(self) -> str:
+        return f"{self.scenario}, seed {self.seed}: {self.said}"
+
+
+class LostWorkerError(RuntimeError):
+    """A worker process died, killed from outside or for want of memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Replications 0 to `count` - 1 of a scenario (as JSON) in one lane.
+
+    `claims` says which claims are tallied (None: all); the fingerprints of the first `fingerprints` seeds are kept.
+    """
+
+    key: str
+    scenario: str
+    count: int
+    lane: Lane
+    claims: tuple[str, ...] | None = None
+    fingerprints: int = 0
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is. `rate` is in replications per second of real time, `seconds_left` None until it is known."""
+
+    done: int
+    total: int
+    elapsed_seconds: float
+
+    @property
+    def rate(self) -> float:
+        return self.done / self.elapsed_seconds if self.elapsed_seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        return (self.total - self.done) / self.rate if self.rate else None
+
+
+@dataclass(slots=True)
+class Cost:
+    """What a run took: real time, replications, and the peak memory of each process in bytes."""
+
+    seconds: float = 0.0
+    replications: int = 0
+    processes: dict[int, int] = field(default_factory=dict)
+
+    def add(self, other: Cost) -> None:
+        """Add another run's cost."""
+        self.seconds += other.seconds
+        self.replications += other.replications
+        for process, peak in other.processes.items():
+            self.processes[process] = max(peak, self.processes.get(process, 0))
+
+    @property
+    def peak_bytes(self) -> int:
+        """The processes' peaks, added up."""
+        return sum(self.processes.values())
+
+
+def here_on_path() -> None:
+    """Let modules of the current directory be imported, after everything that is installed."""
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+
+
+def run_batches(
+    batches: Sequence[Batch],
+    *,
+    jobs: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+    observe: Observe | None = None,
+    chunk_size: int | None = None,
+) -> tuple[dict[str, Summary], Cost]:
+    """Run all batches and return each one's summary under its key, and what it took.
+
+    Args:
+        batches: with different keys.
+        jobs: processes; with 1, or where there is little to do, everything runs in this one.
+        progress: called after every chunk.
+        observe: what runs a replication; by default `sim.world.run_world`.
+        chunk_size: replications per chunk; by default so that all processes have enough to do.
+
+    Raises:
+        ReplicationError: if a replication raises.
+        LostWorkerError: if a process dies.
+        KeyboardInterrupt: if interrupted; other processes are then ended at once.
+    """
+    total = sum(batch.count for batch in batches)
+    jobs = 1 if total <= _IN_PROCESS_MAX else jobs
+    size = chunk_size or min(CHUNK_MAX, max(1, total // (jobs * _CHUNKS_PER_JOB)))
+    chunks = [
+        (index, first, min(size, batch.count - first))
+        for index, batch in enumerate(batches)
+        for first in range(0, batch.count, size)
+    ]
+    summaries = {batch.key: Summary() for batch in batches}
+    cost = Cost()
+    started = time.monotonic()
+    done = 0
+    for index, summary, process, peak in _results(batches, chunks, jobs, observe):
+        summaries[batches[index].key].merge(summary)
+        done += summary.replications
+        cost.processes[process] = max(peak, cost.processes.get(process, 0))
+        if progress is not None:
+            progress(Progress(done, total, time.monotonic() - started))
+    cost.seconds, cost.replications = time.monotonic() - started, done
+    return summaries, cost
+
+
+_ChunkResult = tuple[int, Summary, int, int]
+
+
+def _results(
+    batches: Sequence[Batch], chunks: Sequence[tuple[int, int, int]], jobs: int, observe: Observe | None
+) -> Iterator[_ChunkResult]:
+    if jobs == 1:
+        for index, first, count in chunks:
+            yield run_chunk(index, batches[index], first, count, observe, os.getpid())
+        return
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    try:
+        # No backend is named, so that `joblib.parallel_config("dask")` around it spreads the same over a cluster.
+        parallel = Parallel(n_jobs=jobs, return_as="generator", batch_size=1, pre_dispatch="3 * n_jobs")
+        yield from parallel(
+            delayed(run_chunk)(index, batches[index], first, count, observe, os.getpid())
+            for index, first, count in chunks
+        )
+    except TerminatedWorkerError as error:
+        raise LostWorkerError("a worker process died: killed, or out of memory; try fewer --jobs") from error
+    except BaseException:
+        _end_workers()
+        raise
+
+
+def _end_workers() -> None:
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=False, kill_workers=True)
+
+
+@lru_cache(maxsize=8)
+def _prepare(text: str) -> tuple[Any, WorldSettings, list[ClaimSpec]]:
+    """A scenario from JSON, checked once per process."""
+    from scenarios.model import Scenario
+
+    scenario = Scenario.from_json(text)
+    return scenario, scenario.world_settings(), [claim.spec() for claim in scenario.claims]
+
+
+def run_chunk(
+    index: int, batch: Batch, first: int, count: int, observe: Observe | None, parent: int
+) -> tuple[int, Summary, int, int]:
+    """Run some seeds of a batch; returns its index, their summary, this process and its peak memory in bytes."""
+    if os.getpid() != parent:
+        # An interrupt reaches the whole group of processes; the parent's answer to it ends this one.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    here_on_path()
+    scenario, settings, specs = _prepare(batch.scenario)
+    if batch.claims is not None:
+        specs = [spec for spec in specs if spec.id in batch.claims]
+    summary = Summary()
+    if observe is not None:
+        _run_seeds(summary, scenario, settings, specs, batch, range(first, first + count), observe)
+    else:
+        from sim.world import Session
+
+        with Session():  # held around the chunk: installing the fence costs more than a small world
+            _run_seeds(summary, scenario, settings, specs, batch, range(first, first + count), _observe)
+    return index, summary, os.getpid(), _peak_bytes()
+
+
+def _observe(settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> Mapping[str, Any]:
+    from sim.world import run_world
+
+    return run_world(settings, root_seed=root_seed, seed=seed, lane=lane).observation
+
+
+def _run_seeds(
+    summary: Summary,
+    scenario: Any,
+    settings: WorldSettings,
+    specs: Sequence[ClaimSpec],
+    batch: Batch,
+    seeds: range,
+    observe: Observe,
+) -> None:
+    from sim.world import INVARIANTS
+
+    for seed in seeds:
+        try:
+            observation = observe(settings, scenario.root_seed, seed, batch.lane)
+            summary.add(observation, specs, INVARIANTS, keep_fingerprint=seed < batch.fingerprints)
+        except Exception as error:
+            raise ReplicationError(scenario.name, seed, f"{type(error).__name__}: {error}") from error
+
+
+def _peak_bytes() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

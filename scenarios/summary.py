@@ -1,0 +1,174 @@
+"""Many replications added up. Sums, smallest seeds and multisets only, so the same replications give the same summary
+in whatever order, in however many chunks and processes they were run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from reports.claims import ClaimSpec, Tally
+
+#: More values than this are kept as a histogram.
+EXACT_MAX = 20_000
+#: Parts of a factor of two in the histogram; a bucket is at most 0.8 % wide.
+_PARTS = 128
+_TICKS = 2**20
+_DIGEST_BITS = 128
+
+
+@dataclass(slots=True)
+class Spread:
+    """The distribution of a series of durations: exact for up to `EXACT_MAX` values, then by buckets 0.8 % wide.
+
+    Which of the two depends on the number of values alone. Values are seconds, 0 or more.
+    """
+
+    n: int = 0
+    total_ticks: int = 0
+    highest: float = 0.0
+    values: list[float] = field(default_factory=list)
+    buckets: dict[int, int] = field(default_factory=dict)
+
+    def add(self, values: Iterable[float]) -> None:
+        """Add values."""
+        values = list(values)
+        if not values:
+            return
+        self.n += len(values)
+        self.total_ticks += sum(round(value * _TICKS) for value in values)
+        self.highest = max(self.highest, *values)
+        self._keep(values, {})
+
+    def merge(self, other: Spread) -> None:
+        """Add another spread's values."""
+        self.n += other.n
+        self.total_ticks += other.total_ticks
+        self.highest = max(self.highest, other.highest)
+        self._keep(other.values, other.buckets)
+
+    def _keep(self, values: Sequence[float], buckets: Mapping[int, int]) -> None:
+        self.values += values
+        for bucket, count in buckets.items():
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + count
+        if self.n > EXACT_MAX:
+            for value in self.values:
+                bucket = _bucket(value)
+                self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+            self.values = []
+
+    def quantile(self, share: float) -> float:
+        """The smallest value that at least this share of the values does not exceed; from a bucket, its lower end."""
+        rank = max(1, math.ceil(share * self.n))
+        if not self.buckets:
+            return sorted(self.values)[rank - 1]
+        for bucket in sorted(self.buckets):
+            rank -= self.buckets[bucket]
+            if rank <= 0:
+                return _lower_end(bucket)
+        raise AssertionError("the buckets hold every value")
+
+    def to_dict(self) -> dict[str, Any]:
+        """n, mean, p50, p90, p99 and max, in seconds; without values only n."""
+        if not self.n:
+            return {"n": 0}
+        quantiles = {f"p{percent}": self.quantile(percent / 100) for percent in (50, 90, 99)}
+        return {"n": self.n, "mean": self.total_ticks / self.n / _TICKS, **quantiles, "max": self.highest}
+
+
+def _bucket(value: float) -> int:
+    # frexp and these factors are exact on every platform; a logarithm need not be.
+    fraction, exponent = math.frexp(max(value, 2.0**-20))
+    return exponent * _PARTS + int((fraction - 0.5) * 2 * _PARTS)
+
+
+def _lower_end(bucket: int) -> float:
+    exponent, part = divmod(bucket, _PARTS)
+    return math.ldexp(0.5 + part / (2 * _PARTS), exponent)
+
+
+@dataclass(slots=True)
+class Summary:
+    """What some replications of one scenario in one lane showed.
+
+    `tallies` has one tally per claim, `invariants` one per invariant; `fingerprints` those of the seeds that were asked
+    for; `digest` is the sum of all fingerprints' digests.
+    """
+
+    replications: int = 0
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    invariants: dict[str, Tally] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    spreads: dict[str, Spread] = field(default_factory=dict)
+    fault_hits: list[int] = field(default_factory=list)
+    fingerprints: dict[int, str] = field(default_factory=dict)
+    virtual_ticks: int = 0
+    events: int = 0
+    digest: int = 0
+
+    def add(
+        self,
+        observation: Mapping[str, Any],
+        specs: Sequence[ClaimSpec],
+        invariants: Mapping[str, str],
+        *,
+        keep_fingerprint: bool = False,
+    ) -> None:
+        """Add one replication; `invariants` names the count of each one's breaches."""
+        seed, fingerprint = int(observation["seed"]), str(observation["fingerprint"])
+        self.replications += 1
+        for spec in specs:
+            self.tallies.setdefault(spec.id, Tally()).observe(spec, observation)
+        for name, count in invariants.items():
+            never = ClaimSpec(id=name, title=name, kind="never", event=count, among="messages")
+            self.invariants.setdefault(name, Tally()).observe(never, observation)
+        for name, count in observation["counts"].items():
+            self.counts[name] = self.counts.get(name, 0) + count
+        for name, values in observation["series"].items():
+            # A series may mark what has no duration with a negative number.
+            self.spreads.setdefault(name, Spread()).add(value for value in values if value >= 0)
+        self._add_hits(observation.get("fault_hits", ()))
+        self.virtual_ticks += round(observation["virtual_seconds"] * _TICKS)
+        self.events += observation["events"]
+        self.digest = (self.digest + _digest(seed, fingerprint)) % 2**_DIGEST_BITS
+        if keep_fingerprint:
+            self.fingerprints[seed] = fingerprint
+
+    def merge(self, other: Summary) -> Summary:
+        """Add other replications, and return this summary."""
+        self.replications += other.replications
+        for mine, theirs in ((self.tallies, other.tallies), (self.invariants, other.invariants)):
+            for name, tally in theirs.items():
+                mine.setdefault(name, Tally()).merge(tally)
+        for name, count in other.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
+        for name, spread in other.spreads.items():
+            self.spreads.setdefault(name, Spread()).merge(spread)
+        self._add_hits(other.fault_hits)
+        self.fingerprints |= other.fingerprints
+        self.virtual_ticks += other.virtual_ticks
+        self.events += other.events
+        self.digest = (self.digest + other.digest) % 2**_DIGEST_BITS
+        return self
+
+    def _add_hits(self, hits: Sequence[int]) -> None:
+        self.fault_hits += [0] * (len(hits) - len(self.fault_hits))
+        for index, count in enumerate(hits):
+            self.fault_hits[index] += count
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change if any replication's fingerprint does."""
+        return f"{self.digest:032x}"
+
+    @property
+    def virtual_seconds(self) -> float:
+        """Virtual time lived, over all replications."""
+        return self.virtual_ticks / _TICKS
+
+
+def _digest(seed: int, fingerprint: str) -> int:
+    return int.from_bytes(blake2b(f"{seed}:{fingerprint}".encode(), digest_size=_DIGEST_BITS // 8).digest(), "big")

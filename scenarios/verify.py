@@ -1,0 +1,177 @@
+"""A scenario's claims judged: run its replications, its map and its curve, and make its entry in `results.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from reports.claims import ClaimSpec, judge, rate
+from reports.results import replay_template
+from scenarios.load import variant
+from scenarios.model import CurvePlan, MapPlan, Scenario
+from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
+from scenarios.summary import Summary
+
+#: Counts of the observation that tell what became of messages; the rest are under `counts`.
+OUTCOMES = ("messages", "answered", "covered", "friendly_failure", "generic_failure", "lost", "succeeded", "failed")
+_RATES = ("between", "below", "above")
+
+
+def verify_scenario(
+    scenario: Scenario,
+    *,
+    replications: int | None = None,
+    lane: Lane | None = None,
+    lane_check: int | None = None,
+    jobs: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+    observe: Observe | None = None,
+) -> tuple[dict[str, Any], Cost]:
+    """The scenario's entry in `results.json`, and what it took.
+
+    Args:
+        scenario: as loaded.
+        replications: instead of its own number; its map, curve and lane check get at most as many per cell.
+        lane: instead of its own.
+        lane_check: with lane `direct`, how many of the first seeds also go through lane `sdk`; instead of its own.
+        jobs: processes.
+        progress: called as replications are done.
+        observe: what runs a replication, see `run_batches`.
+
+    Raises:
+        ReplicationError, LostWorkerError: see `run_batches`.
+    """
+    count = replications or scenario.replications
+    lane = lane or scenario.lane
+    checked = min(count, scenario.check_lanes if lane_check is None else lane_check) if lane == "direct" else 0
+    text = scenario.to_json()
+    batches = [Batch("main", text, count, lane, fingerprints=checked)]
+    if checked:
+        batches.append(Batch("lane check", text, checked, "sdk", claims=(), fingerprints=checked))
+    cap = replications or 10**9
+    if scenario.map is not None:
+        batches += _map_batches(scenario, scenario.map, lane, cap)
+    if scenario.curve is not None:
+        batches += _curve_batches(scenario, scenario.curve, lane, cap)
+    summaries, cost = run_batches(batches, jobs=jobs, progress=progress, observe=observe)
+
+    specs = {claim.id: claim.spec() for claim in scenario.claims}
+    main = summaries["main"]
+    entry = _entry(scenario, specs, main, lane)
+    if checked:
+        entry["lane_check"] = compare(main, summaries["lane check"], checked)
+    if scenario.map is not None:
+        entry["map"] = _map(scenario, scenario.map, specs, summaries)
+    if scenario.curve is not None:
+        entry["curve"] = _curve(scenario.curve, specs, summaries)
+    return entry, cost
+
+
+def compare(direct: Summary, sdk: Summary, seeds: int) -> dict[str, Any]:
+    """Whether the first seeds left the same fingerprints in both lanes, and if not, the first that did not."""
+    for seed in range(seeds):
+        if direct.fingerprints[seed] != sdk.fingerprints[seed]:
+            pair = {"direct": direct.fingerprints[seed], "sdk": sdk.fingerprints[seed]}
+            return {"seeds": seeds, "equal": False, "first_differing_seed": seed, "fingerprints": pair}
+    return {"seeds": seeds, "equal": True}
+
+
+def _entry(scenario: Scenario, specs: Mapping[str, ClaimSpec], main: Summary, lane: Lane) -> dict[str, Any]:
+    origin = scenario.origin
+    replay = replay_template(origin.given, settings=origin.settings, factory=origin.factory)
+    claims = [judge(spec, main.tallies[spec.id], replay=replay) for spec in specs.values()]
+    unmet = [index for index, hits in enumerate(main.fault_hits) if not hits]
+    for claim in claims:
+        if unmet and claim["verdict"] == "verified":
+            # A replication that never met the fault it was to meet has shown nothing.
+            where = ", ".join(f"faults[{index}]" for index in unmet)
+            claim |= {"verdict": "inconclusive", "why": f"never met: {where} hit no request", "reason": "never met"}
+            claim["as_expected"] = claim["verdict"] == claim["expected"]
+    entry: dict[str, Any] = {
+        "scenario": scenario.name,
+        "title": scenario.title,
+        "description": " ".join(scenario.description.split()),
+        "hash": scenario.hash,
+        "root_seed": scenario.root_seed,
+        "lane": lane,
+        "mode": scenario.mode,
+        "profile": scenario.backend.name,
+        "factory": scenario.relay.factory,
+        "replications": main.replications,
+        "claims": claims,
+        "invariants": {name: _breaches(tally, replay) for name, tally in sorted(main.invariants.items())},
+        "outcomes": {name: main.counts[name] for name in OUTCOMES if name in main.counts},
+        "counts": {name: main.counts[name] for name in sorted(main.counts) if name not in OUTCOMES},
+        "latency": {name: spread.to_dict() for name, spread in sorted(main.spreads.items()) if spread.n},
+        "virtual_seconds": main.virtual_seconds,
+        "events": main.events,
+        "fingerprint": main.fingerprint,
+    }
+    if scenario.variant:
+        entry["variant"] = scenario.variant
+    if origin.settings:
+        entry["settings"] = dict(origin.settings)
+    if main.fault_hits:
+        entry["fault_hits"] = list(main.fault_hits)
+    return entry
+
+
+def _breaches(tally: Any, replay: str) -> dict[str, Any]:
+    examples = [{**example, "replay": replay.replace("{seed}", str(example["seed"]))} for example in tally.examples]
+    return {"breaches": tally.count, "examples": examples}
+
+
+def _map_batches(scenario: Scenario, plan: MapPlan, lane: Lane, cap: int) -> list[Batch]:
+    ids = _map_claims(scenario, plan)
+    batches = []
+    for y in plan.y.values:
+        for x in plan.x.values:
+            cell = variant(scenario, {plan.x.path: x, plan.y.path: y})
+            batches.append(Batch(f"map {x} {y}", cell.to_json(), min(plan.replications, cap), lane, ids))
+    return batches
+
+
+def _map_claims(scenario: Scenario, plan: MapPlan) -> tuple[str, ...]:
+    return plan.claims or tuple(claim.id for claim in scenario.claims if claim.kind in _RATES)
+
+
+def _map(
+    scenario: Scenario, plan: MapPlan, specs: Mapping[str, ClaimSpec], summaries: Mapping[str, Summary]
+) -> dict[str, Any]:
+    ids = _map_claims(scenario, plan)
+
+    def cell(x: float, y: float) -> dict[str, Any]:
+        tallies = summaries[f"map {x} {y}"].tallies
+        judged = {identifier: judge(specs[identifier], tallies[identifier]) for identifier in ids}
+        return {
+            "verdicts": {identifier: claim["verdict"] for identifier, claim in judged.items()},
+            "observed": {identifier: claim["observed"] for identifier, claim in judged.items()},
+            "n": max(claim["n"] for claim in judged.values()),
+        }
+
+    cells = [[cell(x, y) for x in plan.x.values] for y in plan.y.values]
+    return {"x": plan.x.shown(), "y": plan.y.shown(), "cells": cells}
+
+
+def _curve_batches(scenario: Scenario, plan: CurvePlan, lane: Lane, cap: int) -> list[Batch]:
+    return [
+        Batch(
+            f"curve {x}",
+            variant(scenario, {plan.x.path: x}).to_json(),
+            min(plan.replications, cap),
+            lane,
+            (plan.claim,),
+        )
+        for x in plan.x.values
+    ]
+
+
+def _curve(plan: CurvePlan, specs: Mapping[str, ClaimSpec], summaries: Mapping[str, Summary]) -> dict[str, Any]:
+    spec = specs[plan.claim]
+    shown: Sequence[float] = plan.x.shown()["values"]
+    points = []
+    for x, label in zip(plan.x.values, shown, strict=True):
+        point = {"x": label, **rate(summaries[f"curve {x}"].tallies[plan.claim], alpha=spec.alpha)}
+        # Where every trial stands alone, the effective number of trials is their number.
+        points.append({"n_effective": point["n"], **point})
+    return {"x": plan.x.shown(), "points": points, "band": list(plan.band)}

@@ -1,0 +1,293 @@
+"""Goal: a verdict says what the trials show, at both edges of every gate, and never more.
+
+Method: the gate table at its exact counts; properties that tie verdict, interval and limit together; tallies merged in
+every order; observations that must and must not offend.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports.claims import ClaimSpec, Tally, UnknownEventError, judge, measure, rate
+
+N = 40_000
+FIRST = ClaimSpec(
+    id="first-retry",
+    title="90 % recover on the first retry",
+    kind="between",
+    event="recovered_at_2",
+    among="met_active_run",
+    target=0.90,
+    margin=0.01,
+    alpha_share=1 / 3,
+)
+
+
+def spec(kind: Any, **rest: Any) -> ClaimSpec:
+    return ClaimSpec(**{"id": "c", "title": "t", "kind": kind, "event": "failed", "among": "messages", **rest})
+
+
+def independent(count: int, n: int) -> Tally:
+    return Tally(count, n, n, count, count, n, n)
+
+
+def between(target: float, margin: float) -> ClaimSpec:
+    return spec("between", target=target, margin=margin, alpha_share=1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("claim", "least", "most"),
+    [
+        pytest.param(between(0.90, 0.01), 35_784, 36_230, id="90"),
+        pytest.param(between(0.09, 0.01), 3_361, 3_824, id="9"),
+        pytest.param(between(0.01, 0.005), 244, 529, id="1"),
+        pytest.param(spec("below", limit=0.001), 0, 25, id="below-0.1"),
+        pytest.param(spec("above", limit=0.99), N - 353, N, id="above-99"),
+    ],
+)
+def test_the_gate_passes_exactly_these_counts(claim: ClaimSpec, least: int, most: int) -> None:
+    for count, passes in ((least - 1, False), (least, True), (most, True), (most + 1, False)):
+        if 0 <= count <= N:
+            verdict = judge(claim, independent(count, N))["verdict"]
+            assert (verdict == "verified") is passes, (count, verdict)
+
+
+def test_a_rounded_third_of_alpha_gives_the_same_gate() -> None:
+    claim = spec("between", target=0.90, margin=0.01, alpha_share=0.333333)
+    verdicts = [judge(claim, independent(count, N))["verdict"] for count in (35_783, 35_784, 36_230, 36_231)]
+    assert verdicts == ["inconclusive", "verified", "verified", "inconclusive"]
+
+
+def test_a_claim_is_refuted_only_from_outside() -> None:
+    assert judge(between(0.90, 0.01), independent(35_000, N))["verdict"] == "refuted"
+    assert judge(between(0.90, 0.01), independent(36_900, N))["verdict"] == "refuted"
+    assert judge(spec("below", limit=0.001), independent(60, N))["verdict"] == "refuted"
+    assert judge(spec("below", limit=0.001), independent(40, N))["verdict"] == "inconclusive"
+    assert judge(spec("above", limit=0.99), independent(N - 480, N))["verdict"] == "refuted"
+
+
+def test_an_inconclusive_claim_says_how_many_trials_would_decide() -> None:
+    entry = judge(spec("below", limit=0.001), independent(30, N))
+    assert entry["verdict"] == "inconclusive"
+    rate_seen, needed = 30 / N, entry["needed"]
+    assert needed > N
+    assert judge(spec("below", limit=0.001), independent(int(rate_seen * needed), needed))["verdict"] == "verified"
+    assert f"{needed:,} trials" in entry["why"]
+
+
+def test_no_number_decides_a_rate_on_the_limit() -> None:
+    entry = judge(spec("above", limit=0.99), independent(9_900, 10_000))
+    assert entry["verdict"] == "inconclusive"
+    assert "needed" not in entry
+    assert "no number of trials" in entry["why"]
+
+
+@given(
+    st.sampled_from([between(0.9, 0.01), between(0.5, 0.2), spec("below", limit=0.3), spec("above", limit=0.6)]),
+    st.integers(1, 3_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
+)
+def test_verdict_interval_and_limit_agree(claim: ClaimSpec, counted: tuple[int, int]) -> None:
+    entry = judge(claim, independent(*counted))
+    (low, high), (floor, ceiling) = entry["interval"], entry["limit"]
+    assert low <= entry["observed"] <= high
+    if entry["verdict"] == "verified":
+        assert floor <= low
+        assert high <= ceiling
+    elif entry["verdict"] == "refuted":
+        assert high <= floor or low >= ceiling
+    else:
+        assert low < floor < high or low < ceiling < high
+
+
+def test_never_is_refuted_by_one_and_bounded_by_none() -> None:
+    entry = judge(spec("never"), independent(1, N))
+    assert (entry["verdict"], entry["limit"]) == ("refuted", [0.0, 0.0])
+    entry = judge(spec("never"), independent(0, N))
+    assert entry["verdict"] == "verified"
+    assert entry["interval"] == [0.0, round(1 - 0.01 ** (1 / N), 12)]
+
+
+def test_never_may_happen_more_often_than_there_are_trials() -> None:
+    tally = Tally()
+    tally.add(3, 2)
+    assert judge(spec("never"), tally)["verdict"] == "refuted"
+    with pytest.raises(ValueError, match="only 2 trials"):
+        judge(spec("below", limit=0.5), tally)
+
+
+def test_exact_is_refuted_by_one_value() -> None:
+    claim = spec("exact", event="wait_seconds", value=2.0)
+    tally = Tally()
+    for seed in range(50):
+        tally.observe(claim, {"seed": seed, "counts": {}, "series": {"wait_seconds": [2.0, 2.0]}})
+    assert judge(claim, tally)["verdict"] == "verified"
+    assert judge(claim, tally)["values"] == [2.0, 2.0]
+    assert tally.observe(claim, {"seed": 50, "fingerprint": "f", "counts": {}, "series": {"wait_seconds": [2.0, 6.0]}})
+    entry = judge(claim, tally, replay="relaysim replay race --seed {seed}")
+    assert (entry["verdict"], entry["count"], entry["n"], entry["values"]) == ("refuted", 101, 102, [2.0, 6.0])
+    assert entry["examples"] == [
+        {
+            "seed": 50,
+            "fingerprint": "f",
+            "detail": {"text": "wait_seconds was 6, not 2"},
+            "replay": "relaysim replay race --seed 50",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        between(0.9, 0.01),
+        spec("below", limit=0.1),
+        spec("above", limit=0.9),
+        spec("never"),
+        spec("exact", event="wait_seconds", value=2.0),
+    ],
+    ids=lambda claim: claim.kind,
+)
+def test_what_was_never_met_is_inconclusive(claim: ClaimSpec) -> None:
+    tally = Tally()
+    for seed in range(400):
+        tally.observe(claim, {"seed": seed, "counts": {"failed": 0, "messages": 0}, "series": {}})
+    entry = judge(claim, tally)
+    assert (entry["verdict"], entry["reason"], entry["observed"]) == ("inconclusive", "never met", None)
+    assert not entry["as_expected"]
+
+
+def test_messages_of_one_replication_are_clusters() -> None:
+    clustered, scattered = Tally(), Tally()
+    for seed in range(200):
+        clustered.add(10 if seed % 20 == 0 else 0, 10)
+        scattered.add(int(seed % 2 == 0), 10)
+    claim = spec("below", limit=0.08)
+    assert (clustered.count, clustered.n) == (scattered.count, scattered.n)
+    apart, together = judge(claim, scattered), judge(claim, clustered)
+    assert apart["verdict"] == "verified"
+    assert together["verdict"] == "inconclusive"
+    assert together["n_effective"] == pytest.approx(together["n"] / together["deff"])
+    assert together["deff"] > 9
+    assert together["needed"] > 2000
+
+
+def test_a_replication_without_a_trial_is_no_cluster() -> None:
+    tally = Tally()
+    for seed in range(100):
+        tally.add(seed % 2 if seed < 20 else 0, 1 if seed < 20 else 0)
+    assert (tally.replications, tally.met) == (100, 20)
+    assert rate(tally) == rate(independent(10, 20))
+
+
+def observation(seed: int = 1, **counts: int) -> dict[str, Any]:
+    base = {"messages": 2, "met_active_run": 1, "recovered_at_2": 0, "recovered_at_3": 0, "failed": 0, "succeeded": 2}
+    return {"seed": seed, "fingerprint": "aa", "counts": base | counts, "series": {}, "details": {}}
+
+
+def test_of_a_recovery_claim_only_what_recovered_at_no_attempt_offends() -> None:
+    assert measure(FIRST, observation(recovered_at_2=1))[:3] == (1, 1, False)
+    assert measure(FIRST, observation(recovered_at_3=1))[:3] == (0, 1, False)
+    assert measure(FIRST, observation())[:3] == (0, 1, True)
+
+
+def test_what_offends_depends_on_the_kind() -> None:
+    assert measure(spec("below", limit=0.1), observation(failed=1))[:3] == (1, 2, True)
+    assert measure(spec("below", limit=0.1), observation())[:3] == (0, 2, False)
+    assert measure(spec("above", limit=0.9, event="succeeded"), observation(succeeded=1))[:3] == (1, 2, True)
+    assert measure(spec("above", limit=0.9, event="succeeded"), observation())[:3] == (2, 2, False)
+    assert measure(spec("never", among="replications"), observation(failed=2))[:3] == (1, 1, True)
+
+
+def test_the_detail_is_the_worlds_own_sentence() -> None:
+    seen = observation(transparency_breaches=1, lost=0)
+    seen["details"] = {"apology_despite_cover": [{"text": "worker-2 cancelled run_A", "run": "run_A"}]}
+    claim = spec("never", event="transparency_breaches")
+    assert measure(claim, seen)[3] == {"text": "worker-2 cancelled run_A", "run": "run_A"}
+    seen["details"] = {}
+    assert measure(claim, seen)[3] == {"text": "1 times transparency breaches"}
+
+
+def test_an_event_that_nobody_counts_is_an_error_and_no_pass() -> None:
+    with pytest.raises(UnknownEventError, match="did you mean failed"):
+        measure(spec("never", event="faild"), observation())
+    with pytest.raises(ValueError, match="among only"):
+        measure(spec("below", limit=0.1), observation(failed=3))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"kind": "sometimes"}, "kind must be one of"),
+        ({"kind": "between", "target": 0.9}, "needs margin"),
+        ({"kind": "below"}, "needs limit"),
+        ({"kind": "below", "limit": 7.0}, "between 0 and 1"),
+        ({"kind": "exact"}, "needs value"),
+        ({"kind": "never", "expect": "true"}, "expect must be one of"),
+        ({"kind": "never", "alpha_share": 0.0}, "alpha_share"),
+    ],
+)
+def test_a_claim_that_makes_no_sense_is_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        spec(**wrong)
+
+
+def test_a_claim_is_read_from_a_scenarios_table() -> None:
+    table = {"id": "x", "title": "t", "kind": "below", "event": "failed", "limit": 0.1, "margin": None, "note": "?"}
+    assert ClaimSpec.from_mapping(table) == ClaimSpec(id="x", title="t", kind="below", event="failed", limit=0.1)
+
+
+shares = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(4, 9), st.booleans()).map(lambda each: each), min_size=3, max_size=24
+)
+
+
+def tallies(replications: list[tuple[int, int, bool]]) -> list[Tally]:
+    parts = []
+    for seed, (count, n, offends) in enumerate(replications):
+        part = Tally()
+        part.add(count, n, {"seed": seed, "fingerprint": "", "detail": {}} if offends else None, values=[count, n])
+        parts.append(part)
+    return parts
+
+
+def total(parts: list[Tally]) -> dict[str, Any]:
+    merged = Tally()
+    for part in parts:
+        merged.merge(part)
+    return merged.to_dict()
+
+
+@given(shares, st.integers(), st.data())
+def test_tallies_merge_in_any_order_and_any_grouping(
+    replications: list[tuple[int, int, bool]], seed: int, data: st.DataObject
+) -> None:
+    expected = total(tallies(replications))
+    shuffled = tallies(replications)
+    random.Random(seed).shuffle(shuffled)
+    assert total(shuffled) == expected
+    cut = data.draw(st.integers(0, len(replications)))
+    left, right = total(tallies(replications)[:cut]), total(tallies(replications)[cut:])
+    assert total([Tally.from_dict(right), Tally.from_dict(left)]) == expected
+    seeds = [at for at, (_, _, offends) in enumerate(replications) if offends]
+    assert [each["seed"] for each in expected["examples"]] == seeds[:5]
+
+
+def test_a_tally_survives_the_way_through_plain_data() -> None:
+    tally = Tally()
+    tally.add(1, 3, {"seed": 4, "fingerprint": "x", "detail": {"text": "t"}}, values=[2.0])
+    assert Tally.from_dict(tally.to_dict()) == tally
+    # What only has the sums is read too.
+    plain = {"count": 3, "n": 10, "replications": 4, "sum_cc": 3, "sum_cn": 9, "sum_nn": 30, "examples": []}
+    assert Tally.from_dict(plain).met == 4
+
+
+def test_a_seed_appears_as_the_command_that_replays_it() -> None:
+    tally = Tally()
+    tally.add(1, 1, {"seed": 7, "fingerprint": "f", "detail": {}})
+    entry = judge(spec("never", expect="refuted"), tally, replay="relaysim replay race --seed {seed}")
+    assert entry["examples"][0]["replay"] == "relaysim replay race --seed 7"
+    assert entry["as_expected"]

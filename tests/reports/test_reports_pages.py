@@ -1,0 +1,287 @@
+"""Goal: terminal, figures and page show every verdict to everyone: in any colours, anywhere, without a network."""
+
+from __future__ import annotations
+
+import copy
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from report_samples import sample_results, sample_timing
+
+from reports.claims import ClaimSpec, Tally, judge
+from reports.figures import draw_all, standalone
+from reports.html import render_html
+from reports.results import build_results
+from reports.summary import INCIDENT_CLAIMS, summarise
+from reports.terminal import console_for, print_report
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Any]:
+    return sample_results()
+
+
+@pytest.fixture(scope="module")
+def figures(results: dict[str, Any]) -> dict[str, str]:
+    return draw_all(results)
+
+
+@pytest.fixture(scope="module")
+def page(results: dict[str, Any], figures: dict[str, str]) -> str:
+    return render_html(results, timing=sample_timing(), previous=results, figures=figures)
+
+
+def printed(results: dict[str, Any]) -> str:
+    stream = io.StringIO()
+    print_report(console_for(stream), results, report=Path("reports/out/latest/index.html"))
+    return stream.getvalue()
+
+
+# The summary.
+
+
+def test_every_claim_has_one_row_even_if_nobody_judged_it(results: dict[str, Any]) -> None:
+    assert [row.id for row in summarise(results)] == list(INCIDENT_CLAIMS)
+    assert len(INCIDENT_CLAIMS) == 11
+    empty = summarise(build_results("v", []))
+    assert [row.text for row in empty] == ["not judged"] * 11
+
+
+def test_variants_stand_side_by_side_unless_they_agree(results: dict[str, Any]) -> None:
+    text = {row.id: row.text for row in summarise(results)}
+    assert text["first-retry"] == "claimed: verified (by construction) / typical: refuted"
+    assert text["transparent"] == "refuted"
+    assert text["race-wait"] == "verified"
+
+
+def test_one_refutation_refutes_a_variant_and_a_surprise_decides() -> None:
+    def block(name: str, verdict: str, expected: str, n: int, variant: str = "") -> dict[str, Any]:
+        claim = {"id": "transparent", "verdict": verdict, "expected": expected, "n": n, "examples": []}
+        return {"scenario": name, "profile": "profiles/claimed.toml", "variant": variant, "claims": [claim]}
+
+    blocks = [
+        block("a", "verified", "verified", 900),
+        block("b", "refuted", "refuted", 800),
+        block("c", "refuted", "verified", 5),
+        block("d", "inconclusive", "verified", 1),
+    ]
+    (part,) = summarise(build_results("v", blocks), ids=())[0].parts
+    assert (part.verdict, part.scenario["scenario"], part.scenarios, part.judged) == ("refuted", "c", ("b", "c"), 4)
+    assert not part.as_expected
+    blocks.append(block("e", "verified", "verified", 5, variant="cancel_error=raise"))
+    row = summarise(build_results("v", blocks), ids=())[0]
+    assert row.text == "claimed: refuted / cancel_error=raise: verified"
+
+
+# The terminal.
+
+
+def test_the_summary_prints_each_id_once_and_everything_that_is_asked_of_it(results: dict[str, Any]) -> None:
+    lines = printed(results).splitlines()
+    start = next(at for at, line in enumerate(lines) if line.startswith("Claims, scenario by scenario"))
+    summary = lines[:start]
+    for identifier in INCIDENT_CLAIMS:
+        assert sum(line.split()[:1] == [identifier] for line in summary) == 1, identifier
+    row = next(line for line in summary if line.split()[:1] == ["first-retry"])
+    assert re.split(r"\s{2,}", row.strip()) == [
+        "first-retry",
+        "claimed: incident",
+        "✔ verified (by construction)",
+        "36,012 / 40,000",
+        "90.03 %",
+        "89.58 – 90.46 %",
+        "89 – 91 %",
+        "as expected",
+    ]
+
+
+def test_what_went_wrong_has_a_seed_and_a_command_that_can_be_copied(results: dict[str, Any]) -> None:
+    text = printed(results)
+    assert "✘ transparent in race, seed 3: worker-2 cancelled run_Zk4fHt90" in text
+    assert "\n      relaysim replay race --seed 3\n" in text
+    assert "✘ invariant S5 in incident, 5 breaches, seed 9" in text
+    assert "NOT EXPECTED (should be verified)" in text
+    assert text.endswith(
+        "22 verdicts on 11 claims: 12 verified, 8 refuted, 2 inconclusive; 3 not as expected.\n"
+        "Report: reports/out/latest/index.html\n"
+    )
+
+
+def test_elsewhere_than_on_a_terminal_nothing_is_cut_and_nothing_is_coloured(results: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    text = printed(results)
+    assert "\x1b" not in text
+    assert "…" not in text
+    stream = io.StringIO()
+    print_report(Console(file=stream, width=60), results)
+    for identifier in INCIDENT_CLAIMS:
+        assert identifier in stream.getvalue()
+
+
+def test_no_color_is_honoured_and_a_narrow_terminal_still_has_every_id(
+    results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = io.StringIO()
+    print_report(Console(file=stream, width=80, force_terminal=True), results)
+    text = stream.getvalue()
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", text)
+    for identifier in INCIDENT_CLAIMS:
+        assert identifier in text
+    assert "      relaysim replay incident_typical --seed 9\n" in re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_markup_in_a_detail_stays_text() -> None:
+    tally = Tally()
+    tally.add(1, 1, {"seed": 1, "fingerprint": "", "detail": {"text": "[red]boo[/nonsense] :smile:"}})
+    claim = ClaimSpec(id="x", title="t", kind="never", event="lost")
+    text = printed(build_results("v", [{"scenario": "s", "claims": [judge(claim, tally)]}]))
+    assert "[red]boo[/nonsense] :smile:" in text
+
+
+# Figures.
+
+
+def test_figures_are_the_same_bytes_every_time(results: dict[str, Any], figures: dict[str, str]) -> None:
+    assert draw_all(copy.deepcopy(results)) == figures
+
+
+def test_every_figure_says_in_words_what_it_shows(figures: dict[str, str]) -> None:
+    for name, svg in figures.items():
+        assert f'role="img" aria-labelledby="{name}-title {name}-text"' in svg
+        description = re.search(r"<desc[^>]*>(.*?)</desc>", svg, re.S)
+        assert description
+        assert len(description[1]) > 40
+    assert "first-retry: verified in 2 cells, refuted in 14, inconclusive in 4" in figures["map-incident"]
+    assert "at 90: 5.83 % (4.67 – 7.23 %)" in figures["curve-peak-hour-before"]
+
+
+def test_a_verdict_in_a_figure_is_a_symbol_too(figures: dict[str, str]) -> None:
+    for name in ("map-incident", "forest"):
+        assert all(symbol in figures[name] for symbol in "✔✘?")
+
+
+def test_a_figure_is_a_valid_file_of_its_own(figures: dict[str, str]) -> None:
+    for svg in figures.values():
+        root = ElementTree.fromstring(standalone(svg).encode())
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "prefers-color-scheme: dark" in standalone(svg)
+
+
+def test_without_data_there_is_no_figure() -> None:
+    assert draw_all(build_results("v", [{"scenario": "s", "claims": []}])) == {}
+
+
+# The page.
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.ids: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in ("meta", "br", "link", "img"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_fetches_and_runs_nothing(page: str) -> None:
+    tags = Tags()
+    tags.feed(page)
+    assert not tags.open
+    assert not tags.names & {"script", "link", "img", "iframe", "object", "embed", "base", "form"}
+    assert not [name for name, _ in tags.attributes if name.startswith("on")]
+    links = [value for name, value in tags.attributes if name in ("href", "src", "action", "srcset")]
+    assert all(link.startswith("#") for link in links)
+    assert {link[1:] for link in links} <= set(tags.ids)
+    assert len(tags.ids) == len(set(tags.ids))
+    assert not re.search(r"https?:|url\((?!#)|@import|@font-face|javascript:", page)
+    assert len(page.encode()) < 2 * 1024 * 1024
+
+
+def test_claims_come_first_then_what_changed_then_the_rest(page: str) -> None:
+    order = re.findall(r'<section id="([a-z]+)"', page)
+    assert order == ["claims", "changes", "figures", "scenarios", "replay", "limits"]
+    assert "prefers-color-scheme: dark" in page
+    for identifier in INCIDENT_CLAIMS:
+        assert page.index(f">{identifier}<") < page.index('id="changes"')
+
+
+def test_a_breach_is_told_as_a_sentence_with_its_command(page: str) -> None:
+    plain = page.replace("&quot;", '"')
+    assert "worker-2 cancelled run_Zk4fHt90, which was answering m1 of conversation c1 in worker-1" in plain
+    assert "<code>relaysim replay race --seed 3</code>" in plain
+    assert "answering m1; received the apology; run run_Zk4fHt90" in plain
+
+
+def test_five_examples_are_enough() -> None:
+    claim = judge(ClaimSpec(id="x", title="t", kind="never", event="lost"), Tally(9, 9, 9, 9, 9, 9, 9))
+    claim["examples"] = [{"seed": 1000 + at, "fingerprint": "", "replay": f"replay-{at}"} for at in range(9)]
+    page = render_html(build_results("v", [{"scenario": "s", "claims": [claim]}]))
+    assert "replay-4<" in page
+    assert "replay-5<" not in page
+
+
+def test_everything_foreign_is_escaped() -> None:
+    evil = "<script>alert(1)</script>\"'&"
+    tally = Tally()
+    tally.add(1, 1, {"seed": 1, "fingerprint": evil, "detail": {"text": evil, evil: evil}})
+    claim = judge(ClaimSpec(id=evil, title=evil, kind="never", event=evil, reason=evil), tally, replay=evil)
+    scenario = {
+        "scenario": evil,
+        "title": evil,
+        "hash": evil,
+        "lane": evil,
+        "mode": evil,
+        "profile": evil,
+        "root_seed": 1,
+        "claims": [claim],
+        "invariants": {evil: {"breaches": 1, "examples": claim["examples"]}},
+        "outcomes": {evil: 3},
+        "latency": {evil: {evil: 1.5}},
+    }
+    results = build_results(evil, [scenario])
+    page = render_html(results, timing={evil: evil}, previous=build_results("", [{**scenario, "claims": []}]))
+    assert "<script" not in page
+    assert "alert(1)" in page
+    Tags().feed(page)
+
+
+def test_what_changed_since_the_last_run(results: dict[str, Any]) -> None:
+    before = copy.deepcopy(results)
+    claim = before["scenarios"][1]["claims"][0]
+    claim["verdict"], claim["count"], claim["observed"] = "verified", 36_000, 0.9
+    before["scenarios"][3]["hash"] = "other"
+    del before["scenarios"][2]["claims"][0]
+    page = render_html(results, previous=before).replace("\u00a0", " ")
+    changes = re.sub(r"<[^>]+>", "", page[page.index('id="changes"') : page.index('id="scenarios"')])
+    assert "first-retry in incident_typical: ✔ verified → ✘ refuted (90.00 % → 87.55 %)" in changes
+    assert "race-wait in race: new, ✔ verified" in changes
+    assert "stuck_run: its file has changed" in changes
+    assert len(re.findall("still|→", changes)) == 2
+
+
+def test_a_page_that_grows_too_heavy_is_refused(results: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="weighs"):
+        render_html(results, figures={"forest": "x" * 3_000_000})
