@@ -248,10 +248,10 @@ def _axis(axis: Mapping[str, Any]) -> str:
 
 def load_curve(scenario: Mapping[str, Any]) -> str | None:
     """The rate over load with its intervals, and the band that is claimed; None without a curve."""
-    block = scenario.get("curve")
-    if not block or not block["points"]:
-        return None
+    block = scenario.get("curve") or {"points": []}
     points = [point for point in block["points"] if point["n"]]
+    if not points:
+        return None
     band = block.get("band")
 
     def draw() -> Figure:

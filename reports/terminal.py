@@ -64,13 +64,32 @@ def print_report(console: Console, results: Mapping[str, Any], *, report: Path |
     """
     rows = summarise(results)
     with _wide_enough(console):
-        console.print(_summary_table(rows))
+        _print_table(console, _summary_table(rows), _summary_blocks(rows))
         if any(len(row.entries) > len(row.parts) for row in rows):
-            console.print(_details_table(rows))
+            _print_table(console, _details_table(rows), _details_blocks(rows))
         _print_wrong(console, results, rows)
         console.print(closing_words(results), soft_wrap=True)
         if report is not None:
             console.print(f"Report: {report}", soft_wrap=True, markup=False)
+
+
+def _print_table(console: Console, table: Table, blocks: list[tuple[str, list[list[Text]]]]) -> None:
+    """Print the table, or the same as blocks of lines where the table does not fit: squeezed, it could not be read."""
+    from rich.measure import Measurement
+    from rich.text import Text
+
+    if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
+        console.print(table)
+        return
+    console.print(Text(str(table.title), style="bold"))
+    for identifier, entries in blocks:
+        console.print(Text(identifier, style="bold"))
+        for where, verdict, count, observed, interval, limit, expected in entries:
+            console.print(Text("  ").join([Text(""), verdict, where, expected]))
+            console.print(Text(f"      {count}: {observed}, interval {interval}, limit {limit}"))
+        if not entries:
+            console.print(Text("  ").join([Text(""), _verdict("not judged")]))
+    console.print()
 
 
 def _table(title: str) -> Table:
@@ -112,13 +131,12 @@ def _numbers(claim: Mapping[str, Any]) -> list[Text]:
     return [Text(text) for text in texts]
 
 
-def _summary_table(rows: list[Row]) -> Table:
+def _summary_blocks(rows: list[Row]) -> list[tuple[str, list[list[Text]]]]:
+    """Each claim id with a list of cells for each of its parts."""
     from rich.text import Text
 
-    table = _table("Claims")
+    blocks = []
     for row in rows:
-        if not row.parts:
-            table.add_row(Text(row.id), Text(""), _verdict("not judged"))
         cells: list[list[Text]] = []
         for part in row.parts:
             where = str(part.scenario["scenario"])
@@ -128,9 +146,42 @@ def _summary_table(rows: list[Row]) -> Table:
                 where = f"{part.label}: {where}"
             verdict = _verdict(part.verdict, part.by_construction)
             cells.append([Text(where), verdict, *_numbers(part.claim), _expected(part.claim, part.as_expected)])
+        blocks.append((row.id, cells))
+    return blocks
+
+
+def _details_blocks(rows: list[Row]) -> list[tuple[str, list[list[Text]]]]:
+    """Each claim id with a list of cells for each scenario that judged it."""
+    from rich.text import Text
+
+    return [
+        (
+            row.id,
+            [
+                [
+                    Text(str(scenario["scenario"])),
+                    _verdict(claim["verdict"], claim.get("by_construction", False)),
+                    *_numbers(claim),
+                    _expected(claim, claim["verdict"] == claim["expected"]),
+                ]
+                for scenario, claim in row.entries
+            ],
+        )
+        for row in rows
+        if row.entries
+    ]
+
+
+def _summary_table(rows: list[Row]) -> Table:
+    from rich.text import Text
+
+    table = _table("Claims")
+    for identifier, cells in _summary_blocks(rows):
         if cells:
             # The parts of one claim are lines of one row, so that each id has exactly one row.
-            table.add_row(Text(row.id), *(Text("\n").join(column) for column in zip(*cells, strict=True)))
+            table.add_row(Text(identifier), *(Text("\n").join(column) for column in zip(*cells, strict=True)))
+        else:
+            table.add_row(Text(identifier), Text(""), _verdict("not judged"))
     return table
 
 
@@ -138,16 +189,9 @@ def _details_table(rows: list[Row]) -> Table:
     from rich.text import Text
 
     table = _table("Claims, scenario by scenario")
-    for row in rows:
-        for index, (scenario, claim) in enumerate(row.entries):
-            table.add_row(
-                Text(row.id if index == 0 else ""),
-                Text(str(scenario["scenario"])),
-                _verdict(claim["verdict"], claim.get("by_construction", False)),
-                *_numbers(claim),
-                _expected(claim, claim["verdict"] == claim["expected"]),
-                end_section=index == len(row.entries) - 1,
-            )
+    for identifier, entries in _details_blocks(rows):
+        for index, cells in enumerate(entries):
+            table.add_row(Text(identifier if index == 0 else ""), *cells, end_section=index == len(entries) - 1)
     return table
 
 

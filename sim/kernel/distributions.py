@@ -71,6 +71,22 @@ class Uniform(_Table):
         return 0.0 if x < self.low else (x - self.low) / (self.high - self.low)
 
 
+class Exponential(_Table):
+    """Memoryless, by its mean: what is left to wait does not depend on how long one has waited."""
+
+    kind: Literal["exponential"]
+    mean: float = Field(gt=0, description="seconds")
+
+    @cached_property
+    def sampler(self) -> Callable[[float], float]:
+        mean, log = self.mean, math.log
+        return lambda u: -mean * log(1.0 - u)
+
+    def cdf(self, x: float) -> float:
+        """P(duration <= x)."""
+        return 0.0 if x <= 0 else -math.expm1(-x / self.mean)
+
+
 class LogNormal(_Table):
     """Log-normal, by its median and one of sigma, p90, p95 or p99."""
 
@@ -152,7 +168,7 @@ class Mixture(_Table):
         return sum(part.weight / total * part.distribution.cdf(x) for part in self.parts)
 
 
-Distribution = Annotated[Constant | Uniform | LogNormal | Mixture, Field(discriminator="kind")]
+Distribution = Annotated[Constant | Uniform | Exponential | LogNormal | Mixture, Field(discriminator="kind")]
 
 Part.model_rebuild()
 Mixture.model_rebuild()

@@ -76,7 +76,7 @@ class SimTransport(httpx2.AsyncBaseTransport):
                 raise httpx2.ConnectError("All connection attempts failed", request=request)
             raise httpx2.ReadTimeout("", request=request)
         status, answered, content = self._wire.render(answer, call, request_id_header(answer.request_id))
-        return httpx2.Response(status, headers=answered, content=content, request=request)
+        return httpx2.Response(status, headers=answered, content=content)
 
 
 def make_sdk_client(host: Host, network: Network, wire: Wire | None = None) -> openai.AsyncOpenAI:

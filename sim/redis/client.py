@@ -28,23 +28,26 @@ class _LinkedSocket(AsyncFakeSocket):  # type: ignore[misc]
         if self.handshaking:
             self.sendall(data)
             return
-        for fields in _commands_in(data):
-            replies: list[Any] = []
+        sent: list[list[Any]] = []
 
-            def process(fields: list[bytes] = fields, replies: list[Any] = replies) -> Any:
+        def process(fields: list[bytes]) -> Any:
+            # A command may have no reply yet (a blocking one); it then comes by itself.
+            replies: list[Any] = []
+            sent.append(replies)
+            if self._server is not None:
                 self._captured = replies
                 try:
-                    if self._server is not None:
-                        self._process_command(fields)
+                    self._process_command(fields)
                 finally:
                     self._captured = None
-                return replies[0] if replies else None
+            return replies[0] if replies else None
 
-            def answer(reply: Any, replies: list[Any] = replies) -> None:
-                for each in replies:
-                    AsyncFakeSocket.put_response(self, each)
+        def answer(_: list[Any]) -> None:
+            for replies in sent:
+                for reply in replies:
+                    AsyncFakeSocket.put_response(self, reply)
 
-            self.link.submit(self.worker, current_context.get(), fields, process, answer)
+        self.link.submit(self.worker, current_context.get(), _commands_in(data), process, answer)
 
     _captured: list[Any] | None = None
 
@@ -129,14 +132,11 @@ class DirectRedis(redis.asyncio.Redis):
             fields.append(argument if type(argument) is bytes else _encode(argument))
         future = self._sim_host.loop.create_future()
 
-        def answer(reply: Any) -> None:
+        def answer(replies: list[Any]) -> None:
             if not future.done():
-                future.set_result(reply)
+                future.set_result(replies[0])
 
-        socket = self._socket
-        self._link.submit(
-            self._sim_host.name, current_context.get(), fields, lambda: socket.execute(fields), answer
-        )
+        self._link.submit(self._sim_host.name, current_context.get(), [fields], self._socket.execute, answer)
         reply = await future
         if isinstance(reply, Exception):
             raise reply

@@ -114,16 +114,18 @@ class RedisLink:
         self,
         worker: str,
         delivery: str,
-        fields: list[bytes],
-        process: Callable[[], Any],
-        answer: Callable[[Any], object],
+        commands: list[list[bytes]],
+        process: Callable[[list[bytes]], Any],
+        answer: Callable[[list[Any]], object],
     ) -> None:
-        """Send one command: `process` runs when it reaches the server, `answer` when its reply is back.
+        """Send one command, or a pipeline of several, over one connection.
 
-        The latency is keyed by worker, command, key and how often that was sent, so both lanes draw the same.
+        `process` runs for each when they reach the server, in their order; `answer` gets the replies when they are
+        back. The latency is keyed by worker, first command, its key and how often that was sent, so both lanes draw
+        the same.
         """
-        command = fields[0].upper()
-        key = _key_of(command, fields)
+        command = commands[0][0].upper()
+        key = _key_of(command, commands[0])
         draws = self.kernel.draws
         purpose = f"redis {command.decode('latin-1')} {key.decode('utf-8', 'replace')}"
         index = draws.next_index(worker, purpose)
@@ -135,30 +137,33 @@ class RedisLink:
             and draws.uniform(worker, purpose + " paused", index) < self._pause_probability
         ):
             outward += self._pause(draws.uniform(worker, purpose + " pause", index))
-        self.kernel.at(outward, self._arrive, worker, delivery, command, key, fields, process, answer, half)
+        self.kernel.at(outward, self._arrive, worker, delivery, commands, process, answer, half)
 
     def _arrive(
         self,
         worker: str,
         delivery: str,
-        command: bytes,
-        key: bytes,
-        fields: list[bytes],
-        process: Callable[[], Any],
-        answer: Callable[[Any], object],
+        commands: list[list[bytes]],
+        process: Callable[[list[bytes]], Any],
+        answer: Callable[[list[Any]], object],
         back: float,
     ) -> None:
-        self._note_losses(key)
-        reply = process()
-        kernel = self.kernel
-        kernel.trace.add(
-            worker, "redis", delivery, command.decode("latin-1"), key.decode("utf-8", "replace"), _summary(reply)
-        )
-        if command == b"SET" and reply is not None and not isinstance(reply, Exception):
-            self._note_grant(worker, delivery, key, fields)
-        elif key in self._grants:
-            self._note_release(key)
-        kernel.at(back, answer, reply)
+        trace = self.kernel.trace
+        replies = []
+        for fields in commands:
+            command = fields[0].upper()
+            key = _key_of(command, fields)
+            self._note_losses(key)
+            reply = process(fields)
+            replies.append(reply)
+            trace.add(
+                worker, "redis", delivery, command.decode("latin-1"), key.decode("utf-8", "replace"), _summary(reply)
+            )
+            if command == b"SET" and reply is not None and not isinstance(reply, Exception):
+                self._note_grant(worker, delivery, key, fields)
+            elif key in self._grants:
+                self._note_release(key)
+        self.kernel.at(back, answer, replies)
 
     # Leases: which SET NX PX ran out under a delivery that still relied on it
 

@@ -136,7 +136,28 @@ def test_no_color_is_honoured_and_a_narrow_terminal_still_has_every_id(
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]", text)
     for identifier in INCIDENT_CLAIMS:
         assert identifier in text
-    assert "      relaysim replay incident_typical --seed 9\n" in re.sub(r"\x1b\[[0-9;]*m", "", text)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    at = lines.index("first-retry")
+    assert [line.rstrip() for line in lines[at + 1 : at + 5]] == [
+        "  ✔ verified (by construction)  claimed: incident  as expected",
+        "      36,012 / 40,000: 90.03 %, interval 89.58 – 90.46 %, limit 89 – 91 %",
+        "  ✘ refuted  typical: incident_typical  NOT EXPECTED (should be verified)",
+        "      35,020 / 40,000: 87.55 %, interval 87.06 – 88.03 %, limit 89 – 91 %",
+    ]
+    assert "      relaysim replay incident_typical --seed 9" in lines
+
+
+def test_a_long_command_is_never_broken() -> None:
+    from rich.console import Console
+
+    tally = Tally()
+    tally.add(1, 1, {"seed": 1, "fingerprint": "", "detail": {}})
+    command = "relaysim replay incident --seed 1 " + "--set waits=[1,2,3] " * 12 + "--factory bot:make"
+    claim = judge(ClaimSpec(id="x", title="t", kind="never", event="lost"), tally, replay=command)
+    stream = io.StringIO()
+    results = build_results("v", [{"scenario": "s", "claims": [claim]}])
+    print_report(Console(file=stream, width=80, force_terminal=True, color_system=None), results)
+    assert f"      {command}\n" in stream.getvalue()
 
 
 def test_markup_in_a_detail_stays_text() -> None:
@@ -178,6 +199,8 @@ def test_a_figure_is_a_valid_file_of_its_own(figures: dict[str, str]) -> None:
 
 def test_without_data_there_is_no_figure() -> None:
     assert draw_all(build_results("v", [{"scenario": "s", "claims": []}])) == {}
+    empty = {"x": {"name": "load", "values": [1]}, "points": [{"x": 1, "n": 0, "observed": None}]}
+    assert draw_all(build_results("v", [{"scenario": "s", "claims": [], "curve": empty}])) == {}
 
 
 # The page.

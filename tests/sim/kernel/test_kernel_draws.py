@@ -58,6 +58,7 @@ def test_a_token_of_impossible_length_is_refused(length: int) -> None:
 TABLES = [
     {"kind": "constant", "value": 2.0},
     {"kind": "uniform", "low": 0.3, "high": 2.0},
+    {"kind": "exponential", "mean": 1.5},
     {"kind": "lognormal", "median": 0.3, "p99": 2.0},
     {"kind": "lognormal", "median": 0.52, "sigma": 1.05},
     {
