@@ -31,7 +31,8 @@ class CommandSocket(FakeSocket):  # type: ignore[misc]
 
     def __init__(self, server: FakeServer) -> None:
         self._replies: list[Any] = []
-        super().__init__(server, 0, client_class=redis.asyncio.Redis)
+        # redis-py 8 speaks version 3 of the protocol unless told otherwise, and its reply callbacks expect it.
+        super().__init__(server, 0, client_class=redis.asyncio.Redis, client_info={"resp": 3})
 
     def put_response(self, msg: Any) -> None:
         self._replies.append(msg)
