@@ -9,17 +9,30 @@ settings is found here. Each step goes on as far as it can, so that one look sho
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from scenarios.document import Document, PathError, Step, extend, parse_path, parse_setting, set_value, without_lists
+from reports.claims import REPLICATIONS, Kind
+from scenarios.document import (
+    Document,
+    PathError,
+    Step,
+    extend,
+    format_path,
+    parse_path,
+    parse_setting,
+    set_value,
+    without_lists,
+)
 from scenarios.model import Origin, Scenario
 from scenarios.problems import (
+    MISSING,
     Finding,
     Problem,
     ScenarioError,
@@ -51,7 +64,7 @@ INCIDENT = (
 )
 
 EXTENDS_MAX = 10
-_REPLICATIONS = "replications"
+FACTORY_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 
 def shipped() -> tuple[str, ...]:
@@ -79,6 +92,7 @@ class _Reading:
     sets: dict[str, str] = field(default_factory=dict)  # path -> the setting as typed
     factory: str | None = None
     problems: list[Problem] = field(default_factory=list)
+    complete: bool = True  # whether all that it extends could be read
 
     @property
     def shown(self) -> str:
@@ -95,6 +109,8 @@ class _Reading:
                 return f"--set {typed}", steps
         if self.factory is not None and tuple(steps) == ("relay", "factory"):
             return f"--factory {self.factory}", ()
+        if tuple(steps) == ("name",):
+            return self.shown, steps  # it is not inherited
         best: tuple[int, str, Sequence[Step]] | None = None
         for file in self.files:
             there = self._claim_steps(steps, file.document)
@@ -155,6 +171,8 @@ def load(
     _put_factory_in(reading, factory)
     _apply_sets(reading, sets)
     scenario = _validate(reading)
+    if check_relay:
+        _check_factory(reading)
     if scenario is not None and not reading.problems:
         scenario = _with_origin(scenario, reading)
         _check_axes(scenario, reading)
@@ -230,6 +248,7 @@ def _read_chain(reading: _Reading) -> None:
     name: Any = reading.given
     beside: Path | None = None
     seen: list[Path] = []
+    reading.complete = False
     while True:
         path = _find(name, beside)
         if path.resolve() in seen:
@@ -242,6 +261,7 @@ def _read_chain(reading: _Reading) -> None:
         reading.files.append(file)
         seen.append(path.resolve())
         if "extends" not in file.document:
+            reading.complete = True
             break
         name, beside = file.document["extends"], path
         if not isinstance(name, str):
@@ -270,7 +290,7 @@ def _read_file(reading: _Reading, name: str, path: Path) -> _File | None:
     except FileNotFoundError:
         if path.parent == SHIPPED_FOLDER:
             said = did_you_mean(name, shipped(), what="shipped are")
-            wrong(f"there is no shipped scenario {name!r}", f"{said}; or give a path that ends in .toml")
+            wrong(f"there is no shipped scenario {name!r}", f"{said} (or give a path that ends in .toml)")
         else:
             wrong(f"there is no such file{f' ({_shown(path)})' if reading.files else ''}")
         return None
@@ -366,6 +386,9 @@ def _validate(reading: _Reading) -> Scenario | None:
     findings += _errors(Scenario, {**document, "backend": stand_in}, document)
     findings += _wrong_references(document, findings, stand_in)
     findings += _wrong_claims(document)
+    if not reading.complete:
+        # What is missing may well stand in the file that could not be read.
+        findings = [finding for finding in findings if finding.message != MISSING]
     reading.problems += to_problems(findings, reading.file_of)
     if reading.problems or profile is None:
         return None
@@ -381,8 +404,9 @@ def _resolve_profile(reading: _Reading) -> Profile | None:
     named, overrides = document.get("profile"), document.get("profile_overrides", {})
     if not isinstance(named, str) or not named or not isinstance(overrides, dict):
         return None  # the scenario's own model says what is wrong
+    as_typed = {key: value for key, value in overrides.items() if not isinstance(value, dict)}
     overrides = {key: _constant(key, value) for key, value in overrides.items()}
-    file, steps = reading.file_of(("profile",))
+    file, _ = reading.file_of(("profile",))
     try:
         table = read_profile_table(named)
     except FileNotFoundError:
@@ -391,7 +415,8 @@ def _resolve_profile(reading: _Reading) -> Profile | None:
         else:
             said = did_you_mean(named, shipped_profiles(), what="shipped are")
             message = f"there is no profile {named!r}"
-            reading.problems.append(Problem(file, "profile", message, f"{said}; or give a path that ends in .toml"))
+            reading.problems.append(Problem(file, "profile", message, f"{said} (or give a path that ends in .toml)"))
+        _check_profile(reading, read_profile_table("claimed"), overrides, as_typed, None)
         return None
     except (OSError, UnicodeDecodeError) as error:
         reading.problems.append(Problem(file, "profile", f"{_shown(Path(named))} cannot be read: {error}"))
@@ -399,15 +424,29 @@ def _resolve_profile(reading: _Reading) -> Profile | None:
     except tomllib.TOMLDecodeError as error:
         reading.problems.append(Problem(_shown(Path(named)), "", f"is no TOML: {_first_lower(str(error))}"))
         return None
+    where = f"profile {named}" if not named.endswith(".toml") else _shown(Path(named))
+    return _check_profile(reading, table, overrides, as_typed, where)
+
+
+def _check_profile(
+    reading: _Reading,
+    table: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    as_typed: Mapping[str, Any],
+    where: str | None,
+) -> Profile | None:
+    """The profile, overridden, if it is right. `where` names it; None: only the overrides are looked at."""
     merged = override(table, overrides)
-    findings = [*not_finite(merged), *_errors(Profile, merged, merged)]
+    findings = [*not_finite(merged), *_errors(Profile, merged, {**merged, **as_typed})]
+    unknown = any(key not in Profile.model_fields for key in overrides)
     for finding in findings:
+        if unknown and finding.steps == ("basis",):
+            continue  # says of the unknown key that it has a basis
         if finding.steps and finding.steps[0] in overrides:
             moved = finding._replace(steps=("profile_overrides", *finding.steps))
             reading.problems += to_problems([moved], reading.file_of)
-        else:
-            where = f"profile {named}" if not named.endswith(".toml") else _shown(Path(named))
-            reading.problems += to_problems([finding], lambda steps, where=where: (where, steps))
+        elif where is not None:
+            reading.problems.append(Problem(where, format_path(finding.steps), finding.message, finding.suggestion))
     return None if findings else Profile.model_validate(merged)
 
 
@@ -450,11 +489,11 @@ def _wrong_claims(document: Document) -> list[Finding]:
         ids.append(identifier)
         event, among = claim.get("event"), claim.get("among")
         known, what = (SERIES, "series") if claim.get("kind") == "exact" else (COUNTS, "count")
-        if isinstance(event, str) and event not in known:
+        if isinstance(event, str) and event not in known and claim.get("kind") in get_args(Kind):
             suggestion = did_you_mean(event, [*known], what="there are")
             findings.append(Finding(("claims", index, "event"), f"there is no {what} {event!r}", suggestion))
-        if isinstance(among, str) and among != _REPLICATIONS and among not in COUNTS:
-            suggestion = did_you_mean(among, [*COUNTS, _REPLICATIONS], what="there are")
+        if isinstance(among, str) and among != REPLICATIONS and among not in COUNTS:
+            suggestion = did_you_mean(among, [*COUNTS, REPLICATIONS], what="there are")
             findings.append(Finding(("claims", index, "among"), f"there is no count {among!r}", suggestion))
     known_ids = [each for each in ids if isinstance(each, str)]
     for steps, name in _claims_named(document):
@@ -492,17 +531,27 @@ def _check_axes(scenario: Scenario, reading: _Reading) -> None:
                 break
 
 
+def _check_factory(reading: _Reading) -> None:
+    """Whether the factory is there to be called."""
+    from sim.world import FactoryError, resolve
+
+    relay = reading.document.get("relay")
+    name = relay.get("factory") if isinstance(relay, dict) else None
+    if not isinstance(name, str) or not re.match(FACTORY_PATTERN, name):
+        return  # the model says what is wrong
+    try:
+        resolve(name)
+    except FactoryError as error:
+        file, steps = reading.file_of(("relay", "factory"))
+        reading.problems.append(Problem(file, format_path(steps), str(error).removeprefix(f"factory {name!r}: ")))
+
+
 def _check_relay(scenario: Scenario, reading: _Reading) -> None:
     """Build one world as every replication will, and stop it before anything happens."""
-    from sim.world import FactoryError, Session, World, resolve
+    from sim.world import Session, World
 
     file, steps = reading.file_of(("relay", "factory"))
-    where = "relay.factory" if steps else ""
-    try:
-        resolve(scenario.relay.factory)
-    except FactoryError as error:
-        reading.problems.append(Problem(file, where, str(error)))
-        return
+    where = format_path(steps)
     settings = scenario.world_settings().model_copy(update={"limit_seconds": 2.0**-20})
     world = World(settings, scenario.root_seed, 0, "direct")
     try:
@@ -527,5 +576,3 @@ def _named(error: BaseException) -> str:
 def _complain_of_settings(reading: _Reading, said: str, file: str) -> None:
     typed = [setting for path, setting in reading.sets.items() if path.startswith(("relay.", "workers"))]
     reading.problems.append(Problem(f"--set {typed[0]}" if len(typed) == 1 else file, "relay.settings", said))
-
-

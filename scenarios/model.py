@@ -126,7 +126,7 @@ class Origin:
 class Scenario(_Table):
     """A scenario, complete: what it extends is merged in, and its profile is resolved."""
 
-    schema_version: Literal[1] = Field(alias="schema", description="1: the format of this file")
+    schema_version: Literal[1] = Field(alias="schema", description="the number 1, for the format of this file")
     name: str = Field(pattern=r"^[A-Za-z0-9][\w-]*$", description="letters, digits, - and _; how results call it")
     title: str = Field(min_length=1, description="one line")
     description: str = Field(default="", description="a paragraph: what happens here and why")
@@ -156,7 +156,9 @@ class Scenario(_Table):
     workload: Workload = Field(description="who writes what")
     faults: tuple[ApiFault, ...] = Field(default=(), description="faults of the API and of the way to it")
     schedule: tuple[Hold, ...] = Field(default=(), description="constraints on the order of requests")
-    limit_seconds: float = Field(default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off")
+    limit_seconds: float = Field(
+        default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off"
+    )
 
     claims: tuple[ClaimEntry, ...] = Field(default=(), description="what is claimed")
     map: MapPlan | None = Field(default=None, description="where the claims hold")
@@ -195,7 +197,8 @@ class Scenario(_Table):
 
     def to_json(self) -> str:
         """The scenario as JSON, for another process; `from_json` reads it."""
-        return self.model_dump_json(by_alias=True)
+        # Some tables refuse keys that do not belong to their kind, also with their default value.
+        return self.model_dump_json(by_alias=True, exclude_unset=True)
 
     @classmethod
     def from_json(cls, text: str) -> Scenario:

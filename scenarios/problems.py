@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
@@ -20,6 +20,8 @@ from scenarios.document import Step, format_path
 
 _SHOWN_MAX = 60
 _ABSENT = object()
+
+MISSING = "is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Finding(NamedTuple):
 
 def did_you_mean(name: str, known: Sequence[str], *, what: str = "") -> str:
     """A suggestion: the names that are close, or else all of them."""
+    known = list(dict.fromkeys(known))
     close = difflib.get_close_matches(name, known, n=2)
     if close:
         return "did you mean " + " or ".join(f"`{each}`" for each in close) + "?"
@@ -91,9 +94,20 @@ def translate(errors: Sequence[ErrorDetails], model: type[BaseModel], document: 
     findings: dict[Finding, None] = {}
     for error in errors:
         steps = _locate(error["loc"], document)
+        if _already_said(error):
+            continue
         message, suggestion = _words(error, model, steps)
         findings.setdefault(Finding(steps, message, suggestion))
     return list(findings)
+
+
+def _already_said(error: ErrorDetails) -> bool:
+    """Whether another error tells of the same mistake."""
+    value = error["input"]
+    if error["type"] == "too_short" and isinstance(value, (list, tuple)):
+        # pydantic counts the entries that are right.
+        return len(value) >= int(error["ctx"]["min_length"])
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _locate(location: Sequence[Step], document: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -177,7 +191,7 @@ def _words(error: ErrorDetails, model: type[BaseModel], steps: tuple[Step, ...])
         case "missing":
             if isinstance(location[-1], int):
                 return "is missing: the list is too short", ""
-            return "is missing", _describe(_tables_at(model, location[:-1]), location[-1])
+            return MISSING, _describe(_tables_at(model, location[:-1]), location[-1])
         case "union_tag_invalid":
             tags = [tag.strip("'") for tag in str(context["expected_tags"]).split(", ")]
             return f"unknown kind {shown(context['tag'])}", did_you_mean(str(context["tag"]), tags)
@@ -243,7 +257,9 @@ def _type_words(
 NOT_IN_FILES = frozenset({"backend"})
 
 
-def to_problems(findings: Sequence[Finding], file_of: Any) -> list[Problem]:
+def to_problems(
+    findings: Sequence[Finding], file_of: Callable[[Sequence[Step]], tuple[str, Sequence[Step]]]
+) -> list[Problem]:
     """Findings with their files: `file_of(steps)` gives the file's name and the place in that file."""
     problems = []
     for finding in findings:

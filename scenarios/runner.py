@@ -10,10 +10,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 from scenarios.summary import Summary
@@ -34,11 +38,14 @@ _IN_PROCESS_MAX = 48
 
 
 class ReplicationError(RuntimeError):
-    """A replication that could not be run to its end: the relay or the simulator raised."""
+    """A replication that could not be run to its end: the relay or the simulator raised.
 
-    def __init__(self, scenario: str, seed: int, said: str) -> None:
-        super().__init__(scenario, seed, said)
-        self.scenario, self.seed, self.said = scenario, seed, said
+    `values` are what the batch had set on top of the scenario, as in `Batch`.
+    """
+
+    def __init__(self, scenario: str, seed: int, said: str, values: tuple[tuple[str, Any], ...] = ()) -> None:
+        super().__init__(scenario, seed, said, values)
+        self.scenario, self.seed, self.said, self.values = scenario, seed, said, values
 
     def __str__(self) -> str:
         return f"{self.scenario}, seed {self.seed}: {self.said}"
@@ -53,6 +60,7 @@ class Batch:
     """Replications 0 to `count` - 1 of a scenario (as JSON) in one lane.
 
     `claims` says which claims are tallied (None: all); the fingerprints of the first `fingerprints` seeds are kept.
+    `values` are the paths and values in which this scenario differs from the one that was loaded.
     """
 
     key: str
@@ -61,6 +69,7 @@ class Batch:
     lane: Lane
     claims: tuple[str, ...] | None = None
     fingerprints: int = 0
+    values: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
@@ -103,7 +112,7 @@ class Cost:
 
 def here_on_path() -> None:
     """Let modules of the current directory be imported, after everything that is installed."""
-    here = os.getcwd()
+    here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
 
@@ -159,8 +168,9 @@ def _results(
     batches: Sequence[Batch], chunks: Sequence[tuple[int, int, int]], jobs: int, observe: Observe | None
 ) -> Iterator[_ChunkResult]:
     if jobs == 1:
-        for index, first, count in chunks:
-            yield run_chunk(index, batches[index], first, count, observe, os.getpid())
+        with _session(observe):
+            for index, first, count in chunks:
+                yield run_chunk(index, batches[index], first, count, observe, os.getpid())
         return
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -168,15 +178,45 @@ def _results(
     try:
         # No backend is named, so that `joblib.parallel_config("dask")` around it spreads the same over a cluster.
         parallel = Parallel(n_jobs=jobs, return_as="generator", batch_size=1, pre_dispatch="3 * n_jobs")
-        yield from parallel(
-            delayed(run_chunk)(index, batches[index], first, count, observe, os.getpid())
-            for index, first, count in chunks
-        )
+        with _quiet_interrupts():
+            yield from parallel(
+                delayed(run_chunk)(index, batches[index], first, count, observe, os.getpid())
+                for index, first, count in chunks
+            )
     except TerminatedWorkerError as error:
         raise LostWorkerError("a worker process died: killed, or out of memory; try fewer --jobs") from error
     except BaseException:
         _end_workers()
         raise
+
+
+@contextmanager
+def _quiet_interrupts() -> Iterator[None]:
+    """After an interrupt loky's own thread may find its queues gone, and would print a traceback about it."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    interrupted = False
+    usual_hook = threading.excepthook
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        if not interrupted:
+            usual_hook(arguments)
+
+    signal.signal(signal.SIGINT, interrupt)
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not interrupted:
+            threading.excepthook = usual_hook
 
 
 def _end_workers() -> None:
@@ -205,15 +245,28 @@ def run_chunk(
     scenario, settings, specs = _prepare(batch.scenario)
     if batch.claims is not None:
         specs = [spec for spec in specs if spec.id in batch.claims]
+    if observe is None and os.getpid() != parent:
+        _stay_in_session()
     summary = Summary()
-    if observe is not None:
-        _run_seeds(summary, scenario, settings, specs, batch, range(first, first + count), observe)
-    else:
-        from sim.world import Session
-
-        with Session():  # held around the chunk: installing the fence costs more than a small world
-            _run_seeds(summary, scenario, settings, specs, batch, range(first, first + count), _observe)
+    _run_seeds(summary, scenario, settings, specs, batch, range(first, first + count), observe or _observe)
     return index, summary, os.getpid(), _peak_bytes()
+
+
+def _session(observe: Observe | None) -> AbstractContextManager[Any]:
+    """What is held around many worlds: installing it for each would cost more than a small world does."""
+    if observe is not None:
+        return nullcontext()
+    from sim.world import Session
+
+    return Session()
+
+
+@lru_cache(maxsize=1)
+def _stay_in_session() -> AbstractContextManager[Any]:
+    """A process that does nothing else enters it once and ends in it."""
+    session = _session(None)
+    session.__enter__()
+    return session
 
 
 def _observe(settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> Mapping[str, Any]:
@@ -238,7 +291,7 @@ def _run_seeds(
             observation = observe(settings, scenario.root_seed, seed, batch.lane)
             summary.add(observation, specs, INVARIANTS, keep_fingerprint=seed < batch.fingerprints)
         except Exception as error:
-            raise ReplicationError(scenario.name, seed, f"{type(error).__name__}: {error}") from error
+            raise ReplicationError(scenario.name, seed, f"{type(error).__name__}: {error}", batch.values) from error
 
 
 def _peak_bytes() -> int:

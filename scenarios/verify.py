@@ -127,7 +127,8 @@ def _map_batches(scenario: Scenario, plan: MapPlan, lane: Lane, cap: int) -> lis
     for y in plan.y.values:
         for x in plan.x.values:
             cell = variant(scenario, {plan.x.path: x, plan.y.path: y})
-            batches.append(Batch(f"map {x} {y}", cell.to_json(), min(plan.replications, cap), lane, ids))
+            values = ((plan.x.path, x), (plan.y.path, y))
+            batches.append(Batch(f"map {x} {y}", cell.to_json(), min(plan.replications, cap), lane, ids, values=values))
     return batches
 
 
@@ -161,6 +162,7 @@ def _curve_batches(scenario: Scenario, plan: CurvePlan, lane: Lane, cap: int) ->
             min(plan.replications, cap),
             lane,
             (plan.claim,),
+            values=((plan.x.path, x),),
         )
         for x in plan.x.values
     ]

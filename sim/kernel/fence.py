@@ -36,6 +36,8 @@ from zoneinfo import ZoneInfo
 
 import time_machine
 
+from sim.kernel.kernel import EPOCH_SECONDS, current_host
+
 if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
 
@@ -49,6 +51,8 @@ class LeavesSimulationError(RuntimeError):
             "factory receives"
         )
 
+
+_EPOCH_NANOSECONDS = EPOCH_SECONDS * 1_000_000_000
 
 _kernel: Kernel | None = None
 _thread: int = 0
@@ -93,8 +97,6 @@ _audit_installed = False
 
 
 def _entity() -> str:
-    from sim.kernel.kernel import current_host
-
     host = current_host()
     return "kernel" if host is None else host.name
 
@@ -103,13 +105,11 @@ class _VirtualTraveller(time_machine.Traveller):
     """time-machine's traveller, reading the kernel's clock; other threads keep the real one."""
 
     def time_ns(self) -> int:
-        kernel = _inside()
-        if kernel is None:
+        kernel = _kernel
+        if kernel is None or get_ident() != _thread:
             real: int = time_machine._time_machine.original_time_ns()
             return real
-        from sim.kernel.kernel import EPOCH_SECONDS
-
-        return EPOCH_SECONDS * 1_000_000_000 + round(kernel.now * 1e9)
+        return _EPOCH_NANOSECONDS + round(kernel.now * 1e9)
 
 
 class _KeyedRandom(random.Random):

@@ -129,6 +129,7 @@ class Host:
         self.name = name
         self.index = index
         self.loop: HostLoop = HostLoop(self)
+        self.turn = Timer(self.loop.drain, ())
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, context: Context | None = None) -> Task[T]:
         """Start a coroutine on this host; its first step runs at this instant, after the kernel's own events."""
@@ -174,16 +175,19 @@ class Kernel:
 
     def at(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call back after `delay` seconds, rounded up to a tick, outside every host."""
+        if not 0 <= delay < math.inf:
+            ticks(delay)  # raises
         timer = Timer(callback, args)
         env = self.env
-        entry: Any = (env._now + ticks(delay), _NORMAL, next(env._eid), timer)
+        # What `ticks` does, without the call: this is called for nearly everything that happens in a world.
+        entry: Any = (env._now + math.ceil(delay * 1048576.0) * TICK, _NORMAL, next(env._eid), timer)
         heappush(env._queue, entry)
         return timer
 
     def schedule_host(self, host: Host) -> None:
         """Let a host run at this instant, after the kernel's events and the hosts before it."""
         env = self.env
-        entry: Any = (env._now, _HOST_PRIORITY + host.index, next(env._eid), Timer(host.loop.drain, ()))
+        entry: Any = (env._now, _HOST_PRIORITY + host.index, next(env._eid), host.turn)
         heappush(env._queue, entry)
 
     def schedule_timer(self, when: float, timer: Timer) -> None:

@@ -109,7 +109,12 @@ class HostLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> ReadyHandle:
         handle = ReadyHandle(callback, args, copy_context() if context is None else context)
-        self.enqueue(handle)
+        # As in `enqueue`; a task passes here at every step.
+        if not self._closed:
+            self._ready.append(handle)
+            if not self._scheduled:
+                self._scheduled = True
+                self._kernel.schedule_host(self._host)
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]

@@ -6,6 +6,7 @@ addresses: those differ between Python versions and lanes while the world is the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from hashlib import blake2b
 from operator import itemgetter
@@ -25,6 +26,9 @@ class Record(NamedTuple):
     entity: str
     kind: str
     fields: Fields
+
+
+_new_tuple: Callable[[type[Record], tuple[float, str, str, Fields]], Record] = tuple.__new__
 
 
 class Clock(Protocol):
@@ -53,7 +57,8 @@ class Trace:
     def add(self, entity: str, kind: str, *fields: Field | tuple[Field, ...]) -> None:
         """Record an event now. After `close` nothing is recorded."""
         if not self.closed:
-            self.records.append(Record(self._clock.now, entity, kind, fields))
+            # Past the named tuple's own constructor, which takes twice as long.
+            self.records.append(_new_tuple(Record, (self._clock.now, entity, kind, fields)))
 
     def close(self) -> None:
         """Record nothing more: what follows is clearing up, not part of the world."""
@@ -66,6 +71,11 @@ class Trace:
         their entities' names first; one entity's events keep theirs.
         """
         digest = blake2b(digest_size=16)
-        lines = [repr(tuple(record)) for record in sorted(self.records, key=itemgetter(0, 1))]
+        lines = []
+        instant, written = -1.0, ""
+        for time, entity, kind, fields in sorted(self.records, key=itemgetter(0, 1)):
+            if time != instant:  # writing a float is a third of the cost, and many events share an instant
+                instant, written = time, repr(time)
+            lines.append(f"({written}, {entity!r}, {kind!r}, {fields!r})")
         digest.update("\n".join(lines).encode())
         return digest.hexdigest()

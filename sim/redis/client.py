@@ -163,6 +163,10 @@ def _prototype() -> redis.asyncio.Redis:
 
 def _encode(value: Any) -> bytes:
     """As redis-py encodes an argument."""
+    if type(value) is str:
+        return value.encode()
+    if type(value) is int:
+        return b"%d" % value
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):

@@ -9,7 +9,8 @@ import redis.asyncio
 from fakeredis import FakeServer
 from fakeredis._socket import FakeSocket
 
-from sim.kernel import Kernel
+from sim.kernel import EPOCH_SECONDS, Kernel
+from sim.redis.scripts import ScriptServer
 
 _SECONDS_PER_MILLISECOND = 0.001
 
@@ -46,17 +47,17 @@ class CommandSocket(FakeSocket):  # type: ignore[misc]
         return self._replies.pop() if self._replies else None
 
 
-_idle_servers: list[FakeServer] = []
+_idle_servers: list[ScriptServer] = []
 
 
-def _take_server() -> FakeServer:
+def _take_server() -> ScriptServer:
     """A server with nothing in it.
 
     Servers are used again: a new one costs a Lua runtime and leaks memory. What a former world left is cleared, the
     script cache too, or the next world's first script call would answer differently.
     """
     if not _idle_servers:
-        return FakeServer()
+        return ScriptServer()
     server = _idle_servers.pop()
     server.dbs.clear()
     server.script_cache.clear()
@@ -102,8 +103,9 @@ class RedisLink:
         self._direct_socket: CommandSocket | None = None
 
     def close(self) -> None:
-        """Give the server back for the next world."""
-        _idle_servers.append(self.server)
+        """Give the server back for the next world, unless a script has left something in it."""
+        if self.server.can_be_used_again:
+            _idle_servers.append(self.server)
 
     def direct_socket(self) -> CommandSocket:
         """The one connection that the direct lane's commands share."""
@@ -204,8 +206,6 @@ class RedisLink:
             return
         value, expires_at = self._stored(key)
         if value == grant.token and expires_at is not None:
-            from sim.kernel import EPOCH_SECONDS
-
             left = expires_at - (EPOCH_SECONDS + self.kernel.now)
             if left > 0:  # renewed meanwhile
                 grant.expires_at = self.kernel.now + left

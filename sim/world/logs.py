@@ -8,6 +8,10 @@ from typing import Self
 
 from sim.kernel import Trace, current_context, current_host
 
+_DETAILS = ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks")
+"""What `logging` looks up for each line and no trace shows: source line, thread, process, task. Its own documentation
+says how to leave them out; which task runs differs between Python versions anyway."""
+
 _LIBRARIES = ("openai", "httpx2", "httpcore2", "redis", "asyncio", "fakeredis", "anyio")
 
 
@@ -47,6 +51,9 @@ class LogCapture:
         self._handlers, self._level = root.handlers[:], root.level
         root.handlers[:] = [self._handler]
         root.setLevel(logging.INFO)
+        self._details = {name: getattr(logging, name) for name in _DETAILS if hasattr(logging, name)}
+        for name in self._details:
+            setattr(logging, name, None if name == "_srcfile" else False)
         self._quiet = [(logging.getLogger(name), logging.getLogger(name).level) for name in _LIBRARIES]
         for logger, _ in self._quiet:
             logger.setLevel(logging.CRITICAL)
@@ -58,5 +65,7 @@ class LogCapture:
         root = logging.getLogger()
         root.handlers[:] = self._handlers
         root.setLevel(self._level)
+        for name, value in self._details.items():
+            setattr(logging, name, value)
         for logger, level in self._quiet:
             logger.setLevel(level)

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from sim.kernel import Record
+from sim.openai.states import TERMINAL
 
 COUNTS: Mapping[str, str] = {
     "messages": "messages that customers sent, new tries included",
@@ -85,7 +86,6 @@ _BREACHES = (
 _DETAILS_MAX = 3
 
 _MESSAGE_ID = re.compile(r"\[(c\d+\.m\d+)\]")
-_APPEND_CONFLICT = re.compile(r"^Can't add messages to thread_\w+ while a run (run_\w+) is active\.$")
 _PROMISED = re.compile(
     r"\[OpenAI\] (?:Active run detected during message creation \(attempt \d+/\d+\)"
     r"|Attempting to cancel run run_\w+|Run run_\w+ cancellation requested|Waiting \d+ms before retry\.\.\."
@@ -170,6 +170,7 @@ class _Reading:
         self.runs: dict[str, _Run] = {}
         self.stored: dict[str, list[str]] = {}
         self.replies: dict[str, str] = {}
+        self.active: dict[str | None, str] = {}
         self.requests: dict[str, tuple[str, str, str | None, str | None]] = {}
         self.sends: list[tuple[float, str, str, str]] = []
         self.accepted: dict[str, int] = {}
@@ -215,15 +216,15 @@ class _Reading:
         handling.idle_since = time
 
     def _served(self, time: float, entity: str, fields: tuple[Any, ...]) -> None:
-        request_id, status, error_message, _ = fields
-        delivery, operation, _, run_id = self.requests[request_id]
+        request_id, status, _, _ = fields
+        delivery, operation, thread, run_id = self.requests[request_id]
         if operation == "runs.cancel" and status == 200 and run_id is not None:
             self.counts["cancels"] += 1
             run = self.runs[run_id]
             run.cancelled_by = (time, delivery)
             if run.creator != delivery:
                 self.counts["foreign_cancels"] += 1
-        elif operation == "runs.create" and status == 400 and "already has an active run" in (error_message or ""):
+        elif operation == "runs.create" and status == 400 and thread in self.active:
             self.counts["creation_conflicts"] += 1
         handling = self.handlings.get(delivery)
         if handling is None:
@@ -233,12 +234,11 @@ class _Reading:
                 if handling.conflicts and not handling.done:
                     handling.recovered_at = handling.conflicts + 1
                     handling.done = True
-            elif status == 400:
-                conflict = _APPEND_CONFLICT.match(error_message or "")
-                if conflict:
-                    self.counts["conflicts"] += 1
-                    handling.conflicts += 1
-                    handling.steps.append(("conflict", conflict.group(1)))
+            elif status == 400 and thread in self.active:
+                # Known from the runs' states, not from the message: a backend that words it differently still refuses.
+                self.counts["conflicts"] += 1
+                handling.conflicts += 1
+                handling.steps.append(("conflict", self.active[thread]))
         elif operation == "runs.cancel" and status == 200 and handling.conflicts:
             handling.steps.append(("cancelled", run_id))
 
@@ -254,8 +254,13 @@ class _Reading:
             creator = self.requests[cause][0] if cause in self.requests else None
             self.counts["runs"] += 1
             self.runs[run_id] = _Run(run_id, thread, creator, list(self.stored.get(thread, ())))
-        elif state == "completed":
-            self.runs[run_id].completed = time
+        if state in TERMINAL:
+            if self.active.get(thread) == run_id:
+                del self.active[thread]
+            if state == "completed":
+                self.runs[run_id].completed = time
+        else:
+            self.active[thread] = run_id
 
     def _stored(self, time: float, entity: str, fields: tuple[Any, ...]) -> None:
         thread, _, role, origin, text = fields

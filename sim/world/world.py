@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import sim.redis
 from sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel, current_context
-from sim.openai import Network, RunLives, ThreadsService, keyed_retry_jitter, make_client
+from sim.openai import Network, NotInDirectLaneError, RunLives, ThreadsService, keyed_retry_jitter, make_client
 from sim.openai import warm_up as warm_up_openai
 from sim.world.customers import Customer, SentMessage
 from sim.world.factories import resolve
@@ -193,6 +193,9 @@ class World:
         outcome = error_class = None
         try:
             outcome = _outcome_of(await worker.relay.handle(message))
+        except NotInDirectLaneError as error:
+            # Not the relay's mistake: it must not be judged in a lane that lacks what it calls.
+            self.kernel.fail(error)
         except Exception as error:
             # A relay that raises has failed this message; what became of it is judged like any other ending.
             error_class = type(error).__name__
@@ -339,9 +342,12 @@ def run_world(
         LeavesSimulationError: if the relay tries to reach the world outside.
         StuckSimulationError: if the relay loops without letting time pass.
     """
-    with Session() as session:
-        world = World(settings, root_seed, seed, lane)
-        session.run(world)
+    world = World(settings, root_seed, seed, lane)
+    if Session._current is not None:  # making another one would cost as much as a host
+        Session._current.run(world)
+    else:
+        with Session() as session:
+            session.run(world)
     trace = world.kernel.trace
     fingerprint = trace.fingerprint()
     observation = observe(trace.records, settings.relay, world.threads(), seed=seed, fingerprint=fingerprint)

@@ -1,0 +1,153 @@
+"""Is this relay safe, under which waits, and if not, why not? In words, from the results of its scenarios.
+
+How long a cancelled run takes to free its thread is the backend's doing, and decides which waits are long enough. So
+besides the scenarios' own claims the race is run under a row of such durations, and the answer says up to which one the
+relay's messages get through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from reports.claims import TRANSPARENCY_PARTS
+from scenarios.load import variant
+from scenarios.model import Scenario
+from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
+
+#: The scenarios that judge a relay of one's own; the incident's other ones are about its own numbers.
+OWN_RELAY = ("race", "rapid_pair", "stuck_run", "persistent_failure", "peak_hour")
+
+#: Seconds from a cancel to the freed thread.
+FREE_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+_REPLICATIONS = 20
+_PATH = "profile_overrides.cancel_seconds"
+
+_MEANINGS = {
+    "lost": "messages that no reply ever covered",
+    "wrong_conversation": "replies sent to another conversation",
+    "duplicate_reply": "second replies to the same messages",
+    "out_of_order": "replies sent after a reply to a later message",
+    "apology_despite_cover": "apologies for messages that a reply covers",
+    "answered_but_apologised": "apologies told in place of an answer that was ready",
+}
+
+
+def judge_waits(
+    race: Scenario,
+    *,
+    replications: int | None = None,
+    lane: Lane | None = None,
+    jobs: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+    observe: Observe | None = None,
+) -> tuple[list[dict[str, Any]], Cost]:
+    """The race under each of `FREE_SECONDS`: how many messages met an active run, got through, and waited how long."""
+    count = min(_REPLICATIONS, replications or _REPLICATIONS)
+    batches = [
+        Batch(
+            f"{seconds}",
+            variant(race, {_PATH: {"kind": "constant", "value": seconds}}).to_json(),
+            count,
+            lane or race.lane,
+            claims=(),
+            values=((_PATH, seconds),),
+        )
+        for seconds in FREE_SECONDS
+    ]
+    summaries, cost = run_batches(batches, jobs=jobs, progress=progress, observe=observe)
+    points = []
+    for seconds in FREE_SECONDS:
+        summary = summaries[f"{seconds}"]
+        counts = summary.counts
+        point: dict[str, Any] = {
+            "free_seconds": seconds,
+            "messages": counts["messages"],
+            "met_active_run": counts["met_active_run"],
+            "got_through": counts["met_active_run"] - counts["not_recovered"],
+            "transparency_breaches": counts["transparency_breaches"],
+        }
+        waits = summary.spreads.get("wait_seconds")
+        if waits is not None and waits.n:
+            point["wait_seconds"] = {"median": waits.quantile(0.5), "max": waits.highest}
+        points.append(point)
+    return points, cost
+
+
+def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The answer, a sentence per line."""
+    claims = [(scenario, claim) for scenario in results["scenarios"] for claim in scenario["claims"]]
+    refuted = [each for each in claims if each[1]["verdict"] == "refuted"]
+    unknown = [each for each in claims if each[1]["verdict"] == "inconclusive"]
+    worlds = sum(scenario["replications"] for scenario in results["scenarios"])
+    lines = [f"Is {results['factory']} safe? {_verdict(refuted, unknown, worlds)}"]
+    lines += _why_not(results, refuted)
+    lines += [f"Not shown: {claim['title']} ({scenario['scenario']}): {claim['why']}." for scenario, claim in unknown]
+    lines += _waits(results, waits)
+    return lines
+
+
+def _verdict(refuted: Sequence[Any], unknown: Sequence[Any], worlds: int) -> str:
+    if refuted:
+        return "No."
+    if unknown:
+        return f"That is not shown by these {worlds:,} worlds, although nothing went wrong that refutes it."
+    return f"Yes, as far as these {worlds:,} worlds show."
+
+
+def _why_not(results: Mapping[str, Any], refuted: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
+    lines = []
+    names = dict.fromkeys(scenario["scenario"] for scenario, _ in refuted)
+    for scenario in results["scenarios"]:
+        if scenario["scenario"] not in names:
+            continue
+        counts = {**scenario["counts"], **scenario["outcomes"]}
+        found = [f"{counts[name]:,} {_MEANINGS[name]}" for name in TRANSPARENCY_PARTS if counts.get(name)]
+        broken = ", ".join(claim["title"] for other, claim in refuted if other is scenario)
+        messages = f"among {counts['messages']:,} messages"
+        lines.append(
+            f"In {scenario['scenario']} it breaks: {broken}. Seen {messages}: {', '.join(found) or 'nothing'}."
+        )
+        example = next(
+            (each for other, claim in refuted if other is scenario for each in claim["examples"]),
+            None,
+        )
+        if example is not None:
+            lines.append(f"  For instance, seed {example['seed']}: {example['detail'].get('text', '')}")
+            lines.append(f"  See it: {example['replay']}")
+    return lines
+
+
+def _waits(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    met = sum(scenario["counts"].get("met_active_run", 0) for scenario in results["scenarios"])
+    if not met and not any(point["met_active_run"] for point in waits):
+        return ["Its appends never met an active run, so no waits were needed; nothing is known of how it would wait."]
+    seen = [
+        f"{scenario['scenario']} {spread['p50']:.3g} s (at most {spread['max']:.3g} s)"
+        for scenario in results["scenarios"]
+        if (spread := scenario["latency"].get("wait_seconds"))
+    ]
+    if seen:
+        lines.append(f"After meeting an active run it waited, in the median: {', '.join(seen)}.")
+    judged = [point for point in waits if point["met_active_run"]]
+    if judged:
+        lines.append(_up_to(judged))
+    return lines
+
+
+def _up_to(points: Sequence[Mapping[str, Any]]) -> str:
+    good = 0
+    while good < len(points) and points[good]["got_through"] == points[good]["met_active_run"]:
+        good += 1
+    longest = points[-1]["free_seconds"]
+    if good == len(points):
+        said = f"every message that met an active run got through, even where a cancelled run took {longest:g} s to end"
+        return f"Under which waits: {said}."
+    bad = points[good]
+    share = f"{bad['met_active_run'] - bad['got_through']} of {bad['met_active_run']}"
+    if not good:
+        fails = f"even where a cancelled run ends within {bad['free_seconds']:g} s"
+        return f"Under which waits: none; {fails}, {share} messages that met an active run do not get through."
+    held = f"messages that met an active run get through while it ends within {points[good - 1]['free_seconds']:g} s"
+    return f"Under which waits: {held} of its cancel; where that takes {bad['free_seconds']:g} s, {share} do not."

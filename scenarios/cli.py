@@ -1,0 +1,531 @@
+"""The `relaysim` command: run, verify, replay, list.
+
+Results go to standard output, progress and errors to standard error. Exit codes: 0 every verdict as expected, 1 one is
+not, 2 bad usage or a bad file, 3 the only unexpected ones are inconclusive, 4 non-determinism found, 130 interrupted.
+
+Modules of the current directory can be named (`--factory my_bot:make`): it is put at the end of `sys.path`.
+
+Whatever takes time to import is imported by the command that needs it, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scenarios.model import Scenario
+    from scenarios.progress import Reporter
+    from scenarios.runner import Cost, Observe
+
+EXIT_USAGE = 2
+EXIT_NOT_DETERMINISTIC = 4
+EXIT_INTERRUPTED = 130
+
+_SET_HELP = (
+    "set one value of the scenario, e.g. relay.settings.first_wait_seconds=1 or workload.messages[1].at_seconds=2.5; "
+    "VALUE as in TOML, or else a text; can be given several times"
+)
+_FACTORY_HELP = (
+    "put another relay in place of the scenario's: a function called with the OpenAI client, the Redis client and a "
+    "`send(conversation, text)` coroutine, which returns an object with `async handle(message)`; modules of the "
+    "current directory are found"
+)
+
+
+class UsageError(ValueError):
+    """Something that the user can put right; the message says what, one line per problem."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code. `argv` is without the command's own name; by default `sys.argv`."""
+    if sys.stdout is None:  # closed by whoever started us
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has said what is wrong, or printed the help
+        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+    try:
+        status: int = arguments.command(arguments)
+    except KeyboardInterrupt:
+        print("relaysim: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except UsageError as error:
+        _complain(str(error))
+        return EXIT_USAGE
+    finally:
+        _flush()
+    return status
+
+
+def _complain(said: str) -> None:
+    lines = said.splitlines()
+    if len(lines) == 1:
+        print(f"relaysim: {lines[0]}", file=sys.stderr)
+        return
+    print(f"relaysim: {len(lines)} problems", file=sys.stderr)
+    for line in lines:
+        print(f"  {line}", file=sys.stderr)
+
+
+# Standard output
+
+
+def _say(text: str) -> None:
+    """Print a result. A reader who has gone away changes nothing about the exit code."""
+    try:
+        print(text)
+    except BrokenPipeError:
+        _stop_output()
+
+
+def _say_json(data: Any) -> None:
+    _say(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _stop_output()
+
+
+def _stop_output() -> None:
+    # Otherwise the interpreter complains again when it flushes at its end.
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+
+
+# The command line
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text.replace("_", ""))
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
+    return value
+
+
+def _whole(text: str) -> int:
+    try:
+        value = int(text.replace("_", ""))
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 0 or more, not {text!r}")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="relaysim",
+        description="Run a chat relay in virtual time against a simulated conversation API; judge claims about it.",
+        epilog="exit codes: 0 every verdict as expected, 1 not, 2 usage or a bad file, 3 inconclusive, "
+        "4 non-determinism found, 130 interrupted",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], help_text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
+        made.set_defaults(command=run)
+        made.add_argument("--json", action="store_true", help="print the results as JSON")
+        return made
+
+    def add_world(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--lane", choices=("sdk", "direct"), help="sdk: with the SDK's own code; direct: without it")
+        made.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", dest="sets", help=_SET_HELP)
+        made.add_argument("--factory", metavar="MODULE:FUNCTION", help=_FACTORY_HELP)
+
+    run = command("run", _run, "Run one world of a scenario.")
+    run.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
+    run.add_argument("--seed", type=_whole, required=True, metavar="N", help="the replication's number")
+    run.add_argument("--trace", type=Path, metavar="FILE", help="write what happened as JSON lines")
+    add_world(run)
+
+    verify = command("verify", _verify, "Run scenarios and judge their claims; by default all of the incident.")
+    verify.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="shipped scenarios' names, or paths")
+    verify.add_argument(
+        "--replications", type=_count, metavar="N", help="worlds per scenario, instead of its own number"
+    )
+    verify.add_argument("--jobs", type=_count, metavar="N", help="processes; by default one per processor")
+    verify.add_argument(
+        "--lane-check",
+        type=_whole,
+        metavar="K",
+        help="in lane direct: also run the first K worlds in lane sdk, and compare",
+    )
+    verify.add_argument("--out", type=Path, metavar="DIR", help="folder of the results")
+    verify.add_argument("--name", metavar="NAME", help="name of the folder below reports/out")
+    verify.add_argument("--quiet", action="store_true", help="no progress")
+    add_world(verify)
+
+    replay = command("replay", _replay, "Show one world as a timeline: what went wrong first, and why.")
+    replay.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
+    replay.add_argument("--seed", type=_whole, required=True, metavar="N", help="the replication's number")
+    replay.add_argument(
+        "--conversation",
+        metavar="C",
+        help="the story of this conversation (number or name), message or delivery; by default of the first failure",
+    )
+    replay.add_argument(
+        "--all", action="store_true", help="every line: of all conversations, or of the one that --conversation names"
+    )
+    add_world(replay)
+
+    command("list", _list, "List the shipped scenarios with their claims and expected verdicts.")
+    return parser
+
+
+# Loading
+
+
+def _load(names: Sequence[str], arguments: argparse.Namespace) -> list[Scenario]:
+    from scenarios.load import load_all
+    from scenarios.problems import ScenarioError
+    from scenarios.runner import here_on_path
+
+    here_on_path()
+    try:
+        return load_all(names, arguments.sets, arguments.factory)
+    except ScenarioError as error:
+        raise UsageError(str(error)) from error
+
+
+def _one_world(arguments: argparse.Namespace, *, keep_trace: bool) -> tuple[Scenario, str, Any]:
+    from sim.world import run_world
+
+    (scenario,) = _load([arguments.scenario], arguments)
+    lane = arguments.lane or scenario.lane
+    try:
+        result = run_world(
+            scenario.world_settings(),
+            root_seed=scenario.root_seed,
+            seed=arguments.seed,
+            lane=lane,
+            keep_trace=keep_trace,
+        )
+    except Exception as error:
+        said = f"{scenario.name}, seed {arguments.seed}: {type(error).__name__}: {error}"
+        raise UsageError(said.replace("\n", " ")) from error
+    return scenario, lane, result
+
+
+# run
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    scenario, lane, result = _one_world(arguments, keep_trace=arguments.trace is not None)
+    if arguments.trace is not None:
+        _write_trace(arguments.trace, result.records)
+    observation = result.observation
+    counts = {name: count for name, count in observation["counts"].items() if count}
+    if arguments.json:
+        _say_json(
+            {
+                "scenario": scenario.name,
+                "hash": scenario.hash,
+                "root_seed": scenario.root_seed,
+                "lane": lane,
+                **observation,
+                "fingerprint": result.fingerprint,
+            }
+        )
+        return 0
+    _say(f"{scenario.name}: {scenario.title}")
+    _say(f"seed {arguments.seed}, root seed {scenario.root_seed}, lane {lane}, profile {scenario.backend.name}")
+    _say(f"{observation['virtual_seconds']:.3f} virtual seconds, {observation['events']:,} events")
+    for name, count in counts.items():
+        _say(f"  {name.replace('_', ' '):<28} {count:>8,}")
+    for name, values in observation["series"].items():
+        if values:
+            shown = ", ".join(f"{value:.6g}" for value in values[:10]) + (", ..." if len(values) > 10 else "")
+            _say(f"  {name.replace('_', ' '):<28} {shown}")
+    for text in _sentences(observation):
+        _say(f"! {text}")
+    _say(f"fingerprint {result.fingerprint}")
+    return 0
+
+
+def _sentences(observation: Mapping[str, Any]) -> list[str]:
+    """What went wrong, a sentence per message: of what is told about one, the gravest."""
+    from reports.claims import TRANSPARENCY_PARTS
+
+    details = observation["details"]
+    names = dict.fromkeys([*TRANSPARENCY_PARTS, *details])
+    told: dict[str, str] = {}
+    for name in names:
+        for detail in details.get(name, ()):
+            told.setdefault(str(detail.get("message") or detail["text"]), str(detail["text"]))
+    return list(dict.fromkeys(told.values()))
+
+
+def _write_trace(path: Path, records: Iterable[tuple[float, str, str, Sequence[Any]]]) -> None:
+    try:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            for time, entity, kind, fields in records:
+                record = {"time": time, "entity": entity, "kind": kind, "fields": list(fields)}
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise UsageError(f"--trace {path}: cannot be written: {(error.strerror or str(error)).lower()}") from error
+
+
+# verify
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    return verify(arguments)
+
+
+def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
+    """The command `verify`; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
+    from reports.claims import UnknownEventError
+    from reports.publish import publish
+    from reports.results import build_results, canonical, exit_status
+    from scenarios.answer import answer, judge_waits
+    from scenarios.progress import reporter
+    from scenarios.runner import LostWorkerError, ReplicationError
+    from scenarios.timing import code_version, cores, timing
+
+    names = arguments.scenarios or _default_scenarios(arguments.factory)
+    folder_name = arguments.name or _folder_name(arguments)
+    _check_folder(folder_name, arguments)
+    scenarios = _load(list(dict.fromkeys(names)), arguments)
+    jobs = arguments.jobs or cores()
+    version = code_version()  # of what runs now, not of what is there at the end
+    costs: dict[str, Cost] = {}
+    entries: list[dict[str, Any]] = []
+    extra: dict[str, Any] = {}
+    said: list[str] = []
+    try:
+        with reporter(quiet=arguments.quiet) as shown:
+            for scenario in scenarios:
+                entries.append(_verify_one(scenario, arguments, jobs, shown, costs, observe))
+            if arguments.factory is not None:
+                waits: list[dict[str, Any]] = []
+                for race in [scenario for scenario in scenarios if scenario.name == "race"]:
+                    waits, costs["waits"] = judge_waits(
+                        race,
+                        replications=arguments.replications,
+                        lane=arguments.lane,
+                        jobs=jobs,
+                        progress=shown.scenario("waits"),
+                        observe=observe,
+                    )
+                    shown.done("waits", costs["waits"], "done")
+                extra = {"factory": arguments.factory, "waits": waits}
+                said = answer({"scenarios": entries, **extra}, waits)
+                extra["answer"] = said
+    except (ReplicationError, LostWorkerError, UnknownEventError) as error:
+        raise UsageError(_one_line(error, scenarios)) from error
+    results = build_results(version, entries, **extra)
+    try:
+        folder = publish(results, name=folder_name, timing=timing(costs, jobs=jobs), out=arguments.out)
+    except OSError as error:
+        raise UsageError(f"the results cannot be written: {error}") from error
+    if arguments.json:
+        _say(canonical(results).rstrip("\n"))
+    else:
+        _print_table(results, folder, said)
+    differing = [entry for entry in entries if not entry.get("lane_check", {}).get("equal", True)]
+    for entry in differing:
+        seed = entry["lane_check"]["first_differing_seed"]
+        print(f"relaysim: {entry['scenario']}: the lanes differ at seed {seed}", file=sys.stderr)
+    return EXIT_NOT_DETERMINISTIC if differing else exit_status(results)
+
+
+def _one_line(error: Exception, scenarios: Sequence[Scenario]) -> str:
+    from reports.results import replay_command
+    from scenarios.runner import ReplicationError
+
+    said = " ".join(str(error).split())
+    if isinstance(error, ReplicationError):
+        origin = next(scenario.origin for scenario in scenarios if scenario.name == error.scenario)
+        settings = {**origin.settings, **dict(error.values)}
+        said += f"; see it: {replay_command(origin.given, error.seed, settings=settings, factory=origin.factory)}"
+    return said
+
+
+def _default_scenarios(factory: str | None) -> Sequence[str]:
+    if factory is not None:
+        from scenarios.answer import OWN_RELAY
+
+        return OWN_RELAY
+    from scenarios.load import shipped
+
+    return shipped()
+
+
+def _folder_name(arguments: argparse.Namespace) -> str:
+    if arguments.factory is not None:
+        return "relay"
+    if not arguments.scenarios:
+        return "incident"
+    return Path(arguments.scenarios[0]).stem if len(arguments.scenarios) == 1 else "verify"
+
+
+def _check_folder(name: str, arguments: argparse.Namespace) -> None:
+    """Before an hour's work, see that its results can be written."""
+    from reports.results import results_folder
+
+    try:
+        results_folder(name, arguments.out)
+    except ValueError as error:
+        raise UsageError(f"--name {name}: {error}") from error
+    except OSError as error:
+        option = f"--out {arguments.out}" if arguments.out is not None else f"reports/out/{name}"
+        raise UsageError(f"{option}: cannot be made: {(error.strerror or str(error)).lower()}") from error
+
+
+def _verify_one(
+    scenario: Scenario,
+    arguments: argparse.Namespace,
+    jobs: int,
+    shown: Reporter,
+    costs: dict[str, Cost],
+    observe: Observe | None,
+) -> dict[str, Any]:
+    from scenarios.verify import verify_scenario
+
+    entry, cost = verify_scenario(
+        scenario,
+        replications=arguments.replications,
+        lane=arguments.lane,
+        lane_check=arguments.lane_check,
+        jobs=jobs,
+        progress=shown.scenario(scenario.name),
+        observe=observe,
+    )
+    costs[scenario.name] = cost
+    surprises = [claim for claim in entry["claims"] if not claim["as_expected"]]
+    told = ", ".join(f"{claim['id']} {claim['verdict']}, not {claim['expected']}" for claim in surprises)
+    shown.done(scenario.name, cost, told or "as expected")
+    return entry
+
+
+def _print_table(results: Mapping[str, Any], folder: Path, said: Sequence[str]) -> None:
+    from reports.terminal import console_for, print_report
+
+    try:
+        console = console_for(sys.stdout)
+        print_report(console, results, report=folder / "index.html")
+        for line in said:
+            console.print(line, markup=False, soft_wrap=True)
+        for entry in results["scenarios"]:
+            if check := entry.get("lane_check"):
+                equal = "the same fingerprints" if check["equal"] else "DIFFERENT FINGERPRINTS"
+                console.print(
+                    f"Lanes: {entry['scenario']} left {equal} in both for {check['seeds']:,} seeds.", soft_wrap=True
+                )
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _stop_output()
+
+
+# replay
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    import shutil
+
+    from reports.timeline import render_timeline
+
+    scenario, lane, result = _one_world(arguments, keep_trace=True)
+    focus = arguments.conversation
+    if focus is not None and focus.isdecimal():
+        focus = f"c{focus}"
+    width = max(60, shutil.get_terminal_size((120, 25)).columns) if sys.stdout.isatty() else 120
+    stories: list[list[str]] = []
+    try:
+        if arguments.all:
+            for each in [focus] if focus is not None else _conversations(result.records):
+                stories.append(render_timeline(result.records, width, each, lines_max=10**9))
+        else:
+            stories.append(render_timeline(result.records, width, focus))
+    except ValueError as error:
+        raise UsageError(f"--conversation {arguments.conversation}: {error}") from error
+    if arguments.json:
+        _say_json(
+            {
+                "scenario": scenario.name,
+                "seed": arguments.seed,
+                "lane": lane,
+                "fingerprint": result.fingerprint,
+                "stories": stories,
+                "wrong": _sentences(result.observation),
+            }
+        )
+        return 0
+    _say(f"{scenario.name}, seed {arguments.seed}, lane {lane}: {scenario.title}")
+    for story in stories:
+        for line in story:
+            _say(line)
+    for text in _sentences(result.observation):
+        _say(f"! {text}")
+    _say(f"fingerprint {result.fingerprint}")
+    return 0
+
+
+def _conversations(records: Iterable[tuple[float, str, str, Sequence[Any]]]) -> list[str]:
+    return list(dict.fromkeys(str(fields[1]) for _, _, kind, fields in records if kind == "message.sent"))
+
+
+# list
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from scenarios.load import load, shipped
+    from scenarios.problems import ScenarioError
+
+    try:
+        scenarios = [load(name, check_relay=False) for name in shipped()]
+    except ScenarioError as error:
+        raise UsageError(str(error)) from error
+    if arguments.json:
+        _say_json([_listed(scenario) for scenario in scenarios])
+        return 0
+    for scenario in scenarios:
+        _say(f"{scenario.name}: {scenario.title}")
+        _say(f"    {scenario.replications:,} replications, lane {scenario.lane}, profile {scenario.backend.name}")
+        for claim in scenario.claims:
+            built = " (by construction)" if claim.by_construction else ""
+            _say(f"    {claim.id:<16} {claim.expect:<12}{built} {claim.title}: {claim.reason}")
+    return 0
+
+
+def _listed(scenario: Scenario) -> dict[str, Any]:
+    return {
+        "name": scenario.name,
+        "title": scenario.title,
+        "description": " ".join(scenario.description.split()),
+        "hash": scenario.hash,
+        "replications": scenario.replications,
+        "lane": scenario.lane,
+        "profile": scenario.backend.name,
+        "factory": scenario.relay.factory,
+        "claims": [
+            {
+                "id": claim.id,
+                "title": claim.title,
+                "kind": claim.kind,
+                "expected": claim.expect,
+                "by_construction": claim.by_construction,
+                "reason": claim.reason,
+            }
+            for claim in scenario.claims
+        ],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""One scenario and one seed give one world: in both lanes, in any process, under any hash seed, on every Python.
+
+`fingerprints.json` holds what the shipped scenarios gave when it was written. A change of the simulator or the relay that
+moves an event changes it; then `python tests/sim/world/test_world_determinism.py` writes it anew, and the difference
+belongs into the change's description. Running this file on another Python proves that the fingerprints agree there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scenarios.load import load, shipped
+from sim.world import Lane, Session, run_world
+
+FILE = Path(__file__).with_name("fingerprints.json")
+ROOT = Path(__file__).parents[3]
+SEEDS = {"peak_hour": 1, "peak_hour_before": 1}
+SEEDS_OTHERWISE = 4
+LONG = ("peak_hour", "peak_hour_before", "rapid_pair")
+
+
+def fingerprints(name: str, lane: Lane, count: int | None = None) -> list[str]:
+    scenario = load(name)
+    settings = scenario.world_settings()
+    with Session():
+        return [
+            run_world(settings, root_seed=scenario.root_seed, seed=seed, lane=lane).fingerprint
+            for seed in range(count or SEEDS.get(name, SEEDS_OTHERWISE))
+        ]
+
+
+def recorded() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = json.loads(FILE.read_text(encoding="utf-8"))
+    return found
+
+
+def test_every_shipped_scenario_is_recorded() -> None:
+    assert sorted(recorded()) == sorted(shipped())
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_direct_lane_gives_the_recorded_fingerprints(name: str) -> None:
+    assert fingerprints(name, "direct") == recorded()[name]
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_sdk_lane_gives_the_recorded_fingerprints(name: str) -> None:
+    count = 1 if name in LONG else SEEDS_OTHERWISE
+    assert fingerprints(name, "sdk", count) == recorded()[name][:count]
+
+
+def test_different_seeds_are_different_worlds() -> None:
+    everything = [fingerprint for name, found in recorded().items() for fingerprint in found if name != "peak_hour"]
+    assert len(set(everything)) == len(everything)
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1", "random"])
+def test_another_process_with_another_hash_seed_gives_them_too(hash_seed: str) -> None:
+    program = (
+        "import json, sys; sys.path.insert(0, 'tests/sim/world');"
+        "from test_world_determinism import fingerprints;"
+        "print(json.dumps({name: fingerprints(name, lane, 2) for name, lane in"
+        " [('race', 'sdk'), ('persistent_failure', 'direct'), ('incident_typical', 'direct')]}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        name: recorded()[name][:2] for name in ("race", "persistent_failure", "incident_typical")
+    }
+
+
+def test_a_world_leaves_nothing_behind_for_the_next() -> None:
+    """Run between others, a world gives what it gives alone."""
+    alone = fingerprints("race", "sdk", 1)
+    with Session():
+        fingerprints("stuck_run", "direct", 2)
+        fingerprints("race", "direct", 3)
+        assert fingerprints("race", "sdk", 1) == alone
+        fingerprints("persistent_failure", "sdk", 1)
+        assert fingerprints("race", "direct", 1) == alone
+
+
+if __name__ == "__main__":
+    FILE.write_text(
+        json.dumps({name: fingerprints(name, "direct") for name in shipped()}, indent=2) + "\n", encoding="utf-8"
+    )
