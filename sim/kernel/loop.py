@@ -90,9 +90,9 @@ class HostLoop(asyncio.AbstractEventLoop):
         self._closing = False
         self._task_factory: Any = None
         self._exception_handler: Any = None
-        self._tasks: weakref.WeakValueDictionary[int, Task[Any]] = weakref.WeakValueDictionary()
-        self._task_count = 0
-        self._generators: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
+        self._tasks: list[weakref.ref[Task[Any]]] = []
+        self._tasks_kept = 64
+        self._generators: weakref.WeakSet[AsyncGenerator[Any, Any]] | None = None
 
     # Callbacks and timers
 
@@ -191,9 +191,16 @@ class HostLoop(asyncio.AbstractEventLoop):
                 made.set_name(name)
             return made
         task: Task[T] = Task(coro, loop=self, name=name, context=context, **options)  # type: ignore[arg-type]
-        self._task_count += 1
-        self._tasks[self._task_count] = task
+        self._tasks.append(weakref.ref(task))
+        if len(self._tasks) > self._tasks_kept:
+            self._tasks = [weakref.ref(each) for each in self._unfinished_tasks()]
+            self._tasks_kept = 64 + 2 * len(self._tasks)
         return task
+
+    def _unfinished_tasks(self) -> list[Task[Any]]:
+        """In the order in which they were made."""
+        tasks = (reference() for reference in self._tasks)
+        return [task for task in tasks if task is not None and not task.done()]
 
     def set_task_factory(self, factory: Any) -> None:
         if factory is not None and not callable(factory):
@@ -205,11 +212,14 @@ class HostLoop(asyncio.AbstractEventLoop):
 
     def adopt_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         """An asynchronous generator begins on this host."""
+        if self._generators is None:
+            self._generators = weakref.WeakSet()
         self._generators.add(generator)
 
     def finalize_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         """An asynchronous generator of this host was dropped before its end: close it in a task."""
-        self._generators.discard(generator)
+        if self._generators is not None:
+            self._generators.discard(generator)
         if not self._closed:
             self.create_task(generator.aclose())
 
@@ -235,7 +245,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         """There is no executor to wait for."""
 
     async def shutdown_asyncgens(self) -> None:
-        for generator in list(self._generators):
+        for generator in list(self._generators or ()):
             await generator.aclose()
 
     # Errors
@@ -279,15 +289,14 @@ class HostLoop(asyncio.AbstractEventLoop):
     def cancel_all(self) -> None:
         """Cancel every unfinished task of this host."""
         self._closing = True
-        for _, task in sorted(self._tasks.items()):
-            if not task.done():
-                task.cancel()
+        for task in self._unfinished_tasks():
+            task.cancel()
 
     def close(self) -> None:
         """Drop what is ready; later calls do nothing."""
         self._closed = True
         self._closing = True
-        for task in self._tasks.values():
+        for task in self._unfinished_tasks():
             task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._ready.clear()
 

@@ -125,6 +125,9 @@ class DirectRedis(redis.asyncio.Redis):
         self._link = link
         self._socket = link.direct_socket()
 
+    # redis-py's own `set`, without the wrapper that looks through each call's arguments for experimental ones.
+    set = getattr(redis.asyncio.Redis.set, "__wrapped__", redis.asyncio.Redis.set)
+
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         name: str = args[0]
         fields: list[bytes] = name.encode().split()

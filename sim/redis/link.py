@@ -100,6 +100,7 @@ class RedisLink:
         self._pause = pause
         self._is_handled = is_handled
         self._grants: dict[bytes, _Grant] = {}
+        self._texts: dict[tuple[bytes, bytes], tuple[str, str]] = {}
         self._direct_socket: CommandSocket | None = None
 
     def close(self) -> None:
@@ -127,10 +128,9 @@ class RedisLink:
         back. The latency is keyed by worker, first command, its key and how often that was sent, so both lanes draw
         the same.
         """
-        command = commands[0][0].upper()
-        key = _key_of(command, commands[0])
+        _, _, command, key = self._read(commands[0])
         draws = self.kernel.draws
-        purpose = f"redis {command.decode('latin-1')} {key.decode('utf-8', 'replace')}"
+        purpose = f"redis {command} {key}"
         index = draws.next_index(worker, purpose)
         half = 0.5 * self._round_trip(draws.uniform(worker, purpose, index))
         outward = half
@@ -141,6 +141,15 @@ class RedisLink:
         ):
             outward += self._pause(draws.uniform(worker, purpose + " pause", index))
         self.kernel.at(outward, self._arrive, worker, delivery, commands, process, answer, half)
+
+    def _read(self, fields: list[bytes]) -> tuple[bytes, bytes, str, str]:
+        """A command's name and first key, as bytes and as text."""
+        command = fields[0].upper()
+        key = _key_of(command, fields)
+        texts = self._texts.get((command, key))
+        if texts is None:
+            texts = self._texts[command, key] = command.decode("latin-1"), key.decode("utf-8", "replace")
+        return command, key, *texts
 
     def _arrive(
         self,
@@ -154,14 +163,11 @@ class RedisLink:
         trace = self.kernel.trace
         replies = []
         for fields in commands:
-            command = fields[0].upper()
-            key = _key_of(command, fields)
+            command, key, command_text, key_text = self._read(fields)
             self._note_losses(key)
             reply = process(fields)
             replies.append(reply)
-            trace.add(
-                worker, "redis", delivery, command.decode("latin-1"), key.decode("utf-8", "replace"), _summary(reply)
-            )
+            trace.add(worker, "redis", delivery, command_text, key_text, _summary(reply))
             if command == b"SET" and reply is not None and not isinstance(reply, Exception):
                 self._note_grant(worker, delivery, key, fields)
             elif key in self._grants:

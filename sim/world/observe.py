@@ -6,6 +6,8 @@ Definitions (the incident report's terms, made exact):
   known from the text: the simulated assistant writes each one once.
 - A message is *answered* by a reply sent in its own handling, *covered* by one sent in another's, and *lost* if no sent
   reply covers it, whether or not somebody apologised.
+- A reply is *about* the messages that no earlier reply of its conversation covered. One that is about none is a
+  duplicate; one whose messages were all accepted before some message that was replied to already is out of order.
 - A text that is no assistant's is an apology; the friendly one is told from the others by its wording.
 - A message *met an active run* if an append in its handling was refused because of one. What its relay then *waited* is
   the time between that refusal and the append's success, or the customer's text, in which its handling had no request
@@ -42,7 +44,7 @@ COUNTS: Mapping[str, str] = {
     "answered_but_apologised": "messages with an apology although an answer was ready and never sent",
     "wrong_conversation": "replies sent to another conversation than their thread's",
     "duplicate_reply": "replies that cover only messages which an earlier reply covered",
-    "out_of_order": "replies sent after a reply to a later message",
+    "out_of_order": "replies about earlier messages than one that was replied to before",
     "transparency_breaches": "the sum of the six kinds above, from `lost` on",
     "log_mismatch": "messages that met an active run and whose log lines are not the promised ones",
     "conflicts": "appends refused because a run was active",
@@ -396,21 +398,24 @@ class _Judgement:
                 continue
             messages = [reading.messages[each] for each in run.covers]
             seen = covered_before.setdefault(conversation, set())
-            last = max((message.accepted for message in messages), default=-1)
-            if messages and last < newest.get(conversation, -1):
+            # What a reply is about: the messages that no earlier reply covered, or else all that it covers.
+            subjects = [message for message in messages if message.id not in seen] or messages
+            subject = max(subjects, key=lambda message: message.accepted, default=None)
+            if subject is not None and subject.accepted < newest.get(conversation, -1):
                 self._note(
                     "out_of_order",
-                    f"the reply to {messages[-1].id} was sent after a reply to a later message of {conversation}",
+                    f"the reply to {subject.id} was sent after a reply to a later message of {conversation}",
                     run=run.id,
                     received=text,
                 )
-            elif messages and all(message.id in seen for message in messages):
+            elif subject is not None and subject.id in seen:
                 self._note(
                     "duplicate_reply",
-                    f"{conversation} was sent another reply to {messages[-1].id}, which an earlier one covered",
+                    f"{conversation} was sent another reply to {subject.id}, which an earlier one covered",
                     run=run.id,
                     received=text,
                 )
+            last = max((message.accepted for message in messages), default=-1)
             newest[conversation] = max(newest.get(conversation, -1), last)
             for message in messages:
                 seen.add(message.id)

@@ -7,6 +7,7 @@ guards nothing.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,20 +15,20 @@ import pytest
 from reports.claims import ClaimSpec, Tally, judge
 from reports.statistics import clopper_pearson, success_at
 from scenarios.load import load
-from scenarios.verify import verify_scenario
+from scenarios.runner import Batch, run_batches
 from sim.openai import ApiError, errors
 from sim.openai.calibration import share_free, times_to_retries
 from sim.openai.profile import load_profile
 from sim.world import Session, run_world
 
-JOBS = 2
-
 
 def verdict(scenario: str, claim: str, replications: int, sets: tuple[str, ...] = ()) -> str:
+    """The verdict on one claim of a scenario, from this many replications; without its map and curve."""
     loaded = load(scenario, sets=sets)
-    entry, _ = verify_scenario(loaded, replications=replications, lane="direct", lane_check=0, jobs=JOBS)
-    (judged,) = (each for each in entry["claims"] if each["id"] == claim)
-    return str(judged["verdict"])
+    (spec,) = (each.spec() for each in loaded.claims if each.id == claim)
+    batch = Batch("main", loaded.to_json(), replications, "direct", (claim,))
+    summaries, _ = run_batches([batch], jobs=2)
+    return str(judge(spec, summaries["main"].tallies[claim])["verdict"])
 
 
 def relay_of(name: str) -> str:
@@ -46,11 +47,19 @@ def median_for(share: float) -> float:
     return low
 
 
+SHORT_PAIR = """
+schema = 1
+extends = "rapid_pair"
+name = "short_pair"
+title = "the rapid pair with runs that end before anybody loses patience"
+profile_overrides = { run_seconds = 3.0 }
+"""
+
 BROKEN: list[tuple[str, str, str, int, tuple[str, ...]]] = [
     # what is broken, scenario, claim, replications, how
     ("no retry", "stuck_run", "stuck-wait", 20, ("relay.settings.attempts=1",)),
     ("no retry", "persistent_failure", "persistent-wait", 20, ("relay.settings.attempts=1",)),
-    ("no lock", "rapid_pair", "locks-hold", 20, (relay_of("unlocked"),)),
+    ("no lock", "short_pair", "locks-hold", 20, (relay_of("unlocked"),)),
     ("texts swapped", "persistent_failure", "persistent-wait", 20, (relay_of("swaps_its_texts"),)),
     ("first wait 1 s", "race", "race-wait", 20, ("relay.settings.first_wait_seconds=1",)),
     ("first wait 1 s", "stuck_run", "stuck-wait", 20, ("relay.settings.first_wait_seconds=1",)),
@@ -71,7 +80,11 @@ def test_a_promise_is_verified_as_shipped_and_refuted_when_broken(
     replications: int,
     sets: tuple[str, ...],
     gates_on_path: None,
+    tmp_path: Path,
 ) -> None:
+    if scenario == "short_pair":
+        scenario = str(tmp_path / "short_pair.toml")
+        Path(scenario).write_text(SHORT_PAIR, encoding="utf-8")
     assert verdict(scenario, claim, replications) == "verified"
     assert verdict(scenario, claim, replications, sets) == "refuted", broken
 
@@ -104,22 +117,28 @@ def test_a_backend_that_words_its_refusal_otherwise_is_not_recovered_from(monkey
     assert verdict("race", "log-lines", 20) == "refuted"
 
 
-def test_independent_retries_agree_with_the_closed_form() -> None:
+def test_independent_retries_agree_with_the_closed_form(tmp_path: Path) -> None:
     """With a memoryless time-to-free and equal time between attempts, retries are independent: P(k) = (1-p)^(k-1) p."""
     request, mean, gap = 0.25, 2.0, 2.5
     probability = -math.expm1(-gap / mean)
     # From the cancel's processing to the first retry's: half a request, the wait, half a request. After that: the rest
     # of the refused append, the refused cancel, the wait, half an append.
     waits = [gap - request, gap - 2 * request, gap - 2 * request, gap - 2 * request, 1.0]
-    scenario = load(
-        "incident",
-        sets=(
-            f'profile_overrides.cancel_seconds={{kind="exponential", mean={mean}}}',
-            f"profile_overrides.request_seconds={request}",
-            "relay.settings.attempts=5",
-            f"relay.settings.waits={waits}",
-        ),
+    file = tmp_path / "memoryless.toml"
+    file.write_text(
+        f"""
+        schema = 1
+        extends = "incident"
+        name = "memoryless"
+        title = "retries that know nothing of each other"
+        map = {{ drop = true }}
+        profile_overrides.cancel_seconds = {{ kind = "exponential", mean = {mean} }}
+        profile_overrides.request_seconds = {request}
+        relay.settings = {{ attempts = 5, waits = {waits} }}
+        """,
+        encoding="utf-8",
     )
+    scenario = load(str(file))
     settings = scenario.world_settings()
     n = 3000
     recovered: dict[int, int] = {}

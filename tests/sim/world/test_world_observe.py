@@ -210,6 +210,18 @@ def test_a_reply_to_an_earlier_message_after_one_to_a_later_message_is_out_of_or
     assert "duplicate_reply" not in counts
 
 
+def test_a_reply_whose_run_saw_the_later_message_too_is_out_of_order_all_the_same() -> None:
+    """The locks let the second message in before the first: the customer reads the answers in the wrong order."""
+    story = Story()
+    story.message("c1.m1")
+    story.message("c1.m2", worker="w2")
+    story.answer("c1.m2", "run_a", "Reply 1", worker="w2")
+    story.answer("c1.m1", "run_b", "Reply 2")
+    counts = story.counts()
+    assert counts["out_of_order"] == 1
+    assert "duplicate_reply" not in counts
+
+
 def test_a_reply_sent_to_somebody_else_covers_nothing() -> None:
     story = Story()
     story.message("c1.m1")
