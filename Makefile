@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+JOBS ?= 2
 
-.PHONY: setup incident test lint bench clean
+.PHONY: setup incident test lint gate pythons fingerprints bench clean
 
 setup: $(STAMP)
 
@@ -13,8 +14,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sim,dev]'
 	touch $(STAMP)
 
+# The main job: replay the incident, print the verdicts, write reports/out/latest.
 incident: $(STAMP)
-	$(BIN)/relaysim verify --jobs 2
+	$(BIN)/relaysim verify --jobs $(JOBS)
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest
@@ -24,8 +26,20 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The claims as a gate: fails unless every verdict is the one that its scenario expects.
+gate: $(STAMP)
+	$(BIN)/relaysim verify --jobs $(JOBS) --name gate
+
+# The recorded fingerprints on every other Python 3.11 to 3.13 of this machine.
+pythons:
+	.ci/pythons
+
+# Write the recorded fingerprints anew, after a change that is meant to move events.
+fingerprints: $(STAMP)
+	$(BIN)/python tests/sim/world/test_world_determinism.py
+
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
 clean:
-	rm -rf $(VENV) build *.egg-info reports/out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* build *.egg-info reports/out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -548,6 +548,11 @@ def render_timeline(
     return [row if len(row) <= width else row[: width - 1] + "…" for row in rows]
 
 
+def conversation_of(records: Sequence[Record], focus: str | None = None) -> str:
+    """The conversation that `render_timeline` tells of for this focus; "" if no message was handled."""
+    return _focus(_index(records), focus)[0]
+
+
 def _fit(window: Sequence[_Line], budget: int) -> list[_Line]:
     if len(window) <= budget:
         return list(window)

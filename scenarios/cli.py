@@ -257,8 +257,8 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _sentences(observation: Mapping[str, Any]) -> list[str]:
-    """What went wrong, a sentence per message: of what is told about one, the gravest."""
+def _sentences(observation: Mapping[str, Any], conversation: str | None = None) -> list[str]:
+    """What went wrong, a sentence per message: of what is told about one, the gravest; or in one conversation only."""
     from reports.claims import TRANSPARENCY_PARTS
 
     details = observation["details"]
@@ -266,6 +266,8 @@ def _sentences(observation: Mapping[str, Any]) -> list[str]:
     told: dict[str, str] = {}
     for name in names:
         for detail in details.get(name, ()):
+            if conversation is not None and detail.get("conversation") != conversation:
+                continue
             told.setdefault(str(detail.get("message") or detail["text"]), str(detail["text"]))
     return list(dict.fromkeys(told.values()))
 
@@ -438,7 +440,7 @@ def _print_table(results: Mapping[str, Any], folder: Path, said: Sequence[str]) 
 def _replay(arguments: argparse.Namespace) -> int:
     import shutil
 
-    from reports.timeline import render_timeline
+    from reports.timeline import LINES_MAX, conversation_of, render_timeline
 
     scenario, lane, result = _one_world(arguments, keep_trace=True)
     focus = arguments.conversation
@@ -448,10 +450,13 @@ def _replay(arguments: argparse.Namespace) -> int:
     stories: list[list[str]] = []
     try:
         if arguments.all:
+            wrong = _sentences(result.observation)
             for each in [focus] if focus is not None else _conversations(result.records):
                 stories.append(render_timeline(result.records, width, each, lines_max=10**9))
         else:
-            stories.append(render_timeline(result.records, width, focus))
+            # The title, the verdicts and the fingerprint included, one story fits on one screen.
+            wrong = _sentences(result.observation, conversation_of(result.records, focus))[:2]
+            stories.append(render_timeline(result.records, width, focus, lines_max=LINES_MAX - 2 - len(wrong)))
     except ValueError as error:
         raise UsageError(f"--conversation {arguments.conversation}: {error}") from error
     if arguments.json:
@@ -462,7 +467,7 @@ def _replay(arguments: argparse.Namespace) -> int:
                 "lane": lane,
                 "fingerprint": result.fingerprint,
                 "stories": stories,
-                "wrong": _sentences(result.observation),
+                "wrong": wrong,
             }
         )
         return 0
@@ -470,7 +475,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     for story in stories:
         for line in story:
             _say(line)
-    for text in _sentences(result.observation):
+    for text in wrong:
         _say(f"! {text}")
     _say(f"fingerprint {result.fingerprint}")
     return 0

@@ -64,6 +64,10 @@ INCIDENT = (
 )
 
 EXTENDS_MAX = 10
+
+#: How often a scenario runs another relay that --factory puts in, unless told otherwise.
+_FACTORY_REPLICATIONS = 60
+_FACTORY_REPLICATIONS_OF_BURSTS = 10
 FACTORY_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 
@@ -339,8 +343,18 @@ def _put_factory_in(reading: _Reading, factory: str | None) -> None:
             for claim in claims
             if isinstance(claim, dict) and claim.get("scope", "any") == "any"
         ]
-    for block in ("map", "curve", "variant"):
+    for block in ("map", "curve", "variant", "check_lanes"):
         document.pop(block, None)
+    # A relay that nobody here has seen may call anything, so it runs on the SDK itself, as often as that lane can afford.
+    document["lane"] = "sdk"
+    workload = document.get("workload")
+    most = (
+        _FACTORY_REPLICATIONS_OF_BURSTS
+        if isinstance(workload, dict) and "bursts" in workload
+        else _FACTORY_REPLICATIONS
+    )
+    if isinstance(given := document.get("replications"), int):
+        document["replications"] = min(given, most)
     reading.factory = factory
 
 
@@ -553,7 +567,7 @@ def _check_relay(scenario: Scenario, reading: _Reading) -> None:
     file, steps = reading.file_of(("relay", "factory"))
     where = format_path(steps)
     settings = scenario.world_settings().model_copy(update={"limit_seconds": 2.0**-20})
-    world = World(settings, scenario.root_seed, 0, "direct")
+    world = World(settings, scenario.root_seed, 0, scenario.lane)
     try:
         with Session() as session:
             session.run(world)

@@ -179,10 +179,13 @@ def _results(
         # No backend is named, so that `joblib.parallel_config("dask")` around it spreads the same over a cluster.
         parallel = Parallel(n_jobs=jobs, return_as="generator", batch_size=1, pre_dispatch="3 * n_jobs")
         with _quiet_interrupts():
-            yield from parallel(
-                delayed(run_chunk)(index, batches[index], first, count, observe, os.getpid())
-                for index, first, count in chunks
-            )
+            with _interrupts_ignored():
+                # This starts the processes, which are then never interrupted themselves: this one ends them.
+                results = parallel(
+                    delayed(run_chunk)(index, batches[index], first, count, observe, os.getpid())
+                    for index, first, count in chunks
+                )
+            yield from results
     except TerminatedWorkerError as error:
         raise LostWorkerError("a worker process died: killed, or out of memory; try fewer --jobs") from error
     except BaseException:
@@ -219,10 +222,34 @@ def _quiet_interrupts() -> Iterator[None]:
             threading.excepthook = usual_hook
 
 
-def _end_workers() -> None:
-    from joblib.externals.loky import get_reusable_executor
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore interrupts for a moment: processes that are started in it go on ignoring them.
 
-    get_reusable_executor().shutdown(wait=False, kill_workers=True)
+    loky's tracker, also started here, would warn of what ended processes left behind, and clean it up; it cleans quietly.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual, warnings = signal.signal(signal.SIGINT, signal.SIG_IGN), os.environ.get("PYTHONWARNINGS")
+    quiet = "ignore::UserWarning:joblib.externals.loky.backend.resource_tracker"
+    os.environ["PYTHONWARNINGS"] = f"{warnings},{quiet}" if warnings else quiet
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+        del os.environ["PYTHONWARNINGS"]
+        if warnings is not None:
+            os.environ["PYTHONWARNINGS"] = warnings
+
+
+def _end_workers() -> None:
+    from joblib.externals.loky import reusable_executor
+
+    # Not `get_reusable_executor`, which would start new processes where joblib has ended the old ones already.
+    executor = reusable_executor._executor
+    if executor is not None:
+        executor.shutdown(wait=True, kill_workers=True)
 
 
 @lru_cache(maxsize=8)

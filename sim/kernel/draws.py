@@ -35,17 +35,21 @@ class Draws:
         self._counters[key] = index + 1
         return index
 
-    def bits(self, entity: str, purpose: str, index: int | None = None) -> int:
-        """64 bits for this entity, purpose and index; without an index, the next one of the pair."""
+    def octets(self, entity: str, purpose: str, index: int | None = None) -> bytes:
+        """8 bytes for this entity, purpose and index; without an index, the next one of the pair."""
         if index is None:
             index = self.next_index(entity, purpose)
         digest = self._base.copy()
         digest.update(f"{entity}\0{purpose}\0{index}".encode())
-        return int.from_bytes(digest.digest(), "big")
+        return digest.digest()
+
+    def bits(self, entity: str, purpose: str, index: int | None = None) -> int:
+        """The same 64 bits as a number."""
+        return int.from_bytes(self.octets(entity, purpose, index), "big")
 
     def uniform(self, entity: str, purpose: str, index: int | None = None) -> float:
         """A number in the open interval (0, 1), a multiple of 2**-53."""
-        return ((self.bits(entity, purpose, index) >> 12) + 0.5) * 2.0**-52
+        return ((int.from_bytes(self.octets(entity, purpose, index), "big") >> 12) + 0.5) * 2.0**-52
 
     def token(self, entity: str, purpose: str, length: int, index: int | None = None) -> str:
         """A string of `length` letters and digits (at most 85, which is what one digest of 512 bits gives)."""

@@ -133,8 +133,8 @@ def _virtual_bytes(count: int, purpose: str) -> bytes:
     kernel = _kernel
     assert kernel is not None
     entity = _entity()
-    words = [kernel.draws.bits(entity, purpose).to_bytes(8, "big") for _ in range((count + 7) // 8)]
-    return b"".join(words)[:count]
+    octets = kernel.draws.octets
+    return b"".join([octets(entity, purpose) for _ in range((count + 7) // 8)])[:count]
 
 
 def _clock(real: Callable[[], Any], scale: int | None) -> Callable[[], Any]:

@@ -41,7 +41,6 @@ STEPS_PER_INSTANT_MAX = 1_000_000
 """How many callbacks one host may run without virtual time moving before it counts as stuck."""
 
 _NORMAL = 1
-_HOST_PRIORITY = 2
 
 
 class StuckSimulationError(RuntimeError):
@@ -129,7 +128,6 @@ class Host:
         self.name = name
         self.index = index
         self.loop: HostLoop = HostLoop(self)
-        self.turn = Timer(self.loop.drain, ())
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, context: Context | None = None) -> Task[T]:
         """Start a coroutine on this host; its first step runs at this instant, after the kernel's own events."""
@@ -160,6 +158,7 @@ class Kernel:
         self.draws = Draws(root, replication)
         self.trace = Trace(self.env)
         self.hosts: list[Host] = []
+        self._turns: list[int] = []  # heap of the hosts that have something to do at this instant
         self.failures: list[BaseException] = []
 
     @property
@@ -186,9 +185,7 @@ class Kernel:
 
     def schedule_host(self, host: Host) -> None:
         """Let a host run at this instant, after the kernel's events and the hosts before it."""
-        env = self.env
-        entry: Any = (env._now, _HOST_PRIORITY + host.index, next(env._eid), host.turn)
-        heappush(env._queue, entry)
+        heappush(self._turns, host.index)
 
     def schedule_timer(self, when: float, timer: Timer) -> None:
         """Put a timer of a host at an exact instant, not before the present one."""
@@ -212,12 +209,17 @@ class Kernel:
         env = self.env
         queue: list[Any] = env._queue
         step, failures = env.step, self.failures
+        hosts, turns = self.hosts, self._turns
         limit = math.inf if until is None else until
         outer_hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(firstiter=_adopt_generator, finalizer=_finalize_generator)
         try:
-            while queue and queue[0][0] <= limit:
-                if type(queue[0][3]) is Timer:  # as `step` does it, without the call
+            while True:
+                if turns and (not queue or queue[0][0] > env._now):
+                    hosts[heappop(turns)].loop.drain()
+                elif not queue or queue[0][0] > limit:
+                    break
+                elif type(queue[0][3]) is Timer:  # as `step` does it, without the call
                     env._now, _, _, timer = heappop(queue)
                     if timer.callback is not None:
                         timer.callback(*timer.args)
@@ -235,9 +237,18 @@ class Kernel:
         the world any more.
         """
         self.trace.close()
+        failures = self.failures[:]
         for host in self.hosts:
             host.loop.cancel_all()
-        self.run(until=self.env._now + 60.0)
+        limit = self.env._now + 60.0
+        while self.env._queue and self.env._queue[0][0] <= limit:
+            self.failures.clear()
+            try:
+                self.run(until=limit)
+            except Exception:  # what fails now fails after the world's end
+                continue
+        self.failures[:] = failures
         for host in self.hosts:
             host.loop.close()
         self.env._queue.clear()
+        self._turns.clear()

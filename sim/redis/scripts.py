@@ -7,7 +7,9 @@ fakeredis keeps its own. fakeredis' code runs unchanged above it, in both lanes,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final
 
 from fakeredis import FakeServer
@@ -15,6 +17,13 @@ from fakeredis.commands_mixins.scripting_mixin import LUA_MODULE
 
 _COMPILED_MAX: Final = 256
 """Scripts kept compiled; a program that writes its scripts anew each time must not fill the memory."""
+
+_HARMLESS: Final = re.compile(
+    rb"""(?: \s | \d | --[^\[\n][^\n]* | "[^"\\\n]*" | '[^'\\\n]*' | == | ~= | <= | >= | [<>()\[\],.+*/#-]
+      | \b(?:if|then|elseif|else|end|return|and|or|not|nil|true|false|redis|call|KEYS|ARGV|tonumber|tostring)\b )*+""",
+    re.VERBOSE,
+)
+"""Scripts that cannot change anything but keys: no assignment, no definition, no other function. Most locks' are."""
 
 _SNAPSHOT: Final = """
 function()
@@ -86,7 +95,8 @@ class ScriptRuntime:
 
     def __init__(self, runtime: Any) -> None:
         self._runtime = runtime
-        self._compiled: dict[bytes, Any] = {}
+        self._compiled: dict[bytes, tuple[Any, bool]] = {}
+        self._changed = False  # a script has run that may have changed more than keys
         self._has_new_globals: Any = None
         self._is_untouched: Any = None
         self._seed: Any = None
@@ -102,32 +112,44 @@ class ScriptRuntime:
         """
         if type(code) is not bytes:  # fakeredis' own `collectgarbage()`; Lua collects by itself when it is time
             return None
-        if self._seed is None:
-            self._has_new_globals, self._is_untouched, self._seed = self._runtime.eval(_SNAPSHOT)()
-        # As Redis does, or math.random would go on where the last script, perhaps another world's, left it.
-        self._seed(0)
-        chunk = self._compiled.get(code)
-        if chunk is None:
-            if b"setfenv" in code:  # could change the environment of the compiled script itself
-                return self._runtime.execute(code)
-            try:
-                chunk = self._runtime.compile(code)
-            except LUA_MODULE.LuaError:
-                return self._runtime.execute(code)  # says it in the words that fakeredis passes on
-            if len(self._compiled) >= _COMPILED_MAX:
-                self._compiled.clear()
-            self._compiled[code] = chunk
+        compiled = self._compiled.get(code)
+        if compiled is None:
+            compiled = self._compile(code)
+        chunk, harmless = compiled
+        if not harmless:
+            if self._seed is None:
+                self._has_new_globals, self._is_untouched, self._seed = self._runtime.eval(_SNAPSHOT)()
+            self._changed = True
+            # As Redis does, or math.random would go on where the last script, perhaps another world's, left it.
+            self._seed(0)
         return chunk()
+
+    def _compile(self, code: bytes) -> tuple[Any, bool]:
+        """A function that runs the script, and whether it is harmless."""
+        if b"setfenv" in code:  # could change the environment of the compiled script itself
+            return partial(self._runtime.execute, code), False
+        try:
+            chunk = self._runtime.compile(code)
+        except LUA_MODULE.LuaError:
+            return partial(self._runtime.execute, code), False  # fails in the words that fakeredis passes on
+        if len(self._compiled) >= _COMPILED_MAX:
+            self._compiled.clear()
+        compiled = self._compiled[code] = chunk, _HARMLESS.fullmatch(code) is not None
+        return compiled
 
     def globals(self) -> Any:
         """All globals before the first script; after it, only whether there are new ones."""
-        if self._has_new_globals is None or self._has_new_globals():
+        if self._seed is None and not self._compiled:
+            return self._runtime.globals()
+        if self._changed and self._has_new_globals():
             return self._runtime.globals()
         return _NO_NEW_GLOBALS
 
     def is_untouched(self) -> bool:
         """Whether all globals, and the libraries among them, are those of the beginning."""
-        return self._is_untouched is None or bool(self._is_untouched())
+        if self._changed:
+            self._changed = not self._is_untouched()
+        return not self._changed
 
 
 class ScriptServer(FakeServer):

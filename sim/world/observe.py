@@ -392,6 +392,7 @@ class _Judgement:
                 self._note(
                     "wrong_conversation",
                     f"a reply on {owner}'s thread was sent to {conversation}",
+                    conversation=conversation,
                     run=run.id,
                     received=text,
                 )
@@ -405,6 +406,7 @@ class _Judgement:
                 self._note(
                     "out_of_order",
                     f"the reply to {subject.id} was sent after a reply to a later message of {conversation}",
+                    conversation=conversation,
                     run=run.id,
                     received=text,
                 )
@@ -412,6 +414,7 @@ class _Judgement:
                 self._note(
                     "duplicate_reply",
                     f"{conversation} was sent another reply to {subject.id}, which an earlier one covered",
+                    conversation=conversation,
                     run=run.id,
                     received=text,
                 )
@@ -486,7 +489,12 @@ class _Judgement:
             if each.lines != promised:
                 missing = next((line for line in promised if line not in each.lines), None)
                 what = f"the line {missing!r} is missing" if missing else f"unexpected lines or order: {each.lines!r}"
-                self._note("log_mismatch", f"in the log of {each.delivery}, {what}", message=message.id)
+                self._note(
+                    "log_mismatch",
+                    f"in the log of {each.delivery}, {what}",
+                    message=message.id,
+                    conversation=message.conversation,
+                )
                 break
 
     def _promised_lines(self, handling: _Handling) -> list[str]:
@@ -523,6 +531,7 @@ class _Judgement:
     def _facts(self, message: _Message) -> dict[str, Any]:
         facts: dict[str, Any] = {
             "message": message.id,
+            "conversation": message.conversation,
             "received": [text for _, text in message.apologies],
             "covered": message.covered_at is not None,
         }

@@ -43,7 +43,9 @@ def median_for(share: float) -> float:
     low, high = 0.1, 10.0
     for _ in range(30):
         middle = math.sqrt(low * high)
-        high, low = (high, middle) if share_free(first, middle, profile.cancel_seconds.log_sigma) > share else (middle, low)
+        high, low = (
+            (high, middle) if share_free(first, middle, profile.cancel_seconds.log_sigma) > share else (middle, low)
+        )
     return low
 
 
@@ -162,9 +164,7 @@ def test_incidents_outcome_is_never_drawn() -> None:
     seen: set[str] = set()
     with Session():
         for seed in range(400):
-            result = run_world(
-                settings, root_seed=scenario.root_seed, seed=seed, lane="direct", keep_trace=seed < 60
-            )
+            result = run_world(settings, root_seed=scenario.root_seed, seed=seed, lane="direct", keep_trace=seed < 60)
             counts = result.observation["counts"]
             assert counts["met_active_run"] == 1
             seen.update(name for name in ("recovered_at_2", "recovered_at_3", "friendly_failure") if counts[name])
@@ -175,7 +175,11 @@ def test_incidents_outcome_is_never_drawn() -> None:
 
 def _free_in_time(records: list[tuple[float, str, str, tuple[Any, ...]]]) -> bool:
     """Whether the cancelled run had ended when the second append was processed."""
-    appends = {fields[0] for _, _, kind, fields in records if kind == "request" and fields[1:3] == ("c1.m2#1", "messages.create")}
+    appends = {
+        fields[0]
+        for _, _, kind, fields in records
+        if kind == "request" and fields[1:3] == ("c1.m2#1", "messages.create")
+    }
     served = [time for time, _, kind, fields in records if kind == "served" and fields[0] in appends]
     cancelled = [time for time, _, kind, fields in records if kind == "run.state" and fields[2] == "cancelled"]
     return cancelled[0] <= served[1]

@@ -122,7 +122,7 @@ def test_a_spread_is_exact_while_it_is_small() -> None:
     assert Spread().to_dict() == {"n": 0}
 
 
-@pytest.mark.parametrize("n", [EXACT_MAX, EXACT_MAX + 1])
+@pytest.mark.parametrize("n", [EXACT_MAX, EXACT_MAX + 1, EXACT_MAX * 2 - 1])
 def test_a_spread_does_not_depend_on_how_it_was_merged(n: int) -> None:
     values = [abs(random.Random(index).gauss(5, 3)) for index in range(n)]
     whole = Spread()

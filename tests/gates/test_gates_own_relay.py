@@ -1,0 +1,91 @@
+"""A stranger's bot is judged as it is: its race is found, and shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def relaysim(*arguments: str, folder: Path = HERE) -> subprocess.CompletedProcess[str]:
+    """The command, run from the bot's folder as its author would."""
+    environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(HERE.parents[1])}
+    return subprocess.run(
+        [sys.executable, "-m", "scenarios", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_bot_knows_nothing_of_the_simulator() -> None:
+    source = (HERE / "my_bot.py").read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 60
+    imported = set(re.findall(r"^(?:from|import) (\w+)", source, re.MULTILINE))
+    assert imported == {"logging", "openai", "redis"}
+
+
+def test_its_race_is_found_and_shown(tmp_path: Path) -> None:
+    judged = relaysim("verify", "rapid_pair", "--factory", "my_bot:make", "--replications", "5", "--out", str(tmp_path))
+    assert judged.returncode == 1, judged.stderr
+    assert "Is my_bot:make safe? No." in judged.stdout
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    (entry,) = results["scenarios"]
+    assert entry["lane"] == "sdk"
+    (transparent,) = entry["claims"]
+    assert (transparent["id"], transparent["verdict"], transparent["expected"]) == (
+        "transparent",
+        "refuted",
+        "verified",
+    )
+    assert (tmp_path / "index.html").exists()
+
+    found = next(example for example in transparent["examples"] if "no reply" in example["detail"]["text"])
+    command = found["replay"].split()
+    assert command[0] == "relaysim"
+    shown = relaysim(*command[1:])
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    assert len(lines) <= 25
+    lost = next(number for number, line in enumerate(lines) if "lock lost: chat:" in line)
+    refused = next(number for number, line in enumerate(lines) if ": 400 Can't add messages" in line)
+    told = next(number for number, line in enumerate(lines) if "received “Sorry, something went wrong." in line)
+    assert lost < refused < told
+    assert lines[-1] == f"fingerprint {found['fingerprint']}"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("import socket; socket.socket()", "opening a socket would leave the simulation"),
+        ("import time; time.sleep(1)", "time.sleep, which blocks the whole loop, would leave the simulation"),
+        ("while True: await asyncio.sleep(0)", "awaits nothing that takes time"),
+    ],
+)
+def test_a_bot_that_leaves_the_simulation_is_told_where(body: str, said: str, tmp_path: Path) -> None:
+    bot = tmp_path / "odd_bot.py"
+    bot.write_text(
+        "import asyncio\n\n"
+        "class Bot:\n"
+        "    async def handle(self, message):\n"
+        "        try:\n"
+        f"            {body}\n"
+        "        except Exception:\n"
+        "            pass\n\n"
+        "def make(openai_client, redis_client, send):\n"
+        "    return Bot()\n",
+        encoding="utf-8",
+    )
+    done = relaysim("verify", "stuck_run", "--factory", "odd_bot:make", "--out", str(tmp_path), folder=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
