@@ -226,7 +226,7 @@ def _quiet_interrupts() -> Iterator[None]:
 def _interrupts_ignored() -> Iterator[None]:
     """Ignore interrupts for a moment: processes that are started in it go on ignoring them.
 
-    loky's tracker, also started here, would warn of what ended processes left behind, and clean it up; it cleans quietly.
+    loky's tracker, also started here, cleans up what processes that were ended left behind; it need not warn of it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -249,7 +249,7 @@ def _end_workers() -> None:
     # Not `get_reusable_executor`, which would start new processes where joblib has ended the old ones already.
     executor = reusable_executor._executor
     if executor is not None:
-        executor.shutdown(wait=True, kill_workers=True)
+        executor.shutdown(wait=False, kill_workers=True)
 
 
 @lru_cache(maxsize=8)

@@ -27,7 +27,7 @@ from sim.kernel.draws import Draws
 from sim.kernel.trace import Trace
 
 if TYPE_CHECKING:
-    from sim.kernel.loop import HostLoop
+    from sim.kernel.loop import HostLoop, HostTimer
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class Timer:
 
 
 class VirtualEnvironment(simpy.Environment):
-    """A SimPy environment whose heap also carries the kernel's timers."""
+    """A SimPy environment whose heap also carries the kernel's timers, which `Kernel.run` takes out of it."""
 
     def step(self) -> None:
         """Process the next entry.
@@ -86,10 +86,8 @@ class VirtualEnvironment(simpy.Environment):
             raise simpy.core.EmptySchedule
         entry: Any
         self._now, _, _, entry = heappop(self._queue)
-        if type(entry) is Timer:
-            if entry.callback is not None:
-                entry.callback(*entry.args)
-            return
+        if not isinstance(entry, simpy.Event):
+            raise RuntimeError("timers and hosts run under `Kernel.run`, which steps this environment itself")
         callbacks, entry.callbacks = entry.callbacks, None
         try:
             for callback in callbacks:
@@ -187,7 +185,7 @@ class Kernel:
         """Let a host run at this instant, after the kernel's events and the hosts before it."""
         heappush(self._turns, host.index)
 
-    def schedule_timer(self, when: float, timer: Timer) -> None:
+    def schedule_timer(self, when: float, timer: HostTimer) -> None:
         """Put a timer of a host at an exact instant, not before the present one."""
         env = self.env
         now = env._now
@@ -206,6 +204,8 @@ class Kernel:
             StuckSimulationError: if a host keeps running without time passing.
             Exception: the first error that a SimPy process or a kernel event let escape.
         """
+        from sim.kernel.loop import HostTimer
+
         env = self.env
         queue: list[Any] = env._queue
         step, failures = env.step, self.failures
@@ -219,12 +219,19 @@ class Kernel:
                     hosts[heappop(turns)].loop.drain()
                 elif not queue or queue[0][0] > limit:
                     break
-                elif type(queue[0][3]) is Timer:  # as `step` does it, without the call
-                    env._now, _, _, timer = heappop(queue)
-                    if timer.callback is not None:
-                        timer.callback(*timer.args)
-                else:
-                    step()
+                else:  # as `step` does it, without the call
+                    entry = queue[0][3]
+                    kind = type(entry)
+                    if kind is Timer:
+                        env._now = heappop(queue)[0]
+                        if entry.callback is not None:
+                            entry.callback(*entry.args)
+                    elif kind is HostTimer:
+                        env._now = heappop(queue)[0]
+                        if entry.callback is not None:
+                            entry.loop.enqueue(entry)
+                    else:
+                        step()
                 if failures:
                     raise failures[0]
         finally:

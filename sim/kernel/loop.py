@@ -21,7 +21,6 @@ from sim.kernel.kernel import (
     STEPS_PER_INSTANT_MAX,
     Host,
     StuckSimulationError,
-    Timer,
     _set_running_host,
     current_host,
     ticks,
@@ -53,29 +52,23 @@ class ReadyHandle:
         return self.callback is None
 
 
-class HostTimer:
-    """A callback of a host at a virtual time (the loop's `asyncio.TimerHandle`)."""
+class HostTimer(ReadyHandle):
+    """A callback of a host at a virtual time (the loop's `asyncio.TimerHandle`); itself the entry in SimPy's heap."""
 
-    __slots__ = ("_handle", "_loop", "_timer", "_when")
+    __slots__ = ("_when", "loop")
 
-    def __init__(self, loop: HostLoop, when: float, handle: ReadyHandle) -> None:
-        self._loop = loop
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context, loop: HostLoop, when: float
+    ) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.loop = loop
         self._when = when
-        self._handle = handle
-        self._timer = Timer(loop.enqueue, (handle,))
 
     def when(self) -> float:
         """The virtual time at which it is due."""
         return self._when
-
-    def cancel(self) -> None:
-        """Skip the callback, whether or not its time has come."""
-        self._handle.cancel()
-        self._timer.cancel()
-
-    def cancelled(self) -> bool:
-        """Whether the callback is skipped."""
-        return self._handle.callback is None
 
 
 class HostLoop(asyncio.AbstractEventLoop):
@@ -123,13 +116,16 @@ class HostLoop(asyncio.AbstractEventLoop):
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> HostTimer:
         # Rounded before it is added: the delay must come out the same at every time of day.
-        return self.call_at(self._kernel.now + ticks(max(delay, 0.0)), callback, *args, context=context)
+        when = self._kernel.env._now + (ticks(delay) if delay > 0 else 0.0)
+        timer = HostTimer(callback, args, copy_context() if context is None else context, self, when)
+        self._kernel.schedule_timer(when, timer)
+        return timer
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> HostTimer:
-        timer = HostTimer(self, when, ReadyHandle(callback, args, copy_context() if context is None else context))
-        self._kernel.schedule_timer(when, timer._timer)
+        timer = HostTimer(callback, args, copy_context() if context is None else context, self, when)
+        self._kernel.schedule_timer(when, timer)
         return timer
 
     def time(self) -> float:

@@ -1,0 +1,137 @@
+"""The reference of scenario files, written from the models: `python -m scenarios.reference > docs/scenarios.md`."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from scenarios.load import load, shipped
+from scenarios.model import Scenario
+from sim.kernel.distributions import Constant, Exponential, LogNormal, Mixture, Uniform
+from sim.openai.profile import Profile
+from sim.world import COUNTS, SERIES
+
+_DISTRIBUTIONS = (Constant, Uniform, Exponential, LogNormal, Mixture)
+
+_OPENING = """# Scenario files
+
+A scenario is a TOML file: what a world is made of, how often it is run, and what is claimed about it. `relaysim list`
+names the shipped ones; a path works wherever a name does. This page is written from the code
+(`python -m scenarios.reference`), and a test keeps it so.
+
+Durations are in seconds. Where a distribution is expected, a plain number means that constant. Every mistake in a file is
+told at once, with its place and a suggestion, and exit code 2.
+
+A file may begin with `extends = "race"` (a shipped name, or a path relative to it) and say only what differs: tables are
+merged, claims are merged by `id`, other lists are replaced, and `drop = true` in a claim, or `map = { drop = true }`,
+takes something out. `--set PATH=VALUE` does the same from the command line.
+
+Replication N of a scenario is the world of `--seed N`: every random number in it is a keyed function of the scenario's
+`root_seed`, N, and what the number is for. Two relays in the same scenario and seed meet the same latencies.
+"""
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if annotation not in _DISTRIBUTIONS and annotation is not Profile:
+            yield annotation
+        return
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+def _type(annotation: Any) -> str:
+    if annotation is None or annotation is type(None):
+        return ""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _type(get_args(annotation)[0])
+    if origin is Literal:
+        return " or ".join(f'`"{value}"`' if isinstance(value, str) else f"`{value}`" for value in get_args(annotation))
+    if origin in (Union, types.UnionType):
+        parts = get_args(annotation)
+        if any(part in _DISTRIBUTIONS for part in parts):
+            return "duration"
+        return " or ".join(dict.fromkeys(name for part in parts if (name := _type(part))))
+    if origin is tuple:
+        return f"list of {_type(get_args(annotation)[0])}"
+    if origin is dict:
+        return "table"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(annotation, "value")
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    if info.default is PydanticUndefined or isinstance(info.default, (tuple, BaseModel)) or info.default is None:
+        return ""
+    return f"`{str(info.default).lower() if isinstance(info.default, bool) else info.default}`"
+
+
+def _table(model: type[BaseModel]) -> Iterator[str]:
+    yield "| key | type | default | meaning |"
+    yield "|---|---|---|---|"
+    for field, info in model.model_fields.items():
+        name = info.validation_alias if isinstance(info.validation_alias, str) else info.alias or field
+        if name == "backend":
+            continue  # the loader fills it in
+        meaning = (info.description or "").replace("|", "\\|")
+        yield f"| `{name}` | {_type(info.annotation)} | {_default(info)} | {meaning} |"
+
+
+def _sections(model: type[BaseModel], seen: list[type[BaseModel]]) -> None:
+    if model in seen:
+        return
+    seen.append(model)
+    for info in model.model_fields.values():
+        for inner in _models(info.annotation):
+            _sections(inner, seen)
+
+
+def reference() -> str:
+    """The whole page."""
+    lines = [_OPENING, "## Shipped scenarios", "", "| scenario | what happens |", "|---|---|"]
+    for name in shipped():
+        lines.append(f"| `{name}` | {' '.join(load(name, check_relay=False).description.split())} |")
+    models: list[type[BaseModel]] = []
+    _sections(Scenario, models)
+    for model in models:
+        heading = "The file" if model is Scenario else model.__name__
+        lines += ["", f"## {heading}", "", " ".join((model.__doc__ or "").split()), "", *_table(model)]
+    lines += ["", "## Durations", ""]
+    for distribution in _DISTRIBUTIONS:
+        keys = [name for name in distribution.model_fields if name != "kind"]
+        kind = get_args(distribution.model_fields["kind"].annotation)[0]
+        lines.append(
+            f'- `kind = "{kind}"` with {", ".join(f"`{key}`" for key in keys)}: '
+            f"{' '.join((distribution.__doc__ or '').split())}"
+        )
+    lines += [
+        "",
+        "## Profiles",
+        "",
+        "A profile says how slow and how faulty the backend is. Shipped: `claimed`, `typical`. Each number is a table with "
+        "its value and a `basis`, a sentence on what it rests on; a number without one is refused. A scenario changes "
+        "single numbers under `profile_overrides`.",
+        "",
+        "| key | meaning |",
+        "|---|---|",
+    ]
+    for name, info in Profile.model_fields.items():
+        lines.append(f"| `{name}` | {info.description} |")
+    lines += ["", "## What claims can count", "", "A claim's `event` and `among` name one of these counts:", ""]
+    lines += ["| count | meaning |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in COUNTS.items())]
+    lines += ["", "or, for `exact` claims, one of these series:", "", "| series | meaning |", "|---|---|"]
+    lines += [f"| `{name}` | {text} |" for name, text in SERIES.items()]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")
