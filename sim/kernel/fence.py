@@ -34,6 +34,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo
 
+import _time_machine
 import time_machine
 
 from sim.kernel.kernel import EPOCH_SECONDS, current_host
@@ -107,7 +108,7 @@ class _VirtualTraveller(time_machine.Traveller):
     def time_ns(self) -> int:
         kernel = _kernel
         if kernel is None or get_ident() != _thread:
-            real: int = time_machine._time_machine.original_time_ns()
+            real: int = _time_machine.original_time_ns()
             return real
         return _EPOCH_NANOSECONDS + round(kernel.now * 1e9)
 
@@ -222,7 +223,7 @@ class Fence:
                 replace(start, _when_inside(start, _refuser("starting a thread")))
         keyed = _KeyedRandom()
         for name, real in sorted(vars(random).items()):
-            if getattr(real, "__self__", None) is random._inst:  # type: ignore[attr-defined]
+            if getattr(real, "__self__", None) is random._inst:
                 replace(real, _when_inside(real, getattr(keyed, name)))
         replace(os.urandom, _when_inside(os.urandom, lambda size: _virtual_bytes(size, "os.urandom")))
 

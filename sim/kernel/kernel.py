@@ -88,7 +88,7 @@ class VirtualEnvironment(simpy.Environment):
         self._now, _, _, entry = heappop(self._queue)
         if not isinstance(entry, simpy.Event):
             raise RuntimeError("timers and hosts run under `Kernel.run`, which steps this environment itself")
-        callbacks, entry.callbacks = entry.callbacks, None
+        callbacks, entry.callbacks = entry.callbacks, None  # type: ignore[assignment]
         try:
             for callback in callbacks:
                 callback(entry)

@@ -71,6 +71,16 @@ class HostTimer(ReadyHandle):
         return self._when
 
 
+def _refuse(name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        raise refuse(f"loop.{name}")
+
+    method.__name__ = name
+    method.refused = True  # type: ignore[attr-defined]
+    method.__doc__ = "Would leave the simulation: raises `LeavesSimulationError`."
+    return method
+
+
 class HostLoop(asyncio.AbstractEventLoop):
     """The event loop of one host."""
 
@@ -169,7 +179,7 @@ class HostLoop(asyncio.AbstractEventLoop):
     def create_future(self) -> Future[Any]:
         return Future(loop=self)
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self,
         coro: Coroutine[Any, Any, T] | Generator[Any, None, T],
         *,
@@ -186,7 +196,7 @@ class HostLoop(asyncio.AbstractEventLoop):
             if name is not None:
                 made.set_name(name)
             return made
-        task: Task[T] = Task(coro, loop=self, name=name, context=context, **options)  # type: ignore[arg-type]
+        task: Task[T] = Task(coro, loop=self, name=name, context=context, **options)
         self._tasks.append(weakref.ref(task))
         if len(self._tasks) > self._tasks_kept:
             self._tasks = [weakref.ref(each) for each in self._unfinished_tasks()]
@@ -305,49 +315,39 @@ class HostLoop(asyncio.AbstractEventLoop):
     def run_until_complete(self, future: Any) -> Any:
         raise RuntimeError("a host's loop is driven by its kernel: use Host.spawn and Kernel.run")
 
+    # Ways out of the simulation: each raises LeavesSimulationError where it is called
 
-def _refuse(name: str) -> Callable[..., Any]:
-    def method(self: HostLoop, *args: Any, **kwargs: Any) -> Any:
-        raise refuse(f"loop.{name}")
+    add_reader: Any = _refuse("add_reader")
+    add_signal_handler: Any = _refuse("add_signal_handler")
+    add_writer: Any = _refuse("add_writer")
+    connect_accepted_socket: Any = _refuse("connect_accepted_socket")
+    connect_read_pipe: Any = _refuse("connect_read_pipe")
+    connect_write_pipe: Any = _refuse("connect_write_pipe")
+    create_connection: Any = _refuse("create_connection")
+    create_datagram_endpoint: Any = _refuse("create_datagram_endpoint")
+    create_server: Any = _refuse("create_server")
+    create_unix_connection: Any = _refuse("create_unix_connection")
+    create_unix_server: Any = _refuse("create_unix_server")
+    getaddrinfo: Any = _refuse("getaddrinfo")
+    getnameinfo: Any = _refuse("getnameinfo")
+    remove_reader: Any = _refuse("remove_reader")
+    remove_signal_handler: Any = _refuse("remove_signal_handler")
+    remove_writer: Any = _refuse("remove_writer")
+    sendfile: Any = _refuse("sendfile")
+    set_default_executor: Any = _refuse("set_default_executor")
+    sock_accept: Any = _refuse("sock_accept")
+    sock_connect: Any = _refuse("sock_connect")
+    sock_recv: Any = _refuse("sock_recv")
+    sock_recv_into: Any = _refuse("sock_recv_into")
+    sock_recvfrom: Any = _refuse("sock_recvfrom")
+    sock_recvfrom_into: Any = _refuse("sock_recvfrom_into")
+    sock_sendall: Any = _refuse("sock_sendall")
+    sock_sendfile: Any = _refuse("sock_sendfile")
+    sock_sendto: Any = _refuse("sock_sendto")
+    start_tls: Any = _refuse("start_tls")
+    subprocess_exec: Any = _refuse("subprocess_exec")
+    subprocess_shell: Any = _refuse("subprocess_shell")
 
-    method.__name__ = name
-    method.__doc__ = "Would leave the simulation: raises `LeavesSimulationError`."
-    return method
 
-
-REFUSED_METHODS = (
-    "add_reader",
-    "add_signal_handler",
-    "add_writer",
-    "connect_accepted_socket",
-    "connect_read_pipe",
-    "connect_write_pipe",
-    "create_connection",
-    "create_datagram_endpoint",
-    "create_server",
-    "create_unix_connection",
-    "create_unix_server",
-    "getaddrinfo",
-    "getnameinfo",
-    "remove_reader",
-    "remove_signal_handler",
-    "remove_writer",
-    "sendfile",
-    "set_default_executor",
-    "sock_accept",
-    "sock_connect",
-    "sock_recv",
-    "sock_recv_into",
-    "sock_recvfrom",
-    "sock_recvfrom_into",
-    "sock_sendall",
-    "sock_sendfile",
-    "sock_sendto",
-    "start_tls",
-    "subprocess_exec",
-    "subprocess_shell",
-)
+REFUSED_METHODS = tuple(name for name, value in vars(HostLoop).items() if hasattr(value, "refused"))
 """Loop methods that would leave the simulation."""
-
-for _name in REFUSED_METHODS:
-    setattr(HostLoop, _name, _refuse(_name))

@@ -31,7 +31,10 @@ class ApiFault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["connect_error", "request_lost", "response_lost", "read_timeout", "status"]
+    kind: Literal["connect_error", "request_lost", "response_lost", "read_timeout", "status"] = Field(
+        description="`connect_error`: never leaves; `request_lost`: never arrives; `response_lost`: processed, unanswered; "
+        "`read_timeout`: processed after the client gave up; `status`: answered with that HTTP status"
+    )
     route: str = Field(default="*", description="an operation's name, or a pattern such as `messages.*`")
     probability: float = Field(default=1.0, ge=0, le=1, description="share of the matching attempts that it hits")
     window_seconds: tuple[float, float] | None = Field(

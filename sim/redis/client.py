@@ -16,7 +16,7 @@ from sim.redis.link import RedisLink
 Lane = Literal["sdk", "direct"]
 
 
-class _LinkedSocket(AsyncFakeSocket):  # type: ignore[misc]
+class _LinkedSocket(AsyncFakeSocket):
     """A fakeredis connection whose commands and replies travel through the link."""
 
     link: RedisLink
@@ -77,13 +77,13 @@ def _commands_in(data: bytes) -> list[list[bytes]]:
     return commands
 
 
-class _LinkedWriter(FakeWriter):  # type: ignore[misc]
+class _LinkedWriter(FakeWriter):
     def writelines(self, data: Iterable[Any]) -> None:
         if self._socket is not None:
-            self._socket.send_linked(b"".join(data))
+            self._socket.send_linked(b"".join(data))  # type: ignore[attr-defined]
 
 
-class _LinkedConnection(FakeAsyncRedisConnection):  # type: ignore[misc]
+class _LinkedConnection(FakeAsyncRedisConnection):
     """redis-py's connection over the link; connecting itself takes no time, as to a pool that is warm."""
 
     def __init__(self, *args: Any, link: RedisLink, worker: str, **kwargs: Any) -> None:
@@ -106,9 +106,9 @@ class _LinkedConnection(FakeAsyncRedisConnection):  # type: ignore[misc]
         self._writer = _LinkedWriter(socket)
 
     async def connect(self, *args: Any, **kwargs: Any) -> Any:
-        result = await super().connect(*args, **kwargs)
+        result = await super().connect(*args, **kwargs)  # type: ignore[no-untyped-call]
         if self._sock is not None:
-            self._sock.handshaking = False
+            self._sock.handshaking = False  # type: ignore[attr-defined]
         return result
 
 

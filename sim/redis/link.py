@@ -27,7 +27,7 @@ class _Grant:
         self.expires_at = expires_at
 
 
-class CommandSocket(FakeSocket):  # type: ignore[misc]
+class CommandSocket(FakeSocket):
     """A connection to the simulated server on which a command and its reply are one call."""
 
     def __init__(self, server: FakeServer) -> None:

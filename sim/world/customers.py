@@ -76,9 +76,7 @@ class Customer:
         self.messages_sent += 1
         message_id = f"{self.name}.m{self.messages_sent}"
         text = f"Question [{message_id}]" if again is None else f"Question [{message_id}], once more"
-        message = SentMessage(
-            message_id, self.name, text, self.thread_id, 0 if again is None else again.tries + 1
-        )
+        message = SentMessage(message_id, self.name, text, self.thread_id, 0 if again is None else again.tries + 1)
         self.last = message
         self.world.kernel.trace.add(
             self.entity, "message.sent", message_id, self.name, text, None if again is None else again.id

@@ -55,7 +55,8 @@ class WorkerGroup(_Table):
 
     count: int = Field(default=1, ge=1, le=1000, description="how many workers")
     settings: dict[str, Any] = Field(
-        default_factory=dict, description="settings that these workers have on top of the relay's, e.g. another lock key"
+        default_factory=dict,
+        description="settings that these workers have on top of the relay's, e.g. another lock key",
     )
     share: float | None = Field(
         default=None,
@@ -70,13 +71,17 @@ class ScriptedMessage(_Table):
 
     conversation: int = Field(default=1, ge=1, description="which customer sends it, counting from 1")
     at_seconds: Seconds = Field(description="when it is sent, from the world's start")
-    worker: int | None = Field(default=None, ge=1, description="which worker gets the webhook, counting from 1; absent: drawn")
+    worker: int | None = Field(
+        default=None, ge=1, description="which worker gets the webhook, counting from 1; absent: drawn"
+    )
 
 
 class Bursts(_Table):
     """Customers who write in bursts of short messages."""
 
-    messages_mean: float = Field(default=2.2, ge=1, le=100, description="messages of a burst: 1 + geometric with this mean")
+    messages_mean: float = Field(
+        default=2.2, ge=1, le=100, description="messages of a burst: 1 + geometric with this mean"
+    )
     gap_seconds: Seconds = Field(description="between the messages of a burst")
     pause_seconds: Seconds = Field(description="from a burst's last message to the next burst's first")
     first_seconds: Seconds = Field(description="until a customer's first burst")
@@ -98,10 +103,14 @@ class Workload(_Table):
     bursts: Bursts | None = Field(default=None, description="messages drawn in bursts, for every customer")
     initial_runs: tuple[InitialRun, ...] = Field(default=(), description="runs left behind before the start")
     try_again_seconds: float | None = Field(
-        default=30.0, gt=0, description="how long after the friendly text a customer sends the message again; absent: never"
+        default=30.0,
+        gt=0,
+        description="how long after the friendly text a customer sends the message again; absent: never",
     )
     tries_again_max: int = Field(default=1, ge=0, le=100, description="how often a customer tries one message again")
-    duplicate_probability: float = Field(default=0.0, ge=0, le=1, description="share of webhooks that are delivered twice")
+    duplicate_probability: float = Field(
+        default=0.0, ge=0, le=1, description="share of webhooks that are delivered twice"
+    )
     redelivery_seconds: Seconds = Field(
         default_factory=lambda: _constant(20.0), description="from the first delivery to the second"
     )
@@ -116,12 +125,11 @@ class Workload(_Table):
     def _somebody_writes(self) -> Workload:
         if not self.messages and self.bursts is None:
             raise ValueError("nobody writes: give `messages` or `bursts`")
-        for what, items in (("messages", self.messages), ("initial_runs", self.initial_runs)):
-            for index, item in enumerate(items):
-                if item.conversation > self.conversations:
-                    raise ValueError(
-                        f"{what}[{index}] names conversation {item.conversation}, but there are {self.conversations}"
-                    )
+        named = [(f"messages[{index}]", item.conversation) for index, item in enumerate(self.messages)]
+        named += [(f"initial_runs[{index}]", item.conversation) for index, item in enumerate(self.initial_runs)]
+        for what, conversation in named:
+            if conversation > self.conversations:
+                raise ValueError(f"{what} names conversation {conversation}, but there are {self.conversations}")
         return self
 
 
@@ -158,7 +166,9 @@ class WorldSettings(_Table):
     workload: Workload = Field(description="who writes what")
     faults: tuple[ApiFault, ...] = Field(default=(), description="faults of the API and of the way to it")
     schedule: tuple[Hold, ...] = Field(default=(), description="constraints on the order of requests")
-    limit_seconds: float = Field(default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off")
+    limit_seconds: float = Field(
+        default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off"
+    )
 
     @model_validator(mode="after")
     def _references_exist(self) -> WorldSettings:

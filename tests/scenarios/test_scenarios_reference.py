@@ -20,5 +20,10 @@ def test_every_field_is_documented() -> None:
     models: list[type[BaseModel]] = []
     _sections(Scenario, models)
     assert len(models) > 8
-    bare = [f"{model.__name__}.{name}" for model in models for name, info in model.model_fields.items() if not info.description]
+    bare = [
+        f"{model.__name__}.{name}"
+        for model in models
+        for name, info in model.model_fields.items()
+        if not info.description
+    ]
     assert bare == []

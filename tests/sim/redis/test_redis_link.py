@@ -1,4 +1,4 @@
-"""Redis in virtual time: a correct SET NX PX, Lua, expiry by the kernel's clock, and two lanes that cannot be told apart."""
+"""Redis in virtual time: a correct SET NX PX, Lua, expiry by the kernel's clock, and two lanes that agree."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from sim.kernel import Fence, Host, Kernel, LeavesSimulationError, Record, curre
 from sim.redis import RedisLink, make_client, warm_up
 
 RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
-RENEW = (
-    "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) else return 0 end"
-)
+RENEW = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) else return 0 end"
 
 Work = Callable[[redis.asyncio.Redis, Kernel], Awaitable[Any]]
 

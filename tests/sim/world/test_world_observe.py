@@ -261,7 +261,8 @@ def met(*waits: float, recovered: bool) -> Story:
 
 
 @pytest.mark.parametrize(
-    ("waits", "count"), [((2.0,), "recovered_at_2"), ((2.0, 4.0), "recovered_at_3"), ((1.0, 1.0, 1.0), "recovered_later")]
+    ("waits", "count"),
+    [((2.0,), "recovered_at_2"), ((2.0, 4.0), "recovered_at_3"), ((1.0, 1.0, 1.0), "recovered_later")],
 )
 def test_recovery_is_counted_by_attempt_and_waiting_to_the_tick(waits: tuple[float, ...], count: str) -> None:
     story = met(*waits, recovered=True)
