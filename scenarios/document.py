@@ -107,14 +107,19 @@ def _merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> Document:
 
 def _merge_claims(parent: list[Any], child: list[Any]) -> list[Any]:
     result = [copy.deepcopy(each) for each in parent]
-    places = {each["id"]: index for index, each in enumerate(result) if isinstance(each, dict) and "id" in each}
+    places = {_id(each): index for index, each in enumerate(result)}
     for claim in child:
-        place = places.get(claim.get("id")) if isinstance(claim, Mapping) else None
+        place = places.get(_id(claim)) if _id(claim) else None
         if place is None:
             result.append(copy.deepcopy(claim))
         else:
             result[place] = {**result[place], **copy.deepcopy(claim)}
     return [each for each in result if not (isinstance(each, dict) and each.get("drop") is True)]
+
+
+def _id(claim: Any) -> str:
+    identifier = claim.get("id") if isinstance(claim, Mapping) else None
+    return identifier if isinstance(identifier, str) else ""
 
 
 def without_lists(value: Any) -> Any:

@@ -333,7 +333,8 @@ def _put_factory_in(reading: _Reading, factory: str | None) -> None:
     # Settings belong to the relay that they were written for.
     kept = {key: value for key, value in relay.items() if key != "settings"} if isinstance(relay, dict) else {}
     document["relay"] = {**kept, "factory": factory}
-    for group in document.get("workers") or ():
+    groups = document.get("workers")
+    for group in groups if isinstance(groups, list) else ():
         if isinstance(group, dict):
             group.pop("settings", None)
     claims = document.get("claims")
@@ -345,7 +346,7 @@ def _put_factory_in(reading: _Reading, factory: str | None) -> None:
         ]
     for block in ("map", "curve", "variant", "check_lanes"):
         document.pop(block, None)
-    # A relay that nobody here has seen may call anything, so it runs on the SDK itself, as often as that lane can afford.
+    # A relay that nobody here has seen may call anything, so it runs on the SDK itself, as often as that lane affords.
     document["lane"] = "sdk"
     workload = document.get("workload")
     most = (

@@ -19,6 +19,7 @@ from asyncio import Task
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import simpy
@@ -75,6 +76,8 @@ class Timer:
 
 class VirtualEnvironment(simpy.Environment):
     """A SimPy environment whose heap also carries the kernel's timers, which `Kernel.run` takes out of it."""
+
+    now = property(attrgetter("_now"), doc="Virtual seconds; SimPy's own takes a Python call.")
 
     def step(self) -> None:
         """Process the next entry.

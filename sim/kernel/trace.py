@@ -40,6 +40,14 @@ class Clock(Protocol):
         ...
 
 
+class _Quoted(dict[str, str]):
+    """The `repr` of the few names that occur again and again."""
+
+    def __missing__(self, name: str) -> str:
+        self[name] = written = repr(name)
+        return written
+
+
 class Trace:
     """An append-only list of domain events.
 
@@ -72,10 +80,11 @@ class Trace:
         """
         digest = blake2b(digest_size=16)
         lines = []
+        quoted = _Quoted()
         instant, written = -1.0, ""
         for time, entity, kind, fields in sorted(self.records, key=itemgetter(0, 1)):
             if time != instant:  # writing a float is a third of the cost, and many events share an instant
                 instant, written = time, repr(time)
-            lines.append(f"({written}, {entity!r}, {kind!r}, {fields!r})")
+            lines.append(f"({written}, {quoted[entity]}, {quoted[kind]}, {fields!r})")
         digest.update("\n".join(lines).encode())
         return digest.hexdigest()

@@ -11,7 +11,6 @@ Differences that a relay can see if it looks: types (`Record`, not pydantic mode
 """
 
 # The SDK's own signatures have `timeout`.
-# ruff: noqa: ASYNC109
 
 from __future__ import annotations
 
@@ -81,7 +80,7 @@ class Record:
         self._wrapped: dict[str, Any] | None = None
 
     def __getattr__(self, name: str) -> Any:
-        if name in Record.__slots__:  # a copy under construction
+        if name == "_data":  # a copy under construction
             raise AttributeError(name)
         try:
             value = self._data[name]

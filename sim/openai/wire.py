@@ -137,18 +137,12 @@ class Wire:
         if not path.startswith(self._base_path + "/"):
             return None
         parts = path[len(self._base_path) + 1 :].split("/")
-        rows = _ROUTES.get((method, len(parts)), ())
-        for template, operation in rows:
-            ids: dict[str, str] = {}
-            for expected, part in zip(template, parts, strict=True):
-                parameter = _ID_PARAMETERS.get(expected)
-                if parameter is not None:
-                    ids[parameter] = unquote(part)
-                elif expected != part:
-                    break
-            else:
-                return operation, ids
-        return None
+        # In every route of the table the names stand at even places and the ids at odd ones.
+        found = _ROUTES.get((method, len(parts), *parts[::2]))
+        if found is None:
+            return None
+        operation, parameters = found
+        return operation, {name: unquote(part) for name, part in zip(parameters, parts[1::2], strict=True)}
 
     def _let_in(self, headers: Mapping[str, str]) -> None:
         scheme, _, key = headers.get("authorization", "").partition(" ")
@@ -160,10 +154,16 @@ class Wire:
             raise errors.no_beta_header()
 
 
-_ROUTES: Final[dict[tuple[str, int], list[tuple[list[str], Operation]]]] = {}
-for _operation in OPERATIONS:
-    _template = _operation.path.strip("/").split("/")
-    _ROUTES.setdefault((_operation.method, len(_template)), []).append((_template, _operation))
+def _routes() -> dict[tuple[str | int, ...], tuple[Operation, list[str]]]:
+    routes: dict[tuple[str | int, ...], tuple[Operation, list[str]]] = {}
+    for operation in OPERATIONS:
+        parts = operation.path.strip("/").split("/")
+        names, ids = parts[::2], [_ID_PARAMETERS[part] for part in parts[1::2]]
+        routes[operation.method, len(parts), *names] = operation, ids
+    return routes
+
+
+_ROUTES: Final = _routes()
 
 
 def _body_params(operation: Operation, body: bytes) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def main() -> int:
     figures: dict[str, Any] = {"where": where}
     with Session():  # imports and warms up; what is measured below enters its own
         pass
-    figures["requests"] = _requests(rounds, size)
+    figures["requests"] = _requests(2 * rounds, 0.5 * size)  # a ratio: rather more and shorter rounds
     figures["replications"] = _replications(rounds, size)
     figures["layers"] = _layers(size)
     figures["loops"] = _loops(rounds)
@@ -93,7 +93,7 @@ def _requests(rounds: int, size: float) -> dict[str, Any]:
     collected = interleave(
         {"conversation, canned, collector on": lambda: _replayed(conversations)}, rounds, collector=True
     )
-    print("SDK requests, lane sdk (garbage collector off for all but the last row)")
+    print(f"SDK requests, lane sdk, {rounds} rounds (garbage collector off for all but the last row)")
     _table({**timings, **collected}, "requests/s")
     kept = ratio(timings["conversation, simulated"], timings["conversation, canned answers on asyncio"])
     whole = ratio(timings["race, whole worlds (relay, Redis, observation)"], timings["race, canned answers on asyncio"])

@@ -2,6 +2,9 @@
 
 Both sides make the same calls with the same arguments, get the same status, headers and bodies, and build their clients
 in the same way and equally often. What the replay lacks is what the simulator adds: network, service, kernel, trace.
+What it has in addition is a real thread: each client's first call asks for the platform in one, and the simulator runs
+such jobs inline. The fence's audit hook cannot be taken out of a process again and looks on in both; outside a world it
+does next to nothing.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ BROKEN: list[tuple[str, str, str, int, tuple[str, ...]]] = [
     ("texts swapped", "persistent_failure", "persistent-wait", 20, (relay_of("swaps_its_texts"),)),
     ("first wait 1 s", "race", "race-wait", 20, ("relay.settings.first_wait_seconds=1",)),
     ("first wait 1 s", "stuck_run", "stuck-wait", 20, ("relay.settings.first_wait_seconds=1",)),
-    ("no wait after the last failure", "persistent_failure", "persistent-wait", 20, ("relay.settings.wait_after_last_failure=false",)),
+    ("no last wait", "persistent_failure", "persistent-wait", 20, ("relay.settings.wait_after_last_failure=false",)),
     ("refused cancel raised", "stuck_run", "stuck-wait", 20, ('relay.settings.cancel_error="raise"',)),
     ("cancel without its thread", "race", "race-wait", 20, ("relay.settings.cancel_with_thread_id=false",)),
     ("reply sent twice", "stuck_run", "transparent", 20, (relay_of("replies_twice"),)),

@@ -5,6 +5,7 @@ Method: files with every kind of mistake, and the exact lines that come out.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,27 @@ def test_a_bad_profile_file_is_named(tmp_path: Path) -> None:
     assert {line.partition(": ")[0] for line in lines} == {"profiles/slow.toml"}
     (folder / "slow.toml").write_text("name = ", "utf-8")
     assert problems(path) == ["profiles/slow.toml: is no TOML: invalid value (at end of document)"]
+
+
+def _places(value: Any, steps: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in items:
+        yield (*steps, key)
+        yield from _places(each, (*steps, key))
+
+
+@pytest.mark.parametrize("wrong", ["3", '"x"', "[[]]", '{ kind = "x" }'])
+def test_a_wrong_type_anywhere_is_a_problem_or_nothing_but_never_a_crash(tmp_path: Path, wrong: str) -> None:
+    write(tmp_path)
+    for steps in _places(tomllib.loads(SMALL)):
+        for name in ("small.toml", "child.toml"):
+            write(tmp_path, 'extends = "small.toml"\nname = "child"\nclaims = [{ id = [] }]\n', "child.toml")
+            try:
+                load(name, [f"{format_path(steps)}={wrong}"], "relay:check_then_act", check_relay=False)
+            except ScenarioError as error:
+                for problem in error.problems:
+                    assert "\n" not in str(problem)
+                    assert "wrong type" not in str(problem)
 
 
 def test_no_line_speaks_pydantic(tmp_path: Path) -> None:
