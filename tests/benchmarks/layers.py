@@ -17,7 +17,7 @@ LAYERS = (
     ("observation", ("/sim/world/observe.py",)),
     ("fingerprint", ("/sim/kernel/trace.py:fingerprint",)),
     ("world and customers", ("/sim/world/",)),
-    ("relay under test", ("/work/relay/", "/relay/")),
+    ("relay under test", ("/relay/",)),
     ("OpenAI SDK, httpx2, pydantic", ("/openai/", "/httpx2/", "/httpcore2/", "/pydantic", "/anyio/", "/typing_ext")),
 )
 REST = "standard library and interpreter"
