@@ -109,3 +109,13 @@ def test_what_a_conflict_costs(
     assert observation["series"]["wait_seconds"] == waits
     for name in told:
         assert observation["counts"][name.replace(" ", "_")] == 1
+
+
+def test_the_maps_centre_is_the_scenario_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["verify", "incident", "--replications", "30", "--lane-check", "0", "--out", str(tmp_path), "--quiet"])
+    capsys.readouterr()
+    (entry,) = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["scenarios"]
+    centre = entry["map"]["cells"][0][entry["map"]["x"]["values"].index(0.62)]
+    own = {claim["id"]: claim["observed"] for claim in entry["claims"]}
+    assert centre["n"] == 30
+    assert centre["observed"] == {name: own[name] for name in ("first-retry", "second-retry", "polite-failure")}
