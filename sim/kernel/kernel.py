@@ -240,6 +240,26 @@ class Kernel:
         finally:
             sys.set_asyncgen_hooks(*outer_hooks)
 
+    def advance_to(self, time: float) -> None:
+        """Let the virtual instant `time` (seconds, rounded up to a tick) be the present, after all that is due by then.
+
+        For whoever lets time pass from outside; `run` leaves the clock at the last event. An instant before the present
+        one counts as the present one. Where an event lets an error escape the clock stays at that event; what is due
+        besides it has not been run, and another call goes on with it.
+
+        Raises:
+            ValueError: for a negative, infinite or undefined time.
+            Exception: as `run`.
+        """
+        if not 0 <= time < math.inf:
+            ticks(time)  # raises
+        env = self.env
+        instant = max(math.ceil(time * 1048576.0) * TICK, env._now)
+        queue = env._queue
+        if self._turns or (queue and queue[0][0] <= instant):
+            self.run(until=instant)
+        env._now = instant
+
     def close(self) -> None:
         """Clear up: nothing more is recorded, unfinished tasks are cancelled, and given a minute to end.
 

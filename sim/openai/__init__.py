@@ -4,8 +4,11 @@ From the inside out; each layer knows only those before it:
 
 - `states`: the table of run states, which everything else reads; it can draw itself.
 - `errors`: the error answers, to the byte.
-- `parameters`, `pages`: checks of what requests say, and how lists answer.
-- `service`: the state machine of threads, messages and runs. Sans-I/O, no time of its own.
+- `parameters`, `json_body`, `pages`: checks of what requests say, and how lists answer.
+- `replies`: what assistants answer, as code or as data; `usage`: what it costs in tokens.
+- `streaming`: the server-sent events of one streamed answer.
+- `records`, `assistants`, `service`: what is stored, and the state machine of threads, messages, runs and their steps.
+  Sans-I/O, no time of its own.
 - `operations`: names, routes and parameters of the operations; calls and answers without HTTP.
 - `profile`, `life`: how slow a backend is, and the SimPy processes that move runs accordingly.
 - `faults`, `network`: one attempt at a request in virtual time: latency, faults, trace.
@@ -35,7 +38,9 @@ from sim.openai.faults import ApiFault
 from sim.openai.life import RunLives
 from sim.openai.network import Network
 from sim.openai.profile import Profile, load_profile, shipped_profiles
-from sim.openai.service import Replier, RunRecord, ThreadsService, echo_reply
+from sim.openai.records import RunRecord
+from sim.openai.replies import Replier, echo_reply
+from sim.openai.service import ThreadsService
 from sim.openai.transport import SimTransport, keyed_retry_jitter, make_sdk_client, warm_up
 from sim.openai.wire import Wire
 

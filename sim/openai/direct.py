@@ -34,12 +34,13 @@ from openai._constants import (
 from openai._types import NotGiven, Omit, not_given, omit
 
 from sim.kernel import Host
+from sim.openai.arrivals import READ_TIMEOUT, BrokenAnswer
 from sim.openai.errors import ApiError
-from sim.openai.network import CONNECT_ERROR, Network
+from sim.openai.network import Network
 from sim.openai.operations import OPERATIONS, Answer, Call
 from sim.openai.service import RUN_OPTIONS
-from sim.openai.transport import BASE_URL, JITTER_PURPOSE
-from sim.openai.wire import error_response, request_id_header
+from sim.openai.transport import BASE_URL, JITTER_PURPOSE, malformed_response, network_error
+from sim.openai.wire import Wire, error_response, request_id_header
 
 # The SDK's own decisions, asked without a client of its own: whether to retry, and what a Retry-After header says.
 _SDK: Final = AsyncAPIClient.__new__(AsyncAPIClient)
@@ -294,24 +295,50 @@ class DirectClient:
         taken = 0
         while True:
             answer = await self._network.attempt(self._host, call, read, connect)
-            if answer.status == 200:
+            if answer.status == 200 and answer.failure is None:
                 return answer
-            retry = taken < self.max_retries
-            if retry and answer.failure is None:
-                retry = AsyncAPIClient._should_retry(_SDK, _ResponseHead(answer.status, answer.headers))  # type: ignore[arg-type]
-            if not retry:
-                raise _error(call, answer)
+            if taken >= self.max_retries or not _may_retry(answer):
+                raise self._error(call, answer)
             await asyncio.sleep(self._retry_seconds(answer, taken))
             taken += 1
 
     def _retry_seconds(self, answer: Answer, taken: int) -> float:
-        if answer.failure is None:
+        if answer.status:
             asked = AsyncAPIClient._parse_retry_after_header(_SDK, answer.headers)  # type: ignore[arg-type]
             if asked is not None and math.isfinite(asked) and 0 < asked <= MAX_RETRY_AFTER_DELAY:
                 return asked
         seconds: float = min(INITIAL_RETRY_DELAY * 2.0 ** min(taken, 1000), MAX_RETRY_DELAY)
         u = self._network.kernel.draws.uniform(answer.draw_key, JITTER_PURPOSE, answer.draw_index)
         return seconds * (1 - 0.25 * u)
+
+    def _error(self, call: Call, answer: Answer) -> Exception:
+        """What the SDK raises for a failed attempt."""
+        if answer.status == 0:
+            return self._connection_error(call, answer)
+        if answer.status == 200:
+            return self._json_error(call, answer)
+        return _status_error(call, answer)
+
+    def _connection_error(self, call: Call, answer: Answer) -> openai.APIConnectionError:
+        """No whole answer came."""
+        assert answer.failure is not None
+        request: Any = _Deferred(_request_builder(call))
+        body: bytes | None = None
+        if isinstance(answer, BrokenAnswer):
+            _, _, body = Wire(self._network.service).render(answer.whole, call, request_id_header(answer.request_id))
+        kind = openai.APITimeoutError if answer.failure == READ_TIMEOUT else openai.APIConnectionError
+        error = kind(request=request)
+        error.__cause__ = network_error(answer.failure, body)
+        return error
+
+    def _json_error(self, call: Call, answer: Answer) -> Exception:
+        """A whole answer came whose JSON is none; the SDK lets the decoder's own error through."""
+        assert isinstance(answer, BrokenAnswer)
+        try:
+            malformed_response(Wire(self._network.service), answer, call).json()
+        except json.JSONDecodeError as error:
+            return error
+        raise AssertionError("a JSON object that is cut off is no JSON")
 
 
 class AsyncBeta:
@@ -522,8 +549,14 @@ def _read_and_connect(timeout: Any) -> tuple[float | None, float | None]:
     return timeout, timeout
 
 
-def _error(call: Call, answer: Answer) -> openai.APIError:
-    """The SDK's exception for a failed attempt."""
+def _may_retry(answer: Answer) -> bool:
+    """What the SDK decides after a failed attempt, if it has attempts left."""
+    if answer.status == 0:
+        return True
+    return AsyncAPIClient._should_retry(_SDK, _ResponseHead(answer.status, answer.headers))  # type: ignore[arg-type]
+
+
+def _request_builder(call: Call) -> Callable[[], httpx2.Request]:
     method, path = _PATHS[call.operation]
     url = BASE_URL + path.format(thread_id=call.thread_id, run_id=call.run_id, message_id=call.message_id)
     query = call.params if method == "GET" else None
@@ -531,17 +564,13 @@ def _error(call: Call, answer: Answer) -> openai.APIError:
     def build_request() -> httpx2.Request:
         return httpx2.Request(method, url, params=query or None)
 
-    request: Any = _Deferred(build_request)
-    if answer.failure is not None:
-        failed: openai.APIError
-        if answer.failure == CONNECT_ERROR:
-            failed = openai.APIConnectionError(request=request)
-            failed.__cause__ = httpx2.ConnectError("All connection attempts failed")
-        else:
-            failed = openai.APITimeoutError(request=request)
-            failed.__cause__ = httpx2.ReadTimeout("")
-        return failed
+    return build_request
 
+
+def _status_error(call: Call, answer: Answer) -> openai.APIStatusError:
+    """The service, or what stands in front of it, refused."""
+    build_request = _request_builder(call)
+    request: Any = _Deferred(build_request)
     error = answer.error
     assert error is not None
     body = error.parsed_body()
@@ -552,7 +581,8 @@ def _error(call: Call, answer: Answer) -> openai.APIError:
     kind = _STATUS_ERRORS.get(error.status)
     if kind is None:
         kind = openai.InternalServerError if error.status >= 500 else openai.APIStatusError
-    request_id = request_id_header(answer.request_id)
+    sent_id = request_id_header(answer.request_id)
+    request_id = error.headers.get("x-request-id", sent_id)
     # Built without its constructor, which wants a whole response and converts types: 5 against 60 microseconds.
     raised = kind.__new__(kind, message)
     raised.message = message
@@ -563,7 +593,7 @@ def _error(call: Call, answer: Answer) -> openai.APIError:
     raised.code = None if code is None else str(code)
     raised.param = fields.get("param")
     raised.type = fields.get("type")
-    raised.response = _response(error, request_id, build_request)
+    raised.response = _response(error, sent_id, build_request)
     raised.status_code = error.status
     raised.request_id = request_id
     return raised

@@ -123,16 +123,33 @@ def no_message(message_id: str) -> ApiError:
     return ApiError(404, f"No message found with id '{message_id}'.")
 
 
+def no_step(step_id: str) -> ApiError:
+    """Unknown run step, or a step of another run (inferred from the thread's)."""
+    return ApiError(404, f"No run step found with id '{step_id}'.")
+
+
 def unknown_route(method: str, path: str) -> ApiError:
     """A URL the API does not have (captured, other endpoints)."""
     return ApiError(404, f"Invalid URL ({method} {path})")
+
+
+def wrong_method(allowed: Iterable[str]) -> ApiError:
+    """A URL that the API has, but not for this method (captured for POST on other endpoints)."""
+    names = list(allowed)
+    spoken = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return ApiError(
+        405,
+        f"Only {spoken} requests are accepted.",
+        code="method_not_supported",
+        headers={"allow": ", ".join(names)},
+    )
 
 
 # The request is malformed
 
 
 def malformed_id(param: str, value: str, prefix: str) -> ApiError:
-    """An id that does not begin as its kind does (captured for threads, inferred for the others)."""
+    """An id that does not begin as its kind does (captured for threads and files, inferred for the others)."""
     return ApiError(
         400,
         f"Invalid '{param}': '{value}'. Expected an ID that begins with '{prefix}'.",
@@ -156,37 +173,110 @@ def invalid_type(param: str, expected: str, got: object) -> ApiError:
     )
 
 
+def one_of(choices: Iterable[str], *others: str) -> str:
+    """What `invalid_type` expects of an enumeration: `one of 'low', 'medium', or 'high'` (captured, other endpoints).
+
+    `others` are types that do as well, and come first: `one of an object or 'none', 'auto', or 'required'`.
+    """
+    names = [f"'{_elided(choice)}'" for choice in choices]
+    listed = f"{', '.join(names[:-1])}, or {names[-1]}" if len(names) > 2 else " or ".join(names)
+    return f"one of {' or '.join([*others, listed])}"
+
+
 def invalid_choice(param: str, value: str, choices: Iterable[str]) -> ApiError:
-    """A parameter outside its enumeration (captured, other endpoints)."""
-    *first, last = [f"'{choice}'" for choice in choices]
-    supported = f"{', '.join(first)} and {last}" if first else last
+    """A parameter outside its enumeration (captured, other endpoints, the comma before `and` included)."""
+    names = [f"'{choice}'" for choice in choices]
+    supported = f"{', '.join(names[:-1])}, and {names[-1]}" if len(names) > 2 else " and ".join(names)
     return ApiError(
         400, f"Invalid value: '{value}'. Supported values are: {supported}.", param=param, code="invalid_value"
     )
 
 
 def unknown_parameter(param: str) -> ApiError:
-    """A parameter the operation does not have (captured, other endpoints)."""
+    """A parameter the operation does not have, or a key its object does not have (captured, other endpoints)."""
     return ApiError(400, f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
 
 
-def limit_out_of_range(value: int, low: int, high: int) -> ApiError:
-    """A list's limit outside its range (inferred from other integer parameters)."""
-    if value < low:
-        message = f"Invalid 'limit': integer below minimum value. Expected a value >= {low}, but got {value} instead."
-        return ApiError(400, message, param="limit", code="integer_below_min_value")
-    message = f"Invalid 'limit': integer above maximum value. Expected a value <= {high}, but got {value} instead."
-    return ApiError(400, message, param="limit", code="integer_above_max_value")
+def mutually_exclusive(param: str, first: str, second: str) -> ApiError:
+    """Two keys of the object `param`, only one of which may be given (captured, other endpoints)."""
+    return ApiError(
+        400,
+        f"Mutually exclusive parameters: '{param}'. Ensure you are only providing one of: '{_elided(first)}' or "
+        f"'{_elided(second)}'.",
+        param=param,
+        code="mutually_exclusive_parameters",
+    )
+
+
+def integer_out_of_range(param: str, value: int, low: int, high: int) -> ApiError:
+    """An integer outside its range (captured for both ends, other endpoints)."""
+    return _out_of_range("integer", param, value, low, high)
+
+
+def decimal_out_of_range(param: str, value: float, low: float, high: float) -> ApiError:
+    """A number outside its range (captured for both ends, other endpoints)."""
+    return _out_of_range("decimal", param, value, low, high)
+
+
+def _out_of_range(kind: str, param: str, value: float, low: float, high: float) -> ApiError:
+    side, end, bound = ("below", "min", f">= {low}") if value < low else ("above", "max", f"<= {high}")
+    return ApiError(
+        400,
+        f"Invalid '{param}': {kind} {side} {end}imum value. Expected a value {bound}, but got {value} instead.",
+        param=param,
+        code=f"{kind}_{side}_{end}_value",
+    )
 
 
 def string_too_long(param: str, length_max: int, length: int) -> ApiError:
-    """A string over its limit (captured, other endpoints)."""
+    """A string over its limit (captured for tool outputs and on other endpoints)."""
     return ApiError(
         400,
         f"Invalid '{param}': string too long. Expected a string with maximum length {length_max}, but got a string "
         f"with length {length} instead.",
         param=param,
         code="string_above_max_length",
+    )
+
+
+def empty_string(param: str) -> ApiError:
+    """An empty string where text is needed (captured, other endpoints)."""
+    return ApiError(
+        400,
+        f"Invalid '{param}': empty string. Expected a string with minimum length 1, but got an empty string instead.",
+        param=param,
+        code="empty_string",
+    )
+
+
+def pattern_mismatch(param: str, pattern: str) -> ApiError:
+    """A string that is not of its form (captured for names of functions, other endpoints)."""
+    return ApiError(
+        400,
+        f"Invalid '{param}': string does not match pattern. Expected a string that matches the pattern '{pattern}'.",
+        param=param,
+        code="invalid_value",
+    )
+
+
+def invalid_url(param: str) -> ApiError:
+    """An image's URL that is none, or that is a data URL (captured)."""
+    return ApiError(
+        400,
+        f"Invalid '{param}'. Expected a valid URL, but got a value with an invalid format.",
+        param=param,
+        code="invalid_value",
+    )
+
+
+def array_too_long(param: str, count_max: int, count: int) -> ApiError:
+    """An array over its limit (captured, other endpoints)."""
+    return ApiError(
+        400,
+        f"Invalid '{param}': array too long. Expected an array with maximum length {count_max}, but got an array with "
+        f"length {count} instead.",
+        param=param,
+        code="array_above_max_length",
     )
 
 
@@ -201,9 +291,40 @@ def too_many_properties(param: str, count_max: int, count: int) -> ApiError:
     )
 
 
-def empty_content() -> ApiError:
+def property_name_too_long(param: str, name: str, length_max: int) -> ApiError:
+    """A key over its limit (captured, other endpoints): shortened in the message, whole in `param`."""
+    return ApiError(
+        400,
+        f"Invalid property name in '{param}': '{_elided(name)}' is too long. Expected a string with maximum length "
+        f"{length_max}, but got a string with length {len(name)} instead.",
+        param=f"{param}.{name}",
+        code="property_name_above_max_length",
+    )
+
+
+def empty_content(param: str = "content") -> ApiError:
     """A message without text (inferred)."""
-    return ApiError(400, "Message content must be non-empty.", param="content")
+    return ApiError(400, "Message content must be non-empty.", param=param)
+
+
+def tool_outputs_too_large() -> ApiError:
+    """Tool outputs that are too much together (captured)."""
+    return ApiError(
+        400,
+        "'tool_outputs' too large: the combined tool outputs must be less than 512kb.",
+        param="tool_outputs",
+        code="invalid_value",
+    )
+
+
+def nested_too_deeply(param: str, depth_max: int) -> ApiError:
+    """A value with too many levels of arrays and objects (inferred)."""
+    return ApiError(
+        400,
+        f"Invalid '{param}': nested too deeply. Expected at most {depth_max} levels of arrays and objects.",
+        param=param,
+        code="invalid_value",
+    )
 
 
 def malformed_json() -> ApiError:
@@ -213,6 +334,16 @@ def malformed_json() -> ApiError:
         "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP "
         "library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON. If you have "
         "trouble figuring out how to fix this, please contact us through our help center at help.openai.com.)",
+    )
+
+
+def unsupported_content_type(content_type: str) -> ApiError:
+    """A body of another media type than JSON (captured for the creation of threads and on other endpoints)."""
+    return ApiError(
+        400,
+        f"Unsupported content type: '{content_type}'. This API method only accepts 'application/json' requests, but "
+        f"you specified the header 'Content-Type: {content_type}'. Please try again with a supported content type.",
+        code="unsupported_content_type",
     )
 
 
@@ -322,6 +453,11 @@ def _retry_after(seconds: int | None) -> dict[str, str]:
     return {} if seconds is None else {"retry-after": str(seconds)}
 
 
+def _elided(name: str) -> str:
+    # Captured: 12 characters are shown whole, 20 are not; where between them the line is, is inferred.
+    return name if len(name) <= 12 else f"{name[:3]}...{name[-3:]}"
+
+
 def _json_kind(value: object) -> str:
     if value is None:
         return "null"
@@ -330,9 +466,14 @@ def _json_kind(value: object) -> str:
     if isinstance(value, int):
         return "an integer"
     if isinstance(value, float):
-        return "a decimal"
+        return "a decimal number"
     if isinstance(value, str):
         return "a string"
     if isinstance(value, Mapping):
         return "an object"
     return "an array"
+
+
+def body_too_large(limit: int) -> ApiError:
+    """A request's body over the limit, in bytes (relied on: the status; its wording is inferred)."""
+    return ApiError(413, f"Maximum content size limit ({limit}) exceeded.", type="server_error")

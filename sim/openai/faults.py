@@ -10,20 +10,38 @@ own) the list is read from the top, and the first fault that fires decides; so s
 | `response_lost` | processes the request in time                   | `ReadTimeout`, after its own read timeout       |
 | `read_timeout`  | processes it late, when the client has given up | `ReadTimeout`, after its own read timeout       |
 | `status`        | nothing, unless `processed`                     | that status, with the body the API sends for it |
+| `reset`         | processes the request in time                   | `ReadError` in the middle of the body           |
+| `truncated`     | processes the request in time                   | `RemoteProtocolError` in the middle of the body |
+| `malformed`     | processes the request in time                   | a whole response whose JSON is cut off          |
+| `slow_body`     | processes the request in time                   | the body in ten pieces, evenly over `seconds`   |
 
-A client without a read timeout waits for ever where the table says `ReadTimeout`; the SDK's default is 600 s.
+A client without a read timeout waits for ever where the table says `ReadTimeout`; the SDK's default is 600 s. What the
+SDK makes of them: `ConnectError`, `ReadTimeout`, `ReadError` and `RemoteProtocolError` are retried, and end as
+`APITimeoutError` or `APIConnectionError`; JSON that is cut off is not retried and raises `json.JSONDecodeError`, or is
+the `body`, as text, of the status error that it belongs to. A `slow_body` only costs time, unless the gap between two
+of its pieces exceeds the client's read timeout: then it is a `ReadTimeout`.
+
+A streamed answer meets the last four kinds after its head: `reset` and `truncated` break it off after the events that
+came with the head, `malformed` cuts off the first event's JSON and nothing follows, and under `slow_body` those first
+events dribble and the rest queues up behind them. The SDK does not retry a stream that has begun.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sim.openai.errors import ApiError, for_status
 from sim.openai.operations import OPERATION_NAMES
+
+_OF_STATUS: Final = ("status", "retry_after_seconds", "headers", "processed", "html")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|")
+_FRAMING: Final = ("content-length", "content-encoding", "transfer-encoding", "connection")
 
 
 class ApiFault(BaseModel):
@@ -31,9 +49,21 @@ class ApiFault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["connect_error", "request_lost", "response_lost", "read_timeout", "status"] = Field(
+    kind: Literal[
+        "connect_error",
+        "request_lost",
+        "response_lost",
+        "read_timeout",
+        "status",
+        "reset",
+        "truncated",
+        "malformed",
+        "slow_body",
+    ] = Field(
         description="`connect_error`: never leaves; `request_lost`: never arrives; `response_lost`: processed, unanswered; "
-        "`read_timeout`: processed after the client gave up; `status`: answered with that HTTP status"
+        "`read_timeout`: processed after the client gave up; `status`: answered with that HTTP status; the others are "
+        "processed in time, and the answer suffers: `reset`: the connection is reset in mid-body; `truncated`: the body "
+        "ends before its Content-Length; `malformed`: the JSON is cut off; `slow_body`: the body dribbles over `seconds`"
     )
     route: str = Field(default="*", description="an operation's name, or a pattern such as `messages.*`")
     probability: float = Field(default=1.0, ge=0, le=1, description="share of the matching attempts that it hits")
@@ -48,6 +78,13 @@ class ApiFault(BaseModel):
     headers: dict[str, str] = Field(default_factory=dict, description="further response headers, for kind `status`")
     processed: bool = Field(default=False, description="kind `status`: the server does its work before it fails")
     html: bool = Field(default=False, description="status 502: an HTML page instead of JSON")
+    seconds: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="kind `slow_body`: how long the body takes to arrive, in ten pieces; a client whose read timeout is "
+        "shorter than a tenth of it gives up",
+    )
 
     @field_validator("route")
     @classmethod
@@ -70,13 +107,45 @@ class ApiFault(BaseModel):
             raise ValueError("nth counts from 1 and names at least one attempt")
         return nth
 
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a header: letters, digits and - only")
+            if name.lower() in _FRAMING:
+                raise ValueError(f"{name} says how the body is sent, which is not for a fault to say: leave it out")
+            if not _HEADER_VALUE.fullmatch(value):
+                raise ValueError(f"the value of {name} must be printable ASCII without spaces around it, not {value!r}")
+        if len({name.lower() for name in headers}) < len(headers):
+            raise ValueError("a header is given twice, in upper and in lower case: keep one of them")
+        return headers
+
     @model_validator(mode="after")
-    def _status_fits(self) -> ApiFault:
-        if (self.kind == "status") != (self.status is not None):
-            raise ValueError("`status` belongs to kind 'status', and only to it")
-        of_status = {"retry_after_seconds", "headers", "processed", "html"} & self.model_fields_set
-        if self.kind != "status" and of_status:
-            raise ValueError(f"{sorted(of_status)} belong to kind 'status' only")
+    def _fields_fit_the_kind(self) -> ApiFault:
+        if self.kind == "status":
+            if self.status is None:
+                raise ValueError("kind 'status' needs `status`, the HTTP status to answer with: 400 to 599")
+            if self.html and self.status != 502:
+                raise ValueError(
+                    f"`html` belongs to status 502 only: leave it out, or answer 502 instead of {self.status}"
+                )
+            if self.retry_after_seconds is not None and any(name.lower() == "retry-after" for name in self.headers):
+                raise ValueError("Retry-After is given twice: keep `retry_after_seconds`, or the header")
+        else:
+            of_status = [f"`{name}`" for name in _OF_STATUS if name in self.model_fields_set]
+            if of_status:
+                belong, them = ("belongs", "it") if len(of_status) == 1 else ("belong", "them")
+                raise ValueError(
+                    f"{', '.join(of_status)} {belong} to kind 'status' only, not to {self.kind!r}: leave {them} out"
+                )
+        if self.kind == "slow_body":
+            if self.seconds is None:
+                raise ValueError(
+                    "kind 'slow_body' needs `seconds`, how long the body takes to arrive: a number above 0"
+                )
+        elif "seconds" in self.model_fields_set:
+            raise ValueError(f"`seconds` belongs to kind 'slow_body' only, not to {self.kind!r}: leave it out")
         return self
 
     def matches(self, operation: str) -> bool:

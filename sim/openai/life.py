@@ -1,11 +1,14 @@
 """The lives of runs: one SimPy process per run moves it through its states, after delays drawn from a profile.
 
-A life is queued for `queue_seconds`, in progress for `run_seconds`, and completes. A cancel interrupts it: after
+A life is queued for `queue_seconds` and in progress for `run_seconds`. Then it does what the turn's reply is: it
+completes with a text, asks for tool calls, fails or ends incomplete; or it fails with `failure_probability`, whatever
+the reply is. If somebody reads the run as a stream, its text is written in pieces, the first after
+`first_token_fraction` of `run_seconds`. A cancel interrupts it: after
 `cancel_seconds` the run is cancelled, or, with `cancel_completes_probability`, completes after all (inferred: the
 documentation only says that cancellation is not guaranteed; off unless a profile says otherwise). A stuck run
 (`stuck_probability`) starts but never finishes, and its cancel takes effect after `stuck_cancel_seconds`, or never
 where the profile gives none. Whatever a run waits for, it expires at its `expires_at`, 600 s after its creation, and
-the thread is free again.
+the thread is free again. A run that waits for tool outputs waits until they come or it expires.
 
 Draws are keyed by the run's thread and number, so two relays that create the same runs see them take as long.
 """
@@ -13,19 +16,36 @@ Draws are keyed by the run's thread and number, so two relays that create the sa
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Generator
 from typing import Any
 
 import simpy
 
 from sim.kernel import Kernel, ticks
+from sim.openai.limits import RateLimits
 from sim.openai.profile import Profile
-from sim.openai.service import RunRecord, ThreadsService
+from sim.openai.quirks import Quirks
+from sim.openai.records import RunRecord
+from sim.openai.replies import Failure, Incomplete, Text, ToolCalls
+from sim.openai.service import ThreadsService
 from sim.openai.states import TERMINAL, Status
+
+PIECES_MAX = 100
+"""Pieces in which a streamed text is written at most."""
+
+_WORD = re.compile(r"\s*\S+\s*$|\s*\S+|\s+")
+
+_END_OF_TURN: dict[type, Status] = {
+    Text: "completed",
+    ToolCalls: "requires_action",
+    Failure: "failed",
+    Incomplete: "incomplete",
+}
 
 
 class RunLives:
-    """Gives every run of a service a life of its own.
+    """Gives every run of a service a life of its own, and the service the limits and quirks of the profile.
 
     Attaches itself to `service.on_state`; whoever was there before is still called first.
 
@@ -43,6 +63,8 @@ class RunLives:
         self._made_stuck: set[str] = set()
         self._before = service.on_state
         service.on_state = self._on_state
+        service.limits = RateLimits.from_profile(profile, service.now)
+        service.quirks = Quirks.from_profile(profile, kernel.draws)
 
     def make_stuck(self, run_id: str) -> None:
         """Let this run be stuck whatever it draws; call it at the instant of the run's creation."""
@@ -85,15 +107,38 @@ class RunLives:
             wait, target = self._next(run, status, visit, stuck)
             remaining = expires_at - service.now()
             cause = "time"
+            pieces: list[tuple[float, str]] = []
+            if run.stream is not None and target in ("completed", "incomplete") and status == "in_progress":
+                pieces = self._pieces(run, wait)
             if wait >= remaining:
                 wait, target, cause = max(remaining, 0.0), "expired", "expiry"
             try:
-                yield env.timeout(ticks(wait))
+                begun = env.now
+                for offset, piece in pieces:
+                    if offset >= wait:
+                        break
+                    yield env.timeout(ticks(max(0.0, begun + offset - env.now)))
+                    if run.deleted:
+                        break
+                    service.write(run.id, piece)
+                yield env.timeout(ticks(max(0.0, wait - (env.now - begun)) if pieces else wait))
             except simpy.Interrupt:
                 continue
             if not run.deleted and run.status == status:
                 service.advance(run.id, target, cause)
         self._processes.pop(run.id, None)
+        self._made_stuck.discard(run.id)
+
+    def _pieces(self, run: RunRecord, seconds: float) -> list[tuple[float, str]]:
+        """The turn's text in pieces of whole words, each with its delay from the beginning of the turn."""
+        plan = self._service.plan(run.id)
+        assert isinstance(plan, Text | Incomplete)
+        words = _WORD.findall(plan.text)
+        each = -(-len(words) // PIECES_MAX) or 1
+        pieces = ["".join(words[first : first + each]) for first in range(0, len(words), each)]
+        first_token = seconds * self._profile.first_token_fraction
+        pause = (seconds - first_token) / (len(pieces) or 1)
+        return [(first_token + number * pause, piece) for number, piece in enumerate(pieces)]
 
     def _next(self, run: RunRecord, status: Status, visit: int, stuck: bool) -> tuple[float, Status]:
         """Seconds until the next move, and the move."""
@@ -103,7 +148,11 @@ class RunLives:
         if status == "in_progress":
             if stuck:
                 return math.inf, "expired"
-            return profile.run_seconds.sample(uniform(key, "run-seconds", visit)), "completed"
+            seconds = profile.run_seconds.sample(uniform(key, "run-seconds", visit))
+            fails = profile.failure_probability
+            if fails > 0 and uniform(key, "failure", visit) < fails:
+                return seconds, "failed"
+            return seconds, _END_OF_TURN[type(self._service.plan(run.id))]
         if status == "requires_action":
             return math.inf, "expired"
         target: Status = "cancelled"
@@ -113,5 +162,6 @@ class RunLives:
             return profile.stuck_cancel_seconds.sample(uniform(key, "stuck-cancel-seconds", 0)), target
         completes = profile.cancel_completes_probability
         if completes > 0 and uniform(key, "cancel-completes", 0) < completes:
-            target = "completed"
+            # Only a text can still be there in time.
+            target = "completed" if isinstance(self._service.plan(run.id), Text) else "cancelled"
         return profile.cancel_seconds.sample(uniform(key, "cancel-seconds", 0)), target

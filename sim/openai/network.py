@@ -8,23 +8,38 @@ Draws are keyed by (worker, operation, thread) and the attempt's number among th
 elsewhere, so both lanes and any two relays meet the same latencies for the same requests.
 
 The trace gets `request` when the attempt leaves, `served` when the service has processed it, `response` when the
-answer, or the failure in its place, reaches the worker. An answer that nobody waits for any more (the waiting task was
-cancelled) leaves no `response`.
+answer, or the failure in its place, reaches the worker; of an answer whose body dribbles when the body is whole, of a
+stream when its head arrives (its frames leave no records). An answer that nobody waits for any more (the waiting task
+was cancelled) leaves no `response`.
 """
 
 from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Iterable
+from typing import Final
 
 from sim.kernel import Host, Kernel, current_context
+from sim.openai.arrivals import (
+    CONNECT_ERROR,
+    MALFORMED,
+    PIECES,
+    READ_ERROR,
+    READ_TIMEOUT,
+    REMOTE_PROTOCOL_ERROR,
+    Arrivals,
+    BrokenAnswer,
+    StreamedAnswer,
+)
 from sim.openai.faults import ApiFault, FaultPlan
 from sim.openai.operations import Answer, Call, execute
 from sim.openai.profile import Profile
 from sim.openai.service import ThreadsService
 
-CONNECT_ERROR = "ConnectError"
-READ_TIMEOUT = "ReadTimeout"
+_BREAKS: Final = {"reset": READ_ERROR, "truncated": REMOTE_PROTOCOL_ERROR, "malformed": MALFORMED}
+
+_ANSWERED: Final = frozenset({"status", "slow_body", *_BREAKS})
+"""The faults under which the service processes the request in time, or answers at once, and an answer sets out."""
 
 
 class _Stream:
@@ -80,7 +95,8 @@ class Network:
             connect_timeout: seconds until the client gives up on a connection; None: never.
 
         Returns:
-            A future of the answer. A failure on the way is an answer of status 0 too; the future itself never raises.
+            A future of the answer. A failure on the way is an answer of status 0 too, with `failure` set; the future
+            itself never raises.
         """
         kernel = self.kernel
         worker, operation, thread_id = host.name, call.operation, call.thread_id
@@ -104,23 +120,23 @@ class Network:
         fault = self.faults.decide(operation, kernel.env.now, key, index) if self._has_faults else None
 
         future: Future[Answer] = host.loop.create_future()
-        if fault is None or fault.kind == "status":
+        if fault is None or fault.kind in _ANSWERED:
             way_back = duration - way_out
             if read_timeout is not None and duration > read_timeout:
                 self._at(read_timeout, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
                 way_back = -1.0
-            self._at(way_out, self._serve, call, request_id, worker, key, index, way_back, future, fault)
+            self._at(way_out, self._serve, call, request_id, worker, key, index, way_back, future, fault, read_timeout)
         elif fault.kind == "connect_error":
             wait = way_out if connect_timeout is None else min(way_out, connect_timeout)
             self._at(wait, self._fail, CONNECT_ERROR, request_id, worker, key, index, future)
         else:
             if fault.kind == "response_lost":
-                self._at(way_out, self._serve, call, request_id, worker, key, index, -1.0, future, None)
+                self._at(way_out, self._serve, call, request_id, worker, key, index, -1.0, future, None, None)
             if read_timeout is not None:
                 self._at(read_timeout, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
                 if fault.kind == "read_timeout":
                     late = read_timeout + way_out
-                    self._at(late, self._serve, call, request_id, worker, key, index, -1.0, future, None)
+                    self._at(late, self._serve, call, request_id, worker, key, index, -1.0, future, None, None)
         return future
 
     def _serve(
@@ -133,13 +149,16 @@ class Network:
         way_back: float,
         future: Future[Answer],
         fault: ApiFault | None,
+        read_timeout: float | None,
     ) -> None:
         """The request arrives at the service. A negative way back: no answer will reach the worker."""
-        if fault is None:
+        if fault is None or fault.kind != "status":
             answer = execute(self.service, call, request_id)
         else:
             if fault.processed:
-                execute(self.service, call, request_id)
+                unseen = execute(self.service, call, request_id).stream
+                if unseen is not None:
+                    unseen.detach()
             error = fault.error()
             answer = Answer(error.status, error=error)
         answer.request_id = request_id
@@ -147,11 +166,35 @@ class Network:
         answer.draw_index = index
         error_message = None if answer.error is None else answer.error.message
         self._trace("api", "served", request_id, answer.status, error_message, answer.detail)
+        if answer.stream is not None:
+            if way_back < 0.0:
+                answer.stream.detach()
+                return
+            answer = self._stream(answer, way_back, fault)
+        elif fault is not None and way_back >= 0.0:
+            if fault.kind in _BREAKS:
+                answer = _named_as(answer, BrokenAnswer(answer, _BREAKS[fault.kind]))
+            elif fault.seconds is not None:
+                if read_timeout is not None and fault.seconds / PIECES > read_timeout:
+                    late = way_back + read_timeout
+                    self._at(late, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
+                    return
+                way_back += fault.seconds
         if way_back >= 0.0:
             self._at(way_back, self._respond, answer, worker, future)
 
+    def _stream(self, answer: Answer, way_back: float, fault: ApiFault | None) -> Answer:
+        """A streamed answer sets out, head and first frames together."""
+        assert answer.stream is not None
+        failure = None if fault is None else _BREAKS.get(fault.kind)
+        dribble = 0.0 if fault is None or fault.seconds is None else fault.seconds
+        arrivals = Arrivals(self.kernel, answer.stream, way_back, failure, dribble)
+        return _named_as(answer, StreamedAnswer(answer, arrivals, failure))
+
     def _respond(self, answer: Answer, worker: str, future: Future[Answer]) -> None:
         if future.done() or future.get_loop().is_closed():
+            if answer.stream is not None:
+                answer.stream.detach()
             return
         self._trace(worker, "response", answer.request_id, answer.status, answer.failure)
         future.set_result(answer)
@@ -162,3 +205,11 @@ class Network:
         answer.draw_key = key
         answer.draw_index = index
         self._respond(answer, worker, future)
+
+
+def _named_as(original: Answer, answer: Answer) -> Answer:
+    """The second one, under the first one's names."""
+    answer.request_id = original.request_id
+    answer.draw_key = original.draw_key
+    answer.draw_index = original.draw_index
+    return answer

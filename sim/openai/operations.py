@@ -13,6 +13,8 @@ from sim.openai.errors import ApiError
 from sim.openai.parameters import Object
 from sim.openai.service import RUN_OPTIONS, ThreadsService
 from sim.openai.states import LOCKING
+from sim.openai.streaming import EventStream
+from sim.openai.usage import tokens_of_messages, tokens_of_text
 
 Detail = str | int
 _NO_PARAMS: Final[dict[str, Any]] = {}
@@ -23,12 +25,12 @@ class Call:
 
     Attributes:
         operation: a name of `OPERATIONS`, or `unknown`.
-        thread_id, run_id, message_id: those the route names; None otherwise.
+        thread_id, run_id, message_id, assistant_id, step_id: those the route names; None otherwise.
         params: the body's or query's parameters.
         refusal: set if the request is refused before the service sees it (no such route, no key, no JSON).
     """
 
-    __slots__ = ("message_id", "operation", "params", "refusal", "run_id", "thread_id")
+    __slots__ = ("assistant_id", "message_id", "operation", "params", "refusal", "run_id", "step_id", "thread_id")
 
     def __init__(
         self,
@@ -38,6 +40,9 @@ class Call:
         message_id: str | None = None,
         params: dict[str, Any] = _NO_PARAMS,
         refusal: ApiError | None = None,
+        *,
+        assistant_id: str | None = None,
+        step_id: str | None = None,
     ) -> None:
         self.operation = operation
         self.thread_id = thread_id
@@ -45,6 +50,8 @@ class Call:
         self.message_id = message_id
         self.params = params
         self.refusal = refusal
+        self.assistant_id = assistant_id
+        self.step_id = step_id
 
 
 class Answer:
@@ -53,6 +60,7 @@ class Answer:
     Attributes:
         status: HTTP status; 0 if no answer reached the client.
         payload: the object, where it succeeded.
+        stream: the events that are the answer in the payload's place, where a stream was asked for.
         error: the error, where the service refused.
         headers: further response headers, lower case.
         detail: for the trace; what the operation's docstring in this module says.
@@ -61,7 +69,18 @@ class Answer:
         draw_key, draw_index: what keys the draws of this attempt.
     """
 
-    __slots__ = ("detail", "draw_index", "draw_key", "error", "failure", "headers", "payload", "request_id", "status")
+    __slots__ = (
+        "detail",
+        "draw_index",
+        "draw_key",
+        "error",
+        "failure",
+        "headers",
+        "payload",
+        "request_id",
+        "status",
+        "stream",
+    )
 
     def __init__(
         self,
@@ -77,6 +96,7 @@ class Answer:
         self.headers: Mapping[str, str] = error.headers if error is not None else {}
         self.detail = detail
         self.failure = failure
+        self.stream: EventStream | None = None
         self.request_id = ""
         self.draw_key = ""
         self.draw_index = 0
@@ -95,6 +115,29 @@ class Operation(NamedTuple):
     perform: Perform
 
 
+def _assistants_create(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
+    assistant = service.assistants.create(call.params)
+    return assistant, assistant["id"]
+
+
+def _assistants_list(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
+    paging = dict.fromkeys(("limit", "order", "after", "before")) | call.params
+    page = service.assistants.page(**paging)
+    return page, len(page["data"])
+
+
+def _assistants_retrieve(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
+    return service.assistants.retrieve(call.assistant_id), ""
+
+
+def _assistants_update(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
+    return service.assistants.update(call.assistant_id, call.params), ""
+
+
+def _assistants_delete(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
+    return service.assistants.delete(call.assistant_id), ""
+
+
 def _threads_create(service: ThreadsService, call: Call, cause: str) -> tuple[Object, Detail]:
     thread = service.create_thread(cause=cause, **call.params)
     return thread, thread["id"]
@@ -110,6 +153,11 @@ def _threads_update(service: ThreadsService, call: Any, cause: str) -> tuple[Obj
 
 def _threads_delete(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
     return service.delete_thread(call.thread_id), ""
+
+
+def _threads_create_and_run(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
+    run = service.create_thread_and_run(cause=cause, **call.params)
+    return run, run["id"]
 
 
 def _messages_create(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
@@ -163,6 +211,15 @@ def _runs_submit(service: ThreadsService, call: Any, cause: str) -> tuple[Object
     return run, run["status"]
 
 
+def _steps_list(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
+    page = service.list_steps(call.thread_id, call.run_id, **call.params)
+    return page, len(page["data"])
+
+
+def _steps_retrieve(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
+    return service.retrieve_step(call.thread_id, call.run_id, call.step_id), ""
+
+
 _PAGING: Final = frozenset({"limit", "order", "after", "before"})
 _METADATA: Final = frozenset({"metadata"})
 _NOTHING: Final[frozenset[str]] = frozenset()
@@ -170,9 +227,37 @@ _MESSAGE: Final = frozenset({"role", "content", "metadata", "attachments"})
 _THREAD: Final = frozenset({"metadata", "tool_resources"})
 _RUN: Final = frozenset({"assistant_id", "additional_messages", "metadata"}) | RUN_OPTIONS
 _TOOLS: Final = frozenset({"tool_outputs", "stream"})
+_INCLUDE: Final = frozenset({"include[]"})
+_CREATED_RUN: Final = _RUN | _INCLUDE
+_CREATED_THREAD_AND_RUN: Final = (_RUN - {"additional_messages", "additional_instructions"}) | {
+    "thread",
+    "tool_resources",
+}
+_ASSISTANT: Final = frozenset(
+    {
+        "model",
+        "name",
+        "description",
+        "instructions",
+        "tools",
+        "tool_resources",
+        "metadata",
+        "temperature",
+        "top_p",
+        "response_format",
+        "reasoning_effort",
+    }
+)
+_STEPS: Final = "/threads/{thread_id}/runs/{run_id}/steps"
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
+    Operation("assistants.create", "POST", "/assistants", _ASSISTANT, _assistants_create),
+    Operation("assistants.list", "GET", "/assistants", _PAGING, _assistants_list),
+    Operation("assistants.retrieve", "GET", "/assistants/{assistant_id}", _NOTHING, _assistants_retrieve),
+    Operation("assistants.update", "POST", "/assistants/{assistant_id}", _ASSISTANT, _assistants_update),
+    Operation("assistants.delete", "DELETE", "/assistants/{assistant_id}", _NOTHING, _assistants_delete),
     Operation("threads.create", "POST", "/threads", _THREAD | {"messages"}, _threads_create),
+    Operation("threads.create_and_run", "POST", "/threads/runs", _CREATED_THREAD_AND_RUN, _threads_create_and_run),
     Operation("threads.retrieve", "GET", "/threads/{thread_id}", _NOTHING, _threads_retrieve),
     Operation("threads.update", "POST", "/threads/{thread_id}", _THREAD, _threads_update),
     Operation("threads.delete", "DELETE", "/threads/{thread_id}", _NOTHING, _threads_delete),
@@ -181,7 +266,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("messages.retrieve", "GET", "/threads/{thread_id}/messages/{message_id}", _NOTHING, _messages_retrieve),
     Operation("messages.update", "POST", "/threads/{thread_id}/messages/{message_id}", _METADATA, _messages_update),
     Operation("messages.delete", "DELETE", "/threads/{thread_id}/messages/{message_id}", _NOTHING, _messages_delete),
-    Operation("runs.create", "POST", "/threads/{thread_id}/runs", _RUN, _runs_create),
+    Operation("runs.create", "POST", "/threads/{thread_id}/runs", _CREATED_RUN, _runs_create),
     Operation("runs.list", "GET", "/threads/{thread_id}/runs", _PAGING, _runs_list),
     Operation("runs.retrieve", "GET", "/threads/{thread_id}/runs/{run_id}", _NOTHING, _runs_retrieve),
     Operation("runs.update", "POST", "/threads/{thread_id}/runs/{run_id}", _METADATA, _runs_update),
@@ -193,22 +278,48 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         _TOOLS,
         _runs_submit,
     ),
+    Operation("runs.steps.list", "GET", _STEPS, _PAGING | _INCLUDE, _steps_list),
+    Operation("runs.steps.retrieve", "GET", f"{_STEPS}/{{step_id}}", _INCLUDE, _steps_retrieve),
 )
 
 OPERATION_NAMES: Final = tuple(operation.name for operation in OPERATIONS)
 _PERFORM: Final[dict[str, Perform]] = {operation.name: operation.perform for operation in OPERATIONS}
 
 
+_STREAMED: Final = frozenset({"threads.create_and_run", "runs.create", "runs.submit_tool_outputs"})
+_LIMITED_BY_TOKENS: Final = frozenset({"threads.create_and_run", "runs.create"})
+
+
 def execute(service: ThreadsService, call: Call, cause: str = "") -> Answer:
     """Let the service process a call; an `ApiError` becomes an answer.
 
     The answer's detail is, for the trace: the id of what was created, a run's state after retrieve, cancel and tool
-    outputs, the number of active runs in a list of runs, the number of messages in a list of messages, else empty.
+    outputs, the number of active runs in a list of runs, the number of objects in another list, else empty.
     """
     if call.refusal is not None:
         return Answer(call.refusal.status, error=call.refusal)
+    operation = call.operation
     try:
-        payload, detail = _PERFORM[call.operation](service, call, cause)
+        if service.limits is not None:
+            tokens = _estimated_tokens(service, call) if operation in _LIMITED_BY_TOKENS else 0
+            refused = service.limits.admit(call, tokens)
+            if refused is not None:
+                raise refused
+        payload, detail = _PERFORM[operation](service, call, cause)
     except ApiError as error:
         return Answer(error.status, error=error)
-    return Answer(200, payload, detail=detail)
+    answer = Answer(200, payload, detail=detail)
+    if operation in _STREAMED and call.params.get("stream"):
+        answer.stream = service.runs[payload["id"]].stream
+    return answer
+
+
+def _estimated_tokens(service: ThreadsService, call: Call) -> int:
+    """What a run's prompt would cost, before it is checked: what cannot be read counts nothing."""
+    thread = service.threads.get(call.thread_id or "")
+    tokens = 0 if thread is None else tokens_of_messages(thread.messages)
+    for name in ("instructions", "additional_instructions"):
+        given = call.params.get(name)
+        if isinstance(given, str):
+            tokens += tokens_of_text(given)
+    return tokens

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from sim.openai import errors
+from sim.openai.json_values import check_choice, check_integer, check_string
 from sim.openai.parameters import Object
 
 LIST_LIMIT_DEFAULT: Final = 20
 LIST_LIMIT_MAX: Final = 100
+ORDERS: Final = ("asc", "desc")
 
 
 def page_of(
@@ -27,17 +29,18 @@ def page_of(
         limit: 1 to 100; None: 20.
         order: `asc`, `desc`; None: `desc`, newest first.
         after: only what follows this id in that order.
-        before: only what precedes it.
+        before: only what precedes it; with `after`, what lies between the two.
         unknown: the error for a cursor that is not in the list.
+
+    Raises:
+        ApiError: one of them is not as said here.
     """
     if limit is None:
         limit = LIST_LIMIT_DEFAULT
-    elif type(limit) is not int:
-        raise errors.invalid_type("limit", "an integer", limit)
-    elif not 1 <= limit <= LIST_LIMIT_MAX:
-        raise errors.limit_out_of_range(limit, 1, LIST_LIMIT_MAX)
-    if order not in (None, "asc", "desc"):
-        raise errors.invalid_choice("order", str(order), ("asc", "desc"))
+    else:
+        check_integer("limit", limit, 1, LIST_LIMIT_MAX)
+    if order is not None:
+        check_choice("order", order, ORDERS)
     if after is None and before is None:
         chosen = items[:limit] if order == "asc" else items[: -limit - 1 : -1]
         has_more = len(items) > limit
@@ -45,9 +48,9 @@ def page_of(
         ordered = items if order == "asc" else items[::-1]
         first, last = 0, len(ordered)
         if after is not None:
-            first = _position(ordered, after, unknown) + 1
+            first = _position(ordered, "after", after, unknown) + 1
         if before is not None:
-            last = _position(ordered, before, unknown)
+            last = _position(ordered, "before", before, unknown)
         window = ordered[first:last]
         # Going backwards, a page is what directly precedes the cursor.
         chosen = window[-limit:] if after is None else window[:limit]
@@ -61,7 +64,8 @@ def page_of(
     }
 
 
-def _position(items: list[Object], item_id: str, unknown: Callable[[str], errors.ApiError]) -> int:
+def _position(items: list[Object], param: str, item_id: Any, unknown: Callable[[str], errors.ApiError]) -> int:
+    check_string(param, item_id)
     for position, item in enumerate(items):
         if item["id"] == item_id:
             return position

@@ -17,6 +17,9 @@ value and its `basis`, a sentence that says where it comes from:
     value = 0.01                # a plain number
 
 A number without a basis is refused. Scenarios may override numbers one by one (`overrides` of `load_profile`).
+
+Rate limits, failures and the switches named `unproven` are off unless a profile turns them on; of the shipped ones only
+`bad_day` and `outage` do so, and no shipped profile touches what is unproven.
 """
 
 from __future__ import annotations
@@ -73,6 +76,47 @@ class Profile(BaseModel):
     redis_pause_seconds: Distribution | None = Field(default=None, description="length of such a pause")
     send_seconds: Distribution = Field(description="sending one text to the customer")
     webhook_seconds: Distribution = Field(description="from a customer's message to the webhook's arrival")
+    failure_probability: float = Field(
+        default=0.0, ge=0, le=1, description="share of runs that fail with server_error instead of completing"
+    )
+    first_token_fraction: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="share of run_seconds that passes before the first token of a streamed reply; the default is assumed",
+    )
+    gets_per_minute: int | None = Field(
+        default=None, ge=1, description="requests by GET that are let in per minute; absent: no limit"
+    )
+    posts_per_minute: int | None = Field(
+        default=None, ge=1, description="requests by POST that are let in per minute; absent: no limit"
+    )
+    runs_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        description="creations of runs that are let in per minute, each a POST too; absent: no limit",
+    )
+    deletes_per_minute: int | None = Field(
+        default=None, ge=1, description="requests by DELETE that are let in per minute; absent: no limit"
+    )
+    tokens_per_minute: int | None = Field(
+        default=None, ge=1, description="tokens of created runs that are let in per minute; absent: no limit"
+    )
+    lock_linger_seconds: Distribution | None = Field(
+        default=None,
+        description="unproven: for how long a run that has finished still locks its thread; that it does so at all is not "
+        "known. Absent: not at all",
+    )
+    stale_read_seconds: Distribution | None = Field(
+        default=None,
+        description="unproven: for how long retrieving a run still shows the state that it has left; known from one report "
+        "on a related API, for this one not. Absent: not at all",
+    )
+    list_lag_seconds: Distribution | None = Field(
+        default=None,
+        description="unproven: for how long lists of runs show a run not at all, or in the state that it has left; whether "
+        "they are consistent at once is not known. Absent: they are",
+    )
     basis: dict[str, str] = Field(description="per number, what it rests on")
 
     @model_validator(mode="before")
@@ -177,7 +221,7 @@ def override(table: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
 
 
 def load_profile(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Profile:
-    """A shipped profile by name (`claimed`, `typical`), or a file's, with overrides as in `override`.
+    """A shipped profile by name (`claimed`, `typical`, `bad_day`, `outage`), or a file's, with overrides as in `override`.
 
     Raises:
         FileNotFoundError: no such profile.

@@ -1,24 +1,27 @@
-"""The state machine of the Threads API: threads, messages, runs and the lock between them. Sans-I/O.
+"""The state machine of the Threads API: threads, messages, runs, their steps, and the lock between them. Sans-I/O.
 
 Theory of operation. Nothing here waits, draws a latency or knows HTTP: a method is called, changes what is stored at
 that very instant, and returns the API object as a dict or raises an `ApiError`. Time comes from a callable. Runs move
 only through `advance`, `cancel_run` and `submit_tool_outputs`; who advances them, and when, is `sim.openai.life` (in a
-world) or a test. Every move is checked against the table in `sim.openai.states`.
+world) or a test. Every move is checked against the table of moves in `sim.openai.states`, and whether a request is
+refused in a state is looked up in its table of rules.
 
 Returned dicts are snapshots: what happens later does not change them. Nested values (metadata, content) are shared with
 the store and must not be written to; both doors copy or serialise them.
 
 Choices where nothing is known (each `inferred`): a message of `additional_messages` has no run_id; updating metadata
-replaces it; a thread with an active run may be deleted; an unknown list cursor answers 404.
+replaces it; a thread with an active run may be deleted; an unknown list cursor answers 404; the message of a run that
+is not streamed appears when it is complete.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.kernel import Draws
 from sim.openai import errors
+from sim.openai.assistants import Assistants
 from sim.openai.pages import page_of
 from sim.openai.parameters import (
     Object,
@@ -26,10 +29,21 @@ from sim.openai.parameters import (
     check_message,
     check_messages,
     check_metadata,
+    check_run_options,
+    check_thread_of_run,
+    check_tool_outputs,
     check_tool_resources,
-    text_parts,
 )
-from sim.openai.states import CANCELLABLE, EXPIRY_SECONDS, LOCKING, TERMINAL, Status, check_move
+from sim.openai.quirks import Quirks
+from sim.openai.records import RunRecord, ThreadRecord
+from sim.openai.replies import Failure, Incomplete, Replier, Reply, Text, Turn, echo_reply, text_of
+from sim.openai.states import EXPIRY_SECONDS, LOCKING, RULE, TERMINAL, Status, check_move
+from sim.openai.streaming import EventStream
+from sim.openai.usage import usage_of
+from sim.openai.writing import TraceSink, Writer, function_of, with_outputs
+
+if TYPE_CHECKING:
+    from sim.openai.limits import RateLimits
 
 _RUN_OPTIONS: Final[Object] = {
     "model": "gpt-4o",
@@ -46,7 +60,9 @@ _RUN_OPTIONS: Final[Object] = {
 }
 
 RUN_OPTIONS: Final = frozenset(_RUN_OPTIONS) | {"additional_instructions", "reasoning_effort", "stream"}
-"""Parameters of runs.create that change nothing but the run object itself."""
+"""Parameters of runs.create that change nothing but the run object itself, and `stream`."""
+
+_FROM_ASSISTANT: Final = ("model", "instructions", "tools", "temperature", "top_p", "response_format")
 
 _UNFINISHED_REASONS: Final[Mapping[str, str]] = {
     "cancelled": "run_cancelled",
@@ -54,85 +70,14 @@ _UNFINISHED_REASONS: Final[Mapping[str, str]] = {
     "failed": "run_failed",
     "incomplete": "max_tokens",
 }
-
-
-class TraceSink(Protocol):
-    """Where domain events go; `sim.kernel.Trace` is one."""
-
-    def add(self, entity: str, kind: str, *fields: Any) -> None:
-        """Record an event now."""
-        ...
-
-
-class Replier(Protocol):
-    """What an assistant answers when a run completes.
-
-    It sees the thread's messages, oldest first, and the run, both as the API shows them, and must be deterministic.
-    """
-
-    def __call__(self, messages: Sequence[Object], run: Object) -> str:
-        """The reply's text."""
-        ...
-
-
-def text_of(message: Mapping[str, Any]) -> str:
-    """The text of a message object: its text parts, joined by newlines."""
-    content = message["content"]
-    if len(content) == 1 and content[0]["type"] == "text":
-        text: str = content[0]["text"]["value"]
-        return text
-    return "\n".join(part["text"]["value"] for part in content if part["type"] == "text")
-
-
-def echo_reply(messages: Sequence[Object], run: Object) -> str:
-    """`Reply n to: text`, with n counting the thread's replies from 1 and the newest user message's text."""
-    replies = sum(1 for message in messages if message["run_id"] is not None)
-    newest = next((text_of(message) for message in reversed(messages) if message["role"] == "user"), "")
-    return f"Reply {replies + 1} to: {newest}"
-
-
-class RunRecord:
-    """One run in the store.
-
-    Attributes:
-        view: the API object, kept up to date.
-        thread: its thread.
-        ordinal: the run's number in its thread, from 0.
-        key: names this run in keyed draws.
-        created: when, in the service's exact time.
-        deleted: its thread is gone; nothing moves it any more.
-    """
-
-    __slots__ = ("created", "deleted", "id", "key", "ordinal", "thread", "view")
-
-    def __init__(self, thread: ThreadRecord, run_id: str, ordinal: int, created: float, view: Object) -> None:
-        self.thread = thread
-        self.id = run_id
-        self.ordinal = ordinal
-        self.key = f"{thread.id}/run/{ordinal}"
-        self.created = created
-        self.view = view
-        self.deleted = False
-
-    @property
-    def status(self) -> Status:
-        """Its state."""
-        status: Status = self.view["status"]
-        return status
-
-
-class ThreadRecord:
-    """One thread in the store: its object, messages and runs (oldest first), and the run that locks it, if one does."""
-
-    __slots__ = ("active", "id", "messages", "messages_made", "runs", "view")
-
-    def __init__(self, thread_id: str, view: Object) -> None:
-        self.id = thread_id
-        self.view = view
-        self.messages: list[Object] = []
-        self.messages_made = 0
-        self.runs: list[RunRecord] = []
-        self.active: RunRecord | None = None
+_STAMPS: Final = {"cancelled": "cancelled_at", "completed": "completed_at", "failed": "failed_at"}
+_STEP_ENDS: Final[Mapping[str, str]] = {
+    "cancelled": "cancelled",
+    "expired": "expired",
+    "failed": "failed",
+    "completed": "completed",
+    "incomplete": "completed",
+}
 
 
 class ThreadsService:
@@ -143,8 +88,12 @@ class ThreadsService:
         now: seconds since the Unix epoch; only `created_at` and its like show them, as whole seconds.
         trace: receives `run.state` and `message.stored`.
         replier: what assistants answer.
-        assistants: the known assistants; None: any well-formed id is one.
+        assistants: the assistants that exist from the beginning; None: any well-formed id is one.
         on_state: called after every transition with the run, its new state and the cause.
+
+    Attributes:
+        limits: refuses requests beyond the rates of a profile; None: no limits.
+        quirks: unproven behaviours; None: none.
     """
 
     def __init__(
@@ -160,12 +109,16 @@ class ThreadsService:
         self._draws = draws
         self._now = now
         self._trace = trace
+        self._writer = Writer(draws, now, trace)
         self._replier = replier
-        self._assistants = None if assistants is None else frozenset(assistants)
+        self.assistants = Assistants(draws, now, assistants)
         self.on_state = on_state
+        self.limits: RateLimits | None = None
+        self.quirks: Quirks | None = None
         self.threads: dict[str, ThreadRecord] = {}
         self.runs: dict[str, RunRecord] = {}
-        self._threads_made = 0
+        self._threads_made = 0  # those whose id is a function of this number
+        self._threads_created = 0
 
     def now(self) -> float:
         """The service's time, in seconds since the Unix epoch."""
@@ -190,6 +143,11 @@ class ThreadsService:
         kept = check_metadata(metadata)
         resources = check_tool_resources(tool_resources)
         checked = check_messages("messages", messages)
+        return dict(self._make_thread(kept, resources, checked, cause, key).view)
+
+    def _make_thread(
+        self, metadata: Object, resources: Object, messages: Iterable[Any], cause: str, key: str | None = None
+    ) -> ThreadRecord:
         if key is None:
             token = self._draws.token("threads", "thread-id", 24, self._threads_made)
             self._threads_made += 1
@@ -200,13 +158,14 @@ class ThreadsService:
             "id": thread_id,
             "object": "thread",
             "created_at": int(self._now()),
-            "metadata": kept,
+            "metadata": metadata,
             "tool_resources": resources,
         }
-        thread = self.threads[thread_id] = ThreadRecord(thread_id, view)
-        for role, parts, message_metadata, attachments in checked:
-            self._store(thread, role, parts, message_metadata, attachments, cause)
-        return dict(view)
+        self._threads_created += 1
+        thread = self.threads[thread_id] = ThreadRecord(thread_id, view, self._threads_created)
+        for role, parts, message_metadata, attachments in messages:
+            self._writer.store(thread, role, parts, message_metadata, attachments, cause)
+        return thread
 
     def retrieve_thread(self, thread_id: str) -> Object:
         """The thread.
@@ -233,12 +192,22 @@ class ThreadsService:
 
     def delete_thread(self, thread_id: str) -> Object:
         """Delete the thread with its messages and runs."""
-        thread = self._thread(thread_id)
+        self._thread(thread_id)
+        self.forget_thread(thread_id)
+        return {"id": thread_id, "object": "thread.deleted", "deleted": True}
+
+    def forget_thread(self, thread_id: str) -> None:
+        """Drop a thread with all that belongs to it.
+
+        Raises:
+            KeyError: no such thread.
+        """
+        thread = self.threads.pop(thread_id)
         for run in thread.runs:
             run.deleted = True
             del self.runs[run.id]
-        del self.threads[thread_id]
-        return {"id": thread_id, "object": "thread.deleted", "deleted": True}
+            if run.stream is not None:
+                run.stream.end()
 
     # Messages
 
@@ -256,8 +225,8 @@ class ThreadsService:
         thread = self._thread(thread_id)
         role, parts, kept, files = check_message("", role, content, metadata, attachments)
         if thread.active is not None:
-            raise errors.append_while_active(thread_id, thread.active.id)
-        return dict(self._store(thread, role, parts, kept, files, cause))
+            self._refuse_if_locked("messages.create", thread)
+        return dict(self._writer.store(thread, role, parts, kept, files, cause))
 
     def list_messages(
         self,
@@ -312,33 +281,77 @@ class ThreadsService:
             additional_messages: appended first.
             metadata: up to 16 pairs.
             cause: what the trace names as the cause.
-            options: members of `RUN_OPTIONS`, shown in the run object.
+            options: members of `RUN_OPTIONS`, shown in the run object; with `stream`, the run's record has a stream.
         """
         thread = self._thread(thread_id)
-        if assistant_id is None:
-            raise errors.missing_parameter("assistant_id")
-        check_id("assistant_id", assistant_id, "asst")
-        if self._assistants is not None and assistant_id not in self._assistants:
-            raise errors.no_assistant(assistant_id)
+        assistant = self._assistant_of_run(assistant_id)
         kept = check_metadata(metadata)
         checked = check_messages("additional_messages", additional_messages)
-        if options.get("stream"):
-            raise errors.not_simulated("streaming: leave `stream` out")
+        given = _checked_options(options) if options else {}
         if thread.active is not None:
-            raise errors.run_while_active(thread_id, thread.active.id)
+            self._refuse_if_locked("runs.create", thread)
         for role, parts, message_metadata, attachments in checked:
-            self._store(thread, role, parts, message_metadata, attachments, cause)
+            self._writer.store(thread, role, parts, message_metadata, attachments, cause)
+        stream = EventStream() if given.pop("stream", None) else None
+        return dict(self._start_run(thread, assistant_id, assistant, kept, given, cause, stream).view)
 
+    def create_thread_and_run(
+        self,
+        *,
+        assistant_id: str | None = None,
+        thread: Mapping[str, Any] | None = None,
+        tool_resources: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        cause: str = "",
+        **options: Any,
+    ) -> Object:
+        """Create a thread with its messages and start a run on it, or, refused, nothing at all.
+
+        Args:
+            assistant_id: whose run it is.
+            thread: `messages`, `metadata` and `tool_resources` of the thread.
+            tool_resources: of the run, not shown in its object.
+            metadata: the run's.
+            cause: what the trace names as the cause.
+            options: members of `RUN_OPTIONS`, as in `create_run`.
+        """
+        assistant = self._assistant_of_run(assistant_id)
+        kept = check_metadata(metadata)
+        check_tool_resources(tool_resources)
+        messages, thread_metadata, resources = check_thread_of_run(thread)
+        given = _checked_options(options) if options else {}
+        made = self._make_thread(thread_metadata, resources, messages, cause)
+        stream = None
+        if given.pop("stream", None):
+            stream = EventStream()
+            stream.add("thread.created", made.view)
+        return dict(self._start_run(made, assistant_id, assistant, kept, given, cause, stream).view)
+
+    def _assistant_of_run(self, assistant_id: str | None) -> Object | None:
+        if assistant_id is None:
+            raise errors.missing_parameter("assistant_id")
+        return self.assistants.find(assistant_id)
+
+    def _start_run(
+        self,
+        thread: ThreadRecord,
+        assistant_id: str | None,
+        assistant: Object | None,
+        metadata: Object,
+        options: Object,
+        cause: str,
+        stream: EventStream | None,
+    ) -> RunRecord:
         now = self._now()
         ordinal = len(thread.runs)
-        run_id = f"run_{self._draws.token(thread_id, 'run-id', 24, ordinal)}"
+        run_id = f"run_{self._draws.token(thread.id, 'run-id', 24, ordinal)}"
         created_at = int(now)
         view: Object = {
             "id": run_id,
             "object": "thread.run",
             "created_at": created_at,
             "assistant_id": assistant_id,
-            "thread_id": thread_id,
+            "thread_id": thread.id,
             "status": "queued",
             "started_at": None,
             "expires_at": created_at + EXPIRY_SECONDS,
@@ -347,11 +360,14 @@ class ThreadsService:
             "completed_at": None,
             "required_action": None,
             "last_error": None,
-            "metadata": kept,
+            "metadata": metadata,
             "incomplete_details": None,
             "usage": None,
             **_RUN_OPTIONS,
         }
+        if assistant is not None:
+            view.update({name: assistant[name] for name in _FROM_ASSISTANT})
+            view["instructions"] = assistant["instructions"] or ""
         if options:
             _apply_options(view, options)
         run = RunRecord(thread, run_id, ordinal, now, view)
@@ -359,12 +375,18 @@ class ThreadsService:
         thread.runs.append(run)
         thread.active = run
         self.runs[run_id] = run
+        if stream is not None:
+            run.stream = stream
+            stream.add("thread.run.created", view)
+        if self.quirks is not None:
+            self.quirks.note_change(run, None, self._now())
         self._announce(run, "queued", cause)
-        return dict(view)
+        return run
 
     def retrieve_run(self, thread_id: str, run_id: str) -> Object:
         """One run of the thread."""
-        return dict(self._run(thread_id, run_id).view)
+        run = self._run(thread_id, run_id)
+        return dict(run.view if self.quirks is None else self.quirks.read(run, self._now()))
 
     def update_run(self, thread_id: str, run_id: str, *, metadata: Mapping[str, str] | None = None) -> Object:
         """Replace a run's metadata."""
@@ -384,7 +406,33 @@ class ThreadsService:
     ) -> Object:
         """A page of the thread's runs, newest first unless `order` is `asc`."""
         runs = self._thread(thread_id).runs
-        return page_of([run.view for run in runs], limit, order, after, before, errors.no_run)
+        if self.quirks is None:
+            views = [run.view for run in runs]
+        else:
+            now = self._now()
+            views = [view for run in runs if (view := self.quirks.listed(run, now)) is not None]
+        return page_of(views, limit, order, after, before, errors.no_run)
+
+    def list_steps(
+        self,
+        thread_id: str,
+        run_id: str,
+        *,
+        limit: int | None = None,
+        order: str | None = None,
+        after: str | None = None,
+        before: str | None = None,
+    ) -> Object:
+        """A page of a run's steps, newest first unless `order` is `asc`."""
+        return page_of(self._run(thread_id, run_id).steps, limit, order, after, before, errors.no_step)
+
+    def retrieve_step(self, thread_id: str, run_id: str, step_id: str) -> Object:
+        """One step of the run."""
+        for step in self._run(thread_id, run_id).steps:
+            if step["id"] == step_id:
+                return dict(step)
+        check_id("step_id", step_id, "step")
+        raise errors.no_step(step_id)
 
     def cancel_run(self, thread_id: str, run_id: str, *, cause: str = "") -> Object:
         """Ask for a cancel: the run is `cancelling` at once, and still locks its thread.
@@ -392,7 +440,7 @@ class ThreadsService:
         Refused with 400 in any other state than queued, in_progress and requires_action.
         """
         run = self._run(thread_id, run_id)
-        if run.status not in CANCELLABLE:
+        if RULE[run.status, "runs.cancel"].refusal is not None:
             raise errors.cannot_cancel(run.status)
         self._move(run, "cancelling", cause)
         return dict(run.view)
@@ -406,24 +454,60 @@ class ThreadsService:
         stream: bool | None = None,
         cause: str = "",
     ) -> Object:
-        """Answer all tool calls of a run in requires_action; it is queued again."""
+        """Answer all tool calls of a run in requires_action; it is queued again.
+
+        With `stream`, the run's record has a stream of what follows.
+        """
         run = self._run(thread_id, run_id)
-        if stream:
-            raise errors.not_simulated("streaming: leave `stream` out")
         if tool_outputs is None:
             raise errors.missing_parameter("tool_outputs")
-        if not isinstance(tool_outputs, Sequence) or isinstance(tool_outputs, str):
-            raise errors.invalid_type("tool_outputs", "an array of objects", tool_outputs)
-        if run.status != "requires_action":
+        outputs = check_tool_outputs(tool_outputs)
+        streamed = _checked_options({"stream": stream}).get("stream")
+        if RULE[run.status, "runs.submit_tool_outputs"].refusal is not None:
             raise errors.no_tool_outputs(run.status)
         calls = run.view["required_action"]["submit_tool_outputs"]["tool_calls"]
         expected = [call["id"] for call in calls]
-        got = [str(output.get("tool_call_id")) if isinstance(output, Mapping) else "" for output in tool_outputs]
-        if sorted(got) != sorted(expected):
-            raise errors.incomplete_tool_outputs(expected, got)
+        given = {output["tool_call_id"]: output["output"] for output in outputs}
+        if len(given) != len(outputs) or sorted(given) != sorted(expected):
+            raise errors.incomplete_tool_outputs(expected, [output["tool_call_id"] for output in outputs])
+        run.tool_outputs = [
+            *run.tool_outputs,
+            *({"id": call["id"], **function_of(call), "output": given[call["id"]]} for call in calls),
+        ]
         run.view["required_action"] = None
+        if streamed:
+            run.stream = EventStream()
+        self._writer.end_step(run, "completed", with_outputs(run.steps[-1]["step_details"], given))
         self._move(run, "queued", cause)
         return dict(run.view)
+
+    # What the service does by itself
+
+    def plan(self, run_id: str) -> Reply:
+        """The reply of the run's present turn; the replier is asked once per turn.
+
+        Raises:
+            KeyError: no such run.
+        """
+        run = self.runs[run_id]
+        if run.plan is None:
+            thread = run.thread
+            reply = self._replier(Turn(thread.messages, run.view, run.tool_outputs, thread.turns + 1))
+            run.plan = Text(reply) if isinstance(reply, str) else reply
+        return run.plan
+
+    def write(self, run_id: str, piece: str) -> None:
+        """Add a piece to the text of a run in progress; the first one begins its message.
+
+        Raises:
+            KeyError: no such run.
+            ValueError: the run is in another state.
+        """
+        run = self.runs[run_id]
+        if run.status != "in_progress":
+            raise ValueError(f"{run_id} is {run.status}; text is written while a run is in progress")
+        self._writer.begin(run)
+        self._writer.extend(run, piece)
 
     def advance(
         self,
@@ -435,7 +519,7 @@ class ThreadsService:
         last_error: Mapping[str, str] | None = None,
         partial_text: str | None = None,
     ) -> Object:
-        """Move a run as the service itself would.
+        """Move a run as the service itself would; what it says comes from the turn's plan, unless it is given here.
 
         Args:
             run_id: the run.
@@ -453,19 +537,23 @@ class ThreadsService:
         check_move(run.status, state)
         view = run.view
         if state == "completed":
-            self._store_reply(run, self._replier(run.thread.messages, view))
+            plan = self.plan(run_id)
+            self._writer.complete(run, plan.text if isinstance(plan, Text | Incomplete) else "")
         elif state == "requires_action":
-            calls = [dict(call) for call in tool_calls or ({"id": f"call_{run.ordinal}"},)]
-            for call in calls:
-                call.setdefault("type", "function")
-                call.setdefault("function", {"name": "tool", "arguments": "{}"})
-            view["required_action"] = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": calls}}
+            self._writer.ask_for_tools(run, tool_calls)
         elif state == "failed":
-            view["last_error"] = dict(last_error or {"code": "server_error", "message": "Sorry, something went wrong."})
+            failure = run.plan if isinstance(run.plan, Failure) else Failure()
+            view["last_error"] = dict(last_error or failure._asdict())
         elif state == "incomplete":
-            view["incomplete_details"] = {"reason": "max_completion_tokens"}
+            cut = run.plan if isinstance(run.plan, Incomplete) else None
+            view["incomplete_details"] = {"reason": cut.reason if cut else "max_completion_tokens"}
+            if cut is not None and partial_text is None:
+                partial_text = cut.text
         if partial_text is not None and state in _UNFINISHED_REASONS:
-            self._store_reply(run, partial_text, _UNFINISHED_REASONS[state])
+            self._writer.begin(run)
+            written = text_of(run.message) if run.message is not None else ""
+            if partial_text.startswith(written):
+                self._writer.extend(run, partial_text[len(written) :])
         self._move(run, state, cause)
         return dict(view)
 
@@ -474,25 +562,59 @@ class ThreadsService:
     def _move(self, run: RunRecord, state: Status, cause: str) -> None:
         check_move(run.status, state)
         view = run.view
+        if self.quirks is not None:
+            self.quirks.note_change(run, dict(view), self._now())
         view["status"] = state
         if state == "in_progress":
             view["started_at"] = int(self._now())
         elif state in TERMINAL:
+            if run.message is not None:
+                self._writer.leave(run, _UNFINISHED_REASONS[state])
             view["expires_at"] = None
             view["required_action"] = None
-            view["usage"] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-            stamp = {"cancelled": "cancelled_at", "completed": "completed_at", "failed": "failed_at"}.get(state)
+            view["usage"] = usage_of(run.prompt_tokens, run.completion_tokens)
+            stamp = _STAMPS.get(state)
             if stamp is not None:
                 view[stamp] = int(self._now())
-        if state not in LOCKING:
+            if run.steps and run.steps[-1]["status"] == "in_progress":
+                self._writer.end_step(run, _STEP_ENDS[state])
+        if state in ("completed", "requires_action", "incomplete") or (
+            state == "failed" and isinstance(run.plan, Failure)
+        ):
+            run.plan = None
+            run.thread.turns += 1
+        if state not in LOCKING and (self.quirks is None or not self.quirks.keep_locked(run, self._now())):
             run.thread.active = None
         self._announce(run, state, cause)
 
     def _announce(self, run: RunRecord, state: Status, cause: str) -> None:
         if self._trace is not None:
             self._trace.add("api", "run.state", run.id, run.thread.id, state, cause)
+        stream = run.stream
+        if stream is not None:
+            stream.add(f"thread.run.{state}", run.view)
+            if state == "requires_action" or state in TERMINAL:
+                stream.end()
+                run.stream = None
         if self.on_state is not None:
             self.on_state(run, state, cause)
+
+    def _refuse_if_locked(self, request: str, thread: ThreadRecord) -> None:
+        """Raise what the table of rules says while a run locks the thread."""
+        run = thread.active
+        if run is None:
+            return
+        if run.ended:  # only its lock is left
+            if self._now() >= thread.locked_until:
+                thread.active = None
+                return
+        elif RULE[run.status, request].refusal is None:
+            return
+        if request == "messages.create":
+            raise errors.append_while_active(thread.id, run.id)
+        raise errors.run_while_active(thread.id, run.id)
+
+    # Finding and storing
 
     def _thread(self, thread_id: str) -> ThreadRecord:
         thread = self.threads.get(thread_id)
@@ -517,64 +639,18 @@ class ThreadsService:
         check_id("message_id", message_id, "msg")
         raise errors.no_message(message_id)
 
-    def _store(
-        self,
-        thread: ThreadRecord,
-        role: str,
-        parts: list[Object],
-        metadata: Object,
-        attachments: list[Any],
-        cause: str,
-        *,
-        run_id: str | None = None,
-        assistant_id: str | None = None,
-        unfinished: str | None = None,
-    ) -> Object:
-        message_id = f"msg_{self._draws.token(thread.id, 'message-id', 24, thread.messages_made)}"
-        thread.messages_made += 1
-        created_at = int(self._now())
-        message: Object = {
-            "id": message_id,
-            "object": "thread.message",
-            "created_at": created_at,
-            "assistant_id": assistant_id,
-            "thread_id": thread.id,
-            "run_id": run_id,
-            "role": role,
-            "status": "completed" if unfinished is None else "incomplete",
-            "completed_at": created_at if unfinished is None else None,
-            "incomplete_at": None if unfinished is None else created_at,
-            "incomplete_details": None if unfinished is None else {"reason": unfinished},
-            "content": parts,
-            "attachments": attachments,
-            "metadata": metadata,
-        }
-        thread.messages.append(message)
-        if self._trace is not None:
-            self._trace.add("api", "message.stored", thread.id, message_id, role, cause, text_of(message))
-        return message
 
-    def _store_reply(self, run: RunRecord, text: str, unfinished: str | None = None) -> None:
-        self._store(
-            run.thread,
-            "assistant",
-            text_parts(text),
-            {},
-            [],
-            run.id,
-            run_id=run.id,
-            assistant_id=run.view["assistant_id"],
-            unfinished=unfinished,
-        )
+def _checked_options(options: Mapping[str, Any]) -> Object:
+    for name in options:
+        if name not in RUN_OPTIONS:
+            raise errors.unknown_parameter(name)
+    return check_run_options(options)
 
 
 def _apply_options(view: Object, options: Mapping[str, Any]) -> None:
     for name, value in options.items():
-        if name not in RUN_OPTIONS:
-            raise errors.unknown_parameter(name)
-        if value is None or name not in _RUN_OPTIONS:
-            continue
-        view[name] = value
+        if value is not None and name in _RUN_OPTIONS:
+            view[name] = value
     extra = options.get("additional_instructions")
     if extra:
         view["instructions"] = f"{view['instructions']}\n{extra}".strip()

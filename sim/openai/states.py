@@ -5,13 +5,19 @@ then it locks its thread: neither a message nor another run may be added. A canc
 `cancelling`, which still locks, and something else moves it on from there. Whatever moves a run names its cause, and
 `check_move` refuses every move that the table does not hold.
 
+`RULES` says the rest: what the API answers to every request in every state that a run can be in, accepted or refused,
+and with which refusal. A pair of state and request that cannot meet is a row too, marked impossible. The table is checked
+when it is loaded: no pair is missing and none stands twice.
+
 Each row carries its evidence, because the service is gone and recordings are all the truth there is:
 
+- `captured`: a wire capture or a traceback in a public report;
 - `documented`: official documentation or the OpenAPI text;
 - `relied_on`: public client code depends on it;
-- `inferred`: neither; our reading of the rest. Each such row is a choice of this simulator.
+- `inferred`: none of these; our reading of the rest. Each such row is a choice of this simulator.
 
-The table, the state machine (`sim.openai.service`), the diagrams and the conformance tests all come from here.
+The table, the state machine (`sim.openai.service`), the diagrams, the documentation and the conformance tests all come
+from here.
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ from typing import Final, Literal, NamedTuple
 class Evidence(StrEnum):
     """What a row rests on."""
 
+    CAPTURED = "captured"
     DOCUMENTED = "documented"
     RELIED_ON = "relied_on"
     INFERRED = "inferred"
@@ -62,7 +69,7 @@ class Transition(NamedTuple):
     evidence: Evidence
 
 
-_D, _C, _I = Evidence.DOCUMENTED, Evidence.RELIED_ON, Evidence.INFERRED
+_W, _D, _C, _I = Evidence.CAPTURED, Evidence.DOCUMENTED, Evidence.RELIED_ON, Evidence.INFERRED
 
 STATES: Final[tuple[State, ...]] = (
     State("queued", terminal=False, locks_thread=True, lock_evidence=_I),
@@ -96,14 +103,116 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition("cancelling", "expired", "expiry", _I),
 )
 
+Refusal = Literal["append_while_active", "run_while_active", "cannot_cancel", "no_tool_outputs"]
+
+NO_RUN: Final = "no run"
+"""In place of a state: the thread has never had a run."""
+
+
+class Rule(NamedTuple):
+    """What the API answers to a request, in some states.
+
+    For a request that names a run, the state is that run's. For any other it is the state of the thread's newest run, or
+    `NO_RUN`; a request that names no thread is answered alike in all of them.
+
+    Attributes:
+        request: an operation's name (`sim.openai.operations`).
+        states: where the rule holds.
+        answer: `accepted`, `refused`, or `impossible`: the two cannot meet.
+        evidence: what it rests on.
+        refusal: which error refuses it (a constructor of `sim.openai.errors`).
+        target: the state that an accepted request moves the run to, or that of the run it creates.
+    """
+
+    request: str
+    states: tuple[str, ...]
+    answer: Literal["accepted", "refused", "impossible"]
+    evidence: Evidence
+    refusal: Refusal | None = None
+    target: Status | None = None
+
+
+_NAMES: Final = tuple(state.name for state in STATES)
+_ENDED: Final = tuple(state.name for state in STATES if state.terminal)
+_FREE: Final = (NO_RUN, *_ENDED)
+_EVERYWHERE: Final = (NO_RUN, *_NAMES)
+
+
+def _accepted_everywhere(*requests: str) -> list[Rule]:
+    return [Rule(request, _EVERYWHERE, "accepted", _D) for request in requests]
+
+
+def _about_a_run(*requests: str) -> list[Rule]:
+    return [
+        rule
+        for request in requests
+        for rule in (Rule(request, (NO_RUN,), "impossible", _D), Rule(request, _NAMES, "accepted", _D))
+    ]
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    *_accepted_everywhere("assistants.create", "assistants.list", "assistants.retrieve", "assistants.update"),
+    # A deleted assistant's runs go on; new ones are refused as for an unknown assistant.
+    Rule("assistants.delete", _FREE, "accepted", _D),
+    Rule("assistants.delete", ("queued", "in_progress", "requires_action", "cancelling"), "accepted", _I),
+    *_accepted_everywhere("threads.create", "threads.retrieve", "threads.update"),
+    Rule("threads.create_and_run", _EVERYWHERE, "accepted", _D, target="queued"),
+    Rule("threads.delete", _FREE, "accepted", _D),
+    Rule("threads.delete", ("queued", "in_progress", "requires_action", "cancelling"), "accepted", _I),
+    Rule("messages.create", _FREE, "accepted", _D),
+    Rule("messages.create", ("queued",), "refused", _I, "append_while_active"),
+    Rule("messages.create", ("in_progress",), "refused", _W, "append_while_active"),
+    Rule("messages.create", ("requires_action", "cancelling"), "refused", _C, "append_while_active"),
+    *_accepted_everywhere("messages.list", "messages.retrieve"),
+    Rule("messages.update", _FREE, "accepted", _D),
+    Rule("messages.update", ("queued", "in_progress", "requires_action", "cancelling"), "accepted", _I),
+    Rule("messages.delete", _FREE, "accepted", _D),
+    Rule("messages.delete", ("queued", "in_progress", "requires_action", "cancelling"), "accepted", _I),
+    Rule("runs.create", _FREE, "accepted", _D, target="queued"),
+    Rule("runs.create", ("queued",), "refused", _I, "run_while_active"),
+    Rule("runs.create", ("in_progress",), "refused", _W, "run_while_active"),
+    Rule("runs.create", ("requires_action", "cancelling"), "refused", _C, "run_while_active"),
+    *_accepted_everywhere("runs.list"),
+    *_about_a_run("runs.retrieve", "runs.update", "runs.steps.list", "runs.steps.retrieve"),
+    Rule("runs.cancel", (NO_RUN,), "impossible", _D),
+    Rule("runs.cancel", ("in_progress",), "accepted", _D, target="cancelling"),
+    Rule("runs.cancel", ("queued", "requires_action"), "accepted", _I, target="cancelling"),
+    Rule("runs.cancel", ("completed", "cancelled", "cancelling"), "refused", _C, "cannot_cancel"),
+    Rule("runs.cancel", ("expired", "failed", "incomplete"), "refused", _I, "cannot_cancel"),
+    Rule("runs.submit_tool_outputs", (NO_RUN,), "impossible", _D),
+    Rule("runs.submit_tool_outputs", ("requires_action",), "accepted", _D, target="queued"),
+    Rule("runs.submit_tool_outputs", ("expired",), "refused", _W, "no_tool_outputs"),
+    Rule(
+        "runs.submit_tool_outputs",
+        ("queued", "in_progress", "cancelling", "cancelled", "failed", "completed", "incomplete"),
+        "refused",
+        _I,
+        "no_tool_outputs",
+    ),
+)
+
+
+def _by_pair(rules: tuple[Rule, ...]) -> dict[tuple[str, str], Rule]:
+    table: dict[tuple[str, str], Rule] = {}
+    for rule in rules:
+        for state in rule.states:
+            if (state, rule.request) in table:
+                raise ValueError(f"two rules for {rule.request} in state {state}")
+            table[state, rule.request] = rule
+    missing = [(state, request) for _, request in table for state in _EVERYWHERE if (state, request) not in table]
+    if missing:
+        raise ValueError(f"no rule for {sorted(set(missing))}")
+    return table
+
+
+RULE: Final[dict[tuple[str, str], Rule]] = _by_pair(RULES)
+"""(state or `NO_RUN`, request) -> its rule; complete."""
+
 EXPIRY_SECONDS: Final = 600
 """A run expires this long after its creation, whatever it waited for (captured run objects)."""
 
 TERMINAL: Final[frozenset[str]] = frozenset(state.name for state in STATES if state.terminal)
 LOCKING: Final[frozenset[str]] = frozenset(state.name for state in STATES if state.locks_thread)
-CANCELLABLE: Final[frozenset[str]] = frozenset(
-    row.source for row in TRANSITIONS if row.target == "cancelling" and row.source is not None
-)
 _MOVES: Final[frozenset[tuple[str | None, str]]] = frozenset((row.source, row.target) for row in TRANSITIONS)
 
 

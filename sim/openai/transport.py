@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Final
@@ -24,7 +24,19 @@ import openai
 import openai._base_client
 
 from sim.kernel import Draws, Host
-from sim.openai.network import CONNECT_ERROR, Network
+from sim.openai.arrivals import (
+    CONNECT_ERROR,
+    MALFORMED,
+    READ_ERROR,
+    READ_TIMEOUT,
+    Arrivals,
+    BrokenAnswer,
+    BrokenStreamError,
+    StreamedAnswer,
+    cut_body,
+)
+from sim.openai.network import Network
+from sim.openai.operations import Answer, Call
 from sim.openai.wire import READ_HEADERS, Wire, request_id_header
 
 API_KEY: Final = "sk-simulated-0000000000000000"
@@ -41,8 +53,9 @@ _last_attempt: ContextVar[tuple[Draws, str, int] | None] = ContextVar("last_atte
 class SimTransport(httpx2.AsyncBaseTransport):
     """Carries one worker's requests to the simulated service.
 
-    Failures are raised as the httpx2 exceptions that a network would cause (`ConnectError`, `ReadTimeout`), in virtual
-    time; the request's own `timeout` extension is honoured.
+    Failures are raised as the httpx2 exceptions that a network would cause (`ConnectError`, `ReadTimeout`, and while the
+    body is read `ReadError` and `RemoteProtocolError`), in virtual time; the request's own `timeout` extension is
+    honoured. A streamed answer's body yields frames as they arrive.
 
     Args:
         host: the worker.
@@ -60,10 +73,10 @@ class SimTransport(httpx2.AsyncBaseTransport):
 
         Raises:
             httpx2.ConnectError: the connection failed.
-            httpx2.ReadTimeout: no answer within the request's read timeout.
+            httpx2.ReadTimeout: no answer within the request's read timeout, or its body paused for longer than that.
         """
         body = await request.aread()
-        # The wire reads two headers; the SDK sends fifteen, and looking one up by name costs 10 microseconds.
+        # The wire reads three headers; the SDK sends fifteen, and looking one up by name costs 10 microseconds.
         headers = {
             name.decode(): value.decode() for name, value in request.headers.raw if name.lower() in _READ_HEADERS
         }
@@ -71,12 +84,85 @@ class SimTransport(httpx2.AsyncBaseTransport):
         timeout = request.extensions.get("timeout") or {}
         answer = await self._network.attempt(self._host, call, timeout.get("read"), timeout.get("connect"))
         _last_attempt.set((self._network.kernel.draws, answer.draw_key, answer.draw_index))
-        if answer.failure is not None:
-            if answer.failure == CONNECT_ERROR:
-                raise httpx2.ConnectError("All connection attempts failed", request=request)
-            raise httpx2.ReadTimeout("", request=request)
+        if answer.failure is not None or answer.stream is not None:
+            return self._unusual(answer, call, timeout.get("read"))
         status, answered, content = self._wire.render(answer, call, request_id_header(answer.request_id))
         return httpx2.Response(status, headers=answered, content=content)
+
+    def _unusual(self, answer: Answer, call: Call, read_timeout: float | None) -> httpx2.Response:
+        """The response to an attempt that failed on its way, broke, or is answered by a stream."""
+        request_id = request_id_header(answer.request_id)
+        if isinstance(answer, StreamedAnswer):
+            status, answered, _ = self._wire.render(answer, call, request_id)
+            return httpx2.Response(status, headers=answered, stream=_Frames(answer.arrivals, read_timeout))
+        assert answer.failure is not None
+        if not isinstance(answer, BrokenAnswer):
+            raise network_error(answer.failure)
+        if answer.failure == MALFORMED:
+            return malformed_response(self._wire, answer, call)
+        status, answered, content = self._wire.render(answer.whole, call, request_id)
+        return httpx2.Response(status, headers=answered, stream=_BrokenBody(answer.failure, content))
+
+
+def network_error(failure: str, body: bytes | None = None) -> httpx2.TransportError:
+    """The exception by which a client of httpx2 learns of a failure, worded as by the real one.
+
+    Args:
+        failure: as `Answer.failure` names it.
+        body: the whole body of an answer that breaks off half-way; None: a stream, whose length is not told.
+    """
+    if failure == CONNECT_ERROR:
+        return httpx2.ConnectError("All connection attempts failed")
+    if failure == READ_TIMEOUT:
+        return httpx2.ReadTimeout("")
+    if failure == READ_ERROR:
+        return httpx2.ReadError("")
+    counts = "incomplete chunked read"
+    if body is not None:
+        counts = f"received {len(cut_body(body))} bytes, expected {len(body)}"
+    return httpx2.RemoteProtocolError(f"peer closed connection without sending complete message body ({counts})")
+
+
+def malformed_response(wire: Wire, answer: BrokenAnswer, call: Call) -> httpx2.Response:
+    """A whole response whose JSON is cut off."""
+    status, headers, content = wire.render(answer, call, request_id_header(answer.request_id))
+    if answer.error is None:
+        content = cut_body(content)
+        headers["content-length"] = str(len(content))
+    return httpx2.Response(status, headers=headers, content=content)
+
+
+class _BrokenBody(httpx2.AsyncByteStream):
+    """A body that breaks off half-way."""
+
+    def __init__(self, failure: str, content: bytes) -> None:
+        self._failure = failure
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield cut_body(self._content)
+        raise network_error(self._failure, self._content)
+
+
+class _Frames(httpx2.AsyncByteStream):
+    """The body of a streamed answer: frames, as they arrive."""
+
+    def __init__(self, arrivals: Arrivals, read_timeout: float | None) -> None:
+        self._arrivals = arrivals
+        self._read_timeout = read_timeout
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            try:
+                frames = await self._arrivals.read(self._read_timeout)
+            except BrokenStreamError as broken:
+                raise network_error(broken.failure) from None
+            if not frames:
+                return
+            yield frames
+
+    async def aclose(self) -> None:
+        self._arrivals.close()
 
 
 def make_sdk_client(host: Host, network: Network, wire: Wire | None = None) -> openai.AsyncOpenAI:

@@ -13,19 +13,22 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from sim.openai import errors
+from sim.openai.json_body import parse_json_object
 from sim.openai.operations import OPERATIONS, Answer, Call, Operation, execute
 from sim.openai.service import ThreadsService
+from sim.openai.streaming import MEDIA_TYPE
 
 API_VERSION: Final = "2020-10-01"
 BETA: Final = "assistants=v2"
 
-READ_HEADERS: Final = ("authorization", "openai-beta")
+READ_HEADERS: Final = ("authorization", "openai-beta", "content-type")
 """The request headers that matter here, in lower case."""
+
+INCLUDABLE: Final = "step_details.tool_calls[*].file_search.results[*].content"
+"""The one value of `include[]` (documented). It changes nothing here: no simulated assistant searches files."""
 
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _PRETTY: Final = json.JSONEncoder(ensure_ascii=False, indent=2)
-
-_ID_PARAMETERS: Final = {"{thread_id}": "thread_id", "{run_id}": "run_id", "{message_id}": "message_id"}
 
 
 def request_id_header(seed: str) -> str:
@@ -94,12 +97,17 @@ class Wire:
             body: the body's bytes.
 
         Returns:
-            Status, response headers with lower-case names, body.
+            Status, response headers with lower-case names, body. Of a stream, the body is what there is of it by now.
         """
         call = self.parse(method, path, headers, body)
         self._handled += 1
         request_id = request_id_header(f"handled/{self._handled}")
-        return self.render(execute(self._service, call, request_id), call, request_id)
+        answer = execute(self._service, call, request_id)
+        status, answered, content = self.render(answer, call, request_id)
+        if answer.stream is not None:
+            content = answer.stream.read()
+            answer.stream.detach()
+        return status, answered, content
 
     def parse(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Call:
         """The call that a request makes; never raises: what is refused is in the call's `refusal`.
@@ -109,23 +117,38 @@ class Wire:
         raw_path, _, query = path.partition("?")
         found = self._route(method, raw_path)
         if found is None:
-            return Call("unknown", refusal=errors.unknown_route(method, raw_path))
+            return Call("unknown", refusal=self._no_route(method, raw_path))
         operation, ids = found
-        call = Call(operation.name, ids.get("thread_id"), ids.get("run_id"), ids.get("message_id"))
+        call = Call(
+            operation.name,
+            ids.get("thread_id"),
+            ids.get("run_id"),
+            ids.get("message_id"),
+            assistant_id=ids.get("assistant_id"),
+            step_id=ids.get("step_id"),
+        )
         try:
-            self._let_in({name.lower(): value for name, value in headers.items()})
+            lowered = {name.lower(): value for name, value in headers.items()}
+            self._let_in(lowered)
             if method == "GET":
                 call.params = _query_params(operation, query)
             elif method == "POST":
-                call.params = _body_params(operation, body)
+                call.params = _body_params(operation, body, lowered.get("content-type"))
+                if query:
+                    call.params |= _query_params(operation, query)
         except errors.ApiError as error:
             call.refusal = error
         return call
 
     def render(self, answer: Answer, call: Call, request_id: str) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body of an answer; `request_id` goes into `x-request-id`."""
+        """Status, headers and body of an answer; `request_id` goes into `x-request-id`.
+
+        An answer that is a stream has no body yet and no length: its frames are read from the stream.
+        """
         if answer.error is not None:
             return error_response(answer.error, request_id, self._processing_ms)
+        if answer.stream is not None:
+            return 200, {"content-type": MEDIA_TYPE, **_standard_headers(request_id, self._processing_ms)}, b""
         headers = {"content-type": "application/json", **_standard_headers(request_id, self._processing_ms)}
         body = self._encode(answer.payload).encode()
         if self._poll_after_ms is not None and call.operation == "runs.retrieve":
@@ -137,12 +160,18 @@ class Wire:
         if not path.startswith(self._base_path + "/"):
             return None
         parts = path[len(self._base_path) + 1 :].split("/")
-        # In every route of the table the names stand at even places and the ids at odd ones.
+        # In every route but one the names stand at even places and the ids at odd ones.
         found = _ROUTES.get((method, len(parts), *parts[::2]))
+        if method == "POST" and parts == _CREATE_AND_RUN_PARTS:
+            return _CREATE_AND_RUN, {}
         if found is None:
             return None
         operation, parameters = found
         return operation, {name: unquote(part) for name, part in zip(parameters, parts[1::2], strict=True)}
+
+    def _no_route(self, method: str, path: str) -> errors.ApiError:
+        allowed = [each for each in ("GET", "POST", "DELETE") if self._route(each, path) is not None]
+        return errors.wrong_method(allowed) if allowed else errors.unknown_route(method, path)
 
     def _let_in(self, headers: Mapping[str, str]) -> None:
         scheme, _, key = headers.get("authorization", "").partition(" ")
@@ -157,36 +186,39 @@ class Wire:
 def _routes() -> dict[tuple[str | int, ...], tuple[Operation, list[str]]]:
     routes: dict[tuple[str | int, ...], tuple[Operation, list[str]]] = {}
     for operation in OPERATIONS:
+        if operation is _CREATE_AND_RUN:
+            continue
         parts = operation.path.strip("/").split("/")
-        names, ids = parts[::2], [_ID_PARAMETERS[part] for part in parts[1::2]]
+        names, ids = parts[::2], [part.strip("{}") for part in parts[1::2]]
         routes[operation.method, len(parts), *names] = operation, ids
     return routes
 
 
+_CREATE_AND_RUN: Final = next(each for each in OPERATIONS if each.name == "threads.create_and_run")
+_CREATE_AND_RUN_PARTS: Final = _CREATE_AND_RUN.path.strip("/").split("/")
 _ROUTES: Final = _routes()
 
 
-def _body_params(operation: Operation, body: bytes) -> dict[str, Any]:
+def _body_params(operation: Operation, body: bytes, content_type: str | None) -> dict[str, Any]:
     if not body.strip():
         return {}
-    try:
-        fields = json.loads(body)
-    except ValueError:
-        raise errors.malformed_json() from None
-    if not isinstance(fields, dict):
-        raise errors.malformed_json()
+    fields = parse_json_object(body, content_type)
     for name in fields:
-        if name not in operation.params:
+        if name not in operation.params or name == "include[]":
             raise errors.unknown_parameter(name)
     return fields
 
 
 def _query_params(operation: Operation, query: str) -> dict[str, Any]:
+    """The query's parameters; of a repeated name the last one counts."""
     params: dict[str, Any] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in operation.params:
+        if name not in operation.params or (operation.method == "POST" and name != "include[]"):
             raise errors.unknown_parameter(name)
-        if name == "limit":
+        if name == "include[]":
+            if value != INCLUDABLE:
+                raise errors.invalid_choice("include[]", value, (INCLUDABLE,))
+        elif name == "limit":
             try:
                 params[name] = int(value)
             except ValueError:

@@ -6,7 +6,18 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
-from sim.openai import ApiFault, Lane, Network, Profile, RunLives, ThreadsService, keyed_retry_jitter, make_client
+from sim.openai import (
+    ApiFault,
+    Lane,
+    Network,
+    Profile,
+    Replier,
+    RunLives,
+    ThreadsService,
+    echo_reply,
+    keyed_retry_jitter,
+    make_client,
+)
 
 ASSISTANT = "asst_" + "a" * 24
 
@@ -45,11 +56,16 @@ class World:
         faults: Iterable[ApiFault] = (),
         seed: int = 0,
         assistants: Iterable[str] | None = None,
+        replier: Replier = echo_reply,
     ) -> None:
         self.lane = lane
         self.kernel = Kernel(1, seed)
         self.service = ThreadsService(
-            self.kernel.draws, lambda: EPOCH_SECONDS + self.kernel.now, self.kernel.trace, assistants=assistants
+            self.kernel.draws,
+            lambda: EPOCH_SECONDS + self.kernel.now,
+            self.kernel.trace,
+            assistants=assistants,
+            replier=replier,
         )
         profile = flat_profile() if profile is None else profile
         self.lives = RunLives(self.kernel, self.service, profile)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from openai_world import ASSISTANT, World, constant, flat_profile
 
 from sim.openai import LANES, ApiFault, Lane, NotInDirectLaneError, keyed_retry_jitter, make_client, warm_up
-from sim.openai.profile import load_profile
+from sim.openai.profile import Profile, load_profile
 
 both_lanes = pytest.mark.parametrize("lane", LANES)
 
@@ -98,11 +99,18 @@ FAULTS = [
     ApiFault(kind="status", status=429, probability=0.02, headers={"retry-after": "121"}),
     ApiFault(kind="status", status=429, probability=0.02, headers={"retry-after": "soon"}),
     ApiFault(kind="status", status=429, probability=0.02, headers={"Retry-After": "Tue, 04 Nov 2025 12:01:00 GMT"}),
+    ApiFault(kind="reset", probability=0.03),
+    ApiFault(kind="truncated", probability=0.03),
+    ApiFault(kind="malformed", probability=0.03),
+    ApiFault(kind="slow_body", probability=0.03, seconds=20.0),
+    ApiFault(kind="slow_body", probability=0.02, seconds=400.0),
 ]
 
 
-def describe(error: openai.APIError) -> tuple[Any, ...]:
-    """All that a relay may read of an SDK exception."""
+def describe(error: openai.APIError | json.JSONDecodeError) -> tuple[Any, ...]:
+    """All that a relay may read of an exception."""
+    if isinstance(error, json.JSONDecodeError):
+        return (type(error), str(error), error.msg, error.doc, error.pos, error.__cause__)
     response = getattr(error, "response", None)
     return (
         type(error),
@@ -122,34 +130,44 @@ def describe(error: openai.APIError) -> tuple[Any, ...]:
     )
 
 
-def chaos(lane: Lane, seed: int) -> tuple[list[Any], list[list[Any]], list[int], str]:
+Outcome = tuple[list[Any], list[Any], list[int], str]
+
+
+def chaos(
+    lane: Lane,
+    seed: int,
+    faults: Sequence[ApiFault] = FAULTS,
+    profile: Profile | None = None,
+    **options: Any,
+) -> Outcome:
     """Two workers on one thread, every fault there is: the trace, and what each worker saw."""
-    world = World(lane, load_profile("typical", {"slow_probability": 0.02}), FAULTS, seed)
+    profile = load_profile("typical", {"slow_probability": 0.02}) if profile is None else profile
+    world = World(lane, profile, faults, seed)
 
     async def bot(client: Any) -> list[Any]:
-        threads = client.with_options(timeout=30.0).beta.threads
+        threads = client.with_options(**{"timeout": 30.0, **options}).beta.threads
         seen: list[Any] = []
         for number in range(4):
             try:
-                await threads.messages.create(world.thread, role="user", content=f"text {number}")
+                await threads.messages.create(world.thread, role="user", content=f"téxt {number}")
                 run = await threads.runs.create(world.thread, assistant_id=ASSISTANT)
                 while run.status in ("queued", "in_progress", "cancelling"):
                     await asyncio.sleep(1)
                     run = await threads.runs.retrieve(run.id, thread_id=world.thread)
                 page = await threads.messages.list(world.thread, limit=2)
                 seen.append([(item.id, item.role, item.content[0].text.value) for item in page.data])
-            except openai.APIError as error:
+            except (openai.APIError, json.JSONDecodeError) as error:
                 seen.append(describe(error))
                 try:
                     for active in (await threads.runs.list(world.thread, limit=5)).data:
                         if active.status == "in_progress":
                             await threads.runs.cancel(active.id, thread_id=world.thread)
-                except openai.APIError as second:
+                except (openai.APIError, json.JSONDecodeError) as second:
                     seen.append(describe(second))
                 await asyncio.sleep(2)
         return seen
 
-    seen = world.run(bot, bot)
+    seen = world.run(bot, bot, until=20_000)
     return list(world.kernel.trace.records), seen, world.network.faults.fired, world.kernel.trace.fingerprint()
 
 
@@ -162,6 +180,60 @@ def test_both_lanes_leave_the_same_trace() -> None:
         assert sdk[2:] == direct[2:]
         fired = [total + count for total, count in zip(fired, sdk[2], strict=True)]
     assert min(fired) > 0  # every kind of fault was compared
+
+
+KINDS = (
+    *("connect_error", "request_lost", "response_lost", "read_timeout"),
+    *("status", "reset", "truncated", "malformed", "slow_body"),
+)
+
+
+def any_fault(choose: random.Random) -> ApiFault:
+    """A fault of any kind, on any route, at any rate, in any window."""
+    kind = choose.choice(KINDS)
+    table: dict[str, Any] = {
+        "kind": kind,
+        "route": choose.choice(("*", "messages.*", "runs.create", "*.list", "runs.*")),
+    }
+    if choose.random() < 0.7:
+        table["probability"] = choose.choice((0.05, 0.2, 0.5))
+    else:
+        table["nth"] = tuple(choose.sample(range(1, 12), 3))
+    if choose.random() < 0.3:
+        table["window_seconds"] = choose.choice(((0.0, 20.0), (10.0, 60.0), (5.0, 5000.0)))
+    if kind == "slow_body":
+        table["seconds"] = choose.choice((0.01, 3.0, 45.0, 200.0))
+    if kind == "status":
+        table["status"] = choose.choice((400, 401, 403, 404, 408, 409, 418, 422, 429, 500, 502, 503, 504))
+        table["processed"] = choose.random() < 0.3
+        table["html"] = table["status"] == 502 and choose.random() < 0.5
+        if choose.random() < 0.5:
+            table["headers"] = choose.choice(
+                (
+                    {"x-should-retry": "true"},
+                    {"X-Should-Retry": "false"},
+                    {"retry-after": "3"},
+                    {"retry-after": "121", "x-should-retry": "true"},
+                    {"Retry-After": "Tue, 04 Nov 2025 12:00:30 GMT"},
+                    {"Retry-After": "Tue, 04 Nov 2025 11:00:00 GMT"},
+                    {"retry-after-ms": "1500.5", "retry-after": "7"},
+                    {"x-request-id": "req_edge"},
+                )
+            )
+    return ApiFault.model_validate(table)
+
+
+def test_both_lanes_leave_the_same_trace_in_any_world() -> None:
+    failures: set[str | None] = set()
+    for seed in range(60):
+        choose = random.Random(seed)
+        faults = [any_fault(choose) for _ in range(choose.randint(1, 5))]
+        profile = load_profile(choose.choice(("claimed", "typical", "bad_day", "outage")))
+        options = {"max_retries": choose.choice((0, 1, 2, 4)), "timeout": choose.choice((2.0, 15.0, 60.0, 600.0))}
+        sdk, direct = (chaos(lane, seed, faults, profile, **options) for lane in LANES)
+        assert sdk == direct, (seed, faults, options)
+        failures |= {record.fields[2] for record in sdk[0] if record.kind == "response"}
+    assert failures == {None, "ConnectError", "ReadTimeout", "ReadError", "RemoteProtocolError", "malformed"}
 
 
 def test_another_seed_another_world() -> None:

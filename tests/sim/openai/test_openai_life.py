@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from openai_world import ASSISTANT, World, constant, flat_profile
 
-from sim.openai.service import echo_reply, text_of
+from sim.openai.replies import Turn, echo_reply, text_of
 from sim.openai.states import LOCKING
 
 
@@ -84,7 +84,8 @@ def test_expiry_counts_from_creation_whatever_the_run_waits_for(field: str) -> N
 def test_expiry_of_an_unanswered_tool_call_and_a_second_round() -> None:
     world = World()
     run_id = started(world)
-    world.kernel.at(4, lambda: world.service.advance(run_id, "requires_action"))
+    calls = [{"id": "call_0"}]
+    world.kernel.at(4, lambda: world.service.advance(run_id, "requires_action", tool_calls=calls))
     outputs = [{"tool_call_id": "call_0", "output": "42"}]
     world.kernel.at(
         30, lambda: world.service.submit_tool_outputs(world.thread, run_id, tool_outputs=outputs, cause="x")
@@ -158,4 +159,4 @@ def test_the_echo_is_unique_per_thread() -> None:
         world.turn()
         texts.add(text_of(world.service.list_messages(world.thread, limit=1)["data"][0]))
     assert texts == {"Reply 1 to: hello", "Reply 2 to: hello", "Reply 3 to: hello"}
-    assert echo_reply([], {}) == "Reply 1 to: "
+    assert echo_reply(Turn([], {})) == "Reply 1 to: "

@@ -151,9 +151,9 @@ def test_window_and_probability() -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"kind": "status"}, "belongs to kind 'status'"),
+        ({"kind": "status"}, "kind 'status' needs `status`"),
         ({"kind": "request_lost", "status": 500}, "belongs to kind 'status'"),
-        ({"kind": "request_lost", "retry_after_seconds": 3}, "belong to kind 'status' only"),
+        ({"kind": "request_lost", "retry_after_seconds": 3}, "`retry_after_seconds` belongs to kind 'status' only"),
         ({"kind": "status", "status": 200}, "greater than or equal to 400"),
         ({"kind": "lost"}, "kind"),
         ({"kind": "request_lost", "route": "message.create"}, "matches no operation"),

@@ -14,8 +14,9 @@ from openai.types.beta.threads import Message, Run
 
 from sim.kernel import Draws
 from sim.openai.errors import ApiError
-from sim.openai.service import RunRecord, ThreadsService
-from sim.openai.states import CANCELLABLE, LOCKING, STATES, TERMINAL, TRANSITIONS, ImpossibleTransitionError, Status
+from sim.openai.records import RunRecord
+from sim.openai.service import ThreadsService
+from sim.openai.states import LOCKING, RULE, STATES, TERMINAL, TRANSITIONS, ImpossibleTransitionError, Status
 
 ASSISTANT = "asst_" + "a" * 24
 START = 1_762_257_600
@@ -116,7 +117,7 @@ def test_a_second_run_is_refused_exactly_in_the_locking_states(state: Status) ->
 def test_cancel_in_every_state(state: Status) -> None:
     setup = Setup()
     run_id = setup.run_in(state)
-    if state in CANCELLABLE:
+    if RULE[state, "runs.cancel"].answer == "accepted":
         run = setup.service.cancel_run(setup.thread, run_id)
         assert (run["status"], run["cancelled_at"]) == ("cancelling", None)
         assert run["expires_at"] == START + 600
@@ -130,7 +131,9 @@ def test_cancel_in_every_state(state: Status) -> None:
 def test_tool_outputs_in_every_state(state: Status) -> None:
     setup = Setup()
     run_id = setup.run_in(state)
-    outputs = [{"tool_call_id": "call_0", "output": "1"}]
+    action = setup.service.retrieve_run(setup.thread, run_id)["required_action"]
+    call_id = action["submit_tool_outputs"]["tool_calls"][0]["id"] if action else "call_0"
+    outputs = [{"tool_call_id": call_id, "output": "1"}]
     if state == "requires_action":
         run = setup.service.submit_tool_outputs(setup.thread, run_id, tool_outputs=outputs)
         assert (run["status"], run["required_action"]) == ("queued", None)
@@ -297,7 +300,8 @@ def test_unknown_runs_messages_and_assistants() -> None:
         ({"role": "system", "content": "x"}, "invalid_value"),
         ({"role": "user", "content": ""}, None),
         ({"role": "user", "content": 5}, "invalid_type"),
-        ({"role": "user", "content": [{"type": "text"}]}, "invalid_type"),
+        ({"role": "user", "content": [{"type": "text"}]}, "missing_required_parameter"),
+        ({"role": "user", "content": [{"type": "text", "text": 1}]}, "invalid_type"),
         ({"role": "user", "content": "x", "metadata": {str(i): "" for i in range(17)}}, "object_above_max_properties"),
         ({"role": "user", "content": "x", "metadata": {"k": "v" * 513}}, "string_above_max_length"),
         ({"role": "user", "content": "x", "metadata": {"k": 1}}, "invalid_type"),
@@ -409,9 +413,9 @@ class ServiceMachine(RuleBasedStateMachine):
         try:
             self.service.cancel_run(*run)
         except ApiError:
-            assert before not in CANCELLABLE
+            assert RULE[before, "runs.cancel"].answer == "refused"
         else:
-            assert before in CANCELLABLE
+            assert RULE[before, "runs.cancel"].answer == "accepted"
 
     @rule(run=run_ids, state=st.sampled_from(ALL_STATES))
     def advance(self, run: tuple[str, str], state: Status) -> None:
@@ -429,7 +433,9 @@ class ServiceMachine(RuleBasedStateMachine):
     @rule(run=run_ids)
     def answer_tools(self, run: tuple[str, str]) -> None:
         before = self.status[run[1]]
-        outputs = [{"tool_call_id": f"call_{self.service.runs[run[1]].ordinal}", "output": ""}]
+        action = self.service.runs[run[1]].view["required_action"]
+        calls = action["submit_tool_outputs"]["tool_calls"] if action else [{"id": "call_1"}]
+        outputs = [{"tool_call_id": call["id"], "output": ""} for call in calls]
         try:
             self.service.submit_tool_outputs(*run, tool_outputs=outputs)
         except ApiError:

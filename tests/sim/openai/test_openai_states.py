@@ -8,7 +8,19 @@ import pytest
 from openai.types.beta.threads import run_status
 
 from sim.openai import states
-from sim.openai.states import CANCELLABLE, LOCKING, STATES, TERMINAL, TRANSITIONS, Evidence, ImpossibleTransitionError
+from sim.openai.operations import OPERATION_NAMES
+from sim.openai.states import (
+    LOCKING,
+    NO_RUN,
+    RULE,
+    RULES,
+    STATES,
+    TERMINAL,
+    TRANSITIONS,
+    Evidence,
+    ImpossibleTransitionError,
+    Rule,
+)
 
 
 def test_the_states_are_the_sdks() -> None:
@@ -28,8 +40,36 @@ def test_every_unfinished_state_locks_and_can_expire() -> None:
     assert {row.source for row in TRANSITIONS if row.target == "expired"} == unfinished
 
 
-def test_cancel_is_possible_in_three_states() -> None:
-    assert {"queued", "in_progress", "requires_action"} == CANCELLABLE
+def test_there_is_a_rule_for_every_request_in_every_state_and_for_nothing_else() -> None:
+    states_ = {NO_RUN, *(state.name for state in STATES)}
+    assert set(RULE) == {(state, request) for state in states_ for request in OPERATION_NAMES}
+    assert {rule.request for rule in RULES} == set(OPERATION_NAMES)
+
+
+def test_a_table_with_a_pair_missing_or_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"no rule for .*'cancelling', 'x'"):
+        states._by_pair((Rule("x", ("queued",), "accepted", Evidence.INFERRED),))
+    every = Rule("x", states._EVERYWHERE, "accepted", Evidence.INFERRED)
+    with pytest.raises(ValueError, match="two rules for x in state queued"):
+        states._by_pair((every, Rule("x", ("queued",), "refused", Evidence.INFERRED, "cannot_cancel")))
+
+
+def test_rules_and_moves_agree() -> None:
+    moves = {(row.source, row.target, row.trigger) for row in TRANSITIONS}
+    for rule in RULES:
+        for state in rule.states:
+            if rule.request == "runs.cancel":
+                assert (rule.target == "cancelling") == ((state, "cancelling", "cancel") in moves)
+            elif rule.request == "runs.submit_tool_outputs":
+                assert (rule.target == "queued") == ((state, "queued", "tool outputs") in moves)
+            elif rule.refusal is not None:
+                assert state in LOCKING
+        assert (rule.refusal is not None) == (rule.answer == "refused")
+
+
+def test_locking_states_refuse_appends_and_runs() -> None:
+    for request in ("messages.create", "runs.create"):
+        assert {state for (state, name), rule in RULE.items() if name == request and rule.refusal} == LOCKING
 
 
 def test_no_row_twice_and_every_state_reachable() -> None:

@@ -44,6 +44,14 @@ def test_a_conversation_over_every_route() -> None:
         return answer
 
     ids: dict[str, str] = {}
+    assistant = call("POST", "/assistants", {"model": "gpt-4o", "name": "Ana"})
+    ids["assistant_id"] = assistant["id"]
+    assert call("GET", "/assistants?limit=1")["data"] == [assistant]
+    assert call("GET", "/assistants/{assistant_id}") == assistant
+    assert call("POST", "/assistants/{assistant_id}", {"name": None})["name"] is None
+    call("DELETE", "/assistants/{assistant_id}")
+    both = call("POST", "/threads/runs", {"assistant_id": ASSISTANT, "thread": {"messages": []}})
+    assert both["status"] == "queued"
     ids["thread_id"] = call(
         "POST", "/threads", {"messages": [{"role": "user", "content": "hi"}], "metadata": {"a": "b"}}
     )["id"]
@@ -62,7 +70,11 @@ def test_a_conversation_over_every_route() -> None:
     call("POST", "/threads/{thread_id}/runs/{run_id}", {"metadata": {}})
     service.advance(run["id"], "in_progress")
     service.advance(run["id"], "requires_action")
-    outputs = [{"tool_call_id": "call_0", "output": "x"}]
+    (asked,) = call("GET", "/threads/{thread_id}/runs/{run_id}")["required_action"]["submit_tool_outputs"]["tool_calls"]
+    (step,) = call("GET", "/threads/{thread_id}/runs/{run_id}/steps")["data"]
+    ids["step_id"] = step["id"]
+    assert call("GET", "/threads/{thread_id}/runs/{run_id}/steps/{step_id}") == step
+    outputs = [{"tool_call_id": asked["id"], "output": "x"}]
     call("POST", "/threads/{thread_id}/runs/{run_id}/submit_tool_outputs", {"tool_outputs": outputs})
     assert call("POST", "/threads/{thread_id}/runs/{run_id}/cancel")["status"] == "cancelling"
     call("DELETE", "/threads/{thread_id}/messages/{message_id}")
@@ -93,7 +105,9 @@ def test_poll_after_is_sent_with_runs_where_it_is_switched_on() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "headers", "body", "error"),
     [
-        ("GET", "/v1/threads", {}, b"", errors.unknown_route("GET", "/v1/threads")),
+        ("GET", "/v1/threads", {}, b"", errors.wrong_method(["POST"])),
+        ("PUT", "/v1/threads/thread_1", {}, b"{}", errors.wrong_method(["GET", "POST", "DELETE"])),
+        ("GET", "/v1/nothing", {}, b"", errors.unknown_route("GET", "/v1/nothing")),
         ("GET", "/v2/threads/thread_1", {}, b"", errors.unknown_route("GET", "/v2/threads/thread_1")),
         ("POST", "/v1/threads/x/y/z", {}, b"", errors.unknown_route("POST", "/v1/threads/x/y/z")),
         ("POST", "/v1/threads", {"OpenAI-Beta": "assistants=v1"}, b"", errors.no_beta_header()),
@@ -120,10 +134,13 @@ def test_refusals_to_the_byte(
     assert response_headers["content-type"] == "application/json"
 
 
-def test_streaming_is_refused_in_so_many_words() -> None:
+def test_a_streamed_run_is_answered_by_a_head_and_what_there_is_of_the_stream() -> None:
     _, wire, thread = make()
-    status, _, body = ask(wire, "POST", f"/threads/{thread}/runs", {"assistant_id": ASSISTANT, "stream": True})
-    assert (status, body["error"]["code"]) == (400, "not_simulated")
+    body = json.dumps({"assistant_id": ASSISTANT, "stream": True}).encode()
+    status, headers, answer = wire.handle("POST", f"/v1/threads/{thread}/runs", HEADERS, body)
+    assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert "content-length" not in headers
+    assert answer.startswith(b"event: thread.run.created\ndata: {")
 
 
 json_values = st.recursive(
@@ -139,8 +156,10 @@ def test_whatever_a_client_sends_it_gets_an_answer(data: st.DataObject) -> None:
     service, wire, thread = make()
     run_id = service.create_run(thread, assistant_id=ASSISTANT)["id"]
     operation = data.draw(st.sampled_from(OPERATIONS))
-    path = operation.path.format(thread_id=thread, run_id=run_id, message_id="msg_1")
-    names = sorted(operation.params) or ["x"]
+    path = operation.path.format(
+        thread_id=thread, run_id=run_id, message_id="msg_1", step_id="step_1", assistant_id=ASSISTANT
+    )
+    names = sorted(operation.params - {"stream"}) or ["x"]
     body = data.draw(st.dictionaries(st.sampled_from(names), json_values, max_size=4))
     status, _, answer = ask(wire, operation.method, path, body)
     assert status in (200, 400, 404)

@@ -1,0 +1,69 @@
+"""Server-sent events of one streamed answer, sans-I/O.
+
+A stream is attached to a run. The service adds events to it as the run moves, in the documented order:
+
+    thread.created (create_and_run only), thread.run.created, thread.run.queued, thread.run.in_progress,
+    thread.run.step.created, thread.run.step.in_progress,
+    thread.message.created, thread.message.in_progress, thread.message.delta ..., thread.message.completed,
+    thread.run.step.completed, thread.run.completed, done
+
+A run that calls tools has `thread.run.step.delta` instead of the message's events, and its stream ends, with `done`,
+after `thread.run.requires_action`; the answer to submitted tool outputs is a stream of its own, which begins with
+`thread.run.step.completed`. A run that is cancelled, fails or expires ends its stream likewise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+MEDIA_TYPE: Final = "text/event-stream; charset=utf-8"
+
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class EventStream:
+    """The events of one streamed answer, from the service to one reader.
+
+    Attributes:
+        ended: the last frame has been added; nothing follows.
+        on_frames: called whenever frames were added; set by the reader.
+    """
+
+    __slots__ = ("_frames", "detached", "ended", "on_frames")
+
+    def __init__(self) -> None:
+        self._frames: list[bytes] = []
+        self.ended = False
+        self.detached = False
+        self.on_frames: Callable[[], None] | None = None
+
+    def add(self, event: str, data: Any) -> None:
+        """Add an event with a JSON object as it is now."""
+        self._push(event, _ENCODE(data))
+
+    def end(self) -> None:
+        """Add the last frame."""
+        if not self.ended:
+            self.ended = True
+            self._push("done", "[DONE]")
+
+    def read(self) -> bytes:
+        """The frames added since the last read; empty if there are none."""
+        frames = b"".join(self._frames)
+        self._frames.clear()
+        return frames
+
+    def detach(self) -> None:
+        """The reader has gone: the run goes on, and nothing more is collected."""
+        self.detached = True
+        self.on_frames = None
+        self._frames.clear()
+
+    def _push(self, event: str, data: str) -> None:
+        if self.detached:
+            return
+        self._frames.append(f"event: {event}\ndata: {data}\n\n".encode())
+        if self.on_frames is not None:
+            self.on_frames()
