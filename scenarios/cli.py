@@ -1,4 +1,4 @@
-"""The `relaysim` command: run, verify, replay, list.
+"""The `relaysim` command: run, verify, replay, serve, list.
 
 Results go to standard output, progress and errors to standard error. Exit codes: 0 every verdict as expected, 1 one is
 not, 2 bad usage or a bad file, 3 the only unexpected ones are inconclusive, 4 non-determinism found, 130 interrupted.
@@ -17,6 +17,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from scenarios.serve import add_arguments, serve
 
 if TYPE_CHECKING:
     from scenarios.model import Scenario
@@ -182,6 +184,9 @@ def _parser() -> argparse.ArgumentParser:
         "--all", action="store_true", help="every line: of all conversations, or of the one that --conversation names"
     )
     add_world(replay)
+
+    served = command("serve", _serve, "Serve the simulated API on a real socket, until a signal stops it.")
+    add_arguments(served)
 
     command("list", _list, "List the shipped scenarios with their claims and expected verdicts.")
     return parser
@@ -483,6 +488,18 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 def _conversations(records: Iterable[tuple[float, str, str, Sequence[Any]]]) -> list[str]:
     return list(dict.fromkeys(str(fields[1]) for _, _, kind, fields in records if kind == "message.sent"))
+
+
+# serve
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from scenarios.problems import ScenarioError
+
+    try:
+        return serve(arguments)
+    except ScenarioError as error:
+        raise UsageError(str(error)) from error
 
 
 # list

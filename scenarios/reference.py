@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 from scenarios.load import load, shipped
 from scenarios.model import Scenario
 from sim.kernel.distributions import Constant, Exponential, LogNormal, Mixture, Uniform
-from sim.openai.profile import Profile
+from sim.openai.profile import Profile, shipped_profiles
 from sim.world import COUNTS, SERIES
 
 _DISTRIBUTIONS = (Constant, Uniform, Exponential, LogNormal, Mixture)
@@ -117,7 +117,8 @@ def reference() -> str:
         "",
         "## Profiles",
         "",
-        "A profile says how slow and how faulty the backend is. Shipped: `claimed`, `typical`. Each number is a table with "
+        "A profile says how slow and how faulty the backend is. Shipped: "
+        f"{', '.join(f'`{name}`' for name in shipped_profiles())}. Each number is a table with "
         "its value and a `basis`, a sentence on what it rests on; a number without one is refused. A scenario changes "
         "single numbers under `profile_overrides`.",
         "",

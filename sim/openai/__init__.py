@@ -4,17 +4,21 @@ From the inside out; each layer knows only those before it:
 
 - `states`: the table of run states, which everything else reads; it can draw itself.
 - `errors`: the error answers, to the byte.
-- `parameters`, `json_body`, `pages`: checks of what requests say, and how lists answer.
+- `parameters`, `json_values`, `json_body`, `pages`: checks of what requests say, and how lists answer.
 - `replies`: what assistants answer, as code or as data; `usage`: what it costs in tokens.
 - `streaming`: the server-sent events of one streamed answer.
-- `records`, `assistants`, `service`: what is stored, and the state machine of threads, messages, runs and their steps.
-  Sans-I/O, no time of its own.
+- `records`, `assistants`, `writing`, `service`: what is stored, and the state machine of threads, messages, runs and their
+  steps. Sans-I/O, no time of its own.
 - `operations`: names, routes and parameters of the operations; calls and answers without HTTP.
-- `profile`, `life`: how slow a backend is, and the SimPy processes that move runs accordingly.
-- `faults`, `network`: one attempt at a request in virtual time: latency, faults, trace.
+- `profile`, `limits`, `quirks`, `life`: how slow a backend is, how many requests it takes, what nobody has proved of it,
+  and the SimPy processes that move runs accordingly.
+- `faults`, `arrivals`, `network`: one attempt at a request in virtual time: latency, faults, broken and streamed answers,
+  trace.
 - `wire`: HTTP to calls and answers to HTTP, sans-I/O, for any door.
 - `transport`, `direct`: the two doors. Lane `sdk` is the real SDK on a simulated transport, lane `direct` the same
   calls without the SDK's code; equal traces.
+- `simulation`: the API without a world, for doors of its own: `server` (a socket) and `in_process` (other people's tests).
+- `reference`: the page of run states, written from their table.
 
 Begin with `states`, then `service`. A world does:
 

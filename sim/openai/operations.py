@@ -64,7 +64,8 @@ class Answer:
         error: the error, where the service refused.
         headers: further response headers, lower case.
         detail: for the trace; what the operation's docstring in this module says.
-        failure: `ConnectError` or `ReadTimeout` where no answer reached the client.
+        failure: `ConnectError`, `ReadTimeout`, `ReadError`, `RemoteProtocolError` or `malformed` where no answer, or not a
+            whole one, reached the client.
         request_id: which attempt of which worker, as the trace names it.
         draw_key, draw_index: what keys the draws of this attempt.
     """
@@ -229,7 +230,7 @@ _RUN: Final = frozenset({"assistant_id", "additional_messages", "metadata"}) | R
 _TOOLS: Final = frozenset({"tool_outputs", "stream"})
 _INCLUDE: Final = frozenset({"include[]"})
 _CREATED_RUN: Final = _RUN | _INCLUDE
-_CREATED_THREAD_AND_RUN: Final = (_RUN - {"additional_messages", "additional_instructions"}) | {
+_CREATED_THREAD_AND_RUN: Final = (_RUN - {"additional_messages", "additional_instructions", "reasoning_effort"}) | {
     "thread",
     "tool_resources",
 }

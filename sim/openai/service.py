@@ -187,7 +187,7 @@ class ThreadsService:
         if metadata is not None:
             view["metadata"] = check_metadata(metadata)
         if tool_resources is not None:
-            view["tool_resources"] = check_tool_resources(tool_resources)
+            view["tool_resources"] = check_tool_resources(tool_resources, creating=False)
         return dict(view)
 
     def delete_thread(self, thread_id: str) -> Object:
@@ -317,7 +317,7 @@ class ThreadsService:
         """
         assistant = self._assistant_of_run(assistant_id)
         kept = check_metadata(metadata)
-        check_tool_resources(tool_resources)
+        check_tool_resources(tool_resources, creating=False)
         messages, thread_metadata, resources = check_thread_of_run(thread)
         given = _checked_options(options) if options else {}
         made = self._make_thread(thread_metadata, resources, messages, cause)

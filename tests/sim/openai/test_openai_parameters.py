@@ -272,6 +272,24 @@ def test_options_are_returned_as_they_are_stored() -> None:
         name: value for name, value in options_of(RUN).items() if value is not None
     }
     assert check_run_options({}) == {}
+    assert json.dumps(check_run_options({"temperature": 1})) == '{"temperature": 1.0}'
+
+
+def test_a_null_inside_an_object_is_as_good_as_absent() -> None:
+    bare = [
+        {"type": "file_search", "file_search": None},
+        {"type": "function", "function": {"name": "f", "description": None, "parameters": None, "strict": None}},
+    ]
+    assert check_tools("tools", bare, 2) == [
+        {"type": "file_search"},
+        {"type": "function", "function": {"name": "f"}},
+    ]
+    assert check_run_options({"tool_choice": {"type": "file_search", "function": None}}) == {
+        "tool_choice": {"type": "file_search"}
+    }
+    assert check_tool_resources({"code_interpreter": None, "file_search": {"vector_store_ids": None}}) == {
+        "file_search": {}
+    }
 
 
 def test_parts_and_attachments_as_they_are_stored() -> None:

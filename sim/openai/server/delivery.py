@@ -1,0 +1,225 @@
+"""How an answer leaves, where it does not simply leave whole: streams, silences, and answers that are damaged on the way.
+
+A plain answer never comes here. An `Exchange` is one request whose answer takes its time: it watches whether the client is
+still there, and can be ended from outside when the server stops or the world is reset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any, Final, Protocol
+
+from sim.openai.arrivals import PIECES, cut_text
+from sim.openai.server.pacer import Pacer, WorldEndedError
+from sim.openai.streaming import EventStream
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+EXTENSION: Final = "relaysim.connection"
+"""The scope's extension that holds the `Wire` under a request."""
+
+_ARRIVAL_SECONDS: Final = 0.03
+
+
+class NoWireError(RuntimeError):
+    """A fault needs the connection, and the server that runs this application does not give it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this fault needs the connection itself: run the server by `relaysim serve` or BackgroundServer"
+        )
+
+
+class Wire(Protocol):
+    """The connection under a request."""
+
+    def reset(self) -> None:
+        """Reset it: what was not sent is lost."""
+        ...
+
+    def close(self) -> None:
+        """Close it once everything is sent."""
+        ...
+
+    def respond(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """Answer whole, in one write; False if that cannot be, and nothing was written."""
+        ...
+
+
+class Exchange:
+    """One request whose answer takes its time.
+
+    Args:
+        scope, receive, send: of the request, whose body has been read.
+        pacer: for waits in virtual seconds.
+
+    Attributes:
+        gone: the client has closed the connection.
+        ended: `end` was called: the server stops, or the world is reset.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, pacer: Pacer) -> None:
+        self._send = send
+        self._pacer = pacer
+        self._wire = wire_of(scope)
+        self.gone = False
+        self.ended = False
+        self._whole = False
+        self._change = asyncio.Event()
+        self._watch = asyncio.ensure_future(self._until_gone(receive))
+
+    async def _until_gone(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        self._change.set()
+
+    def end(self) -> None:
+        """Let whatever this exchange waits for be over: its connection is closed without an answer."""
+        self.ended = True
+        self._change.set()
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nobody left to answer."""
+        return self.gone or self.ended
+
+    async def finish(self) -> None:
+        """Call it last: what was not answered whole is cut off, and the watch is over."""
+        if not (self._whole or self.gone) and self._wire is not None:
+            self._wire.close()
+            await self._watch  # uvicorn complains of an unanswered request unless its client has gone
+        if not self._watch.done():
+            self._watch.cancel()
+
+    # Ways to answer
+
+    async def silence(self) -> bool:
+        """Say nothing until the client has gone (True) or the exchange is ended (False)."""
+        while not self.over:
+            await self._changed()
+        return self.gone
+
+    async def reset(self) -> None:
+        """Reset the connection."""
+        if self._wire is None:
+            raise NoWireError
+        self._wire.reset()
+        await self._watch
+
+    async def reset_within(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Send the head and a part of the body, then reset the connection."""
+        if self._wire is None:
+            raise NoWireError
+        await self._begin(status, headers, body)
+        # A reset overtakes what the client has not read yet.
+        await asyncio.sleep(_ARRIVAL_SECONDS)
+        self._wire.reset()
+        await self._watch
+
+    async def cut_off(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Send the head and a part of the body, then close the connection in order."""
+        if self._wire is None:
+            raise NoWireError
+        await self._begin(status, headers, body)
+        self._wire.close()
+        await self._watch
+
+    async def dribble(self, status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> None:
+        """Send the head at once and the body in pieces, evenly over so many virtual seconds."""
+        await self._send({"type": "http.response.start", "status": status, "headers": raw(headers)})
+        pieces = in_pieces(body)
+        for number, piece in enumerate(pieces, start=1):
+            if not await self._pause(seconds / len(pieces)):
+                return
+            await self._send({"type": "http.response.body", "body": piece, "more_body": number < len(pieces)})
+        self._whole = True
+
+    async def stream(
+        self, status: int, headers: Mapping[str, str], stream: EventStream, first: bytes, seconds: float = 0.0
+    ) -> None:
+        """Send a stream's events as they come, until its last or until there is no reader any more.
+
+        Args:
+            status, headers: of the answer.
+            stream: where the events come from.
+            first: events that were read from it already.
+            seconds: virtual; if above 0 these first events dribble, and those that follow queue up behind them.
+        """
+        stream.on_frames = self._change.set
+        try:
+            await self._send({"type": "http.response.start", "status": status, "headers": raw(headers)})
+            if seconds > 0.0:
+                pieces = in_pieces(first)
+                for piece in pieces:
+                    if not await self._pause(seconds / len(pieces)):
+                        return
+                    await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+                first = b""
+            while True:
+                frames, first = first + stream.read(), b""
+                last = stream.ended
+                if frames or last:
+                    await self._send({"type": "http.response.body", "body": frames, "more_body": not last})
+                if last:
+                    self._whole = True
+                if last or self.over:
+                    return
+                await self._changed()
+        finally:
+            stream.detach()
+
+    async def _begin(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": raw(headers)})
+        if body:
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def _changed(self) -> None:
+        await self._change.wait()
+        self._change.clear()
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait so many virtual seconds; whether there is still somebody to answer then."""
+        pause = self._pacer.when(seconds, self._change.set)
+        while not (pause.done() or self.over):
+            await self._changed()
+        if pause.done() and isinstance(pause.exception(), WorldEndedError):
+            self.ended = True
+        return not self.over
+
+
+async def send_whole(scope: Scope, send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Send an answer that is there whole."""
+    wire = wire_of(scope)
+    if wire is None or not wire.respond(status, headers, body):
+        await send({"type": "http.response.start", "status": status, "headers": raw(headers)})
+        await send({"type": "http.response.body", "body": body})
+
+
+def wire_of(scope: Scope) -> Wire | None:
+    """The connection under a request, if the server gives it."""
+    extensions = scope.get("extensions")
+    wire: Wire | None = None if extensions is None else extensions.get(EXTENSION)
+    return wire
+
+
+def raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Headers as ASGI wants them."""
+    return [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def in_pieces(body: bytes) -> Sequence[bytes]:
+    """A body in ten pieces of about the same size; fewer only if it has fewer bytes, and one if it has none."""
+    count = max(1, min(PIECES, len(body)))
+    return [body[len(body) * number // count : len(body) * (number + 1) // count] for number in range(count)]
+
+
+def cut_events(frames: bytes) -> bytes:
+    """The first event of a stream, its JSON cut off."""
+    first, _, _ = frames.decode().partition("\n\n")
+    name, separator, data = first.partition("\ndata: ")
+    return f"{name}{separator}{cut_text(data)}\n\n".encode()

@@ -1,0 +1,88 @@
+"""Outages: while a fault says that nobody can connect at all, nothing listens.
+
+That is a fault of kind `connect_error` with a window, for every route, without `nth` and with probability 1. While it lasts
+(in virtual time) new connections are refused by the operating system, as if the server did not run. The door stays open at
+speed 0, where nobody could come in to move the clock on; requests are then reset one by one, as under any other
+`connect_error`. A closed door counts once in the fault's `fired`, since refused connections cannot be counted.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from sim.openai.faults import ApiFault
+from sim.openai.simulation import SimulatedApi
+
+
+class Door(Protocol):
+    """The listening socket."""
+
+    def close_door(self) -> None:
+        """Refuse connections from now on."""
+        ...
+
+    def open_door(self) -> None:
+        """Accept them again."""
+        ...
+
+
+class _Window(NamedTuple):
+    position: int
+    start: float
+    end: float
+
+
+class Outages:
+    """Closes and opens a door as an API's faults say.
+
+    Attributes:
+        closed: whether it is closed now.
+    """
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self.closed = False
+        self._plan = 0
+        self._windows: list[_Window] = []
+
+    def plan(self, api: SimulatedApi, *, moving: bool) -> None:
+        """Go by the present faults and clock from now on; call it whenever one of them is replaced.
+
+        Args:
+            api: at the present instant.
+            moving: whether virtual time moves by itself.
+        """
+        self._plan += 1
+        self._windows = [_Window(position, *fault.window_seconds) for position, fault in _total(api.faults.faults)]  # type: ignore[misc]
+        if not moving:
+            self._windows = []
+        for window in self._windows:
+            for instant in (window.start, window.end):
+                if instant > api.kernel.now:
+                    api.kernel.at(instant - api.kernel.now, self._look, api, self._plan)
+        self._look(api, self._plan)
+
+    def _look(self, api: SimulatedApi, plan: int) -> None:
+        if plan != self._plan:
+            return
+        now = api.kernel.now
+        current = [window for window in self._windows if window.start <= now < window.end]
+        if current and not self.closed:
+            self.closed = True
+            api.faults.fired[current[0].position] += 1
+            self._door.close_door()
+        elif self.closed and not current:
+            self.closed = False
+            self._door.open_door()
+
+
+def _total(faults: tuple[ApiFault, ...]) -> list[tuple[int, ApiFault]]:
+    return [
+        (position, fault)
+        for position, fault in enumerate(faults)
+        if fault.kind == "connect_error"
+        and fault.window_seconds is not None
+        and fault.route == "*"
+        and fault.nth is None
+        and fault.probability == 1.0
+    ]
