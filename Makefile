@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: setup incident test lint gate pythons fingerprints bench clean
+.PHONY: setup incident test lint gate pythons fingerprints clients bench clean
 
 setup: $(STAMP)
 
@@ -38,8 +38,12 @@ pythons:
 fingerprints: $(STAMP)
 	$(BIN)/python tests/sim/world/test_world_determinism.py
 
+# One conversation with every official client over a socket: Python 1.x, 2.x, 3.x, and the npm package (needs npm).
+clients: $(STAMP)
+	$(BIN)/python tests/clients/run_clients.py
+
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
 clean:
-	rm -rf $(VENV) .venv-3.* build *.egg-info reports/out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* .clients build *.egg-info reports/out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -24,6 +24,9 @@ of its pieces exceeds the client's read timeout: then it is a `ReadTimeout`.
 A streamed answer meets the last four kinds after its head: `reset` and `truncated` break it off after the events that
 came with the head, `malformed` cuts off the first event's JSON and nothing follows, and under `slow_body` those first
 events dribble and the rest queues up behind them. The SDK does not retry a stream that has begun.
+
+All of this is the Python SDK. The npm package reads bodies outside its retries, so it does not retry `reset` and
+`truncated`, and raises what its HTTP library raises.
 """
 
 from __future__ import annotations

@@ -126,6 +126,8 @@ const threadView = (thread) => ({
   metadata: thread.metadata,
 });
 
+const objectView = (found) => ({ object: found.object });
+
 const messageView = (message) => ({
   id: message.id,
   object: message.object,
@@ -721,24 +723,24 @@ class Conversation {
     await fault('status', { status: 429, retry_after_seconds: 1 }, () => this.call('429', retrieve));
     const begun = performance.now();
     await fault('status', { status: 429, retry_after_seconds: 1 }, () =>
-      this.call('429, retried', once, threadView),
+      this.call('429, one retry allowed', once, objectView),
     );
     this.transcript.note("the wait was Retry-After's", { at_least_a_second: performance.now() - begun > 990 });
     await fault('status', { status: 429, retry_after_seconds: 200 }, () =>
-      this.call('429 with a long Retry-After', () => patiently(once), threadView),
+      this.call('429 with a long Retry-After', () => patiently(once), objectView),
     );
     for (const [step, kind, fields] of [
       ['500', 'status', { status: 500 }],
       ['502', 'status', { status: 502 }],
       ['502 as HTML', 'status', { status: 502, html: true }],
-      ['503 not to be retried', 'status', { status: 503, headers: { 'x-should-retry': 'false' } }],
+      ['503 with x-should-retry: false', 'status', { status: 503, headers: { 'x-should-retry': 'false' } }],
       ['connection refused', 'connect_error', {}],
       ['connection reset', 'reset', {}],
       ['body truncated', 'truncated', {}],
       ['body malformed', 'malformed', {}],
     ]) {
       await fault(kind, fields, () => this.call(step, () => patiently(retrieve)));
-      await fault(kind, fields, () => this.call(`${step}, retried`, () => patiently(once), threadView));
+      await fault(kind, fields, () => this.call(`${step}, one retry allowed`, () => patiently(once), objectView));
     }
   }
 

@@ -180,6 +180,11 @@ def thread_view(thread: Any) -> dict[str, Any]:
     return {"id": thread.id, "object": thread.object, "metadata": thread.metadata}
 
 
+def object_view(found: Any) -> dict[str, Any]:
+    """Only that it came."""
+    return {"object": found.object}
+
+
 def message_view(message: Any) -> dict[str, Any]:
     """What a step shows of a message."""
     return {
@@ -778,15 +783,15 @@ class Conversation:
             self.call("429", lambda: self.threads.retrieve(thread_id))
         begun = time.monotonic()
         with fault("status", retrieve, status=429, retry_after_seconds=1):
-            self.call("429, retried", lambda: once(thread_id), thread_view)
+            self.call("429, one retry allowed", lambda: once(thread_id), object_view)
         self.transcript.note("the wait was Retry-After's", at_least_a_second=time.monotonic() - begun > 0.99)
         with fault("status", retrieve, status=429, retry_after_seconds=200):
-            self.call("429 with a long Retry-After", lambda: once(thread_id), thread_view)
+            self.call("429 with a long Retry-After", lambda: once(thread_id), object_view)
         for step, kind, fields in (
             ("500", "status", {"status": 500}),
             ("502", "status", {"status": 502}),
             ("502 as HTML", "status", {"status": 502, "html": True}),
-            ("503 not to be retried", "status", {"status": 503, "headers": {"x-should-retry": "false"}}),
+            ("503 with x-should-retry: false", "status", {"status": 503, "headers": {"x-should-retry": "false"}}),
             ("connection refused", "connect_error", {}),
             ("connection reset", "reset", {}),
             ("body truncated", "truncated", {}),
@@ -795,7 +800,7 @@ class Conversation:
             with fault(kind, retrieve, **fields):
                 self.call(step, lambda: self.threads.retrieve(thread_id))
             with fault(kind, retrieve, **fields):
-                self.call(f"{step}, retried", lambda: once(thread_id), thread_view)
+                self.call(f"{step}, one retry allowed", lambda: once(thread_id), object_view)
 
     def lost_answers(self) -> None:
         """Requests and answers that are lost: what is stored then, and what the retry makes of it."""

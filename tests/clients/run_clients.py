@@ -17,9 +17,9 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tomllib
@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -47,8 +47,13 @@ SERVE = (
 )
 START_SECONDS = 30.0
 CONVERSATION_SECONDS = 300.0
+LINES_TOLD = 12
+"""Of what a server or a client that failed has said, the last lines."""
 
 Step = dict[str, Any]
+
+NOTHING_KNOWN: Step = dict.fromkeys(("error", "status", "message", "type", "param", "code"))
+"""What a step shows of an error that is none of the SDK's."""
 
 _IDS = re.compile(r"\b(asst|thread|msg|run|step|call)_[A-Za-z0-9]{24}\b")
 
@@ -74,18 +79,26 @@ class Client:
 
 @dataclass(frozen=True)
 class Difference:
-    """One table of differences.toml."""
+    """One table of differences.toml, whose first lines say what its keys mean."""
 
     clients: tuple[str, ...]
-    step: str
-    field: str
-    expected: Any
-    actual: Any
-    why: str
+    steps: tuple[str, ...]
+    see: Step
+    where: Step
 
     def concerns(self, client: str) -> bool:
         """Whether it is about this client."""
         return any(fnmatchcase(client, pattern) for pattern in self.clients)
+
+    def apply(self, step: Step) -> Step:
+        """What its clients see in place of this step."""
+        if not any(fnmatchcase(step["step"], pattern) for pattern in self.steps):
+            return step
+        if any(step.get(name) != value for name, value in self.where.items()):
+            return step
+        if "ok" not in self.see:
+            return step | self.see
+        return {"step": step["step"], **({} if self.see["ok"] else NOTHING_KNOWN), **self.see}
 
 
 def read_clients() -> list[Client]:
@@ -97,10 +110,7 @@ def read_clients() -> list[Client]:
 def read_differences() -> list[Difference]:
     """The differences of differences.toml."""
     rows = tomllib.loads((HERE / "differences.toml").read_text("utf-8")).get("difference", [])
-    return [
-        Difference(tuple(row["clients"]), row["step"], row["field"], row.get("expected"), row.get("actual"), row["why"])
-        for row in rows
-    ]
+    return [Difference(tuple(row["clients"]), tuple(row["steps"]), row["see"], row.get("where", {})) for row in rows]
 
 
 def read_transcript() -> list[Step]:
@@ -184,9 +194,10 @@ def running_server() -> Iterator[str]:
         CannotRunError: it does not start, or met errors of its own.
     """
     command = [sys.executable, "-m", "scenarios", "serve", *SERVE]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    ) as server:
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as said,
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True, encoding="utf-8") as server,
+    ):
         assert server.stdout is not None
         giving_up = threading.Timer(START_SECONDS, server.kill)
         giving_up.start()
@@ -196,16 +207,23 @@ def running_server() -> Iterator[str]:
             giving_up.cancel()
         try:
             if not line:
-                raise CannotRunError(f"relaysim serve does not start:\n{server.communicate()[1]}".rstrip())
+                server.wait(START_SECONDS)
+                raise CannotRunError(f"relaysim serve does not start:\n{_end_of(said)}")
             base_url = json.loads(line)["base_url"]
             yield base_url
-            with urllib.request.urlopen(base_url.removesuffix("/v1") + "/healthz", timeout=10) as health:
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(base_url.removesuffix("/v1") + "/healthz", timeout=10) as health:
                 errors = json.load(health)["errors"]
         finally:
-            server.send_signal(signal.SIGTERM)
-            said = server.communicate(timeout=30)[1]
-    if errors:
-        raise CannotRunError(f"the server met {errors} errors of its own:\n{said}".rstrip())
+            server.terminate()
+            server.communicate(timeout=START_SECONDS)
+        if errors:
+            raise CannotRunError(f"the server met {errors} errors of its own, the last of them:\n{_end_of(said)}")
+
+
+def _end_of(said: IO[str]) -> str:
+    said.seek(0)
+    return "".join(said.readlines()[-LINES_TOLD:]).rstrip()
 
 
 def hold_conversation(command: Sequence[str], version: str) -> list[Step]:
@@ -266,7 +284,7 @@ def compare(
     """In which steps a client saw something else, a text of some lines for each, beginning with the step's name."""
     found = []
     mine = [difference for difference in differences if difference.concerns(client)]
-    used: list[Difference] = []
+    met: set[int] = set()
     for number in range(max(len(steps), len(expected))):
         if number >= len(steps):
             found.append(f"{expected[number]['step']}\n    is missing, with all that follows")
@@ -275,7 +293,12 @@ def compare(
             instead = f", where `{expected[number]['step']}` is expected" if number < len(expected) else ""
             found.append(f"{steps[number]['step']}\n    is step {number + 1}{instead}:\n    {_json(steps[number])}")
             break
-        wanted = _adapted(expected[number], mine, used)
+        wanted = expected[number]
+        for position, difference in enumerate(mine):
+            adapted = difference.apply(wanted)
+            if adapted != wanted:
+                met.add(position)
+            wanted = adapted
         seen = steps[number]
         unlike = [
             name for name in {**wanted, **seen} if name not in wanted or name not in seen or wanted[name] != seen[name]
@@ -283,22 +306,12 @@ def compare(
         if unlike:
             lines = [f"    {name}: {_said(seen, name)}\n      expected {_said(wanted, name)}" for name in unlike]
             found.append("\n".join([seen["step"], *lines]))
-    for difference in mine:
-        if difference not in used:
+    for position, difference in enumerate(mine):
+        if position not in met:
             found.append(
-                f"{difference.step}\n    differences.toml states a difference in `{difference.field}` that is not met"
+                f"{', '.join(difference.steps)}\n    differences.toml says {_json(difference.see)}, which changes nothing"
             )
     return found
-
-
-def _adapted(step: Step, differences: Sequence[Difference], used: list[Difference]) -> Step:
-    adapted = dict(step)
-    for difference in differences:
-        name = difference.field
-        if fnmatchcase(step["step"], difference.step) and name in step and step[name] == difference.expected:
-            adapted[name] = difference.actual
-            used.append(difference)
-    return adapted
 
 
 def _said(step: Mapping[str, Any], name: str) -> str:

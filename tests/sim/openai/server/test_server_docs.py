@@ -1,0 +1,62 @@
+"""The page on serving: what its commands print is what the page says, and its lists are those of the code."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from console_page import examples_of, outputs_of
+
+from sim.openai.faults import ApiFault
+from sim.openai.profile import shipped_profiles
+from sim.openai.replies import ScriptedReplies
+
+PAGE = Path(__file__).parents[4] / "docs" / "serving.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not (shutil.which("bash") and shutil.which("curl")), reason="needs bash and curl")
+def test_the_examples_print_what_the_page_says(tmp_path: Path) -> None:
+    serve, *others = examples_of(PAGE)
+    command = shlex.split(serve.command)
+    assert command[:2] == ["relaysim", "serve"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "scenarios.cli", *command[1:], "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    try:
+        assert server.stdout is not None
+        banner = [server.stdout.readline() for _ in serve.expected.splitlines()]
+        port = banner[0].removesuffix("/v1\n").rpartition(":")[2]
+        assert serve.matches("".join(banner).replace(port, "8017").rstrip("\n"))
+        printed = outputs_of(others, int(port), tmp_path)
+    finally:
+        server.terminate()
+        server.communicate(timeout=10)
+    assert server.returncode == 0
+    assert len(others) == len(printed) >= 12
+    wrong = [f"$ {one.command}\n{got}" for one, got in zip(others, printed, strict=True) if not one.matches(got)]
+    assert not wrong, "\n\n".join(wrong)
+
+
+def test_every_fault_and_every_shipped_profile_is_listed() -> None:
+    kinds = get_args(ApiFault.model_fields["kind"].annotation)
+    listed = re.findall(r"^\| `(\w+)` \| ", TEXT, re.MULTILINE)
+    assert listed == list(dict.fromkeys(listed))
+    assert set(listed) == set(kinds)
+    for name in shipped_profiles():
+        assert f"`{name}`" in TEXT
+
+
+def test_the_script_of_replies_is_one() -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    assert len(ScriptedReplies.model_validate(tomllib.loads(block)).replies) == 3
