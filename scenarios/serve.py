@@ -6,14 +6,11 @@ Importing this module imports nothing that takes time; `serve` does.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import errno
-import ipaddress
 import json
 import math
 import os
 import signal
-import socket
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -22,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import asyncio
+
     from pydantic import BaseModel
 
     from scenarios.document import Document
@@ -327,15 +326,20 @@ def serve(arguments: argparse.Namespace) -> int:
     Raises:
         scenarios.problems.ScenarioError: bad options or files, or an address that cannot be listened on.
     """
-    from sim.openai.server.app import SimulatedServer
+    import asyncio
 
     settings = settings_from(arguments)
+
+    from sim.openai.server.app import SimulatedServer
+
     server = SimulatedServer(settings, arguments.speed, arguments.start_time)
     asyncio.run(_serve(server, arguments))
     return 0
 
 
 async def _serve(server: SimulatedServer, arguments: argparse.Namespace) -> None:
+    import asyncio
+
     from sim.openai.server.listener import Listener, own_process
     from sim.openai.server.protocol import CONNECTIONS_MAX
 
@@ -372,6 +376,8 @@ async def _serve(server: SimulatedServer, arguments: argparse.Namespace) -> None
 
 def _on_signals(stop: asyncio.Event) -> Any:
     """Let SIGINT and SIGTERM set the event; returns what gives them back."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
     try:
@@ -384,6 +390,8 @@ def _on_signals(stop: asyncio.Event) -> Any:
 
 
 def _cannot_listen(arguments: argparse.Namespace, error: OSError) -> Exception:
+    import socket
+
     from scenarios.problems import Problem, ScenarioError
 
     port = f"--port {arguments.port}"
@@ -401,6 +409,8 @@ def _cannot_listen(arguments: argparse.Namespace, error: OSError) -> Exception:
 
 
 def _warn_of_strangers(host: str) -> None:
+    import ipaddress
+
     try:
         local = ipaddress.ip_address(host).is_loopback
     except ValueError:

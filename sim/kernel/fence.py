@@ -232,6 +232,8 @@ class Fence:
             names = getattr(module, "__dict__", None)
             if not isinstance(names, dict) or module.__name__ == __name__:
                 continue
+            if replacements.keys().isdisjoint(map(id, names.values())):
+                continue  # nearly every module, and this way it is asked in C
             for key, value in list(names.items()):
                 hit = replacements.get(id(value))
                 if hit is not None and hit[0] is value:

@@ -271,7 +271,7 @@ class Kernel:
         for host in self.hosts:
             host.loop.cancel_all()
         limit = self.env._now + 60.0
-        while self.env._queue and self.env._queue[0][0] <= limit:
+        while self._turns or (self.env._queue and self.env._queue[0][0] <= limit):
             self.failures.clear()
             try:
                 self.run(until=limit)

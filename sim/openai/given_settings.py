@@ -73,5 +73,8 @@ def profile_told(settings: ApiSettings) -> Iterator[None]:
 
 def _words(error: Exception, model: type[BaseModel]) -> str:
     if isinstance(error, ValidationError):
-        return "; ".join(str(problem) for problem in problems_of(error.errors(include_url=False), model))
+        problems = problems_of(error.errors(include_url=False), model)
+        # An unknown number of a profile is told once, and not again for its basis.
+        telling = [problem for problem in problems if problem.where != "basis"] or problems
+        return "; ".join(map(str, telling))
     return str(error)

@@ -70,6 +70,7 @@ class InProcessOpenAI(ApiHandle):
         self._busy = False
         self._thread: int | None = None
         self._workers = 0
+        self._left: list[asyncio.Task[Any]] = []
         self._desk = self._kernel.host("test")  # where plain code's requests leave from
         self._client: openai.OpenAI | None = None
         self._async_client: openai.AsyncOpenAI | None = None
@@ -83,8 +84,8 @@ class InProcessOpenAI(ApiHandle):
             stack.enter_context(self._fence)
             stack.enter_context(keyed_retry_jitter())
             stack.enter_context(ThreadClock(lambda: self._kernel.now, self.advance, lambda: self._busy))
-            stack.callback(random.setstate, random.getstate())
-            # Plain code draws from the real generator; seeded, its jitter is the same in every run of the test.
+            # Plain code draws from the real generator, whose state the fence puts back; seeded, its jitter is the same in
+            # every run of the test.
             random.seed(f"relaysim/{self._api.settings.seed}")
             self._thread = get_ident()
             self._stack = stack.pop_all()
@@ -201,6 +202,8 @@ class InProcessOpenAI(ApiHandle):
             error = self._unfinished(unfinished)
             self._cancel(unfinished)
             raise error
+        # Tasks that wait for each other only are garbage to Python; these have been promised to go on.
+        self._left = [task for task in (*self._left, *unfinished) if not task.done()]
         return [task.result() if task.done() else None for task in tasks]
 
     def _new_worker(self) -> Host:

@@ -78,7 +78,7 @@ class ServedOpenAI(ApiHandle):
         errors = self._server.server.errors
         if errors and kind is None:
             raise RuntimeError(
-                f"{errors} errors of the simulator itself, or of a test's replier; they are on standard error"
+                f"the simulator or a test's replier raised {errors} times; standard error has what and where"
             )
 
     # Where it is

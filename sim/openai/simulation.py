@@ -181,7 +181,8 @@ class SimulatedApi:
             assistants=None if settings.assistants == "any" else settings.assistants,
         )
         # In the order of their last use; the service itself only looks threads up.
-        self.service.threads = self._threads = OrderedDict[str, "ThreadRecord"]()
+        self._threads: OrderedDict[str, ThreadRecord] = OrderedDict()
+        self.service.threads = self._threads
         self.lives = RunLives(kernel, self.service, profile)
         self.faults = FaultPlan(settings.faults, kernel.draws.uniform)
         self.wire = Wire(self.service, keys=settings.keys, poll_after_ms=settings.poll_after_ms, pretty=settings.pretty)

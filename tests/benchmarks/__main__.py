@@ -21,6 +21,7 @@ from sim.kernel import Fence
 from sim.openai import keyed_retry_jitter, make_sdk_client
 from sim.world import Session, WorldSettings, run_world
 from tests.benchmarks import recording_relay
+from tests.benchmarks.bench_server import STEPS, memory, throughput
 from tests.benchmarks.calls import Script, conversation, record_conversations, replay
 from tests.benchmarks.layers import shares
 from tests.benchmarks.loops import LOOPS
@@ -52,6 +53,11 @@ def main() -> int:
     figures["replications"] = _replications(rounds, size)
     figures["layers"] = _layers(size)
     figures["loops"] = _loops(rounds)
+    print()
+    figures["server"] = {
+        "requests": throughput(rounds, round(20_000 * size)),
+        "memory": memory((5_000, 20_000) if options.quick else STEPS),
+    }
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -46,7 +46,7 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 SIMULATOR_ERROR: Final = "simulator_error"
 """The `type` of an error body that tells of a fault of the simulator itself, which the real API never has."""
 
-_READ_HEADERS: Final = {name.encode(): name for name in READ_HEADERS}
+_READ_HEADERS: Final = tuple((name.encode(), name) for name in READ_HEADERS)
 _CONTROL_MODULE: Final = "sim.openai.server.control"
 
 _UNANSWERED: Final = frozenset({"connect_error", "request_lost", "response_lost", "read_timeout"})
@@ -240,22 +240,20 @@ class SimulatedServer:
             pacer.arm()
         except Exception as error:
             answer = self._own_error(error)
-        wire.respond(answer.status, answer.headers, answer.body)
+        wire.respond(scope, answer.status, answer.headers, answer.body)
         return True
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        message = await receive()
-        body: bytes = message.get("body", b"")
         refusal: errors.ApiError | None = None
-        if message.get("more_body", False) or len(body) > self.api.settings.body_bytes_max or "body" not in message:
-            try:
-                body = await read_body(receive, message, scope["headers"], self.api.settings.body_bytes_max)
-            except ClientGoneError:
-                return
-            except BodyTooLargeError as error:
-                refusal = errors.body_too_large(self.api.settings.body_bytes_max)
-                if not error.drained:
-                    refusal.headers["connection"] = "close"
+        body = b""
+        try:
+            body = await read_body(receive, scope["headers"], self.api.settings.body_bytes_max)
+        except ClientGoneError:
+            return
+        except BodyTooLargeError as error:
+            refusal = errors.body_too_large(self.api.settings.body_bytes_max)
+            if not error.drained:
+                refusal.headers["connection"] = "close"
         api, pacer = self.api, self.pacer
         try:
             pacer.catch_up()
@@ -284,9 +282,8 @@ class SimulatedServer:
         query = scope["query_string"]
         if query:
             path = f"{path}?{query.decode('latin-1')}"
-        headers = {
-            _READ_HEADERS[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _READ_HEADERS
-        }
+        sent = dict(scope["headers"])  # the SDK sends twenty; three are read
+        headers = {name: sent[key].decode("latin-1") for key, name in _READ_HEADERS if key in sent}
         call = self.api.wire.parse(scope["method"], path, headers, body)
         if refusal is not None:
             call.refusal = refusal

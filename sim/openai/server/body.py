@@ -29,38 +29,39 @@ class ClientGoneError(Exception):
     """The client went away before its request was complete."""
 
 
-async def read_body(receive: Receive, first: Message, headers: Iterable[tuple[bytes, bytes]], bytes_max: int) -> bytes:
-    """The rest of a body whose first message was received already.
+async def read_body(receive: Receive, headers: Iterable[tuple[bytes, bytes]], bytes_max: int) -> bytes:
+    """A request's body.
 
     Raises:
-        BodyTooLargeError: it is larger than `bytes_max`.
+        BodyTooLargeError: it is larger than `bytes_max`, or says that it is.
         ClientGoneError: it never ended.
     """
-    given = dict(headers)
-    message, parts, size = first, [], 0
+    announced, asks = 0, False
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit():
+            announced = int(value)
+        elif name == b"expect":
+            asks = True
+    if announced > bytes_max:
+        # A client that asks first (Expect: 100-continue) sends nothing if it is refused.
+        raise BodyTooLargeError(drained=not asks and await _drain(receive))
+    parts, size = [], 0
     while True:
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
-        part = message.get("body", b"")
+        part: bytes = message.get("body", b"")
+        more: bool = message.get("more_body", False)
         size += len(part)
-        more = message.get("more_body", False)
-        if size > bytes_max or (more and _declared(given) > bytes_max):
-            raise BodyTooLargeError(drained=not more or await _drain(receive, waits=b"expect" in given))
+        if size > bytes_max:
+            raise BodyTooLargeError(drained=not more or await _drain(receive))
         parts.append(part)
         if not more:
             return b"".join(parts)
-        message = await receive()
 
 
-def _declared(headers: dict[bytes, bytes]) -> int:
-    written = headers.get(b"content-length", b"")
-    return int(written) if written.isdigit() else 0
-
-
-async def _drain(receive: Receive, *, waits: bool) -> bool:
+async def _drain(receive: Receive) -> bool:
     """Throw away what follows, for a while; whether that was all of it."""
-    if waits:
-        return False  # the client asked first (Expect: 100-continue), and sends nothing if it is refused
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
             while True:

@@ -148,7 +148,12 @@ class NewFaults(BaseModel):
     """Faults in order of precedence."""
 
     model_config = _TABLE
-    faults: tuple[NewFault, ...] = Field(description="all that there are to be; none: an empty list")
+    faults: tuple[NewFault, ...] = Field(
+        description="all that there are to be; none: an empty list",
+        examples=[
+            [{"kind": "slow_body", "seconds": 20, "probability": 0.1}, {"kind": "status", "status": 502, "html": True}]
+        ],
+    )
 
 
 class FaultEntry(BaseModel):
@@ -239,9 +244,9 @@ class RunEntry(BaseModel):
     """A run."""
 
     model_config = _TABLE
-    id: str = Field(examples=["run_0123456789abcdefghijABCD"])
-    thread_id: str = Field(examples=["thread_0123456789abcdefghijABCD"])
-    state: Status
+    id: str = Field(description="as the API shows it", examples=["run_0123456789abcdefghijABCD"])
+    thread_id: str = Field(description="its thread's id", examples=["thread_0123456789abcdefghijABCD"])
+    state: Status = Field(description="where it is in the table of states")
     created_virtual_seconds: float = Field(description="when it was created, in virtual time")
     locks_thread: bool = Field(description="whether it keeps its thread from being written to")
     stuck: bool = Field(description="whether it will never finish by itself")
@@ -275,7 +280,20 @@ class RefusedReplies(BaseModel):
     kind: Literal["callable"]
 
 
-NewReplies = Annotated[EchoReplies | ScriptedReplies | RefusedReplies, Field(discriminator="kind")]
+NewReplies = Annotated[
+    EchoReplies | ScriptedReplies | RefusedReplies,
+    Field(
+        discriminator="kind",
+        examples=[
+            {
+                "kind": "script",
+                "replies": [{"tool_calls": [{"name": "weather", "arguments": {"city": "Lisbon"}}]}, {"text": "Sunny."}],
+                "then": "loop",
+            },
+            {"kind": "echo"},
+        ],
+    ),
+]
 
 
 class Reset(ApiSettings):
@@ -294,7 +312,7 @@ class StateEntry(BaseModel):
     """A run state."""
 
     model_config = _TABLE
-    name: Status
+    name: Status = Field(description="as the API writes it")
     terminal: bool = Field(description="whether it ends the run")
     locks_thread: bool = Field(description="whether the run keeps its thread from being written to")
     lock_evidence: str = Field(description="what the statement about the lock rests on")
@@ -305,7 +323,7 @@ class MoveEntry(BaseModel):
 
     model_config = _TABLE
     source: Status | None = Field(description="null: the run's creation")
-    target: Status
+    target: Status = Field(description="the state that it leads to")
     trigger: str = Field(description="what moves the run")
     evidence: str = Field(description="what the row rests on")
 

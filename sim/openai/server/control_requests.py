@@ -77,7 +77,7 @@ def below_prefix(app: AsgiApp) -> AsgiApp:
 
     async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await read_body(receive, await receive(), scope["headers"], BODY_BYTES_MAX)
+            body = await read_body(receive, scope["headers"], BODY_BYTES_MAX)
         except ClientGoneError:
             return
         except BodyTooLargeError as error:

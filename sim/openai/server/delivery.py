@@ -7,7 +7,7 @@ still there, and can be ended from outside when the server stops or the world is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Final, Protocol
 
 from sim.openai.arrivals import PIECES, cut_text
@@ -45,8 +45,8 @@ class Wire(Protocol):
         """Close it once everything is sent."""
         ...
 
-    def respond(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        """Answer whole, in one write; False if that cannot be, and nothing was written."""
+    def respond(self, scope: Scope, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """Answer a request whole, in one write; False if that cannot be, and nothing was written."""
         ...
 
 
@@ -132,12 +132,9 @@ class Exchange:
     async def dribble(self, status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> None:
         """Send the head at once and the body in pieces, evenly over so many virtual seconds."""
         await self._send({"type": "http.response.start", "status": status, "headers": raw(headers)})
-        pieces = in_pieces(body)
-        for number, piece in enumerate(pieces, start=1):
-            if not await self._pause(seconds / len(pieces)):
-                return
-            await self._send({"type": "http.response.body", "body": piece, "more_body": number < len(pieces)})
-        self._whole = True
+        async for piece, last in self._pieces(body, seconds):
+            await self._send({"type": "http.response.body", "body": piece, "more_body": not last})
+            self._whole = last
 
     async def stream(
         self, status: int, headers: Mapping[str, str], stream: EventStream, first: bytes, seconds: float = 0.0
@@ -154,10 +151,7 @@ class Exchange:
         try:
             await self._send({"type": "http.response.start", "status": status, "headers": raw(headers)})
             if seconds > 0.0:
-                pieces = in_pieces(first)
-                for piece in pieces:
-                    if not await self._pause(seconds / len(pieces)):
-                        return
+                async for piece, _ in self._pieces(first, seconds):
                     await self._send({"type": "http.response.body", "body": piece, "more_body": True})
                 first = b""
             while True:
@@ -182,20 +176,36 @@ class Exchange:
         await self._change.wait()
         self._change.clear()
 
-    async def _pause(self, seconds: float) -> bool:
-        """Wait so many virtual seconds; whether there is still somebody to answer then."""
-        pause = self._pacer.when(seconds, self._change.set)
+    async def _pieces(self, body: bytes, seconds: float) -> AsyncIterator[tuple[bytes, bool]]:
+        """A body in pieces, each at its virtual instant, and whether it is the last; ends early if nobody is left."""
+        pieces = in_pieces(body)
+        begun = self._pacer.catch_up()
+        for number, piece in enumerate(pieces, start=1):
+            await self._wait_until(begun + seconds * number / len(pieces))
+            if self.over:
+                return
+            yield piece, number == len(pieces)
+
+    async def _wait_until(self, instant: float) -> None:
+        """Wait until a virtual instant, or until there is nobody left to answer."""
+        if self.over:
+            return
+        remaining = instant - self._pacer.catch_up()
+        if remaining <= 0.0:
+            return
+        pause = self._pacer.when(remaining, self._change.set)
         while not (pause.done() or self.over):
             await self._changed()
-        if pause.done() and isinstance(pause.exception(), WorldEndedError):
+        if not pause.done():
+            pause.cancel()
+        elif isinstance(pause.exception(), WorldEndedError):
             self.ended = True
-        return not self.over
 
 
 async def send_whole(scope: Scope, send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
     """Send an answer that is there whole."""
     wire = wire_of(scope)
-    if wire is None or not wire.respond(status, headers, body):
+    if wire is None or not wire.respond(scope, status, headers, body):
         await send({"type": "http.response.start", "status": status, "headers": raw(headers)})
         await send({"type": "http.response.body", "body": body})
 

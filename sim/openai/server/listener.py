@@ -22,6 +22,10 @@ from sim.openai.server.protocol import CONNECTIONS_MAX, Connection, Connections
 GRACE_SECONDS: Final = 2.0
 """How long requests in flight may take to finish when the server stops."""
 
+KEEP_ALIVE_SECONDS: Final = 75
+"""How long a connection without a request stays open; longer than clients keep theirs, so that no request meets its end."""
+
+_SWEEP_SECONDS: Final = 15.0
 _BACKLOG: Final = 2048
 _REOPEN_SECONDS: Final = 0.2
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
@@ -71,13 +75,14 @@ class Listener:
             server_header=False,
             date_header=False,
             interface="asgi3",
-            timeout_keep_alive=75,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         self._config.load()
         self._accepting: asyncio.Server | None = None
         self._reserved: socket.socket | None = None  # keeps the port while nothing listens on it
-        self._want_open = False
+        self._want_open = self._stopping = False
         self._door: asyncio.Task[None] | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
 
     @property
     def url(self) -> str:
@@ -109,14 +114,16 @@ class Listener:
         self._address = (self._address[0], self.port, *self._address[2:])
         self._want_open = True
         await self._listen(bound)
+        self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep)
         self.server.start(self)
 
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Stop accepting, end streams and silences, let requests in flight finish for `grace_seconds`, cut off the rest."""
-        self._want_open = False
-        if self._door is not None:
-            await self._door
-        self._close_socket()
+        self._stopping, self._want_open = True, False
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await self.door_settled()
+        await self._stop_accepting()
         if self._reserved is not None:
             self._reserved.close()
         self.server.end_waiting()
@@ -141,39 +148,54 @@ class Listener:
     # The door
 
     def close_door(self) -> None:
-        """From now on refuse new connections, as if nothing ran here, and reset those that carry no request.
+        """Refuse new connections, as if nothing ran here, and reset those that carry no request.
 
-        A connection that was last used for the control API stays, so that the world can still be reached.
+        A connection that was last used for the control API stays, so that the world can still be reached. All this happens
+        a moment later; `door_settled` waits for it.
         """
         self._want_open = False
-        self._close_socket()
-        with suppress(OSError):  # then the port is anybody's until the door opens again
-            self._reserved = self._bind()
-        for connection in list(self._connections.connections):
-            if isinstance(connection, Connection) and connection.idle and not connection.controlling:
-                connection.reset()
+        self._settle()
 
     def open_door(self) -> None:
-        """Accept connections again, a moment later; `door_settled` waits for it."""
-        self._want_open = True
-        if self._door is None or self._door.done():
-            self._door = asyncio.get_running_loop().create_task(self._open())
+        """Accept connections again, a moment later; not once the server stops."""
+        if not self._stopping:
+            self._want_open = True
+            self._settle()
 
     async def door_settled(self) -> None:
         """Wait until the door is as it should be."""
         if self._door is not None:
             await self._door
 
-    async def _open(self) -> None:
-        while self._want_open and self._accepting is None:
+    def _settle(self) -> None:
+        if self._door is None or self._door.done():
+            self._door = asyncio.get_running_loop().create_task(self._move_door())
+
+    async def _move_door(self) -> None:
+        while self._want_open is not (self._accepting is not None):
+            if not self._want_open:
+                await self._stop_accepting()
+                with suppress(OSError):  # then the port is anybody's until the door opens again
+                    self._reserved = self._bind()
+                for connection in list(self._connections.connections):
+                    if isinstance(connection, Connection) and connection.idle and not connection.controlling:
+                        connection.reset()
+                continue
             bound, self._reserved = self._reserved, None
             try:
                 await self._listen(bound or self._bind())
             except OSError as error:
                 self.server.note_error(error)
                 await asyncio.sleep(_REOPEN_SECONDS)
-            if not self._want_open:
-                self._close_socket()
+
+    def _sweep(self) -> None:
+        """Close the connections that have been idle for long."""
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - KEEP_ALIVE_SECONDS
+        for connection in list(self._connections.connections):
+            if isinstance(connection, Connection) and connection.idle and connection.answered < oldest:
+                connection.close()
+        self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep)
 
     async def _listen(self, bound: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -202,7 +224,15 @@ class Listener:
             raise
         return bound
 
-    def _close_socket(self) -> None:
-        if self._accepting is not None:
-            self._accepting.close()
-            self._accepting = None
+    async def _stop_accepting(self) -> None:
+        accepting, self._accepting = self._accepting, None
+        if accepting is None:
+            return
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError):  # on Windows' loop
+            for listening in accepting.sockets:
+                loop.remove_reader(listening.fileno())
+        # A connection that is just being accepted must find its server open (asyncio asserts that), and turn up here.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        accepting.close()

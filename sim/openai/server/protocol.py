@@ -82,6 +82,7 @@ class Connection(HttpToolsProtocol):
 
     Attributes:
         controlling: its newest request was for the control API, or for the server's health.
+        answered: when it was last answered in one write, or else made, on the loop's clock.
     """
 
     server_state: Connections
@@ -97,6 +98,7 @@ class Connection(HttpToolsProtocol):
         self._extensions = {EXTENSION: self}
         self._excess = False
         self.controlling = False
+        self.answered = self.loop.time()
         self._in_head = False
         self._between = True  # one request is complete and the next has not begun
         self._chunk = 0
@@ -126,22 +128,26 @@ class Connection(HttpToolsProtocol):
         """Close the connection in order, once everything that was written is sent."""
         self.transport.close()
 
-    def respond(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        """Answer the present request whole, in one write.
+    def respond(self, scope: Any, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """Answer a request whole, in one write.
 
         uvicorn writes head and body one after the other, and checks every header that its application made; half of the
         cost of a small answer is that. The headers here are the simulator's own, or checked when a fault was read.
 
         Args:
+            scope: the request's.
             status: HTTP status.
             headers: with `content-length`; names in lower case.
             body: all of it.
 
         Returns:
-            False if it must go through uvicorn: nothing was written then.
+            False if it must go through uvicorn, for instance because another request has arrived behind it: nothing was
+            written then.
         """
         cycle = self.cycle
-        if cycle.response_started or cycle.disconnected or self.flow.write_paused or cycle.scope["method"] == "HEAD":
+        if cycle.scope is not scope or cycle.response_started or cycle.disconnected:
+            return False
+        if self.flow.write_paused or scope["method"] == "HEAD":
             return False
         lines = [STATUS_LINE[status].decode("latin-1")]
         for name, value in headers.items():
@@ -157,7 +163,11 @@ class Connection(HttpToolsProtocol):
         cycle.message_event.set()
         if not cycle.keep_alive:
             self.transport.close()
-        cycle.on_response()
+        # What uvicorn does then, without a timer per answer (the listener looks for idle connections) and without a look
+        # at the pipeline: nothing has arrived behind this request.
+        self.server_state.total_requests += 1
+        self.answered = self.loop.time()
+        self.flow.resume_reading()
         return True
 
     # What uvicorn and asyncio call

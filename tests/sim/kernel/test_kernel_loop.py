@@ -226,3 +226,21 @@ def test_the_fingerprint_orders_entities_at_one_instant_and_nothing_else() -> No
     assert world((1, "b", "y"), (1, "a", "x")) == base
     assert world((1, "a", "x"), (2, "b", "y")) != base
     assert world((1, "a", "x"), (1, "a", "y")) != world((1, "a", "y"), (1, "a", "x"))
+
+
+def test_closing_a_world_with_nothing_due_still_runs_what_it_cancels() -> None:
+    kernel = Kernel()
+    host = kernel.host("w1")
+    cleared: list[str] = []
+
+    async def wait_for_ever() -> None:
+        try:
+            await host.loop.create_future()
+        finally:
+            cleared.append("cleared")
+
+    host.spawn(wait_for_ever())
+    kernel.run()
+    assert not kernel.env._queue
+    kernel.close()
+    assert cleared == ["cleared"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
@@ -49,8 +52,8 @@ def test_a_plain_client_takes_virtual_time_and_no_other(simulated: InProcessOpen
     thread = simulated.client.beta.threads.create()
     assert simulated.now == 0.5
     assert ask(simulated.client, thread.id, "hello") == "completed"
-    # 0.5 s to append; the run is created at 1.25 s, ends at 12.25 s, and is seen by the poll that is served then or next.
-    assert simulated.now == 13.5
+    # The run is created at 1.25 s and ends at 12.25 s, just when a poll arrives.
+    assert simulated.now == 12.5
     assert simulated.transcript(thread.id) == [("user", "hello"), ("assistant", "Reply 1 to: hello")]
     assert [run["status"] for run in simulated.runs(thread.id)] == ["completed"]
 
@@ -90,14 +93,16 @@ def test_a_lost_response_is_stored_twice(simulated: InProcessOpenAI) -> None:
 
 
 def test_retries_of_a_plain_client_wait_in_virtual_time_and_equally_long_in_every_run() -> None:
-    def instant() -> float:
+    def instant(drawn_before: int) -> float:
         with InProcessOpenAI(flat(faults=({"kind": "status", "status": 503, "nth": (1, 2)},))) as simulated:
+            for _ in range(drawn_before):
+                random.random()
             simulated.client.beta.threads.create()
             return simulated.now
 
-    first = instant()
+    first = instant(0)
     assert 1.5 + 0.75 * 1.5 < first < 1.5 + 1.5  # three attempts, and two waits with up to a quarter off
-    assert instant() == first
+    assert instant(3) == first
 
 
 def test_a_stuck_run_ends_by_expiry(simulated: InProcessOpenAI) -> None:
@@ -133,10 +138,10 @@ def test_a_stream_that_breaks_raises_where_it_is_read(simulated: InProcessOpenAI
     thread = threads.create()
     with (
         threads.runs.stream(thread_id=thread.id, assistant_id=ASSISTANT) as stream,
-        pytest.raises(openai.APIConnectionError if False else Exception) as broken,
+        pytest.raises(httpx2.ReadError),
     ):
         stream.until_done()
-    assert type(broken.value).__name__ in ("ReadError", "APIConnectionError")
+    assert [run["status"] for run in simulated.runs(thread.id)] == ["queued"]  # it goes on
 
 
 def test_a_request_that_nobody_will_answer_says_so(simulated: InProcessOpenAI) -> None:
@@ -214,7 +219,9 @@ def test_functions_without_a_parameter_use_the_clients_they_have(simulated: InPr
     async def direct() -> str:
         return await Bot().answer()
 
-    ids = simulated.run(direct, Bot().answer, lambda: Bot().answer(), lambda given: given.beta.threads.create(), direct())
+    ids = simulated.run(
+        direct, Bot().answer, lambda: Bot().answer(), lambda given: given.beta.threads.create(), direct()
+    )
     assert len({getattr(each, "id", each) for each in ids}) == 5
     requests = [record.entity for record in simulated.trace if record.kind == "request"]
     assert requests == [f"worker-{number}" for number in range(1, 6)]
@@ -260,6 +267,7 @@ def test_until_stops_earlier_and_what_is_left_goes_on(simulated: InProcessOpenAI
 
     assert simulated.run(quick, slow, until=4.0) == ["done", None]
     assert (simulated.now, seen) == (4.0, [])
+    gc.collect()
     assert simulated.run(until=5.0) == []
     assert simulated.now == 4.0  # nothing to wait for
     simulated.advance(6)
@@ -272,7 +280,9 @@ def test_waiting_for_nothing_names_who_waits_and_where(simulated: InProcessOpenA
     async def waits() -> None:
         await asyncio.Event().wait()
 
-    with pytest.raises(TimeoutError, match=r"nothing is left that could wake them: .*waits \(.*test_in_process.py:\d+\)"):
+    with pytest.raises(
+        TimeoutError, match=r"nothing is left that could wake them: .*waits \(.*test_in_process.py:\d+\)"
+    ):
         simulated.run(waits)
 
     async def ticks() -> None:
@@ -306,10 +316,8 @@ def test_what_is_no_coroutine_function_is_refused(simulated: InProcessOpenAI, fu
 )
 def test_coroutines_cannot_leave_and_plain_code_may(simulated: InProcessOpenAI, way_out: Callable[[], Any]) -> None:
     async def bot() -> None:
-        try:
+        with suppress(Exception):  # swallowed, and still told
             way_out()
-        except Exception:
-            pass  # swallowed, and still told
 
     with pytest.raises(LeavesSimulationError):
         simulated.run(bot)
@@ -423,7 +431,7 @@ def test_a_replier_that_raises_ends_the_test_with_its_own_error(simulated: InPro
     thread_id = simulated.client.beta.threads.create().id
     with pytest.raises(ZeroDivisionError, match="my replier"):
         ask(simulated.client, thread_id, "x")
-    assert simulated.advance(1) > 0  # and only once
+    simulated.client.beta.threads.create()  # and only once
 
 
 def test_what_is_read_does_not_change_later(simulated: InProcessOpenAI) -> None:
@@ -450,6 +458,7 @@ def test_without_latency_requests_take_no_time() -> None:
 
 def test_the_same_code_sees_the_same_world_and_another_seed_another_one() -> None:
     def story(seed: int) -> list[Any]:
+        random.seed()  # what was drawn before does not matter
         with InProcessOpenAI(ApiSettings(assistants="any", seed=seed)) as simulated:
             thread_id = simulated.client.beta.threads.create().id
 
@@ -463,7 +472,7 @@ def test_the_same_code_sees_the_same_world_and_another_seed_another_one() -> Non
             return [tuple(record) for record in simulated.trace]
 
     assert story(1) == story(1)
-    assert story(1)[0] != story(2)[0]
+    assert story(1) != story(2)
 
 
 def test_everything_is_as_before_when_it_is_over() -> None:
@@ -500,4 +509,5 @@ def test_unfinished_coroutines_are_cleared_up_quietly() -> None:
 
     with InProcessOpenAI(flat()) as simulated:
         simulated.run(worker, until=3.0)
+        gc.collect()
     assert ended == [True]

@@ -90,7 +90,8 @@ def test_a_window_counts_from_the_beginning_or_from_now() -> None:
         assert added["fault"]["window_seconds"] == [105.0, 120.0]
         seen = {}
         for _ in range(5):
-            seen[bench.advance(5)] = answer(bench)
+            now = bench.advance(5)
+            seen[now] = answer(bench)
     assert seen == {105.0: 500, 110.0: 503, 115.0: 503, 120.0: 404, 125.0: 404}
 
 

@@ -46,6 +46,7 @@ def test_a_turn_whose_answer_is_under_way_keeps_it() -> None:
             headers = {"authorization": "Bearer sk-any", "openai-beta": "assistants=v2"}
             reading = create_task(bench.ask("POST", f"/v1/threads/{thread_id}/runs", headers=headers, json=body))
             while bench.server.api.requests < 2:
+                assert not reading.done()
                 await sleep(0)
             await bench.ask("POST", "/_relaysim/clock/advance", json={"seconds": 4})
             await bench.ask("PUT", "/_relaysim/replies", json={"kind": "script", "replies": [{"text": "New"}]})

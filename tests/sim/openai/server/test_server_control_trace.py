@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
-from control_bench import ASSISTANT, Bench
-from openai_world import World
+from control_bench import ASSISTANT, FLAT, Bench
 
-from sim.kernel import Record
+from sim.kernel import EPOCH_SECONDS, Kernel, Record
+from sim.openai import Network, RunLives, ThreadsService, load_profile, make_client
 from sim.openai.server.control_trace import FIELDS, MEANING, Kind
 
 PREFIXES = {"thread_id": "thread_", "run_id": "run_", "message_id": "msg_"}
@@ -38,16 +38,20 @@ def a_server() -> list[Record]:
 
 
 def a_world() -> list[Record]:
-    world = World()
+    kernel, profile = Kernel(), load_profile("typical", FLAT)
+    service = ThreadsService(kernel.draws, lambda: EPOCH_SECONDS + kernel.now, kernel.trace)
+    RunLives(kernel, service, profile)
+    host = kernel.host("worker-1")
+    client = make_client(kernel, host, Network(kernel, service, profile), "direct")
 
-    async def converse(client: Any) -> None:
-        await client.beta.threads.messages.create(world.thread, role="user", content="Hello")
-        await client.beta.threads.runs.create(world.thread, assistant_id=ASSISTANT)
+    async def converse() -> None:
+        thread = await client.beta.threads.create()
+        await client.beta.threads.messages.create(thread.id, role="user", content="Hello")
+        await client.beta.threads.runs.create(thread.id, assistant_id=ASSISTANT)
 
-    host = world.host()
-    host.spawn(converse(world.client(host)))
-    world.kernel.run(until=60.0)
-    return world.kernel.trace.records
+    host.spawn(converse())
+    kernel.run(until=60.0)
+    return kernel.trace.records
 
 
 @pytest.mark.parametrize("made", [a_server, a_world])

@@ -1,0 +1,191 @@
+"""Fixtures for other people's test suites: the simulated Threads API in process, and on a socket.
+
+    def test_the_bot_answers(simulated_openai):
+        bot = MyBot(simulated_openai.client)
+        assert bot.answer("hello") == "Reply 1 to: hello"
+
+| fixture                 | gives                                                                                          |
+|-------------------------|------------------------------------------------------------------------------------------------|
+| `simulated_openai`      | `sim.openai.in_process.InProcessOpenAI`: in process, in virtual time, the same in every run    |
+| `openai_server`         | `sim.openai.served.ServedOpenAI`: a server on a free port, for threads, processes, any language |
+| `openai_server_session` | the same, one for the whole session, with a fresh world for each test that uses it             |
+
+Settings come from the fixtures `simulated_openai_settings`, `openai_server_settings` (and `openai_server_session_settings`,
+of session scope), which a conftest.py may override, and above them from the markers `@pytest.mark.simulated_openai(...)`
+and `@pytest.mark.openai_server(...)`, the closest last. docs/testing-your-bot.md tells more.
+
+pytest imports this module in every session of an environment that has relaysim. It lives outside `sim.openai`, whose import
+takes a while and needs the simulator's dependencies: nothing of the simulator is imported before a fixture is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+if TYPE_CHECKING:
+    from sim.openai.in_process import InProcessOpenAI
+    from sim.openai.served import ServedOpenAI
+
+T = TypeVar("T")
+
+_OF_SERVER = ("speed",)
+_ON_SOCKET = {"latency": False}
+
+_QUIET = "ignore:.*(Assistants API is deprecated|deprecated in favor of).*:DeprecationWarning"
+_QUIET_TOO = "ignore:deprecated$:DeprecationWarning"
+"""The SDK says so at every call under `client.beta`; that API is what is simulated."""
+
+_session_server: pytest.StashKey[ServedOpenAI] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers."""
+    config.addinivalue_line(
+        "markers",
+        "simulated_openai(profile='typical', faults=[...], replies=..., seed=0, ...): settings of the fixture "
+        "simulated_openai, as of sim.openai.simulation.ApiSettings",
+    )
+    config.addinivalue_line(
+        "markers",
+        "openai_server(speed=20, profile='typical', faults=[...], replies=..., seed=0, ...): settings of the fixture "
+        "openai_server, and how many virtual seconds pass per real second",
+    )
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Quieten the SDK's deprecation warnings in the tests that use the fixtures; the others' are theirs."""
+    used = getattr(item, "fixturenames", ())
+    if "simulated_openai" in used or "openai_server" in used or "openai_server_session" in used:
+        item.add_marker(pytest.mark.filterwarnings(_QUIET), append=False)
+        item.add_marker(pytest.mark.filterwarnings(_QUIET_TOO), append=False)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A fresh world in the session's server, for each test that uses it."""
+    server = item.session.stash.get(_session_server, None)
+    if server is not None and "openai_server_session" in getattr(item, "fixturenames", ()):
+        server.reset()
+
+
+@pytest.fixture
+def simulated_openai_settings() -> Mapping[str, Any]:
+    """Settings of `simulated_openai` for all tests that see this fixture: override it. None are set here."""
+    return {}
+
+
+@pytest.fixture
+def openai_server_settings() -> Mapping[str, Any]:
+    """Settings of `openai_server` for all tests that see this fixture: override it. None are set here."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def openai_server_session_settings() -> Mapping[str, Any]:
+    """Settings of `openai_server_session`: override it, with session scope. None are set here."""
+    return {}
+
+
+@pytest.fixture
+def simulated_openai(
+    request: pytest.FixtureRequest, simulated_openai_settings: Mapping[str, Any]
+) -> Iterator[InProcessOpenAI]:
+    """The simulated Threads API in this process, in virtual time: clients, clock, faults, and what is stored.
+
+    `run` runs coroutine functions at the same time; `client` is for plain code, whose `time.sleep` takes virtual time.
+    """
+    name = "simulated_openai"
+    table = _table(name, simulated_openai_settings) | _marked(request, name)
+    module = _load(name, "sim.openai.in_process")
+    with _opened(name, table, module.InProcessOpenAI, request.path.parent, request.config.rootpath) as simulated:
+        yield simulated
+
+
+@pytest.fixture
+def openai_server(request: pytest.FixtureRequest, openai_server_settings: Mapping[str, Any]) -> Iterator[ServedOpenAI]:
+    """The simulated Threads API on a free port of this machine, at 20 virtual seconds per real second.
+
+    Nothing in the environment changes: `environment()` has the variables for whoever wants them.
+    """
+    name = "openai_server"
+    table = _table(name, openai_server_settings) | _marked(request, name)
+    with _serve(name, table, request.path.parent, request.config.rootpath) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def openai_server_session(
+    request: pytest.FixtureRequest, openai_server_session_settings: Mapping[str, Any]
+) -> Iterator[ServedOpenAI]:
+    """One server for the whole session, at one address, with a fresh world for each test that uses it.
+
+    For programs that are started once. What fixtures of a wider scope than the test have created in it is gone by the
+    next test.
+    """
+    name = "openai_server_session"
+    with _serve(name, _table(name, openai_server_session_settings), request.config.rootpath) as server:
+        request.session.stash[_session_server] = server
+        yield server
+        del request.session.stash[_session_server]
+
+
+def _serve(name: str, table: dict[str, Any], *folders: Path) -> ServedOpenAI:
+    options = {option: table.pop(option) for option in _OF_SERVER if option in table}
+    speed = options.get("speed", 1.0)
+    if isinstance(speed, bool) or not isinstance(speed, int | float):
+        pytest.fail(f"{name}: speed: must be a number of virtual seconds per real second, not {speed!r}", pytrace=False)
+    module = _load(name, "sim.openai.served")
+    opener: Callable[..., ServedOpenAI] = partial(module.ServedOpenAI, **options)
+    return _opened(name, _ON_SOCKET | table, opener, *folders)
+
+
+def _opened(name: str, table: Mapping[str, Any], opener: Callable[..., T], *folders: Path) -> T:
+    """What `opener` makes of checked settings; the test fails, in one sentence, if they have mistakes."""
+    module = _load(name, "sim.openai.given_settings")
+    try:
+        given = module.settings_of(table, *folders)
+        with module.profile_told(given.settings):
+            return opener(given.settings, replies=given.replies)
+    except ValueError as error:
+        told = str(error)
+    pytest.fail(f"{name}: {told}", pytrace=False)
+
+
+def _load(name: str, module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0].lstrip("_")
+        if missing in ("sim", "relay"):
+            raise
+    pytest.fail(
+        f"the fixture {name} needs the simulator, and {missing} is not installed: install `relaysim[sim]`",
+        pytrace=False,
+    )
+
+
+def _table(name: str, given: Any) -> dict[str, Any]:
+    """Settings as an overridden fixture gives them: a mapping, or an `ApiSettings`."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    fields = getattr(given, "model_fields_set", None)
+    if fields is None:
+        pytest.fail(f"{name}_settings must be a mapping or an ApiSettings, not {given!r}", pytrace=False)
+    return {field: getattr(given, field) for field in sorted(fields)}
+
+
+def _marked(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:
+    """Settings of the markers, the closest last."""
+    table: dict[str, Any] = {}
+    for marker in reversed(list(request.node.iter_markers(name))):
+        if marker.args:
+            pytest.fail(f"@pytest.mark.{name} takes its settings by name, such as profile='typical'", pytrace=False)
+        table |= marker.kwargs
+    return table
