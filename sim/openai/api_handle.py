@@ -90,10 +90,7 @@ class ApiHandle(ABC):
         """
         replier = replier_of(replies, then)
 
-        def use(api: SimulatedApi) -> None:
-            api.service._replier = api._guarded(replier)
-
-        self._apply(use)
+        self._apply(lambda api: api.set_replier(replier))
 
     def make_next_run_stuck(self, thread_id: str | None = None) -> None:
         """Let the next run that is created (on this thread, or on any) never finish by itself: only expiry ends it.

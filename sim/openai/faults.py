@@ -32,7 +32,7 @@ All of this is the Python SDK. The npm package reads bodies outside its retries,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 
@@ -179,6 +179,15 @@ class FaultPlan:
         self._seen = [0] * len(faults)
         self._uniform = uniform
         self._by_operation: dict[str, tuple[int, ...]] = {}
+
+    def changed(self, kept: Iterable[int], added: Iterable[ApiFault] = ()) -> FaultPlan:
+        """A plan of the faults at these positions, which go on counting, and after them new ones, which begin to."""
+        positions, new = list(kept), tuple(added)
+        plan = FaultPlan((*(self.faults[position] for position in positions), *new), self._uniform)
+        for position, old in enumerate(positions):
+            plan._seen[position] = self._seen[old]
+            plan.fired[position] = self.fired[old]
+        return plan
 
     def decide(self, operation: str, now: float, draw_key: str, draw_index: int) -> ApiFault | None:
         """The fault that hits this attempt, if one does. Call it once per attempt: it counts."""

@@ -29,7 +29,7 @@ import openai
 from sim.kernel import EPOCH_SECONDS, Fence, Host, current_host, ticks
 from sim.kernel.distributions import Constant
 from sim.openai.api_handle import ApiHandle
-from sim.openai.faults import ApiFault, FaultPlan
+from sim.openai.faults import ApiFault
 from sim.openai.given_replies import GivenReplies
 from sim.openai.network import Network
 from sim.openai.simulation import ApiSettings, SimulatedApi
@@ -331,18 +331,12 @@ class InProcessOpenAI(ApiHandle):
         return action(self._api)
 
     def _add_fault(self, fault: ApiFault) -> None:
-        old = self._api.faults
-        plan = self._plan((*old.faults, fault))
-        plan.fired[:-1] = old.fired
-        plan._seen[:-1] = old._seen
+        self._api.change_faults(range(len(self._api.faults.faults)), (fault,))
+        self._network.faults = self._api.faults
 
     def _clear_faults(self) -> None:
-        self._plan(())
-
-    def _plan(self, faults: tuple[ApiFault, ...]) -> FaultPlan:
-        self._api.set_faults(faults)
+        self._api.set_faults(())
         self._network.faults = self._api.faults
-        return self._api.faults
 
 
 class _SharedNetwork(Network):

@@ -67,8 +67,25 @@ class RunLives:
         service.quirks = Quirks.from_profile(profile, kernel.draws)
 
     def make_stuck(self, run_id: str) -> None:
-        """Let this run be stuck whatever it draws; call it at the instant of the run's creation."""
-        self._made_stuck.add(run_id)
+        """Let this run never finish by itself from now on, whatever it draws.
+
+        Raises:
+            KeyError: no such run.
+        """
+        status = self._service.runs[run_id].status
+        if status not in TERMINAL:
+            self._made_stuck.add(run_id)
+        if status in ("in_progress", "cancelling"):
+            self.look_again(run_id)
+
+    def look_again(self, run_id: str) -> None:
+        """Let the run's life act on its present state now, not when what it waits for in an earlier one is over.
+
+        Whoever moves a run by `service.advance` calls it then. Not for use inside a SimPy process of this class.
+        """
+        process = self._processes.get(run_id)
+        if process is not None and process.is_alive:
+            process.interrupt()
 
     def is_stuck(self, run: RunRecord) -> bool:
         """Whether this run never finishes by itself; known from its draws alone, unless it was made so."""
@@ -87,9 +104,7 @@ class RunLives:
                 return
         elif state != "cancelling":
             return
-        process = self._processes[run.id]
-        if process.is_alive:
-            process.interrupt()
+        self.look_again(run.id)
 
     def _live(self, run: RunRecord) -> Generator[simpy.Event, Any, None]:
         service = self._service
@@ -97,11 +112,12 @@ class RunLives:
         visits: dict[str, int] = {}
         # The service publishes whole seconds; it keeps its word to the tick.
         expires_at: float = run.view["expires_at"]
-        stuck = self.is_stuck(run)
+        drawn_stuck = self.is_stuck(run)
         while not run.deleted:
             status = run.status
             if status in TERMINAL:
                 break
+            stuck = drawn_stuck or run.id in self._made_stuck
             visit = visits.get(status, 0)
             visits[status] = visit + 1
             wait, target = self._next(run, status, visit, stuck)

@@ -92,6 +92,7 @@ class ThreadsService:
         on_state: called after every transition with the run, its new state and the cause.
 
     Attributes:
+        replier: as given.
         limits: refuses requests beyond the rates of a profile; None: no limits.
         quirks: unproven behaviours; None: none.
     """
@@ -110,7 +111,7 @@ class ThreadsService:
         self._now = now
         self._trace = trace
         self._writer = Writer(draws, now, trace)
-        self._replier = replier
+        self.replier = replier
         self.assistants = Assistants(draws, now, assistants)
         self.on_state = on_state
         self.limits: RateLimits | None = None
@@ -492,7 +493,7 @@ class ThreadsService:
         run = self.runs[run_id]
         if run.plan is None:
             thread = run.thread
-            reply = self._replier(Turn(thread.messages, run.view, run.tool_outputs, thread.turns + 1))
+            reply = self.replier(Turn(thread.messages, run.view, run.tool_outputs, thread.turns + 1))
             run.plan = Text(reply) if isinstance(reply, str) else reply
         return run.plan
 

@@ -12,7 +12,7 @@ been idle for longest are forgotten.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -205,6 +205,14 @@ class SimulatedApi:
     def set_faults(self, faults: tuple[ApiFault, ...]) -> None:
         """Put other faults in place of the present ones. Counts begin anew, windows count from virtual 0 as ever."""
         self.faults = FaultPlan(faults, self.kernel.draws.uniform)
+
+    def change_faults(self, kept: Iterable[int], added: tuple[ApiFault, ...] = ()) -> None:
+        """Keep the faults at these positions, which go on counting, and put new ones after them, which begin to."""
+        self.faults = self.faults.changed(kept, added)
+
+    def set_replier(self, replier: Replier) -> None:
+        """Let assistants answer so from now on. A turn whose answer is known already keeps it."""
+        self.service.replier = self._guarded(replier)
 
     # One request
 

@@ -13,7 +13,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -131,6 +131,14 @@ class SimulatedServer:
         self.pacer.catch_up()
         self._earlier_fired += sum(self.api.faults.fired)
         self.api.set_faults(faults)
+        self._plan_outages()
+
+    def change_faults(self, kept: Iterable[int], added: tuple[ApiFault, ...] = ()) -> None:
+        """Keep the faults at these positions, which go on counting, and put new ones after them, which begin to."""
+        self.pacer.catch_up()
+        before = sum(self.api.faults.fired)
+        self.api.change_faults(kept, added)
+        self._earlier_fired += before - sum(self.api.faults.fired)
         self._plan_outages()
 
     def set_speed(self, speed: float) -> None:

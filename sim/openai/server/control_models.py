@@ -161,7 +161,7 @@ class FaultEntry(BaseModel):
 
     model_config = _TABLE
     index: int = Field(description="its place in the order of precedence, from 0")
-    fired: int = Field(description="how many requests it has hit; a closed door (see the outages) counts once")
+    fired: int = Field(description="how many requests it has hit; while it closes the port, it counts once")
     fault: ApiFault
 
 

@@ -32,7 +32,7 @@ class RepliesInForce:
     def put(self, replies: Replies) -> None:
         """Let assistants answer so from now on. A turn whose answer is known already keeps it."""
         with self._server.present() as api:
-            api.service._replier = api._guarded(replies.replier())
+            api.set_replier(replies.replier())
             self._kernel, self._put = api.kernel, replies
 
 

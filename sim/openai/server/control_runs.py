@@ -48,8 +48,7 @@ def move(api: SimulatedApi, run: RunRecord, state: Status) -> None:
         api.service.submit_tool_outputs(run.thread.id, run.id, tool_outputs=outputs, cause=CAUSE)
     else:
         api.service.advance(run.id, state, CAUSE)
-        if state != "cancelling":
-            _wake(api, run)  # of a cancel, as of tool outputs, its life knows by itself
+        api.lives.look_again(run.id)
 
 
 def stick(api: SimulatedApi, run: RunRecord) -> None:
@@ -62,29 +61,9 @@ def stick(api: SimulatedApi, run: RunRecord) -> None:
         said = f"{run.id} is {run.status}, which ended it: only a run that goes on can be stuck"
         raise ControlError("impossible", said)
     api.lives.make_stuck(run.id)
-    _live_again(api, run)
 
 
 def _no_such_move(run: RunRecord, state: Status, possible: Sequence[str]) -> str:
     if run.status in TERMINAL:
         return f"{run.id} is {run.status}, which ended it: nothing leads on from there"
     return f"no run goes from {run.status} to {state}: from {run.status} it can go to {', '.join(possible)}"
-
-
-def _wake(api: SimulatedApi, run: RunRecord) -> None:
-    """Let the run's life look at its new state now, instead of when what it waits for in its old one is over."""
-    life = api.lives._processes.get(run.id)
-    if life is not None and life.is_alive:
-        life.interrupt()
-
-
-def _live_again(api: SimulatedApi, run: RunRecord) -> None:
-    """Begin the run's life anew from its present state: a life asks only at its beginning whether its run is stuck."""
-    lives = api.lives
-    old = lives._processes.pop(run.id, None)
-    if old is not None and old.is_alive:
-        waits_for = old.target.callbacks
-        if waits_for is not None and old._resume in waits_for:
-            waits_for.remove(old._resume)
-        old._value = None  # dead for SimPy: an interrupt that is under way passes it by
-    lives._processes[run.id] = lives._kernel.env.process(lives._live(run))

@@ -42,7 +42,6 @@ class Outages:
     def __init__(self, door: Door) -> None:
         self._door = door
         self.closed = False
-        self._plan = 0
         self._windows: list[_Window] = []
 
     def plan(self, api: SimulatedApi, *, moving: bool) -> None:
@@ -52,19 +51,15 @@ class Outages:
             api: at the present instant.
             moving: whether virtual time moves by itself.
         """
-        self._plan += 1
-        self._windows = [_Window(position, *fault.window_seconds) for position, fault in _total(api.faults.faults)]  # type: ignore[misc]
-        if not moving:
-            self._windows = []
+        self._windows = _windows(api.faults.faults) if moving else []
         for window in self._windows:
             for instant in (window.start, window.end):
                 if instant > api.kernel.now:
-                    api.kernel.at(instant - api.kernel.now, self._look, api, self._plan)
-        self._look(api, self._plan)
+                    api.kernel.at(instant - api.kernel.now, self._look, api)
+        self._look(api)
 
-    def _look(self, api: SimulatedApi, plan: int) -> None:
-        if plan != self._plan:
-            return
+    def _look(self, api: SimulatedApi) -> None:
+        # Also called at the instants of earlier plans, which are as good as any others.
         now = api.kernel.now
         current = [window for window in self._windows if window.start <= now < window.end]
         if current and not self.closed:
@@ -76,13 +71,10 @@ class Outages:
             self._door.open_door()
 
 
-def _total(faults: tuple[ApiFault, ...]) -> list[tuple[int, ApiFault]]:
+def _windows(faults: tuple[ApiFault, ...]) -> list[_Window]:
     return [
-        (position, fault)
+        _Window(position, *fault.window_seconds)
         for position, fault in enumerate(faults)
-        if fault.kind == "connect_error"
-        and fault.window_seconds is not None
-        and fault.route == "*"
-        and fault.nth is None
-        and fault.probability == 1.0
+        if fault.window_seconds is not None
+        and (fault.kind, fault.route, fault.nth, fault.probability) == ("connect_error", "*", None, 1.0)
     ]

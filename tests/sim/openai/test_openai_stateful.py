@@ -292,7 +292,7 @@ class Requests(RuleBasedStateMachine):
             assert run.status not in LOCKING or now < run.created + 601
 
 
-EXAMPLES, STEPS = 250, 50
+EXAMPLES, STEPS = 400, 50
 
 TestRequests = Requests.TestCase
 TestRequests.settings = settings(

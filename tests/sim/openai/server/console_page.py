@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -36,7 +37,11 @@ def examples_of(page: Path) -> list[Example]:
 
 
 def outputs_of(examples: list[Example], port: int, folder: Path) -> list[str]:
-    """What the commands print, run one after the other in one shell, with another port in place of the page's 8017."""
+    """What the commands print, run one after the other in one shell, with another port in place of the page's 8017.
+
+    In `folder`, where curl is told to wait for no answer longer than ten seconds.
+    """
+    (folder / ".curlrc").write_text("max-time = 10\n")
     script = []
     for number, example in enumerate(examples):
         script += [f"echo; echo '{_MARK.format(number)}'", example.command.replace("8017", str(port))]
@@ -44,6 +49,7 @@ def outputs_of(examples: list[Example], port: int, folder: Path) -> list[str]:
         ["bash"],
         input="\n".join(script),
         cwd=folder,
+        env={**os.environ, "CURL_HOME": str(folder), "no_proxy": "127.0.0.1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -99,6 +99,23 @@ def test_it_stops_though_a_stream_and_a_silence_are_open(tmp_path: Path) -> None
     assert json.loads(output)["requests"] == 2
 
 
+def test_a_second_signal_ends_it_at_once() -> None:
+    with serving("--set", "request_seconds=3600", "--set", "slow_probability=0.0") as (process, started):
+        host, port = started["base_url"].removeprefix("http://").removesuffix("/v1").split(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(b"GET /v1/threads/thread_x HTTP/1.1\r\nhost: x\r\n\r\n")
+            health = f"{started['base_url'].removesuffix('/v1')}/healthz"
+            while httpx2.get(health, trust_env=False).json()["requests"] == 0:
+                pass
+            process.send_signal(signal.SIGTERM)
+            try:
+                while True:  # until it has begun to stop
+                    socket.create_connection((host, int(port))).close()
+            except OSError:
+                pass
+            assert finish(process)[0] == -signal.SIGTERM
+
+
 def test_the_options_reach_the_api(tmp_path: Path) -> None:
     replies = tmp_path / "replies.toml"
     replies.write_text('kind = "script"\n[[replies]]\ntext = "As told: {input}"\n')

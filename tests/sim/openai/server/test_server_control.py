@@ -8,6 +8,7 @@ import pytest
 from control_bench import ASSISTANT, FLAT, Bench, constant
 
 from sim.kernel import EPOCH_SECONDS
+from sim.openai.profile import PROFILE_FOLDER
 from sim.openai.server.control_errors import ErrorAnswer
 from sim.openai.server.control_models import ADVANCE_SECONDS_MAX, SPEED_MAX
 from sim.openai.server.control_requests import BODY_BYTES_MAX
@@ -190,7 +191,7 @@ def test_a_plain_number_stands_for_a_constant_duration() -> None:
         ({"profile": "/nowhere/mine.toml"}, "profile: /nowhere/mine.toml cannot be read: no such file"),
         ({"profile": "{tmp}/folder.toml"}, "profile: {tmp}/folder.toml cannot be read: is a directory"),
         ({"profile": "{tmp}/bad.toml"}, "profile: {tmp}/bad.toml is no TOML: "),
-        ({"profile": "{tmp}/poor.toml"}, "profile.title: is missing; it says: one line for people"),
+        ({"profile": "{tmp}/untitled.toml"}, "profile.title: is missing; it says: one line for people"),
         ({"overrides": {"run_seconds": "long"}}, 'overrides.run_seconds: must be an object, not "long"'),
         ({"overrides": {"run_second": 1}}, "overrides.run_second: unknown field; did you mean `run_seconds`?"),
         (
@@ -205,7 +206,8 @@ def test_a_plain_number_stands_for_a_constant_duration() -> None:
 def test_bad_settings_are_explained_and_change_nothing(given: dict[str, Any], said: str, tmp_path: Any) -> None:
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "bad.toml").write_text("name =")
-    (tmp_path / "poor.toml").write_text('name = "poor"')
+    untitled = (PROFILE_FOLDER / "claimed.toml").read_text(encoding="utf-8").replace("title = ", "# ", 1)
+    (tmp_path / "untitled.toml").write_text(untitled, encoding="utf-8")
     if "profile" in given:
         given = {"profile": given["profile"].format(tmp=tmp_path)}
     with Bench() as bench:
@@ -214,6 +216,7 @@ def test_bad_settings_are_explained_and_change_nothing(given: dict[str, Any], sa
         status, code, message = bench.refused("POST", "/reset", given)
         assert (status, code) == (422, "invalid")
         assert said.format(tmp=tmp_path) in message
+        assert " problems: " not in message
         assert bench.done("GET", "/settings") == before
         assert bench.api("GET", f"/threads/{thread_id}").status_code == 200
 

@@ -197,6 +197,7 @@ def test_a_cancel_that_is_under_way_sticks_too() -> None:
         bench.done("POST", f"/runs/{run_id}/stick")
         bench.advance(49)
         assert bench.state(run_id) == "cancelling"
+        assert bench.server.errors == 0
 
 
 def test_a_stuck_run_that_waits_for_tools_hangs_after_them() -> None:

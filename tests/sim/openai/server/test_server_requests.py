@@ -181,6 +181,14 @@ def test_requests_that_are_sent_at_once_are_answered_in_order(manual: Background
             assert client.receive().error["message"] == f"Invalid URL (GET /v1/{number})"
 
 
+def test_requests_in_one_packet_are_answered_in_order_whatever_they_ask(manual: BackgroundServer) -> None:
+    with RawClient(manual) as client:
+        head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+        paths = ["/healthz", "/v1/1", "/v1/2", "/healthz", "/healthz", "/v1/3"]
+        client.socket.sendall("".join(f"GET {path} HTTP/1.1\r\n{head}\r\n" for path in paths).encode())
+        assert [client.receive().status for _ in paths] == [200, 404, 404, 200, 200, 404]
+
+
 def test_answers_are_not_held_back_by_nagles_algorithm(manual: BackgroundServer) -> None:
     with RawClient(manual) as client:
         client.ask("GET", "/healthz")

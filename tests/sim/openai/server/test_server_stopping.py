@@ -11,6 +11,7 @@ from raw_client import ASSISTANT, CLOSED, RESET, RawClient
 
 from sim.openai.faults import ApiFault
 from sim.openai.server import listener
+from sim.openai.server.app import SimulatedServer
 from sim.openai.server.background import BackgroundServer
 from sim.openai.simulation import ApiSettings
 
@@ -140,11 +141,32 @@ def test_a_reader_that_does_not_read_does_not_hold_up_the_stop(monkeypatch: pyte
 
 
 def test_an_outage_does_not_open_the_door_of_a_server_that_stops() -> None:
-    fault = ApiFault(kind="connect_error", window_seconds=(0.0, 10.0))
-    with BackgroundServer(ApiSettings(faults=(fault,)), speed=10.0) as running:
-        pass
-    with pytest.raises(ConnectionRefusedError):
-        RawClient(running)
+    accepted: list[bool] = []
+
+    def knock() -> None:
+        while not over.is_set():
+            try:
+                RawClient(running).socket.close()
+            except (ConnectionRefusedError, ConnectionResetError):
+                accepted.append(False)
+            else:
+                accepted.append(True)
+            time.sleep(0.01)
+
+    over, knocking = threading.Event(), threading.Thread(target=knock)
+    with BackgroundServer(ApiSettings(overrides=latency(80.0)), speed=100.0) as running:
+        client = RawClient(running)
+        client.send("POST", "/v1/threads", {})  # keeps the server for 0.8 s
+        processed(running, 1)
+        outage = ApiFault(kind="connect_error", window_seconds=(0.0, running.advance(0.0) + 30.0))
+        running.call(SimulatedServer.set_faults, (outage,))
+        knocking.start()
+    over.set()
+    knocking.join()
+    with client:
+        assert client.receive().status == 200
+    assert len(accepted) > 10
+    assert not any(accepted)
 
 
 def test_an_error_inside_the_block_comes_out_of_it() -> None:

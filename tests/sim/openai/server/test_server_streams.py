@@ -77,10 +77,11 @@ def test_a_reader_that_leaves_does_not_stop_the_run() -> None:
         while running.server._exchanges and time.monotonic() < deadline:
             time.sleep(0.005)
         assert not running.server._exchanges
-        running.advance(600.0)
         (run,) = running.server.api.service.threads[thread].runs
+        assert run.stream is not None
+        assert run.stream.detached
+        running.advance(600.0)
         assert run.status == "completed"
-        assert run.stream is None or run.stream.detached
         assert running.server.errors == 0
 
 
