@@ -31,6 +31,9 @@ class Assistants:
         draws: ids come from them.
         now: seconds since the Unix epoch.
         known: ids that exist from the beginning; None: every well-formed id is an assistant, until it is deleted.
+
+    Attributes:
+        kept_max: of more assistants than that the oldest are forgotten, and so are the oldest deletions; None: never.
     """
 
     def __init__(self, draws: Draws, now: Callable[[], float], known: Iterable[str] | None = None) -> None:
@@ -38,8 +41,9 @@ class Assistants:
         self._now = now
         self._open = known is None
         self._stored: dict[str, Object] = {}
-        self._deleted: set[str] = set()
+        self._deleted: dict[str, None] = {}
         self._made = 0
+        self.kept_max: int | None = None
         for assistant_id in known or ():
             self._stored[assistant_id] = self._view(assistant_id, {})
 
@@ -65,6 +69,7 @@ class Assistants:
         assistant_id = f"asst_{self._draws.token('assistants', 'assistant-id', 24, self._made)}"
         self._made += 1
         view = self._stored[assistant_id] = self._view(assistant_id, given)
+        self._forget_oldest(self._stored)
         return dict(view)
 
     def page(self, limit: int | None, order: str | None, after: str | None, before: str | None) -> Object:
@@ -86,7 +91,8 @@ class Assistants:
         self.find(assistant_id)
         self._stored.pop(assistant_id, None)
         if self._open:
-            self._deleted.add(assistant_id)
+            self._deleted[assistant_id] = None
+            self._forget_oldest(self._deleted)
         return {"id": assistant_id, "object": "assistant.deleted", "deleted": True}
 
     def _kept(self, assistant_id: str) -> Object:
@@ -94,7 +100,12 @@ class Assistants:
         found = self.find(assistant_id)
         if found is None:
             found = self._stored[assistant_id] = self._view(assistant_id, {})
+            self._forget_oldest(self._stored)
         return found
+
+    def _forget_oldest(self, kept: dict[str, Any]) -> None:
+        if self.kept_max is not None and len(kept) > self.kept_max:
+            del kept[next(iter(kept))]
 
     def _view(self, assistant_id: str, given: Mapping[str, Any]) -> Object:
         return {

@@ -64,7 +64,10 @@ class ApiSettings(BaseModel):
         default=True, description="whether requests take the profile's request_seconds and slow_seconds"
     )
     threads_max: int = Field(
-        default=10_000, ge=1, description="threads that are kept; beyond it, those idle for longest are forgotten"
+        default=10_000,
+        ge=1,
+        description="threads that are kept; beyond it, those idle for longest are forgotten, and of as many assistants the "
+        "oldest",
     )
     trace_records_max: int = Field(default=100_000, ge=0, description="records of the trace that are kept, the newest")
     body_bytes_max: int = Field(default=4 * 1024 * 1024, ge=0, description="largest request body, in bytes")
@@ -180,6 +183,7 @@ class SimulatedApi:
             replier=replier,
             assistants=None if settings.assistants == "any" else settings.assistants,
         )
+        self.service.assistants.kept_max = settings.threads_max
         # In the order of their last use; the service itself only looks threads up.
         self._threads: OrderedDict[str, ThreadRecord] = OrderedDict()
         self.service.threads = self._threads

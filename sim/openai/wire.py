@@ -12,6 +12,8 @@ from hashlib import blake2b
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+import orjson
+
 from sim.openai import errors
 from sim.openai.json_body import parse_json_object
 from sim.openai.operations import OPERATIONS, Answer, Call, Operation, execute
@@ -29,6 +31,17 @@ INCLUDABLE: Final = "step_details.tool_calls[*].file_search.results[*].content"
 
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _PRETTY: Final = json.JSONEncoder(ensure_ascii=False, indent=2)
+
+
+def _compact(payload: Any) -> bytes:
+    try:
+        return orjson.dumps(payload)
+    except TypeError:  # numbers beyond 64 bits, and what is nested very deep, are JSON all the same
+        return _COMPACT.encode(payload).encode()
+
+
+def _pretty(payload: Any) -> bytes:
+    return _PRETTY.encode(payload).encode()
 
 
 def request_id_header(seed: str) -> str:
@@ -81,7 +94,7 @@ class Wire:
         self._keys = None if keys is None else frozenset(keys)
         self._base_path = base_path
         self._poll_after_ms = poll_after_ms
-        self._encode = (_PRETTY if pretty else _COMPACT).encode
+        self._encode = _pretty if pretty else _compact
         self._processing_ms = str(processing_ms)
         self._handled = 0
 
@@ -150,7 +163,7 @@ class Wire:
         if answer.stream is not None:
             return 200, {"content-type": MEDIA_TYPE, **_standard_headers(request_id, self._processing_ms)}, b""
         headers = {"content-type": "application/json", **_standard_headers(request_id, self._processing_ms)}
-        body = self._encode(answer.payload).encode()
+        body = self._encode(answer.payload)
         if self._poll_after_ms is not None and call.operation == "runs.retrieve":
             headers["openai-poll-after-ms"] = str(self._poll_after_ms)
         headers["content-length"] = str(len(body))
@@ -167,7 +180,10 @@ class Wire:
         if found is None:
             return None
         operation, parameters = found
-        return operation, {name: unquote(part) for name, part in zip(parameters, parts[1::2], strict=True)}
+        ids = parts[1::2]
+        if "%" in path:
+            ids = [unquote(part) for part in ids]
+        return operation, dict(zip(parameters, ids, strict=True))
 
     def _no_route(self, method: str, path: str) -> errors.ApiError:
         allowed = [each for each in ("GET", "POST", "DELETE") if self._route(each, path) is not None]
@@ -212,6 +228,8 @@ def _body_params(operation: Operation, body: bytes, content_type: str | None) ->
 def _query_params(operation: Operation, query: str) -> dict[str, Any]:
     """The query's parameters; of a repeated name the last one counts."""
     params: dict[str, Any] = {}
+    if not query:
+        return params
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in operation.params or (operation.method == "POST" and name != "include[]"):
             raise errors.unknown_parameter(name)

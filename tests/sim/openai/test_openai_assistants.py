@@ -91,3 +91,15 @@ def test_a_run_takes_after_its_assistant_and_its_own_options_win() -> None:
         "Be brief.\nSpeak Portuguese.",
         0.9,
     )
+
+
+def test_no_more_are_kept_than_may_be() -> None:
+    for closed in (True, False):
+        api = service(closed=closed)
+        api.assistants.kept_max = 3
+        ids = [api.assistants.create({"model": "gpt-4o"})["id"] for _ in range(5)]
+        assert [item["id"] for item in api.assistants.page(None, "asc", None, None)["data"]] == ids[2:]
+        for _ in range(5):
+            api.assistants.delete(api.assistants.create({"model": "gpt-4o"})["id"])
+        assert len(api.assistants) <= 3
+        assert len(api.assistants._deleted) <= 3

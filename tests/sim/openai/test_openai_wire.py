@@ -143,6 +143,17 @@ def test_a_streamed_run_is_answered_by_a_head_and_what_there_is_of_the_stream() 
     assert answer.startswith(b"event: thread.run.created\ndata: {")
 
 
+def test_numbers_and_depths_that_few_encoders_take_come_back() -> None:
+    _, wire, _ = make()
+    deep: Any = 2**70
+    for _ in range(40):
+        deep = {"x": [deep]}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"default": deep, "other": 1e300}}}
+    status, _, assistant = ask(wire, "POST", "/assistants", {"model": "gpt-4o", "tools": [tool]})
+    assert status == 200, assistant
+    assert assistant["tools"][0]["function"]["parameters"] == tool["function"]["parameters"]
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
