@@ -7,7 +7,8 @@ the `sdk` lane); `Wire.handle` does all three steps for a door without one (a re
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
@@ -97,6 +98,7 @@ class Wire:
         self._encode = _pretty if pretty else _compact
         self._processing_ms = str(processing_ms)
         self._handled = 0
+        self._let_in_last: str | None = None
 
     def handle(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
@@ -131,24 +133,17 @@ class Wire:
         found = self._route(method, raw_path)
         if found is None:
             return Call("unknown", refusal=self._no_route(method, raw_path))
-        operation, ids = found
-        call = Call(
-            operation.name,
-            ids.get("thread_id"),
-            ids.get("run_id"),
-            ids.get("message_id"),
-            assistant_id=ids.get("assistant_id"),
-            step_id=ids.get("step_id"),
-        )
+        operation, names, ids = found
+        call = Call(operation.name)
+        for name, value in zip(names, ids, strict=True):
+            setattr(call, name, value)
         try:
             lowered = {name.lower(): value for name, value in headers.items()}
-            self._let_in(lowered)
-            if method == "GET":
-                call.params = _query_params(operation, query)
-            elif method == "POST":
+            self._let_in(lowered.get("authorization", ""), lowered.get("openai-beta"))
+            if method == "POST":
                 call.params = _body_params(operation, body, lowered.get("content-type"))
-                if query:
-                    call.params |= _query_params(operation, query)
+            if query and method != "DELETE":
+                call.params = {**call.params, **_query_params(operation.name, query)}
         except errors.ApiError as error:
             call.refusal = error
         return call
@@ -169,34 +164,38 @@ class Wire:
         headers["content-length"] = str(len(body))
         return answer.status, headers, body
 
-    def _route(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
+    def _route(self, method: str, path: str) -> tuple[Operation, Sequence[str], Sequence[str]] | None:
+        """The operation, and the names and values of the ids in the path."""
         if not path.startswith(self._base_path + "/"):
             return None
         parts = path[len(self._base_path) + 1 :].split("/")
         # In every route but one the names stand at even places and the ids at odd ones.
         found = _ROUTES.get((method, len(parts), *parts[::2]))
         if method == "POST" and parts == _CREATE_AND_RUN_PARTS:
-            return _CREATE_AND_RUN, {}
+            return _CREATE_AND_RUN, (), ()
         if found is None:
             return None
-        operation, parameters = found
+        operation, names = found
         ids = parts[1::2]
         if "%" in path:
             ids = [unquote(part) for part in ids]
-        return operation, dict(zip(parameters, ids, strict=True))
+        return operation, names, ids
 
     def _no_route(self, method: str, path: str) -> errors.ApiError:
         allowed = [each for each in ("GET", "POST", "DELETE") if self._route(each, path) is not None]
         return errors.wrong_method(allowed) if allowed else errors.unknown_route(method, path)
 
-    def _let_in(self, headers: Mapping[str, str]) -> None:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
+    def _let_in(self, authorization: str, beta: str | None) -> None:
+        if authorization == self._let_in_last and beta == BETA:
+            return  # most requests come from the client of the one before
+        scheme, _, key = authorization.partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise errors.no_key()
         if self._keys is not None and key.strip() not in self._keys:
             raise errors.bad_key(key.strip())
-        if headers.get("openai-beta") != BETA:
+        if beta != BETA:
             raise errors.no_beta_header()
+        self._let_in_last = authorization
 
 
 def _routes() -> dict[tuple[str | int, ...], tuple[Operation, list[str]]]:
@@ -213,6 +212,7 @@ def _routes() -> dict[tuple[str | int, ...], tuple[Operation, list[str]]]:
 _CREATE_AND_RUN: Final = next(each for each in OPERATIONS if each.name == "threads.create_and_run")
 _CREATE_AND_RUN_PARTS: Final = _CREATE_AND_RUN.path.strip("/").split("/")
 _ROUTES: Final = _routes()
+_BY_NAME: Final = {operation.name: operation for operation in OPERATIONS}
 
 
 def _body_params(operation: Operation, body: bytes, content_type: str | None) -> dict[str, Any]:
@@ -225,11 +225,11 @@ def _body_params(operation: Operation, body: bytes, content_type: str | None) ->
     return fields
 
 
-def _query_params(operation: Operation, query: str) -> dict[str, Any]:
-    """The query's parameters; of a repeated name the last one counts."""
+@lru_cache(maxsize=1024)
+def _query_params(operation_name: str, query: str) -> Mapping[str, Any]:
+    """The query's parameters, not to be written to; of a repeated name the last one counts."""
+    operation = _BY_NAME[operation_name]
     params: dict[str, Any] = {}
-    if not query:
-        return params
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in operation.params or (operation.method == "POST" and name != "include[]"):
             raise errors.unknown_parameter(name)
