@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import typing
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -85,6 +85,10 @@ def below_prefix(app: AsgiApp) -> AsgiApp:
             refused = ControlError("too_large", f"the body is larger than {BODY_BYTES_MAX} bytes: send less at once")
             await error_response(refused, headers)(scope, receive, send)
             return
+        if _from_elsewhere(scope["headers"]):
+            said = "this request comes from a web page of another origin: use the control API's own page, or no browser"
+            await error_response(ControlError("forbidden", said))(scope, receive, send)
+            return
         pending = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
@@ -94,6 +98,13 @@ def below_prefix(app: AsgiApp) -> AsgiApp:
         await app({**scope, "root_path": CONTROL_PREFIX, "path": path, "raw_path": path.encode()}, replay, send)
 
     return mounted
+
+
+def _from_elsewhere(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a page that this server did not send made a browser ask. No key protects the control API from those."""
+    sent = dict(headers)
+    origin = sent.get(b"origin")
+    return origin is not None and origin.partition(b"://")[2] != sent.get(b"host")
 
 
 def error_response(error: ControlError, headers: dict[str, str] | None = None) -> ReadableJson:

@@ -49,6 +49,16 @@ def test_it_needs_no_key() -> None:
         assert bench.done("GET", "/")["counts"]["requests"] == 1
 
 
+def test_a_web_page_of_another_origin_is_refused_and_its_own_page_is_not() -> None:
+    with Bench() as bench:
+        for origin in ("http://elsewhere.example", "null", "http://simulated:1", "https://simulated.example"):
+            answer = bench.run(bench.ask("POST", "/_relaysim/reset", headers={"origin": origin}))
+            assert answer.status_code == 403, origin
+            assert answer.json()["error"]["code"] == "forbidden"
+        own = bench.run(bench.ask("POST", "/_relaysim/reset", headers={"origin": "http://simulated"}))
+        assert own.status_code == 200
+
+
 def test_looking_changes_nothing_that_the_api_answers() -> None:
     looks = ["/", "/clock", "/faults", "/trace?limit=5", "/runs", "/settings", "/replies", "/states", "/nowhere"]
 
