@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sim.openai.simulation import ApiSettings
 
 PORT = 8017
+SPEED_MAX = 1_000_000
+FILES_BESIDE_CONNECTIONS = 100
 
 
 # The command line
@@ -122,8 +124,8 @@ def _speed(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number, 0 or more, not {text!r}")
+    if not 0 <= value <= SPEED_MAX:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to {SPEED_MAX:,}, not {text!r}")
     return value
 
 
@@ -337,13 +339,42 @@ def serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _affordable(connections_max: int) -> int:
+    """How many connections this process may have: raises its limit of open files, and takes fewer where that is too low.
+
+    Each connection is a file, and as many more are taken for a moment in order to be told that there are too many.
+    """
+    try:
+        import resource
+    except ImportError:  # no such limit here
+        return connections_max
+    needed = 2 * connections_max + FILES_BESIDE_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return connections_max
+    files = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    except (ValueError, OSError):
+        files = soft
+    most = max(1, (files - FILES_BESIDE_CONNECTIONS) // 2)
+    if most < connections_max:
+        print(
+            f"relaysim: at most {most} connections instead of {connections_max}: this process may open {files} files "
+            "(ulimit -n)",
+            file=sys.stderr,
+        )
+    return min(most, connections_max)
+
+
 async def _serve(server: SimulatedServer, arguments: argparse.Namespace) -> None:
     import asyncio
 
     from sim.openai.server.listener import Listener, own_process
     from sim.openai.server.protocol import CONNECTIONS_MAX
 
-    listener = Listener(server, arguments.host, arguments.port, arguments.connections_max or CONNECTIONS_MAX)
+    connections_max = _affordable(arguments.connections_max or CONNECTIONS_MAX)
+    listener = Listener(server, arguments.host, arguments.port, connections_max)
     stop = asyncio.Event()
     release = _on_signals(stop)
     try:

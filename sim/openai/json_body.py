@@ -8,11 +8,14 @@ a key that is given twice the last value counts.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from typing import Any, Final, NoReturn
 
 from sim.openai import errors
+
+codecs.lookup("utf-8-sig")  # is a module, and must not be looked for when no file can be opened any more
 
 DEPTH_MAX: Final = 100
 """Levels of arrays and objects in a body, itself included (inferred; the deepest documented body has about ten)."""

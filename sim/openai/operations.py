@@ -319,6 +319,14 @@ def _estimated_tokens(service: ThreadsService, call: Call) -> int:
     """What a run's prompt would cost, before it is checked: what cannot be read counts nothing."""
     thread = service.threads.get(call.thread_id or "")
     tokens = 0 if thread is None else tokens_of_messages(thread.messages)
+    created = call.params.get("thread")
+    for messages in (
+        call.params.get("additional_messages"),
+        created.get("messages") if isinstance(created, Mapping) else None,
+    ):
+        for message in messages if isinstance(messages, list | tuple) else ():
+            content = message.get("content") if isinstance(message, Mapping) else None
+            tokens += tokens_of_text(content) if isinstance(content, str) else 0
     for name in ("instructions", "additional_instructions"):
         given = call.params.get(name)
         if isinstance(given, str):

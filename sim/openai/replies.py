@@ -91,6 +91,32 @@ def echo_reply(turn: Turn) -> str:
     return f"Reply {replies + 1} to: {newest}"
 
 
+def checked(reply: object) -> Reply:
+    """What a replier returned, as a reply whose texts can be sent.
+
+    Raises:
+        TypeError: it is neither a text nor a reply.
+        ValueError: a text holds half of a surrogate pair, which no UTF-8 can.
+    """
+    if isinstance(reply, str):
+        reply = Text(reply)
+    if not isinstance(reply, Text | ToolCalls | Failure | Incomplete):
+        close = getattr(reply, "close", None)
+        if close is not None and hasattr(reply, "cr_frame"):  # a coroutine that nobody will await
+            close()
+        raise TypeError(
+            f"a replier returns a text, Text, ToolCalls, Failure or Incomplete, not {type(reply).__name__}"
+            + ("; it must not be async" if hasattr(reply, "cr_frame") else "")
+        )
+    parts = [part for call in reply.calls for part in call] if isinstance(reply, ToolCalls) else list(reply)
+    for part in parts:
+        if part is not None and not isinstance(part, str):
+            raise TypeError(f"the parts of a {type(reply).__name__} are texts, not {type(part).__name__}")
+        if part is not None and any("\ud800" <= character <= "\udfff" for character in part):
+            raise ValueError("a reply's text holds half of a surrogate pair, which cannot be sent")
+    return reply
+
+
 # Replies as data
 
 _TABLE: Final = ConfigDict(extra="forbid", frozen=True)

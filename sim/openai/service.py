@@ -36,7 +36,7 @@ from sim.openai.parameters import (
 )
 from sim.openai.quirks import Quirks
 from sim.openai.records import RunRecord, ThreadRecord
-from sim.openai.replies import Failure, Incomplete, Replier, Reply, Text, Turn, echo_reply, text_of
+from sim.openai.replies import Failure, Incomplete, Replier, Reply, Text, Turn, checked, echo_reply, text_of
 from sim.openai.states import EXPIRY_SECONDS, LOCKING, RULE, TERMINAL, Status, check_move
 from sim.openai.streaming import EventStream
 from sim.openai.usage import usage_of
@@ -493,8 +493,7 @@ class ThreadsService:
         run = self.runs[run_id]
         if run.plan is None:
             thread = run.thread
-            reply = self.replier(Turn(thread.messages, run.view, run.tool_outputs, thread.turns + 1))
-            run.plan = Text(reply) if isinstance(reply, str) else reply
+            run.plan = checked(self.replier(Turn(thread.messages, run.view, run.tool_outputs, thread.turns + 1)))
         return run.plan
 
     def write(self, run_id: str, piece: str) -> None:

@@ -23,7 +23,7 @@ from sim.openai.faults import ApiFault, FaultPlan
 from sim.openai.life import RunLives
 from sim.openai.operations import Answer, Call, execute
 from sim.openai.profile import Profile, load_profile
-from sim.openai.replies import EchoReplies, Failure, Replier, Replies, Reply, Turn
+from sim.openai.replies import EchoReplies, Failure, Replier, Replies, Reply, Turn, checked
 from sim.openai.service import ThreadsService
 from sim.openai.wire import Wire, request_id_header
 
@@ -152,7 +152,7 @@ class SimulatedApi:
     def __init__(self, settings: ApiSettings, start_seconds: float) -> None:
         self.settings = settings
         self.start_seconds = start_seconds
-        self.on_error: Callable[[Exception], None] = _ignore
+        self.on_error: Callable[[BaseException], None] = _ignore
         self._begin(settings, load_profile(settings.profile, settings.overrides))
 
     def reset(self, settings: ApiSettings | None = None, start_seconds: float | None = None) -> None:
@@ -197,10 +197,10 @@ class SimulatedApi:
         self._slow_seconds = None if profile.slow_seconds is None else profile.slow_seconds.sampler
 
     def _guarded(self, replier: Replier) -> Replier:
-        def reply(turn: Turn) -> str | Reply:
+        def reply(turn: Turn) -> Reply:
             try:
-                return replier(turn)
-            except Exception as error:
+                return checked(replier(turn))
+            except (Exception, SystemExit) as error:
                 self.on_error(error)
                 return Failure("server_error", f"The simulator's replier raised {type(error).__name__}: {error}")
 
@@ -298,5 +298,5 @@ class SimulatedApi:
                 return
 
 
-def _ignore(error: Exception) -> None:
+def _ignore(error: BaseException) -> None:
     pass

@@ -193,7 +193,7 @@ class Wire:
             raise errors.no_key()
         if self._keys is not None and key.strip() not in self._keys:
             raise errors.bad_key(key.strip())
-        if beta != BETA:
+        if beta is None or BETA not in [part.strip() for part in beta.split(",")]:
             raise errors.no_beta_header()
         self._let_in_last = authorization
 
@@ -238,7 +238,7 @@ def _query_params(operation_name: str, query: str) -> Mapping[str, Any]:
                 raise errors.invalid_choice("include[]", value, (INCLUDABLE,))
         elif name == "limit":
             try:
-                params[name] = int(value)
+                params[name] = int(value if value.isascii() else "")
             except ValueError:
                 raise errors.invalid_type(name, "an integer", value) from None
         else:

@@ -23,6 +23,7 @@ GRACE_SECONDS: Final = 2.0
 """How long requests in flight may take to finish when the server stops."""
 
 KEEP_ALIVE_SECONDS: Final = 75
+READING_SECONDS: Final = 60
 """How long a connection without a request stays open; longer than clients keep theirs, so that no request meets its end."""
 
 _SWEEP_SECONDS: Final = 15.0
@@ -189,11 +190,15 @@ class Listener:
                 await asyncio.sleep(_REOPEN_SECONDS)
 
     def _sweep(self) -> None:
-        """Close the connections that have been idle for long."""
+        """Close the connections that have been idle for long, and those that have not finished a request for long."""
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - KEEP_ALIVE_SECONDS
+        oldest, begun = loop.time() - KEEP_ALIVE_SECONDS, loop.time() - READING_SECONDS
         for connection in list(self._connections.connections):
-            if isinstance(connection, Connection) and connection.idle and connection.answered < oldest:
+            if not isinstance(connection, Connection):
+                continue
+            if connection.reading_since is not None and connection.reading_since < begun:
+                connection.give_up()
+            elif connection.idle and connection.answered < oldest:
                 connection.close()
         self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep)
 

@@ -53,6 +53,11 @@ def no_http() -> ApiError:
     return ApiError(400, "What was sent is not an HTTP request.")
 
 
+def too_slow() -> ApiError:
+    """A request that was begun long ago and is not complete."""
+    return ApiError(408, "The request was not complete in time.")
+
+
 def too_many_connections(connections_max: int) -> ApiError:
     """More connections than the server takes (`--connections-max`)."""
     return ApiError(
@@ -82,6 +87,7 @@ class Connection(HttpToolsProtocol):
 
     Attributes:
         controlling: its newest request was for the control API, or for the server's health.
+        reading_since: when the request began that is not complete yet, on the loop's clock; None: there is none.
         answered: when it was last answered in one write, or else made, on the loop's clock.
     """
 
@@ -100,6 +106,7 @@ class Connection(HttpToolsProtocol):
         self.controlling = False
         self.answered = self.loop.time()
         self._in_head = False
+        self.reading_since: float | None = None
         self._between = True  # one request is complete and the next has not begun
         self._chunk = 0
         self._head_bytes = 0  # fed since the chunk in which the head began, that chunk included
@@ -123,6 +130,11 @@ class Connection(HttpToolsProtocol):
             connected: socket.socket = self.transport.get_extra_info("socket")
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.transport.abort()
+
+    def give_up(self) -> None:
+        """Wait no longer for the rest of a request."""
+        self.reading_since = None
+        self._refuse(too_slow())
 
     def close(self) -> None:
         """Close the connection in order, once everything that was written is sent."""
@@ -208,6 +220,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
         self._in_head, self._between = True, False
+        self.reading_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -234,6 +247,7 @@ class Connection(HttpToolsProtocol):
             super()._start_asgi_task(held, self.app)
 
     def on_message_complete(self) -> None:
+        self.reading_since = None
         super().on_message_complete()
         held = self._held
         if held is not None:
@@ -258,10 +272,16 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         if self.transport.is_closing():
             return
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
-            self.pipeline.clear()
-            return
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if not cycle.more_body or cycle.response_started:
+                cycle.keep_alive = False
+                self.pipeline.clear()
+                return
+            # Its body will never be whole: nobody waits for it any more.
+            self._held = None
+            cycle.disconnected = cycle.response_complete = True
+            cycle.message_event.set()
         status, headers, body = error_response(error, request_id_header("refused"))
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.transport.write(STATUS_LINE[status] + f"{head}connection: close\r\n\r\n".encode("latin-1") + body)

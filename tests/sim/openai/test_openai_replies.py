@@ -8,7 +8,9 @@ import pytest
 from openai_world import ASSISTANT, World, flat_profile
 from pydantic import TypeAdapter, ValidationError
 
+from sim.kernel import EPOCH_SECONDS
 from sim.openai.replies import EchoReplies, Replies, Reply, Text, ToolCall, ToolCalls, Turn, echo_reply
+from sim.openai.simulation import ApiSettings, SimulatedApi
 from sim.openai.usage import tokens_of_messages, tokens_of_text, usage_of
 
 ADAPTER: TypeAdapter[Any] = TypeAdapter(Replies)
@@ -199,3 +201,38 @@ def test_a_callable_replies() -> None:
 def test_wrong_replies_are_refused_with_a_reason(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         ADAPTER.validate_python(wrong)
+
+
+async def _asynchronous(turn: Turn) -> str:
+    return "never"
+
+
+def _exits(turn: Turn) -> str:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    ("replier", "said"),
+    [
+        (lambda turn: None, "not NoneType"),
+        (lambda turn: 7, "not int"),
+        (_asynchronous, "must not be async"),
+        (lambda turn: Text(7), "not int"),
+        (lambda turn: "half \ud800", "surrogate"),
+        (lambda turn: ToolCalls((ToolCall("f", {}),)), "not dict"),
+        (_exits, "SystemExit"),
+    ],
+)
+def test_a_replier_that_returns_nonsense_fails_its_run_and_frees_the_thread(replier: Any, said: str) -> None:
+    api = SimulatedApi(ApiSettings(profile="claimed", assistants="any"), EPOCH_SECONDS)
+    told: list[BaseException] = []
+    api.on_error = told.append
+    api.set_replier(replier)
+    thread = api.service.create_thread()["id"]
+    run_id = api.service.create_run(thread, assistant_id=ASSISTANT)["id"]
+    api.kernel.advance_to(700.0)
+    run = api.service.retrieve_run(thread, run_id)
+    assert run["status"] == "failed"
+    assert said in run["last_error"]["message"]
+    assert len(told) == 1
+    api.service.create_message(thread, role="user", content="the thread is free")

@@ -288,3 +288,26 @@ def test_the_help_needs_nothing_that_takes_time_to_import() -> None:
         "sys.exit(any(name.partition('.')[0] in ('sim', 'uvicorn', 'pydantic', 'asyncio') for name in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_it_takes_no_more_connections_than_it_may_open_files() -> None:
+    command = f"ulimit -n 200 && exec {sys.executable} -m scenarios serve --port 0 --speed 0 --json"
+    root = Path(__file__).parents[4]
+    with subprocess.Popen(
+        ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root
+    ) as process:
+        assert process.stdout is not None
+        started = json.loads(process.stdout.readline())
+        port = int(started["base_url"].removesuffix("/v1").rpartition(":")[2])
+        connected = [socket.create_connection(("127.0.0.1", port)) for _ in range(180)]
+        try:
+            first = connected[0]
+            first.settimeout(10)
+            first.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert first.recv(15) == b"HTTP/1.1 200 OK"
+        finally:
+            for each in connected:
+                each.close()
+        status, _, errors = finish(process)
+    assert status == 0
+    assert errors == ("relaysim: at most 50 connections instead of 1000: this process may open 200 files (ulimit -n)\n")

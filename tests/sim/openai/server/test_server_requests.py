@@ -17,6 +17,7 @@ from sim.kernel import EPOCH_SECONDS
 from sim.openai.faults import ApiFault
 from sim.openai.server.app import SimulatedServer
 from sim.openai.server.background import BackgroundServer
+from sim.openai.server.listener import READING_SECONDS
 from sim.openai.server.protocol import HEAD_BYTES_MAX
 from sim.openai.simulation import ApiSettings, SimulatedApi
 
@@ -313,6 +314,45 @@ def test_what_is_no_http_is_told_so(manual: BackgroundServer, garbage: bytes) ->
         assert answer.status == 400
         assert answer.error["message"] == "What was sent is not an HTTP request."
         assert client.rest() == (b"", CLOSED)
+
+
+@pytest.mark.parametrize("path", ["/v1/threads", "/_relaysim/faults"])
+@pytest.mark.parametrize("body", [b"zz\r\n", b"2\r\n{}zz\r\n0\r\n\r\n", b"9fff\r\n" + b" " * 40_959 + b"zz\r\n"])
+def test_a_chunked_body_that_is_none_is_told_so(manual: BackgroundServer, path: str, body: bytes) -> None:
+    with RawClient(manual) as client:
+        client.send("POST", path, body, transfer_encoding="chunked")
+        answer = client.receive()
+        assert answer.status == 400
+        assert answer.error["message"] == "What was sent is not an HTTP request."
+        assert client.rest() == (b"", CLOSED)
+    assert manual.server.errors == 0
+
+
+@pytest.mark.parametrize(
+    "begun", [b"POST /v1/thr", b"POST /v1/threads HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{}"]
+)
+def test_a_request_that_is_not_finished_for_long_is_given_up(manual: BackgroundServer, begun: bytes) -> None:
+    def look(server: SimulatedServer) -> None:
+        for connection in list(manual._listener._connections.connections):
+            if connection.reading_since is not None:
+                connection.reading_since -= READING_SECONDS + 1
+        manual._listener._sweep()
+
+    with RawClient(manual) as client:
+        client.socket.sendall(begun)
+        for _ in range(100):  # it is read a moment later
+            manual.call(look)
+            client.socket.settimeout(0.1)
+            try:
+                answer = client.receive()
+                break
+            except TimeoutError:
+                continue
+        assert answer.status == 408
+        client.socket.settimeout(5)
+        assert client.rest() == (b"", CLOSED)
+        with RawClient(manual) as another:
+            assert another.ask("POST", "/v1/threads", {}).status == 200
 
 
 def test_garbage_after_a_request_leaves_its_answer_whole(manual: BackgroundServer) -> None:
