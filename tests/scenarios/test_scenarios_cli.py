@@ -392,6 +392,8 @@ def test_an_interrupt_ends_every_process(tmp_path: Path) -> None:
         text=True,
         start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        # A shell lets what it starts in the background ignore interrupts, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         _wait_until_workers_are_busy(process.pid)
         os.killpg(process.pid, signal.SIGINT)
