@@ -28,7 +28,7 @@ import random
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -227,24 +227,7 @@ class Fence:
                 replace(real, _when_inside(real, getattr(keyed, name)))
         replace(os.urandom, _when_inside(os.urandom, lambda size: _virtual_bytes(size, "os.urandom")))
 
-        originals: list[tuple[dict[str, Any], str, object]] = []
-        for module in list(sys.modules.values()):
-            names = getattr(module, "__dict__", None)
-            if not isinstance(names, dict) or module.__name__ == __name__:
-                continue
-            if replacements.keys().isdisjoint(map(id, names.values())):
-                continue  # nearly every module, and this way it is asked in C
-            for key, value in list(names.items()):
-                hit = replacements.get(id(value))
-                if hit is not None and hit[0] is value:
-                    originals.append((names, key, value))
-                    names[key] = hit[1]
-
-        def restore() -> None:
-            for names, key, value in originals:
-                names[key] = value
-
-        undo.append(restore)
+        undo.append(replace_names(replacements, but_in=__name__))
 
         real_seed = random.Random.seed
 
@@ -266,6 +249,36 @@ class Fence:
         _kernel = None
         while Fence._undo:
             Fence._undo.pop()()
+
+
+def replace_names(replacements: Mapping[int, tuple[object, object]], *, but_in: str = "") -> Callable[[], None]:
+    """Put substitutes in place of objects in the globals of every loaded module, so that names bound early are reached.
+
+    Args:
+        replacements: by the `id` of an object, it and its substitute.
+        but_in: the name of a module that keeps its own names.
+
+    Returns:
+        What puts everything back.
+    """
+    replaced: list[tuple[dict[str, Any], str, object]] = []
+    for module in list(sys.modules.values()):
+        names = getattr(module, "__dict__", None)
+        if not isinstance(names, dict) or names.get("__name__") == but_in:
+            continue
+        if replacements.keys().isdisjoint(map(id, list(names.values()))):
+            continue  # nearly every module, and this way it is asked in C
+        for key, value in list(names.items()):
+            hit = replacements.get(id(value))
+            if hit is not None and hit[0] is value:
+                replaced.append((names, key, value))
+                names[key] = hit[1]
+
+    def restore() -> None:
+        for names, key, value in replaced:
+            names[key] = value
+
+    return restore
 
 
 def _refuser(what: str) -> Callable[..., Any]:

@@ -347,11 +347,6 @@ def unsupported_content_type(content_type: str) -> ApiError:
     )
 
 
-def not_simulated(what: str) -> ApiError:
-    """Something the real API did and this simulator does not; says so instead of imitating it badly."""
-    return ApiError(400, f"The simulated API does not have {what}.", code="not_simulated")
-
-
 # The caller is not let in
 
 

@@ -31,6 +31,7 @@ from typing import Any, Final, Self
 import time_machine
 
 from sim.kernel import EPOCH_SECONDS, Fence
+from sim.kernel.fence import replace_names
 
 REAL: Final = frozenset(
     {
@@ -176,21 +177,10 @@ def _replace_names() -> Callable[[], None]:
         fenced = time.__dict__[name]
         _beneath[name] = fenced
         replacements[id(fenced)] = (fenced, substitute)
-    replaced: list[tuple[dict[str, Any], str, object]] = []
-    for module in list(sys.modules.values()):
-        names = getattr(module, "__dict__", None)
-        # Nearly all modules have none of them, which this tells without a Python step for each of their names.
-        if not isinstance(names, dict) or replacements.keys().isdisjoint(map(id, list(names.values()))):
-            continue
-        for key, value in list(names.items()):
-            hit = replacements.get(id(value))
-            if hit is not None and hit[0] is value:
-                replaced.append((names, key, value))
-                names[key] = hit[1]
+    restore = replace_names(replacements)
 
     def undo() -> None:
-        for names, key, value in replaced:
-            names[key] = value
+        restore()
         _beneath.update(_ORIGINALS)
 
     return undo
