@@ -4,11 +4,25 @@ The defaults are the incident's relay and its fix (incident report of 4 November
 decided here: one place per decision, each of them a setting.
 """
 
-import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Final, Literal, Self, TypedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal, TypedDict
+
+from relay.setting_rules import (
+    FACTOR,
+    LEASE,
+    MEMORY,
+    PAUSE,
+    SECONDS,
+    Rule,
+    Settings,
+    choice,
+    flag,
+    is_finite,
+    name_rule,
+    whole_number,
+)
 
 Jitter = Literal["none", "full", "equal"]
 CancelError = Literal["ignore", "raise"]
@@ -19,88 +33,47 @@ THREAD_KEY_PREFIX: Final = "thread:"
 SEEN_KEY_PREFIX: Final = "seen:"
 """Redis keys that remember a message id, if `deduplicate_seconds` asks for it."""
 
-Rule = Callable[[object], str | None]
-"""What is wrong with a value, said as what it must be; None if nothing is."""
-
-
-def _whole_number(value: object) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-        return None
-    return "must be a whole number, 1 or more"
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _number(words: str, allowed: Callable[[float], bool]) -> Rule:
-    def rule(value: object) -> str | None:
-        if isinstance(value, int | float) and _is_finite(value) and allowed(value):
-            return None
-        return f"must be {words}"
-
-    return rule
-
-
-def _choice(*choices: str) -> Rule:
-    words = "must be " + " or ".join(repr(choice) for choice in choices)
-    return lambda value: None if isinstance(value, str) and value in choices else words
-
-
-def _flag(value: object) -> str | None:
-    return None if isinstance(value, bool) else "must be true or false"
-
-
-def _name(value: object) -> str | None:
-    return None if isinstance(value, str) and value else "must be a text that is not empty"
-
 
 def _key_prefix(value: object) -> str | None:
     if value in (THREAD_KEY_PREFIX, SEEN_KEY_PREFIX):
         return "must differ from the prefixes of the relay's other keys, 'thread:' and 'seen:'"
-    return _name(value)
+    return name_rule(value)
 
 
 def _waits(value: object) -> str | None:
     if value is None:
         return None
-    if isinstance(value, list | tuple) and all(_is_finite(wait) and wait >= 0 for wait in value):
+    if isinstance(value, list | tuple) and all(is_finite(wait) and wait >= 0 for wait in value):
         return None
     return "must be a list of numbers of seconds, each 0 or more"
 
 
-_SECONDS: Final = _number("a number of seconds, 0 or more", lambda value: value >= 0)
-_PAUSE: Final = _number("a number of seconds above 0", lambda value: value > 0)
-_LEASE: Final = _number("a number of seconds, 0.001 or more (Redis counts milliseconds)", lambda value: value >= 0.001)
-_MEMORY: Final = _number("0 (off), or a number of seconds of 0.001 or more", lambda value: value == 0 or value >= 0.001)
-_FACTOR: Final = _number("a number above 0", lambda value: value > 0)
-
 _RULES: Final[Mapping[str, Rule]] = {
-    "assistant_id": _name,
-    "poll_interval_seconds": _PAUSE,
-    "poll_attempts": _whole_number,
-    "chat_lock_seconds": _LEASE,
-    "thread_lock_seconds": _LEASE,
+    "assistant_id": name_rule,
+    "poll_interval_seconds": PAUSE,
+    "poll_attempts": whole_number,
+    "chat_lock_seconds": LEASE,
+    "thread_lock_seconds": LEASE,
     "chat_lock_prefix": _key_prefix,
     "thread_lock_prefix": _key_prefix,
-    "lock_retry_seconds": _PAUSE,
-    "lock_wait_seconds": _SECONDS,
-    "lock_release": _choice("token", "delete"),
-    "deduplicate_seconds": _MEMORY,
-    "attempts": _whole_number,
-    "first_wait_seconds": _SECONDS,
-    "factor": _FACTOR,
+    "lock_retry_seconds": PAUSE,
+    "lock_wait_seconds": SECONDS,
+    "lock_release": choice("token", "delete"),
+    "deduplicate_seconds": MEMORY,
+    "attempts": whole_number,
+    "first_wait_seconds": SECONDS,
+    "factor": FACTOR,
     "waits": _waits,
-    "jitter": _choice("none", "full", "equal"),
-    "wait_after_last_failure": _flag,
-    "cancel_error": _choice("ignore", "raise"),
-    "cancel_with_thread_id": _flag,
-    "log_symbols": _flag,
+    "jitter": choice("none", "full", "equal"),
+    "wait_after_last_failure": flag,
+    "cancel_error": choice("ignore", "raise"),
+    "cancel_with_thread_id": flag,
+    "log_symbols": flag,
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class RelaySettings:
+class RelaySettings(Settings):
     """The settings of `check_then_act`. Raises `ValueError` naming every setting that is out of its range.
 
     assistant_id           the assistant that runs are created with
@@ -131,26 +104,14 @@ class RelaySettings:
     lock_release: LockRelease = "token"
     deduplicate_seconds: float = 0.0
 
-    def __post_init__(self) -> None:
-        _raise_if_any(self._problems())
+    rules: ClassVar[Mapping[str, Rule]] = _RULES
 
     @classmethod
-    def read(cls, policy: str, arguments: Mapping[str, Any]) -> Self:
-        """Settings from the keyword arguments of the factory `policy`.
-
-        Raises `ValueError` with all that is wrong, names that no setting has included.
-        """
-        known = [field.name for field in fields(cls)]
-        unknown = [name for name in arguments if name not in known]
-        wrong = [_describe(name, arguments[name]) for name in known if name in arguments]
-        problems = [_unknown(policy, name, arguments[name], known) for name in unknown]
-        problems += [problem for problem in wrong if problem is not None]
-        _raise_if_any(problems)
-        return cls(**arguments)
-
-    def _problems(self) -> list[str]:
-        described = (_describe(field.name, getattr(self, field.name)) for field in fields(self))
-        return [problem for problem in described if problem is not None]
+    def _unknown(cls, policy: str, name: str, value: object, known: Sequence[str]) -> str:
+        if name in _RULES:
+            problem = f"{name} = {value!r}: {policy} has no such setting"
+            return f"{problem}, as it never retries: remove it, or use cancel_and_retry"
+        return super()._unknown(policy, name, value, known)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,22 +214,3 @@ class RetryArguments(RelayArguments, total=False):
     cancel_error: CancelError
     cancel_with_thread_id: bool
     log_symbols: bool
-
-
-def _describe(name: str, value: object) -> str | None:
-    remedy = _RULES[name](value)
-    return None if remedy is None else f"{name} = {value!r}: {remedy}"
-
-
-def _unknown(policy: str, name: str, value: object, known: Sequence[str]) -> str:
-    problem = f"{name} = {value!r}: {policy} has no such setting"
-    if name in _RULES:
-        return f"{problem}, as it never retries: remove it, or use cancel_and_retry"
-    similar = difflib.get_close_matches(name, known, n=1)
-    return f"{problem}, did you mean {similar[0]}?" if similar else f"{problem}, only {', '.join(sorted(known))}"
-
-
-def _raise_if_any(problems: Iterable[str]) -> None:
-    text = "; ".join(problems)
-    if text:
-        raise ValueError(text)

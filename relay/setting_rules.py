@@ -1,0 +1,102 @@
+"""How settings are checked: a rule per setting, and all that is wrong told at once."""
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Final, Self
+
+Rule = Callable[[object], str | None]
+"""What is wrong with a value, said as what it must be; None if nothing is."""
+
+
+def whole_number(value: object) -> str | None:
+    """1, 2, 3 and so on."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return None
+    return "must be a whole number, 1 or more"
+
+
+def is_finite(value: object) -> bool:
+    """Whether it is a number, and neither infinite nor undefined."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def number(words: str, allowed: Callable[[float], bool]) -> Rule:
+    """A finite number that is allowed; `words` say which."""
+
+    def rule(value: object) -> str | None:
+        if isinstance(value, int | float) and is_finite(value) and allowed(value):
+            return None
+        return f"must be {words}"
+
+    return rule
+
+
+def choice(*choices: str) -> Rule:
+    """One of these texts."""
+    words = "must be " + " or ".join(repr(choice) for choice in choices)
+    return lambda value: None if isinstance(value, str) and value in choices else words
+
+
+def flag(value: object) -> str | None:
+    """True or False."""
+    return None if isinstance(value, bool) else "must be true or false"
+
+
+def name_rule(value: object) -> str | None:
+    """A text that is not empty."""
+    return None if isinstance(value, str) and value else "must be a text that is not empty"
+
+
+SECONDS: Final = number("a number of seconds, 0 or more", lambda value: value >= 0)
+PAUSE: Final = number("a number of seconds above 0", lambda value: value > 0)
+LEASE: Final = number("a number of seconds, 0.001 or more (Redis counts milliseconds)", lambda value: value >= 0.001)
+MEMORY: Final = number("0 (off), or a number of seconds of 0.001 or more", lambda value: value == 0 or value >= 0.001)
+FACTOR: Final = number("a number above 0", lambda value: value > 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings whose every field has a rule. Raises `ValueError` naming every setting that is out of its range."""
+
+    rules: ClassVar[Mapping[str, Rule]] = {}
+
+    def __post_init__(self) -> None:
+        raise_if_any(self._problems())
+
+    @classmethod
+    def read(cls, policy: str, arguments: Mapping[str, Any]) -> Self:
+        """Settings from the keyword arguments of the factory `policy`.
+
+        Raises `ValueError` with all that is wrong, names that no setting has included.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = [name for name in arguments if name not in known]
+        wrong = [cls._describe(name, arguments[name]) for name in known if name in arguments]
+        problems = [cls._unknown(policy, name, arguments[name], known) for name in unknown]
+        problems += [problem for problem in wrong if problem is not None]
+        raise_if_any(problems)
+        return cls(**arguments)
+
+    @classmethod
+    def _unknown(cls, policy: str, name: str, value: object, known: Sequence[str]) -> str:
+        problem = f"{name} = {value!r}: {policy} has no such setting"
+        similar = difflib.get_close_matches(name, known, n=1)
+        return f"{problem}, did you mean {similar[0]}?" if similar else f"{problem}, only {', '.join(sorted(known))}"
+
+    @classmethod
+    def _describe(cls, name: str, value: object) -> str | None:
+        remedy = cls.rules[name](value)
+        return None if remedy is None else f"{name} = {value!r}: {remedy}"
+
+    def _problems(self) -> list[str]:
+        described = (self._describe(field.name, getattr(self, field.name)) for field in fields(self))
+        return [problem for problem in described if problem is not None]
+
+
+def raise_if_any(problems: Iterable[str]) -> None:
+    """Raise `ValueError` with all problems, if there is one."""
+    text = "; ".join(problems)
+    if text:
+        raise ValueError(text)
