@@ -3,23 +3,29 @@
 What lives here
     check_then_act.py    policy: what the incident of 4 November 2025 ran before its fix; begin with its `handle`
     cancel_and_retry.py  policy: the same with the fix that the incident report describes
+    drain/               policy: a durable inbox and one worker at a time that answers it; the one for production
     settings.py          every setting, with its unit, range and default
     messages.py          what goes in and what comes out: `Message`, `Handled`, `Outcome`, the customers' two apologies
     threads_api.py       the part of the OpenAI client that is used, as protocols, and how a conflict is recognised
     locks.py             the two locks in Redis
     log_lines.py         the log lines that operators search for
+    setting_rules.py     how settings are checked
+    telemetry/           events, metrics and a dashboard
 
-Imports: the standard library, `openai` and `redis`, nothing else, so that it runs in production alone. Time is read and
-slept through the running event loop only, hence any loop will do, one in virtual time included.
+Imports: the standard library, `openai`, `redis`, `structlog` and `prometheus_client`, nothing else, so that it runs in
+production alone. Time is read and slept through the running event loop only, hence any loop will do, one in virtual time
+included.
 
 Where to begin::
 
-    relay = cancel_and_retry(AsyncOpenAI(), redis.asyncio.Redis(), send, assistant_id="asst_...")
-    handled = await relay.handle(Message(id="wamid.1", conversation="customer 1", text="Bom dia"))
+    relay = drain(AsyncOpenAI(), redis.asyncio.Redis(), send, assistant_id="asst_...")
+    sweeps = asyncio.create_task(relay.serve())
+    await relay.handle(Message(id="wamid.1", conversation="customer 1", text="Bom dia"))
 """
 
 from relay.cancel_and_retry import CancelAndRetry, cancel_and_retry
 from relay.check_then_act import CheckThenAct, check_then_act
+from relay.drain import Drain, DrainSettings, InboxUnavailable, drain
 from relay.messages import (
     FRIENDLY_APOLOGY,
     GENERIC_APOLOGY,
@@ -38,7 +44,10 @@ __all__ = [
     "GENERIC_APOLOGY",
     "CancelAndRetry",
     "CheckThenAct",
+    "Drain",
+    "DrainSettings",
     "Handled",
+    "InboxUnavailable",
     "IncomingMessage",
     "Message",
     "Outcome",
@@ -49,4 +58,5 @@ __all__ = [
     "ThreadsClient",
     "cancel_and_retry",
     "check_then_act",
+    "drain",
 ]

@@ -19,23 +19,39 @@ from relay.check_then_act import CheckThenAct, Ending, Progress
 from relay.log_lines import PLAIN, WITH_SYMBOLS, logger
 from relay.messages import FRIENDLY_APOLOGY, Outcome, Sender
 from relay.settings import RetryArguments, RetrySettings
+from relay.telemetry import Telemetry
 from relay.threads_api import ThreadsClient, active_run_id, describe, is_conflict
 
 
 def cancel_and_retry(
-    openai_client: ThreadsClient, redis_client: redis.asyncio.Redis, send: Sender, **settings: Unpack[RetryArguments]
+    openai_client: ThreadsClient,
+    redis_client: redis.asyncio.Redis,
+    send: Sender,
+    *,
+    telemetry: Telemetry | None = None,
+    **settings: Unpack[RetryArguments],
 ) -> "CancelAndRetry":
-    """The policy `cancel-and-retry`; settings as in `RetrySettings`, which raises `ValueError` for wrong ones."""
-    return CancelAndRetry(openai_client, redis_client, send, RetrySettings.read("cancel_and_retry", settings))
+    """The policy `cancel-and-retry`; settings as in `RetrySettings`, which raises `ValueError` for wrong ones.
+
+    Without a telemetry the process's own metrics count, and the log holds the policy's own lines only.
+    """
+    return CancelAndRetry(
+        openai_client, redis_client, send, RetrySettings.read("cancel_and_retry", settings), telemetry
+    )
 
 
 class CancelAndRetry(CheckThenAct):
     """See the module. One object serves any number of messages at once."""
 
     def __init__(
-        self, openai_client: ThreadsClient, redis_client: redis.asyncio.Redis, send: Sender, settings: RetrySettings
+        self,
+        openai_client: ThreadsClient,
+        redis_client: redis.asyncio.Redis,
+        send: Sender,
+        settings: RetrySettings,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        super().__init__(openai_client, redis_client, send, settings)
+        super().__init__(openai_client, redis_client, send, settings, telemetry)
         self._retry = settings
         self._waits = settings.planned_waits
         self._lines = WITH_SYMBOLS if settings.log_symbols else PLAIN
@@ -51,24 +67,28 @@ class CancelAndRetry(CheckThenAct):
                 if not is_conflict(error):
                     raise
                 blocker = active_run_id(error)
+                self._count_conflict(error, progress)
             else:
                 if attempt > 1:
                     logger.info(self._lines.created, attempt)
+                    self._telemetry.recovered(attempt, progress.waited_seconds, progress.conversation)
                 return None
             logger.warning(self._lines.active_run_detected, attempt, attempts)
             if blocker is None:
                 logger.warning("[Relay] The error names no run, so none is cancelled")
             else:
-                await self._cancel(blocker, thread_id)
+                await self._cancel(blocker, thread_id, progress)
             if attempt <= len(self._waits):
                 await self._wait(self._waits[attempt - 1], progress)
         logger.error(self._lines.failed, attempts)
+        self._telemetry.gave_up(attempts, progress.waited_seconds, progress.conversation)
         return Outcome.FRIENDLY_APOLOGY, FRIENDLY_APOLOGY
 
-    async def _cancel(self, run_id: str, thread_id: str) -> None:
+    async def _cancel(self, run_id: str, thread_id: str, progress: Progress) -> None:
         logger.info(self._lines.attempting_to_cancel, run_id)
         try:
             if self._retry.cancel_with_thread_id:
+                self._telemetry.cancel(progress.conversation, run_id, self._whose(run_id))
                 await self._runs.cancel(run_id, thread_id=thread_id)
             else:
                 await self._runs.cancel(run_id)  # type: ignore[call-arg]  # the printed code; raises TypeError
@@ -90,5 +110,7 @@ class CancelAndRetry(CheckThenAct):
             case "equal":
                 seconds = planned_seconds / 2 * (1 + random.random())
         logger.info(self._lines.waiting, round(seconds * 1000))
+        if progress.attempts < self._retry.attempts:  # the last wait is followed by an apology
+            self._telemetry.retry("messages.create", "conflict", seconds)
         await asyncio.sleep(seconds)
         progress.waited_seconds += seconds

@@ -98,6 +98,8 @@ if TYPE_CHECKING:
 # The expression of the incident report. The sentence around it is taken from public error reports:
 # "Can't add messages to thread_X while a run run_Y is active."
 _ACTIVE_RUN: Final = re.compile(r"run (run_[a-zA-Z0-9]+) is active")
+# "Thread thread_X already has an active run run_Y.", of the same origin.
+_ACTIVE_AT_CREATION: Final = re.compile(r"already has an active run (run_[a-zA-Z0-9]+)")
 
 
 def is_conflict(error: openai.APIError) -> bool:
@@ -106,9 +108,14 @@ def is_conflict(error: openai.APIError) -> bool:
     return "while a run" in sentence and "is active" in sentence
 
 
+def is_creation_conflict(error: openai.APIError) -> bool:
+    """Whether the creation of a run was refused because another is active."""
+    return "already has an active run" in str(error)
+
+
 def active_run_id(error: openai.APIError) -> str | None:
-    """The run that a conflict of an append names, or None if it names none that can be read."""
-    found = _ACTIVE_RUN.search(str(error))
+    """The run that a conflict names, or None if it names none that can be read."""
+    found = _ACTIVE_RUN.search(str(error)) or _ACTIVE_AT_CREATION.search(str(error))
     return found[1] if found else None
 
 

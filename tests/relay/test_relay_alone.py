@@ -20,6 +20,18 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 NEVER_LOADED = ("sim", "scenarios", "reports", "simpy", "fakeredis", "lupa", "time_machine", "scipy", "numpy", "joblib")
+HEAVY = (
+    *NEVER_LOADED,
+    "matplotlib",
+    "pandas",
+    "fastapi",
+    "uvicorn",
+    "twisted",
+    "django",
+    "IPython",
+    "multiprocessing.pool",
+)
+"""What `import relay` must not cost, even where it is installed."""
 
 PROGRAM = r'''
 import json, sys
@@ -42,11 +54,15 @@ import asyncio
 import inspect
 from types import SimpleNamespace as Box
 
+import logging
+
 import httpx2
 import openai
 import redis.asyncio
+from prometheus_client import REGISTRY
 
 import relay
+from relay.telemetry import Telemetry
 
 refusals = ["Can't add messages to thread_T1 while a run run_Y1 is active."]
 calls, sent, held = [], [], {}
@@ -88,14 +104,25 @@ class Store:
 async def send(conversation, text):
     sent.append([conversation, text])
 
+class Tape(logging.Handler):
+    def emit(self, record):
+        logged.append(record.getMessage())
+
+logged = []
+logging.getLogger("relay").addHandler(Tape())
+logging.getLogger("relay").setLevel(logging.INFO)
+
 policy = relay.cancel_and_retry(api, Store(), send, waits=[0, 0, 0], poll_interval_seconds=0.001)
 handled = asyncio.run(policy.handle(relay.Message("wamid.A1", "invented customer 7", "Oi", "thread_T1")))
+Telemetry().released("invented customer 7", 7)
 json.dump(
     {
         "handled": [handled.outcome, handled.attempts, handled.waited_seconds, handled.run_id],
         "sent": sent,
         "calls": calls,
         "held": held,
+        "event": json.loads(logged[-1]),
+        "recovered": REGISTRY.get_sample_value("relay_recovered_total", {"attempt": "2"}),
         "file": inspect.getfile(relay),
         "exported": [name for name in relay.__all__ if hasattr(relay, name)],
         "modules": sorted(sys.modules),
@@ -178,6 +205,11 @@ def test_it_takes_a_message_to_its_answer(told: dict[str, Any]) -> None:
     assert told["held"] == {}
 
 
+def test_it_counts_and_logs(told: dict[str, Any]) -> None:
+    assert told["recovered"] == 1.0
+    assert {"event": "released", "level": "info", "epoch": 7}.items() <= told["event"].items()
+
+
 def test_it_was_the_copy_that_ran_and_it_exports_what_it_says(told: dict[str, Any], copy: Path) -> None:
     import relay
 
@@ -187,7 +219,7 @@ def test_it_was_the_copy_that_ran_and_it_exports_what_it_says(told: dict[str, An
 
 def test_nothing_of_the_simulator_was_loaded(told: dict[str, Any]) -> None:
     loaded = {module.partition(".")[0] for module in told["modules"]}
-    assert {"relay", "openai", "redis"} <= loaded
+    assert {"relay", "openai", "redis", "structlog", "prometheus_client"} <= loaded
     assert loaded.isdisjoint(NEVER_LOADED)
     assert loaded.isdisjoint(refused_modules())
 
@@ -197,6 +229,26 @@ def test_the_fence_stops_what_is_not_the_relays(copy: Path) -> None:
         finished = run_alone(copy, PROGRAM.replace("import asyncio\n", f"import {module}\n", 1))
         assert finished.returncode == 1
         assert f"refused: {module.partition('.')[0]}" in finished.stderr
+
+
+@pytest.mark.parametrize("needed", base_requirements(), ids=lambda needed: needed.name)
+def test_every_base_dependency_is_one_that_the_relay_needs(copy: Path, needed: Requirement) -> None:
+    module = needed.name.replace("-", "_")
+    finished = run_alone(copy, PROGRAM.replace('set(order["refused"])', f'{{*order["refused"], "{module}"}}'))
+    assert finished.returncode == 1
+    assert f"refused: {module}" in finished.stderr
+
+
+def test_importing_the_relay_loads_nothing_heavy_where_everything_is_installed() -> None:
+    program = f"import sys, relay; print([name for name in {HEAVY} if name in sys.modules])"
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert finished.stdout == "[]\n"
+
+
+def test_the_copy_has_the_dashboard_and_the_package_ships_it(copy: Path) -> None:
+    assert json.loads((copy / "relay" / "telemetry" / "dashboard.json").read_text(encoding="utf-8"))["panels"]
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    assert "*.json" in tool["package-data"]["*"]
 
 
 def test_the_copy_tells_type_checkers_that_it_is_typed(copy: Path) -> None:

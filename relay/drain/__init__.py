@@ -1,0 +1,39 @@
+"""Policy `drain`: the relay that answers every message once, whatever crashes.
+
+What lives here
+    drain.py           the policy: `handle` hands a message in; begin here
+    drainer.py         one worker answering one conversation
+    tenure.py          its lease, and what may be done under it
+    sweeper.py         what dead workers left
+    store.py           inbox, lease and ledger in Redis; scripts.py has its Lua
+    backend.py         the seam to the conversation API, and OpenAI Threads behind it
+    channel.py         the seam to the customers
+    requests.py        repetitions, with budget.py
+    identity.py        what is written on a run
+    without_store.py   answering while Redis is away, if so wished
+    settings.py        every setting
+
+May import the rest of `relay`, `openai` and `redis`.
+"""
+
+from relay.drain.backend import Backend, BackendError, Busy, Conflict, NoThread, Refused, RunView, Unavailable
+from relay.drain.channel import Channel, NotSent
+from relay.drain.drain import Drain, InboxUnavailable, drain
+from relay.drain.settings import DrainSettings
+
+__all__ = [
+    "Backend",
+    "BackendError",
+    "Busy",
+    "Channel",
+    "Conflict",
+    "Drain",
+    "DrainSettings",
+    "InboxUnavailable",
+    "NoThread",
+    "NotSent",
+    "Refused",
+    "RunView",
+    "Unavailable",
+    "drain",
+]

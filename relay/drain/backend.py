@@ -1,0 +1,249 @@
+"""The backend: what `drain` needs of a conversation API. A seam of seven methods, and the Threads API behind it.
+
+Errors are sorted by what may be done next, which is all that the policy asks:
+
+    Conflict     another run is active: nothing was done; find out which, and wait for it
+    Busy         nothing was done, and may be asked again after a while (429)
+    Unavailable  the fate of the request is unknown (no answer, half an answer, 5xx): look before repeating it
+    Refused      nothing was done, and never will be (4xx)
+    NoThread     the thread does not exist (404)
+
+The SDK's own repetitions are switched off: it repeats a POST whose answer was lost without looking, so that a message
+that had arrived arrives twice.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import openai
+
+from relay.threads_api import describe, text_of
+
+RUNS_LISTED: Final = 20
+"""How many of a thread's runs a look shows, newest first."""
+
+_ACTIVE_RUN: Final = re.compile(r"\brun (run_[a-zA-Z0-9]+)")
+# "Thread thread_X already has an active run run_Y." and "Can't add messages to thread_X while a run run_Y is active."
+
+
+class BackendError(Exception):
+    """A request failed; `str` says how, without the words of any message."""
+
+
+class Conflict(BackendError):
+    """A run is active on the thread; `run_id` names it, if the error did."""
+
+    def __init__(self, said: str, run_id: str | None) -> None:
+        super().__init__(said)
+        self.run_id = run_id
+
+
+class Busy(BackendError):
+    """Refused for now; `after_seconds` is what the server asked for, if it did."""
+
+    def __init__(self, said: str, after_seconds: float | None) -> None:
+        super().__init__(said)
+        self.after_seconds = after_seconds
+
+
+class Unavailable(BackendError):
+    """Whether the request was processed is unknown."""
+
+
+class Refused(BackendError):
+    """Refused for good."""
+
+
+class NoThread(Refused):
+    """The thread is unknown to the backend."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as it was when it was looked at.
+
+    id              its id
+    status          its state, one of the API's or one not known yet
+    metadata        what its creator wrote on it
+    reason          why it failed, or why its reply is incomplete, if the backend says so
+    look_again_seconds  when the server suggests to look again, None if it does not
+    """
+
+    id: str
+    status: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    look_again_seconds: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has reached a terminal state, after which the thread is free."""
+        return self.status in _TERMINAL
+
+    @property
+    def cancellable(self) -> bool:
+        """Whether its cancel can be requested; in `cancelling` it was already."""
+        return not self.ended and self.status != "cancelling"
+
+
+_TERMINAL: Final = frozenset({"completed", "cancelled", "failed", "incomplete", "expired"})
+
+
+class Backend(Protocol):
+    """A conversation API: threads that hold messages, on which one run at a time writes replies.
+
+    Every method raises `BackendError`.
+    """
+
+    async def open_thread(self) -> str:
+        """Create a thread; returns its id."""
+        ...
+
+    async def copy_thread(self, thread_id: str, messages_max: int) -> str:
+        """Create a thread that begins with the words of another one's latest messages; returns its id."""
+        ...
+
+    async def start(self, thread_id: str, texts: Sequence[str], metadata: Mapping[str, str]) -> RunView:
+        """Append the customer's texts and create a run, both or neither. Raises `Conflict` if another is active."""
+        ...
+
+    async def look(self, thread_id: str, run_id: str) -> RunView:
+        """The run as it is now."""
+        ...
+
+    async def recent(self, thread_id: str) -> Sequence[RunView]:
+        """The thread's latest runs, newest first."""
+        ...
+
+    async def cancel(self, thread_id: str, run_id: str) -> bool:
+        """Request a run's cancel. False: it was refused, since the run has ended or its cancel was requested before."""
+        ...
+
+    async def reply(self, thread_id: str, run_id: str) -> str | None:
+        """What this very run wrote, whatever else is on the thread; None if it wrote no words."""
+        ...
+
+
+class ThreadsBackend:
+    """OpenAI Threads through the SDK.
+
+    Args:
+        client: an `openai.AsyncOpenAI`.
+        assistant_id: which assistant's runs are created.
+        timeout_seconds: after so long without an answer a request's fate is unknown.
+        poll_hint: whether to read the server's hint of when to look again.
+    """
+
+    def __init__(self, client: Any, *, assistant_id: str, timeout_seconds: float, poll_hint: bool = False) -> None:
+        self._timeout_seconds = timeout_seconds
+        threads = client.with_options(max_retries=0, timeout=timeout_seconds).beta.threads
+        self._threads, self._runs, self._messages = threads, threads.runs, threads.messages
+        self._assistant_id = assistant_id
+        self._poll_hint = poll_hint
+
+    async def open_thread(self) -> str:
+        """As `Backend.open_thread`."""
+        return str((await self._answer(self._threads.create())).id)
+
+    async def copy_thread(self, thread_id: str, messages_max: int) -> str:
+        """As `Backend.copy_thread`. Pictures and files stay behind, and so does a reply that was never finished."""
+        if messages_max == 0:
+            return await self.open_thread()
+        page = await self._answer(self._messages.list(thread_id, limit=messages_max, order="desc"))
+        said = [(message.role, text_of(message)) for message in reversed(page.data) if _is_whole(message)]
+        messages = [{"role": role, "content": text} for role, text in said if text is not None]
+        return str((await self._answer(self._threads.create(messages=messages))).id)
+
+    async def start(self, thread_id: str, texts: Sequence[str], metadata: Mapping[str, str]) -> RunView:
+        """As `Backend.start`: texts travel as `additional_messages`, so that one request does both or neither."""
+        more: dict[str, Any] = {}
+        if texts:
+            more["additional_messages"] = [{"role": "user", "content": text} for text in texts]
+        run = await self._answer(
+            self._runs.create(thread_id, assistant_id=self._assistant_id, metadata=dict(metadata), **more)
+        )
+        return _view(run)
+
+    async def look(self, thread_id: str, run_id: str) -> RunView:
+        """As `Backend.look`."""
+        if not self._poll_hint:
+            return _view(await self._answer(self._runs.retrieve(run_id, thread_id=thread_id)))
+        raw = await self._answer(self._runs.with_raw_response.retrieve(run_id, thread_id=thread_id))
+        return _view(raw.parse(), raw.headers.get("openai-poll-after-ms"))
+
+    async def recent(self, thread_id: str) -> Sequence[RunView]:
+        """As `Backend.recent`."""
+        page = await self._answer(self._runs.list(thread_id, limit=RUNS_LISTED, order="desc"))
+        return [_view(run) for run in page.data]
+
+    async def cancel(self, thread_id: str, run_id: str) -> bool:
+        """As `Backend.cancel`."""
+        try:
+            await self._answer(self._runs.cancel(run_id, thread_id=thread_id))
+        except Refused:
+            return False
+        return True
+
+    async def reply(self, thread_id: str, run_id: str) -> str | None:
+        """As `Backend.reply`: the messages with this run's id, in the order in which it wrote them."""
+        page = await self._answer(self._messages.list(thread_id, run_id=run_id, limit=100, order="asc"))
+        texts = [text_of(message) for message in page.data if message.role == "assistant"]
+        return "\n\n".join(text for text in texts if text is not None) or None
+
+    async def _answer(self, call: Any) -> Any:
+        """Await a call of the SDK, its errors sorted."""
+        try:
+            # The SDK's own timeout begins anew with each piece of an answer.
+            async with asyncio.timeout(self._timeout_seconds):
+                return await call
+        except openai.APIStatusError as error:
+            raise _sorted(error) from error
+        except (
+            TimeoutError,
+            openai.APIConnectionError,
+            openai.APIResponseValidationError,
+            json.JSONDecodeError,
+        ) as error:
+            # A JSON that is cut off passes through the SDK as the decoder's own error; the request was processed.
+            raise Unavailable(describe(error)) from error
+
+
+def _sorted(error: openai.APIStatusError) -> BackendError:
+    said, status = describe(error), error.status_code
+    if status == 429:
+        return Busy(said, _retry_after(error))
+    if status == 409:
+        return Busy(said, None)
+    if status == 408 or status >= 500:
+        return Unavailable(said)
+    if status == 404 and "thread" in str(error).lower():
+        return NoThread(said)
+    sentence = str(error)
+    if status == 400 and ("already has an active run" in sentence or "while a run" in sentence):
+        named = _ACTIVE_RUN.search(sentence)
+        return Conflict(said, named[1] if named else None)
+    return Refused(said)
+
+
+def _retry_after(error: openai.APIStatusError) -> float | None:
+    try:
+        seconds = float(error.response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < float("inf") else None
+
+
+def _view(run: Any, hint: str | None = None) -> RunView:
+    metadata = run.metadata if isinstance(run.metadata, Mapping) else {}
+    look_again = float(hint) / 1000 if hint is not None and hint.isdecimal() else None
+    code = getattr(getattr(run, "last_error", None), "code", None)
+    reason = code or getattr(getattr(run, "incomplete_details", None), "reason", None)
+    return RunView(run.id, str(run.status), metadata, reason if isinstance(reason, str) else None, look_again)
+
+
+def _is_whole(message: Any) -> bool:
+    return getattr(message, "status", None) not in ("in_progress", "incomplete")

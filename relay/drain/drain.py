@@ -1,0 +1,205 @@
+"""Policy `drain`: a durable inbox per conversation, and one worker at a time that answers it.
+
+`handle` hands a message in and returns: from then on its outcome does not depend on this worker. Whoever hands in the
+first message of an empty inbox holds the conversation's lease and answers, `Drainer` says how; the others' messages join
+the next run. A worker that dies leaves an inbox and a lease that runs out, and the sweep of any other goes on from what
+Redis remembers.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import redis.asyncio
+
+from relay.drain.backend import Backend, ThreadsBackend
+from relay.drain.budget import RetryBudget
+from relay.drain.channel import Channel, SenderChannel
+from relay.drain.drainer import Drainer
+from relay.drain.requests import Requests
+from relay.drain.settings import DrainArguments, DrainSettings
+from relay.drain.store import Accepted, Lease, Store, StoreUnavailable
+from relay.drain.sweeper import Sweeper
+from relay.drain.tenure import Tenure
+from relay.drain.without_store import answer_without_store
+from relay.messages import Handled, IncomingMessage, Outcome, Sender
+from relay.telemetry import Telemetry, default
+
+
+class InboxUnavailable(Exception):
+    """A message could not be handed in, since Redis is away. Do not acknowledge its webhook: it will come again."""
+
+
+def drain(
+    openai_client: Any,
+    redis_client: redis.asyncio.Redis,
+    send: Sender,
+    *,
+    telemetry: Telemetry | None = None,
+    **settings: Unpack[DrainArguments],
+) -> "Drain":
+    """The policy `drain` over OpenAI Threads.
+
+    Args:
+        openai_client: an `openai.AsyncOpenAI`; its own retries and timeout are replaced by the settings'.
+        redis_client: should not repeat commands for longer than a lease lasts; that it repeats them does no harm.
+        send: a coroutine function `send(conversation, text)`; `message_ids` is passed too if it takes them. See
+            `Channel.send` for what its exceptions mean.
+        telemetry: by default this process's, on Prometheus' default registry.
+        settings: as in `DrainSettings`, which raises `ValueError` for wrong ones.
+    """
+    return build(Drain, openai_client, redis_client, send, telemetry=telemetry, settings=settings)
+
+
+def build(
+    policy: type["Drain"],
+    openai_client: Any,
+    redis_client: redis.asyncio.Redis,
+    send: Sender,
+    *,
+    telemetry: Telemetry | None = None,
+    settings: Mapping[str, Any],
+) -> "Drain":
+    """As `drain`, for a subclass of `Drain`."""
+    read = DrainSettings.read("drain", settings)
+    backend = ThreadsBackend(
+        openai_client,
+        assistant_id=read.assistant_id,
+        timeout_seconds=read.request_timeout_seconds,
+        poll_hint=read.poll_hint,
+    )
+    return policy(backend, redis_client, SenderChannel(send), read, telemetry or default())
+
+
+class Drain:
+    """See the module. One object serves all conversations of a worker; `serve` must run beside it.
+
+    Args:
+        backend: the conversation API.
+        redis_client: holds inboxes, leases and the ledger.
+        channel: the way to the customers.
+        settings: see `DrainSettings`.
+        telemetry: see `relay.telemetry`.
+
+    The class attributes name the parts; a subclass may put another one in, which is how the simulator proves that it
+    notices the absence of each safeguard.
+    """
+
+    store_class = Store
+    tenure_class = Tenure
+    requests_class = Requests
+    drainer_class = Drainer
+    sweeper_class = Sweeper
+
+    def __init__(
+        self,
+        backend: Backend,
+        redis_client: redis.asyncio.Redis,
+        channel: Channel,
+        settings: DrainSettings,
+        telemetry: Telemetry,
+    ) -> None:
+        self._backend = backend
+        self._channel = channel
+        self._settings = settings
+        self._telemetry = telemetry
+        self._store = self.store_class(
+            redis_client,
+            prefix=settings.key_prefix,
+            lease_seconds=settings.lease_seconds,
+            remember_seconds=settings.remember_seconds,
+            timeout_seconds=settings.store_timeout_seconds,
+            wait_replicas=settings.wait_replicas,
+            wait_milliseconds=settings.wait_milliseconds,
+        )
+        self._budget = RetryBudget(
+            settings.retry_budget_ratio, settings.retry_budget_reserve, settings.retry_budget_refill_per_second
+        )
+        self._sweeper = self.sweeper_class(self._store, settings, self._token, self._begin, telemetry)
+        self._drains: dict[asyncio.Task[None], Drainer] = {}
+        self._closing = False
+
+    async def handle(self, message: IncomingMessage) -> Handled:
+        """Hand in one delivery of a message. When this returns, it is in Redis, and its webhook may be acknowledged.
+
+        Returns:
+            The outcome if this is a redelivery of a message that has ended, else None: it will have one.
+
+        Raises:
+            InboxUnavailable: Redis did not take it (`when_redis_is_away = "fail_closed"`): do not acknowledge the webhook.
+        """
+        try:
+            accepted = await self._accept(message)
+        except StoreUnavailable as error:
+            self._telemetry.redis_unavailable("accept")
+            if self._settings.when_redis_is_away == "fail_open":
+                requests = Requests(self._settings, self._budget, self._telemetry, _always)
+                return await answer_without_store(message, self._backend, self._channel, requests, self._settings)
+            raise InboxUnavailable("Redis did not take the message; leave its webhook unacknowledged") from error
+        if accepted.first:
+            self._telemetry.accepted(message.conversation, message.id)
+        else:
+            self._telemetry.duplicate(message.conversation, message.id)
+        if accepted.lease is not None:
+            self._telemetry.lease_taken(message.conversation, accepted.lease.epoch, "accept")
+            self._begin(accepted.lease)
+        return Handled(accepted.outcome, 0, 0.0, None)
+
+    async def serve(self) -> None:
+        """Take over what other workers left, until `aclose`. Run it in a task beside `handle`."""
+        await self._sweeper.run()
+
+    async def outcome_of(self, conversation: str, message_id: str) -> Outcome | None:
+        """What became of a message: None while it is being answered, and for one that was never handed in.
+
+        Raises `StoreUnavailable`.
+        """
+        return await self._store.outcome_of(conversation, message_id)
+
+    async def aclose(self) -> None:
+        """Stop: conversations being answered are handed to the other workers' sweeps. Runs go on, and are adopted.
+
+        A text that is on its way is waited for, `send_timeout_seconds` at most, so that its fate is known.
+        """
+        self._closing = True
+        self._sweeper.stop()
+        while self._drains:
+            drains = dict(self._drains)
+            for drainer in drains.values():
+                drainer.stop()
+            await asyncio.gather(*drains, return_exceptions=True)
+
+    async def _accept(self, message: IncomingMessage) -> Accepted:
+        # Twice under one token: if only the answer was lost, the lease that it granted is not lost with it.
+        token = self._token()
+        try:
+            return await self._store.accept(
+                message.conversation, message.id, message.text, message.thread_id, token=token
+            )
+        except StoreUnavailable:
+            return await self._store.accept(
+                message.conversation, message.id, message.text, message.thread_id, token=token
+            )
+
+    @staticmethod
+    def _token() -> str:
+        return uuid.uuid4().hex
+
+    def _begin(self, lease: Lease) -> None:
+        """Answer a conversation under a lease, in a task of its own."""
+        tenure = self.tenure_class(lease, self._store, self._settings.lease_seconds, self._telemetry)
+        requests = self.requests_class(self._settings, self._budget, self._telemetry, tenure.check)
+        drainer = self.drainer_class(
+            tenure, self._store, self._backend, self._channel, requests, self._settings, self._telemetry
+        )
+        if self._closing:
+            drainer.stop()
+        task = asyncio.get_running_loop().create_task(drainer.run())
+        # The loop itself keeps only weak references.
+        self._drains[task] = drainer
+        task.add_done_callback(self._drains.pop)
+
+
+def _always() -> None:
+    """Without a lease nothing forbids a request."""

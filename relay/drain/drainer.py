@@ -1,0 +1,591 @@
+"""One worker answering one conversation, under its lease, until nothing waits in the inbox.
+
+    what the last holder left     a send whose fate nobody knows ends as `unknown`; a run, or the creation of one, is
+                                  looked up and adopted
+    collect                       a burst, for a short time that is capped
+    create                        one run for all that waits, its messages in the same request
+    follow                        look at the run until it has ended
+    deliver                       the epoch is checked in the step that records the send
+
+At every turn the inbox is read anew, so each of these steps is also how a successor goes on after a crash. Redis holds
+what must not be forgotten; what this object knows beyond it only saves requests.
+"""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Final, Literal
+
+from relay.drain.backend import Backend, BackendError, Busy, Conflict, NoThread, Refused, RunView, Unavailable
+from relay.drain.channel import Channel, surely_not_sent
+from relay.drain.identity import EPOCH, REQUEST, answers, is_ours, metadata_of
+from relay.drain.requests import OutOfTimeError, Requests
+from relay.drain.settings import DrainSettings
+from relay.drain.store import Entry, EntryState, Inbox, LeaseLost, Store, StoreUnavailable
+from relay.drain.tenure import Tenure
+from relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Outcome
+from relay.telemetry import Telemetry
+
+_APOLOGIES: Final = {Outcome.FRIENDLY_APOLOGY: FRIENDLY_APOLOGY, Outcome.GENERIC_APOLOGY: GENERIC_APOLOGY}
+
+Whose = Literal["own", "other"]
+
+_CLEARING_SECONDS: Final = 60.0
+"""How long runs that nobody waits for are looked for, so that they can be cancelled, before the lease is released."""
+
+_HOPELESS: Final = frozenset({"requires_action", "cancelling"})
+"""States that do not lead to an answer: nobody here has tools, and what is being cancelled ends without, or not at all."""
+
+_MOVED_MAX: Final = 32
+"""Messages that the API takes when a thread is created."""
+
+
+class Drainer:
+    """See the module.
+
+    Args:
+        tenure: the lease.
+        store, backend, channel: Redis, the conversation API, and the way to the customer.
+        requests: how requests are repeated.
+        settings: all waits and limits.
+        telemetry: what happened.
+    """
+
+    def __init__(
+        self,
+        tenure: Tenure,
+        store: Store,
+        backend: Backend,
+        channel: Channel,
+        requests: Requests,
+        settings: DrainSettings,
+        telemetry: Telemetry,
+    ) -> None:
+        self._tenure = tenure
+        self._conversation = tenure.lease.conversation
+        self._store = store
+        self._backend = backend
+        self._channel = channel
+        self._requests = requests
+        self._settings = settings
+        self._telemetry = telemetry
+        self._thread_id = ""
+        self._conflicts = 0
+        self._blocked_since: float | None = None
+        self._unwanted: list[tuple[str, str | None, str | None]] = []  # (thread, run, or the request that may make it)
+        self._task: asyncio.Task[None] | None = None
+        self._is_sending = False
+        self._is_stopping = False
+
+    # The lease
+
+    async def run(self) -> None:
+        """Answer until the inbox is empty and the lease released, or until the lease is lost.
+
+        Raises `asyncio.CancelledError` if it is cancelled by others; the lease is then handed back.
+        """
+        tenure = self._tenure
+        self._task = task = asyncio.current_task()
+        assert task is not None
+        keeper = asyncio.create_task(tenure.keep(task))
+        try:
+            await self._drain()
+        except LeaseLost as lost:
+            self._telemetry.lease_lost(self._conversation, tenure.lease.epoch, tenure.lost_because or str(lost))
+        except asyncio.CancelledError:
+            if tenure.lost_because is None:
+                keeper.cancel()
+                await self._hand_back()
+                raise
+            task.uncancel()
+            self._telemetry.lease_lost(self._conversation, tenure.lease.epoch, tenure.lost_because)
+        except Exception as error:
+            # A bug, or something unheard of. The lease runs out, a sweep finds the inbox, and its messages have a deadline.
+            self._telemetry.drain_failed(self._conversation, error)
+        finally:
+            keeper.cancel()
+
+    def stop(self) -> None:
+        """Hand the conversation back now, or once a text that is on its way has been sent and recorded."""
+        self._is_stopping = True
+        if self._task is not None and not self._is_sending:
+            self._task.cancel()
+
+    async def _hand_back(self) -> None:
+        try:
+            await self._store.hand_back(self._tenure.lease)
+        except (LeaseLost, StoreUnavailable):
+            return  # it runs out by itself
+
+    async def _drain(self) -> None:
+        store, step = self._store, self._tenure.step
+        while True:
+            if self._is_stopping:
+                await self._hand_back()
+                return
+            inbox = await step("inbox", store.inbox)
+            if inbox.entries:
+                await self._go_on(inbox)
+                continue
+            await self._clear_unwanted()
+            if await step("release", store.release):
+                self._telemetry.released(self._conversation, self._tenure.lease.epoch)
+                return
+
+    # One turn
+
+    async def _go_on(self, inbox: Inbox) -> None:
+        """Take what waits one step further."""
+        left = [entry for entry in inbox.entries if entry.state is EntryState.SENDING]
+        if left:
+            # Whoever sent them did not come to record it: whether the text arrived is not to be known.
+            self._telemetry.send_unknown(self._conversation)
+            await self._end(left, dict.fromkeys((entry.id for entry in left), Outcome.UNKNOWN))
+            return
+        until = self._deadline(inbox.entries)
+        if self._now() >= until:
+            await self._give_up(inbox)
+            return
+        if not self._thread_id:
+            try:
+                self._thread_id = await self._thread(until)
+            except (OutOfTimeError, Refused) as error:
+                late = isinstance(error, OutOfTimeError)
+                waiting = [entry.id for entry in inbox.entries]
+                await self._apologise(Outcome.FRIENDLY_APOLOGY if late else Outcome.GENERIC_APOLOGY, waiting)
+                return
+        if inbox.run_id is not None:
+            await self._follow(inbox, inbox.run_id, until)
+        elif inbox.request_id is not None:
+            await self._create(inbox, inbox.request_id, until)
+        else:
+            await self._create(await self._collect(inbox), None, until)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _deadline(self, entries: Sequence[Entry]) -> float:
+        """The loop's time at which the oldest message must end in an apology."""
+        oldest = max(entry.age_seconds for entry in entries)
+        return self._now() + self._settings.deadline_seconds - oldest
+
+    async def _thread(self, until: float) -> str:
+        """The conversation's thread, created if it has none."""
+        step, store = self._tenure.step, self._store
+        known = await step("thread", lambda lease: store.thread(lease.conversation))
+        if known is not None:
+            return known
+        created = await self._requests.repeat("threads.create", self._backend.open_thread, until)
+        return await step("set_thread", lambda lease: store.set_thread(lease, created))
+
+    async def _collect(self, inbox: Inbox) -> Inbox:
+        """Wait for the rest of a burst: until the customer pauses, and not for long."""
+        settings = self._settings
+        while True:
+            youngest = min(entry.age_seconds for entry in inbox.entries)
+            oldest = max(entry.age_seconds for entry in inbox.entries)
+            left = min(settings.burst_gap_seconds - youngest, settings.burst_cap_seconds - oldest)
+            if left <= 0 or len(inbox.entries) >= settings.batch_messages_max:
+                return inbox
+            await asyncio.sleep(left)
+            inbox = await self._tenure.step("inbox", self._store.inbox)
+
+    # Creating a run
+
+    async def _create(self, inbox: Inbox, request_id: str | None, until: float) -> None:
+        """Create a run for what waits. With a request id: its creation may be under way, or done, already.
+
+        A creation whose fate is unknown is looked up before it is repeated. That the thread is free is not asked
+        beforehand: the API says so itself, in the same step.
+        """
+        settings, step, store = self._settings, self._tenure.step, self._store
+        uncertain = request_id is not None
+        if request_id is None:
+            request_id = uuid.uuid4().hex
+            entries = inbox.entries[: settings.batch_messages_max]
+        else:
+            entries = tuple(entry for entry in inbox.entries if entry.id in inbox.batch) or inbox.entries[:1]
+        request: str = request_id
+        ids = [entry.id for entry in entries]
+        await step("intend", lambda lease: store.intend(lease, request, ids))
+        failures = 0
+        again = False
+        try:
+            while True:
+                if uncertain:
+                    if await self._find(request, ids, until):
+                        return
+                    uncertain = False
+                try:
+                    run = await self._requests.once("runs.create", lambda: self._start(request, entries), again=again)
+                except Conflict as conflict:
+                    again = False
+                    if await self._meet(conflict.run_id, request, until):
+                        return
+                except (Busy, Unavailable) as error:
+                    uncertain = isinstance(error, Unavailable)
+                    failures += 1
+                    await self._requests.wait("runs.create", error, failures, until)
+                    again = True
+                else:
+                    await self._started(request, run.id, ids)
+                    self._telemetry.run_created(self._conversation, run.id, self._tenure.lease.epoch, len(ids))
+                    return
+                if self._now() >= until:
+                    raise OutOfTimeError("the deadline has passed")
+        except OutOfTimeError:
+            if uncertain:
+                self._unwanted.append((self._thread_id, None, request))
+            await self._apologise(Outcome.FRIENDLY_APOLOGY, ids)
+        except NoThread:
+            await self._replace_thread(ids, until)
+        except Refused:
+            await self._apologise(Outcome.GENERIC_APOLOGY, ids)
+
+    async def _start(self, request_id: str, entries: Sequence[Entry]) -> RunView:
+        epoch, ids = self._tenure.lease.epoch, [entry.id for entry in entries]
+        # What an earlier run brought is in the thread already, whatever became of that run.
+        texts = [entry.text for entry in entries if not entry.appended]
+        return await self._backend.start(self._thread_id, texts, metadata_of(epoch, request_id, ids))
+
+    async def _started(self, request_id: str, run_id: str, ids: Sequence[str]) -> None:
+        store = self._store
+        await self._tenure.step("started", lambda lease: store.started(lease, request_id, run_id, ids))
+        if self._blocked_since is not None:
+            self._telemetry.recovered(self._conflicts + 1, self._now() - self._blocked_since, self._conversation)
+            self._blocked_since = None
+        self._conflicts = 0
+
+    async def _find(self, request_id: str, ids: Sequence[str], until: float) -> bool:
+        """Look for a run that a creation of unknown fate may have made; adopt it if it is there."""
+        runs = await self._requests.repeat("runs.list", lambda: self._backend.recent(self._thread_id), until)
+        found = next((run for run in runs if run.metadata.get(REQUEST) == request_id), None)
+        if found is None:
+            return False
+        await self._started(request_id, found.id, ids)
+        self._telemetry.run_adopted(self._conversation, found.id)
+        return True
+
+    async def _replace_thread(self, ids: Sequence[str], until: float) -> None:
+        """The thread is gone, with all that was said in it: go on in a new one."""
+        store, step, old = self._store, self._tenure.step, self._thread_id
+        try:
+            created = await self._requests.repeat("threads.create", self._backend.open_thread, until)
+        except (OutOfTimeError, Refused):
+            await self._apologise(Outcome.GENERIC_APOLOGY, ids)
+            return
+        self._thread_id = await step("replace_thread", lambda lease: store.replace_thread(lease, old, created))
+        await step("take_over", lambda lease: store.take_over(lease, appended=False))
+
+    # Another run in the way
+
+    async def _meet(self, run_id: str | None, request_id: str, until: float) -> bool:
+        """A run is active on the thread. True: it answers messages of ours, and was adopted; False: the thread is free.
+
+        Raises OutOfTimeError.
+        """
+        if self._blocked_since is None:
+            self._blocked_since = self._now()
+        self._conflicts += 1
+        blocker = await self._blocker(run_id, until)
+        if blocker is None:
+            self._telemetry.conflict(self._conversation, "unknown", run_id)
+            await asyncio.sleep(self._settings.retry_first_seconds * random.random())
+            return False
+        patience = self._settings.foreign_patience_seconds
+        takeover = False
+        if is_ours(blocker.metadata):
+            inbox = await self._tenure.step("inbox", self._store.inbox)
+            answered = [entry.id for entry in inbox.entries if answers(blocker.metadata, entry.id)]
+            own = blocker.metadata.get(EPOCH) == str(self._tenure.lease.epoch)
+            self._telemetry.conflict(self._conversation, "own" if own else "orphan", blocker.id)
+            if answered:
+                await self._started(blocker.metadata.get(REQUEST, request_id), blocker.id, answered)
+                self._telemetry.run_adopted(self._conversation, blocker.id)
+                return True
+            # All that it answers has ended: nobody waits for it, and it only holds the thread.
+            patience, takeover = 0.0, True
+        else:
+            self._telemetry.conflict(self._conversation, "foreign", blocker.id)
+        seen = await self._await_end(blocker, min(until, self._now() + patience))
+        if not seen.ended:
+            whose: Whose = "own" if takeover else "other"
+            seen = await self._cancel_and_await(seen, until, whose=whose, takeover=takeover)
+        if not seen.ended:
+            if self._now() >= until:
+                raise OutOfTimeError(f"run {blocker.id} held the thread")
+            await self._move_on(until)
+        return False
+
+    async def _blocker(self, run_id: str | None, until: float) -> RunView | None:
+        """The run in the way as it is now; None if it has ended meanwhile."""
+        if run_id is not None:
+            try:
+                view = await self._requests.repeat("runs.retrieve", partial(self._look, run_id), until)
+            except Refused:
+                return None
+            return None if view.ended else view
+        runs = await self._requests.repeat("runs.list", lambda: self._backend.recent(self._thread_id), until)
+        return next((run for run in runs if not run.ended), None)
+
+    async def _await_end(self, run: RunView, until: float, *, or_states: Collection[str] = ()) -> RunView:
+        """Look at a run, at growing and jittered intervals, until it has ended, or is in a state, or the time has come."""
+        settings = self._settings
+        pause = settings.poll_first_seconds
+        while not run.ended and run.status not in or_states and self._now() < until:
+            seconds = run.look_again_seconds or pause * (0.8 + 0.4 * random.random())
+            await asyncio.sleep(min(seconds, until - self._now()))
+            pause = min(pause * settings.poll_factor, settings.poll_cap_seconds)
+            try:
+                run = await self._requests.repeat("runs.retrieve", partial(self._look, run.id), until)
+            except OutOfTimeError:
+                break
+            except Refused:
+                return RunView(run.id, "expired")  # the API knows it no more
+        return run
+
+    async def _look(self, run_id: str) -> RunView:
+        return await self._backend.look(self._thread_id, run_id)
+
+    async def _cancel_and_await(self, run: RunView, until: float, *, whose: Whose, takeover: bool) -> RunView:
+        """Cancel a run, whose messages have been taken over, and wait until it has ended: it may yet complete."""
+        if run.cancellable:
+            try:
+                await self._cancel(run.id, until, whose=whose, takeover=takeover)
+            except OutOfTimeError:
+                return run
+        return await self._await_end(run, min(until, self._now() + self._settings.thread_patience_seconds))
+
+    async def _move_on(self, until: float) -> None:
+        """The thread is held by a run that does not end when it is cancelled, and may hold it for ten minutes.
+
+        The conversation goes on in a new thread, with what was said last. Nobody waits for the old one's run.
+        """
+        old = self._thread_id
+        inbox = await self._tenure.step("inbox", self._store.inbox)
+        # What waits for an answer and is in the old thread, with its latest messages, must be in the new one.
+        waiting = sum(entry.appended for entry in inbox.entries)
+        keep = min(max(waiting, self._settings.moved_messages_max), _MOVED_MAX)
+        try:
+            new = await self._requests.repeat("threads.create", lambda: self._backend.copy_thread(old, keep), until)
+        except (OutOfTimeError, Refused):
+            return  # the deadline will come, or the next conflict
+        self._thread_id = await self._tenure.step(
+            "replace_thread", lambda lease: self._store.replace_thread(lease, old, new)
+        )
+        self._telemetry.thread_moved(self._conversation, old, new)
+
+    async def _cancel(self, run_id: str, until: float, *, whose: Whose, takeover: bool) -> None:
+        self._telemetry.cancel(self._conversation, run_id, whose, takeover)
+        await self._requests.repeat("runs.cancel", lambda: self._backend.cancel(self._thread_id, run_id), until)
+
+    # Following a run
+
+    async def _follow(self, inbox: Inbox, run_id: str, until: float) -> None:
+        """Look at our run until it has ended, and go by how it ended."""
+        step, store = self._tenure.step, self._store
+        ids = [entry.id for entry in inbox.entries if entry.id in inbox.batch]
+        if not ids:  # what it answers has ended otherwise
+            self._unwanted.append((self._thread_id, run_id, None))
+            await step("take_over", store.take_over)
+            return
+        began = self._now() - (inbox.run_age_seconds or 0.0)
+        patience_ends = min(until, began + self._settings.run_patience_seconds)
+        run = await self._await_end(RunView(run_id, "queued"), patience_ends, or_states=_HOPELESS)
+        needs_action = run.status == "requires_action"
+        if not run.ended:
+            if run.status not in _HOPELESS:
+                if self._now() >= until:
+                    await self._give_up(await step("inbox", store.inbox))
+                    return
+                self._telemetry.conflict(self._conversation, "stuck", run_id)
+            await step("take_over", store.take_over)
+            run = await self._cancel_and_await(run, until, whose="own", takeover=True)
+        if run.ended:
+            self._telemetry.run_ended(self._conversation, run_id, run.status, self._now() - began)
+        else:
+            self._unwanted.append((self._thread_id, run_id, None))
+        if needs_action and run.status != "completed":
+            # Its assistant calls a tool that nobody here has, and would again.
+            await self._apologise(Outcome.GENERIC_APOLOGY, ids)
+        elif run.ended:
+            await self._conclude(run, ids, inbox.attempts, until)
+        elif inbox.attempts >= self._settings.creations_max:
+            await self._apologise(Outcome.GENERIC_APOLOGY, ids)
+        elif self._now() < until:
+            await self._move_on(until)
+
+    async def _conclude(self, run: RunView, ids: Sequence[str], attempts: int, until: float) -> None:
+        """A run of ours has ended, the latest of `attempts` for these messages."""
+        settings = self._settings
+        if _has_reply(run):
+            text = await self._reply_of(run, until)
+            if text is None:
+                self._telemetry.lost_reply(self._conversation, run.id, "not_found")
+                await self._apologise(Outcome.GENERIC_APOLOGY, ids)
+            else:
+                await self._answer(text, ids)
+            return
+        if run.status == "incomplete" or attempts >= settings.creations_max:
+            await self._apologise(Outcome.GENERIC_APOLOGY, ids)
+            return
+        # Cancelled by somebody else, failed or expired: the messages are in the thread, and deserve another run.
+        await self._tenure.step("take_over", self._store.take_over)
+        if run.status == "failed":
+            longest = min(settings.retry_cap_seconds, settings.retry_first_seconds * 2.0 ** min(attempts, 30))
+            await asyncio.sleep(longest * random.random())
+
+    async def _reply_of(self, run: RunView, until: float) -> str | None:
+        """What a run wrote; None if that is nothing, or cannot be read by `until`, or in a moment after it."""
+        until = max(until, self._now() + self._settings.cancel_patience_seconds)
+        read = partial(self._backend.reply, self._thread_id, run.id)
+        try:
+            return await self._requests.repeat("messages.list", read, until)
+        except (OutOfTimeError, BackendError):
+            return None
+
+    # Ending messages
+
+    async def _give_up(self, inbox: Inbox) -> None:
+        """The oldest message's deadline has passed: apologise, unless the answer comes at the last moment.
+
+        What was accepted at about the same time ends with it: nobody gets an apology for each line. A run that also answers
+        younger messages goes on for them. Otherwise it is stopped first.
+        """
+        overdue = _burst(inbox.entries, self._settings.apology_span_seconds)
+        batch = [entry.id for entry in inbox.entries if entry.id in inbox.batch]
+        if all(message_id in overdue for message_id in batch):
+            if inbox.run_id is not None and batch:
+                text = await self._last_words(inbox.run_id)
+                if text is not None:
+                    await self._answer(text, batch)
+                    return
+            elif inbox.request_id is not None:
+                if await self._knows_thread():
+                    self._unwanted.append((self._thread_id, None, inbox.request_id))
+                await self._tenure.step("take_over", self._store.take_over)
+        await self._apologise(Outcome.FRIENDLY_APOLOGY, overdue)
+
+    async def _last_words(self, run_id: str) -> str | None:
+        """Stop a run whose time is over; returns what it wrote, if it completes before the cancel takes effect."""
+        await self._tenure.step("take_over", self._store.take_over)
+        try:
+            if not await self._knows_thread():
+                return None
+            until = self._now() + self._settings.cancel_patience_seconds
+            run = await self._cancel_and_await(RunView(run_id, "in_progress"), until, whose="own", takeover=True)
+            if not run.ended:
+                self._unwanted.append((self._thread_id, run_id, None))
+            return await self._reply_of(run, until) if _has_reply(run) else None
+        except LeaseLost:
+            raise
+        except Exception as error:
+            # The apology does not depend on whatever is broken here.
+            self._telemetry.drain_failed(self._conversation, error)
+            return None
+
+    async def _knows_thread(self) -> bool:
+        """Whether the conversation has a thread; it is looked up, and not created."""
+        if not self._thread_id:
+            known = await self._tenure.step("thread", lambda lease: self._store.thread(lease.conversation))
+            self._thread_id = known or ""
+        return bool(self._thread_id)
+
+    async def _answer(self, text: str, ids: Sequence[str]) -> None:
+        """One text for the messages of a run: it answers the last one, and covers those before it."""
+        # Read before the text leaves: nothing comes between its sending and the record of it.
+        inbox = await self._tenure.step("inbox", self._store.inbox)
+        await self._deliver(text, dict.fromkeys(ids, Outcome.COVERED) | {ids[-1]: Outcome.ANSWERED}, inbox)
+
+    async def _apologise(self, outcome: Outcome, ids: Sequence[str]) -> None:
+        """One apology for these messages and for what waits since about the same time, so that nobody reads two at once.
+
+        What came later goes on: its own time is not over.
+        """
+        inbox = await self._tenure.step("inbox", self._store.inbox)
+        named = [entry for entry in inbox.entries if entry.id in ids]
+        waiting = [entry for entry in inbox.entries if entry.state is EntryState.PENDING or entry.id in ids]
+        if named:
+            ended = _burst(waiting, self._settings.apology_span_seconds, named) + [entry.id for entry in named]
+            await self._deliver(_APOLOGIES[outcome], dict.fromkeys(ended, outcome), inbox)
+
+    async def _deliver(self, text: str, outcomes: Mapping[str, Outcome], inbox: Inbox) -> None:
+        """Send a text that ends these messages, of the inbox as it is now."""
+        settings = self._settings
+        entries = [entry for entry in inbox.entries if entry.id in outcomes]
+        began = self._now()
+        until = began + settings.send_patience_seconds
+        failures = 0
+        self._is_sending = True
+        try:
+            while (ended := await self._offer(text, outcomes, until)) is None:
+                self._is_sending = False
+                if self._is_stopping:
+                    return
+                failures += 1
+                longest = min(settings.retry_cap_seconds, settings.retry_first_seconds * 2.0 ** min(failures, 30))
+                seconds = longest * random.random()
+                self._telemetry.retry("send", "refused", seconds)
+                await asyncio.sleep(seconds)
+                self._is_sending = True
+            await self._end(entries, ended, self._now() - began)
+        finally:
+            self._is_sending = False
+
+    async def _offer(self, text: str, outcomes: Mapping[str, Outcome], until: float) -> Mapping[str, Outcome] | None:
+        """Send a text once; returns how its messages end. None: it surely did not leave, and may be offered again."""
+        step, store, ids = self._tenure.step, self._store, list(outcomes)
+        await step("begin_send", lambda lease: store.begin_send(lease, ids, outcomes[ids[-1]]))
+        self._tenure.check()
+        try:
+            async with asyncio.timeout(self._settings.send_timeout_seconds):
+                await self._channel.send(self._conversation, text, message_ids=ids)
+        except Exception as error:
+            if not surely_not_sent(error):
+                self._telemetry.send_unknown(self._conversation)
+                return dict.fromkeys(ids, Outcome.UNKNOWN)
+            if self._now() >= until:
+                self._telemetry.lost_reply(self._conversation)
+                return dict.fromkeys(ids, Outcome.LOST)
+            # Whoever goes on from here, should this worker die, may send it.
+            await step("not_sent", lambda lease: store.not_sent(lease, ids))
+            return None
+        return outcomes
+
+    async def _end(self, entries: Sequence[Entry], outcomes: Mapping[str, Outcome], since_seconds: float = 0.0) -> None:
+        """End messages; their entries were read so many seconds ago."""
+        await self._tenure.step("end", lambda lease: self._store.end(lease, outcomes))
+        for entry in entries:
+            self._telemetry.outcome(self._conversation, outcomes[entry.id], entry.age_seconds + since_seconds)
+
+    # Runs that nobody waits for
+
+    async def _clear_unwanted(self) -> None:
+        """Cancel what was left active when its messages ended otherwise, so that its thread becomes free."""
+        until = self._now() + _CLEARING_SECONDS
+        while self._unwanted:
+            thread_id, run_id, request_id = self._unwanted[-1]
+            try:
+                runs = await self._requests.repeat("runs.list", partial(self._backend.recent, thread_id), until)
+                for run in runs:
+                    is_it = run.id == run_id or (request_id is not None and run.metadata.get(REQUEST) == request_id)
+                    if is_it and run.cancellable:
+                        self._telemetry.cancel(self._conversation, run.id, "own", True)
+                        cancel = partial(self._backend.cancel, thread_id, run.id)
+                        await self._requests.repeat("runs.cancel", cancel, until)
+            except (OutOfTimeError, Refused):
+                pass  # whoever meets it next recognises it by its metadata
+            self._unwanted.pop()
+
+
+def _burst(entries: Sequence[Entry], span_seconds: float, of: Sequence[Entry] = ()) -> list[str]:
+    """The messages accepted at most so long after the oldest one (of those given, or of all), in their order."""
+    oldest = max(entry.age_seconds for entry in of or entries)
+    return [entry.id for entry in entries if entry.age_seconds >= oldest - span_seconds]
+
+
+def _has_reply(run: RunView) -> bool:
+    """Whether a run has ended with an answer that may be sent, be it cut off."""
+    return run.status == "completed" or (run.status == "incomplete" and run.reason != "content_filter")

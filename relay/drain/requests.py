@@ -1,0 +1,97 @@
+"""Requests that are repeated: waits drawn at random, a budget, and an end."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from relay.drain.backend import BackendError, Busy, Conflict, Unavailable
+from relay.drain.budget import RetryBudget
+from relay.drain.settings import DrainSettings
+from relay.telemetry import Telemetry
+
+T = TypeVar("T")
+
+
+class OutOfTimeError(Exception):
+    """A request was repeated until its time was over, and was not answered."""
+
+
+class Requests:
+    """Sends one conversation's requests, and paces what is sent again.
+
+    Args:
+        settings: the waits.
+        budget: shared by all conversations of a worker.
+        telemetry: where repetitions are counted.
+        check: called before each request; raises if none may be sent any more.
+    """
+
+    def __init__(
+        self, settings: DrainSettings, budget: RetryBudget, telemetry: Telemetry, check: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._budget = budget
+        self._telemetry = telemetry
+        self._check = check
+
+    async def repeat(self, operation: str, request: Callable[[], Awaitable[T]], until: float) -> T:
+        """Send a request that does no harm when it is processed twice, until it is answered.
+
+        Args:
+            operation: what it is called in the telemetry.
+            request: sends it.
+            until: the loop's time at which the last one may be sent.
+
+        Raises:
+            OutOfTimeError: there was no answer in time.
+            BackendError: it was refused for good.
+        """
+        failures = 0
+        while True:
+            try:
+                return await self.once(operation, request, again=failures > 0)
+            except (Busy, Unavailable) as error:
+                failures += 1
+                await self.wait(operation, error, failures, until)
+
+    async def once(self, operation: str, request: Callable[[], Awaitable[T]], *, again: bool = False) -> T:
+        """Send a request now; `again`: as a repetition, which `wait` has paid for. Raises what it raises."""
+        self._check()
+        if not again:
+            self._budget.note_request()
+        try:
+            return await request()
+        except Conflict:
+            raise  # is no failure
+        except BackendError as error:
+            self._telemetry.api_error(operation, str(error))
+            raise
+
+    async def wait(self, operation: str, error: BackendError, failures: int, until: float) -> None:
+        """Wait before a repetition: full jitter, at least as long as the server asked for, and for the budget's leave.
+
+        Raises:
+            OutOfTimeError: the repetition would be too late.
+        """
+        loop, settings = asyncio.get_running_loop(), self._settings
+        longest = min(settings.retry_cap_seconds, settings.retry_first_seconds * 2.0 ** min(failures - 1, 30))
+        seconds = longest * random.random()
+        if isinstance(error, Busy) and error.after_seconds is not None:
+            seconds += error.after_seconds
+        self._telemetry.retry(operation, type(error).__name__.lower(), seconds)
+        await self._sleep(seconds, until, error)
+        while (missing := self._budget.take()) > 0.0:
+            self._telemetry.budget_exhausted(operation)
+            # Many wait for the same token: jittered, so that they do not ask again all at once.
+            await self._sleep(missing * (1.0 + random.random()), until, error)
+        self._telemetry.budget(self._budget.tokens)
+        if loop.time() >= until:
+            raise OutOfTimeError(str(error)) from error
+
+    async def _sleep(self, seconds: float, until: float, error: BackendError) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() + seconds >= until:
+            await asyncio.sleep(max(0.0, until - loop.time()))
+            raise OutOfTimeError(str(error)) from error
+        await asyncio.sleep(seconds)

@@ -1,0 +1,198 @@
+"""Every setting of the policy `drain`, with its unit, its range and its default."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal, TypedDict
+
+from relay.setting_rules import PAUSE, SECONDS, Rule, Settings, choice, flag, name_rule, number, whole_number
+
+WhenRedisIsAway = Literal["fail_closed", "fail_open"]
+
+REMEMBER_SECONDS_MIN: Final = 7 * 86_400.0
+"""Providers deliver a webhook again for up to 7 days, so a message id is remembered at least that long."""
+
+_LEASE: Final = number("a number of seconds, 0.1 or more", lambda value: value >= 0.1)
+_REMEMBER: Final = number(
+    "604800 (7 days, for which providers repeat webhooks) seconds or more", lambda value: value >= REMEMBER_SECONDS_MIN
+)
+_GROWTH: Final = number("a number, 1 or more", lambda value: value >= 1)
+_SHARE: Final = number("a number between 0 and 1", lambda value: 0 <= value <= 1)
+
+
+def _count(value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return None
+    return "must be a whole number, 0 or more"
+
+
+def _batch(value: object) -> str | None:
+    # Their digests, 17 characters each, must fit one value of a run's metadata, which holds 512.
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 30:
+        return None
+    return "must be a whole number from 1 to 30"
+
+
+def _moved(value: object) -> str | None:
+    # The API takes at most 32 messages when a thread is created.
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 32:
+        return None
+    return "must be a whole number from 0 to 32"
+
+
+_RULES: Final[Mapping[str, Rule]] = {
+    "assistant_id": name_rule,
+    "key_prefix": name_rule,
+    "lease_seconds": _LEASE,
+    "sweep_seconds": PAUSE,
+    "sweep_batch": whole_number,
+    "burst_gap_seconds": SECONDS,
+    "burst_cap_seconds": SECONDS,
+    "batch_messages_max": _batch,
+    "poll_first_seconds": PAUSE,
+    "poll_factor": _GROWTH,
+    "poll_cap_seconds": PAUSE,
+    "poll_hint": flag,
+    "request_timeout_seconds": PAUSE,
+    "retry_first_seconds": PAUSE,
+    "retry_cap_seconds": PAUSE,
+    "retry_budget_ratio": _SHARE,
+    "retry_budget_reserve": _count,
+    "retry_budget_refill_per_second": PAUSE,
+    "run_patience_seconds": PAUSE,
+    "foreign_patience_seconds": SECONDS,
+    "thread_patience_seconds": SECONDS,
+    "moved_messages_max": _moved,
+    "deadline_seconds": PAUSE,
+    "apology_span_seconds": SECONDS,
+    "cancel_patience_seconds": SECONDS,
+    "creations_max": whole_number,
+    "send_timeout_seconds": PAUSE,
+    "send_patience_seconds": SECONDS,
+    "remember_seconds": _REMEMBER,
+    "store_timeout_seconds": PAUSE,
+    "when_redis_is_away": choice("fail_closed", "fail_open"),
+    "wait_replicas": _count,
+    "wait_milliseconds": whole_number,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrainSettings(Settings):
+    """The settings of `drain`. Raises `ValueError` naming every setting that is out of its range.
+
+    assistant_id              the assistant that runs are created with
+    key_prefix                begins every key of this relay in Redis. On Redis Cluster give it a hash tag, e.g. "{relay}:"
+    lease_seconds             0.1 or more; how long a conversation's lease lasts unless renewed, which its holder does three
+                              times as often. A crashed worker's conversations wait this long, and one sweep more
+    sweep_seconds             above 0; between two looks for conversations that a dead worker left, jittered down to 3/4
+    sweep_batch               1 or more; conversations that one look takes over at most
+    burst_gap_seconds         0 or more; a conversation that has been silent for this long is answered
+    burst_cap_seconds         0 or more; and so is one whose oldest message has waited this long
+    batch_messages_max        1 to 30; messages that one run answers at most
+    poll_first_seconds        above 0; pause before the first look at a run. Every pause is jittered by a fifth
+    poll_factor               1 or more; each pause is the one before it times this
+    poll_cap_seconds          above 0; the longest pause between two looks
+    poll_hint                 whether the server's hint of when to look again (openai-poll-after-ms) is followed instead,
+                              where it gives one
+    request_timeout_seconds   above 0; after so long without an answer a request's fate is unknown
+    retry_first_seconds       above 0; longest wait before a request's first repetition, doubled at each; drawn from 0 on
+    retry_cap_seconds         above 0; the longest such wait
+    retry_budget_ratio        0 to 1; repetitions allowed per request
+    retry_budget_reserve      0 or more; repetitions allowed on top, for a worker that has sent few requests
+    retry_budget_refill_per_second  above 0; repetitions that become allowed by the passing of time
+    run_patience_seconds      above 0; a run of ours that takes longer counts as stuck: its messages are taken over, it is
+                              cancelled, and another one is created
+    foreign_patience_seconds  0 or more; how long a run that this relay did not create is waited for before it is cancelled
+    thread_patience_seconds   0 or more; how long a cancelled run may go on holding its thread before the conversation moves
+                              to a new thread
+    moved_messages_max        0 to 32; how many of its latest messages (their words) move with it
+    deadline_seconds          above 0; from a message's acceptance until its customer gets an apology instead
+    apology_span_seconds      0 or more; an apology also ends what was accepted at most so long after the oldest message that
+                              it is for, so that a customer does not read two of them at once
+    cancel_patience_seconds   0 or more; how long, past the deadline, a cancelled run may take to end: it may yet complete
+    creations_max             1 or more; runs created for the same messages before they end in an apology
+    send_timeout_seconds      above 0; after so long the fate of a sent text is unknown
+    send_patience_seconds     0 or more; how long a text that the channel surely refused is offered again
+    remember_seconds          604800 or more; how long a message id is remembered after its message ended
+    store_timeout_seconds     above 0; after so long without an answer Redis counts as away
+    when_redis_is_away        "fail_closed": `handle` raises, so that the webhook is not acknowledged and comes again;
+                              "fail_open": the message is answered at once without inbox, lease and ledger, hence perhaps
+                              twice or out of order
+    wait_replicas             0 or more; replicas that must have confirmed a step of the ledger before it counts as taken.
+                              0: a failover may lose what was acknowledged just before it, messages and sends alike
+    wait_milliseconds         1 or more; how long they are waited for
+    """
+
+    assistant_id: str = "asst_relaysim"
+    key_prefix: str = "relay:"
+    lease_seconds: float = 10.0
+    sweep_seconds: float = 3.0
+    sweep_batch: int = 50
+    burst_gap_seconds: float = 0.5
+    burst_cap_seconds: float = 2.0
+    batch_messages_max: int = 20
+    poll_first_seconds: float = 0.8
+    poll_factor: float = 1.25
+    poll_cap_seconds: float = 1.6
+    poll_hint: bool = False
+    request_timeout_seconds: float = 10.0
+    retry_first_seconds: float = 0.5
+    retry_cap_seconds: float = 8.0
+    retry_budget_ratio: float = 0.1
+    retry_budget_reserve: int = 10
+    retry_budget_refill_per_second: float = 0.5
+    run_patience_seconds: float = 40.0
+    foreign_patience_seconds: float = 10.0
+    thread_patience_seconds: float = 8.0
+    moved_messages_max: int = 32
+    deadline_seconds: float = 80.0
+    apology_span_seconds: float = 15.0
+    cancel_patience_seconds: float = 5.0
+    creations_max: int = 4
+    send_timeout_seconds: float = 10.0
+    send_patience_seconds: float = 120.0
+    remember_seconds: float = REMEMBER_SECONDS_MIN
+    store_timeout_seconds: float = 2.0
+    when_redis_is_away: WhenRedisIsAway = "fail_closed"
+    wait_replicas: int = 0
+    wait_milliseconds: int = 1000
+
+    rules: ClassVar[Mapping[str, Rule]] = _RULES
+
+
+class DrainArguments(TypedDict, total=False):
+    """`DrainSettings` as keyword arguments, so that a type checker sees a misspelt one."""
+
+    assistant_id: str
+    key_prefix: str
+    lease_seconds: float
+    sweep_seconds: float
+    sweep_batch: int
+    burst_gap_seconds: float
+    burst_cap_seconds: float
+    batch_messages_max: int
+    poll_first_seconds: float
+    poll_factor: float
+    poll_cap_seconds: float
+    poll_hint: bool
+    request_timeout_seconds: float
+    retry_first_seconds: float
+    retry_cap_seconds: float
+    retry_budget_ratio: float
+    retry_budget_reserve: int
+    retry_budget_refill_per_second: float
+    run_patience_seconds: float
+    foreign_patience_seconds: float
+    thread_patience_seconds: float
+    moved_messages_max: int
+    deadline_seconds: float
+    apology_span_seconds: float
+    cancel_patience_seconds: float
+    creations_max: int
+    send_timeout_seconds: float
+    send_patience_seconds: float
+    remember_seconds: float
+    store_timeout_seconds: float
+    when_redis_is_away: WhenRedisIsAway
+    wait_replicas: int
+    wait_milliseconds: int

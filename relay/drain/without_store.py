@@ -1,0 +1,85 @@
+"""Answering while Redis is away, if the settings say so: no inbox, no lease, no ledger, and none of their promises.
+
+One message gets one run and one text. Nothing keeps another worker from doing the same for the same message, nothing
+keeps the order, and nobody takes over after a crash: that is the price of answering at all.
+"""
+
+import asyncio
+import random
+import uuid
+
+from relay.drain.backend import Backend, BackendError, Busy, Conflict, RunView, Unavailable
+from relay.drain.channel import Channel
+from relay.drain.identity import metadata_of
+from relay.drain.requests import OutOfTimeError, Requests
+from relay.drain.settings import DrainSettings
+from relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Handled, IncomingMessage, Outcome
+
+
+async def answer_without_store(
+    message: IncomingMessage, backend: Backend, channel: Channel, requests: Requests, settings: DrainSettings
+) -> Handled:
+    """Take one message to its outcome. Raises what the channel raises."""
+    until = asyncio.get_running_loop().time() + settings.deadline_seconds
+    run_id: str | None = None
+    attempts = 0
+    outcome, text = Outcome.FRIENDLY_APOLOGY, FRIENDLY_APOLOGY
+    try:
+        thread_id = await _thread(message, backend, requests, until)
+        metadata = metadata_of(0, uuid.uuid4().hex, [message.id])
+        while run_id is None:
+            attempts += 1
+            try:
+                run = await requests.once("runs.create", lambda: backend.start(thread_id, [message.text], metadata))
+            except (Conflict, Busy, Unavailable) as error:
+                uncertain = isinstance(error, Unavailable)
+                await requests.wait("runs.create", error, attempts, until)
+                if uncertain:
+                    run_id = await _find(backend, requests, thread_id, metadata, until)
+            else:
+                run_id = run.id
+        created: str = run_id
+        run = await _await_end(backend, requests, thread_id, created, settings, until)
+        reply = None
+        if run.status in ("completed", "incomplete"):
+            reply = await requests.repeat("messages.list", lambda: backend.reply(thread_id, created), until)
+        outcome, text = (Outcome.GENERIC_APOLOGY, GENERIC_APOLOGY) if reply is None else (Outcome.ANSWERED, reply)
+    except OutOfTimeError:
+        pass
+    except BackendError:
+        outcome, text = Outcome.GENERIC_APOLOGY, GENERIC_APOLOGY
+    await channel.send(message.conversation, text, message_ids=[message.id])
+    return Handled(outcome, attempts, 0.0, run_id)
+
+
+async def _thread(message: IncomingMessage, backend: Backend, requests: Requests, until: float) -> str:
+    if message.thread_id is not None:
+        return message.thread_id
+    return await requests.repeat("threads.create", backend.open_thread, until)
+
+
+async def _find(
+    backend: Backend, requests: Requests, thread_id: str, metadata: dict[str, str], until: float
+) -> str | None:
+    runs = await requests.repeat("runs.list", lambda: backend.recent(thread_id), until)
+    return next((run.id for run in runs if run.metadata == metadata), None)
+
+
+async def _await_end(
+    backend: Backend, requests: Requests, thread_id: str, run_id: str, settings: DrainSettings, until: float
+) -> RunView:
+    loop = asyncio.get_running_loop()
+    pause = settings.poll_first_seconds
+    while True:
+        await asyncio.sleep(pause * (0.8 + 0.4 * random.random()))
+        pause = min(pause * settings.poll_factor, settings.poll_cap_seconds)
+        run = await requests.repeat("runs.retrieve", lambda: backend.look(thread_id, run_id), until)
+        if run.ended:
+            return run
+        if run.status == "requires_action":  # nobody here has tools, and the run would hold its thread
+            await requests.repeat("runs.cancel", lambda: backend.cancel(thread_id, run_id), until)
+            return run
+        if loop.time() >= until:
+            if run.cancellable:
+                await requests.repeat("runs.cancel", lambda: backend.cancel(thread_id, run_id), until)
+            raise OutOfTimeError(f"run {run_id} took too long")

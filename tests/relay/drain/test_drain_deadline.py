@@ -1,0 +1,222 @@
+"""No customer waits for ever: an apology when a message's time is over, and what becomes of its run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from drain_bench import Bench, answer_all, constant
+
+from relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY
+from sim.openai.replies import Failure
+
+# Runs of ours take so long that every deadline here passes first.
+LONG = {"run_seconds": constant(300.0)}
+PATIENT = {"run_patience_seconds": 500.0}
+
+
+def test_a_run_that_takes_too_long_is_stopped_and_its_messages_get_one_apology() -> None:
+    with Bench(profile=LONG, settings={**PATIENT, "deadline_seconds": 30.0}) as bench:
+        bench.say(0.0, "m1")
+        bench.run(60)
+        assert bench.texts == [FRIENDLY_APOLOGY]
+        assert bench.outcomes() == {"m1": "friendly_apology"}
+        assert bench.runs[0]["status"] == "cancelled"
+        (cancel,) = bench.requests("runs.cancel")
+        ((taken_over, _, _),) = bench.steps("take_over")
+        assert 30.0 <= taken_over < cancel.at < bench.sent[0].at < 30.0 + 5.0
+
+
+def test_an_answer_that_comes_while_its_run_is_being_stopped_is_used() -> None:
+    with Bench(
+        profile={**LONG, "cancel_completes_probability": 1.0}, settings={**PATIENT, "deadline_seconds": 30.0}
+    ) as bench:
+        bench.say(0.0, "m1")
+        bench.run(60)
+        assert bench.runs[0]["status"] == "completed"
+        assert bench.texts == ["Answer to: question m1"]
+        assert bench.outcomes() == {"m1": "answered"}
+
+
+def test_the_apology_does_not_wait_for_a_run_that_does_not_stop() -> None:
+    with Bench(
+        profile={"stuck_probability": 1.0},
+        settings={**PATIENT, "deadline_seconds": 30.0, "cancel_patience_seconds": 5.0},
+    ) as bench:
+        bench.say(0.0, "m1")
+        bench.run(60)
+        assert bench.texts == [FRIENDLY_APOLOGY]
+        assert bench.sent[0].at == pytest.approx(35.0, abs=0.5)
+        assert len(bench.requests("runs.cancel")) == 1
+
+
+def test_a_burst_gets_one_apology() -> None:
+    with Bench(profile=LONG, settings={**PATIENT, "deadline_seconds": 30.0}) as bench:
+        for number in range(5):
+            bench.say(0.4 * number, f"m{number}")
+        bench.run(60)
+        assert [sent.text for sent in bench.sent] == [FRIENDLY_APOLOGY]
+        assert len(bench.sent[0].ids) == 5
+        assert bench.runs[0]["status"] == "cancelled"
+
+
+def test_what_waits_since_about_the_same_time_gets_the_same_apology_and_no_second() -> None:
+    with Bench(settings={"apology_span_seconds": 15.0}, faults=[{"kind": "status", "status": 503}]) as bench:
+        for number, seconds in enumerate((0.0, 5.0, 14.9, 15.1, 20.0)):
+            bench.say(seconds, f"m{number}")
+        bench.run(120)
+        assert [sent.text for sent in bench.sent] == [FRIENDLY_APOLOGY] * 2
+        assert [len(sent.ids) for sent in bench.sent] == [3, 2]
+        assert [sent.at for sent in bench.sent] == pytest.approx([80.0, 95.1], abs=0.5)
+
+
+def test_only_overdue_messages_get_the_apology_and_the_run_goes_on_for_the_others() -> None:
+    with Bench(
+        replies=lambda turn: Failure() if turn.number == 1 else answer_all(turn),
+        profile={"run_seconds": constant(20.0)},
+        settings={"deadline_seconds": 40.0},
+    ) as bench:
+        bench.say(0.0, "m1")
+        bench.say(16.0, "m2")  # joins the second run
+        bench.run(60)
+        apology, answer = bench.sent
+        assert (apology.text, apology.ids) == (FRIENDLY_APOLOGY, (bench.id_of("m1"),))
+        assert (answer.text, answer.ids) == ("Answer to: question m1, question m2", (bench.id_of("m2"),))
+        assert 40.0 <= apology.at < 40.5
+        assert [run["status"] for run in bench.runs] == ["failed", "completed"]
+        assert bench.requests("runs.cancel") == []
+        assert bench.outcomes() == {"m1": "friendly_apology", "m2": "answered"}
+
+
+def test_what_came_after_the_run_began_is_not_overdue_with_it() -> None:
+    with Bench(profile={"run_seconds": constant(29.0)}, settings={**PATIENT, "deadline_seconds": 25.0}) as bench:
+        bench.say(0.0, "m1")
+        bench.say(16.0, "m2")
+        bench.run(30)
+        assert [sent.ids for sent in bench.sent] == [(bench.id_of("m1"),)]
+        assert [run["status"] for run in bench.runs] == ["cancelled", "in_progress"]
+        assert bench.outcomes() == {"m1": "friendly_apology", "m2": None}
+
+
+def test_messages_that_nobody_could_take_up_in_time_get_an_apology_and_no_run() -> None:
+    with Bench(settings={"deadline_seconds": 30.0}) as bench:
+        bench.say(0.0, "m1")
+        bench.at(0.1, bench.crash, 1)
+        bench.at(50.0, bench.start, 1)
+        bench.run(80)
+        assert bench.texts == [FRIENDLY_APOLOGY]
+        assert bench.requests() == []
+        assert bench.outcomes() == {"m1": "friendly_apology"}
+
+
+def test_a_creation_that_was_under_way_when_all_workers_died_leaves_no_run_behind() -> None:
+    """Its messages are overdue when a worker is back: the run, if there is one, is cancelled before the lease is free."""
+    with Bench(profile=LONG, settings={"deadline_seconds": 30.0}) as bench:
+        bench.say(0.0, "m1")
+        bench.when("served", "w1#1", lambda: bench.crash(1))
+        bench.at(50.0, bench.start, 1)
+        bench.run(80)
+        assert bench.texts == [FRIENDLY_APOLOGY]
+        assert bench.runs[0]["status"] == "cancelled"
+        (cancel,) = bench.requests("runs.cancel")
+        ((released, _, _),) = bench.steps("release")
+        assert cancel.at < released
+        assert bench.metric("relay_drain_failures_total") == 0
+
+
+def test_an_answer_that_was_ready_when_all_workers_died_is_still_sent() -> None:
+    with Bench(settings={"deadline_seconds": 30.0}) as bench:
+        bench.say(0.0, "m1")
+        bench.at(3.0, bench.crash, 1)
+        bench.at(50.0, bench.start, 1)
+        bench.run(80)
+        assert bench.texts == ["Answer to: question m1"]
+        assert bench.outcomes() == {"m1": "answered"}
+
+
+def test_a_creation_of_unknown_fate_at_the_deadline_is_cancelled_before_the_lease_is_released() -> None:
+    faults: list[dict[str, Any]] = [
+        {"kind": "response_lost", "route": "runs.create"},
+        {"kind": "status", "status": 503, "route": "runs.list", "window_seconds": [0.0, 40.0]},
+    ]
+    with Bench(profile=LONG, settings={"deadline_seconds": 30.0}, faults=faults) as bench:
+        bench.say(0.0, "m1")
+        bench.run(70)
+        assert bench.texts == [FRIENDLY_APOLOGY]
+        assert [run["status"] for run in bench.runs] == ["cancelled"]
+        (cancel,) = bench.requests("runs.cancel")
+        assert cancel.at < bench.steps("release")[-1][0]
+
+
+def test_a_run_held_up_by_another_one_until_the_deadline_ends_in_an_apology() -> None:
+    with Bench(
+        settings={"deadline_seconds": 30.0, "foreign_patience_seconds": 60.0}, profile={"stuck_probability": 1.0}
+    ) as bench:
+        foreign = bench.leave_run()
+        bench.say(0.0, "m1")
+        bench.run(60)
+        assert bench.texts == [FRIENDLY_APOLOGY]
+        assert len(bench.runs) == 1
+        assert bench.service.runs[foreign].status in ("in_progress", "cancelling")
+
+
+# What is broken does not take the apology with it
+
+
+class Broken:
+    """A backend some of whose methods raise what no backend should."""
+
+    def __init__(self, backend: Any, *names: str) -> None:
+        self._backend = backend
+        self._names = names
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._names:
+            return self._raise
+        return getattr(self._backend, name)
+
+    async def _raise(self, *arguments: object) -> Any:
+        raise AttributeError(f"question m1: {arguments}")
+
+
+@pytest.mark.parametrize("names", [("look",), ("reply",), ("start",), ("look", "cancel"), ("cancel", "look", "reply")])
+def test_a_bug_is_told_and_the_message_has_its_apology_all_the_same(names: tuple[str, ...]) -> None:
+    with Bench(
+        backend=lambda backend: Broken(backend, *names),
+        settings={"deadline_seconds": 30.0, "lease_seconds": 6.0, "sweep_seconds": 2.0},
+    ) as bench:
+        bench.say(0.0, "m1")
+        bench.run(80)
+        assert bench.texts in ([FRIENDLY_APOLOGY], [GENERIC_APOLOGY])
+        assert 30.0 <= bench.sent[0].at < 30.0 + 5.0 + 6.0 + 2.0 + 1.0
+        assert bench.metric("relay_drain_failures_total") >= 1
+        failure = bench.events("drain_failed")[0]
+        assert failure["error"] == "AttributeError"
+        assert any(line.startswith("relay.drain.drainer:") for line in failure["where"])
+        assert len(bench.runs) <= 1
+
+
+def test_a_bug_met_in_stopping_a_run_does_not_even_delay_the_apology() -> None:
+    with Bench(
+        backend=lambda backend: Broken(backend, "cancel"), profile=LONG, settings={**PATIENT, "deadline_seconds": 30.0}
+    ) as bench:
+        bench.say(0.0, "m1")
+        bench.run(60)
+        assert bench.texts[0] == FRIENDLY_APOLOGY
+        assert 30.0 <= bench.sent[0].at < 31.0
+        assert bench.metric("relay_drain_failures_total") >= 1
+
+
+def test_a_bug_in_one_conversation_is_none_of_another() -> None:
+    class BrokenForOne(Broken):
+        async def start(self, thread_id: str, *arguments: Any) -> Any:
+            if thread_id == broken:
+                raise KeyError("question m1")
+            return await self._backend.start(thread_id, *arguments)
+
+    with Bench(backend=BrokenForOne) as bench:
+        broken = bench.thread("first customer")
+        bench.say(0.0, "m1", conversation="first customer")
+        bench.say(0.0, "m2", conversation="second customer")
+        bench.run(20)
+        assert bench.outcomes() == {"m1": None, "m2": "answered"}

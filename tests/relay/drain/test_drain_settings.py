@@ -1,0 +1,142 @@
+"""Settings of `drain`: every one is checked, documented and seen by a type checker."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+import pytest
+from drain_bench import NoClient
+
+from relay import DrainSettings, drain
+from relay.drain.settings import DrainArguments
+from relay.telemetry import Telemetry
+
+NOT_SECONDS = [-1, -0.001, math.inf, math.nan, "2", None, True]
+NOT_POSITIVE = [*NOT_SECONDS, 0, 0.0]
+NOT_A_COUNT = [-1, 1.5, True, "1", None]
+NOT_A_NUMBER_OF = [0, *NOT_A_COUNT]
+NOT_A_FLAG = [0, 1, None, "false"]
+
+WRONG: dict[str, list[Any]] = {
+    "assistant_id": ["", None, 3],
+    "key_prefix": ["", None, 3],
+    "lease_seconds": [*NOT_POSITIVE, 0.09],
+    "sweep_seconds": NOT_POSITIVE,
+    "sweep_batch": NOT_A_NUMBER_OF,
+    "burst_gap_seconds": NOT_SECONDS,
+    "burst_cap_seconds": NOT_SECONDS,
+    "batch_messages_max": [*NOT_A_NUMBER_OF, 31],
+    "poll_first_seconds": NOT_POSITIVE,
+    "poll_factor": [*NOT_POSITIVE, 0.99],
+    "poll_cap_seconds": NOT_POSITIVE,
+    "poll_hint": NOT_A_FLAG,
+    "request_timeout_seconds": NOT_POSITIVE,
+    "retry_first_seconds": NOT_POSITIVE,
+    "retry_cap_seconds": NOT_POSITIVE,
+    "retry_budget_ratio": [*NOT_SECONDS, 1.01],
+    "retry_budget_reserve": NOT_A_COUNT,
+    "retry_budget_refill_per_second": NOT_POSITIVE,
+    "run_patience_seconds": NOT_POSITIVE,
+    "foreign_patience_seconds": NOT_SECONDS,
+    "thread_patience_seconds": NOT_SECONDS,
+    "moved_messages_max": [*NOT_A_COUNT, 33],
+    "deadline_seconds": NOT_POSITIVE,
+    "apology_span_seconds": NOT_SECONDS,
+    "cancel_patience_seconds": NOT_SECONDS,
+    "creations_max": NOT_A_NUMBER_OF,
+    "send_timeout_seconds": NOT_POSITIVE,
+    "send_patience_seconds": NOT_SECONDS,
+    "remember_seconds": [*NOT_POSITIVE, 604_799],
+    "store_timeout_seconds": NOT_POSITIVE,
+    "when_redis_is_away": ["fail", "", None, True],
+    "wait_replicas": NOT_A_COUNT,
+    "wait_milliseconds": NOT_A_NUMBER_OF,
+}
+LIMITS: dict[str, list[Any]] = {
+    "lease_seconds": [0.1],
+    "burst_gap_seconds": [0],
+    "burst_cap_seconds": [0],
+    "batch_messages_max": [1, 30],
+    "poll_factor": [1],
+    "retry_budget_ratio": [0, 1],
+    "retry_budget_reserve": [0],
+    "foreign_patience_seconds": [0],
+    "thread_patience_seconds": [0],
+    "moved_messages_max": [0, 32],
+    "apology_span_seconds": [0],
+    "cancel_patience_seconds": [0],
+    "creations_max": [1],
+    "send_patience_seconds": [0],
+    "remember_seconds": [604_800],
+    "when_redis_is_away": ["fail_open", "fail_closed"],
+    "wait_replicas": [0, 2],
+    "wait_milliseconds": [1],
+}
+
+
+async def _send(conversation: str, text: str) -> None: ...
+
+
+def make(**settings: Any) -> Any:
+    client: Any = NoClient()
+    return drain(client, client, _send, telemetry=Telemetry(), **settings)
+
+
+def test_every_setting_has_a_rule_and_wrong_values_to_try() -> None:
+    names = [field.name for field in fields(DrainSettings)]
+    assert list(WRONG) == names
+    assert list(DrainSettings.rules) == names
+
+
+@pytest.mark.parametrize("name", list(WRONG))
+def test_a_wrong_value_is_refused_with_setting_value_and_remedy(name: str) -> None:
+    for value in WRONG[name]:
+        with pytest.raises(ValueError, match=f"^{name} = .*: must be ") as caught:
+            DrainSettings.read("drain", {name: value})
+        assert str(caught.value).startswith(f"{name} = {value!r}: must be ")
+        with pytest.raises(ValueError, match=f"^{name} = "):
+            DrainSettings(**{name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in LIMITS.items() for value in values])
+def test_what_the_documentation_allows_is_taken(name: str, value: Any) -> None:
+    assert getattr(DrainSettings(**{name: value}), name) == value
+
+
+def test_the_factory_says_at_once_all_that_is_wrong() -> None:
+    with pytest.raises(ValueError, match="leese_seconds") as caught:
+        make(leese_seconds=3, sweep_seconds=0, creations_max=0)
+    assert str(caught.value).split("; ") == [
+        "leese_seconds = 3: drain has no such setting, did you mean lease_seconds?",
+        "sweep_seconds = 0: must be a number of seconds above 0",
+        "creations_max = 0: must be a whole number, 1 or more",
+    ]
+
+
+def test_settings_can_not_change_afterwards() -> None:
+    settings = DrainSettings()
+    with pytest.raises(AttributeError):
+        settings.lease_seconds = 3.0  # type: ignore[misc]
+
+
+def test_a_type_checker_sees_the_settings_as_they_are() -> None:
+    hints = get_type_hints(DrainSettings)
+    assert get_type_hints(DrainArguments) == {field.name: hints[field.name] for field in fields(DrainSettings)}
+
+
+def test_every_setting_is_documented_in_order() -> None:
+    documented = re.findall(r"^    ([a-z_]+)  +\S", DrainSettings.__doc__ or "", re.MULTILINE)
+    assert documented == [field.name for field in fields(DrainSettings)]
+
+
+def test_by_default_a_customer_hears_within_90_seconds_whatever_the_run_does() -> None:
+    """The apology waits for a run that is being stopped, and for one last look at it, before it leaves."""
+    settings = DrainSettings()
+    assert settings.deadline_seconds + settings.cancel_patience_seconds < 90.0
+    # A stuck run is given up, and its thread, in time for another.
+    assert settings.run_patience_seconds + settings.thread_patience_seconds < settings.deadline_seconds - 30.0
+    # A lease survives two renewals that Redis did not answer.
+    assert settings.store_timeout_seconds < settings.lease_seconds / 3
