@@ -3,12 +3,14 @@
 `RedisLink` is the server and the network to it: a command travels, is processed in a kernel event (so it takes effect
 whatever happens to the host that sent it), and the reply travels back. Two clients use it: the real `redis.asyncio.Redis`
 over a connection class of ours (`sdk` lane), and the same client with only its connections bypassed (`direct` lane).
-Keys expire in virtual time, because the fence makes `time.time()` virtual.
+Keys expire in virtual time, because the fence makes `time.time()` virtual. The server can be slow, away, restarted or
+replaced by a replica, and packets can be lost: see `RedisFault`.
 
 May import `sim.kernel`. Begin with `RedisLink`.
 """
 
 from sim.redis.client import make_client
+from sim.redis.faults import RedisFault
 from sim.redis.link import RedisLink, warm_up
 
-__all__ = ["RedisLink", "make_client", "warm_up"]
+__all__ = ["RedisFault", "RedisLink", "make_client", "warm_up"]

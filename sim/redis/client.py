@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from collections.abc import Iterable
-from typing import Any, Literal
+import math
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final, Literal
 
 import redis.asyncio
 from fakeredis._clients._async import FakeAsyncRedisConnection, FakeReader, FakeWriter
 from fakeredis._socket import AsyncFakeSocket
+from redis.asyncio.retry import Retry
+from redis.exceptions import MaxConnectionsError
+from redis.utils import format_error_message
 
 from sim.kernel import Host, current_context
+from sim.redis.disturbances import CLOSED, HOST, RESET
 from sim.redis.link import RedisLink
+from sim.redis.wait import Waits
 
 Lane = Literal["sdk", "direct"]
 
 
-class _LinkedSocket(AsyncFakeSocket):
+class _Broken:
+    """Instead of a reply: what happened to the connection."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class _LinkedSocket(Waits, AsyncFakeSocket):
     """A fakeredis connection whose commands and replies travel through the link."""
 
     link: RedisLink
     worker: str
+    session: int | None
+    timeout: float
+    written = 0
     handshaking = True
 
     def send_linked(self, data: bytes) -> None:
         """Send what redis-py wrote: one command, or several of a pipeline, in order."""
         if self.handshaking:
             self.sendall(data)
+            return
+        if self.session != self.link.disturbances.session:
+            self.fail(redis.asyncio.ConnectionError(CLOSED))
             return
         sent: list[list[Any]] = []
 
@@ -47,7 +69,20 @@ class _LinkedSocket(AsyncFakeSocket):
                 for reply in replies:
                     AsyncFakeSocket.put_response(self, reply)
 
-        self.link.submit(self.worker, current_context.get(), _commands_in(data), process, answer)
+        self.link.submit(self.worker, current_context.get(), _commands_in(data), process, answer, self, self.fail)
+
+    def fail(self, error: Exception) -> None:
+        """Let whoever waits for a reply get this error."""
+        super().put_response(_Broken(error))
+
+    def reset(self) -> None:
+        """The server has reset the connection: what it would send by itself no longer comes."""
+        if self._server is None:
+            return
+        waits = self._blocked or self._pubsub
+        self.kill()
+        if waits:
+            self.fail(redis.asyncio.ConnectionError(RESET))
 
     _captured: list[Any] | None = None
 
@@ -84,7 +119,9 @@ class _LinkedWriter(FakeWriter):
 
 
 class _LinkedConnection(FakeAsyncRedisConnection):
-    """redis-py's connection over the link; connecting itself takes no time, as to a pool that is warm."""
+    """redis-py's connection over the link."""
+
+    _was_connected = False
 
     def __init__(self, *args: Any, link: RedisLink, worker: str, **kwargs: Any) -> None:
         self._link = link
@@ -92,6 +129,8 @@ class _LinkedConnection(FakeAsyncRedisConnection):
         super().__init__(*args, server=link.server, **kwargs)
 
     async def _connect(self) -> None:
+        again, self._was_connected = self._was_connected, True
+        session = await self._link.disturbances.connect(self._worker, again=again)
         socket = _LinkedSocket(
             self._server,
             self.db,
@@ -101,22 +140,53 @@ class _LinkedConnection(FakeAsyncRedisConnection):
         )
         socket.link = self._link
         socket.worker = self._worker
+        socket.session = session
+        socket.timeout = math.inf if self.socket_timeout is None else self.socket_timeout
+        if self._link.disturbed:
+            self._link.disturbances.register(socket)
         self._sock = socket
         self._reader = FakeReader(socket)
         self._writer = _LinkedWriter(socket)
 
-    async def connect(self, *args: Any, **kwargs: Any) -> Any:
-        result = await super().connect(*args, **kwargs)  # type: ignore[no-untyped-call]
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        await super().on_connect_check_health(check_health)
         if self._sock is not None:
             self._sock.handshaking = False  # type: ignore[attr-defined]
-        return result
+
+    async def _read_response(self, **kwargs: Any) -> Any:
+        response = await super()._read_response(**kwargs)
+        if type(response) is _Broken:
+            raise response.error
+        return response
+
+
+class _DirectLine:
+    """What is left of a connection where it is bypassed: whether it is there, and what was written over it."""
+
+    __slots__ = ("session", "timeout", "was_connected", "written")
+
+    def __init__(self, timeout: float) -> None:
+        self.session: int | None = None
+        self.timeout = timeout
+        self.was_connected = False
+        self.written = 0
+
+    def drop(self) -> None:
+        """No longer connected."""
+        self.session = None
+        self.written = 0
 
 
 class DirectRedis(redis.asyncio.Redis):
     """redis-py's client with its connections bypassed: same commands, same replies, a sixth of the time.
 
-    Pipelines, subscriptions and blocking commands need a connection; here they raise.
+    In a disturbed world it keeps what matters of them: which are reset, what redis-py's own `Retry` does about it, and
+    that a command that was given up takes its connection with it.
+
+    Transactions, subscriptions and blocking commands need a connection; here they raise.
     """
+
+    _retry: Retry | None = None
 
     def __init__(self, host: Host, link: RedisLink) -> None:
         # Half of redis-py's own constructor fills a table of 340 callbacks: do it once, not in every world.
@@ -124,23 +194,27 @@ class DirectRedis(redis.asyncio.Redis):
         self._sim_host = host
         self._link = link
         self._socket = link.direct_socket()
+        self._idle_lines: list[_DirectLine] = []
+        self._busy_lines = 0
 
     # redis-py's own `set`, without the wrapper that looks through each call's arguments for experimental ones.
     set = getattr(redis.asyncio.Redis.set, "__wrapped__", redis.asyncio.Redis.set)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         name: str = args[0]
-        fields: list[bytes] = name.encode().split()
-        for argument in args[1:]:
-            fields.append(argument if type(argument) is bytes else _encode(argument))
-        future = self._sim_host.loop.create_future()
+        fields = _packed(args)
+        link = self._link
+        if link.disturbed or name == "WAIT":
+            (reply,) = await self.exchange([fields])
+        else:
+            future = self._sim_host.loop.create_future()
 
-        def answer(replies: list[Any]) -> None:
-            if not future.done():
-                future.set_result(replies[0])
+            def answer(replies: list[Any]) -> None:
+                if not future.done():
+                    future.set_result(replies[0])
 
-        self._link.submit(self._sim_host.name, current_context.get(), [fields], self._socket.execute, answer)
-        reply = await future
+            link.submit(self._sim_host.name, current_context.get(), [fields], self._socket.execute, answer)
+            reply = await future
         if isinstance(reply, Exception):
             raise reply
         callback = self.response_callbacks.get(name)
@@ -149,8 +223,85 @@ class DirectRedis(redis.asyncio.Redis):
         options.pop("keys", None)
         return callback(reply, **options)
 
-    def pipeline(self, *args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError("pipelines are not in the direct lane: use lane sdk")
+    # What redis-py does with its connections
+
+    def get_retry(self) -> Retry:
+        if self._retry is None:
+            self._retry = copy.deepcopy(_DEFAULT_RETRY)
+        return self._retry
+
+    def set_retry(self, retry: Retry) -> None:
+        self._retry = retry
+
+    async def exchange(self, commands: list[list[bytes]]) -> list[Any]:
+        """The replies to commands over one connection; error replies are returned.
+
+        As `redis.asyncio.Redis.execute_command` and `redis.asyncio.client.Pipeline.execute` do it.
+        """
+        retry = self.get_retry()
+        line = self._take_line()
+        try:
+            if line.session is None:
+                await self._repeat(retry, line, self._connect)
+            replies: list[Any] = await self._repeat(retry, line, self._exchange, commands)
+            return replies
+        finally:
+            self._busy_lines -= 1
+            self._idle_lines.append(line)
+
+    def _take_line(self) -> _DirectLine:
+        """See `redis.asyncio.ConnectionPool.get_available_connection`."""
+        if self._idle_lines:
+            line = self._idle_lines.pop()
+        elif self._busy_lines >= _DEFAULT_POOL.max_connections:
+            raise MaxConnectionsError("Too many connections")
+        else:
+            line = _DirectLine(_DEFAULT_POOL.connection_kwargs["socket_timeout"])
+        self._busy_lines += 1
+        return line
+
+    @staticmethod
+    async def _repeat(retry: Retry, line: _DirectLine, do: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        async def close(error: Exception) -> None:
+            line.drop()
+
+        return await retry.call_with_retry(lambda: do(line, *args), close)
+
+    async def _connect(self, line: _DirectLine) -> None:
+        """See `redis.asyncio.Connection.connect_check_health`."""
+        again, line.was_connected = line.was_connected, True
+        try:
+            line.session = await self._link.disturbances.connect(self._sim_host.name, again=again)
+        except OSError as error:
+            raise redis.asyncio.ConnectionError(format_error_message(HOST, error)) from error
+
+    async def _exchange(self, line: _DirectLine, commands: list[list[bytes]]) -> list[Any]:
+        """See `redis.asyncio.Redis._send_command_parse_response`."""
+        if line.session is None:
+            await self._connect(line)
+        if line.session != self._link.disturbances.session:
+            raise redis.asyncio.ConnectionError(CLOSED)
+        future = self._sim_host.loop.create_future()
+
+        def receive(replies: list[Any] | Exception) -> None:
+            if not future.done():
+                future.set_result(replies)
+
+        worker = self._sim_host.name
+        self._link.submit(worker, current_context.get(), commands, self._socket.execute, receive, line, receive)
+        try:
+            replies: list[Any] | Exception = await future
+        except BaseException:
+            line.drop()
+            raise
+        if isinstance(replies, Exception):
+            raise replies
+        return replies
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> DirectPipeline:
+        if transaction:
+            raise RuntimeError("transactions are not in the direct lane: use lane sdk, or pipeline(transaction=False)")
+        return DirectPipeline(self, shard_hint)
 
     def pubsub(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("subscriptions are not in the direct lane: use lane sdk")
@@ -159,9 +310,58 @@ class DirectRedis(redis.asyncio.Redis):
         raise RuntimeError("MONITOR is not in the direct lane: use lane sdk")
 
 
+class DirectPipeline(redis.asyncio.client.Pipeline):
+    """redis-py's pipeline with its connection bypassed. Only what is no transaction."""
+
+    def __init__(self, client: DirectRedis, shard_hint: str | None) -> None:
+        super().__init__(client.connection_pool, client.response_callbacks, False, shard_hint)
+        self._client = client
+
+    async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        if args[0] == "WATCH":
+            raise RuntimeError("WATCH is not in the direct lane: use lane sdk")
+        return await self._client.execute_command(*args, **options)
+
+    def multi(self) -> None:
+        raise RuntimeError("transactions are not in the direct lane: use lane sdk")
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        stack = self.command_stack
+        if not stack:
+            return []
+        try:
+            if self.scripts:
+                await self.load_scripts()  # type: ignore[no-untyped-call]
+            replies = await self._client.exchange([_packed(args) for args, _ in stack])
+            response = []
+            for (args, options), reply in zip(stack, replies, strict=True):
+                callback = None if isinstance(reply, Exception) else self.response_callbacks.get(args[0])
+                given = {name: value for name, value in options.items() if name != "keys"}
+                response.append(reply if callback is None else callback(reply, **given))
+            if raise_on_error:
+                self.raise_first_error(stack, response)
+            return response
+        finally:
+            await self.reset()  # type: ignore[no-untyped-call]
+
+
 @functools.cache
 def _prototype() -> redis.asyncio.Redis:
     return redis.asyncio.Redis(connection_pool=redis.asyncio.ConnectionPool())
+
+
+_DEFAULT_POOL: Final = redis.asyncio.Redis().connection_pool
+"""The pool that redis-py makes for a client of which nothing is said. Made here, where no world can notice."""
+
+_DEFAULT_RETRY: Final[Retry] = _DEFAULT_POOL.connection_kwargs["retry"]
+
+
+def _packed(arguments: Sequence[Any]) -> list[bytes]:
+    """A command as redis-py packs it."""
+    fields: list[bytes] = arguments[0].encode().split()
+    for argument in arguments[1:]:
+        fields.append(argument if type(argument) is bytes else _encode(argument))
+    return fields
 
 
 def _encode(value: Any) -> bytes:
@@ -183,5 +383,7 @@ def make_client(host: Host, link: RedisLink, lane: Lane) -> redis.asyncio.Redis:
     """A Redis client for code on `host`, in the lane asked for."""
     if lane == "direct":
         return DirectRedis(host, link)
-    pool = redis.asyncio.ConnectionPool(connection_class=_LinkedConnection, link=link, worker=host.name)
+    pool = redis.asyncio.ConnectionPool(
+        connection_class=_LinkedConnection, link=link, worker=host.name, retry=copy.deepcopy(_DEFAULT_RETRY)
+    )
     return redis.asyncio.Redis(connection_pool=pool)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import re
+from collections.abc import Callable, Sequence
+from hashlib import sha1
+from typing import Any, Final
 
 import redis.asyncio
-from fakeredis import FakeServer
 from fakeredis._socket import FakeSocket
 
 from sim.kernel import EPOCH_SECONDS, Kernel
+from sim.redis.disturbances import Disturbances, Exchange, Line, Read, has_wait
+from sim.redis.faults import RedisFault
+from sim.redis.leases import LeaseWatch
 from sim.redis.scripts import ScriptServer
+from sim.redis.wait import Waits
 
 _SECONDS_PER_MILLISECOND = 0.001
+
+_SCRIPT_NAME: Final = re.compile(rb"--[ \t]*([A-Za-z_][\w.:-]*)[ \t]*\r?(?:\n|\Z)")
+"""A script's first line, where it is a comment of one word."""
+
+_OF_SCRIPTS: Final = frozenset((b"EVAL", b"EVALSHA", b"SCRIPT"))
+_KEYED_ELSEWHERE: Final = frozenset((b"EVAL", b"EVALSHA", b"WAIT"))
 
 
 class _Grant:
@@ -27,10 +38,10 @@ class _Grant:
         self.expires_at = expires_at
 
 
-class CommandSocket(FakeSocket):
+class CommandSocket(Waits, FakeSocket):
     """A connection to the simulated server on which a command and its reply are one call."""
 
-    def __init__(self, server: FakeServer) -> None:
+    def __init__(self, server: ScriptServer) -> None:
         self._replies: list[Any] = []
         # redis-py 8 speaks version 3 of the protocol unless told otherwise, and its reply callbacks expect it.
         super().__init__(server, 0, client_class=redis.asyncio.Redis, client_info={"resp": 3})
@@ -69,6 +80,7 @@ def _take_server() -> ScriptServer:
     server.clients.clear()
     server.scan_cursors.clear()
     server.connected = True
+    server.confirmed = 0
     server._next_client_id = 1
     return server
 
@@ -82,6 +94,17 @@ class RedisLink:
         pause_probability: how likely a command meets a pause of the server, 0 to 1.
         pause: turns a uniform into the seconds of such a pause.
         is_handled: whether a delivery is still being handled; a lease that runs out after its handling is no loss.
+        faults: what goes wrong, see `sim.redis.faults`. What will begin at a time of its own is scheduled now.
+        watched: prefix of the keys that are leases, see `sim.redis.leases`; None to watch none.
+        replicas: how many replicas WAIT can count on.
+        replication: turns a uniform into the seconds until they have confirmed.
+
+    Attributes:
+        faults: the faults with how often each has fired.
+        outages: from when to when, in virtual seconds, the server was gone; a last one that goes on ends at infinity.
+        pauses: from when to when a command waited for a pause of the server.
+        disturbed: whether this world has faults at all, also once they have stopped.
+        disturbances: what comes between commands and replies then.
     """
 
     def __init__(
@@ -92,6 +115,10 @@ class RedisLink:
         pause_probability: float = 0.0,
         pause: Callable[[float], float] | None = None,
         is_handled: Callable[[str], bool] = lambda delivery: True,
+        faults: Sequence[RedisFault] = (),
+        watched: str | None = None,
+        replicas: int = 1,
+        replication: Callable[[float], float] = lambda u: 0.001,
     ) -> None:
         self.kernel = kernel
         self.server = _take_server()
@@ -101,7 +128,24 @@ class RedisLink:
         self._is_handled = is_handled
         self._grants: dict[bytes, _Grant] = {}
         self._texts: dict[tuple[bytes, bytes], tuple[str, str]] = {}
+        self._script_names: dict[bytes, str] = {}
         self._direct_socket: CommandSocket | None = None
+        self._watch = None if watched is None else LeaseWatch(kernel, self.server, watched)
+        self.disturbed = bool(faults)
+        self.disturbances = Disturbances(
+            kernel,
+            self.server,
+            faults,
+            round_trip=round_trip,
+            replicas=replicas,
+            replication=replication,
+            read=self._read,
+            perform=self._perform,
+            after_loss=self._note_lost_writes,
+        )
+        self.faults = self.disturbances.faults
+        self.outages = self.disturbances.outages
+        self.pauses: list[tuple[float, float]] = []
 
     def close(self) -> None:
         """Give the server back for the next world, unless a script has left something in it."""
@@ -114,6 +158,14 @@ class RedisLink:
             self._direct_socket = CommandSocket(self.server)
         return self._direct_socket
 
+    def holder(self, conversation: str) -> str | None:
+        """The worker that holds a conversation's watched lease at this instant; None also where none is watched."""
+        return None if self._watch is None else self._watch.holder(conversation)
+
+    def stop_faults(self) -> None:
+        """From now on nothing goes wrong any more: what goes on ends, what is due does not begin."""
+        self.disturbances.stop()
+
     def submit(
         self,
         worker: str,
@@ -121,16 +173,20 @@ class RedisLink:
         commands: list[list[bytes]],
         process: Callable[[list[bytes]], Any],
         answer: Callable[[list[Any]], object],
+        line: Line | None = None,
+        fail: Callable[[Exception], object] = lambda error: None,
     ) -> None:
         """Send one command, or a pipeline of several, over one connection.
 
         `process` runs for each when they reach the server, in their order; `answer` gets the replies when they are
         back. The latency is keyed by worker, first command, its key and how often that was sent, so both lanes draw
-        the same.
+        the same. Where something may come between, as in a disturbed world or with WAIT, `line` is the connection, and
+        `fail` gets what happened to it instead of `answer` the replies.
         """
-        _, _, command, key = self._read(commands[0])
+        first = self._read(commands[0])
+        command, _, command_text, key = first
         draws = self.kernel.draws
-        purpose = f"redis {command} {key}"
+        purpose = f"redis {command_text} {key}"
         index = draws.next_index(worker, purpose)
         half = 0.5 * self._round_trip(draws.uniform(worker, purpose, index))
         outward = half
@@ -140,31 +196,73 @@ class RedisLink:
             and draws.uniform(worker, purpose + " paused", index) < self._pause_probability
         ):
             outward += self._pause(draws.uniform(worker, purpose + " pause", index))
-        self.kernel.at(outward, self._arrive, worker, delivery, commands, process, answer, half)
+            self.pauses.append((self.kernel.now, self.kernel.now + outward))
+        if line is None or not (self.disturbed or command == b"WAIT" or (len(commands) > 1 and has_wait(commands))):
+            self.kernel.at(outward, self._arrive, worker, delivery, commands, first, process, answer, half)
+        else:
+            exchange = Exchange(worker, delivery, commands, first, process, answer, fail, line, purpose, index, half)
+            self.disturbances.send(exchange, outward)
 
-    def _read(self, fields: list[bytes]) -> tuple[bytes, bytes, str, str]:
-        """A command's name and first key, as bytes and as text."""
+    def _read(self, fields: list[bytes]) -> Read:
+        """A command's name and first key, as bytes and as text. A script is named by its first line, if that does."""
         command = fields[0].upper()
         key = _key_of(command, fields)
+        if command in _OF_SCRIPTS and len(fields) > 1:
+            name = self._script_names.get(fields[1])
+            if name is None and command != b"EVALSHA":
+                name = self._learn_name(command, fields)
+            if name:
+                return command, key, name, key.decode("utf-8", "replace")
         texts = self._texts.get((command, key))
         if texts is None:
             texts = self._texts[command, key] = command.decode("latin-1"), key.decode("utf-8", "replace")
         return command, key, *texts
+
+    def _learn_name(self, command: bytes, fields: list[bytes]) -> str:
+        """The name of a script that is seen for the first time, "" if it has none. A server that forgets it does not
+        unname it."""
+        if command == b"EVAL":
+            script = fields[1]
+        elif len(fields) == 3 and fields[1].upper() == b"LOAD":
+            script = fields[2]
+        else:
+            return ""
+        first_line = _SCRIPT_NAME.match(script)
+        name = first_line.group(1).decode() if first_line else ""
+        self._script_names[script] = self._script_names[sha1(script, usedforsecurity=False).hexdigest().encode()] = name
+        return name if command == b"EVAL" else ""
 
     def _arrive(
         self,
         worker: str,
         delivery: str,
         commands: list[list[bytes]],
+        first: Read,
         process: Callable[[list[bytes]], Any],
         answer: Callable[[list[Any]], object],
         back: float,
     ) -> None:
-        trace = self.kernel.trace
+        self.kernel.at(back, answer, self._perform(worker, delivery, commands, first, process))
+
+    def _perform(
+        self,
+        worker: str,
+        delivery: str,
+        commands: list[list[bytes]],
+        first: Read,
+        process: Callable[[list[bytes]], Any],
+    ) -> list[Any]:
+        """Process commands at this instant; their replies."""
+        trace, watch = self.kernel.trace, self._watch
         replies = []
+        read: Read | None = first
         for fields in commands:
-            command, key, command_text, key_text = self._read(fields)
+            command, key, command_text, key_text = read or self._read(fields)
+            read = None
             self._note_losses(key)
+            watched = watch is not None and key.startswith(watch.prefix)
+            if watched:
+                watch.before(key)  # type: ignore[union-attr]
             reply = process(fields)
             replies.append(reply)
             trace.add(worker, "redis", delivery, command_text, key_text, _summary(reply))
@@ -172,7 +270,9 @@ class RedisLink:
                 self._note_grant(worker, delivery, key, fields)
             elif key in self._grants:
                 self._note_release(key)
-        self.kernel.at(back, answer, replies)
+            if watched:
+                watch.after(key, worker)  # type: ignore[union-attr]
+        return replies
 
     # Leases: which SET NX PX ran out under a delivery that still relied on it
 
@@ -202,6 +302,19 @@ class RedisLink:
         if value != grant.token and self.kernel.now < grant.expires_at:
             del self._grants[key]
 
+    def _note_lost_writes(self) -> None:
+        """The server has lost its last writes: some leases are no longer there, others are again."""
+        for key in sorted(self._grants):
+            grant = self._grants[key]
+            if self._stored(key)[0] != grant.token and self.kernel.now < grant.expires_at:
+                del self._grants[key]
+                if self._is_handled(grant.delivery):
+                    self.kernel.trace.add(
+                        "redis", "lease.lost", key.decode("utf-8", "replace"), grant.worker, grant.delivery
+                    )
+        if self._watch is not None:
+            self._watch.after_loss()
+
     def _note_losses(self, key: bytes) -> None:
         grant = self._grants.get(key)
         if grant is not None and self.kernel.now >= grant.expires_at:
@@ -226,7 +339,7 @@ class RedisLink:
 
 def _key_of(command: bytes, fields: list[bytes]) -> bytes:
     """The first key of a command; the one a lock is about."""
-    if command in (b"EVAL", b"EVALSHA"):
+    if command in _KEYED_ELSEWHERE:
         return fields[3] if len(fields) > 3 and fields[2] != b"0" else b""
     return fields[1] if len(fields) > 1 else b""
 

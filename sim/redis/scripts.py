@@ -153,7 +153,13 @@ class ScriptRuntime:
 
 
 class ScriptServer(FakeServer):
-    """A fakeredis server whose Lua runtime is a `ScriptRuntime`."""
+    """A fakeredis server whose Lua runtime is a `ScriptRuntime`.
+
+    Attributes:
+        confirmed: how many replicas the next WAIT is told of.
+    """
+
+    confirmed = 0
 
     @property
     def _lua_runtime(self) -> ScriptRuntime:

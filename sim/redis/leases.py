@@ -1,0 +1,132 @@
+"""Who holds which lease: keys of one prefix, whose value is the holder's token."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fakeredis import FakeServer
+
+from sim.kernel import EPOCH_SECONDS, TICK, Kernel
+
+_LATE_SECONDS: Final = 2 * TICK
+"""How long after its last instant a key is looked at: by then the server counts it as gone."""
+
+
+class _Lease:
+    """A token that was seen in its key.
+
+    Attributes:
+        until: when it runs out as last seen, as of `time.time`; None if it does not.
+        looked_at: when it will be looked at, as of `time.time`; None if it will not.
+    """
+
+    __slots__ = ("looked_at", "token", "until", "worker")
+
+    def __init__(self, token: bytes, worker: str) -> None:
+        self.token = token
+        self.worker = worker
+        self.until: float | None = None
+        self.looked_at: float | None = None
+
+
+class LeaseWatch:
+    """Tells the trace when a lease is taken, released or gone, and whoever asks who holds it.
+
+    A lease is held by the worker whose command put its token there, whatever command or script that was.
+
+    Args:
+        kernel: the world's kernel.
+        server: the server.
+        prefix: of the keys that are leases; the rest of such a key is the conversation.
+    """
+
+    def __init__(self, kernel: Kernel, server: FakeServer, prefix: str) -> None:
+        self.prefix = prefix.encode()
+        self._kernel = kernel
+        self._server = server
+        self._leases: dict[bytes, _Lease] = {}
+        self._workers: dict[bytes, str] = {}
+
+    def holder(self, conversation: str) -> str | None:
+        """The worker that holds the conversation's lease at this instant."""
+        key = self.prefix + conversation.encode()
+        lease = self._leases.get(key)
+        return lease.worker if lease is not None and self._stored(key)[0] == lease.token else None
+
+    def before(self, key: bytes) -> None:
+        """A command with this first key is about to be processed: what ran out did so before it."""
+        lease = self._leases.get(key)
+        if lease is not None and self._stored(key)[0] != lease.token:
+            self._end(key, lease)
+
+    def after(self, key: bytes, worker: str) -> None:
+        """A worker's command with this first key has been processed."""
+        lease = self._leases.get(key)
+        token, until = self._stored(key)
+        if lease is not None:
+            if token == lease.token:
+                self._expect(key, lease, until)
+                return
+            if token is None and worker == lease.worker:
+                del self._leases[key]
+                self._tell("lease.released", key, lease)
+            else:
+                self._end(key, lease)
+        if token is not None:
+            self._workers[token] = worker
+            self._hold("lease.taken", key, token, until)
+
+    def after_loss(self) -> None:
+        """The server has lost its last writes: leases of those are gone, and released ones can be back."""
+        present = [key for key in self._server.dbs[0]._dict if key.startswith(self.prefix)]
+        for key in sorted({*self._leases, *present}):
+            lease = self._leases.get(key)
+            token, until = self._stored(key)
+            if lease is not None:
+                if token == lease.token:
+                    self._expect(key, lease, until)
+                    continue
+                self._end(key, lease)
+            if token is not None:
+                self._hold("lease.back", key, token, until)
+
+    def _hold(self, kind: str, key: bytes, token: bytes, until: float | None) -> None:
+        lease = self._leases[key] = _Lease(token, self._workers.get(token, ""))
+        self._tell(kind, key, lease)
+        self._expect(key, lease, until)
+
+    def _end(self, key: bytes, lease: _Lease) -> None:
+        """Its token is no longer there, and not by its holder's doing."""
+        del self._leases[key]
+        expired = lease.until is not None and lease.until <= self._now()
+        self._tell("lease.gone", key, lease, "expired" if expired else "lost")
+
+    def _expect(self, key: bytes, lease: _Lease, until: float | None) -> None:
+        lease.until = until
+        if until is not None and (lease.looked_at is None or until < lease.looked_at):
+            lease.looked_at = until
+            self._kernel.at(max(until - self._now(), 0.0) + _LATE_SECONDS, self._look, key, lease)
+
+    def _look(self, key: bytes, lease: _Lease) -> None:
+        if self._leases.get(key) is not lease:
+            return
+        token, until = self._stored(key)
+        if token == lease.token:
+            lease.looked_at = None
+            self._expect(key, lease, until)
+        else:
+            self._end(key, lease)
+
+    def _now(self) -> float:
+        return EPOCH_SECONDS + self._kernel.now
+
+    def _stored(self, key: bytes) -> tuple[bytes | None, float | None]:
+        """The token that is there and when it runs out, as of `time.time`."""
+        item = self._server.dbs[0]._dict.get(key)
+        if item is None or (item.expireat is not None and item.expireat < self._now()):
+            return None, None
+        return item.value, item.expireat
+
+    def _tell(self, kind: str, key: bytes, lease: _Lease, *more: str) -> None:
+        conversation = key[len(self.prefix) :].decode("utf-8", "replace")
+        self._kernel.trace.add("redis", kind, conversation, lease.worker, *more)
