@@ -1,7 +1,8 @@
 """Deterministic asyncio on SimPy.
 
 Hosts are asyncio event loops; they and SimPy processes share one `simpy.Environment`, so one clock and one order.
-Begin with `Kernel`: it owns the clock, the keyed draws and the trace. `Fence` makes whatever would leave the
+Begin with `Kernel`: it owns the clock, the keyed draws and the trace. A `Host` may crash, stand still, be slow and read a
+wrong time of day. `Fence` makes whatever would leave the
 simulation (clocks, entropy, sockets, threads, subprocesses) virtual or an error while a kernel runs.
 
 This folder imports nothing of the project and could be published alone.

@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable
 from functools import cached_property
 from statistics import NormalDist
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _STANDARD_NORMAL = NormalDist()
 
@@ -169,6 +169,16 @@ class Mixture(_Table):
 
 
 Distribution = Annotated[Constant | Uniform | Exponential | LogNormal | Mixture, Field(discriminator="kind")]
+
+
+def _number_is_constant(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return {"kind": "constant", "value": value}
+    return value
+
+
+Seconds = Annotated[Distribution, BeforeValidator(_number_is_constant)]
+"""A distribution of seconds, or a number: always that long."""
 
 Part.model_rebuild()
 Mixture.model_rebuild()

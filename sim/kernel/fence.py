@@ -4,7 +4,8 @@ Inside `with Fence():` and while code of an attached kernel runs in this thread:
 
 | reached by                                                  | becomes                                    |
 |-------------------------------------------------------------|--------------------------------------------|
-| time.time, gmtime, localtime, datetime.now, date.today, ... | virtual time from `EPOCH_SECONDS`, in UTC  |
+| time.time, gmtime, localtime, datetime.now, date.today, ... | virtual time from `EPOCH_SECONDS`, in UTC, |
+|                                                             | plus the `skew_seconds` of the host        |
 | time.monotonic, time.perf_counter and their _ns forms       | virtual seconds since the world's start    |
 | random.random and the module's other functions              | keyed draws of the host that asks          |
 | random.Random(), seed() without a seed                      | seeded by a keyed draw                     |
@@ -110,7 +111,9 @@ class _VirtualTraveller(time_machine.Traveller):
         if kernel is None or get_ident() != _thread:
             real: int = _time_machine.original_time_ns()
             return real
-        return _EPOCH_NANOSECONDS + round(kernel.now * 1e9)
+        host = current_host()
+        now = kernel.now if host is None else kernel.now + host.skew_seconds
+        return _EPOCH_NANOSECONDS + round(now * 1e9)
 
 
 class _KeyedRandom(random.Random):

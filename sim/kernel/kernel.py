@@ -9,6 +9,9 @@ Order, from the outside in:
   many steps one of them needs (Python versions differ) cannot change another.
 - Inside a host callbacks run first in, first out, as asyncio promises for `call_soon`; timers due at the same instant
   run in the order in which they were set (asyncio leaves that order open).
+
+Hosts may fail: crash as in a power cut, stand still, be slow, and read a wrong time of day (`Host`). Kernel events are
+never touched by that: what a host has sent stays on its way.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import sys
 from asyncio import Task
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -120,6 +123,10 @@ class Host:
     """One simulated process: an asyncio loop with a name.
 
     Made by `Kernel.host`. Code on the host reads time and sleeps through its loop, in virtual time.
+
+    Attributes:
+        skew_seconds: how far `time.time()`, `datetime.now()` and whatever else reads the time of day on this host are
+            ahead of virtual time; negative: behind. Monotonic clocks and the loop's own are not affected.
     """
 
     def __init__(self, kernel: Kernel, name: str, index: int) -> None:
@@ -128,11 +135,61 @@ class Host:
         self.kernel = kernel
         self.name = name
         self.index = index
+        self.skew_seconds = 0.0
         self.loop: HostLoop = HostLoop(self)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, context: Context | None = None) -> Task[T]:
-        """Start a coroutine on this host; its first step runs at this instant, after the kernel's own events."""
+        """Start a coroutine on this host; its first step runs at this instant, after the kernel's own events.
+
+        On a host that has crashed it never begins.
+        """
         return self.loop.create_task(coroutine, context=context)
+
+    # Faults; once `Kernel.close` is clearing up there are none
+
+    def crash(self) -> None:
+        """Cut the power: nothing runs on this host any more, no `finally` and no `except` either.
+
+        Called from code of the host itself it takes effect at the end of the running step; what that step sends until
+        then is sent. Its timers are gone, its tasks and futures stay as they are for ever. A process that starts again
+        is a new host of the same name: draws, which are keyed by name, go on where they were.
+        """
+        self.loop.crash()
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the power was cut."""
+        return self.loop.crashed
+
+    def pause(self, seconds: float) -> None:
+        """Stand still for that long (a stopped process, a long collection of garbage, a migrated machine).
+
+        Called from code of the host itself it takes effect at the end of the running step. What becomes ready meanwhile,
+        answers and timers alike, waits and then runs in the order in which it became ready, each with all that follows
+        from it at that instant before the next. During a pause another one extends it, if it ends later.
+
+        Raises:
+            ValueError: for a negative, infinite or undefined duration.
+        """
+        self.loop.pause(seconds)
+
+    def resume(self) -> None:
+        """End a pause now; without one, nothing happens."""
+        self.loop.resume()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the host stands still."""
+        return self.loop.paused
+
+    def slow(self, delay: Callable[[], float] | None) -> None:
+        """Starve the host of processor time.
+
+        Args:
+            delay: asked each time the host gets something to do: how many seconds it waits before it runs, until it has
+                nothing left to do. None: it runs at once again, also if it is waiting.
+        """
+        self.loop.slow(delay)
 
 
 def _adopt_generator(generator: AsyncGenerator[Any, Any]) -> None:
@@ -168,7 +225,10 @@ class Kernel:
         return self.env._now  # the property on the environment costs a call more
 
     def host(self, name: str) -> Host:
-        """A new host. At one instant hosts run in the order in which they were made."""
+        """A new host. At one instant hosts run in the order in which they were made.
+
+        A host that has crashed starts again as a new one of the same name.
+        """
         host = Host(self, name, len(self.hosts))
         self.hosts.append(host)
         return host
@@ -187,6 +247,24 @@ class Kernel:
     def schedule_host(self, host: Host) -> None:
         """Let a host run at this instant, after the kernel's events and the hosts before it."""
         heappush(self._turns, host.index)
+
+    def unschedule_host(self, host: Host) -> None:
+        """Take back what `schedule_host` did, if it has not run since."""
+        if host.index in self._turns:
+            self._turns.remove(host.index)
+            heapify(self._turns)
+
+    def take_timers(self, loop: HostLoop) -> list[HostTimer]:
+        """Remove all timers of one host; they are returned in the order in which they would have been due."""
+        from sim.kernel.loop import HostTimer
+
+        queue: list[Any] = self.env._queue
+        taken = sorted(entry for entry in queue if type(entry[3]) is HostTimer and entry[3].loop is loop)
+        if taken:
+            # In place: `run` holds this list. What remains keeps its order, which is by time and number.
+            queue[:] = [entry for entry in queue if not (type(entry[3]) is HostTimer and entry[3].loop is loop)]
+            heapify(queue)
+        return [entry[3] for entry in taken]
 
     def schedule_timer(self, when: float, timer: HostTimer) -> None:
         """Put a timer of a host at an exact instant, not before the present one."""
@@ -264,21 +342,23 @@ class Kernel:
         """Clear up: nothing more is recorded, unfinished tasks are cancelled, and given a minute to end.
 
         Call it once per world. Cancellation runs `finally` blocks, which may release locks; none of that belongs to
-        the world any more.
+        the world any more. Tasks of crashed hosts are not cancelled: they are dropped, and run nothing.
         """
         self.trace.close()
         failures = self.failures[:]
-        for host in self.hosts:
-            host.loop.cancel_all()
-        limit = self.env._now + 60.0
-        while self._turns or (self.env._queue and self.env._queue[0][0] <= limit):
-            self.failures.clear()
-            try:
-                self.run(until=limit)
-            except Exception:  # what fails now fails after the world's end
-                continue
-        self.failures[:] = failures
-        for host in self.hosts:
-            host.loop.close()
-        self.env._queue.clear()
-        self._turns.clear()
+        try:
+            for host in self.hosts:
+                host.loop.cancel_all()
+            limit = self.env._now + 60.0
+            while self._turns or (self.env._queue and self.env._queue[0][0] <= limit):
+                self.failures.clear()
+                try:
+                    self.run(until=limit)
+                except Exception:  # what fails now fails after the world's end
+                    continue
+        finally:
+            self.failures[:] = failures
+            for host in self.hosts:
+                host.loop.close()
+            self.env._queue.clear()
+            self._turns.clear()

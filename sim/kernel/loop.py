@@ -3,6 +3,9 @@
 What asyncio code may use in a simulation is here: callbacks, timers, tasks, futures, asynchronous generators, and an
 executor that runs jobs inline, as one scheduled step. Everything that would leave the simulation (sockets, pipes,
 subprocesses, signals, file descriptors) raises `LeavesSimulationError` where it is called.
+
+A host's faults are here too: standing still, being slow, and the loop of a host that has crashed, which takes everything
+and does nothing. They cost a healthy host nothing, since each replaces what it changes instead of being asked about.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from asyncio.events import _get_running_loop, _set_running_loop
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
+from functools import partial
+from heapq import heappush
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sim.kernel.fence import refuse
@@ -21,10 +26,12 @@ from sim.kernel.kernel import (
     STEPS_PER_INSTANT_MAX,
     Host,
     StuckSimulationError,
+    Timer,
     _set_running_host,
     current_host,
     ticks,
 )
+from sim.kernel.power_cut import Remains
 
 if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
@@ -88,7 +95,11 @@ class HostLoop(asyncio.AbstractEventLoop):
         self._host = host
         self._kernel: Kernel = host.kernel
         self._ready: deque[ReadyHandle] = deque()
-        self._scheduled = False
+        self._scheduled = False  # or standing still: either way nothing needs to be scheduled
+        self._schedule: Callable[[], None] = partial(heappush, self._kernel._turns, host.index)
+        self._pause: Timer | None = None
+        self._paused_until = 0.0
+        self._late_turn: Timer | None = None
         self._closed = False
         self._closing = False
         self._task_factory: Any = None
@@ -106,7 +117,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         self._ready.append(handle)
         if not self._scheduled:
             self._scheduled = True
-            self._kernel.schedule_host(self._host)
+            self._schedule()
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -117,7 +128,7 @@ class HostLoop(asyncio.AbstractEventLoop):
             self._ready.append(handle)
             if not self._scheduled:
                 self._scheduled = True
-                self._kernel.schedule_host(self._host)
+                self._schedule()
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
@@ -142,7 +153,27 @@ class HostLoop(asyncio.AbstractEventLoop):
         return self._kernel.now
 
     def drain(self) -> None:
-        """Run everything that is ready on this host, and what becomes ready meanwhile."""
+        """Run everything that is ready on this host, and what becomes ready meanwhile.
+
+        What came from outside, answers and timers, runs in its order, each with all that follows from it at this instant
+        before the next. Else who is first would depend on how many steps each takes, which differs between lanes and
+        versions of Python: of an answer and its timeout that both waited for a paused host one would win here, the other
+        there.
+        """
+        if len(self._ready) > 1:
+            waiting = deque(self._ready)
+            self._ready.clear()
+            while waiting:
+                self._ready.append(waiting.popleft())
+                ready = self._ready
+                self._run_ready()
+                if ready is not self._ready:  # it stands still, or has crashed
+                    self._ready.extend(waiting)
+                    return
+        else:
+            self._run_ready()
+
+    def _run_ready(self) -> None:
         self._scheduled = False
         ready = self._ready
         outer_loop, outer_host = _get_running_loop(), current_host()
@@ -170,7 +201,8 @@ class HostLoop(asyncio.AbstractEventLoop):
                         f"{self._kernel.now:.6f} s without time passing; a loop there awaits nothing that takes time"
                     )
         finally:
-            self._scheduled = False
+            if ready is self._ready:  # else it was paused by one of its own steps, and has no turn until it goes on
+                self._scheduled = False
             _set_running_host(outer_host)
             _set_running_loop(outer_loop)
 
@@ -278,6 +310,94 @@ class HostLoop(asyncio.AbstractEventLoop):
         else:
             self._exception_handler(self, context)
 
+    # Faults of the host
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing runs at present."""
+        return self._pause is not None
+
+    @property
+    def crashed(self) -> bool:
+        """Whether nothing will ever run again."""
+        return False
+
+    def pause(self, seconds: float) -> None:
+        """Stand still from the end of the running step on."""
+        kernel = self._kernel
+        until = kernel.now + ticks(seconds)
+        if self._closing:
+            return
+        if self._pause is None:
+            self._stand_still()
+        elif until <= self._paused_until:
+            return
+        else:
+            self._pause.cancel()
+        self._paused_until = until
+        self._pause = kernel.at(until - kernel.now, self.resume)
+
+    def resume(self) -> None:
+        """Go on, if paused, with whatever became ready meanwhile, in the order in which it did."""
+        if self._pause is None:
+            return
+        self._pause.cancel()
+        self._pause = None
+        self._scheduled = bool(self._ready)
+        if self._scheduled:
+            self._schedule()
+
+    def slow(self, delay: Callable[[], float] | None) -> None:
+        """Let each turn come so many seconds after the host became ready; None: at once, also one that is waited for."""
+        if delay is not None and not self._closing:
+            self._schedule = partial(self._schedule_late, delay)
+            return
+        self._schedule = partial(heappush, self._kernel._turns, self._host.index)
+        if self._late_turn is not None:
+            self._drop_turn()
+            self._schedule()
+
+    def _schedule_late(self, delay: Callable[[], float]) -> None:
+        self._late_turn = self._kernel.at(delay(), self._take_late_turn)
+
+    def _take_late_turn(self) -> None:
+        self._late_turn = None
+        self._kernel.schedule_host(self._host)
+
+    def _drop_turn(self) -> None:
+        """Take back the turn that has been given to this host, if there is one."""
+        self._kernel.unschedule_host(self._host)
+        if self._late_turn is not None:
+            self._late_turn.cancel()
+            self._late_turn = None
+
+    def _stand_still(self) -> None:
+        """Run nothing, and let what becomes ready wait."""
+        self._drop_turn()
+        self._scheduled = True
+        # A drain under way keeps the old deque, finds it empty, and ends.
+        waiting = list(self._ready)
+        self._ready.clear()
+        self._ready = deque(waiting)
+
+    def crash(self) -> None:
+        """Be a `DeadLoop` from now on: of the running step, if there is one, the rest still runs, and nothing after it."""
+        if self._closing:
+            return
+        # The new class is not seen by who holds a method of the old one.
+        self._stand_still()
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        remains = Remains()
+        remains.tasks.extend(dict.fromkeys((*self._unfinished_tasks(), *asyncio.all_tasks(self))))
+        remains.generators.extend(self._generators or ())
+        remains.callbacks.append(self._ready)
+        remains.callbacks.extend(self._kernel.take_timers(self))
+        self._tasks.clear()
+        self._remains = remains
+        self.__class__ = DeadLoop
+
     # State
 
     def is_running(self) -> bool:
@@ -293,8 +413,10 @@ class HostLoop(asyncio.AbstractEventLoop):
         """Debug mode reads clocks and stacks; it stays off in a simulation."""
 
     def cancel_all(self) -> None:
-        """Cancel every unfinished task of this host."""
+        """Cancel every unfinished task of this host, which goes on at full speed if it stood still or was slow."""
         self._closing = True
+        self.slow(None)
+        self.resume()
         for task in self._unfinished_tasks():
             task.cancel()
 
@@ -347,6 +469,96 @@ class HostLoop(asyncio.AbstractEventLoop):
     start_tls: Any = _refuse("start_tls")
     subprocess_exec: Any = _refuse("subprocess_exec")
     subprocess_shell: Any = _refuse("subprocess_shell")
+
+
+class DeadLoop(HostLoop):
+    """The loop of a host that has crashed: what it is given is kept until the world is closed, and never runs.
+
+    A loop becomes one by `crash`, in the middle of a step perhaps; the rest of that step must not notice, so everything is
+    accepted and returns what a living loop would return.
+    """
+
+    _remains: Remains
+
+    @property
+    def crashed(self) -> bool:
+        """Whether nothing will ever run again."""
+        return True
+
+    def _keep(self, handle: T) -> T:
+        if not self._closed:
+            self._remains.callbacks.append(handle)
+        return handle
+
+    def enqueue(self, handle: ReadyHandle) -> None:
+        """Never make it ready."""
+        self._keep(handle)
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> ReadyHandle:
+        return self._keep(ReadyHandle(callback, args, copy_context() if context is None else context))
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> HostTimer:
+        return self.call_at(self._kernel.now + max(delay, 0.0), callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> HostTimer:
+        return self._keep(HostTimer(callback, args, copy_context() if context is None else context, self, when))
+
+    def create_task(
+        self,
+        coro: Coroutine[Any, Any, T] | Generator[Any, None, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+        **options: Any,
+    ) -> Task[T]:
+        if self._closed:
+            raise RuntimeError(f"the loop of host {self._host.name} is closed")
+        # Past the task factory: one for eager tasks would begin it.
+        task: Task[T] = Task(coro, loop=self, name=name, context=context)
+        self._remains.tasks.append(task)
+        return task
+
+    def adopt_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Keep it: its end, if it has not come by the end of the step, never comes."""
+        self._remains.generators.append(generator)
+
+    def finalize_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Keep it instead of closing it."""
+        self._remains.generators.append(generator)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Whatever went wrong on a dead host, nobody hears of it."""
+
+    default_exception_handler = call_exception_handler
+
+    def pause(self, seconds: float) -> None:
+        """It stands still already."""
+
+    def resume(self) -> None:
+        """It never goes on."""
+
+    def slow(self, delay: Callable[[], float] | None) -> None:
+        """It has no turns."""
+
+    def crash(self) -> None:
+        """It has crashed."""
+
+    def cancel_all(self) -> None:
+        """Its tasks get no chance to clean up."""
+
+    def close(self) -> None:
+        """Put away what is left, without a line of it running."""
+        self._closed = True
+        self._remains.put_away()
+        self._ready.clear()
 
 
 REFUSED_METHODS = tuple(name for name, value in vars(HostLoop).items() if hasattr(value, "refused"))

@@ -53,20 +53,29 @@ class Trace:
 
     Args:
         clock: anything with a `now` in virtual seconds (a `simpy.Environment`).
+
+    Attributes:
+        records: the events so far.
+        closed: whether nothing is recorded any more.
+        listener: called with each event once it is recorded, None for nobody. It may record events of its own, which
+            come to it like any other.
     """
 
-    __slots__ = ("_clock", "closed", "records")
+    __slots__ = ("_clock", "closed", "listener", "records")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.records: list[Record] = []
         self.closed = False
+        self.listener: Callable[[Record], None] | None = None
 
     def add(self, entity: str, kind: str, *fields: Field | tuple[Field, ...]) -> None:
         """Record an event now. After `close` nothing is recorded."""
         if not self.closed:
             # Past the named tuple's own constructor, which takes twice as long.
             self.records.append(_new_tuple(Record, (self._clock.now, entity, kind, fields)))
+            if self.listener is not None:
+                self.listener(self.records[-1])
 
     def close(self) -> None:
         """Record nothing more: what follows is clearing up, not part of the world."""

@@ -20,7 +20,7 @@ from scenarios.load import load
 from sim.kernel import Fence
 from sim.openai import keyed_retry_jitter, make_sdk_client
 from sim.world import Session, WorldSettings, run_world
-from tests.benchmarks import recording_relay
+from tests.benchmarks import recording_relay, telemetry
 from tests.benchmarks.bench_server import STEPS, memory, throughput
 from tests.benchmarks.calls import Script, conversation, record_conversations, replay
 from tests.benchmarks.layers import shares
@@ -54,6 +54,8 @@ def main() -> int:
     figures["layers"] = _layers(size)
     figures["loops"] = _loops(rounds)
     print()
+    figures["telemetry"] = telemetry.calls(2 * rounds)
+    figures["imports"] = telemetry.imports(rounds)
     figures["server"] = {
         "requests": throughput(rounds, round(20_000 * size)),
         "memory": memory((5_000, 20_000) if options.quick else STEPS),
