@@ -34,12 +34,12 @@ GREEN, VERMILLION, ORANGE, BLUE, SKY = "#009E73", "#D55E00", "#E69F00", "#0a0b0c
 VERDICT_COLOURS = {"verified": GREEN, "refuted": VERMILLION, "inconclusive": ORANGE}
 
 # Placeholders that matplotlib draws with, and what takes their place.
-_INK, _QUIET, _RULE = "#010203", "#040506", "#070809"
+INK, QUIET, RULE = "#010203", "#040506", "#070809"
 _VARIABLES = {
     "#0a0b0c": "var(--blue, #0072B2)",  # too dark on a dark page, where the palette's sky blue takes its place
-    _INK: "var(--ink, #1c1c1e)",
-    _QUIET: "var(--quiet, #63636b)",
-    _RULE: "var(--rule, #d4d4da)",
+    INK: "var(--ink, #1c1c1e)",
+    QUIET: "var(--quiet, #63636b)",
+    RULE: "var(--rule, #d4d4da)",
 }
 _DARK = "@media (prefers-color-scheme: dark) {svg {--ink: #ececf0; --quiet: #a2a2ad; --rule: #3d3d46; --blue: #56B4E9}}"
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', sans-serif"
@@ -48,10 +48,10 @@ _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",  # matplotlib's own, so that the layout is the same on every machine
     "font.size": 9.5,
-    "text.color": _INK,
-    "axes.edgecolor": _RULE,
-    "axes.labelcolor": _QUIET,
-    "axes.titlecolor": _INK,
+    "text.color": INK,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": QUIET,
+    "axes.titlecolor": INK,
     "axes.titlesize": 10.5,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
@@ -59,16 +59,16 @@ _SETTINGS: dict[Any, Any] = {
     "axes.facecolor": "none",
     "figure.facecolor": "none",
     "savefig.facecolor": "none",
-    "xtick.color": _RULE,
-    "ytick.color": _RULE,
-    "xtick.labelcolor": _QUIET,
-    "ytick.labelcolor": _QUIET,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": QUIET,
+    "ytick.labelcolor": QUIET,
     "lines.solid_capstyle": "round",
 }
 _WIDTH = 7.6  # inches; 72 to the inch in an SVG
 
 
-def _draw(name: str, title: str, description: str, draw: Callable[[], Figure]) -> str:
+def draw_svg(name: str, title: str, description: str, draw: Callable[[], Figure]) -> str:
     """Draw a figure and make its SVG fit to stand in a page: unique ids, a title, no document type, no metadata."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -109,13 +109,15 @@ def standalone(svg: str) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + re.sub(r"(</desc>)", rf"\1{style}", named, count=1) + "\n"
 
 
-def _figure(height: float) -> Figure:
+def blank(height: float) -> Figure:
+    """An empty figure as wide as every other, so many inches high."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(_WIDTH, height))
 
 
-def _bare(axes: Axes) -> None:
+def bare(axes: Axes) -> None:
+    """Take the frame and the tick marks away."""
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(length=0)
@@ -135,7 +137,7 @@ def forest(results: Mapping[str, Any]) -> str | None:
 
     def draw() -> Figure:
         row = 0.52
-        figure = _figure(row * len(rates))
+        figure = blank(row * len(rates))
         for index, (scenario, claim) in enumerate(rates):
             axes = figure.add_axes((0.30, 1 - (index + 0.80) / len(rates), 0.40, 0.50 / len(rates)))
             _forest_row(axes, scenario, claim, first=index == 0 or rates[index - 1][1]["id"] != claim["id"])
@@ -146,7 +148,7 @@ def forest(results: Mapping[str, Any]) -> str | None:
         f"limit {limit_words(claim)}, {claim['verdict']}"
         for scenario, claim in rates
     )
-    return _draw("forest", "Observed rates with their intervals against their limits", told, draw)
+    return draw_svg("forest", "Observed rates with their intervals against their limits", told, draw)
 
 
 def _forest_row(axes: Axes, scenario: Mapping[str, Any], claim: Mapping[str, Any], *, first: bool) -> None:
@@ -165,7 +167,7 @@ def _forest_row(axes: Axes, scenario: Mapping[str, Any], claim: Mapping[str, Any
         axes.axvline(edge, color=BLUE, linewidth=1)
     axes.plot([low, high], [0, 0], color=colour, linewidth=2.6)
     axes.plot([claim["observed"]], [0], marker="o", color=colour, markersize=6.5)
-    _bare(axes)
+    bare(axes)
     axes.set_yticks([])
     axes.set_xticks(edges, [f"{number(edge * 100)} %" for edge in edges], fontsize=8)
     axes.tick_params(axis="x", pad=1)
@@ -173,11 +175,11 @@ def _forest_row(axes: Axes, scenario: Mapping[str, Any], claim: Mapping[str, Any
     where = str(scenario["scenario"]) + (f", {variant}" if variant and variant not in str(scenario["scenario"]) else "")
     if first:
         axes.text(-0.74, 0.5, claim["id"], transform=axes.transAxes, va="bottom", ha="left", fontweight="bold")
-    axes.text(-0.74, 0.35, where, transform=axes.transAxes, va="top", ha="left", color=_QUIET, fontsize=8.5)
+    axes.text(-0.74, 0.35, where, transform=axes.transAxes, va="top", ha="left", color=QUIET, fontsize=8.5)
     said = f"{SYMBOLS[claim['verdict']]} {claim['verdict']}"
     axes.text(1.04, 0.5, said, transform=axes.transAxes, va="bottom", ha="left", fontweight="bold")
     numbers = f"{percent(claim['observed'])}  ({interval_words(claim)})"
-    axes.text(1.04, 0.35, numbers, transform=axes.transAxes, va="top", ha="left", color=_QUIET, fontsize=8.5)
+    axes.text(1.04, 0.35, numbers, transform=axes.transAxes, va="top", ha="left", color=QUIET, fontsize=8.5)
 
 
 def region_map(scenario: Mapping[str, Any]) -> str | None:
@@ -197,7 +199,7 @@ def region_map(scenario: Mapping[str, Any]) -> str | None:
 
     def draw() -> Figure:
         panel = 0.36 * len(y["values"]) + 0.85
-        figure = _figure(panel * rows)
+        figure = blank(panel * rows)
         for index, identifier in enumerate(ids):
             axes = figure.add_subplot(rows, columns, index + 1)
             _map_panel(axes, identifier, block)
@@ -214,8 +216,8 @@ def region_map(scenario: Mapping[str, Any]) -> str | None:
         f"{identifier}: verified in {some[0]} cells, refuted in {some[1]}, inconclusive in {some[2]}"
         for identifier, some in counts.items()
     )
-    name = f"map-{_slug(scenario['scenario'])}"
-    return _draw(name, f"Where the claims hold, over {x['name']} and {y['name']}", told, draw)
+    name = f"map-{slug(scenario['scenario'])}"
+    return draw_svg(name, f"Where the claims hold, over {x['name']} and {y['name']}", told, draw)
 
 
 def _map_panel(axes: Axes, identifier: str, block: Mapping[str, Any]) -> None:
@@ -232,7 +234,7 @@ def _map_panel(axes: Axes, identifier: str, block: Mapping[str, Any]) -> None:
             observed = cell.get("observed", {}).get(identifier)
             said = "" if observed is None else f" {observed * 100:.1f}"
             axes.text(left + 0.5, top + 0.5, f"{SYMBOLS[verdict]}{said}", ha="center", va="center", fontsize=8.5)
-    _bare(axes)
+    bare(axes)
     axes.set_xlim(0, len(x["values"]))
     axes.set_ylim(0, len(y["values"]))
     axes.set_xticks([at + 0.5 for at in range(len(x["values"]))], [number(value) for value in x["values"]])
@@ -255,7 +257,7 @@ def load_curve(scenario: Mapping[str, Any]) -> str | None:
     band = block.get("band")
 
     def draw() -> Figure:
-        figure = _figure(3.4)
+        figure = blank(3.4)
         axes = figure.add_subplot()
         loads = [point["x"] for point in points]
         highest = max([point["interval"][1] for point in points] + ([band[1]] if band else []))
@@ -282,15 +284,15 @@ def load_curve(scenario: Mapping[str, Any]) -> str | None:
         axes.set_xticks(loads, [number(load) for load in loads])
         axes.set_xlabel(_axis(block["x"]))
         axes.set_ylabel("messages that fail (%)")
-        axes.grid(axis="y", color=_RULE, linewidth=0.6)
+        axes.grid(axis="y", color=RULE, linewidth=0.6)
         axes.set_axisbelow(True)
-        _bare(axes)
+        bare(axes)
         return figure
 
     told = "; ".join(
         f"at {number(point['x'])}: {percent(point['observed'])} ({interval_words(point)})" for point in points
     )
-    return _draw(f"curve-{_slug(scenario['scenario'])}", f"Failures over {block['x']['name']}", told, draw)
+    return draw_svg(f"curve-{slug(scenario['scenario'])}", f"Failures over {block['x']['name']}", told, draw)
 
 
 _RECOVERY = (
@@ -311,7 +313,7 @@ def recovery(results: Mapping[str, Any]) -> str | None:
 
     def draw() -> Figure:
         bars = len(observed) + 1
-        figure = _figure(0.25 * bars * len(_RECOVERY) + 0.6)
+        figure = blank(0.25 * bars * len(_RECOVERY) + 0.6)
         axes = figure.add_subplot()
         colours = [BLUE, VERMILLION, GREEN, ORANGE, SKY]
         ticks = []
@@ -328,11 +330,11 @@ def recovery(results: Mapping[str, Any]) -> str | None:
                     label = f"{scenario} {percent(share)} {symbol}"
                     _bar(axes, base + index + 1, share, colours[index % len(colours)], label)
         axes.set_yticks(ticks, [f"{label}" for _, label in _RECOVERY])
-        axes.tick_params(axis="y", labelcolor=_INK)
+        axes.tick_params(axis="y", labelcolor=INK)
         axes.invert_yaxis()
         axes.set_xlim(0, 130)
         axes.set_xticks([])
-        _bare(axes)
+        bare(axes)
         return figure
 
     told = "; ".join(
@@ -341,7 +343,7 @@ def recovery(results: Mapping[str, Any]) -> str | None:
         for scenario, claims in observed.items()
         if identifier in claims
     )
-    return _draw("recovery", "When messages that met an active run recovered, claimed and observed", told, draw)
+    return draw_svg("recovery", "When messages that met an active run recovered, claimed and observed", told, draw)
 
 
 def _bar(axes: Axes, y: float, share: float, colour: str, label: str) -> None:
@@ -352,7 +354,7 @@ def _bar(axes: Axes, y: float, share: float, colour: str, label: str) -> None:
         height=0.78,
         color=colour,
         alpha=1 if hollow else 0.8,
-        edgecolor=_QUIET if hollow else "none",
+        edgecolor=QUIET if hollow else "none",
         linewidth=1.1,
     )
     axes.text(share * 100 + 1, y, label, va="center", ha="left", fontsize=8.5)
@@ -372,7 +374,7 @@ def latency(results: Mapping[str, Any]) -> str | None:
         return None
 
     def draw() -> Figure:
-        figure = _figure(0.36 * len(rows) + 0.8)
+        figure = blank(0.36 * len(rows) + 0.8)
         axes = figure.add_subplot()
         for index, (_, given) in enumerate(rows):
             p50, p90, p99 = (given[name] for name in _QUANTILES)
@@ -386,18 +388,19 @@ def latency(results: Mapping[str, Any]) -> str | None:
         axes.set_xlim(0, longest * 1.42 or 1)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_yticks(range(len(rows)), [name for name, _ in rows])
-        axes.tick_params(axis="y", labelcolor=_INK)
+        axes.tick_params(axis="y", labelcolor=INK)
         axes.set_xlabel("seconds until the customer has a reply: median, 90 %, 99 %")
-        axes.grid(axis="x", color=_RULE, linewidth=0.6)
+        axes.grid(axis="x", color=RULE, linewidth=0.6)
         axes.set_axisbelow(True)
-        _bare(axes)
+        bare(axes)
         return figure
 
     told = "; ".join(f"{name}: " + ", ".join(f"{q} {number(given[q])} s" for q in _QUANTILES) for name, given in rows)
-    return _draw("latency", "How long customers wait for a reply", told, draw)
+    return draw_svg("latency", "How long customers wait for a reply", told, draw)
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """A name as part of a file's name or an id."""
     return re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-") or "scenario"
 
 
@@ -405,9 +408,9 @@ def draw_all(results: Mapping[str, Any]) -> dict[str, str]:
     """Every figure that the results have data for, by name, in the order in which a report shows them."""
     drawn: dict[str, str | None] = {"forest": forest(results), "recovery": recovery(results)}
     for scenario in results["scenarios"]:
-        drawn[f"curve-{_slug(scenario['scenario'])}"] = load_curve(scenario)
+        drawn[f"curve-{slug(scenario['scenario'])}"] = load_curve(scenario)
     for scenario in results["scenarios"]:
-        drawn[f"map-{_slug(scenario['scenario'])}"] = region_map(scenario)
+        drawn[f"map-{slug(scenario['scenario'])}"] = region_map(scenario)
     drawn["latency"] = latency(results)
     return {name: svg for name, svg in drawn.items() if svg is not None}
 

@@ -83,6 +83,14 @@ def render_html(
         ("replay", "See for yourself", _replay(results)),
         ("limits", "What this rests on", _limits(results, timing)),
     ]
+    return whole_page(_headline(results), closing_words(results), sections, code_version=str(results["code_version"]))
+
+
+def whole_page(headline: str, lead: str, sections: Sequence[tuple[str, str, str]], *, code_version: str) -> str:
+    """A page of sections `(anchor, title, HTML)`; those without HTML are left out. Headline and lead are plain text.
+
+    Raises ValueError should the page weigh more than `SIZE_MAX` bytes.
+    """
     shown = [(anchor, title, body) for anchor, title, body in sections if body]
     links = " ".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in shown)
     body = "\n".join(
@@ -96,21 +104,21 @@ def render_html(
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{escape(_headline(results))}</title>
+<title>{escape(headline)}</title>
 <style>
 {style}</style>
 </head>
 <body>
 <header>
 <p class="kicker">relaysim report</p>
-<h1>{escape(_headline(results))}</h1>
-<p class="lead">{escape(closing_words(results))}</p>
+<h1>{escape(headline)}</h1>
+<p class="lead">{escape(lead)}</p>
 <nav aria-label="Sections">{links}</nav>
 </header>
 <main>
 {body}
 </main>
-<footer>code {escape(str(results["code_version"]))}</footer>
+<footer>code {escape(code_version)}</footer>
 </body>
 </html>
 """
@@ -329,14 +337,18 @@ def _scenario(scenario: Mapping[str, Any]) -> str:
     told = "".join(f"<span><b>{name}</b> {escape(str(said))}</span>" for name, said in facts if said)
     counts = _counts("outcomes", scenario.get("outcomes", {}))
     broken = _verdict("refuted")
+    judged = sorted(scenario.get("invariants", {}).items(), key=_by_number)
     invariants = "".join(
         f"<li>{broken} {escape(name)}: {_times(each['breaches'])}{_examples(each.get('examples', ()))}</li>"
-        for name, each in sorted(scenario.get("invariants", {}).items())
+        for name, each in judged
         if each["breaches"]
     )
-    kept = [name for name, each in sorted(scenario.get("invariants", {}).items()) if not each["breaches"]]
+    kept = [name for name, each in judged if not each["breaches"] and each.get("checked", 1)]
     if kept:
         invariants += f"<li>{_verdict('verified')} never broken: {escape(', '.join(kept))}</li>"
+    unmet = [name for name, each in judged if not each["breaches"] and not each.get("checked", 1)]
+    if unmet:
+        invariants += f"<li>{_verdict('inconclusive')} never put to the test: {escape(', '.join(unmet))}</li>"
     invariants = f"<h4>Invariants</h4><ul class='plain'>{invariants}</ul>" if invariants else ""
     waits = "".join(
         _counts(name.replace("_", " "), values)
@@ -348,6 +360,12 @@ def _scenario(scenario: Mapping[str, Any]) -> str:
         f'<details class="scenario"><summary><span class="id">{escape(str(scenario["scenario"]))}</span> {title}'
         f'</summary>\n<p class="facts-line">{told}</p>{counts}{waits}{invariants}</details>\n'
     )
+
+
+def _by_number(named: tuple[str, Any]) -> tuple[str, int, str]:
+    """S2 before S10."""
+    letters, digits = re.match(r"([A-Za-z]*)(\d*)", named[0]).groups()  # type: ignore[union-attr]
+    return letters, int(digits or 0), named[0]
 
 
 def _times(breaches: int) -> str:
@@ -404,11 +422,14 @@ may still happen.</li>
 <li>“Inconclusive” is no pass: either the interval crosses the limit, or the case was never met.</li>
 <li>Counted in the lane: {escape(lanes)}.</li>
 </ul>"""
-    if not timing:
-        return limits
+    return limits + timing_facts(timing)
+
+
+def timing_facts(timing: Mapping[str, Any] | None) -> str:
+    """What a run took, and where; "" if nobody wrote it down."""
     told = "".join(
         f"<span><b>{escape(name.replace('_', ' '))}</b> {escape(str(value))}</span>"
-        for name, value in timing.items()
+        for name, value in (timing or {}).items()
         if not isinstance(value, (Mapping, list, tuple))
     )
-    return limits + (f'<h4>This run</h4><p class="facts-line">{told}</p>' if told else "")
+    return f'<h4>This run</h4><p class="facts-line">{told}</p>' if told else ""

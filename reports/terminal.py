@@ -47,7 +47,8 @@ def console_for(stream: IO[str] | None = None) -> Console:
 
 
 @contextmanager
-def _wide_enough(console: Console) -> Iterator[None]:
+def wide_enough(console: Console) -> Iterator[None]:
+    """Let a console that is no terminal be as wide as tables need it."""
     before = console.width
     if not console.is_terminal:
         console.width = max(before, WIDTH_ELSEWHERE)
@@ -63,7 +64,7 @@ def print_report(console: Console, results: Mapping[str, Any], *, report: Path |
     `report` is the path of the page to name at the end.
     """
     rows = summarise(results)
-    with _wide_enough(console):
+    with wide_enough(console):
         _print_table(console, _summary_table(rows), _summary_blocks(rows))
         if any(len(row.entries) > len(row.parts) for row in rows):
             _print_table(console, _details_table(rows), _details_blocks(rows))

@@ -1,4 +1,4 @@
-"""The `relaysim` command: run, verify, replay, serve, list.
+"""The `relaysim` command: run, verify, compare, ablate, replay, serve, list.
 
 Results go to standard output, progress and errors to standard error. Exit codes: 0 every verdict as expected, 1 one is
 not, 2 bad usage or a bad file, 3 the only unexpected ones are inconclusive, 4 non-determinism found, 130 interrupted.
@@ -37,6 +37,14 @@ _FACTORY_HELP = (
     "put another relay in place of the scenario's: a function called with the OpenAI client, the Redis client and a "
     "`send(conversation, text)` coroutine, which returns an object with `async handle(message)`; modules of the "
     "current directory are found"
+)
+_POLICIES_HELP = (
+    "at least two, with commas: check_then_act, cancel_and_retry, drain (by default all three), or "
+    "package.module:function as for --factory"
+)
+_POLICY_SETTINGS_HELP = (
+    "give one policy a setting, e.g. check_then_act.lock_retry_seconds=0.5, or one group of its workers with "
+    "drain.workers[1].prefix=other:; VALUE as in TOML, or else a text; can be given several times"
 )
 
 
@@ -128,6 +136,10 @@ def _whole(text: str) -> int:
     return value
 
 
+def _names(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",") if each.strip()]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="relaysim",
@@ -144,9 +156,15 @@ def _parser() -> argparse.ArgumentParser:
         made.add_argument("--json", action="store_true", help="print the results as JSON")
         return made
 
-    def add_world(made: argparse.ArgumentParser) -> None:
+    def add_lane(made: argparse.ArgumentParser) -> None:
         made.add_argument("--lane", choices=("sdk", "direct"), help="sdk: with the SDK's own code; direct: without it")
+
+    def add_sets(made: argparse.ArgumentParser) -> None:
         made.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", dest="sets", help=_SET_HELP)
+
+    def add_world(made: argparse.ArgumentParser) -> None:
+        add_lane(made)
+        add_sets(made)
         made.add_argument("--factory", metavar="MODULE:FUNCTION", help=_FACTORY_HELP)
 
     run = command("run", _run, "Run one world of a scenario.")
@@ -171,6 +189,39 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--name", metavar="NAME", help="name of the folder below reports/out")
     verify.add_argument("--quiet", action="store_true", help="no progress")
     add_world(verify)
+
+    compared = command("compare", _compare, "Run several policies in the same worlds, and say how far they lie apart.")
+    compared.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
+    compared.add_argument("--policies", type=_names, metavar="P,P,...", help=_POLICIES_HELP)
+    compared.add_argument(
+        "--settings", action="append", default=[], metavar="POLICY.KEY=VALUE", help=_POLICY_SETTINGS_HELP
+    )
+    compared.add_argument(
+        "--replications", type=_count, metavar="N", help="worlds per policy, instead of the scenario's own number"
+    )
+    compared.add_argument("--jobs", type=_count, metavar="N", help="processes; by default one per processor")
+    compared.add_argument("--out", type=Path, metavar="DIR", help="folder of the results")
+    compared.add_argument("--name", metavar="NAME", help="name of the folder below reports/out")
+    compared.add_argument("--quiet", action="store_true", help="no progress")
+    add_lane(compared)
+    add_sets(compared)
+
+    ablated = command(
+        "ablate", _ablate, "Take the safeguards of the policy drain away one by one; the judge must notice."
+    )
+    ablated.add_argument("names", nargs="*", metavar="NAME", help="ablations, e.g. no_fencing; by default all")
+    ablated.add_argument(
+        "--scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path; by default each one's own"
+    )
+    ablated.add_argument(
+        "--replications", type=_count, metavar="N", help="worlds per ablation and root seed, instead of the scenario's"
+    )
+    ablated.add_argument("--root-seeds", type=_count, metavar="N", help="how many root seeds; by default 5")
+    ablated.add_argument("--jobs", type=_count, metavar="N", help="processes; by default one per processor")
+    ablated.add_argument("--out", type=Path, metavar="DIR", help="folder of the results")
+    ablated.add_argument("--quiet", action="store_true", help="no progress")
+    add_lane(ablated)
+    add_sets(ablated)
 
     replay = command("replay", _replay, "Show one world as a timeline: what went wrong first, and why.")
     replay.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
@@ -368,9 +419,9 @@ def _default_scenarios(factory: str | None) -> Sequence[str]:
         from scenarios.answer import OWN_RELAY
 
         return OWN_RELAY
-    from scenarios.load import shipped
+    from scenarios.load import INCIDENT
 
-    return shipped()
+    return INCIDENT
 
 
 def _folder_name(arguments: argparse.Namespace) -> str:
@@ -434,6 +485,143 @@ def _print_table(results: Mapping[str, Any], folder: Path, said: Sequence[str]) 
                 console.print(
                     f"Lanes: {entry['scenario']} left {equal} in both for {check['seeds']:,} seeds.", soft_wrap=True
                 )
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _stop_output()
+
+
+# compare
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    return compare(arguments)
+
+
+def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
+    """The command `compare`; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
+    from reports.comparison_page import publish_comparison
+    from reports.results import canonical
+    from scenarios.compare import POLICIES, compare_policies, load_comparison
+    from scenarios.problems import ScenarioError
+    from scenarios.progress import reporter
+    from scenarios.runner import LostWorkerError, ReplicationError, here_on_path
+    from scenarios.timing import code_version, cores, timing
+
+    here_on_path()
+    try:
+        comparison = load_comparison(
+            arguments.scenario,
+            POLICIES if arguments.policies is None else arguments.policies,
+            arguments.sets,
+            arguments.settings,
+        )
+    except ScenarioError as error:
+        raise UsageError(str(error)) from error
+    name = comparison.scenario.name
+    folder_name = arguments.name or f"compare-{name}"
+    _check_folder(folder_name, arguments)
+    jobs = arguments.jobs or cores()
+    try:
+        with reporter(quiet=arguments.quiet) as shown:
+            results, cost = compare_policies(
+                comparison,
+                code_version=code_version(),
+                replications=arguments.replications,
+                lane=arguments.lane,
+                jobs=jobs,
+                progress=shown.scenario(name),
+                observe=observe,
+            )
+            shown.done(name, cost, ", ".join(policy.name for policy in comparison.policies))
+    except ReplicationError as error:
+        policy, replay = comparison.replay(dict(error.values), error.seed)
+        said = " ".join(error.said.split())
+        raise UsageError(f"{name} with {policy}, seed {error.seed}: {said}; see it: {replay}") from error
+    except LostWorkerError as error:
+        raise UsageError(str(error)) from error
+    try:
+        folder = publish_comparison(
+            results, name=folder_name, timing=timing({name: cost}, jobs=jobs), out=arguments.out
+        )
+    except OSError as error:
+        raise UsageError(f"the results cannot be written: {error}") from error
+    if arguments.json:
+        _say(canonical(results).rstrip("\n"))
+    else:
+        _print_comparison(results, folder)
+    return 0
+
+
+def _print_comparison(results: Mapping[str, Any], folder: Path) -> None:
+    from reports.comparison_terminal import print_comparison
+    from reports.terminal import console_for
+
+    try:
+        print_comparison(console_for(sys.stdout), results, report=folder / "index.html")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _stop_output()
+
+
+# ablate
+
+
+def _ablate(arguments: argparse.Namespace) -> int:
+    return ablate(arguments)
+
+
+def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
+    """The command `ablate`; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
+    from reports.results import canonical, results_folder, write_results, write_timing
+    from scenarios.ablations.measure import ROOTS, load_ablations, measure, surprises
+    from scenarios.problems import ScenarioError
+    from scenarios.progress import reporter
+    from scenarios.runner import LostWorkerError, ReplicationError, here_on_path
+    from scenarios.timing import code_version, cores, timing
+
+    here_on_path()
+    _check_folder("ablate", arguments)
+    try:
+        loaded = load_ablations(arguments.names, arguments.sets, arguments.scenario)
+    except ScenarioError as error:
+        raise UsageError(str(error)) from error
+    version = code_version()
+    jobs = arguments.jobs or cores()
+    try:
+        with reporter(quiet=arguments.quiet) as shown:
+            results, cost = measure(
+                loaded,
+                replications=arguments.replications,
+                roots=arguments.root_seeds or ROOTS,
+                lane=arguments.lane,
+                jobs=jobs,
+                progress=shown.scenario("ablations"),
+                observe=observe,
+            )
+            wrong = surprises(results)
+            shown.done("ablations", cost, f"{len(wrong)} not as expected" if wrong else "as expected")
+    except (ReplicationError, LostWorkerError) as error:
+        raise UsageError(" ".join(str(error).split())) from error
+    results["code_version"] = version
+    try:
+        folder = results_folder("ablate", arguments.out)
+        write_results(folder, results)
+        write_timing(folder, timing({"ablations": cost}, jobs=jobs))
+    except OSError as error:
+        raise UsageError(f"the results cannot be written: {error}") from error
+    if arguments.json:
+        _say(canonical(results).rstrip("\n"))
+    else:
+        _print_ablations(results, wrong)
+    return 1 if wrong else 0
+
+
+def _print_ablations(results: Mapping[str, Any], wrong: Sequence[str]) -> None:
+    from reports.terminal import console_for
+    from scenarios.ablations.page import print_ablations
+
+    try:
+        print_ablations(console_for(sys.stdout), results, wrong)
         sys.stdout.flush()
     except BrokenPipeError:
         _stop_output()

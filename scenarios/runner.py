@@ -59,7 +59,8 @@ class LostWorkerError(RuntimeError):
 class Batch:
     """Replications 0 to `count` - 1 of a scenario (as JSON) in one lane.
 
-    `claims` says which claims are tallied (None: all); the fingerprints of the first `fingerprints` seeds are kept.
+    `claims` says which claims are tallied (None: all); the fingerprints of the first `fingerprints` seeds are kept, and
+    with `rows` each seed's own numbers (see `scenarios.summary.Row`).
     `values` are the paths and values in which this scenario differs from the one that was loaded.
     """
 
@@ -69,6 +70,7 @@ class Batch:
     lane: Lane
     claims: tuple[str, ...] | None = None
     fingerprints: int = 0
+    rows: bool = False
     values: tuple[tuple[str, Any], ...] = ()
 
 
@@ -311,12 +313,19 @@ def _run_seeds(
     seeds: range,
     observe: Observe,
 ) -> None:
-    from sim.world import INVARIANTS
+    from sim.world import CHECKED, INVARIANTS
 
     for seed in seeds:
         try:
             observation = observe(settings, scenario.root_seed, seed, batch.lane)
-            summary.add(observation, specs, INVARIANTS, keep_fingerprint=seed < batch.fingerprints)
+            summary.add(
+                observation,
+                specs,
+                INVARIANTS,
+                keep_fingerprint=seed < batch.fingerprints,
+                keep_row=batch.rows,
+                checked=CHECKED,
+            )
         except Exception as error:
             raise ReplicationError(scenario.name, seed, f"{type(error).__name__}: {error}", batch.values) from error
 

@@ -5,6 +5,7 @@ in whatever order, in however many chunks and processes they were run.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -90,12 +91,38 @@ def _lower_end(bucket: int) -> float:
     return math.ldexp(0.5 + part / (2 * _PARTS), exponent)
 
 
+#: The counts that a row keeps of its replication, in this order.
+ROW_COUNTS = (
+    "messages",
+    "answered",
+    "covered",
+    "lost",
+    "friendly_failure",
+    "generic_failure",
+    "failed",
+    "transparency_breaches",
+    "requests",
+    "redis_commands",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one replication showed, as little as lets it be paired with the same one under another policy.
+
+    `counts` are those of `ROW_COUNTS`; `reply_seconds` has one value for each message with a reply.
+    """
+
+    counts: tuple[int, ...]
+    reply_seconds: array[float]
+
+
 @dataclass(slots=True)
 class Summary:
     """What some replications of one scenario in one lane showed.
 
     `tallies` has one tally per claim, `invariants` one per invariant; `fingerprints` those of the seeds that were asked
-    for; `digest` is the sum of all fingerprints' digests.
+    for; `digest` is the sum of all fingerprints' digests; `rows` has each seed's own numbers, if they were asked for.
     """
 
     replications: int = 0
@@ -103,8 +130,9 @@ class Summary:
     invariants: dict[str, Tally] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     spreads: dict[str, Spread] = field(default_factory=dict)
-    fault_hits: list[int] = field(default_factory=list)
+    fault_hits: dict[str, list[int]] = field(default_factory=dict)
     fingerprints: dict[int, str] = field(default_factory=dict)
+    rows: dict[int, Row] = field(default_factory=dict)
     virtual_ticks: int = 0
     events: int = 0
     digest: int = 0
@@ -116,26 +144,33 @@ class Summary:
         invariants: Mapping[str, str],
         *,
         keep_fingerprint: bool = False,
+        keep_row: bool = False,
+        checked: Mapping[str, str] | None = None,
     ) -> None:
-        """Add one replication; `invariants` names the count of each one's breaches."""
+        """Add one replication; `invariants` names the count of each one's breaches, `checked` that of the cases in which it
+        could have been broken, `messages` where it names none."""
         seed, fingerprint = int(observation["seed"]), str(observation["fingerprint"])
         self.replications += 1
         for spec in specs:
             self.tallies.setdefault(spec.id, Tally()).observe(spec, observation)
         for name, count in invariants.items():
-            never = ClaimSpec(id=name, title=name, kind="never", event=count, among="messages")
+            among = "messages" if checked is None else checked.get(name, "messages")
+            never = ClaimSpec(id=name, title=name, kind="never", event=count, among=among)
             self.invariants.setdefault(name, Tally()).observe(never, observation)
         for name, count in observation["counts"].items():
             self.counts[name] = self.counts.get(name, 0) + count
         for name, values in observation["series"].items():
             # A series may mark what has no duration with a negative number.
             self.spreads.setdefault(name, Spread()).add(value for value in values if value >= 0)
-        self._add_hits(observation.get("fault_hits", ()))
+        self._add_hits(observation.get("fault_hits", {}))
         self.virtual_ticks += round(observation["virtual_seconds"] * _TICKS)
         self.events += observation["events"]
         self.digest = (self.digest + _digest(seed, fingerprint)) % 2**_DIGEST_BITS
         if keep_fingerprint:
             self.fingerprints[seed] = fingerprint
+        if keep_row:
+            counts = tuple(int(observation["counts"][name]) for name in ROW_COUNTS)
+            self.rows[seed] = Row(counts, array("d", observation["series"]["reply_seconds"]))
 
     def merge(self, other: Summary) -> Summary:
         """Add other replications, and return this summary."""
@@ -149,15 +184,23 @@ class Summary:
             self.spreads.setdefault(name, Spread()).merge(spread)
         self._add_hits(other.fault_hits)
         self.fingerprints |= other.fingerprints
+        self.rows |= other.rows
         self.virtual_ticks += other.virtual_ticks
         self.events += other.events
         self.digest = (self.digest + other.digest) % 2**_DIGEST_BITS
         return self
 
-    def _add_hits(self, hits: Sequence[int]) -> None:
-        self.fault_hits += [0] * (len(hits) - len(self.fault_hits))
-        for index, count in enumerate(hits):
-            self.fault_hits[index] += count
+    def _add_hits(self, hits: Mapping[str, Sequence[int]]) -> None:
+        for name, counts in hits.items():
+            mine = self.fault_hits.setdefault(name, [0] * len(counts))
+            for index, count in enumerate(counts):
+                mine[index] += count
+
+    @property
+    def never_met(self) -> list[str]:
+        """The faults that hit nothing in any replication, as `list[index]`."""
+        lists = self.fault_hits.items()
+        return [f"{name}[{index}]" for name, counts in lists for index, hits in enumerate(counts) if not hits]
 
     @property
     def fingerprint(self) -> str:

@@ -291,6 +291,17 @@ def test_everything_foreign_is_escaped() -> None:
     Tags().feed(page)
 
 
+def test_an_invariant_that_no_world_put_to_the_test_is_not_said_to_be_kept(results: dict[str, Any]) -> None:
+    results["scenarios"][0]["invariants"] = {
+        "S10-kept": {"breaches": 0, "checked": 7, "examples": []},
+        "S2-kept": {"breaches": 0, "checked": 7, "examples": []},
+        "S9-unmet": {"breaches": 0, "checked": 0, "examples": []},
+    }
+    page = render_html(results)
+    assert "never broken: S2-kept, S10-kept<" in page
+    assert "never put to the test: S9-unmet<" in page
+
+
 def test_what_changed_since_the_last_run(results: dict[str, Any]) -> None:
     before = copy.deepcopy(results)
     claim = before["scenarios"][1]["claims"][0]

@@ -1,0 +1,127 @@
+"""A comparison on a terminal: every measure side by side, then how far the policies lie apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.comparison import (
+    ARROWS,
+    CONFIDENCE,
+    LEGEND,
+    MEASURES,
+    Measure,
+    difference_interval_words,
+    difference_words,
+    direction,
+    headline,
+    interval_words,
+    lead,
+    notes,
+    settings_words,
+    value_words,
+)
+from reports.terminal import wide_enough
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def print_comparison(console: Console, results: Mapping[str, Any], *, report: Path | None = None) -> None:
+    """Print both tables, what must be known to read them, and one world to look at.
+
+    `report` is the path of the page to name at the end.
+    """
+    from rich.text import Text
+
+    with wide_enough(console):
+        console.print(Text(headline(results), style="bold"))
+        console.print(Text(lead(results)), soft_wrap=True)
+        for policy in results["policies"]:
+            console.print(Text(f"  {policy['policy']}: {settings_words(policy)}"), soft_wrap=True)
+        console.print()
+        _print(console, f"Side by side, with {CONFIDENCE} intervals", _side_by_side(results))
+        _print(console, f"Differences from {results['against']}, with {CONFIDENCE} intervals", _differences(results))
+        console.print(Text(LEGEND, style="dim"), soft_wrap=True)
+        for note in notes(results):
+            console.print(Text(f"! {note}"), soft_wrap=True)
+        for difference in results["differences"]:
+            if difference["example"] is not None:
+                for line in _example(difference):
+                    console.print(Text(line), soft_wrap=True)
+        if report is not None:
+            console.print(f"Report: {report}", soft_wrap=True, markup=False)
+
+
+_Column = tuple[str, list[str]]
+
+
+def _side_by_side(results: Mapping[str, Any]) -> list[_Column]:
+    columns = [("", ["messages", *(measure.title for measure in MEASURES)])]
+    for policy in results["policies"]:
+        cells = [f"{policy['counts']['messages']:,}"]
+        cells += [_with(measure, policy["measures"][measure.id]) for measure in MEASURES]
+        columns.append((policy["policy"], cells))
+    return columns
+
+
+def _with(measure: Measure, measured: Mapping[str, Any]) -> str:
+    interval = interval_words(measure, measured["interval"])
+    value = value_words(measure, measured["value"])
+    return f"{value} ({interval})" if interval else value
+
+
+def _differences(results: Mapping[str, Any]) -> list[_Column]:
+    columns = [("", [measure.title for measure in MEASURES])]
+    for difference in results["differences"]:
+        cells = []
+        for measure in MEASURES:
+            each = difference["measures"][measure.id]
+            interval = difference_interval_words(measure, each)
+            words = difference_words(measure, each)
+            cells.append(f"{f'{words} ({interval})' if interval else words} {ARROWS[direction(each)]}")
+        columns.append((difference["policy"], cells))
+    return columns
+
+
+def _print(console: Console, title: str, columns: list[_Column]) -> None:
+    """Print a table, or one policy below the other where it does not fit: squeezed, it could not be read."""
+    from rich.measure import Measurement
+    from rich.text import Text
+
+    table = _table(title, columns)
+    if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
+        console.print(table)
+        return
+    console.print(Text(title, style="bold"))
+    (_, titles), *rest = columns
+    for name, cells in rest:
+        console.print(Text(name, style="bold"))
+        for said, cell in zip(titles, cells, strict=True):
+            console.print(Text(f"  {said}: {cell}"))
+    console.print()
+
+
+def _table(title: str, columns: list[_Column]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for at, (name, _) in enumerate(columns):
+        table.add_column(Text(name), justify="right" if at else "left", no_wrap=True)
+    for row in zip(*(cells for _, cells in columns), strict=True):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _example(difference: Mapping[str, Any]) -> list[str]:
+    example = difference["example"]
+    mine, theirs = example["failed"]
+    return [
+        f"Farthest apart: in world {example['seed']}, {mine:,} messages failed under {difference['policy']}, "
+        f"{theirs:,} under {difference['against']}.",
+        *(f"      {command}" for command in example["replay"]),
+    ]

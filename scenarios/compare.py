@@ -1,0 +1,379 @@
+"""Several policies in the same worlds of one scenario.
+
+A policy is the scenario's relay with another factory. Everything that a world draws is keyed by what it is for, so
+replication i of one policy is the same world as replication i of any other, until the policies' own doings part them.
+
+Whose settings a policy gets:
+
+- `relay.settings` of the scenario were written for the relay that the scenario names, and go to that policy only. Any
+  other runs with its defaults. `--settings POLICY.key=value` gives a policy settings of its own.
+- The settings of a group of workers say what is special about those workers, for instance another lock key since their
+  deployment. They go, key by key, to each policy whose factory names them: as a parameter of its own, or in the
+  TypedDict of its `**settings: Unpack[...]`. What a policy does not know is left out, and the results say so.
+  `--settings POLICY.workers[1].key=value` gives a group something in its place.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Unpack, get_args, get_origin, get_type_hints, is_typeddict
+
+from reports.claims import ALPHA
+from reports.comparison import KIND, PolicyWorlds, measure_policies
+from reports.paired import RESAMPLES
+from reports.results import SCHEMA, replay_template
+from reports.statistics import rounded
+from scenarios.document import PathError, parse_setting
+from scenarios.load import load
+from scenarios.model import Scenario
+from scenarios.problems import Problem, ScenarioError, did_you_mean
+from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
+from scenarios.summary import ROW_COUNTS, Summary
+from sim.world import FactoryError, resolve
+
+#: The policies of the relay, in the order in which they were written.
+POLICIES = ("check_then_act", "cancel_and_retry", "drain")
+#: Where these are found.
+_HOME = "relay:"
+#: The policy that the others are compared with, if it is among them; otherwise it is the first.
+BASELINE = "cancel_and_retry"
+POLICIES_MIN = 2
+_CLIENTS = 3  # a factory's first parameters: the two clients and `send`
+_FACTORY_PATH = "relay.factory"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Settings of a group of workers that a policy does not know: of which workers, and the settings."""
+
+    workers: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A policy of the comparison: what it is called, its version of the scenario, and whether the scenario names it."""
+
+    name: str
+    scenario: Scenario
+    own: bool
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A scenario, and the policies that are to run in it."""
+
+    scenario: Scenario
+    policies: tuple[Compared, ...]
+
+    @property
+    def against(self) -> str:
+        """The policy that the others are compared with."""
+        names = [policy.name for policy in self.policies]
+        return BASELINE if BASELINE in names else names[0]
+
+    def lane(self, asked: Lane | None) -> Lane:
+        """The lane asked for, or the scenario's own; `sdk` where a relay from elsewhere may call anything."""
+        if asked is not None:
+            return asked
+        known = (_HOME, self.scenario.relay.factory)
+        at_home = all(policy.scenario.relay.factory.startswith(known) for policy in self.policies)
+        return self.scenario.lane if at_home else "sdk"
+
+    def replay(self, error_values: Mapping[str, Any], seed: int) -> tuple[str, str]:
+        """The policy that a failed replication was of (see `Batch.values`), and the command that replays it."""
+        factory = error_values[_FACTORY_PATH]
+        policy = next(each for each in self.policies if each.scenario.relay.factory == factory)
+        return policy.name, _replay(policy).replace("{seed}", str(seed))
+
+
+def factory_of(policy: str) -> str:
+    """The factory that a policy's name means: one of the relay's own, unless it has a colon."""
+    return policy if ":" in policy else f"{_HOME}{policy}"
+
+
+def load_comparison(
+    name_or_path: str, policies: Sequence[str], sets: Sequence[str] = (), settings: Iterable[str] = ()
+) -> Comparison:
+    """A scenario with each of the policies in it.
+
+    Args:
+        name_or_path: of the scenario, as `scenarios.load.load` takes it.
+        policies: names of the relay's own policies, or `package.module:function`; at least two, none twice.
+        sets: `PATH=VALUE` for all of them.
+        settings: `POLICY.KEY=VALUE`, or `POLICY.workers[N].KEY=VALUE` for one group of workers.
+
+    Raises:
+        ScenarioError: with every problem that was found.
+    """
+    names = [factory_of(policy).removeprefix(_HOME) for policy in policies]
+    problems = _wrong_names(names)
+    own_sets, wrong = _own_sets(names, settings)
+    if problems or wrong:
+        raise ScenarioError([*problems, *wrong])
+    scenario = load(name_or_path, sets, check_relay=False)
+    compared = []
+    for name in names:
+        try:
+            compared.append(_load_policy(name_or_path, scenario, name, sets, own_sets[name]))
+        except ScenarioError as error:
+            problems += error.problems
+    if problems:
+        raise ScenarioError(list(dict.fromkeys(problems)))
+    return Comparison(scenario, tuple(compared))
+
+
+def _wrong_names(names: Sequence[str]) -> list[Problem]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    problems = [Problem("--policies", "", f"{name!r} is named twice") for name in twice]
+    if len(names) < POLICIES_MIN:
+        given = f"there is only {names[0]!r}" if names else "there is none"
+        problems.append(Problem("--policies", "", f"a comparison needs at least two policies, {given}"))
+    return problems
+
+
+def _own_sets(names: Sequence[str], settings: Iterable[str]) -> tuple[dict[str, list[str]], list[Problem]]:
+    """What `--settings` says, as `PATH=VALUE` of the scenario, by policy."""
+    own: dict[str, list[str]] = {name: [] for name in names}
+    problems = []
+    for typed in settings:
+        # The longest name first: one policy's name may be the beginning of another's.
+        said = typed.removeprefix(_HOME)
+        name = next((each for each in sorted(names, key=len, reverse=True) if said.startswith(f"{each}.")), None)
+        rest = said.removeprefix(f"{name}.")
+        try:
+            if name is None:
+                suggestion = did_you_mean(said.partition(".")[0], names, what="compared are")
+                raise PathError(f"begins with no policy that is compared: write POLICY.KEY=VALUE; {suggestion}")
+            parse_setting(rest)
+        except PathError as error:
+            problems.append(Problem(f"--settings {typed}", "", str(error)))
+            continue
+        group, dot, key = rest.partition("].")
+        in_group = bool(dot) and group.startswith("workers[")
+        own[name].append(f"{group}].settings.{key}" if in_group else f"relay.settings.{rest}")
+    return own, problems
+
+
+def _load_policy(
+    name_or_path: str, scenario: Scenario, name: str, sets: Sequence[str], own_sets: Sequence[str]
+) -> Compared:
+    where = f"--policies {name}"
+    factory = factory_of(name)
+    left_out: tuple[LeftOut, ...] = ()
+    theirs = list(sets)
+    own = factory == scenario.relay.factory
+    if not own:
+        try:
+            known = settings_named_by(resolve(factory))
+        except FactoryError as error:
+            said = str(error).removeprefix(f"factory {factory!r}: ")
+            raise ScenarioError([Problem(where, "", said)]) from error
+        theirs.append(f"{_FACTORY_PATH}={factory}")
+        if scenario.relay.settings:
+            theirs.append("relay.settings={}")
+        more, left_out = _known_group_settings(scenario, known)
+        theirs += more
+    try:
+        return Compared(name, load(name_or_path, [*theirs, *own_sets]), own, left_out)
+    except ScenarioError as error:
+        # The scenario itself is right, so all that is wrong is this policy's.
+        raise ScenarioError(
+            [Problem(where, "", problem.message, problem.suggestion) for problem in error.problems]
+        ) from error
+
+
+def _known_group_settings(scenario: Scenario, known: frozenset[str]) -> tuple[list[str], tuple[LeftOut, ...]]:
+    """What to set so that each group of workers has the settings that are known, and what is then left out."""
+    sets, left_out = [], []
+    for index, (workers, settings) in enumerate(_groups(scenario)):
+        unknown = {key: value for key, value in settings.items() if key not in known}
+        if unknown:
+            kept = [f"{json.dumps(key)} = {_toml(value)}" for key, value in settings.items() if key in known]
+            sets.append(f"workers[{index}].settings={{{', '.join(kept)}}}")
+            left_out.append(LeftOut(workers, unknown))
+    return sets, tuple(left_out)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _groups(scenario: Scenario) -> list[tuple[str, Mapping[str, Any]]]:
+    """The workers of each group, as traces call them, and the group's settings."""
+    groups: list[tuple[str, Mapping[str, Any]]] = []
+    first = 1
+    for group in scenario.workers:
+        last = first + group.count - 1
+        groups.append((f"w{first}" if first == last else f"w{first} to w{last}", group.settings))
+        first = last + 1
+    return groups
+
+
+def settings_named_by(factory: Callable[..., Any]) -> frozenset[str]:
+    """The settings that a factory names: parameters after the clients and `send`, and keys of `Unpack[TypedDict]`.
+
+    A factory that takes any keyword without naming it names none.
+    """
+    try:
+        parameters = list(inspect.signature(factory).parameters.values())
+    except (TypeError, ValueError):  # some callables of C extensions
+        return frozenset()
+    named = {
+        each.name
+        for position, each in enumerate(parameters)
+        if each.kind is each.KEYWORD_ONLY or (each.kind is each.POSITIONAL_OR_KEYWORD and position >= _CLIENTS)
+    }
+    for each in parameters:
+        if each.kind is each.VAR_KEYWORD:
+            named |= _keys_of(factory, each)
+    return frozenset(named)
+
+
+def _keys_of(factory: Callable[..., Any], keywords: inspect.Parameter) -> set[str]:
+    """The keys of the TypedDict that a `**keywords` unpacks."""
+    function = factory.__init__ if inspect.isclass(factory) else factory
+    # This one annotation alone: others may be such as only a type checker can read.
+    alone = SimpleNamespace(__annotations__={keywords.name: keywords.annotation})
+    try:
+        hint = get_type_hints(alone, getattr(inspect.unwrap(function), "__globals__", {})).get(keywords.name)
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        return set()
+    if get_origin(hint) is not Unpack:
+        return set()
+    (table,) = get_args(hint)
+    return set(table.__required_keys__ | table.__optional_keys__) if is_typeddict(table) else set()
+
+
+# Running
+
+
+def compare_policies(
+    comparison: Comparison,
+    *,
+    code_version: str,
+    replications: int | None = None,
+    lane: Lane | None = None,
+    jobs: int = 1,
+    resamples: int = RESAMPLES,
+    progress: Callable[[Progress], None] | None = None,
+    observe: Observe | None = None,
+) -> tuple[dict[str, Any], Cost]:
+    """The content of `results.json`, and what it took.
+
+    Args:
+        comparison: as loaded.
+        code_version: of what runs.
+        replications: worlds per policy, instead of the scenario's own number.
+        lane: instead of `Comparison.lane`.
+        jobs: processes.
+        resamples: of the bootstrap.
+        progress: called as replications are done.
+        observe: what runs a replication, see `run_batches`.
+
+    Raises:
+        ReplicationError, LostWorkerError: see `run_batches`.
+    """
+    scenario = comparison.scenario
+    count = replications or scenario.replications
+    lane = comparison.lane(lane)
+    batches = [
+        Batch(
+            policy.name,
+            policy.scenario.to_json(),
+            count,
+            lane,
+            claims=(),
+            rows=True,
+            values=((_FACTORY_PATH, policy.scenario.relay.factory),),
+        )
+        for policy in comparison.policies
+    ]
+    summaries, cost = run_batches(batches, jobs=jobs, progress=progress, observe=observe)
+    worlds = {name: _worlds(summary) for name, summary in summaries.items()}
+    measured, differences = measure_policies(worlds, against=comparison.against, key=scenario.hash, resamples=resamples)
+    by_name = {policy.name: policy for policy in comparison.policies}
+    results = {
+        "schema": SCHEMA,
+        "kind": KIND,
+        "code_version": code_version,
+        "scenario": scenario.name,
+        "title": scenario.title,
+        "description": " ".join(scenario.description.split()),
+        "hash": scenario.hash,
+        "root_seed": scenario.root_seed,
+        "profile": scenario.backend.name,
+        "lane": lane,
+        "replications": count,
+        "confidence": rounded(1 - ALPHA),
+        "resamples": resamples,
+        "settings": dict(scenario.origin.settings),
+        "against": comparison.against,
+        "policies": [
+            {**_entry(policy, summaries[policy.name]), **measured[policy.name]} for policy in comparison.policies
+        ],
+        "differences": [
+            {
+                "policy": name,
+                "against": comparison.against,
+                "measures": measures,
+                "example": _example(by_name[name], by_name[comparison.against], worlds),
+            }
+            for name, measures in differences.items()
+        ],
+    }
+    return results, cost
+
+
+def _worlds(summary: Summary) -> PolicyWorlds:
+    rows = [summary.rows[seed] for seed in sorted(summary.rows)]
+    counts = {name: [row.counts[place] for row in rows] for place, name in enumerate(ROW_COUNTS)}
+    return PolicyWorlds(counts, [row.reply_seconds for row in rows])
+
+
+def _entry(policy: Compared, summary: Summary) -> dict[str, Any]:
+    scenario = policy.scenario
+    return {
+        "policy": policy.name,
+        "factory": scenario.relay.factory,
+        "own": policy.own,
+        "hash": scenario.hash,
+        "fingerprint": summary.fingerprint,
+        "settings": dict(scenario.relay.settings),
+        "workers": [
+            {"workers": workers, "settings": dict(settings)} for workers, settings in _groups(scenario) if settings
+        ],
+        "left_out": [{"workers": each.workers, "settings": dict(each.settings)} for each in policy.left_out],
+        "counts": dict(sorted(summary.counts.items())),
+        "invariants": {name: tally.count for name, tally in sorted(summary.invariants.items())},
+        "never_met": summary.never_met,
+        "replay": _replay(policy),
+    }
+
+
+def _replay(policy: Compared) -> str:
+    origin = policy.scenario.origin
+    return replay_template(origin.given, settings=origin.settings)
+
+
+def _example(policy: Compared, base: Compared, worlds: Mapping[str, PolicyWorlds]) -> dict[str, Any] | None:
+    """The world in which most messages more, or fewer, failed than under the other policy; None if none differs."""
+    failed = [worlds[each.name].counts["failed"] for each in (policy, base)]
+    apart = [abs(mine - theirs) for mine, theirs in zip(*failed, strict=True)]
+    seed = max(range(len(apart)), key=lambda each: (apart[each], -each))
+    if not apart[seed]:
+        return None
+    return {
+        "seed": seed,
+        "failed": [numbers[seed] for numbers in failed],
+        "replay": [_replay(each).replace("{seed}", str(seed)) for each in (policy, base)],
+    }
