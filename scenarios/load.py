@@ -481,7 +481,7 @@ def _bare(annotated: Any) -> Any:
 def _wrong_references(document: Document, findings: Sequence[Finding], profile: Profile) -> list[Finding]:
     """What tables say about each other, checked on those that are right in themselves."""
     wrong = {str(finding.steps[0]) for finding in findings if finding.steps}
-    names = ("workers", "workload", "schedule")
+    names = ("workers", "workload", "schedule", "host_faults", "liveness", "limit_seconds")
     tables = {name: document[name] for name in names if name in document and name not in wrong}
     if "workload" not in tables:
         return []

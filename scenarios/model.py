@@ -1,7 +1,7 @@
 """What a scenario file may say. Files are TOML; `scenarios.load` reads and checks them.
 
-The tables `relay`, `workers`, `workload`, `faults` and `schedule` are those of `sim.world.settings`; the rest says how
-often a world is run, what is claimed about it, and over what the claims are mapped.
+What a world is made of, the tables from `relay` to `limit_seconds`, is `sim.world.settings`; the rest says how often it is
+run, what is claimed about it, and over what the claims are mapped.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from reports.claims import ClaimSpec
 from scenarios.document import Document
-from sim.openai.faults import ApiFault
 from sim.openai.profile import Profile
-from sim.world.settings import Hold, RelayUnderTest, WorkerGroup, Workload, WorldSettings
+from sim.world.settings import WorldSettings, WorldTables
 
 _NUMBERS_OF_KINDS: dict[str, tuple[str, ...]] = {
     "between": ("target", "margin"),
@@ -123,8 +122,8 @@ class Origin:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-class Scenario(_Table):
-    """A scenario, complete: what it extends is merged in, and its profile is resolved."""
+class Heading(_Table):
+    """What a scenario file begins with: its names, how often and in which lane it runs, and its backend."""
 
     schema_version: Literal[1] = Field(alias="schema", description="the number 1, for the format of this file")
     name: str = Field(pattern=r"^[A-Za-z0-9][\w-]*$", description="letters, digits, - and _; how results call it")
@@ -151,14 +150,10 @@ class Scenario(_Table):
     profile_overrides: dict[str, Any] = Field(default_factory=dict, description="numbers of the profile to replace")
     backend: Profile = Field(description="the profile, resolved; filled in by the loader")
 
-    relay: RelayUnderTest = Field(description="the relay under test")
-    workers: tuple[WorkerGroup, ...] = Field(default=(WorkerGroup(count=2),), min_length=1, description="who runs it")
-    workload: Workload = Field(description="who writes what")
-    faults: tuple[ApiFault, ...] = Field(default=(), description="faults of the API and of the way to it")
-    schedule: tuple[Hold, ...] = Field(default=(), description="constraints on the order of requests")
-    limit_seconds: float = Field(
-        default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off"
-    )
+
+# The heading comes last, because pydantic puts the fields of later bases first.
+class Scenario(WorldTables, Heading):
+    """A scenario, complete: what it extends is merged in, and its profile is resolved."""
 
     claims: tuple[ClaimEntry, ...] = Field(default=(), description="what is claimed")
     map: MapPlan | None = Field(default=None, description="where the claims hold")
@@ -173,15 +168,8 @@ class Scenario(_Table):
 
     def world_settings(self) -> WorldSettings:
         """The world without its seed."""
-        return WorldSettings(
-            profile=self.backend,
-            relay=self.relay,
-            workers=self.workers,
-            workload=self.workload,
-            faults=self.faults,
-            schedule=self.schedule,
-            limit_seconds=self.limit_seconds,
-        )
+        tables = {name: getattr(self, name) for name in WorldTables.model_fields}
+        return WorldSettings(profile=self.backend, **tables)
 
     @property
     def hash(self) -> str:

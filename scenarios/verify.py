@@ -80,12 +80,12 @@ def _entry(scenario: Scenario, specs: Mapping[str, ClaimSpec], main: Summary, la
     origin = scenario.origin
     replay = replay_template(origin.given, settings=origin.settings, factory=origin.factory)
     claims = [judge(spec, main.tallies[spec.id], replay=replay) for spec in specs.values()]
-    unmet = [index for index, hits in enumerate(main.fault_hits) if not hits]
+    unmet = main.never_met
     for claim in claims:
         if unmet and claim["verdict"] == "verified":
             # A replication that never met the fault it was to meet has shown nothing.
-            where = ", ".join(f"faults[{index}]" for index in unmet)
-            claim |= {"verdict": "inconclusive", "why": f"never met: {where} hit no request", "reason": "never met"}
+            why = f"never met: {', '.join(unmet)} hit nothing"
+            claim |= {"verdict": "inconclusive", "why": why, "reason": "never met"}
             claim["as_expected"] = claim["verdict"] == claim["expected"]
     entry: dict[str, Any] = {
         "scenario": scenario.name,
@@ -112,13 +112,13 @@ def _entry(scenario: Scenario, specs: Mapping[str, ClaimSpec], main: Summary, la
     if origin.settings:
         entry["settings"] = dict(origin.settings)
     if main.fault_hits:
-        entry["fault_hits"] = list(main.fault_hits)
+        entry["fault_hits"] = {name: list(counts) for name, counts in main.fault_hits.items()}
     return entry
 
 
 def _breaches(tally: Any, replay: str) -> dict[str, Any]:
     examples = [{**example, "replay": replay.replace("{seed}", str(example["seed"]))} for example in tally.examples]
-    return {"breaches": tally.count, "examples": examples}
+    return {"breaches": tally.count, "checked": tally.n, "examples": examples}
 
 
 def _map_batches(scenario: Scenario, plan: MapPlan, lane: Lane, cap: int) -> list[Batch]:

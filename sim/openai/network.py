@@ -8,9 +8,9 @@ Draws are keyed by (worker, operation, thread) and the attempt's number among th
 elsewhere, so both lanes and any two relays meet the same latencies for the same requests.
 
 The trace gets `request` when the attempt leaves, `served` when the service has processed it, `response` when the
-answer, or the failure in its place, reaches the worker; of an answer whose body dribbles when the body is whole, of a
-stream when its head arrives (its frames leave no records). An answer that nobody waits for any more (the waiting task
-was cancelled) leaves no `response`.
+answer, or the failure in its place, reaches the worker, unless it has crashed meanwhile; of an answer whose body dribbles
+when the body is whole, of a stream when its head arrives (its frames leave no records). An answer that nobody waits for
+any more (the waiting task was cancelled) leaves no `response`.
 """
 
 from __future__ import annotations
@@ -192,7 +192,8 @@ class Network:
         return _named_as(answer, StreamedAnswer(answer, arrivals, failure))
 
     def _respond(self, answer: Answer, worker: str, future: Future[Answer]) -> None:
-        if future.done() or future.get_loop().is_closed():
+        loop = future.get_loop()
+        if future.done() or loop.is_closed() or getattr(loop, "crashed", False):
             if answer.stream is not None:
                 answer.stream.detach()
             return

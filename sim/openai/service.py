@@ -86,7 +86,7 @@ class ThreadsService:
     Args:
         draws: keyed draws; ids come from them, so a world's ids are a function of its seed.
         now: seconds since the Unix epoch; only `created_at` and its like show them, as whole seconds.
-        trace: receives `run.state` and `message.stored`.
+        trace: receives `run.state` and `message.stored`, and `run.metadata` where that is asked for.
         replier: what assistants answer.
         assistants: the assistants that exist from the beginning; None: any well-formed id is one.
         on_state: called after every transition with the run, its new state and the cause.
@@ -94,6 +94,8 @@ class ThreadsService:
     Attributes:
         replier: as given.
         limits: refuses requests beyond the rates of a profile; None: no limits.
+        traced_metadata: which metadata of a new run the trace shows, in `run.metadata`; none unless set, since values can
+            be tokens.
         quirks: unproven behaviours; None: none.
     """
 
@@ -115,6 +117,7 @@ class ThreadsService:
         self.assistants = Assistants(draws, now, assistants)
         self.on_state = on_state
         self.limits: RateLimits | None = None
+        self.traced_metadata: frozenset[str] = frozenset()
         self.quirks: Quirks | None = None
         self.threads: dict[str, ThreadRecord] = {}
         self.runs: dict[str, RunRecord] = {}
@@ -382,6 +385,10 @@ class ThreadsService:
         if self.quirks is not None:
             self.quirks.note_change(run, None, self._now())
         self._announce(run, "queued", cause)
+        if metadata and self._trace is not None:
+            shown = tuple(f"{name}={metadata[name]}" for name in sorted(self.traced_metadata & metadata.keys()))
+            if shown:
+                self._trace.add("api", "run.metadata", run.id, thread.id, shown)
         return run
 
     def retrieve_run(self, thread_id: str, run_id: str) -> Object:

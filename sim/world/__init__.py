@@ -6,15 +6,18 @@ Begin with `run_world`.
 """
 
 from sim.world.factories import FactoryError, resolve
-from sim.world.observe import COUNTS, INVARIANTS, SERIES, observe
+from sim.world.invariants import CHECKED, INVARIANTS, JudgeSettings
+from sim.world.observe import COUNTS, SERIES, observe
 from sim.world.settings import WorldSettings
 from sim.world.world import Lane, Result, Session, World, run_world, warm_up
 
 __all__ = [
+    "CHECKED",
     "COUNTS",
     "INVARIANTS",
     "SERIES",
     "FactoryError",
+    "JudgeSettings",
     "Lane",
     "Result",
     "Session",

@@ -81,7 +81,7 @@ class Customer:
         self.world.kernel.trace.add(
             self.entity, "message.sent", message_id, self.name, text, None if again is None else again.id
         )
-        self.world.post_webhook(message, worker)
+        self.world.post(message, worker)
         return message
 
     def receive(self, text: str) -> None:
@@ -96,7 +96,7 @@ class Customer:
             and message is not None
             and message.tries < workload.tries_again_max
         ):
-            world.kernel.env.process(self._try_again(message, workload.try_again_seconds))
+            world.let_write(self._try_again(message, workload.try_again_seconds))
 
     def _try_again(self, message: SentMessage, seconds: float) -> Generator[simpy.Event, Any, None]:
         yield self.world.kernel.env.timeout(ticks(seconds))

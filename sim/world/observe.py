@@ -14,7 +14,12 @@ Definitions (the incident report's terms, made exact):
   under way. Steps of the loop take no virtual time, so a sleep of 2 s counts as exactly 2.
 - A message *failed* if an apology was sent for it, or nothing covers it; otherwise it *succeeded*.
 
-Nothing is taken from what the relay says of itself, except that its log lines are compared with what it did.
+- Where a relay says which messages a text ends (`send.for`), an apology is one for those, and a reply answers the last of
+  them. Otherwise it belongs to the message in whose handling it was sent. A text that surely never arrived is no text.
+- The SDK's own waits before it repeats a failed request are not the relay's.
+
+Nothing else is taken from what the relay says of itself, except that its log lines are compared with what it did. What a
+relay with a ledger and leases must promise beyond this is judged by `sim.world.invariants`.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from typing import Any, Protocol
 
 from sim.kernel import Record
 from sim.openai.states import TERMINAL
+from sim.world.invariants import JUDGED_COUNTS, JudgeSettings, judge
 
 COUNTS: Mapping[str, str] = {
     "messages": "messages that customers sent, new tries included",
@@ -56,6 +62,7 @@ COUNTS: Mapping[str, str] = {
     "redis_commands": "Redis commands",
     "leases_lost": "leases that ran out while their handling went on",
     "retries_answered": "new tries after the friendly text that were answered",
+    **JUDGED_COUNTS,
 }
 """The counts of an observation, with what each means."""
 
@@ -67,16 +74,6 @@ SERIES: Mapping[str, str] = {
 }
 """The series of an observation, in seconds."""
 
-INVARIANTS: Mapping[str, str] = {
-    "S1-no-message-lost": "lost",
-    "S1-one-reply-per-message": "duplicate_reply",
-    "S3-replies-in-order": "out_of_order",
-    "S5-no-apology-for-an-answered-message": "apology_despite_cover",
-    "S6-right-conversation": "wrong_conversation",
-    "S8-no-answer-left-unsent": "answered_but_apologised",
-}
-"""Invariants, and the count of each one's breaches."""
-
 _BREACHES = (
     "lost",
     "apology_despite_cover",
@@ -86,6 +83,8 @@ _BREACHES = (
     "out_of_order",
 )
 _DETAILS_MAX = 3
+_SDK_RETRIES = 2
+"""How often the SDK repeats a request by itself, as it comes; what is repeated then, the relay repeats."""
 
 _MESSAGE_ID = re.compile(r"\[(c\d+\.m\d+)\]")
 _PROMISED = re.compile(
@@ -125,6 +124,8 @@ class _Handling:
         "conflicts",
         "delivery",
         "done",
+        "failed",
+        "failures",
         "idle_since",
         "in_flight",
         "lines",
@@ -144,9 +145,25 @@ class _Handling:
         self.conflicts = 0
         self.recovered_at = 0
         self.done = False
+        self.failed: tuple[str, str | None, str | None] | None = None  # the request that the SDK may repeat
+        self.failures = 0
         self.waited = 0.0
         self.steps: list[tuple[str, Any]] = []  # conflict, cancelled, waited: what the log lines should tell
         self.lines: list[str] = []
+
+
+class _Text:
+    """A text that was sent."""
+
+    __slots__ = ("arrives", "conversation", "delivery", "names", "text", "time")
+
+    def __init__(self, time: float, delivery: str, conversation: str, text: str) -> None:
+        self.time = time
+        self.delivery = delivery
+        self.conversation = conversation
+        self.text = text
+        self.names: tuple[str, ...] = ()
+        self.arrives = True
 
 
 class _Run:
@@ -174,7 +191,8 @@ class _Reading:
         self.replies: dict[str, str] = {}
         self.active: dict[str | None, str] = {}
         self.requests: dict[str, tuple[str, str, str | None, str | None]] = {}
-        self.sends: list[tuple[float, str, str, str]] = []
+        self.sends: list[_Text] = []
+        self.last_texts: dict[str, _Text] = {}
         self.accepted: dict[str, int] = {}
         self.counts = dict.fromkeys(COUNTS, 0)
 
@@ -206,7 +224,10 @@ class _Reading:
         handling = self.handlings.get(delivery)
         if handling is not None:
             if handling.in_flight == 0:
-                self._idle(handling, time)
+                if handling.failed == (operation, thread, run):
+                    handling.idle_since = time
+                else:
+                    self._idle(handling, time)
             handling.in_flight += 1
 
     @staticmethod
@@ -245,10 +266,19 @@ class _Reading:
             handling.steps.append(("cancelled", run_id))
 
     def _response(self, time: float, entity: str, fields: tuple[Any, ...]) -> None:
-        handling = self.handlings.get(self.requests[fields[0]][0])
-        if handling is not None:
-            handling.in_flight -= 1
-            handling.idle_since = time
+        request_id, status, _ = fields
+        delivery, operation, thread, run = self.requests[request_id]
+        handling = self.handlings.get(delivery)
+        if handling is None:
+            return
+        handling.in_flight -= 1
+        handling.idle_since = time
+        if status in (0, 408, 409, 429) or status >= 500:
+            request = (operation, thread, run)
+            handling.failures = handling.failures + 1 if handling.failed == request else 1
+            handling.failed = request if handling.failures <= _SDK_RETRIES else None
+        else:
+            handling.failed = None
 
     def _run_state(self, time: float, entity: str, fields: tuple[Any, ...]) -> None:
         run_id, thread, state, cause = fields
@@ -286,12 +316,19 @@ class _Reading:
 
     def _send(self, time: float, entity: str, fields: tuple[Any, ...]) -> None:
         delivery, conversation, text = fields
-        self.sends.append((time, delivery, conversation, text))
+        self.last_texts[entity] = sent = _Text(time, delivery, conversation, text)
+        self.sends.append(sent)
         handling = self.handlings.get(delivery)
         if handling is not None:
             if handling.in_flight == 0:
                 self._idle(handling, time)
             handling.done = True
+
+    def _send_for(self, time: float, entity: str, fields: tuple[Any, ...]) -> None:
+        self.last_texts[entity].names = fields[2]
+
+    def _fate(self, time: float, entity: str, fields: tuple[Any, ...]) -> None:
+        self.last_texts[entity].arrives = fields[2] in ("delivered", "unknown_delivered")
 
     def run_of(self, text: str) -> _Run | None:
         """The run whose assistant wrote this text, also where a relay put words around it."""
@@ -313,11 +350,21 @@ _READERS = {
     "lease.expired": _Reading._lease,
     "log": _Reading._log,
     "send": _Reading._send,
+    "send.for": _Reading._send_for,
+    "send.fate": _Reading._fate,
 }
 
 
 def observe(
-    records: Iterable[Record], relay: Texts, threads: Mapping[str, str], *, seed: int = 0, fingerprint: str = ""
+    records: Iterable[Record],
+    relay: Texts,
+    threads: Mapping[str, str],
+    *,
+    seed: int = 0,
+    fingerprint: str = "",
+    ledger: Mapping[str, str | None] | None = None,
+    promises: JudgeSettings | None = None,
+    redis_pauses: Iterable[tuple[float, float]] = (),
 ) -> dict[str, Any]:
     """Distil one world.
 
@@ -327,6 +374,9 @@ def observe(
         threads: the conversation of each thread.
         seed: the replication's seed, passed through.
         fingerprint: the trace's, passed through.
+        ledger: per message the outcome that the relay has recorded, None for none; None: the relay keeps no ledger.
+        promises: the numbers behind what the relay promises; by default as its settings say.
+        redis_pauses: from when to when a command waited for a pause of the Redis server, which leaves no record.
 
     Returns:
         `seed`, `fingerprint`, `counts` (see `COUNTS`), `series` (see `SERIES`), `details` (per count at most three
@@ -337,6 +387,11 @@ def observe(
     reading.read(records)
     judged = _Judgement(reading, int(relay.settings.get("attempts", 3)))
     judged.judge()
+    if promises is None:
+        promises = JudgeSettings.of_relay(relay.settings, apologies=frozenset((relay.friendly_text,)))
+    findings = judge(records, threads, ledger, promises, redis_pauses)
+    reading.counts |= findings.counts
+    judged.details |= findings.details
     return {
         "seed": seed,
         "fingerprint": fingerprint,
@@ -380,12 +435,18 @@ class _Judgement:
         reading = self.reading
         covered_before: dict[str, set[str]] = {}
         newest: dict[str, int] = {}
-        for time, delivery, conversation, text in reading.sends:
+        for sent in reading.sends:
+            if not sent.arrives:
+                continue
+            time, conversation, text = sent.time, sent.conversation, sent.text
             run = reading.run_of(text)
-            handling = reading.handlings.get(delivery)
+            handling = reading.handlings.get(sent.delivery)
+            own = [] if handling is None else [handling.message]
+            if sent.names:
+                own = [reading.messages[each] for each in sent.names if each in reading.messages]
             if run is None:
-                if handling is not None:
-                    handling.message.apologies.append((time, text))
+                for message in own:
+                    message.apologies.append((time, text))
                 continue
             owner = reading.threads.get(run.thread, conversation)
             if owner != conversation:
@@ -424,7 +485,7 @@ class _Judgement:
                 seen.add(message.id)
                 if message.covered_at is None:
                     message.covered_at = time
-                    message.own = handling is not None and handling.message is message
+                    message.own = bool(own) and own[-1] is message
 
     def _judge_message(self, message: _Message) -> None:
         counts = self.counts

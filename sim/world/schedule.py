@@ -11,6 +11,8 @@ from asyncio import Future
 from typing import Any
 
 from sim.kernel import Host, current_context
+from sim.openai.arrivals import READ_TIMEOUT
+from sim.openai.faults import ApiFault
 from sim.openai.network import Network
 from sim.openai.operations import Answer, Call
 
@@ -28,6 +30,7 @@ class ScheduledNetwork(Network):
         self._waits_for = {held: (awaited, limit) for held, awaited, limit in constraints}
         self._watched = {awaited for _, awaited, _ in constraints}
         self._places: dict[str, Place] = {}
+        self._left: dict[str, float] = {}
         self._seen: set[Place] = set()
         self._served: set[Place] = set()
         self._waiting: dict[Place, list[tuple[Any, ...]]] = {}
@@ -38,21 +41,39 @@ class ScheduledNetwork(Network):
         place = (current_context.get(), call.operation)
         if place not in self._seen and (place in self._waits_for or place in self._watched):
             self._seen.add(place)
-            self._places[f"{host.name}#{self._attempts.get(host.name, 0) + 1}"] = place
+            request_id = f"{host.name}#{self._attempts.get(host.name, 0) + 1}"
+            self._places[request_id] = place
+            self._left[request_id] = self.kernel.now
         return super().attempt(host, call, read_timeout, connect_timeout)
 
-    def _serve(self, call: Call, request_id: str, *rest: Any) -> None:
+    def _serve(
+        self,
+        call: Call,
+        request_id: str,
+        worker: str,
+        key: str,
+        index: int,
+        way_back: float,
+        future: Future[Answer],
+        fault: ApiFault | None,
+        read_timeout: float | None,
+    ) -> None:
         place = self._places.get(request_id)
         if place is None:
-            super()._serve(call, request_id, *rest)
+            super()._serve(call, request_id, worker, key, index, way_back, future, fault, read_timeout)
             return
         constraint = self._waits_for.pop(place, None)
         if constraint is not None and constraint[0] not in self._served:
             awaited, limit = constraint
-            self._waiting.setdefault(awaited, []).append((call, request_id, *rest))
+            waited = self.kernel.now - self._left[request_id]
+            if read_timeout is not None and waited + limit + max(way_back, 0.0) > read_timeout >= waited:
+                # Its client may give up before it is let go; what comes after that reaches nobody.
+                self._at(read_timeout - waited, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
+            held = (call, request_id, worker, key, index, way_back, future, fault, read_timeout)
+            self._waiting.setdefault(awaited, []).append(held)
             self._at(limit, self._release, awaited)
             return
-        super()._serve(call, request_id, *rest)
+        super()._serve(call, request_id, worker, key, index, way_back, future, fault, read_timeout)
         self._served.add(place)
         self._release(place)
 

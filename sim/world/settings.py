@@ -6,13 +6,19 @@ seconds (see `sim.kernel.distributions`); where one is expected a plain number m
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sim.kernel.distributions import Distribution
+from sim.kernel.distributions import Constant, Seconds
 from sim.openai.faults import ApiFault
 from sim.openai.profile import Profile
+from sim.redis.faults import RedisFault
+from sim.world.host_faults import HostFault
+from sim.world.liveness import Liveness
+from sim.world.send_faults import SendFault
+from sim.world.swarm import Swarm
+from sim.world.webhook_faults import WebhookFault
 
 FRIENDLY_TEXT = "Desculpe, estou processando sua mensagem anterior. Por favor, aguarde um momento e tente novamente."
 """What the incident's relay sends when its retries are used up."""
@@ -21,22 +27,16 @@ GENERIC_TEXT = "Desculpe, ocorreu um erro ao processar sua mensagem. Por favor, 
 """What the incident's relay sends for every other failure."""
 
 
-def _number_is_constant(value: Any) -> Any:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return {"kind": "constant", "value": value}
-    return value
-
-
-Seconds = Annotated[Distribution, BeforeValidator(_number_is_constant)]
-"""A distribution of seconds, or a number: always that long."""
-
-
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class RelayUnderTest(_Table):
-    """Which relay runs, and which texts of it are apologies."""
+    """Which relay runs, and which texts of it are apologies.
+
+    If the object that the factory returns has `async serve()`, each worker runs that beside `handle` for as long as it
+    lives. If it has `async outcome_of(conversation, message_id)`, that is asked for every message at the world's end.
+    """
 
     factory: str = Field(
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
@@ -114,6 +114,11 @@ class Workload(_Table):
     redelivery_seconds: Seconds = Field(
         default_factory=lambda: _constant(20.0), description="from the first delivery to the second"
     )
+    redeliver_seconds: Seconds | None = Field(
+        default=None,
+        description="after how long a delivery is repeated whose handling raised, or whose worker was dead or died, until "
+        "one is acknowledged; absent: it is not repeated",
+    )
 
     @field_validator("try_again_seconds", mode="before")
     @classmethod
@@ -133,9 +138,7 @@ class Workload(_Table):
         return self
 
 
-def _constant(seconds: float) -> Distribution:
-    from sim.kernel.distributions import Constant
-
+def _constant(seconds: float) -> Constant:
     return Constant(kind="constant", value=seconds)
 
 
@@ -157,18 +160,37 @@ class Hold(_Table):
     at_most_seconds: float = Field(default=5.0, gt=0, le=600, description="the longest such wait")
 
 
-class WorldSettings(_Table):
-    """One world without its seed."""
+class WorldTables(_Table):
+    """What a world is made of, except its backend."""
 
-    profile: Profile = Field(description="latencies and fault rates of the backend")
     relay: RelayUnderTest = Field(description="the relay under test")
     workers: tuple[WorkerGroup, ...] = Field(default=(WorkerGroup(count=2),), min_length=1, description="who runs it")
     workload: Workload = Field(description="who writes what")
     faults: tuple[ApiFault, ...] = Field(default=(), description="faults of the API and of the way to it")
+    host_faults: tuple[HostFault, ...] = Field(
+        default=(), description="workers that crash, pause, run slow, or err in time"
+    )
+    redis_faults: tuple[RedisFault, ...] = Field(default=(), description="faults of Redis and of the way to it")
+    webhook_faults: tuple[WebhookFault, ...] = Field(default=(), description="faults of the webhooks")
+    send_faults: tuple[SendFault, ...] = Field(default=(), description="faults of sending texts to customers")
+    swarm: Swarm | None = Field(
+        default=None, description="each replication meets some of the faults; absent: all of them"
+    )
+    liveness: Liveness | None = Field(default=None, description="when faults stop; absent: they do not")
     schedule: tuple[Hold, ...] = Field(default=(), description="constraints on the order of requests")
     limit_seconds: float = Field(
         default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off"
     )
+
+
+FAULT_LISTS: Final = ("faults", "host_faults", "redis_faults", "webhook_faults", "send_faults")
+"""The lists of faults that a world may have."""
+
+
+class WorldSettings(WorldTables):
+    """One world without its seed."""
+
+    profile: Profile = Field(description="latencies and fault rates of the backend")
 
     @model_validator(mode="after")
     def _references_exist(self) -> WorldSettings:
@@ -176,6 +198,10 @@ class WorldSettings(_Table):
         for index, message in enumerate(self.workload.messages):
             if message.worker is not None and message.worker > workers:
                 raise ValueError(f"workload.messages[{index}] names worker {message.worker}, but there are {workers}")
+        for index, fault in enumerate(self.host_faults):
+            for number in fault.workers or ():
+                if number > workers:
+                    raise ValueError(f"host_faults[{index}] names worker {number}, but there are {workers}")
         for index, hold in enumerate(self.schedule):
             for name, step in (("hold", hold.hold), ("until", hold.until)):
                 if step.message > len(self.workload.messages):
@@ -186,4 +212,9 @@ class WorldSettings(_Table):
         shares = [group.share for group in self.workers if group.share is not None]
         if shares and (len(shares) != len(self.workers) or abs(sum(shares) - 1) > 1e-9):
             raise ValueError("give `share` for every group of workers or for none, with a sum of 1")
+        if self.liveness is not None and self.liveness.faults_stop_seconds >= self.limit_seconds:
+            raise ValueError(
+                f"liveness.faults_stop_seconds is {self.liveness.faults_stop_seconds:g}, but the world is cut off at "
+                f"limit_seconds = {self.limit_seconds:g}: nothing would be left to see"
+            )
         return self

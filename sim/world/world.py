@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import gc
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Generator
 from contextlib import ExitStack
-from contextvars import copy_context
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
+import simpy
+
 import sim.redis
-from sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel, current_context
-from sim.openai import Network, NotInDirectLaneError, RunLives, ThreadsService, keyed_retry_jitter, make_client
+from sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
+from sim.openai import Network, RunLives, ThreadsService, keyed_retry_jitter, make_client
 from sim.openai import warm_up as warm_up_openai
+from sim.world.audit import NAME as AUDITOR
+from sim.world.audit import ledger_of
+from sim.world.channel import Channel
 from sim.world.customers import Customer, SentMessage
 from sim.world.factories import resolve
+from sim.world.host_faults import HostFaults
+from sim.world.invariants import TRACED_METADATA, JudgeSettings
+from sim.world.liveness import SETTLE_SECONDS, Rest
 from sim.world.logs import LogCapture
 from sim.world.observe import observe
 from sim.world.schedule import ScheduledNetwork
 from sim.world.settings import WorkerGroup, WorldSettings
+from sim.world.swarm import chosen
+from sim.world.webhooks import Webhooks
+from sim.world.workers import Worker
 
 Lane = Literal["sdk", "direct"]
 PlainRecord = tuple[float, str, str, tuple[Any, ...]]
@@ -26,14 +38,6 @@ PlainRecord = tuple[float, str, str, tuple[Any, ...]]
 _COLLECT_EVERY = 200
 _UNCOLLECTED_MAX = 200_000
 """Garbage is collected after so many worlds, or once so many objects are there that it has not looked at."""
-
-
-class Worker(NamedTuple):
-    """One worker process: its host, and the relay that runs on it."""
-
-    name: str
-    host: Host
-    relay: Any
 
 
 class Result(NamedTuple):
@@ -52,6 +56,9 @@ class World:
         root_seed: the scenario's root seed.
         seed: the replication's seed.
         lane: `sdk` for the real OpenAI SDK and redis client, `direct` for the same relay without their code.
+
+    Attributes:
+        ledger: what the relay says became of each message, once the world has been run; None: it keeps no ledger.
     """
 
     def __init__(self, settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> None:
@@ -59,60 +66,73 @@ class World:
         self.seed = seed
         self.lane: Lane = lane
         self.kernel = Kernel(root_seed, seed)
-        self._handled: set[str] = set()
+        self.ledger: dict[str, str | None] | None = None
+        self.workers: list[Worker] = []
+        self.customers: list[Customer] = []
+        self.messages: list[SentMessage] = []
+        self._writing: list[simpy.Process] = []
 
     def build(self) -> None:
         """Make the service, the workers and the customers; the fence must be attached to this kernel."""
         settings, kernel, profile = self.settings, self.kernel, self.settings.profile
         self.service = ThreadsService(kernel.draws, lambda: EPOCH_SECONDS + kernel.now, kernel.trace)
+        self.service.traced_metadata = TRACED_METADATA
         self.lives = RunLives(kernel, self.service, profile)
         network_class = ScheduledNetwork if settings.schedule else Network
-        self.network = network_class(kernel, self.service, profile, settings.faults)
+        self.network = network_class(kernel, self.service, profile, self._chosen("faults"))
+        self.api_faults = self.network.faults
+        self.webhooks = Webhooks(
+            kernel,
+            settings.workload,
+            profile.webhook_seconds.sampler,
+            self._chosen("webhook_faults"),
+            settings.workers,
+            self.workers,
+        )
         self.redis = sim.redis.RedisLink(
             kernel,
             profile.redis_seconds.sampler,
             pause_probability=profile.redis_pause_probability,
             pause=None if profile.redis_pause_seconds is None else profile.redis_pause_seconds.sampler,
-            is_handled=self._handled.__contains__,
+            is_handled=self.webhooks.handled.__contains__,
+            faults=self._chosen("redis_faults"),
+            watched=f"{settings.relay.settings.get('key_prefix', 'relay:')}lease:",
         )
-        self.workers: list[Worker] = []
-        factory = resolve(settings.relay.factory)
+        self._customer_of: dict[str, Customer] = {}
+        self.channel = Channel(kernel, profile.send_seconds.sampler, self._chosen("send_faults"), self._customer_of)
+        self._factory = resolve(settings.relay.factory)
         for group in settings.workers:
             for _ in range(group.count):
-                self.workers.append(self._make_worker(factory, group))
-        self._group_ranges = _group_ranges(settings.workers)
+                made = Worker(kernel, len(self.workers) + 1, partial(self._make_relay, group))
+                self.workers.append(made)
+                made.start()
+        self.host_faults = HostFaults(
+            kernel, self._chosen("host_faults"), self.workers, self._faults_stop_seconds, self.webhooks.worker_died
+        )
+        self.host_faults.start()
+        if settings.liveness is not None:
+            kernel.at(settings.liveness.faults_stop_seconds, self._stop_faults)
 
-        self.customers = [
-            Customer(self, number, self.service.create_thread()["id"])
-            for number in range(1, settings.workload.conversations + 1)
-        ]
-        self._by_conversation = {customer.name: customer for customer in self.customers}
+        for number in range(1, settings.workload.conversations + 1):
+            customer = Customer(self, number, self.service.create_thread()["id"])
+            self.customers.append(customer)
+            self._customer_of[customer.name] = customer
         offset = self._leave_initial_runs()
         self._start_customers(offset)
 
-    def _make_worker(self, factory: Callable[..., Any], group: WorkerGroup) -> Worker:
-        kernel, settings = self.kernel, self.settings
-        host = kernel.host(f"w{len(self.workers) + 1}")
-        openai_client = make_client(kernel, host, self.network, self.lane)
+    def _chosen(self, name: str) -> tuple[Any, ...]:
+        return chosen(getattr(self.settings, name), name, self.settings.swarm, self.kernel.draws.uniform)
+
+    @property
+    def _faults_stop_seconds(self) -> float:
+        liveness = self.settings.liveness
+        return self.settings.limit_seconds if liveness is None else liveness.faults_stop_seconds
+
+    def _make_relay(self, group: WorkerGroup, host: Host) -> Any:
+        openai_client = make_client(self.kernel, host, self.network, self.lane)
         redis_client = sim.redis.make_client(host, self.redis, self.lane)
-        relay_settings = {**settings.relay.settings, **group.settings}
-        relay = factory(openai_client, redis_client, self._sender(host), **relay_settings)
-        return Worker(host.name, host, relay)
-
-    def _sender(self, host: Host) -> Callable[[str, str], Any]:
-        kernel = self.kernel
-        seconds = self.settings.profile.send_seconds.sampler
-
-        async def send(conversation: str, text: str) -> None:
-            """Send a text to the customer of this conversation; returns once the channel has taken it."""
-            kernel.trace.add(host.name, "send", current_context.get(), conversation, text)
-            duration = seconds(kernel.draws.uniform(host.name, f"send {conversation}"))
-            customer = self._by_conversation.get(conversation)
-            if customer is not None:
-                kernel.at(0.5 * duration, customer.receive, text)
-            await _sleep(kernel, host, duration)
-
-        return send
+        relay_settings = {**self.settings.relay.settings, **group.settings}
+        return self._factory(openai_client, redis_client, self.channel.sender(host), **relay_settings)
 
     def _leave_initial_runs(self) -> float:
         """Start the runs that are there before the first message; returns when customers may begin."""
@@ -132,12 +152,12 @@ class World:
         self.lives.make_stuck(run["id"])
 
     def _start_customers(self, offset: float) -> None:
-        workload, process = self.settings.workload, self.kernel.env.process
+        workload = self.settings.workload
         for number, scripted in enumerate(workload.messages, 1):
-            process(self.customers[scripted.conversation - 1].follow_script(number, scripted, offset))
+            self.let_write(self.customers[scripted.conversation - 1].follow_script(number, scripted, offset))
         if workload.bursts is not None:
             for customer in self.customers:
-                process(customer.write_bursts(workload.bursts, offset))
+                self.let_write(customer.write_bursts(workload.bursts, offset))
         if isinstance(self.network, ScheduledNetwork):
             self._constrain(self.network)
 
@@ -159,59 +179,85 @@ class World:
             ]
         )
 
-    # Webhooks
+    # What customers do
 
-    def post_webhook(self, message: SentMessage, worker: int | None) -> None:
-        """A customer's message sets off: at least one delivery, to the given worker or a drawn one."""
-        kernel, workload = self.kernel, self.settings.workload
-        uniform = kernel.draws.uniform
-        delay = self.settings.profile.webhook_seconds.sample(uniform(message.id, "webhook", 0))
-        kernel.at(delay, self._deliver, message, worker, 1)
-        if workload.duplicate_probability and uniform(message.id, "duplicate", 0) < workload.duplicate_probability:
-            later = workload.redelivery_seconds.sample(uniform(message.id, "redelivery", 0))
-            kernel.at(delay + later, self._deliver, message, None, 2)
+    def let_write(self, process: Generator[simpy.Event, Any, None]) -> None:
+        """Start a process of a customer who will write: the world is not at rest until it has ended."""
+        self._writing.append(self.kernel.env.process(process))
 
-    def _deliver(self, message: SentMessage, number: int | None, delivery_number: int) -> None:
-        if self.kernel.trace.closed:
-            return  # the world is over
-        if number is None:
-            number = self._draw_worker(self.kernel.draws.uniform(message.id, "worker", delivery_number))
-        worker = self.workers[number - 1]
-        delivery = f"{message.id}#{delivery_number}"
-        context = copy_context()
-        context.run(current_context.set, delivery)
-        worker.host.spawn(self._handle(worker, message, delivery, delivery_number), context=context)
-
-    def _draw_worker(self, u: float) -> int:
-        for low, high, first, count in self._group_ranges:
-            if u < high:
-                return first + min(int((u - low) / (high - low) * count), count - 1)
-        _, _, first, count = self._group_ranges[-1]
-        return first + count - 1
-
-    async def _handle(self, worker: Worker, message: SentMessage, delivery: str, delivery_number: int) -> None:
-        trace = self.kernel.trace
-        trace.add(worker.name, "handling.start", delivery, message.id, delivery_number)
-        self._handled.add(delivery)
-        outcome = error_class = None
-        try:
-            outcome = _outcome_of(await worker.relay.handle(message))
-        except NotInDirectLaneError as error:
-            # Not the relay's mistake: it must not be judged in a lane that lacks what it calls.
-            self.kernel.fail(error)
-        except Exception as error:
-            # A relay that raises has failed this message; what became of it is judged like any other ending.
-            error_class = type(error).__name__
-            trace.add(worker.name, "log", delivery, "ERROR", f"handle raised {error_class}: {error}")
-        finally:
-            self._handled.discard(delivery)
-            trace.add(worker.name, "handling.end", delivery, outcome, error_class)
+    def post(self, message: SentMessage, worker: int | None) -> None:
+        """A customer has written: a webhook sets off, to the given worker or a drawn one."""
+        self.messages.append(message)
+        self.webhooks.post(message, worker)
 
     # Running
 
     def run(self) -> None:
-        """Live until nothing is left to do, or the time limit."""
-        self.kernel.run(until=self.settings.limit_seconds)
+        """Live until nothing is left to do, until rest, or until the time limit; then ask for the ledger."""
+        limit = self.settings.limit_seconds
+        if self.settings.liveness is None and not any(worker.serves for worker in self.workers):
+            self.kernel.run(until=limit)
+        else:
+            self._run_until_rest(limit)
+        if any(callable(getattr(worker.relay, "outcome_of", None)) for worker in self.workers):
+            self.ledger = self._read_ledger()
+
+    def _run_until_rest(self, limit: float) -> None:
+        """Live until nothing has happened for a while that counts, see `sim.world.liveness`.
+
+        A relay that serves looks around for ever, so its world never runs out of events.
+        """
+        kernel, liveness = self.kernel, self.settings.liveness
+        settle = SETTLE_SECONDS if liveness is None else liveness.settle_seconds
+        calm = 0.0 if liveness is None else liveness.faults_stop_seconds
+        rest = Rest()
+        until = min(limit, calm + settle)
+        while True:
+            kernel.run(until=until)
+            since = max(calm, rest.since(kernel.trace.records))
+            if until >= limit or not kernel.env.peek() < math.inf:
+                return
+            if until < since + settle:
+                until = min(limit, since + settle)
+            elif self._is_outstanding():
+                until = min(limit, until + settle)
+            else:
+                return
+
+    def _is_outstanding(self) -> bool:
+        self._writing = [process for process in self._writing if process.is_alive]
+        outages = self.redis.outages
+        redis_is_away = bool(outages) and outages[-1][1] == math.inf
+        return bool(self._writing) or self.webhooks.outstanding > 0 or self.host_faults.awaited or redis_is_away
+
+    def _stop_faults(self) -> None:
+        """From now on nothing goes wrong, and whatever was out of order is in order."""
+        self.network.faults = self.api_faults.changed(())
+        self.webhooks.faults.stopped = True
+        self.channel.faults.stopped = True
+        self.redis.stop_faults()
+        self.host_faults.stop()
+
+    def _read_ledger(self) -> dict[str, str | None]:
+        kernel = self.kernel
+        kernel.trace.close()
+        self._stop_faults()
+        for worker in self.workers:
+            worker.host.crash()
+        host = kernel.host(AUDITOR)
+        return ledger_of(kernel, host, self._make_relay(self.settings.workers[0], host), self.messages)
+
+    @property
+    def fault_hits(self) -> dict[str, list[int]]:
+        """How often each fault has hit, by the list that it stands in; lists without faults are left out."""
+        fired = {
+            "faults": self.api_faults.fired,
+            "host_faults": self.host_faults.fired,
+            "redis_faults": self.redis.faults.fired,
+            "webhook_faults": self.webhooks.faults.fired,
+            "send_faults": self.channel.faults.fired,
+        }
+        return {name: list(hits) for name, hits in fired.items() if hits}
 
     def close(self) -> None:
         """Clear up; call it once, whatever happened."""
@@ -223,35 +269,6 @@ class World:
     def threads(self) -> dict[str, str]:
         """The conversation of each thread that the world provided."""
         return {customer.thread_id: customer.name for customer in self.customers}
-
-
-async def _sleep(kernel: Kernel, host: Host, seconds: float) -> None:
-    future = host.loop.create_future()
-    kernel.at(seconds, _wake, future)
-    await future
-
-
-def _wake(future: Any) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _outcome_of(result: Any) -> str | None:
-    outcome = getattr(result, "outcome", result)
-    value = getattr(outcome, "value", outcome)
-    return value if isinstance(value, str) else None
-
-
-def _group_ranges(groups: tuple[WorkerGroup, ...]) -> list[tuple[float, float, int, int]]:
-    """(low, high, first worker, workers) of each group on the unit interval."""
-    total = sum(group.count for group in groups)
-    ranges = []
-    low, first = 0.0, 1
-    for group in groups:
-        high = low + (group.count / total if group.share is None else group.share)
-        ranges.append((low, high, first, group.count))
-        low, first = high, first + group.count
-    return ranges
 
 
 _warm = False
@@ -281,6 +298,7 @@ class Session:
         self.logs = LogCapture()
         self._stack = ExitStack()
         self._worlds = 0
+        self._power_was_cut = False
 
     def __enter__(self) -> Session:
         if Session._current is not None:
@@ -291,6 +309,8 @@ class Session:
             stack.enter_context(warnings.catch_warnings())
             # Each call under client.beta.threads says that the Assistants API is deprecated; here that is known.
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"^(?!__main__)")
+            # A worker that crashes closes nothing; its clients complain of that when they are collected.
+            warnings.filterwarnings("ignore", "Unclosed", ResourceWarning)
             stack.enter_context(self.fence)
             stack.enter_context(self.logs)
             stack.enter_context(keyed_retry_jitter())
@@ -310,6 +330,8 @@ class Session:
     def __exit__(self, *exc_info: object) -> None:
         if Session._current is self:
             Session._current = None
+            if self._power_was_cut:
+                gc.collect()  # here, where what crashed workers have left open is known
             self._stack.close()
 
     def run(self, world: World) -> None:
@@ -326,6 +348,7 @@ class Session:
             self.logs.attach(None)
             self.fence.attach(None)
             self._worlds += 1
+            self._power_was_cut = self._power_was_cut or any(worker.crashed for worker in world.workers)
             if self._worlds % _COLLECT_EVERY == 0 or gc.get_count()[0] > _UNCOLLECTED_MAX:
                 gc.collect()
 
@@ -355,7 +378,16 @@ def run_world(
             session.run(world)
     trace = world.kernel.trace
     fingerprint = trace.fingerprint()
-    observation = observe(trace.records, settings.relay, world.threads(), seed=seed, fingerprint=fingerprint)
-    observation["fault_hits"] = world.network.faults.fired
+    observation = observe(
+        trace.records,
+        settings.relay,
+        world.threads(),
+        seed=seed,
+        fingerprint=fingerprint,
+        ledger=world.ledger,
+        promises=JudgeSettings.of(settings),
+        redis_pauses=world.redis.pauses,
+    )
+    observation["fault_hits"] = world.fault_hits
     records = [tuple(record) for record in trace.records] if keep_trace else None
     return Result(observation, fingerprint, records)  # type: ignore[arg-type]

@@ -87,7 +87,7 @@ def observe(settings: WorldSettings, root_seed: int, seed: int, lane: str) -> di
         "details": {"lost": [note], "transparency_breaches": [note]} if lost else {},
         "virtual_seconds": 10.0 + seed / 1024,
         "events": 5,
-        "fault_hits": [],
+        "fault_hits": {},
     }
 
 
@@ -108,4 +108,4 @@ def observe_failing(settings: WorldSettings, root_seed: int, seed: int, lane: st
 
 def observe_without_the_fault(settings: WorldSettings, root_seed: int, seed: int, lane: str) -> dict[str, Any]:
     """Nothing goes wrong, and the scenario's one fault hits no request."""
-    return observe(settings, root_seed, 0, lane) | {"seed": seed, "fault_hits": [0]}
+    return observe(settings, root_seed, 0, lane) | {"seed": seed, "fault_hits": {"faults": [0]}}

@@ -70,7 +70,7 @@ def test_a_summary_adds_up(small: Scenario) -> None:
     )
     assert [each["seed"] for each in summary.tallies["transparent"].examples] == [9, 19, 29, 39, 49]
     assert summary.tallies["wait"].high == 6.0
-    assert summary.invariants["S1-no-message-lost"].count == 10
+    assert summary.invariants["T1-no-message-lost"].count == 10
     assert summary.virtual_seconds == 1000 + sum(range(100)) / 1024
     assert sorted(summary.fingerprints) == [0, 1]
     assert "polite_wait_seconds" in summary.spreads
@@ -170,8 +170,9 @@ def test_the_entry_of_a_scenario(small: Scenario, tmp_path: Path) -> None:
         "detail": {"text": "c1.m2 was lost in 9", "message": "c1.m2"},
         "replay": f"relaysim replay {path} --seed 9",
     }
-    assert entry["invariants"]["S1-no-message-lost"]["breaches"] == 10
-    assert entry["invariants"]["S3-replies-in-order"] == {"breaches": 0, "examples": []}
+    assert entry["invariants"]["T1-no-message-lost"]["breaches"] == 10
+    assert entry["invariants"]["T3-replies-in-order"] == {"breaches": 0, "checked": 200, "examples": []}
+    assert entry["invariants"]["S1-every-message-ends-once"] == {"breaches": 0, "checked": 0, "examples": []}
     assert entry["lane_check"] == {"seeds": 20, "equal": True}
     assert entry["latency"]["wait_seconds"]["max"] == 6.0
     assert "polite_wait_seconds" not in entry["latency"]
@@ -205,7 +206,7 @@ def test_a_fault_that_was_never_met_proves_nothing(tmp_path: Path) -> None:
     entry, _ = verify_scenario(scenario, observe=observe_without_the_fault)
     # What went wrong without the fault did go wrong; what went well without it shows nothing.
     assert [claim["verdict"] for claim in entry["claims"]] == ["refuted", "inconclusive", "inconclusive"]
-    assert entry["claims"][2]["why"] == "never met: faults[0] hit no request"
+    assert entry["claims"][2]["why"] == "never met: faults[0] hit nothing"
     assert entry["claims"][2]["as_expected"] is False
 
 

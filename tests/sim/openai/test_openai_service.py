@@ -127,6 +127,25 @@ def test_cancel_in_every_state(state: Status) -> None:
         assert setup.service.retrieve_run(setup.thread, run_id)["status"] == state
 
 
+def test_only_the_metadata_that_was_asked_for_is_traced() -> None:
+    setup = Setup()
+
+    def shown() -> list[Any]:
+        run = setup.service.create_run(
+            setup.thread, assistant_id=ASSISTANT, metadata={"b": "2", "a": "1", "token": "x"}
+        )
+        for state in ("in_progress", "failed"):
+            setup.service.advance(run["id"], state)  # type: ignore[arg-type]
+        return [fields for _, kind, *fields in setup.trace.events if kind == "run.metadata" and fields[0] == run["id"]]
+
+    assert shown() == []
+    setup.service.traced_metadata = frozenset({"a", "b", "c"})
+    ((_, thread, pairs),) = shown()
+    assert (thread, pairs) == (setup.thread, ("a=1", "b=2"))
+    setup.service.traced_metadata = frozenset({"c"})
+    assert shown() == []
+
+
 @pytest.mark.parametrize("state", ALL_STATES)
 def test_tool_outputs_in_every_state(state: Status) -> None:
     setup = Setup()

@@ -20,9 +20,9 @@ from sim.world import Lane, Session, run_world
 
 FILE = Path(__file__).with_name("fingerprints.json")
 ROOT = Path(__file__).parents[3]
-SEEDS = {"peak_hour": 1, "peak_hour_before": 1}
+SEEDS = {"peak_hour": 1, "peak_hour_before": 1, "drain_failover": 2, "drain_failover_wait": 2}
 SEEDS_OTHERWISE = 4
-LONG = ("peak_hour", "peak_hour_before", "rapid_pair")
+LONG = ("peak_hour", "peak_hour_before", "rapid_pair", "drain_faults", "drain_failover", "drain_failover_wait")
 
 
 def fingerprints(name: str, lane: Lane, count: int | None = None) -> list[str]:

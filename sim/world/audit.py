@@ -1,0 +1,49 @@
+"""The ledger of a relay that keeps one, read at the world's end: what it says became of each message.
+
+The workers are dead by then, so that what is read is what the world left; faults have stopped, and nothing is traced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sim.kernel import Host, Kernel
+from sim.world.customers import SentMessage
+from sim.world.webhooks import outcome_name
+
+NAME: Final = "auditor"
+_PATIENCE_SECONDS: Final = 600.0
+
+
+class AuditError(RuntimeError):
+    """The relay's `outcome_of` did not return."""
+
+
+def ledger_of(kernel: Kernel, host: Host, relay: Any, messages: Sequence[SentMessage]) -> dict[str, str | None]:
+    """Per message what `relay.outcome_of(conversation, message_id)` says, by its name; None: it has no outcome yet.
+
+    Args:
+        kernel: the world's; its clock goes on.
+        host: where the relay lives.
+        relay: one that does nothing else.
+        messages: what is asked for.
+
+    Raises:
+        AuditError: if an answer takes ten minutes of virtual time.
+        Exception: whatever `outcome_of` raises.
+    """
+    found: dict[str, str | None] = {}
+
+    async def ask() -> None:
+        for message in messages:
+            found[message.id] = outcome_name(await relay.outcome_of(message.conversation, message.id))
+
+    asking = host.spawn(ask())
+    until = kernel.now + _PATIENCE_SECONDS
+    while not asking.done():
+        if kernel.now >= until:
+            raise AuditError(f"outcome_of has not returned for {_PATIENCE_SECONDS:g} s of virtual time")
+        kernel.advance_to(min(kernel.now + 1.0, until))
+    asking.result()
+    return found

@@ -1,0 +1,121 @@
+"""The channel: what carries a relay's texts to the customers, and fails at times.
+
+The trace gets `send` when a text sets off; right after it, if the relay said which messages the text ends, `send.for`
+with their ids; and right after that, where the world has faults of sends, `send.fate`: `delivered`, `refused`,
+`unknown_delivered` or `unknown_lost`, as it will turn out. A worker that dies meanwhile takes nothing back.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from sim.kernel import Host, Kernel, current_context
+from sim.world.firing import Firing
+from sim.world.send_faults import SendFault, SendRefused
+
+if TYPE_CHECKING:
+    from sim.world.customers import Customer
+
+_UNKNOWN: Final = ("unknown_delivered", "unknown_lost")
+_FATES: Final = ("refused", *_UNKNOWN)
+
+
+class Send(Protocol):
+    """What a relay is given to send a text with."""
+
+    def __call__(
+        self, conversation: str, text: str, *, message_ids: Sequence[str] = ()
+    ) -> Coroutine[Any, Any, None]: ...
+
+
+class Channel:
+    """One channel for all workers.
+
+    Args:
+        kernel: the world's.
+        seconds: turns a uniform into the seconds that sending one text takes.
+        faults: of this world's sends.
+        customers: by conversation; may be filled later.
+
+    Attributes:
+        faults: with `fired`.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        seconds: Callable[[float], float],
+        faults: Sequence[SendFault],
+        customers: Mapping[str, Customer],
+    ) -> None:
+        self.faults = Firing(faults, kernel.draws.uniform)
+        self._kernel = kernel
+        self._seconds = seconds
+        self._customers = customers
+
+    def sender(self, host: Host) -> Send:
+        """The `send` of a relay on this host."""
+        kernel, seconds, customers = self._kernel, self._seconds, self._customers
+        trace, draws = kernel.trace, kernel.draws
+        has_faults = bool(self.faults.faults)
+
+        async def send(conversation: str, text: str, *, message_ids: Sequence[str] = ()) -> None:
+            """Send a text to the customer of this conversation; returns once the channel has taken it.
+
+            Args:
+                conversation: whose customer.
+                text: what to send.
+                message_ids: the messages that this text ends, for whoever judges.
+
+            Raises:
+                SendRefused: it was surely not sent.
+                TimeoutError: whether it was sent is not known.
+            """
+            delivery = current_context.get()
+            trace.add(host.name, "send", delivery, conversation, text)
+            if message_ids:
+                trace.add(host.name, "send.for", delivery, conversation, tuple(message_ids))
+            purpose = f"send {conversation}"
+            index = draws.next_index(host.name, purpose)
+            duration = seconds(draws.uniform(host.name, purpose, index))
+            fault, extra = self._fault(host.name, purpose, index) if has_faults else (None, 0.0)
+            kind = None if fault is None else fault.kind
+            if has_faults:
+                trace.add(host.name, "send.fate", delivery, conversation, kind if kind in _FATES else "delivered")
+            customer = customers.get(conversation)
+            if kind == "slow":
+                duration += extra
+            if customer is not None and kind not in ("refused", "unknown_lost"):
+                kernel.at(0.5 * duration, customer.receive, text)
+            await _sleep(kernel, host, extra if kind in _UNKNOWN else duration)
+            if kind == "refused":
+                raise SendRefused("the channel refused the text")
+            if kind in _UNKNOWN:
+                raise TimeoutError("the channel did not answer in time")
+
+        return send
+
+    def _fault(self, worker: str, purpose: str, index: int) -> tuple[SendFault | None, float]:
+        """The first fault that hits this text, and its seconds."""
+        kernel = self._kernel
+        chosen: SendFault | None = None
+        extra = 0.0
+        for position, fault in enumerate(self.faults.faults):
+            assert isinstance(fault, SendFault)
+            if self.faults.hits(position, kernel.now, worker, purpose, index, decided=chosen is not None):
+                chosen = fault
+                extra = fault.seconds.sample(kernel.draws.uniform(worker, f"{purpose} fault-{position} seconds", index))
+        return chosen, extra
+
+
+async def _sleep(kernel: Kernel, host: Host, seconds: float) -> None:
+    future = host.loop.create_future()
+    kernel.at(seconds, _wake, future)
+    await future
+
+
+def _wake(future: Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

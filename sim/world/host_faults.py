@@ -1,0 +1,327 @@
+"""Workers that crash, pause, run slow, or have a wrong clock: as scenario files write it, and as it happens in a world.
+
+| kind    | what happens                                                                                              |
+|---------|-----------------------------------------------------------------------------------------------------------|
+| `crash` | a power cut: nothing runs any more, no `finally` either; what was sent stays on its way. After `seconds` a |
+|         | new process of the same name starts with nothing in memory; without `seconds` only when all faults stop   |
+| `pause` | nothing runs for `seconds`, then it goes on (a long garbage collection, a stopped or moved machine)         |
+| `slow`  | for `seconds`, each time the worker has something to do it first waits for `delay_seconds` (a starved CPU) |
+| `skew`  | from now on `time.time()` and `datetime.now()` are off by `seconds`; timers are not                       |
+
+A fault strikes at a time drawn per world, or at an event of a worker, which is then the one that it strikes. What strikes
+at an event takes effect at the end of its instant: whatever the worker does without letting time pass is done. So both
+lanes and all versions of Python agree on how far it came, however many steps they take to get there.
+
+A fault is over at the latest when all faults stop: pauses and delays are cut short, dead workers start, clocks are right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from sim.kernel import Kernel, Record
+from sim.kernel.distributions import Seconds
+from sim.openai.operations import OPERATION_NAMES
+from sim.world.firing import counted_from_one
+from sim.world.workers import Worker
+
+_OF_REQUESTS: Final = ("request", "served", "response")
+_PLAIN: Final = ("handling.start", "handling.end", "send", "send.fate", "lease.taken", "lease.released")
+_EVENTS: Final = (*(f"{kind}:{name}" for kind in _OF_REQUESTS for name in OPERATION_NAMES), *_PLAIN)
+
+
+class HostFault(BaseModel):
+    """One fault of workers: what happens, to which of them, how often and when. Give `at_seconds` or `on`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["crash", "pause", "slow", "skew"] = Field(
+        description="`crash`: the process is gone at once, and a new one starts after `seconds`; `pause`: it does nothing "
+        "for `seconds`; `slow`: for `seconds` it waits `delay_seconds` before each thing it does; `skew`: its wall clock "
+        "is off by `seconds`"
+    )
+    workers: tuple[int, ...] | None = Field(
+        default=None,
+        description="which workers, counting from 1; absent: with `at_seconds` one is drawn each time, with `on` any",
+    )
+    at_seconds: Seconds | None = Field(default=None, description="when it strikes, from the world's start")
+    on: str | None = Field(
+        default=None,
+        description="the event at which it strikes the worker whose event it is, or a pattern: `request:runs.create` (it "
+        "leaves), `served:runs.create` (the API has processed it), `response:runs.*`, `redis:SET` or `redis:renew` (Redis "
+        "has processed the command, or the script of that name), `handling.start`, `handling.end`, `send`, `lease.taken`",
+    )
+    probability: float = Field(
+        default=1.0, ge=0, le=1, description="how likely it strikes, each time or at each such event"
+    )
+    times: int = Field(
+        default=1, ge=1, le=10_000, description="with `at_seconds` how often; with `on` how often at most"
+    )
+    nth: tuple[int, ...] | None = Field(
+        default=None, description="with `on`: at the events with these numbers, counted from 1 over the world"
+    )
+    seconds: Seconds | None = Field(
+        default=None,
+        description="`crash`: until it starts again, absent: only when faults stop; `pause`: how long; `slow`: how long, "
+        "absent: until faults stop; `skew`: how far the clock is off",
+    )
+    delay_seconds: Seconds | None = Field(default=None, description="`slow`: the wait before each thing it does")
+    behind_probability: float = Field(
+        default=0.0, ge=0, le=1, description="`skew`: how likely the clock is behind instead of ahead"
+    )
+
+    @field_validator("workers")
+    @classmethod
+    def _some_worker(cls, workers: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if workers is not None and (not workers or min(workers) < 1 or len(set(workers)) < len(workers)):
+            raise ValueError("names at least one worker, counting from 1, and each only once")
+        return workers
+
+    @field_validator("nth")
+    @classmethod
+    def _counts(cls, nth: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        return counted_from_one(nth)
+
+    @field_validator("on")
+    @classmethod
+    def _matches_something(cls, on: str | None) -> str | None:
+        if on is not None and not on.startswith("redis:") and not any(fnmatchcase(event, on) for event in _EVENTS):
+            kinds = ", ".join((*(f"{kind}:OPERATION" for kind in _OF_REQUESTS), "redis:COMMAND", *_PLAIN))
+            raise ValueError(f"{on!r} matches no event; there are {kinds}")
+        return on
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> HostFault:
+        if (self.at_seconds is None) == (self.on is None):
+            raise ValueError("give either `at_seconds`, a time, or `on`, an event")
+        if self.nth is not None and self.on is None:
+            raise ValueError("`nth` counts events, so it belongs to `on`: leave it out, or give `on`")
+        if self.nth is not None and "times" in self.model_fields_set:
+            raise ValueError("`nth` says how often already: leave `times` out")
+        if self.seconds is None and self.kind in ("pause", "skew"):
+            raise ValueError(f"kind {self.kind!r} needs `seconds`, how {'long' if self.kind == 'pause' else 'far'}")
+        if (self.delay_seconds is not None) != (self.kind == "slow"):
+            raise ValueError(
+                "kind 'slow' needs `delay_seconds`, the wait before each thing the worker does"
+                if self.kind == "slow"
+                else f"`delay_seconds` belongs to kind 'slow' only, not to {self.kind!r}: leave it out"
+            )
+        if "behind_probability" in self.model_fields_set and self.kind != "skew":
+            raise ValueError(f"`behind_probability` belongs to kind 'skew' only, not to {self.kind!r}: leave it out")
+        return self
+
+
+class HostFaults:
+    """The host faults of one world.
+
+    Args:
+        kernel: the world's.
+        faults: its faults.
+        workers: all of them, in their order.
+        stop_seconds: virtual time at which faults stop, at the latest when the world is cut off.
+        on_crash: called after a worker has crashed.
+
+    Attributes:
+        fired: per fault, how often it struck.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        faults: Sequence[HostFault],
+        workers: Sequence[Worker],
+        stop_seconds: float,
+        on_crash: Callable[[Worker], None],
+    ) -> None:
+        self.faults = tuple(faults)
+        self.fired = [0] * len(self.faults)
+        self._kernel = kernel
+        self._workers = workers
+        self._by_name = {worker.name: worker for worker in workers}
+        self._stop_seconds = stop_seconds
+        self._on_crash = on_crash
+        self._stopped = False
+        self._coming_back = 0
+        self._seen = [0] * len(self.faults)
+        self._begun = [0] * len(self.faults)
+        self._looked: dict[tuple[int, str], int] = {}
+        self._operations: dict[str, str] = {}
+        self._listening = [position for position, fault in enumerate(self.faults) if fault.on is not None]
+
+    def start(self) -> None:
+        """Schedule what strikes at a time, and listen for the events at which the rest does. Call it at time 0."""
+        kernel = self._kernel
+        for position, fault in enumerate(self.faults):
+            if fault.at_seconds is None:
+                continue
+            for occurrence in range(fault.times):
+                if self._draw(position, "strikes", occurrence) < fault.probability:
+                    at = fault.at_seconds.sample(self._draw(position, "at", occurrence))
+                    kernel.at(at, self._strike_at_a_time, position, occurrence)
+        if self._listening:
+            kernel.trace.listener = self._listen
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a worker is paused, or down and about to start: the world is not at rest."""
+        return self._coming_back > 0
+
+    def stop(self) -> None:
+        """No fault strikes any more, and every worker is well."""
+        self._stopped = True
+        if self._listening:
+            self._kernel.trace.listener = None
+        for worker in self._workers:
+            if not worker.alive:
+                self._restart(worker)
+            if worker.delayed_by is not None:
+                self._end_slow(worker, worker.delayed_by)
+            if worker.host.skew_seconds:
+                self._skew(worker, 0.0)
+
+    def _draw(self, position: int, purpose: str, index: int, worker: str = "") -> float:
+        return self._kernel.draws.uniform(f"host-fault-{position} {worker}", purpose, index)
+
+    # When
+
+    def _strike_at_a_time(self, position: int, occurrence: int) -> None:
+        fault, workers = self.faults[position], self._workers
+        if fault.workers is None:
+            number = int(self._draw(position, "worker", occurrence) * len(workers))
+            self._strike(position, workers[min(number, len(workers) - 1)])
+        else:
+            for number in fault.workers:
+                self._strike(position, workers[number - 1])
+
+    def _listen(self, record: Record) -> None:
+        found = self._event(record)
+        if found is None:
+            return
+        worker, event = found
+        for position in self._listening:
+            fault = self.faults[position]
+            assert fault.on is not None
+            if not fnmatchcase(event, fault.on):
+                continue
+            if fault.workers is not None and worker.number not in fault.workers:
+                continue
+            self._seen[position] += 1
+            place = (position, worker.name)
+            index = self._looked[place] = self._looked.get(place, -1) + 1
+            if fault.nth is not None:
+                if self._seen[position] not in fault.nth:
+                    continue
+            elif self._begun[position] >= fault.times:
+                continue
+            if self._draw(position, "strikes", index, worker.name) < fault.probability:
+                self._begun[position] += 1
+                self._kernel.at(0.0, self._strike, position, worker)
+
+    def _event(self, record: Record) -> tuple[Worker, str] | None:
+        """Whose event a record is, and what patterns call it."""
+        _, entity, kind, fields = record
+        detail: Any = None
+        if kind == "request":
+            detail = self._operations[str(fields[0])] = str(fields[2])
+        elif kind in ("served", "response"):
+            request_id = str(fields[0])
+            entity, detail = request_id.partition("#")[0], self._operations.get(request_id)
+        elif kind == "redis":
+            detail = fields[1]
+        elif kind in ("lease.taken", "lease.released"):
+            entity = str(fields[1])
+        elif kind not in _PLAIN:
+            return None
+        worker = self._by_name.get(entity)
+        return None if worker is None else (worker, kind if detail is None else f"{kind}:{detail}")
+
+    # What
+
+    def _strike(self, position: int, worker: Worker) -> None:
+        if self._stopped or not worker.alive:
+            return
+        fault = self.faults[position]
+        self.fired[position] += 1
+        index = self._kernel.draws.next_index(worker.name, f"host-fault-{position}")
+        left = self._stop_seconds - self._kernel.now
+        if fault.seconds is not None:
+            seconds = fault.seconds.sample(self._draw(position, "seconds", index, worker.name))
+        else:
+            seconds = left
+        if fault.kind == "crash":
+            self._crash(worker, seconds if fault.seconds is not None and seconds < left else None)
+        elif fault.kind == "pause":
+            self._pause(worker, min(seconds, left))
+        elif fault.kind == "slow":
+            self._slow(worker, position, min(seconds, left))
+        else:
+            behind = self._draw(position, "behind", index, worker.name) < fault.behind_probability
+            self._skew(worker, -seconds if behind else seconds)
+
+    def _crash(self, worker: Worker, seconds: float | None) -> None:
+        worker.crash()
+        self._on_crash(worker)
+        if worker.paused_until is not None:
+            worker.paused_until = None
+            self._coming_back -= 1
+        if seconds is not None:
+            self._coming_back += 1
+            self._kernel.at(seconds, self._come_back, worker, worker.starts)
+
+    def _come_back(self, worker: Worker, starts: int) -> None:
+        self._coming_back -= 1
+        if worker.starts == starts:
+            self._restart(worker)
+
+    def _restart(self, worker: Worker) -> None:
+        skew, delayed_by = worker.host.skew_seconds, worker.delayed_by
+        worker.start()
+        # The process is new; the machine under it is the same.
+        worker.host.skew_seconds = skew
+        if delayed_by is not None:
+            worker.host.slow(delayed_by)
+
+    def _pause(self, worker: Worker, seconds: float) -> None:
+        kernel = self._kernel
+        kernel.trace.add(worker.name, "host.pause", seconds)
+        until = kernel.now + seconds
+        if worker.paused_until is None:
+            self._coming_back += 1
+        worker.paused_until = until if worker.paused_until is None else max(until, worker.paused_until)
+        # Set before the host's own timer, so that the trace tells of the end before what the worker then does.
+        kernel.at(seconds, self._resume, worker, worker.starts, until)
+        worker.host.pause(seconds)
+
+    def _resume(self, worker: Worker, starts: int, until: float) -> None:
+        if worker.starts == starts and worker.alive and worker.paused_until == until:
+            worker.paused_until = None
+            self._coming_back -= 1
+            self._kernel.trace.add(worker.name, "host.resume")
+
+    def _slow(self, worker: Worker, position: int, seconds: float) -> None:
+        draws, name = self._kernel.draws, worker.name
+        distribution = self.faults[position].delay_seconds
+        assert distribution is not None
+        sample = distribution.sampler
+
+        def delay() -> float:
+            return sample(draws.uniform(name, f"host-fault-{position} delay"))
+
+        self._kernel.trace.add(name, "host.slow", seconds)
+        worker.delayed_by = delay
+        worker.host.slow(delay)
+        self._kernel.at(seconds, self._end_slow, worker, delay)
+
+    def _end_slow(self, worker: Worker, delay: Callable[[], float]) -> None:
+        if worker.delayed_by is delay:  # and not a later fault's
+            worker.delayed_by = None
+            if worker.alive:
+                worker.host.slow(None)
+
+    def _skew(self, worker: Worker, seconds: float) -> None:
+        self._kernel.trace.add(worker.name, "host.skew", seconds)
+        worker.host.skew_seconds = seconds

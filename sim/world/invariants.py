@@ -1,0 +1,87 @@
+"""What a relay must promise (S1 to S11, L1 to L5), checked on the trace of one world.
+
+`INVARIANTS` names the promises and their counts. Those of a lease are judged if some worker ever held one, those of a
+ledger if the relay keeps one; S9 and L5 need neither. A relay without both is judged by what its customers saw.
+
+A breach is definite: where the trace allows another reading, the judge is silent, and each check says what it would miss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from sim.kernel import Record
+from sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, JUDGED_COUNTS
+from sim.world.judge.disturbances import Disturbances
+from sim.world.judge.endings import check_apologies, check_endings, check_order, check_sent_once
+from sim.world.judge.findings import Findings
+from sim.world.judge.history import EPOCH_METADATA, History, Interval
+from sim.world.judge.leases import check_cancels, check_releases, check_runs, check_steps
+from sim.world.judge.liveness import check_first_actions, check_outcomes_in_time, check_recovery
+from sim.world.judge.lookups import check_lookups
+from sim.world.judge.repeats import check_repeats
+from sim.world.judge.replies import check_replies
+from sim.world.judge.settings import JudgeSettings
+
+__all__ = ["CHECKED", "INVARIANTS", "JUDGED_COUNTS", "TRACED_METADATA", "Findings", "JudgeSettings", "judge"]
+
+_OF_CUSTOMERS: Final[Mapping[str, str]] = {
+    "T1-no-message-lost": "lost",
+    "T2-one-reply-per-message": "duplicate_reply",
+    "T3-replies-in-order": "out_of_order",
+    "T4-no-apology-for-an-answered-message": "apology_despite_cover",
+    "T5-right-conversation": "wrong_conversation",
+    "T6-no-answer-left-unsent": "answered_but_apologised",
+}
+"""Transparency: what no customer should notice, of any relay."""
+
+INVARIANTS: Final[Mapping[str, str]] = {**_OF_CUSTOMERS, **BREACH_OF}
+"""Invariants, and the count of each one's breaches."""
+
+CHECKED: Final[Mapping[str, str]] = {**dict.fromkeys(_OF_CUSTOMERS, "messages"), **CHECKED_OF}
+"""Invariants, and the count of the cases in which each could have been broken."""
+
+TRACED_METADATA: Final = frozenset({EPOCH_METADATA})
+"""The metadata of runs that the judge must find in the trace."""
+
+
+def judge(
+    records: Iterable[Record],
+    threads: Mapping[str, str],
+    ledger: Mapping[str, str | None] | None = None,
+    settings: JudgeSettings | None = None,
+    redis_pauses: Iterable[tuple[float, float]] = (),
+) -> Findings:
+    """Judge one world.
+
+    Args:
+        records: its trace.
+        threads: the conversation of each thread that was there from the start.
+        ledger: per message the outcome that the relay has recorded, None for none; None: the relay keeps no ledger.
+        settings: the numbers behind the promises; by default those of `drain`.
+        redis_pauses: from when to when a command waited for a pause of the Redis server, which leaves no record.
+    """
+    settings = JudgeSettings() if settings is None else settings
+    history = History(threads, settings.lease_prefix, settings.apologies)
+    history.read(records)
+    history.redis += [Interval(begin, end, "pause") for begin, end in redis_pauses]
+    disturbances = Disturbances(history, settings)
+    findings = Findings()
+    check_lookups(history, disturbances, findings)
+    check_repeats(history, settings, findings)
+    check_replies(history, findings)
+    check_sent_once(history, disturbances, findings)
+    check_order(history, disturbances, findings)
+    check_apologies(history, settings, disturbances, findings)
+    if history.has_leases:
+        check_steps(history, disturbances, findings)
+        check_runs(history, disturbances, findings)
+        check_cancels(history, disturbances, findings)
+        check_releases(history, ledger, settings, disturbances, findings)
+        check_recovery(history, ledger, settings, disturbances, findings)
+        check_first_actions(history, settings, disturbances, findings)
+    if ledger is not None:
+        check_endings(history, ledger, settings, disturbances, findings)
+        check_outcomes_in_time(history, ledger, settings, disturbances, findings)
+    return findings

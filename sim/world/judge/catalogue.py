@@ -1,0 +1,93 @@
+"""The promises by their ids, and what is counted about them.
+
+Each promise has two counts: `breach_S1` and so on for definite breaches, and `checked_S1` for the cases in which it could
+have been broken. One that was never checked has not been shown to hold. What no relay can avoid is no breach, and is counted
+as a residue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+PROMISES: Final[Mapping[str, str]] = {
+    "S1": "every-message-ends-once",
+    "S2": "nothing-sent-twice",
+    "S3": "order-of-acceptance",
+    "S4": "runs-created-by-the-holder",
+    "S5": "taken-over-before-cancelled",
+    "S6": "reply-of-its-own-run",
+    "S7": "no-step-without-the-lease",
+    "S8": "no-run-left-behind",
+    "S9": "looked-up-before-repeated",
+    "S10": "released-only-when-empty",
+    "S11": "one-apology-per-burst",
+    "L1": "an-outcome-in-time",
+    "L2": "crash-recovered-in-time",
+    "L3": "burst-window-capped",
+    "L4": "no-conversation-held-up",
+    "L5": "retries-bounded-and-jittered",
+}
+"""What a relay must promise: S for safety, at every instant; L for liveness, once the world lets it."""
+
+_CHECKED: Final[Mapping[str, str]] = {
+    "S1": "accepted messages, by a relay that keeps a ledger",
+    "S2": "messages that some sent text names",
+    "S3": "sent texts that name messages",
+    "S4": "runs created, by a relay that holds leases",
+    "S5": "accepted cancels of runs that a worker had created, by a relay that holds leases",
+    "S6": "sent replies that name messages",
+    "S7": "appends, creations, cancels and sends, by a relay that holds leases",
+    "S8": "releases of a lease",
+    "S9": "appends and creations after one whose fate was unknown",
+    "S10": "releases of a lease",
+    "S11": "sent apologies that name messages",
+    "L1": "accepted messages, by a relay that keeps a ledger",
+    "L2": "crashes of a lease's holder with messages left, while another worker could take over",
+    "L3": "leases of a worker that held no other one, from their taking to the first thing done",
+    "L4": "leases of a worker that held others too, from their taking to the first thing done",
+    "L5": "repetitions of a request that had failed",
+}
+
+_BREACH: Final[Mapping[str, str]] = {
+    "S1": "accepted messages that did not end exactly once as the ledger says",
+    "S2": "messages named by two texts that reached the channel",
+    "S3": "texts that left before the one for an earlier message of their conversation",
+    "S4": "runs created without the conversation's lease, or under another epoch than its own",
+    "S5": "runs cancelled before their messages were taken over, or ended in an apology by their creator afterwards",
+    "S6": "replies by another run than the one that covers the messages they name, or one that the worker never saw end",
+    "S7": "appends, creations, cancels and sends by a worker that could know that it held no lease",
+    "S8": "leases released while a run of theirs was active and its cancel not requested",
+    "S9": "requests repeated although the fate of the first was unknown and nobody looked, or texts stored twice",
+    "S10": "leases released while a message waited",
+    "S11": "second apologies of a burst, and apologies for what a sent reply covers",
+    "L1": "messages without an outcome 90 s after acceptance or the last disturbance",
+    "L2": "conversations of a crashed worker that nobody took over within a lease and a sweep",
+    "L3": "leases whose holder, serving nobody else, did nothing for longer than a burst may be collected",
+    "L4": "leases whose holder, serving others, did nothing for longer than a burst may be collected",
+    "L5": "repetitions beyond the budget, and waits before repetitions that are equal",
+}
+
+RESIDUES: Final[Mapping[str, str]] = {
+    "residue_unknown": "messages that ended `unknown`: whether the text arrived cannot be known",
+    "residue_refused": "messages that ended `lost` after the channel had refused every text for them",
+    "residue_lost_lease": "steps under a lease that the Redis server had lost, before the worker could know",
+    "residue_lost_writes": "what would break S1, S2, S3, S5 or S11, had no failover lost writes that nobody had confirmed",
+    "residue_orphan_run": "leases released while a run of theirs was active that the worker could not know of",
+    "residue_stored_twice": "texts stored twice because the first request landed after it had been looked for",
+    "residue_cut_off": "accepted messages whose time was not over when the world was cut off",
+}
+"""What remains of the promises where no relay can keep them: counted, and no breach."""
+
+JUDGED_COUNTS: Final[Mapping[str, str]] = {
+    **{f"breach_{each}": f"{each} broken: {text}" for each, text in _BREACH.items()},
+    **{f"checked_{each}": f"{each} put to the test: {text}" for each, text in _CHECKED.items()},
+    **RESIDUES,
+}
+"""Every count of the judge, with what it means."""
+
+BREACH_OF: Final[Mapping[str, str]] = {f"{each}-{name}": f"breach_{each}" for each, name in PROMISES.items()}
+"""The count of breaches of each promise, by its id and name."""
+
+CHECKED_OF: Final[Mapping[str, str]] = {f"{each}-{name}": f"checked_{each}" for each, name in PROMISES.items()}
+"""The count of cases of each promise, by its id and name."""

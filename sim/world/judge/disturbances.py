@@ -1,0 +1,158 @@
+"""What was wrong with a world, when, and for whom: what excuses a relay for a while.
+
+Computed only where something looks like a breach, which in most worlds is nowhere.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Final
+
+from sim.world.judge.history import History, Interval, Tenure
+from sim.world.judge.settings import JudgeSettings
+
+_LOSING: Final = ("restart", "failover")
+
+
+class Disturbances:
+    """Of one world.
+
+    Args:
+        history: its trace, read.
+        settings: which faults lose writes.
+    """
+
+    def __init__(self, history: History, settings: JudgeSettings) -> None:
+        self._history = history
+        self._settings = settings
+
+    # Redis
+
+    @cached_property
+    def losses(self) -> list[Interval]:
+        """The times from which on the server lacks writes that it had: from the oldest lost one to its return."""
+        lost = self._settings.lost_seconds
+        return [
+            Interval(each.begin, each.end, each.kind)
+            for each in self._history.redis
+            if each.kind in _LOSING and each.kind in lost
+        ]
+
+    def writes_lost(self, begin: float, end: float) -> bool:
+        """Whether writes that were made between these instants may have been lost."""
+        lost = self._settings.lost_seconds
+        return any(each.begin - lost[each.kind] <= end and begin <= each.begin for each in self.losses)
+
+    def acknowledged_writes_lost(self, begin: float, end: float) -> bool:
+        """The same, of a relay that promises nothing about them: one that waits for replicas loses none."""
+        return self._settings.wait_replicas == 0 and self.writes_lost(begin, end)
+
+    def redis_calm_after(self, begin: float, seconds: float) -> float:
+        """The first instant, `begin` or later, from which nothing was wrong with Redis for so many seconds."""
+        for each in sorted(self._history.redis, key=lambda interval: interval.begin):
+            if each.begin <= begin + seconds and each.end > begin:
+                begin = each.end
+        return begin
+
+    def redis_disturbed(self, begin: float, end: float) -> bool:
+        """Whether something was wrong with Redis between these instants."""
+        return any(each.begin <= end and each.end >= begin for each in self._history.redis)
+
+    # Workers
+
+    def worker_disturbed(self, worker: str, begin: float, end: float) -> bool:
+        """Whether a worker was dead, paused or slow between these instants."""
+        return any(each.begin <= end and each.end >= begin for each in self._history.down.get(worker, ()))
+
+    def somebody_well(self, begin: float, end: float) -> bool:
+        """Whether some worker was alive and undisturbed from the one instant to the other."""
+        return any(not self.worker_disturbed(worker, begin, end) for worker in self._history.workers)
+
+    @cached_property
+    def nobody_there(self) -> list[Interval]:
+        """The times in which every worker was dead or paused."""
+        workers = self._history.workers
+        edges = []
+        for worker in sorted(workers):
+            begin, end = -1.0, -1.0
+            for each in sorted(self._history.down.get(worker, ()), key=lambda interval: interval.begin):
+                if each.kind == "slow":
+                    continue
+                if each.begin > end and end >= 0:
+                    edges += [(begin, 1), (end, -1)]
+                    begin = each.begin
+                elif end < 0:
+                    begin = each.begin
+                end = max(end, each.end)
+            if end >= 0:
+                edges += [(begin, 1), (end, -1)]
+        found, away, since = [], 0, 0.0
+        for time, change in sorted(edges):
+            away += change
+            if away == len(workers) and change > 0:
+                since = time
+            elif away == len(workers) - 1 and change < 0:
+                found.append(Interval(since, time, "nobody"))
+        return found
+
+    # The API
+
+    def api_disturbed(self, begin: float, end: float, thread: str | None = None) -> bool:
+        """Whether a request failed between these instants, on this thread or on any."""
+        failures = self._history.failures
+        for each in failures.values() if thread is None else (failures.get(thread, ()),):
+            for request in each:
+                if request.left <= end and request.answered is not None and request.answered >= begin:
+                    return True
+        return False
+
+    # Conversations
+
+    def of_conversation(self, conversation: str) -> list[Interval]:
+        """All that kept this conversation's messages from ending, by its beginning."""
+        history = self._history
+        found = [*history.redis, *self.nobody_there]
+        for tenure in history.tenures.get(conversation, ()):
+            ended = float("inf") if tenure.ended is None else tenure.ended
+            for each in history.down.get(tenure.worker, ()):
+                if each.begin <= ended and each.end >= tenure.began:
+                    # A dead worker's conversations are for the others; the moment of its death is the disturbance.
+                    moment = max(each.begin, tenure.began)
+                    found.append(Interval(moment, moment, "crash") if each.kind == "crash" else each)
+        for thread, each_conversation in history.threads.items():
+            if each_conversation == conversation:
+                found += [
+                    Interval(request.left, request.answered, "api")
+                    for request in history.failures.get(thread, ())
+                    if request.answered is not None
+                ]
+        timeout = self._settings.send_timeout_seconds
+        for send in history.sends:
+            if send.conversation == conversation and send.fate != "delivered":
+                found.append(Interval(send.time, send.time + timeout, "send"))
+        return sorted(found, key=lambda interval: interval.begin)
+
+    def sender_disturbed(self, conversation: str, since: float) -> bool:
+        """Whether, from this instant on, something may have kept a holder of the lease from recording a send."""
+        history = self._history
+        if any(each.end >= since for each in history.redis):
+            return True
+        for tenure in history.tenures.get(conversation, ()):
+            if tenure.ended is not None and tenure.ended < since:
+                continue
+            if tenure.how in ("expired", "lost", "taken"):
+                return True
+            if any(each.end >= since for each in history.down.get(tenure.worker, ())):
+                return True
+        return False
+
+    def lost_under(self, tenure: Tenure, time: float) -> bool:
+        """Whether the server had lost this lease, so that its worker could not know by then.
+
+        A worker may rely on a lease for its length after the last confirmation, which came before the loss at the latest.
+        """
+        ended = float("inf") if tenure.ended is None else tenure.ended
+        lease = self._settings.lease_seconds
+        return any(
+            tenure.began <= each.end and ended >= each.begin and time <= each.begin + lease for each in self.losses
+        )

@@ -1,0 +1,283 @@
+"""S1, S2, S3 and S11: how messages end, and which texts end them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sim.world.judge.disturbances import Disturbances
+from sim.world.judge.findings import Findings, at
+from sim.world.judge.history import History, Message, Send
+from sim.world.judge.settings import JudgeSettings
+
+_REPLIES = ("answered", "covered")
+_APOLOGIES = ("friendly_apology", "generic_apology")
+
+
+def check_endings(
+    history: History,
+    ledger: Mapping[str, str | None],
+    settings: JudgeSettings,
+    disturbances: Disturbances,
+    findings: Findings,
+) -> None:
+    """S1: every accepted message has ended as the ledger says, by exactly one text (or, if `unknown`, at most one).
+
+    A reply must be by a run that covers the message; a text of unknown fate ends a message as `unknown` and as nothing else.
+    `unknown` needs a cause: a send of unknown fate, one that took longer than the relay waits, or a crash, pause, lost lease
+    or Redis fault that hit a holder of the conversation's lease.
+
+    Would miss: an `unknown` for which there was such a cause, but another one was at work; an ending that the ledger
+    records differently at different times; what the ledger says of messages that were never accepted.
+    """
+    for message in history.messages.values():
+        if message.accepted is None:
+            continue
+        findings.check("S1")
+        wrong = _wrong_ending(history, message, ledger.get(message.id), settings, disturbances, findings)
+        if wrong is None:
+            continue
+        facts = {"message": message.id, "conversation": message.conversation}
+        if _may_be_lost(message, settings, disturbances):
+            findings.residue("lost_writes", f"{wrong}; a failover had lost writes", **facts)
+        else:
+            findings.breach("S1", wrong, **facts)
+
+
+def _wrong_ending(
+    history: History,
+    message: Message,
+    outcome: str | None,
+    settings: JudgeSettings,
+    disturbances: Disturbances,
+    findings: Findings,
+) -> str | None:
+    """What is wrong with a message's ending; None if nothing is."""
+    name, conversation = message.id, message.conversation
+    sends = message.reached
+    if outcome is None:
+        assert message.accepted is not None
+        deadline = ending_deadline(message.accepted, conversation, None, settings, disturbances)
+        if not_over(deadline, settings):
+            findings.residue("cut_off", f"{name} had not ended when the world was cut off", message=name)
+            return None
+        return f"{name} was accepted at {at(message.accepted)} and has not ended"
+    if outcome == "unknown":
+        if len(sends) > 1:
+            return f"{name} ended unknown, and {len(sends)} texts were sent for it"
+        if not _may_be_unknown(history, message, sends, settings, disturbances):
+            return f"{name} ended unknown, and nothing kept its worker from knowing"
+        findings.residue("unknown", f"{name} ended unknown", message=name, conversation=conversation)
+        return None
+    if outcome == "lost" and message.sends and not sends:
+        findings.residue("refused", f"{name} is lost: the channel refused every text", message=name)
+        return None
+    if outcome not in _REPLIES and outcome not in _APOLOGIES:
+        return f"{name} ended as {outcome!r}, which is no end of a message"
+    if len(sends) != 1:
+        return f"{name} ended {outcome}, and {len(sends) or 'no'} texts were sent for it"
+    send = sends[0]
+    if send.fate != "delivered":
+        return f"{name} ended {outcome}, though whether its text arrived was not known"
+    if outcome in _APOLOGIES:
+        return None if send.run is None else f"{name} ended {outcome}, and its text was a reply"
+    if send.run is None:
+        return f"{name} ended {outcome}, and its text was an apology"
+    if not history.covers(send.run, name):
+        return f"{name} ended {outcome} by {send.run.id}, which never saw it"
+    return None
+
+
+def _may_be_unknown(
+    history: History, message: Message, sends: list[Send], settings: JudgeSettings, disturbances: Disturbances
+) -> bool:
+    """Whether something can have kept a worker from knowing what became of its text."""
+    assert message.accepted is not None
+    if not sends:
+        stored = message.accepted if message.stored_at is None else message.stored_at
+        return disturbances.sender_disturbed(message.conversation, stored)
+    send = sends[0]
+    if send.fate != "delivered":
+        return True
+    # A text arrives half-way through its sending.
+    arrived = next(
+        (
+            time
+            for time, text in history.received.get(message.conversation, ())
+            if time >= send.time and text == send.text
+        ),
+        None,
+    )
+    if arrived is None or 2 * (arrived - send.time) >= settings.send_timeout_seconds:
+        return True
+    return disturbances.sender_disturbed(message.conversation, send.decided)
+
+
+def _may_be_lost(message: Message, settings: JudgeSettings, disturbances: Disturbances) -> bool:
+    """Whether a failover can have taken back what the ledger knew of a message: its acceptance, or a sending of its text."""
+    stored = message.accepted if message.stored_at is None else message.stored_at
+    moments = [] if stored is None else [(stored, stored)]
+    moments += [(send.decided, send.time + settings.send_timeout_seconds) for send in message.reached]
+    return any(disturbances.acknowledged_writes_lost(begin, end) for begin, end in moments)
+
+
+def ending_deadline(
+    accepted: float,
+    conversation: str,
+    outcome_at: float | None,
+    settings: JudgeSettings,
+    disturbances: Disturbances,
+) -> float:
+    """Until when a message must have ended: so long after its acceptance, or the end of the last disturbance that began
+    before that. `outcome_at` only saves work: a message that ended in time needs no disturbances."""
+    allowed = settings.outcome_seconds
+    deadline = accepted + allowed
+    if outcome_at is not None and outcome_at <= deadline:
+        return deadline
+    for each in disturbances.of_conversation(conversation):
+        if each.begin <= deadline and each.end + allowed > deadline:
+            deadline = each.end + allowed
+    return deadline
+
+
+def not_over(deadline: float, settings: JudgeSettings) -> bool:
+    """Whether the world was cut off before this deadline, or the deadline never comes."""
+    limit = settings.limit_seconds
+    return deadline == float("inf") or (limit is not None and deadline > limit)
+
+
+def check_sent_once(history: History, disturbances: Disturbances, findings: Findings) -> None:
+    """S2: no message is named by two texts that reached the channel; refused ones did not.
+
+    Would miss: the same text sent twice, once without naming what it ends.
+    """
+    for message in history.messages.values():
+        if not message.sends:
+            continue
+        findings.check("S2")
+        sends = message.reached
+        if len(sends) < 2:
+            continue
+        first, second = sends[0], sends[1]
+        text = (
+            f"{second.worker} sent a text for {message.id} at {at(second.time)}, for which {first.worker} had sent one at "
+            f"{at(first.time)}"
+        )
+        facts = {"message": message.id, "conversation": message.conversation, "received": [first.text, second.text]}
+        if disturbances.acknowledged_writes_lost(first.decided, second.decided):
+            findings.residue("lost_writes", f"{text}; a failover had lost that", **facts)
+        else:
+            findings.breach("S2", text, **facts)
+
+
+def check_order(history: History, disturbances: Disturbances, findings: Findings) -> None:
+    """S3: of two messages, one of which was surely accepted first (its `handle` had returned before the other's began), the
+    later one's text does not leave before the earlier one's. Refused texts do not count, the same text for both is fine.
+
+    Would miss: texts that leave in order and arrive out of order; messages handled at the same time, whose order is
+    known to Redis alone; a later message that was answered while the earlier one got no text at all (S1's case).
+    """
+    by_conversation: dict[str, list[Message]] = {}
+    for message in history.messages.values():
+        if message.reached:
+            by_conversation.setdefault(message.conversation, []).append(message)
+    for conversation, messages in by_conversation.items():
+        findings.check("S3", len({send.index for message in messages for send in message.reached}))
+        if len(messages) > 1:
+            _check_order_of(conversation, messages, disturbances, findings)
+
+
+def _check_order_of(conversation: str, messages: list[Message], disturbances: Disturbances, findings: Findings) -> None:
+    accepted = sorted((each for each in messages if each.accepted is not None), key=_acceptance)
+    position, slowest = 0, None
+    for message in sorted(messages, key=_first_start):
+        while position < len(accepted) and _acceptance(accepted[position]) < _first_start(message):
+            if slowest is None or _left(accepted[position]) > _left(slowest):
+                slowest = accepted[position]
+            position += 1
+        if slowest is None or _left(slowest) <= _left(message):
+            continue
+        text = (
+            f"the text for {message.id} left at {at(_left(message))}, before the one for {slowest.id} at "
+            f"{at(_left(slowest))}, which had been accepted first"
+        )
+        facts = {"message": slowest.id, "conversation": conversation}
+        if disturbances.acknowledged_writes_lost(_acceptance(slowest), _left(slowest)):
+            findings.residue("lost_writes", f"{text}; a failover had lost writes", **facts)
+        else:
+            findings.breach("S3", text, **facts)
+
+
+def _acceptance(message: Message) -> float:
+    return float("inf") if message.accepted is None else message.accepted
+
+
+def _first_start(message: Message) -> float:
+    return 0.0 if message.first_start is None else message.first_start
+
+
+def _left(message: Message) -> float:
+    """When the first text that names it left."""
+    return message.reached[0].time
+
+
+def check_apologies(history: History, settings: JudgeSettings, disturbances: Disturbances, findings: Findings) -> None:
+    """S11: one apology per burst, and none for what a reply covers which surely left earlier.
+
+    A second apology is wrong if it names a message that the first should have named: one accepted at most
+    `apology_span_seconds` after the oldest that the first was for, and before its sender had last read its inbox.
+
+    Would miss: two apologies for messages of one burst that were accepted while the first was being decided; apologies
+    that name no message.
+    """
+    last_apology: dict[str, Send] = {}
+    replies: dict[str, dict[str, Send]] = {}  # per conversation and thread, the one that covers most
+    for send in history.sends:
+        if not send.names or send.fate == "refused":
+            continue
+        conversation = send.conversation
+        if send.run is not None:
+            if send.fate == "delivered":
+                of_thread = replies.setdefault(conversation, {})
+                most = of_thread.get(send.run.thread)
+                if most is None or most.run is None or most.run.reach < send.run.reach:
+                    of_thread[send.run.thread] = send
+            continue
+        findings.check("S11")
+        earlier = last_apology.get(conversation)
+        last_apology[conversation] = send
+        text = _wrong_apology(history, settings, send, earlier, replies.get(conversation, {}))
+        if text is None:
+            continue
+        facts = {"message": send.names[0], "conversation": conversation, "received": [send.text]}
+        since = send.time if earlier is None else earlier.decided
+        if disturbances.acknowledged_writes_lost(since, send.decided):
+            findings.residue("lost_writes", f"{text}; a failover had lost writes", **facts)
+        else:
+            findings.breach("S11", text, **facts)
+
+
+def _wrong_apology(
+    history: History, settings: JudgeSettings, send: Send, earlier: Send | None, replies: Mapping[str, Send]
+) -> str | None:
+    burst_ends = 0.0
+    if earlier is not None:
+        # The relay counts from when Redis took a message, at the earliest when its first delivery began.
+        oldest = min(
+            (_first_start(history.messages[each]) for each in earlier.names if each in history.messages), default=0.0
+        )
+        burst_ends = min(earlier.decided, oldest + settings.apology_span_seconds)
+    for each in send.names:
+        message = history.messages.get(each)
+        if message is None:
+            continue
+        if earlier is not None and message.accepted is not None and message.accepted < burst_ends:
+            return (
+                f"a second apology, at {at(send.time)}, was for {each}, which had been accepted before the one at "
+                f"{at(earlier.time)}"
+            )
+        for reply in replies.values():
+            if reply.run is not None and history.covers(reply.run, each):
+                return (
+                    f"an apology, at {at(send.time)}, was for {each}, which the reply sent at {at(reply.time)} covers"
+                )
+    return None

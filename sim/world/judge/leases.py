@@ -1,0 +1,276 @@
+"""S4, S5, S7, S8 and S10: what is done under a lease, and how it is let go."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+
+from sim.world.judge.disturbances import Disturbances
+from sim.world.judge.findings import Findings, at
+from sim.world.judge.history import History, Message, Release, Request, Run, Send, Tenure
+from sim.world.judge.settings import JudgeSettings
+
+
+def check_steps(history: History, disturbances: Disturbances, findings: Findings) -> None:
+    """S7: who begins an append, a creation, a cancel or a send holds the conversation's lease at that instant.
+
+    A lease that the server lost may be relied on for its length after the loss: the worker cannot know.
+
+    Would miss: a step under an older lease of the very worker that holds the lease again; steps on threads of which it is
+    not known whose they are.
+    """
+    findings.check("S7", history.steps + len(history.sends))
+    begun = [(each.left, each.worker, each.conversation, each.operation) for each in history.stale]
+    begun += [(each.time, each.worker, each.conversation, "send") for each in history.sends if each.tenure is None]
+    for time, worker, conversation, step in begun:
+        assert conversation is not None
+        tenure = last_tenure(history, conversation, worker, time)
+        facts = {"conversation": conversation}
+        if tenure is None:
+            findings.breach("S7", f"{worker} began {step} at {at(time)} and never held {conversation}'s lease", **facts)
+            continue
+        text = f"{worker} began {step} for {conversation} at {at(time)}, whose lease it had {_end_of(tenure)}"
+        if disturbances.lost_under(tenure, time):
+            findings.residue("lost_lease", f"{text}; Redis had lost it", **facts)
+        else:
+            findings.breach("S7", text, **facts)
+
+
+def last_tenure(history: History, conversation: str, worker: str, time: float) -> Tenure | None:
+    """The latest lease of a conversation that this worker had taken by then."""
+    for tenure in reversed(history.tenures.get(conversation, ())):
+        if tenure.worker == worker and tenure.began <= time:
+            return tenure
+    return None
+
+
+def _end_of(tenure: Tenure) -> str:
+    ended = "" if tenure.ended is None else f" at {at(tenure.ended)}"
+    words = {"expired": "let expire", "lost": "lost", "taken": "lost to another worker"}
+    return f"{words.get(tenure.how or '', 'released')}{ended}"
+
+
+def check_runs(history: History, disturbances: Disturbances, findings: Findings) -> None:
+    """S4: the request that created a run left while its worker held the conversation's lease, and the run's metadata has the
+    lease's epoch: one for all runs of a lease, and above those of all earlier leases.
+
+    Would miss: an epoch that is wrong in all runs of a lease and still grows; two active runs of one conversation on two
+    threads.
+    """
+    highest: dict[str, tuple[int, Tenure]] = {}
+    for run in history.runs.values():
+        request = run.request
+        if request is None:
+            continue
+        conversation = request.conversation
+        if conversation is None:
+            continue
+        findings.check("S4")
+        facts = {"conversation": conversation, "run": run.id}
+        if request.tenure is None:
+            tenure = last_tenure(history, conversation, request.worker, request.left)
+            # Counted as a residue where the step is judged.
+            if tenure is None or not disturbances.lost_under(tenure, request.left):
+                findings.breach("S4", f"{request.worker} created {run.id} without {conversation}'s lease", **facts)
+            continue
+        text = _wrong_epoch(run, request, request.tenure, highest, disturbances)
+        if text is not None:
+            findings.breach("S4", text, **facts)
+
+
+def _wrong_epoch(
+    run: Run,
+    request: Request,
+    tenure: Tenure,
+    highest: dict[str, tuple[int, Tenure]],
+    disturbances: Disturbances,
+) -> str | None:
+    if run.epoch is None or not run.epoch.isdecimal():
+        return f"{request.worker} created {run.id} without its lease's epoch"
+    epoch = int(run.epoch)
+    if tenure.epoch is not None:
+        if tenure.epoch != epoch:
+            return f"{request.worker} created {run.id} under epoch {epoch}, but its lease has epoch {tenure.epoch}"
+        return None
+    tenure.epoch = epoch
+    known = highest.get(tenure.conversation)
+    if known is None or known[1].began <= tenure.began:
+        highest[tenure.conversation] = (max(epoch, 0 if known is None else known[0]), tenure)
+    if known is None or tenure.restored or known[1].restored or disturbances.writes_lost(known[1].began, tenure.began):
+        return None
+    if known[1].began < tenure.began and epoch <= known[0]:
+        return f"{request.worker} created {run.id} under epoch {epoch}, though epoch {known[0]} had been before"
+    return None
+
+
+def check_cancels(history: History, disturbances: Disturbances, findings: Findings) -> None:
+    """S5: between the creation of a run and its cancel, the holder of the lease took over the run's messages or ended them,
+    or each had been named by a text; and its creator, without the lease, apologises for none of them afterwards.
+
+    Runs that no worker created are nobody's, and may be cancelled. A ledger that a failover has taken back cannot know
+    what a run answers.
+
+    Would miss: a step that took over other messages than this run's; an apology by a creator that holds the lease again,
+    and may have the message in its own inbox.
+    """
+    cancelled: dict[str, list[tuple[float, Run]]] = {}
+    for request in history.cancels:
+        run = history.runs.get(request.run or "")
+        conversation = request.conversation
+        if run is None or run.request is None or conversation is None:
+            continue
+        findings.check("S5")
+        cancelled.setdefault(run.request.worker, []).append((request.served_at or request.left, run))
+        if _taken_over(history, conversation, run.request, request):
+            continue
+        left = [
+            each
+            for each in history.covered_by(run)
+            if each in history.messages and not _named_before(history.messages[each], request.index)
+        ]
+        if not left:
+            continue
+        text = f"{request.worker} cancelled {run.id} at {at(request.left)}, and nobody had taken over {', '.join(left)}"
+        facts = {
+            "conversation": conversation,
+            "run": run.id,
+            "message": left[0],
+            "answering": left[0],
+            "cancelled_by": request.delivery,
+            "cancelled_at_seconds": request.left,
+        }
+        since = min((each for name in left if (each := history.messages[name].stored_at) is not None), default=0.0)
+        if disturbances.acknowledged_writes_lost(min(since, run.request.left), request.left):
+            findings.residue("lost_writes", f"{text}; a failover had lost writes", **facts)
+        else:
+            findings.breach("S5", text, **facts)
+    for send in history.sends:
+        if send.tenure is None and send.run is None and send.names and send.worker in cancelled:
+            _check_late_apology(history, send, cancelled[send.worker], findings)
+
+
+def _taken_over(history: History, conversation: str, creation: Request, cancel: Request) -> bool:
+    return any(creation.index < each < cancel.index for each in history.handovers.get(conversation, ()))
+
+
+def _named_before(message: Message, index: int) -> bool:
+    return any(send.index < index for send in message.reached)
+
+
+def _check_late_apology(history: History, send: Send, cancelled: list[tuple[float, Run]], findings: Findings) -> None:
+    for time, run in cancelled:
+        names = [each for each in send.names if history.covers(run, each)]
+        if time <= send.time and names:
+            findings.breach(
+                "S5",
+                f"{send.worker} apologised at {at(send.time)} for {', '.join(names)}, although its {run.id} had been "
+                f"cancelled at {at(time)} by who took them over",
+                conversation=send.conversation,
+                run=run.id,
+                message=names[0],
+                received=[send.text],
+            )
+            return
+
+
+def check_releases(
+    history: History,
+    ledger: Mapping[str, str | None] | None,
+    settings: JudgeSettings,
+    disturbances: Disturbances,
+    findings: Findings,
+) -> None:
+    """S8: when a lease is released, no run that was created or looked at under it is active, unless its cancel was
+    requested. S10: and no message waits: one that Redis had accepted, and that a text names only later, or that never ends.
+
+    A lease that is handed back goes with all that waits, and is not judged.
+
+    Would miss: S8, a creation that is still on its way and creates its run later; S10, a message that waited and then ended
+    without any text.
+    """
+    waiting = _by_acceptance(history)
+    keys = {conversation: [message.stored_index for message in each] for conversation, each in waiting.items()}
+    for release in history.releases:
+        if release.command == "hand_back":
+            continue
+        findings.check("S8")
+        findings.check("S10")
+        _check_runs_left(history, release, findings)
+        conversation = release.tenure.conversation
+        messages = waiting.get(conversation, [])
+        # Newest first: what is older was there when earlier leases were released.
+        for position in range(bisect_left(keys.get(conversation, []), release.index) - 1, -1, -1):
+            message = messages[position]
+            assert message.stored_at is not None
+            if message.stored_at < release.tenure.began and _is_old(message, release):
+                break
+            if not _waits(message, release, ledger) or _was_lost(message, release, settings, disturbances):
+                continue
+            findings.breach(
+                "S10",
+                f"{release.tenure.worker} released {conversation}'s lease at {at(release.time)} while {message.id}, "
+                f"accepted at {at(message.stored_at)}, waited",
+                conversation=conversation,
+                message=message.id,
+            )
+            break
+
+
+def _by_acceptance(history: History) -> dict[str, list[Message]]:
+    found: dict[str, list[Message]] = {}
+    for message in sorted(history.messages.values(), key=lambda each: each.stored_index):
+        if message.stored_at is not None:
+            found.setdefault(message.conversation, []).append(message)
+    return found
+
+
+def _is_old(message: Message, release: Release) -> bool:
+    """Whether it had been named by a text before the lease began."""
+    reached = message.reached
+    return bool(reached) and reached[0].time < release.tenure.began
+
+
+def _waits(message: Message, release: Release, ledger: Mapping[str, str | None] | None) -> bool:
+    reached = message.reached
+    if reached:
+        return reached[0].index > release.index
+    return ledger is not None and ledger.get(message.id) is None
+
+
+def _was_lost(message: Message, release: Release, settings: JudgeSettings, disturbances: Disturbances) -> bool:
+    """Whether the server may have lost the message's acceptance before the lease was released."""
+    stored = message.stored_at
+    assert stored is not None
+    confirmed = settings.wait_replicas > 0 and message.accepted is not None and message.accepted < release.time
+    return not confirmed and disturbances.writes_lost(stored, stored)
+
+
+def _check_runs_left(history: History, release: Release, findings: Findings) -> None:
+    tenure = release.tenure
+    for run, is_cancelled in release.runs:
+        request = run.request
+        if request is None or is_cancelled:
+            continue
+        made = request.tenure is tenure
+        if not made and run.id not in tenure.looked:
+            continue
+        text = f"{tenure.worker} released {tenure.conversation}'s lease at {at(release.time)} while {run.id} was active"
+        facts = {"conversation": tenure.conversation, "run": run.id}
+        was_told = request.succeeded and request.answered is not None and request.answered <= release.time
+        if run.id in tenure.looked or was_told or _was_listed(history, run, tenure, release):
+            findings.breach("S8", text, **facts)
+        else:
+            findings.residue("orphan_run", f"{text}, of which it could not know", **facts)
+
+
+def _was_listed(history: History, run: Run, tenure: Tenure, release: Release) -> bool:
+    return any(
+        each.operation == "runs.list"
+        and each.tenure is tenure
+        and each.succeeded
+        and each.served_at is not None
+        and run.created <= each.served_at
+        and each.answered is not None
+        and each.answered <= release.time
+        for each in history.lookups.get(run.thread, ())
+    )

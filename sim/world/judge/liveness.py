@@ -1,0 +1,176 @@
+"""L1 to L4: whether what must happen happens in time, unless something was wrong with the world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sim.world.judge.disturbances import Disturbances
+from sim.world.judge.endings import ending_deadline, not_over
+from sim.world.judge.findings import Findings, at
+from sim.world.judge.history import History, Message, Tenure
+from sim.world.judge.settings import JudgeSettings
+
+_API_SHADOW_SECONDS = 60.0
+"""For so long after a failed request a relay may be slow to send the thread's next one: it paces itself."""
+
+
+def check_outcomes_in_time(
+    history: History,
+    ledger: Mapping[str, str | None],
+    settings: JudgeSettings,
+    disturbances: Disturbances,
+    findings: Findings,
+) -> None:
+    """L1: the text that ends a message leaves at most 90 s after its acceptance, or after the end of the last disturbance
+    that began before that: a Redis fault, a failed request on its thread, a dead, paused or slow holder of its lease, a
+    failed send, or a time in which no worker was there. A stuck run is none.
+
+    Would miss: how late a message ended for which no text was sent; lateness behind a chain of disturbances, each of which
+    gives 90 s more.
+    """
+    for message in history.messages.values():
+        if message.accepted is None:
+            continue
+        findings.check("L1")
+        reached = message.reached
+        ended_at = reached[0].time if reached else None
+        if ended_at is None and ledger.get(message.id) is not None:
+            continue
+        if ended_at is not None and ended_at <= message.accepted + settings.outcome_seconds:
+            continue
+        deadline = ending_deadline(message.accepted, message.conversation, ended_at, settings, disturbances)
+        facts = {"message": message.id, "conversation": message.conversation}
+        if ended_at is None:
+            if not not_over(deadline, settings) and not _was_lost(message, disturbances):
+                findings.breach("L1", f"{message.id}, accepted at {at(message.accepted)}, has not ended", **facts)
+        elif ended_at > deadline:
+            findings.breach(
+                "L1",
+                f"{message.id}, accepted at {at(message.accepted)}, ended at {at(ended_at)}; it had until {at(deadline)}",
+                **facts,
+            )
+
+
+def _was_lost(message: Message, disturbances: Disturbances) -> bool:
+    """Whether a failover may have lost its acceptance: S1 counts that."""
+    stored = message.accepted if message.stored_at is None else message.stored_at
+    return stored is not None and disturbances.acknowledged_writes_lost(stored, stored)
+
+
+def check_recovery(
+    history: History,
+    ledger: Mapping[str, str | None] | None,
+    settings: JudgeSettings,
+    disturbances: Disturbances,
+    findings: Findings,
+) -> None:
+    """L2: when a worker dies that holds the lease of a conversation with messages left, a living one takes it within a lease
+    and a sweep, and a second. Counted from the death, the last renewal under way then, or the end of what was wrong with
+    Redis; judged only if some worker was well all the time from then on.
+
+    Would miss: conversations whose every message had a text on its way at that instant; a worker that could not take over
+    since it was busy with others, if no other one was well.
+    """
+    allowed = settings.lease_seconds + settings.sweep_seconds + settings.slack_seconds
+    left = _by_conversation(history) if history.crashes else {}
+    for tenure, died in history.crashes:
+        conversation = tenure.conversation
+        waiting = [each for each in left.get(conversation, ()) if _waits_at(each, died, ledger)]
+        if not waiting or tenure.restored:
+            continue
+        begin = disturbances.redis_calm_after(max(died, tenure.renewed), allowed)
+        until = begin + allowed
+        takers = [each for each in history.tenures[conversation] if died < each.began <= until]
+        if takers:
+            # If the first one had died too, that is another crash, and another recovery.
+            if not _is_dead(history, takers[0].worker, takers[0].began):
+                findings.check("L2")
+            continue
+        if until > history.end or not disturbances.somebody_well(begin, until):
+            continue
+        findings.check("L2")
+        findings.breach(
+            "L2",
+            f"{tenure.worker} died at {at(died)} with {conversation}'s lease, and by {at(until)} nobody had taken it",
+            conversation=conversation,
+            message=waiting[0].id,
+        )
+
+
+def _by_conversation(history: History) -> dict[str, list[Message]]:
+    found: dict[str, list[Message]] = {}
+    for message in history.messages.values():
+        found.setdefault(message.conversation, []).append(message)
+    return found
+
+
+def _waits_at(message: Message, time: float, ledger: Mapping[str, str | None] | None) -> bool:
+    if message.stored_at is None or message.stored_at > time:
+        return False
+    reached = message.reached
+    if reached:
+        return reached[0].time > time
+    return ledger is not None and ledger.get(message.id) is None
+
+
+def _is_dead(history: History, worker: str, time: float) -> bool:
+    return any(each.kind == "crash" and each.begin <= time < each.end for each in history.down.get(worker, ()))
+
+
+def check_first_actions(
+    history: History, settings: JudgeSettings, disturbances: Disturbances, findings: Findings
+) -> None:
+    """L3 and L4: who takes a lease sends the conversation's first request, or a text, within the longest time for which a
+    burst may be collected, and a second. L4 where the worker held another lease meanwhile, L3 where it did not.
+
+    Judged where neither Redis nor the worker was disturbed, no request failed meanwhile, and none on the conversation's
+    threads for a minute before.
+
+    Would miss: bursts collected too long, and conversations held up, later under the same lease.
+    """
+    allowed = settings.burst_cap_seconds + settings.slack_seconds
+    by_worker: dict[str, list[Tenure]] = {}
+    for tenures in history.tenures.values():
+        for tenure in tenures:
+            by_worker.setdefault(tenure.worker, []).append(tenure)
+    for tenures in by_worker.values():
+        tenures.sort(key=lambda each: each.began)
+        held_until = float("-inf")
+        for position, tenure in enumerate(tenures):
+            until = tenure.began + allowed
+            others = held_until >= tenure.began or (
+                position + 1 < len(tenures) and tenures[position + 1].began <= until
+            )
+            ended = float("inf") if tenure.ended is None else tenure.ended
+            held_until = max(held_until, ended)
+            promise = "L4" if others else "L3"
+            first = tenure.first_action
+            if first is not None and first <= until:
+                findings.check(promise)
+                continue
+            if min(ended, history.end) <= until or tenure.restored:
+                continue
+            if _is_excused(history, tenure, until, disturbances):
+                continue
+            findings.check(promise)
+            said = "did nothing for it" if first is None else f"did the first thing for it at {at(first)}"
+            meanwhile = ", while it served others" if others else ""
+            findings.breach(
+                promise,
+                f"{tenure.worker} took {tenure.conversation}'s lease at {at(tenure.began)} and {said}{meanwhile}",
+                conversation=tenure.conversation,
+            )
+
+
+def _is_excused(history: History, tenure: Tenure, until: float, disturbances: Disturbances) -> bool:
+    began = tenure.began
+    return (
+        disturbances.redis_disturbed(began, until)
+        or disturbances.worker_disturbed(tenure.worker, began, until)
+        or disturbances.api_disturbed(began, until)
+        or any(
+            disturbances.api_disturbed(began - _API_SHADOW_SECONDS, until, thread)
+            for thread, conversation in history.threads.items()
+            if conversation == tenure.conversation
+        )
+    )

@@ -1,0 +1,127 @@
+"""S9: whether what may have been done is looked for before it is done again."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from sim.world.judge.disturbances import Disturbances
+from sim.world.judge.findings import Findings, at
+from sim.world.judge.history import History, Request
+
+
+def check_lookups(history: History, disturbances: Disturbances, findings: Findings) -> None:
+    """S9: between an append or a creation of unknown fate and its repetition, its thread's runs were listed, or the run that
+    it created was asked for (after an append: or messages were listed), and that was answered. And no text is stored twice.
+
+    Unknown is the fate of a request without an answer, or with half of one, or with a status of 500 or more; not that of one
+    whose connection failed. A relay with leases repeats what is next created or appended on the thread, unless messages
+    ended in between; one without repeats the same request in the same handling, as the SDK does by itself.
+
+    Would miss: what was looked for and misread; repetitions that only the next conversation's messages bring; for relays
+    without leases, texts stored twice.
+    """
+    judged: set[str] = set()
+    for thread, creations in history.creations.items():
+        uncertain: list[Request] = []
+        for request in creations:
+            if uncertain:
+                uncertain = _judge(history, thread, request, uncertain, judged, findings)
+            uncertain.append(request)
+    if history.has_leases:
+        for thread in history.stored:
+            _check_stored(history, thread, judged, disturbances, findings)
+
+
+def _judge(
+    history: History, thread: str, request: Request, uncertain: list[Request], judged: set[str], findings: Findings
+) -> list[Request]:
+    """Judge a request that may be a repetition; returns which of the earlier ones are still open after it."""
+    still: list[Request] = []
+    repeated: list[Request] = []
+    for earlier in uncertain:
+        if not earlier.is_uncertain(request.left) or (earlier.answered is None and _is_over(history, earlier, request)):
+            continue
+        if not history.has_leases and (
+            earlier.delivery != request.delivery
+            or earlier.operation != request.operation
+            or earlier.worker != request.worker
+        ):
+            still.append(earlier)
+        elif not history.has_leases or not _ended_between(history, earlier, request):
+            repeated.append(earlier)
+    if not repeated:
+        return still
+    findings.check("S9")
+    blind = next((earlier for earlier in repeated if _lookup(history, thread, earlier, request) is None), None)
+    if blind is not None:
+        judged.add(request.id)
+        conversation = request.conversation
+        findings.breach(
+            "S9",
+            f"{request.worker} sent {request.operation} at {at(request.left)}, and nobody had looked what became of "
+            f"{blind.worker}'s {blind.operation} of {at(blind.left)}",
+            **({} if conversation is None else {"conversation": conversation}),
+        )
+    return still
+
+
+def _is_over(history: History, earlier: Request, request: Request) -> bool:
+    """Whether an unanswered attempt is of a handling that nobody goes on with: without leases, another handling's."""
+    return not history.has_leases and earlier.delivery != request.delivery
+
+
+def _ended_between(history: History, earlier: Request, request: Request) -> bool:
+    """Whether the ledger ended messages in between: then what follows is about others."""
+    ends = history.ends.get(request.conversation or "", [])
+    position = bisect_right(ends, earlier.left)
+    return position < len(ends) and ends[position] <= request.left
+
+
+def _lookup(history: History, thread: str, earlier: Request, request: Request) -> Request | None:
+    """The last answered look at what became of the earlier request, before the later one left."""
+    since = earlier.left
+    if earlier.answered is not None and earlier.answered <= request.left:
+        since = earlier.answered
+    found = None
+    for each in history.lookups.get(thread, ()):
+        if each.left > request.left:
+            break
+        if each.left < since or not each.succeeded or each.answered is None or each.answered > request.left:
+            continue
+        if (
+            each.operation == "runs.list"
+            or (each.operation == "messages.list" and earlier.operation == "messages.create")
+            or (earlier.run_made is not None and each.run == earlier.run_made.id)
+        ):
+            found = each
+    return found
+
+
+def _check_stored(
+    history: History, thread: str, judged: set[str], disturbances: Disturbances, findings: Findings
+) -> None:
+    first: dict[str, tuple[str, float]] = {}
+    for text, cause, time in history.stored[thread]:
+        known = first.setdefault(text, (cause, time))
+        if known[0] == cause:
+            continue
+        one, other = history.requests.get(known[0]), history.requests.get(cause)
+        if one is None or other is None:
+            continue
+        findings.check("S9")
+        landed = known[1]
+        if other.left < one.left:
+            one, other, landed = other, one, time
+        if other.id in judged:
+            continue
+        lookup = _lookup(history, thread, one, other)
+        said = f"{text!r} was stored twice in {thread}: by {one.worker}'s request of {at(one.left)} and by "
+        said += f"{other.worker}'s of {at(other.left)}"
+        conversation = history.threads.get(thread)
+        facts = {} if conversation is None else {"conversation": conversation}
+        if lookup is not None and lookup.served_at is not None and lookup.served_at < landed:
+            findings.residue("stored_twice", f"{said}; the first came after it had been looked for", **facts)
+        elif disturbances.acknowledged_writes_lost(one.left, other.left):
+            findings.residue("stored_twice", f"{said}; a failover had lost writes", **facts)
+        else:
+            findings.breach("S9", said, **facts)

@@ -1,0 +1,200 @@
+"""Webhooks: what brings a customer's message to a worker, at least once.
+
+The provider takes a delivery for acknowledged when `handle` has returned. One whose `handle` raised, or whose worker was
+dead or died meanwhile, is delivered again after `workload.redeliver_seconds`, to a worker that is alive, and so on until
+one is acknowledged; without that setting it is not delivered again.
+
+The trace tells of each delivery that was not acknowledged, `webhook.failed` with the delivery, its worker and the reason
+(`worker dead`, `worker crashed`, `handle raised`, `acknowledgement lost`), and of what faults do: `webhook.duplicate` and
+`webhook.late` with the delivery and the seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.kernel import Kernel, current_context
+from sim.openai import NotInDirectLaneError
+from sim.world.firing import Firing
+from sim.world.webhook_faults import WebhookFault
+from sim.world.workers import Worker
+
+if TYPE_CHECKING:
+    from sim.world.customers import SentMessage
+    from sim.world.settings import WorkerGroup, Workload
+
+ENTITY: Final = "webhooks"
+
+
+class Webhooks:
+    """All deliveries of one world.
+
+    Args:
+        kernel: the world's.
+        workload: how webhooks are duplicated and repeated.
+        seconds: turns a uniform into the seconds of a delivery.
+        faults: of this world's webhooks.
+        groups: the workers' groups, with their shares.
+        workers: all workers, in their order.
+
+    Attributes:
+        faults: with `fired`.
+        handled: the deliveries that are being handled.
+        outstanding: deliveries that are on their way, being handled, or to be repeated.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        workload: Workload,
+        seconds: Callable[[float], float],
+        faults: Sequence[WebhookFault],
+        groups: Sequence[WorkerGroup],
+        workers: Sequence[Worker],
+    ) -> None:
+        self.faults = Firing(faults, kernel.draws.uniform)
+        self.handled: set[str] = set()
+        self.outstanding = 0
+        self._kinds = [fault.kind for fault in faults]
+        self._kernel = kernel
+        self._workload = workload
+        self._seconds = seconds
+        self._workers = workers
+        self._ranges = group_ranges(groups)
+        self._numbers: dict[str, int] = {}
+        self._under_way: dict[str, dict[str, tuple[SentMessage, int]]] = {}
+
+    def post(self, message: SentMessage, worker: int | None) -> None:
+        """A customer's message sets off: at least one delivery, to the given worker or a drawn one."""
+        workload, uniform = self._workload, self._kernel.draws.uniform
+        delay = self._seconds(uniform(message.id, "webhook", 0))
+        self._dispatch(message, delay, worker)
+        if workload.duplicate_probability and uniform(message.id, "duplicate", 0) < workload.duplicate_probability:
+            later = workload.redelivery_seconds.sample(uniform(message.id, "redelivery", 0))
+            self._dispatch(message, delay + later, None)
+        for position, kind in enumerate(self._kinds):
+            if kind == "duplicate" and self._hit(position, message, 1):
+                later = self._fault_seconds(position, message, 1)
+                delivery = self._dispatch(message, delay + later, None)
+                self._kernel.trace.add(ENTITY, "webhook.duplicate", delivery, later)
+
+    def worker_died(self, worker: Worker) -> None:
+        """What it was handling is not acknowledged."""
+        for delivery, (message, number) in self._under_way.pop(worker.name, {}).items():
+            self.handled.discard(delivery)
+            self._failed(message, number, worker, "worker crashed")
+
+    def _hit(self, position: int, message: SentMessage, number: int) -> bool:
+        return self.faults.hits(position, self._kernel.now, message.id, "webhook", number)
+
+    def _fault_seconds(self, position: int, message: SentMessage, number: int) -> float:
+        fault = self.faults.faults[position]
+        assert isinstance(fault, WebhookFault)
+        return fault.seconds.sample(self._kernel.draws.uniform(message.id, f"webhook fault-{position} seconds", number))
+
+    def _dispatch(self, message: SentMessage, delay: float, worker: int | None, *, again: bool = False) -> str:
+        number = self._numbers[message.id] = self._numbers.get(message.id, 0) + 1
+        delivery = f"{message.id}#{number}"
+        for position, kind in enumerate(self._kinds):
+            if kind == "late" and self._hit(position, message, number):
+                later = self._fault_seconds(position, message, number)
+                delay += later
+                self._kernel.trace.add(ENTITY, "webhook.late", delivery, later)
+        self.outstanding += 1
+        self._kernel.at(delay, self._deliver, message, worker, number, again)
+        return delivery
+
+    def _deliver(self, message: SentMessage, given: int | None, number: int, again: bool) -> None:
+        if self._kernel.trace.closed:
+            return  # the world is over
+        if given is None:
+            given = self._draw_worker(self._kernel.draws.uniform(message.id, "worker", number))
+        worker = self._workers[given - 1]
+        if again and not worker.alive:
+            # Repetitions go where somebody is known to be; if nobody is, this one fails like the first.
+            after = (*self._workers[given:], *self._workers[: given - 1])
+            worker = next((each for each in after if each.alive), worker)
+        if not worker.alive:
+            self._failed(message, number, worker, "worker dead")
+            return
+        delivery = f"{message.id}#{number}"
+        context = copy_context()
+        context.run(current_context.set, delivery)
+        self._under_way.setdefault(worker.name, {})[delivery] = (message, number)
+        worker.host.spawn(self._handle(worker, worker.relay, message, delivery, number), context=context)
+
+    def _draw_worker(self, u: float) -> int:
+        for low, high, first, count in self._ranges:
+            if u < high:
+                return first + min(int((u - low) / (high - low) * count), count - 1)
+        _, _, first, count = self._ranges[-1]
+        return first + count - 1
+
+    async def _handle(self, worker: Worker, relay: Any, message: SentMessage, delivery: str, number: int) -> None:
+        trace = self._kernel.trace
+        trace.add(worker.name, "handling.start", delivery, message.id, number)
+        self.handled.add(delivery)
+        outcome = error_class = None
+        try:
+            outcome = outcome_name(await relay.handle(message))
+        except NotInDirectLaneError as error:
+            # Not the relay's mistake: it must not be judged in a lane that lacks what it calls.
+            self._kernel.fail(error)
+        except Exception as error:
+            # A relay that raises has failed this message; what became of it is judged like any other ending.
+            error_class = type(error).__name__
+            trace.add(worker.name, "log", delivery, "ERROR", f"handle raised {error_class}: {error}")
+        finally:
+            self.handled.discard(delivery)
+            trace.add(worker.name, "handling.end", delivery, outcome, error_class)
+            self._returned(worker, message, delivery, number, error_class)
+
+    def _returned(
+        self, worker: Worker, message: SentMessage, delivery: str, number: int, error_class: str | None
+    ) -> None:
+        self._under_way.get(worker.name, {}).pop(delivery, None)
+        if self._kernel.trace.closed:
+            return
+        if error_class is not None:
+            self._failed(message, number, worker, "handle raised")
+            return
+        for position, kind in enumerate(self._kinds):
+            if kind == "lost_ack" and self._hit(position, message, number):
+                seconds = self._fault_seconds(position, message, number)
+                self._failed(message, number, worker, "acknowledgement lost", seconds)
+                return
+        self.outstanding -= 1
+
+    def _failed(
+        self, message: SentMessage, number: int, worker: Worker, reason: str, seconds: float | None = None
+    ) -> None:
+        """A delivery was not acknowledged: it comes again after `seconds`, or as the workload says."""
+        self.outstanding -= 1
+        again = self._workload.redeliver_seconds
+        if seconds is None and again is not None:
+            seconds = again.sample(self._kernel.draws.uniform(message.id, "redeliver", number))
+        if seconds is not None or reason != "handle raised":
+            self._kernel.trace.add(ENTITY, "webhook.failed", f"{message.id}#{number}", worker.name, reason)
+        if seconds is not None:
+            self._dispatch(message, seconds, None, again=True)
+
+
+def outcome_name(result: Any) -> str | None:
+    """What a relay calls the outcome that it returned: of an `Outcome`, of an object that has one, or of a text."""
+    outcome = getattr(result, "outcome", result)
+    value = getattr(outcome, "value", outcome)
+    return value if isinstance(value, str) else None
+
+
+def group_ranges(groups: Sequence[WorkerGroup]) -> list[tuple[float, float, int, int]]:
+    """(low, high, first worker, workers) of each group on the unit interval."""
+    total = sum(group.count for group in groups)
+    ranges = []
+    low, first = 0.0, 1
+    for group in groups:
+        high = low + (group.count / total if group.share is None else group.share)
+        ranges.append((low, high, first, group.count))
+        low, first = high, first + group.count
+    return ranges

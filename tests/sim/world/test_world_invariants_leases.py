@@ -1,0 +1,492 @@
+"""S4, S5, S7, S8, S9 and S10: what is done under a lease and how it is let go, on traces written by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from judged_story import JudgedStory, answered_story
+
+FAILOVER = {"failover": 1.0}
+
+
+def count(story: JudgedStory, name: str, **settings: Any) -> int:
+    return story.findings(**settings).counts[name]
+
+
+# S7 and S4: no step without the lease
+
+
+@pytest.mark.parametrize("step", ["messages.create", "runs.create", "runs.cancel", "send"])
+@pytest.mark.parametrize(("worker", "breaches"), [("w1", 0), ("w2", 1)])
+def test_a_step_of_a_worker_without_the_lease_breaks_s7(step: str, worker: str, breaches: int) -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.create_run("run_a", "c1.m1")
+    if step == "send":
+        story.send("c1.m1", worker=worker)
+    else:
+        story.leave(step, worker=worker, run="run_a" if step == "runs.cancel" else None)
+    assert count(story, "breach_S7") == breaches
+
+
+def test_looking_needs_no_lease() -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.ask("runs.list", worker="w2")
+    assert count(story, "breach_S7") == 0
+
+
+@pytest.mark.parametrize("end", ["expired", "released", "taken"])
+def test_a_lease_that_has_ended_is_none(end: str) -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    if end == "expired":
+        story.gone(at=10.0)
+    elif end == "released":
+        story.release(at=10.0)
+    else:
+        story.take("c1", "w2", at=10.0)
+    story.send("c1.m1")
+    assert count(story, "breach_S7") == 1
+
+
+def test_a_request_that_left_under_the_lease_may_land_after_it() -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    request_id = story.leave("runs.create")
+    story.gone(at=10.0)
+    story.take("c1", "w2")
+    story.run_lands(request_id, "run_a", "c1.m1")
+    assert (count(story, "breach_S7"), count(story, "breach_S4")) == (0, 0)
+
+
+@pytest.mark.parametrize(("time", "breaches"), [(12.0, 0), (12.001, 1)])
+def test_a_lease_that_redis_has_lost_may_be_relied_on_for_its_length(time: float, breaches: int) -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.add("redis", "redis.fault", "failover", "", "", at=2.0)
+    story.gone(why="lost")
+    story.add("redis", "redis.back", "failover", at=3.0)
+    story.take("c1", "w2", at=4.0)
+    story.now = time
+    story.create_run("run_a", "c1.m1")
+    assert count(story, "breach_S7", lost_seconds=FAILOVER) == breaches
+    assert count(story, "breach_S4", lost_seconds=FAILOVER) == breaches
+    assert count(story, "residue_lost_lease", lost_seconds=FAILOVER) == 1 - breaches
+    # A server that kept its data has lost no lease.
+    assert count(story, "breach_S7") == 1
+
+
+def test_a_lease_that_a_failover_shortened_may_be_relied_on_too() -> None:
+    """Its renewal was lost, so that it expired earlier than its holder thinks."""
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.add("redis", "redis.fault", "failover", "", "", at=8.0)
+    story.gone(why="expired", at=10.0)
+    story.add("redis", "redis.back", "failover", at=11.0)
+    story.send("c1.m1", at=12.0)
+    assert count(story, "residue_lost_lease", lost_seconds=FAILOVER) == 1
+    assert count(story, "breach_S7", lost_seconds=FAILOVER) == 0
+
+
+def test_another_workers_deletion_of_the_lease_is_no_fault_of_the_server() -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.gone(why="lost", at=2.0)
+    story.send("c1.m1", at=3.0)
+    assert count(story, "breach_S7", lost_seconds=FAILOVER) == 1
+
+
+@pytest.mark.parametrize(("epochs", "breaches"), [((1, 1), 0), ((1, 2), 1), ((1, None), 1)])
+def test_all_runs_of_a_lease_have_its_epoch(epochs: tuple[int, int | None], breaches: int) -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    for number, epoch in enumerate(epochs):
+        story.create_run(f"run_{number}", epoch=epoch)
+        story.complete(f"run_{number}")
+    assert count(story, "breach_S4") == breaches
+
+
+@pytest.mark.parametrize(("second", "breaches"), [(6, 0), (5, 1), (4, 1)])
+def test_epochs_grow_from_lease_to_lease_unless_redis_went_back(second: int, breaches: int) -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.answer_all("run_a", "c1.m1", epoch=5)
+    story.add("redis", "redis.fault", "failover", "", "")
+    story.add("redis", "redis.back", "failover", after=1.0)
+    story.release()
+    story.accept("c1.m2", "w2", lease=True)
+    story.answer_all("run_b", "c1.m2", worker="w2", epoch=second)
+    assert count(story, "breach_S4") == breaches
+    assert count(story, "breach_S4", lost_seconds=FAILOVER) == 0
+
+
+def test_a_run_on_a_new_thread_belongs_to_the_conversation_that_opened_it() -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    request_id = story.leave("threads.create", None)  # type: ignore[arg-type]
+    story.serve(request_id, 200, "thread_new")
+    story.answer(request_id)
+    story.redis("w1", "replace_thread", "c1", reply="10 bytes")
+    story.leave("runs.create", "thread_new", "w2")
+    assert count(story, "breach_S7") == 1
+
+
+# S5: taken over before cancelled
+
+
+def cancelled_story(step: str | None, *, when: str = "between", by: str = "w1", reply: Any = 1) -> JudgedStory:
+    """A run is created and later cancelled; the ledger's step comes before the creation, in between, or after."""
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+
+    def take_step(moment: str) -> None:
+        story.now += 1.0
+        if step is not None and moment == when:
+            story.redis(by, step, "c1", reply=reply)
+
+    take_step("before")
+    story.create_run("run_a", "c1.m1")
+    take_step("between")
+    story.cancel("run_a")
+    take_step("after")
+    return story
+
+
+@pytest.mark.parametrize("step", ["take_over", "end"])
+def test_a_run_whose_messages_were_taken_over_or_ended_may_be_cancelled(step: str) -> None:
+    assert count(cancelled_story(step), "breach_S5") == 0
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        cancelled_story(None),
+        cancelled_story("take_over", when="before"),
+        cancelled_story("take_over", when="after"),
+        cancelled_story("take_over", by="w2"),  # not the holder
+        cancelled_story("take_over", reply=-1),  # refused by its fence
+        cancelled_story("take_over", reply="error ResponseError"),
+        cancelled_story("intend"),
+    ],
+)
+def test_a_cancel_without_a_takeover_breaks_s5(story: JudgedStory) -> None:
+    assert count(story, "breach_S5") == 1
+
+
+def test_a_cancel_by_who_cannot_know_what_the_run_answers_is_a_residue_unless_replicas_confirm() -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.create_run("run_a", "c1.m1")
+    story.add("redis", "redis.fault", "failover", "", "", after=0.5)
+    story.add("redis", "redis.back", "failover", after=0.5)
+    story.cancel("run_a")
+    assert count(story, "breach_S5") == 1
+    assert count(story, "breach_S5", lost_seconds=FAILOVER) == 0
+    assert count(story, "residue_lost_writes", lost_seconds=FAILOVER) == 2  # and the message has not ended
+    assert count(story, "breach_S5", lost_seconds=FAILOVER, wait_replicas=1) == 1
+
+
+def test_a_run_that_a_predecessor_gave_up_may_be_cancelled_by_the_next_holder() -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.create_run("run_a", "c1.m1")
+    story.redis("w1", "take_over", "c1")
+    story.gone(at=10.0)
+    story.take("c1", "w2")
+    story.cancel("run_a", worker="w2")
+    assert count(story, "breach_S5") == 0
+
+
+def test_a_run_that_answers_nobody_any_more_or_was_never_ours_may_be_cancelled() -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.create_run("run_a", "c1.m1")
+    story.send("c1.m1")
+    story.cancel("run_a")
+    assert count(story, "breach_S5") == 0
+
+    story = JudgedStory()
+    story.add("api", "run.state", "run_old", "thread_1", "queued", "before#1")
+    story.accept("c1.m1", lease=True)
+    story.cancel("run_old")
+    assert (count(story, "breach_S5"), count(story, "checked_S5")) == (0, 0)
+
+
+def test_a_refused_cancel_breaks_nothing() -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.create_run("run_a", "c1.m1")
+    story.cancel("run_a", status=400)
+    assert count(story, "checked_S5") == 0
+
+
+@pytest.mark.parametrize(("names", "breaches"), [(("c1.m1",), 1), (("c1.m2",), 0)])
+def test_a_creator_that_apologises_for_what_was_taken_from_it_breaks_s5(names: tuple[str, ...], breaches: int) -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.accept("c1.m2")
+    story.create_run("run_a", "c1.m1")
+    story.gone(at=10.0)
+    story.take("c1", "w2")
+    story.redis("w2", "take_over", "c1")
+    story.cancel("run_a", worker="w2")
+    story.send(*names, at=12.0)
+    assert count(story, "breach_S5") == breaches
+
+
+# S8: no run left behind
+
+
+def left_story(*, told: bool, cancel: bool = False, command: str = "release", look: bool = False) -> JudgedStory:
+    """A lease is released while a run of it is active."""
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    request_id = story.leave("runs.create")
+    story.run_lands(request_id, "run_a", "c1.m1")
+    if told:
+        story.answer(request_id)
+    else:
+        story.answer(request_id, 0, "ReadTimeout")
+    if look:
+        story.ask("runs.list")
+    story.send("c1.m1")
+    story.end("generic_apology", "c1.m1")
+    if cancel:
+        story.leave("runs.cancel", run="run_a")
+    story.release(command=command, at=5.0)
+    return story
+
+
+def test_a_lease_that_is_released_while_its_run_is_active_breaks_s8() -> None:
+    assert count(left_story(told=True), "breach_S8") == 1
+    assert count(left_story(told=False, look=True), "breach_S8") == 1
+
+
+def test_a_requested_cancel_or_a_lease_that_is_handed_back_keeps_s8() -> None:
+    assert count(left_story(told=True, cancel=True), "breach_S8") == 0
+    assert count(left_story(told=True, command="hand_back"), "breach_S8") == 0
+
+
+def test_a_run_that_the_worker_could_not_know_of_is_a_residue() -> None:
+    story = left_story(told=False)
+    assert (count(story, "breach_S8"), count(story, "residue_orphan_run")) == (0, 1)
+
+
+def test_a_run_that_has_ended_is_not_left_behind() -> None:
+    story = answered_story()
+    story.release()
+    assert (count(story, "breach_S8"), count(story, "checked_S8")) == (0, 1)
+
+
+def test_a_run_of_an_earlier_lease_is_left_behind_by_whoever_looked_at_it() -> None:
+    for looks in (True, False):
+        story = JudgedStory()
+        story.accept("c1.m1", lease=True)
+        story.create_run("run_a", "c1.m1")
+        story.gone(at=10.0)
+        story.take("c1", "w2")
+        if looks:
+            story.ask("runs.retrieve", worker="w2", run="run_a")
+        story.send("c1.m1", worker="w2")
+        story.release("c1", "w2")
+        assert count(story, "breach_S8") == int(looks)
+
+
+def test_somebody_elses_run_may_stay() -> None:
+    story = JudgedStory()
+    story.add("api", "run.state", "run_old", "thread_1", "queued", "before#1")
+    story.accept("c1.m1", lease=True)
+    story.ask("runs.retrieve", run="run_old")
+    story.send("c1.m1")
+    story.release()
+    assert count(story, "breach_S8") == 0
+
+
+# S10: released only when empty
+
+
+def test_a_message_that_waits_when_the_lease_is_released_breaks_s10() -> None:
+    story = answered_story()
+    story.accept("c1.m2", "w2")
+    story.release()
+    story.take("c1", "w2", at=5.0)
+    story.send("c1.m2", worker="w2")
+    story.end("generic_apology", "c1.m2", worker="w2")
+    assert story.broken() == {"S10": 1}
+
+
+def test_a_message_that_is_accepted_right_after_the_release_is_no_breach() -> None:
+    story = answered_story()
+    story.release()
+    story.accept("c1.m2", "w2", lease=True)
+    story.send("c1.m2", worker="w2")
+    story.end("generic_apology", "c1.m2", worker="w2")
+    assert story.broken() == {}
+
+
+def test_a_stranded_message_breaks_s10_also_if_it_never_ends() -> None:
+    story = answered_story()
+    story.accept("c1.m2", "w2")
+    story.release()
+    assert story.broken() == {"S1": 1, "S10": 1, "L1": 1}
+
+
+def test_a_redelivery_of_an_ended_message_is_not_waiting() -> None:
+    story = answered_story()
+    story.add("w2", "handling.start", "c1.m1#2", "c1.m1", 2)
+    story.redis("w2", "accept", "c1", delivery="c1.m1#2", reply="4 items")
+    story.release()
+    assert story.broken() == {}
+
+
+def test_an_accept_that_failed_has_accepted_nothing() -> None:
+    story = answered_story()
+    story.add("customer:c1", "message.sent", "c1.m2", "c1", "Question [c1.m2]", None)
+    story.add("w2", "handling.start", "c1.m2#1", "c1.m2", 1)
+    story.redis("w2", "accept", "c1", delivery="c1.m2#1", reply="error NoScriptError")
+    story.release()
+    assert story.broken() == {}
+
+
+def test_a_lease_may_be_handed_back_with_all_that_waits() -> None:
+    story = answered_story()
+    story.accept("c1.m2", "w2")
+    story.release(command="hand_back")
+    assert "S10" not in story.broken()
+
+
+def test_a_message_that_the_server_has_lost_is_not_waiting() -> None:
+    story = answered_story()
+    story.accept("c1.m2", "w2")
+    story.add("redis", "redis.fault", "failover", "", "", after=0.5)
+    story.add("redis", "redis.back", "failover", after=1.0)
+    story.release()
+    assert count(story, "breach_S10") == 1
+    assert count(story, "breach_S10", lost_seconds=FAILOVER) == 0
+    assert count(story, "breach_S10", lost_seconds=FAILOVER, wait_replicas=1) == 1
+
+
+# S9: looked up before repeated
+
+
+def repeated_story(
+    status: int = 500, failure: str | None = None, *, look: str | None = None, look_status: int = 200, by: str = "w1"
+) -> JudgedStory:
+    """A creation that goes wrong, perhaps a look, and another creation."""
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.ask("runs.create", status=status, failure=failure)
+    story.now += 1.0
+    if look is not None:
+        story.ask(look, status=look_status, worker=by)
+    story.now += 1.0
+    story.create_run("run_a", "c1.m1")
+    return story
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"), [(500, None), (503, None), (0, "ReadTimeout"), (0, "ReadError"), (200, "malformed")]
+)
+def test_a_repetition_without_a_look_breaks_s9(status: int, failure: str | None) -> None:
+    assert count(repeated_story(status, failure), "breach_S9") == 1
+    assert count(repeated_story(status, failure, look="runs.list"), "breach_S9") == 0
+    assert count(repeated_story(status, failure, look="runs.list", by="w2"), "breach_S9") == 0
+
+
+@pytest.mark.parametrize(("status", "failure"), [(400, None), (404, None), (429, None), (0, "ConnectError")])
+def test_what_was_surely_not_done_may_be_repeated(status: int, failure: str | None) -> None:
+    story = repeated_story(status, failure)
+    assert (count(story, "breach_S9"), count(story, "checked_S9")) == (0, 0)
+
+
+def test_a_look_that_was_not_answered_or_shows_no_runs_is_none() -> None:
+    assert count(repeated_story(look="runs.list", look_status=500), "breach_S9") == 1
+    assert count(repeated_story(look="messages.list"), "breach_S9") == 1
+    assert count(repeated_story(look="runs.retrieve"), "breach_S9") == 1
+
+
+def test_an_attempt_that_nobody_saw_answered_is_looked_for_by_the_next_holder() -> None:
+    for looks in (True, False):
+        story = JudgedStory()
+        story.accept("c1.m1", lease=True)
+        story.leave("runs.create")
+        story.add("w1", "host.crash", after=1.0)
+        story.gone(at=10.0)
+        story.take("c1", "w2", at=12.0)
+        if looks:
+            story.ask("runs.list", worker="w2")
+        story.create_run("run_b", "c1.m1", worker="w2", epoch=2)
+        assert count(story, "breach_S9") == int(not looks)
+
+
+def test_a_look_at_the_very_run_that_was_made_is_a_look() -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    request_id = story.leave("runs.create")
+    story.run_lands(request_id, "run_a", "c1.m1")
+    story.answer(request_id, 0, "ReadTimeout")
+    story.ask("runs.retrieve", run="run_a")
+    story.ask("runs.create", status=400)
+    assert (count(story, "breach_S9"), count(story, "checked_S9")) == (0, 1)
+
+
+def test_what_follows_after_messages_have_ended_is_no_repetition() -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.ask("runs.create", status=500)
+    story.now += 1.0
+    story.send("c1.m1")
+    story.end("friendly_apology", "c1.m1")
+    story.accept("c1.m2")
+    story.create_run("run_a", "c1.m2")
+    assert count(story, "breach_S9") == 0
+
+
+def test_the_sdks_blind_repetition_breaks_s9_of_any_relay() -> None:
+    for delivery, operation, breaches in (
+        ("c1.m1#1", "messages.create", 1),
+        ("c1.m2#1", "messages.create", 0),
+        ("c1.m1#1", "runs.create", 0),
+    ):
+        story = JudgedStory()
+        story.ask("messages.create", status=500, delivery="c1.m1#1")
+        story.now += 0.5
+        story.ask(operation, delivery=delivery)
+        assert count(story, "breach_S9") == breaches
+
+
+@pytest.mark.parametrize(("lands", "breaches"), [("before the look", 1), ("after the look", 0)])
+def test_a_text_stored_twice_breaks_s9_unless_the_first_came_after_the_look(lands: str, breaches: int) -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    first = story.leave("runs.create")
+    story.now = 10.0
+    story.answer(first, 0, "ReadTimeout")
+    if lands == "before the look":
+        story.run_lands(first, "run_a", "c1.m1")
+        story.complete("run_a", worker=None)
+    story.now = 11.0
+    story.ask("runs.list")
+    story.now = 12.0
+    second = story.leave("runs.create")
+    if lands == "after the look":
+        story.run_lands(first, "run_a", "c1.m1")
+        story.complete("run_a", worker=None)
+    story.now = 13.0
+    story.run_lands(second, "run_b", "c1.m1")
+    story.answer(second)
+    assert (count(story, "breach_S9"), count(story, "residue_stored_twice")) == (breaches, 1 - breaches)
+
+
+def test_a_text_that_is_brought_again_after_a_known_run_breaks_s9_unless_a_failover_made_it_forget() -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.create_run("run_a", "c1.m1")
+    story.add("api", "run.state", "run_a", "thread_1", "failed", "time")
+    story.add("redis", "redis.fault", "failover", "", "", after=0.5)
+    story.create_run("run_b", "c1.m1")
+    assert count(story, "breach_S9") == 1
+    assert count(story, "residue_stored_twice", lost_seconds=FAILOVER) == 1
+    assert count(story, "breach_S9", lost_seconds=FAILOVER) == 0
