@@ -29,6 +29,8 @@ lint: $(STAMP)
 # The claims as a gate: fails unless every verdict is the one that its scenario expects.
 gate: $(STAMP)
 	$(BIN)/relaysim verify --jobs $(JOBS) --name gate
+	$(BIN)/relaysim verify drain_faults --replications 1000 --jobs $(JOBS) --name gate-drain-faults
+	$(BIN)/relaysim verify drain_crash drain_failover drain_failover_wait --jobs $(JOBS) --name gate-drain
 
 # The recorded fingerprints on every other Python 3.11 to 3.13 of this machine.
 pythons:

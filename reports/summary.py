@@ -85,10 +85,15 @@ def variant_of(scenario: Mapping[str, Any]) -> str:
 
 
 def summarise(results: Mapping[str, Any], *, ids: Sequence[str] = tuple(INCIDENT_CLAIMS)) -> list[Row]:
-    """A row for each of `ids`, judged or not, then for every other claim id in the results, in their order."""
+    """A row for each of `ids`, judged or not, then for every other claim id in the results, in their order.
+
+    Where only other claims were judged, `ids` were not what was asked, and have no rows.
+    """
     found: dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {identifier: [] for identifier in ids}
     for scenario, claim in claims_of(results):
         found.setdefault(claim["id"], []).append((scenario, claim))
+    if any(found.values()) and not any(found[identifier] for identifier in ids):
+        found = {identifier: entries for identifier, entries in found.items() if entries}
     rows = []
     for identifier, entries in found.items():
         title = INCIDENT_CLAIMS.get(identifier) or (entries[0][1].get("title", "") if entries else "")
