@@ -160,22 +160,12 @@ class HostLoop(asyncio.AbstractEventLoop):
         versions of Python: of an answer and its timeout that both waited for a paused host one would win here, the other
         there.
         """
-        if len(self._ready) > 1:
-            waiting = deque(self._ready)
-            self._ready.clear()
-            while waiting:
-                self._ready.append(waiting.popleft())
-                ready = self._ready
-                self._run_ready()
-                if ready is not self._ready:  # it stands still, or has crashed
-                    self._ready.extend(waiting)
-                    return
-        else:
-            self._run_ready()
-
-    def _run_ready(self) -> None:
-        self._scheduled = False
         ready = self._ready
+        waiting: deque[ReadyHandle] | None = None
+        if len(ready) > 1:
+            waiting = deque(ready)
+            ready.clear()
+            ready.append(waiting.popleft())
         outer_loop, outer_host = _get_running_loop(), current_host()
         _set_running_loop(self)
         _set_running_host(self._host)
@@ -183,25 +173,33 @@ class HostLoop(asyncio.AbstractEventLoop):
         # What is made ready during the drain must not schedule a second one.
         self._scheduled = True
         try:
-            while ready:
-                handle = ready.popleft()
-                callback = handle.callback
-                if callback is None:
-                    continue
-                try:
-                    handle.context.run(callback, *handle.args)
-                except (SystemExit, KeyboardInterrupt):
-                    raise
-                except BaseException as error:
-                    self.call_exception_handler({"message": f"Exception in callback {callback!r}", "exception": error})
-                budget -= 1
-                if budget == 0:
-                    raise StuckSimulationError(
-                        f"host {self._host.name} ran {STEPS_PER_INSTANT_MAX} callbacks at virtual time "
-                        f"{self._kernel.now:.6f} s without time passing; a loop there awaits nothing that takes time"
-                    )
+            while True:
+                while ready:
+                    handle = ready.popleft()
+                    callback = handle.callback
+                    if callback is None:
+                        continue
+                    try:
+                        handle.context.run(callback, *handle.args)
+                    except (SystemExit, KeyboardInterrupt):
+                        raise
+                    except BaseException as error:
+                        self.call_exception_handler(
+                            {"message": f"Exception in callback {callback!r}", "exception": error}
+                        )
+                    budget -= 1
+                    if budget == 0:
+                        raise StuckSimulationError(
+                            f"host {self._host.name} ran {STEPS_PER_INSTANT_MAX} callbacks at virtual time "
+                            f"{self._kernel.now:.6f} s without time passing; a loop there awaits nothing that takes time"
+                        )
+                if not waiting or ready is not self._ready:
+                    break
+                ready.append(waiting.popleft())
         finally:
-            if ready is self._ready:  # else it was paused by one of its own steps, and has no turn until it goes on
+            if waiting:
+                self._ready.extend(waiting)
+            if ready is self._ready:  # else one of its own steps let it stand still or crash: it has no turn
                 self._scheduled = False
             _set_running_host(outer_host)
             _set_running_loop(outer_loop)

@@ -58,7 +58,7 @@ class Worker:
             if accepted.first:
                 self.tell("accepted", conversation, id)
             if accepted.lease is not None:
-                self.begin(accepted.lease)
+                self.begin(accepted.lease, "new message" if accepted.first else "redelivery")
             await asyncio.sleep(self.random.random() * 0.02)
 
     async def sweep(self) -> None:
@@ -66,14 +66,14 @@ class Worker:
             for conversation in await self.store.due(10):
                 lease = await self.store.claim(conversation, token=uuid.uuid4().hex)
                 if lease is not None:
-                    self.begin(lease)
+                    self.begin(lease, "sweep")
             fed = int(await self.client.get("fed") or 0)
             if fed == self.processes and await self.store.depth() == 0:
                 return
             await asyncio.sleep(0.05)
 
-    def begin(self, lease: Lease) -> None:
-        self.tell("granted", lease.conversation, lease.epoch, lease.token, time.monotonic())
+    def begin(self, lease: Lease, how: str) -> None:
+        self.tell("granted", lease.conversation, lease.epoch, lease.token, time.monotonic(), how)
         task = asyncio.create_task(self.drain(lease))
         self.drains.add(task)
 

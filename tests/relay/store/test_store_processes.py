@@ -61,8 +61,8 @@ def test_every_message_was_accepted_once_and_ended_once(told: dict[str, list[lis
 
 
 def test_every_epoch_had_one_holder(told: dict[str, list[list[Any]]]) -> None:
-    epochs = Counter((conversation, epoch) for conversation, epoch, _, _ in told["granted"])
-    tokens = Counter(token for _, _, token, _ in told["granted"])
+    epochs = Counter((conversation, epoch) for conversation, epoch, *_ in told["granted"])
+    tokens = Counter(token for _, _, token, *_ in told["granted"])
     assert set(epochs.values()) == {1}
     assert set(tokens.values()) == {1}
     for conversation in {conversation for conversation, _ in epochs}:
@@ -72,7 +72,7 @@ def test_every_epoch_had_one_holder(told: dict[str, list[list[Any]]]) -> None:
 
 def test_no_step_succeeded_after_the_next_lease_was_given(told: dict[str, list[list[Any]]]) -> None:
     """All processes read the same clock: what was sent after a later grant had been received came after it."""
-    granted = {(conversation, epoch): at for conversation, epoch, _, at in told["granted"]}
+    granted = {(conversation, epoch): at for conversation, epoch, _, at, _ in told["granted"]}
     late = [
         (conversation, epoch)
         for conversation, epoch, sent_at in told["step"]
@@ -80,6 +80,14 @@ def test_no_step_succeeded_after_the_next_lease_was_given(told: dict[str, list[l
     ]
     assert late == []
     assert told["ended although the lease was over"] == []
+
+
+def test_a_release_leaves_no_message_behind(told: dict[str, list[list[Any]]]) -> None:
+    """After it only a message that is new gives a lease: nothing waits that a sweep or a redelivery would find."""
+    how = {(conversation, epoch): how for conversation, epoch, _, _, how in told["granted"]}
+    after_release = Counter(how.get((conversation, epoch + 1)) for conversation, epoch in told["released"])
+    assert set(after_release) <= {"new message", None}
+    assert after_release["new message"]
 
 
 def test_messages_ended_in_the_order_of_their_acceptance(told: dict[str, list[list[Any]]]) -> None:

@@ -78,11 +78,13 @@ def test_a_host_that_pauses_itself_ends_its_step_first() -> None:
         world.say("end")
 
     world.a.spawn(work())
+    world.arrives(world.a, 1, "arrived")
     assert world.run() == [
         (0.0, "rest of the step"),
         (2.0, "ready before"),
         (2.0, "ready after"),
         (2.0, "next step"),
+        (2.0, "arrived"),
         (3.0, "end"),
     ]
     assert not world.a.paused
@@ -103,9 +105,9 @@ def test_a_pause_can_be_ended_early_and_leaves_nothing_behind() -> None:
     world.timer(world.a, 2, "waited")
     world.timer(world.a, 4, "in time")
     world.kernel.at(3, world.a.resume)
-    world.a.resume()
-    world.a.pause(5)
-    assert world.run() == [(3.0, "waited"), (4.0, "in time")]
+    world.kernel.at(5, world.a.pause, 4.0)
+    world.timer(world.a, 6, "late")
+    assert world.run() == [(3.0, "waited"), (4.0, "in time"), (9.0, "late")]
 
 
 def test_without_a_pause_there_is_nothing_to_end() -> None:
@@ -167,6 +169,50 @@ def test_a_pause_is_rounded_up_to_a_tick() -> None:
     world.a.pause(0.3 * TICK)
     world.timer(world.a, 0, "a")
     assert world.run() == [(TICK, "a")]
+
+
+def test_what_has_waited_runs_one_after_the_other_each_to_its_end() -> None:
+    """How many steps the one needs and the other (lanes and Pythons differ in that) does not decide who comes first."""
+    world = World()
+
+    async def work(name: str, steps: int) -> None:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        world.say(name)
+
+    world.a.pause(5)
+    world.kernel.at(1, lambda: world.a.spawn(work("first", 10)))
+    world.kernel.at(2, lambda: world.a.spawn(work("second", 1)))
+    assert world.run() == [(5.0, "first"), (5.0, "second")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "rest"),
+    [(lambda host: host.pause(5), [(10.0, "second"), (10.0, "third")]), (lambda host: host.crash(), [])],
+)
+def test_a_fault_in_the_middle_of_what_has_waited_stops_the_rest(fault: Callable[[Host], None], rest: Seen) -> None:
+    world = World()
+    world.a.pause(5)
+    world.arrives(world.a, 1, "first")
+    world.kernel.at(2, world.a.loop.call_soon, fault, world.a)
+    world.arrives(world.a, 3, "second")
+    world.arrives(world.a, 4, "third")
+    assert world.run() == [(5.0, "first"), *rest]
+
+
+def test_after_an_error_the_rest_of_what_has_waited_still_runs() -> None:
+    world = World()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    world.a.pause(5)
+    world.kernel.at(1, world.a.loop.call_soon, interrupt)
+    world.arrives(world.a, 2, "second")
+    world.arrives(world.a, 6, "third")
+    with pytest.raises(KeyboardInterrupt):
+        world.kernel.run()
+    assert world.run() == [(6.0, "second"), (6.0, "third")]
 
 
 # Slow hosts
