@@ -600,8 +600,11 @@ def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int
             )
             wrong = surprises(results)
             shown.done("ablations", cost, f"{len(wrong)} not as expected" if wrong else "as expected")
-    except (ReplicationError, LostWorkerError) as error:
-        raise UsageError(" ".join(str(error).split())) from error
+    except ReplicationError as error:
+        given = ", ".join(f"{path}={value}" for path, value in error.values)
+        raise UsageError(f"{error.scenario} with {given}, seed {error.seed}: {' '.join(error.said.split())}") from error
+    except LostWorkerError as error:
+        raise UsageError(str(error)) from error
     results["code_version"] = version
     try:
         folder = results_folder("ablate", arguments.out)

@@ -1,0 +1,79 @@
+"""Proof that every promise can be broken: `drain` without one of its safeguards, and the promise that notices.
+
+`relaysim ablate` runs each of these relays and the whole policy in the same worlds; docs/ablations.md has the table. A
+judge that is silent about a relay which lacks a safeguard would be silent about a mistake, too.
+
+What lives here
+    catalogue.py         every ablation, the promises that must notice it, and its scenario; begin here
+    relays.py            the relays, and the factories that `--factory scenarios.ablations:NAME` names
+    drainers.py          parts of theirs, by what they lack
+    stores.py            stores of theirs
+    *.toml               small worlds, each with the one trouble in which something shows
+    measure.py           runs them, and counts
+    page.py              writes docs/ablations.md
+    recorded.json        what `python -m scenarios.ablations --record` found last
+"""
+
+from scenarios.ablations.relays import (
+    acknowledge_first,
+    adopt_any_run,
+    apology_per_message,
+    blind_retry,
+    cancel_without_takeover,
+    create_without_lease,
+    forget_the_run,
+    hopeful_send,
+    newest_first,
+    no_budget,
+    no_confirmation,
+    no_deadline,
+    no_dedup,
+    no_fencing,
+    no_intention,
+    no_jitter,
+    no_local_check,
+    no_renewal,
+    no_send_record,
+    no_sweeper,
+    one_conversation_at_a_time,
+    release_without_empty_check,
+    repeat_unknown_send,
+    reply_by_newest_message,
+    same_epoch,
+    sdk_retries,
+    send_again_after_crash,
+    send_both,
+    uncapped_burst,
+)
+
+__all__ = [
+    "acknowledge_first",
+    "adopt_any_run",
+    "apology_per_message",
+    "blind_retry",
+    "cancel_without_takeover",
+    "create_without_lease",
+    "forget_the_run",
+    "hopeful_send",
+    "newest_first",
+    "no_budget",
+    "no_confirmation",
+    "no_deadline",
+    "no_dedup",
+    "no_fencing",
+    "no_intention",
+    "no_jitter",
+    "no_local_check",
+    "no_renewal",
+    "no_send_record",
+    "no_sweeper",
+    "one_conversation_at_a_time",
+    "release_without_empty_check",
+    "repeat_unknown_send",
+    "reply_by_newest_message",
+    "same_epoch",
+    "sdk_retries",
+    "send_again_after_crash",
+    "send_both",
+    "uncapped_burst",
+]

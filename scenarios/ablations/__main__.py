@@ -1,0 +1,35 @@
+"""`python -m scenarios.ablations`: prints docs/ablations.md from what was recorded; with `--record` runs all of it first."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from reports.results import canonical, write_text
+from scenarios.ablations.measure import load_ablations, measure, surprises
+from scenarios.ablations.page import RECORDED, page, recorded
+from scenarios.timing import cores
+
+
+def main() -> int:
+    """Exit code 1 if what was found is not as it should be; it is recorded all the same."""
+    parser = argparse.ArgumentParser(prog="python -m scenarios.ablations", description=__doc__)
+    parser.add_argument("--record", action="store_true", help="run every ablation, and write recorded.json")
+    parser.add_argument("--jobs", type=int, default=cores(), metavar="N", help="processes")
+    arguments = parser.parse_args()
+    if not arguments.record:
+        print(page(recorded()), end="")
+        return 0
+    results, _ = measure(load_ablations(), jobs=arguments.jobs)
+    for row in (*results["ablations"], *results["whole"]):
+        del row["fingerprints"]  # they move with every event, and say nothing here
+    write_text(RECORDED, canonical(results))
+    wrong = surprises(results)
+    for said in wrong:
+        print(said, file=sys.stderr)
+    print(page(results), end="")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

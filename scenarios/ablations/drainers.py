@@ -1,0 +1,173 @@
+"""Drainers of `drain`, and parts of theirs, that lack one safeguard."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from relay.drain.backend import BackendError, Busy, RunView
+from relay.drain.budget import RetryBudget
+from relay.drain.drainer import Drainer, Whose
+from relay.drain.identity import metadata_of
+from relay.drain.requests import OutOfTimeError, Requests
+from relay.drain.store import Entry, Inbox, Lease
+from relay.drain.sweeper import Sweeper
+from relay.drain.tenure import Tenure
+from relay.messages import FRIENDLY_APOLOGY, Outcome
+
+T = TypeVar("T")
+
+# Under the lease
+
+
+class NeverRenewed(Tenure):
+    """The lease is taken once and never looked at again."""
+
+    def check(self) -> None:
+        """Whoever had the lease once goes on."""
+
+    async def keep(self, holder: asyncio.Task[None]) -> None:
+        """Renew nothing."""
+
+
+class Unchecked(Tenure):
+    """Nobody asks whether the lease may have lapsed."""
+
+    def check(self) -> None:
+        """Whoever had the lease once goes on."""
+
+
+class LateTakeover(Tenure):
+    """What is taken over is written down with the next step: a cancel that comes between goes first."""
+
+    _late: Callable[[Lease], Awaitable[Any]] | None = None
+
+    async def step(self, name: str, call: Callable[[Lease], Awaitable[T]]) -> T:
+        """As ever, but a take-over waits."""
+        late, self._late = self._late, None
+        if late is not None:
+            await super().step("take_over", late)
+        if name == "take_over":
+            self._late = call
+            return None  # type: ignore[return-value]
+        return await super().step(name, call)
+
+
+# Runs
+
+
+class BlindRepeater(Drainer):
+    """A creation whose fate is unknown is repeated at once."""
+
+    async def _find(self, request_id: str, ids: Sequence[str], until: float) -> bool:
+        return False
+
+
+class AdoptsAnyRun(Drainer):
+    """A run in the way counts as one that answers what waits, whoever created it."""
+
+    async def _blocker(self, run_id: str | None, until: float) -> RunView | None:
+        view = await super()._blocker(run_id, until)
+        if view is None:
+            return None
+        inbox = await self._tenure.step("inbox", self._store.inbox)
+        ids = [entry.id for entry in inbox.entries]
+        return replace(view, metadata=metadata_of(self._tenure.lease.epoch, inbox.request_id or "", ids))
+
+
+class ForgetsRuns(Drainer):
+    """A run that takes too long is neither cancelled nor waited for."""
+
+    async def _cancel_and_await(self, run: RunView, until: float, *, whose: Whose, takeover: bool) -> RunView:
+        return run
+
+    async def _clear_unwanted(self) -> None:
+        self._unwanted.clear()
+
+
+class NewestFirst(Drainer):
+    """Of what waits, the newest message is answered first, alone."""
+
+    async def _collect(self, inbox: Inbox) -> Inbox:
+        collected = await super()._collect(inbox)
+        return replace(collected, entries=collected.entries[-1:])
+
+
+# Waits
+
+
+class WaitsForSilence(Drainer):
+    """A burst is collected until its customer pauses, however long that takes."""
+
+    async def _collect(self, inbox: Inbox) -> Inbox:
+        while True:
+            youngest = min(entry.age_seconds for entry in inbox.entries)
+            left = self._settings.burst_gap_seconds - youngest
+            if left <= 0:
+                return inbox
+            await asyncio.sleep(left)
+            inbox = await self._tenure.step("inbox", self._store.inbox)
+
+
+class NoDeadline(Drainer):
+    """Messages may wait for ever."""
+
+    def _deadline(self, entries: Sequence[Entry]) -> float:
+        return math.inf
+
+
+class EqualWaits(Requests):
+    """The waits before repetitions are the longest ones that are allowed, not drawn at random."""
+
+    async def wait(self, operation: str, error: BackendError, failures: int, until: float) -> None:
+        """As ever, without jitter."""
+        loop, settings = asyncio.get_running_loop(), self._settings
+        seconds = min(settings.retry_cap_seconds, settings.retry_first_seconds * 2.0 ** min(failures - 1, 30))
+        if isinstance(error, Busy) and error.after_seconds is not None:
+            seconds += error.after_seconds
+        await self._sleep(seconds, until, error)
+        while (missing := self._budget.take()) > 0.0:
+            await self._sleep(missing, until, error)
+        if loop.time() >= until:
+            raise OutOfTimeError(str(error)) from error
+
+
+class EndlessBudget(RetryBudget):
+    """Every repetition is allowed."""
+
+    def take(self) -> float:
+        """Nothing to wait for."""
+        return 0.0
+
+
+class NoSweeps(Sweeper):
+    """Nobody looks for what dead workers left."""
+
+    async def run(self) -> None:
+        """Return at once."""
+
+
+# Texts
+
+
+class ApologisesAndAnswers(Drainer):
+    """At the deadline the customer gets an apology, and the answer all the same once there is one."""
+
+    _apologised = False
+
+    def _deadline(self, entries: Sequence[Entry]) -> float:
+        return math.inf if self._apologised else super()._deadline(entries)
+
+    async def _give_up(self, inbox: Inbox) -> None:
+        self._apologised = True
+        ids = [entry.id for entry in inbox.entries]
+        await self._channel.send(self._conversation, FRIENDLY_APOLOGY, message_ids=ids)
+
+    async def _apologise(self, outcome: Outcome, ids: Sequence[str]) -> None:
+        if self._apologised:
+            await super()._apologise(outcome, ids)
+        else:
+            await self._give_up(await self._tenure.step("inbox", self._store.inbox))

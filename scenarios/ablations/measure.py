@@ -1,0 +1,231 @@
+"""Runs ablations, and the whole policy in the same worlds, and says which promise noticed what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
+from typing import Any, Final
+
+from scenarios.ablations.catalogue import ABLATIONS, WHOLE, Ablation, scenario_path
+from scenarios.load import load, variant
+from scenarios.model import Scenario
+from scenarios.problems import Problem, ScenarioError, did_you_mean
+from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
+from scenarios.summary import Summary
+from sim.world import Session, resolve
+from sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, PROMISES
+
+KIND: Final = "ablations"
+SCHEMA: Final = 1
+
+ROOTS: Final = 5
+"""Root seeds in which an ablation is run, unless told otherwise: how soon it is noticed is luck in each of them."""
+
+_FULL_NAMES: Final[Mapping[str, str]] = {each: f"{each}-{name}" for each, name in PROMISES.items()}
+_FACTORY: Final = "relay.factory"
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """An ablation in its scenario, and the whole policy in the same."""
+
+    ablation: Ablation
+    scenario: Scenario
+    whole: Scenario
+
+    @cached_property
+    def removed(self) -> str:
+        """What is removed, in a sentence."""
+        return " ".join((resolve(self.ablation.factory).__doc__ or "").split())
+
+
+def load_ablations(names: Sequence[str] = (), sets: Sequence[str] = (), scenario: str | None = None) -> list[Ablated]:
+    """Ablations by their names, by default all, each in its own scenario, or all in the one that is given.
+
+    Raises:
+        ScenarioError: with every problem that was found.
+    """
+    known = {ablation.name: ablation for ablation in ABLATIONS}
+    problems = [
+        Problem("ablate", "", f"there is no ablation {name!r}", did_you_mean(name, list(known), what="there are"))
+        for name in dict.fromkeys(names)
+        if name not in known
+    ]
+    if problems:
+        raise ScenarioError(problems)
+    wholes: dict[str, Scenario] = {}
+    loaded = []
+    with Session():  # each is built once, to see that it can be
+        for name in dict.fromkeys(names or known):
+            ablation = known[name]
+            path = scenario_path(ablation.scenario) if scenario is None else scenario
+            if path not in wholes:
+                wholes[path] = load(path, [f"{_FACTORY}={WHOLE}", *sets])
+            loaded.append(Ablated(ablation, load(path, [f"{_FACTORY}={ablation.factory}", *sets]), wholes[path]))
+    return loaded
+
+
+def measure(
+    ablated: Sequence[Ablated],
+    *,
+    replications: int | None = None,
+    roots: int = ROOTS,
+    lane: Lane | None = None,
+    jobs: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+    observe: Observe | None = None,
+) -> tuple[dict[str, Any], Cost]:
+    """The content of `results.json` but for the version of the code, and what it took.
+
+    Args:
+        ablated: as loaded.
+        replications: worlds per ablation and root seed, instead of each scenario's own number.
+        roots: root seeds, counted up from each scenario's own.
+        lane: instead of each scenario's own.
+        jobs: processes.
+        progress: called as replications are done.
+        observe: what runs a replication, see `run_batches`.
+
+    Raises:
+        ReplicationError, LostWorkerError: see `run_batches`.
+    """
+    wholes = {each.whole.name: each.whole for each in ablated}
+    batches: dict[tuple[str, int], Batch] = {}
+    relays = [(each.ablation.name, each.scenario) for each in ablated]
+    relays += [(f"whole {name}", scenario) for name, scenario in wholes.items()]
+    for key, scenario in relays:
+        for root in range(roots):
+            root_seed = scenario.root_seed + root
+            seeded = variant(scenario, {"root_seed": root_seed})
+            batches[key, root] = Batch(
+                f"{key} {root}",
+                seeded.to_json(),
+                replications or scenario.replications,
+                lane or scenario.lane,
+                claims=(),
+                values=((_FACTORY, scenario.relay.factory), ("root_seed", root_seed)),
+            )
+    summaries, cost = run_batches(list(batches.values()), jobs=jobs, progress=progress, observe=observe)
+
+    def of(key: str) -> list[Summary]:
+        return [summaries[batches[key, root].key] for root in range(roots)]
+
+    rows = [_row(each, of(each.ablation.name)) for each in ablated]
+    return {
+        "schema": SCHEMA,
+        "kind": KIND,
+        "root_seeds": roots,
+        "lane": lane,
+        "ablations": rows,
+        "whole": [_whole_row(scenario, of(f"whole {name}")) for name, scenario in wholes.items()],
+        "promises": {
+            promise: [row["ablation"] for row in rows if promise in row["noticed"]] for promise in _FULL_NAMES
+        },
+    }, cost
+
+
+def _row(ablated: Ablated, summaries: Sequence[Summary]) -> dict[str, Any]:
+    ablation, scenario = ablated.ablation, ablated.scenario
+    took = [_took(summary, ablation.promises) for summary in summaries]
+    return {
+        "ablation": ablation.name,
+        "removed": ablated.removed,
+        "promises": list(ablation.promises),
+        "scenario": scenario.name,
+        "hash": scenario.hash,
+        "replications": summaries[0].replications,
+        "took": took,
+        "median": _median(took),
+        "noticed": _noticed(summaries),
+        "first": _first(ablated, summaries, took),
+        "fingerprints": [summary.fingerprint for summary in summaries],
+    }
+
+
+def _took(summary: Summary, promises: Sequence[str]) -> int | None:
+    """The replications until one of these promises was seen broken, that one included."""
+    seeds = [seed for each in promises if (seed := _first_seed(summary, each)) is not None]
+    return min(seeds) + 1 if seeds else None
+
+
+def _first_seed(summary: Summary, promise: str) -> int | None:
+    examples = summary.invariants[_FULL_NAMES[promise]].examples
+    return int(examples[0]["seed"]) if examples else None
+
+
+def _median(took: Sequence[int | None]) -> float | None:
+    """The median over root seeds, None if it is beyond what was run."""
+    middle = median(float("inf") if each is None else each for each in took)
+    return None if middle == float("inf") else middle
+
+
+def _noticed(summaries: Sequence[Summary]) -> dict[str, int]:
+    """Per promise that was broken, how often."""
+    broken = {
+        each: sum(summary.counts.get(BREACH_OF[name], 0) for summary in summaries) for each, name in _FULL_NAMES.items()
+    }
+    return {each: count for each, count in broken.items() if count}
+
+
+def _first(ablated: Ablated, summaries: Sequence[Summary], took: Sequence[int | None]) -> dict[str, Any] | None:
+    """The first world in which it was noticed, of the first root seed that has one: a sentence per promise broken there.
+
+    Each promise keeps the examples of its smallest seeds, and this seed is the smallest of one of them.
+    """
+    place = next((place for place, each in enumerate(took) if each is not None), None)
+    if place is None:
+        return None
+    count, summary, scenario = took[place], summaries[place], ablated.scenario
+    assert count is not None
+    seed = count - 1
+    sentences = {}
+    for promise, name in _FULL_NAMES.items():
+        for example in summary.invariants[name].examples:
+            if example["seed"] == seed:
+                sentences[promise] = example["detail"]["text"]
+    return {"root_seed": scenario.root_seed + place, "seed": seed, "sentences": sentences}
+
+
+def _whole_row(scenario: Scenario, summaries: Sequence[Summary]) -> dict[str, Any]:
+    checked = {
+        each: sum(summary.counts.get(CHECKED_OF[name], 0) for summary in summaries)
+        for each, name in _FULL_NAMES.items()
+    }
+    examples = {
+        each: {"root_seed": scenario.root_seed + place, "seed": example["seed"], "sentence": example["detail"]["text"]}
+        for each, name in _FULL_NAMES.items()
+        for place, summary in reversed(list(enumerate(summaries)))
+        for example in summary.invariants[name].examples[:1]
+    }
+    return {
+        "scenario": scenario.name,
+        "title": scenario.title,
+        "hash": scenario.hash,
+        "worlds": sum(summary.replications for summary in summaries),
+        "messages": sum(summary.counts.get("messages", 0) for summary in summaries),
+        "checked": {each: count for each, count in checked.items() if count},
+        "broken": _noticed(summaries),
+        "examples": examples,
+        "never_met": sorted(set.intersection(*(set(summary.never_met) for summary in summaries))),
+        "fingerprints": [summary.fingerprint for summary in summaries],
+    }
+
+
+def surprises(results: Mapping[str, Any]) -> list[str]:
+    """What is not as it should be, in sentences: ablations that went unnoticed, and what the whole policy broke."""
+    said = []
+    for row in results["ablations"]:
+        silent = [each for each in row["promises"] if each not in row["noticed"]]
+        if silent:
+            said.append(f"{row['ablation']} in {row['scenario']} went unnoticed by {' and '.join(silent)}")
+    for row in results["whole"]:
+        said += [
+            f"the whole policy broke {each} in {row['scenario']}, root seed {example['root_seed']}, seed "
+            f"{example['seed']}: {example['sentence']}"
+            for each, example in row["examples"].items()
+        ]
+        if row["never_met"]:
+            said.append(f"{row['scenario']} has faults that never struck: {', '.join(row['never_met'])}")
+    return said

@@ -1,0 +1,165 @@
+"""The table of ablations in words: docs/ablations.md, and what the command prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from scenarios.ablations.catalogue import BY_NAME
+from sim.world.judge.catalogue import PROMISES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+RECORDED: Final = Path(__file__).parent / "recorded.json"
+
+_OPENING = """# Ablations: every promise can be broken
+
+A promise that nothing breaks may be one that nobody checks. So the policy [`drain`](drain.md) is run again and again, each
+time without one of its safeguards, and the judge must notice: each of its promises, S1 to S11 and L1 to L5, notices at
+least one of these relays. The whole policy runs in the very same worlds and breaks none.
+
+    relaysim ablate                          all of it, about two minutes on two processors
+    relaysim ablate no_fencing no_dedup      only these
+    relaysim ablate --scenario df.toml       all in another scenario, for instance one with faults at random
+
+Each world is small and has one trouble, so that what is missing shows at once. **Took** is how many replications it took
+until one of the promises that are expected to notice did: the median over {roots} root seeds with {replications}
+replications each. The sentence is from the first such world.
+
+This page is written from what `python -m scenarios.ablations --record` found (`python -m scenarios.ablations` prints it),
+and a test runs each ablation's first world again. Every relay is a factory, so that any command takes it:
+
+    relaysim replay scenarios/ablations/holder_paused.toml --seed 0 --set relay.factory=scenarios.ablations:no_fencing
+"""
+
+
+def recorded() -> dict[str, Any]:
+    """What was recorded last."""
+    read: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8"))
+    return read
+
+
+def took_words(row: Mapping[str, Any]) -> str:
+    """How many replications it took."""
+    middle = row["median"]
+    return f"more than {row['replications']}" if middle is None else f"{middle:g}"
+
+
+def noticed_words(row: Mapping[str, Any]) -> str:
+    """The promises that noticed in the first world, those that had to in front."""
+    first = row["first"]
+    if first is None:
+        return "none"
+    there = first["sentences"]
+    expected = [each for each in row["promises"] if each in there]
+    others = [each for each in there if each not in row["promises"]]
+    return ", ".join(expected) + (f" (and {', '.join(others)})" if others else "")
+
+
+def seed_words(row: Mapping[str, Any]) -> str:
+    """The first world."""
+    first = row["first"]
+    return "none" if first is None else f"{first['root_seed']} / {first['seed']}"
+
+
+def sentence_of(row: Mapping[str, Any]) -> str:
+    """What the first promise that had to notice said."""
+    first = row["first"]
+    if first is None:
+        return ""
+    sentences: Mapping[str, str] = first["sentences"]
+    return next((sentences[each] for each in row["promises"] if each in sentences), "")
+
+
+def whole_words(results: Mapping[str, Any]) -> str:
+    """What the whole policy did in the same worlds, in a sentence."""
+    worlds, messages = (sum(whole[each] for whole in results["whole"]) for each in ("worlds", "messages"))
+    broken = [each for each in PROMISES if any(each in whole["broken"] for whole in results["whole"])]
+    said = f"{' and '.join(broken)} broken" if broken else "no promise broken"
+    return f"The whole policy in the same {worlds:,} worlds, with {messages:,} messages: {said}."
+
+
+def print_ablations(console: Console, results: Mapping[str, Any], wrong: Sequence[str]) -> None:
+    """Print a line per ablation, what the whole policy did, and what is not as it should be."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("ablation", "noticed by", "scenario", "root seed / seed", "took"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("it said", overflow="fold")
+    for row in results["ablations"]:
+        cells = (
+            row["ablation"],
+            noticed_words(row),
+            row["scenario"],
+            seed_words(row),
+            took_words(row),
+            sentence_of(row),
+        )
+        table.add_row(*map(Text, cells))
+    console.print(table)
+    console.print(Text(whole_words(results)), soft_wrap=True)
+    for said in wrong:
+        console.print(Text(f"! {said}"), soft_wrap=True)
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """The whole page."""
+    rows, wholes = results["ablations"], results["whole"]
+    replications = sorted({row["replications"] for row in rows})
+    opening = _OPENING.format(roots=results["root_seeds"], replications=" or ".join(map(str, replications)))
+    lines = [opening, "## Without a safeguard", ""]
+    lines += _table(
+        ("ablation", "what is removed", "noticed by", "scenario", "first at (root seed / seed)", "took", "it said"),
+        (
+            (
+                f"`{row['ablation']}`",
+                row["removed"],
+                noticed_words(row),
+                f"`{row['scenario']}`",
+                seed_words(row),
+                took_words(row),
+                sentence_of(row),
+            )
+            for row in rows
+        ),
+    )
+    lines += ["", "## The whole policy in the same worlds", "", whole_words(results), ""]
+    lines += _table(
+        ("scenario", "what happens", "worlds", "broken", "put to the test"),
+        (
+            (
+                f"`{whole['scenario']}`",
+                whole["title"],
+                f"{whole['worlds']:,}",
+                ", ".join(whole["broken"]) or "none",
+                ", ".join(f"{each} {count:,}" for each, count in whole["checked"].items()),
+            )
+            for whole in wholes
+        ),
+    )
+    lines += ["", "## By promise", ""]
+    lines += _table(
+        ("promise", "its name", "noticed, as it had to", "noticed, too"),
+        (
+            (each, PROMISES[each], _names(names, each, expected=True), _names(names, each, expected=False))
+            for each, names in results["promises"].items()
+        ),
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _names(names: Sequence[str], promise: str, *, expected: bool) -> str:
+    return ", ".join(f"`{name}`" for name in names if (promise in BY_NAME[name].promises) is expected)
+
+
+def _table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"

@@ -1,0 +1,380 @@
+"""Relays that are `drain` without one safeguard, each with the factory that `--factory scenarios.ablations:NAME` names."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, Unpack
+
+import redis.asyncio
+
+from relay.drain.backend import Backend, ThreadsBackend
+from relay.drain.channel import Channel, NotSent, surely_not_sent
+from relay.drain.drain import Drain, build
+from relay.drain.drainer import Drainer
+from relay.drain.settings import DrainArguments, DrainSettings
+from relay.drain.store import Accepted, Lease
+from relay.messages import Handled, IncomingMessage, Sender
+from relay.telemetry import Telemetry
+from relay.threads_api import text_of
+from scenarios.ablations import drainers, stores
+
+
+class Factory(Protocol):
+    """Makes a relay, as `relay.drain` does."""
+
+    def __call__(
+        self,
+        openai_client: Any,
+        redis_client: redis.asyncio.Redis,
+        send: Sender,
+        *,
+        telemetry: Telemetry | None = None,
+        **settings: Unpack[DrainArguments],
+    ) -> Drain: ...
+
+
+def _factory(policy: type[Drain], *, client: Callable[[Any], Any] | None = None) -> Factory:
+    """The factory of a policy; `client` may put something around the OpenAI client."""
+
+    def make(
+        openai_client: Any,
+        redis_client: redis.asyncio.Redis,
+        send: Sender,
+        *,
+        telemetry: Telemetry | None = None,
+        **settings: Unpack[DrainArguments],
+    ) -> Drain:
+        used = openai_client if client is None else client(openai_client)
+        return build(policy, used, redis_client, send, telemetry=telemetry, settings=settings)
+
+    make.__doc__ = policy.__doc__
+    return make
+
+
+class _Wrapped(Drain):
+    """`drain` with something around what it is given."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        redis_client: redis.asyncio.Redis,
+        channel: Channel,
+        settings: DrainSettings,
+        telemetry: Telemetry,
+    ) -> None:
+        super().__init__(
+            self._backend_of(backend), redis_client, self._channel_of(channel), self._settings_of(settings), telemetry
+        )
+
+    def _backend_of(self, backend: Backend) -> Backend:
+        return backend
+
+    def _channel_of(self, channel: Channel) -> Channel:
+        return channel
+
+    def _settings_of(self, settings: DrainSettings) -> DrainSettings:
+        return settings
+
+
+# The lease
+
+
+class NoRenewal(Drain):
+    """The lease is never renewed, and its holder goes on however long ago it took it."""
+
+    tenure_class = drainers.NeverRenewed
+
+
+class NoLocalCheck(Drain):
+    """A holder that cannot renew its lease goes on until Redis tells it that the lease has lapsed."""
+
+    tenure_class = drainers.Unchecked
+
+
+class NoFencing(Drain):
+    """Redis takes steps of a former holder, who does not ask itself either whether its lease may have lapsed."""
+
+    store_class = stores.UnfencedStore
+    tenure_class = drainers.Unchecked
+
+
+class CreateWithoutLease(NoFencing):
+    """Whoever hands a message in answers, whether another worker holds the lease or not."""
+
+    async def _accept(self, message: IncomingMessage) -> Accepted:
+        accepted = await super()._accept(message)
+        if accepted.lease is not None or accepted.outcome is not None:
+            return accepted
+        return replace(accepted, lease=Lease(message.conversation, 0, self._token(), math.inf))
+
+
+class SameEpoch(Drain):
+    """The epoch does not grow from lease to lease."""
+
+    store_class = stores.StandingEpoch
+
+
+class ReleaseWithoutEmptyCheck(Drain):
+    """The lease is released although a message may have come in since the last look."""
+
+    store_class = stores.CarelessRelease
+
+
+class NoSweeper(Drain):
+    """Nobody looks for what dead workers left."""
+
+    sweeper_class = drainers.NoSweeps
+
+
+# Messages come in
+
+
+class NoDedup(Drain):
+    """A redelivered message is taken for a new one."""
+
+    store_class = stores.ForgetsDeliveries
+
+
+class AcknowledgeFirst(Drain):
+    """A webhook is acknowledged before its message is in Redis."""
+
+    _handing_in: set[asyncio.Task[Handled]]
+
+    async def handle(self, message: IncomingMessage) -> Handled:
+        """Return at once."""
+        self._handing_in = getattr(self, "_handing_in", set())
+        task = asyncio.get_running_loop().create_task(super().handle(message))
+        self._handing_in.add(task)
+        task.add_done_callback(self._handed_in)
+        return Handled(None, 0, 0.0, None)
+
+    def _handed_in(self, task: asyncio.Task[Handled]) -> None:
+        self._handing_in.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody is left to be told
+
+
+class NoConfirmation(_Wrapped):
+    """Replicas that should confirm a message are not waited for."""
+
+    def _settings_of(self, settings: DrainSettings) -> DrainSettings:
+        return replace(settings, wait_replicas=0)
+
+
+# Runs
+
+
+class BlindRetry(Drain):
+    """A creation whose fate is unknown is repeated without a look at what became of it."""
+
+    drainer_class = drainers.BlindRepeater
+
+
+class NoIntention(Drain):
+    """A creation is not written down before it is requested, so that a successor knows nothing of it."""
+
+    store_class = stores.NoIntentions
+
+
+class AdoptAnyRun(Drain):
+    """Nobody asks whose the run in the way is: it is taken for the answer to what waits."""
+
+    drainer_class = drainers.AdoptsAnyRun
+
+
+class CancelWithoutTakeover(Drain):
+    """A run is cancelled before its messages have been taken over."""
+
+    tenure_class = drainers.LateTakeover
+
+
+class ForgetTheRun(Drain):
+    """A run that takes too long is neither cancelled nor waited for, and the lease is released all the same."""
+
+    drainer_class = drainers.ForgetsRuns
+
+
+class NewestFirst(Drain):
+    """The newest message is answered first."""
+
+    drainer_class = drainers.NewestFirst
+
+
+# Waits
+
+
+class NoDeadline(Drain):
+    """Messages have no deadline."""
+
+    drainer_class = drainers.NoDeadline
+
+
+class UncappedBurst(Drain):
+    """A burst is collected for as long as its customer goes on writing."""
+
+    drainer_class = drainers.WaitsForSilence
+
+
+class OneConversationAtATime(Drain):
+    """A worker answers one conversation after the other."""
+
+    def _begin(self, lease: Lease) -> None:
+        turn = self._turn = getattr(self, "_turn", None) or asyncio.Lock()
+
+        class Patient(Drainer):
+            async def _drain(self) -> None:
+                async with turn:
+                    await super()._drain()
+
+        self.drainer_class = Patient
+        super()._begin(lease)
+
+
+class NoJitter(Drain):
+    """All workers wait for equally long before a repetition."""
+
+    requests_class = drainers.EqualWaits
+
+
+class NoBudget(Drain):
+    """Repetitions are not limited to a share of all requests."""
+
+    def _begin(self, lease: Lease) -> None:
+        self._budget = drainers.EndlessBudget(0.0, 0, 1.0)
+        super()._begin(lease)
+
+
+# Texts
+
+
+class _NewestMessage(ThreadsBackend):
+    """A backend whose replies are the newest message of the thread. Takes over a `ThreadsBackend`."""
+
+    def __init__(self, backend: Backend) -> None:
+        vars(self).update(vars(backend))
+
+    async def reply(self, thread_id: str, run_id: str) -> str | None:
+        """What the assistant said last, by whichever run."""
+        page = await self._answer(self._messages.list(thread_id, limit=10, order="desc"))
+        return next((text_of(message) for message in page.data if message.role == "assistant"), None)
+
+
+class ReplyByNewestMessage(_Wrapped):
+    """The reply is the newest message of the thread, not the one that the run has written."""
+
+    def _backend_of(self, backend: Backend) -> Backend:
+        return _NewestMessage(backend)
+
+
+class ApologyPerMessage(_Wrapped):
+    """Every message of a burst gets an apology of its own."""
+
+    def _settings_of(self, settings: DrainSettings) -> DrainSettings:
+        return replace(settings, apology_span_seconds=0.0)
+
+
+class SendBoth(Drain):
+    """After the apology the answer is sent, too."""
+
+    drainer_class = drainers.ApologisesAndAnswers
+
+
+class NoSendRecord(Drain):
+    """A sending is not written down before the text leaves, so that a successor knows nothing of it."""
+
+    store_class = stores.NoSendRecord
+
+
+class SendAgainAfterCrash(Drain):
+    """A text that a dead worker had begun to send is sent again."""
+
+    store_class = stores.NeverInDoubt
+
+
+class _FailedIsNotSent:
+    """A channel each of whose errors says that the text was not sent."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def send(self, conversation: str, text: str, *, message_ids: Sequence[str]) -> None:
+        try:
+            await self._channel.send(conversation, text, message_ids=message_ids)
+        except Exception as error:
+            raise NotSent from error
+
+
+class _FailedIsSent:
+    """A channel that is silent about errors which do not say that the text was not sent."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def send(self, conversation: str, text: str, *, message_ids: Sequence[str]) -> None:
+        try:
+            await self._channel.send(conversation, text, message_ids=message_ids)
+        except Exception as error:
+            if surely_not_sent(error):
+                raise
+
+
+class RepeatUnknownSend(_Wrapped):
+    """A text whose fate is unknown is sent again."""
+
+    def _channel_of(self, channel: Channel) -> Channel:
+        return _FailedIsNotSent(channel)
+
+
+class HopefulSend(_Wrapped):
+    """A text whose fate is unknown counts as sent."""
+
+    def _channel_of(self, channel: Channel) -> Channel:
+        return _FailedIsSent(channel)
+
+
+class _Repeating:
+    """A client whose own repetitions cannot be switched off."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def with_options(self, **options: Any) -> Any:
+        return self._client.with_options(**{**options, "max_retries": 2})
+
+
+class SdkRetries(Drain):
+    """The SDK repeats requests by itself, also those that have been processed."""
+
+
+no_renewal = _factory(NoRenewal)
+no_local_check = _factory(NoLocalCheck)
+no_fencing = _factory(NoFencing)
+create_without_lease = _factory(CreateWithoutLease)
+same_epoch = _factory(SameEpoch)
+release_without_empty_check = _factory(ReleaseWithoutEmptyCheck)
+no_sweeper = _factory(NoSweeper)
+no_dedup = _factory(NoDedup)
+acknowledge_first = _factory(AcknowledgeFirst)
+no_confirmation = _factory(NoConfirmation)
+blind_retry = _factory(BlindRetry)
+sdk_retries = _factory(SdkRetries, client=_Repeating)
+no_intention = _factory(NoIntention)
+adopt_any_run = _factory(AdoptAnyRun)
+cancel_without_takeover = _factory(CancelWithoutTakeover)
+forget_the_run = _factory(ForgetTheRun)
+newest_first = _factory(NewestFirst)
+no_deadline = _factory(NoDeadline)
+uncapped_burst = _factory(UncappedBurst)
+one_conversation_at_a_time = _factory(OneConversationAtATime)
+no_jitter = _factory(NoJitter)
+no_budget = _factory(NoBudget)
+reply_by_newest_message = _factory(ReplyByNewestMessage)
+apology_per_message = _factory(ApologyPerMessage)
+send_both = _factory(SendBoth)
+no_send_record = _factory(NoSendRecord)
+send_again_after_crash = _factory(SendAgainAfterCrash)
+repeat_unknown_send = _factory(RepeatUnknownSend)
+hopeful_send = _factory(HopefulSend)

@@ -1,0 +1,115 @@
+"""Stores of `drain` that lack one safeguard: a script is changed by a few words, or a step is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Final
+
+from relay.drain import scripts
+from relay.drain.records import EntryState, Inbox, Lease
+from relay.drain.store import Store, _Script
+from relay.messages import Outcome
+
+_ALL: Final = tuple(
+    value for name, value in sorted(vars(scripts).items()) if name.isupper() and str(value).startswith("-- ")
+)
+"""The text of every script."""
+
+_REFUSAL: Final = """if redis.call("GET", KEYS[1]) ~= ARGV[1] or lease[1] ~= ARGV[2] then
+    return -1
+end
+"""
+_ORDER: Final = "if step < tonumber(lease[2]) then"
+_EMPTY: Final = """if redis.call("HLEN", KEYS[3]) > 0 then
+    return 0
+end
+"""
+
+
+class NoSuchWordsError(AssertionError):
+    """A script no longer says what an ablation takes out of it: the ablation would remove nothing."""
+
+
+def without(text: str, words: str, instead: str = "", *, times: int = 1) -> str:
+    """A script in which some words, which it has so many times, are replaced. Raises NoSuchWordsError."""
+    if text.count(words) != times:
+        raise NoSuchWordsError(f"{text.splitlines()[0]}: {text.count(words)} times, not {times}: {words!r}")
+    return text.replace(words, instead)
+
+
+def _changed(*texts: str) -> Mapping[str, _Script]:
+    """Scripts by their names."""
+    return {script.name: script for script in map(_Script, texts)}
+
+
+class ChangedStore(Store):
+    """A store some of whose scripts are others."""
+
+    changed: ClassVar[Mapping[str, _Script]] = {}
+
+    async def _run(self, script: _Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
+        return await super()._run(self.changed.get(script.name, script), keys, arguments)
+
+    async def _confirmed(self, script: _Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
+        return await super()._confirmed(self.changed.get(script.name, script), keys, arguments)
+
+
+class UnfencedStore(ChangedStore):
+    """Every step is taken for whoever asks, lease or not."""
+
+    # The numbers of steps are compared within one lease: those of two leases' holders say nothing about each other.
+    changed = _changed(
+        *(
+            without(text, _REFUSAL).replace(_ORDER, _ORDER.replace("if ", "if lease[1] == ARGV[2] and "))
+            for text in _ALL
+            if _REFUSAL in text
+        )
+    )
+
+
+class CarelessRelease(ChangedStore):
+    """The lease is released without a look at the inbox."""
+
+    changed = _changed(without(scripts.RELEASE, _EMPTY))
+
+
+class ForgetsDeliveries(ChangedStore):
+    """Every delivery is a new message."""
+
+    changed = _changed(without(scripts.ACCEPT, "local is_known = known[1] or known[2]", "local is_known = false"))
+
+
+class StandingEpoch(ChangedStore):
+    """Every lease of a conversation has the same epoch."""
+
+    changed = _changed(
+        *(without(text, "epoch = epoch + 1", "epoch = math.max(epoch, 1)") for text in (scripts.ACCEPT, scripts.CLAIM))
+    )
+
+
+class NoIntentions(Store):
+    """A run's creation is not written down before it is requested."""
+
+    async def intend(self, lease: Lease, request_id: str, message_ids: Sequence[str]) -> None:
+        """Write nothing."""
+
+
+class NoSendRecord(Store):
+    """A text's sending is not written down before it leaves."""
+
+    async def begin_send(self, lease: Lease, message_ids: Sequence[str], outcome: Outcome) -> None:
+        """Write nothing."""
+
+
+class NeverInDoubt(Store):
+    """A text whose sending began counts as not sent."""
+
+    async def inbox(self, lease: Lease) -> Inbox:
+        """As ever, but nothing is `SENDING`."""
+        read = await super().inbox(lease)
+        entries = [
+            replace(entry, state=EntryState.PENDING) if entry.state is EntryState.SENDING else entry
+            for entry in read.entries
+        ]
+        return replace(read, entries=tuple(entries))
