@@ -527,17 +527,34 @@ def render_timeline(
     """
     if lines_max < 4 or width < 40:
         raise ValueError(f"a timeline needs at least 4 lines of 40 columns, not {lines_max} of {width}")
+    if any(record[2] == "lease.taken" for record in records):
+        from reports.lease_timeline import lease_timeline
+
+        return lease_timeline(records, width, focus, lines_max)
     story = _index(records)
     conversation, about = _focus(story, focus)
     if not conversation:
         return ["nothing happened: no message was handled in this trace"]
-    shorten = _short_ids(records)
     window = _story_lines(_Writer(records, story, conversation, about).write(), story, about)
+    return laid_out(
+        window,
+        story,
+        conversation,
+        f": {about.message_id}, handled by {about.worker}" if about else "",
+        width,
+        lines_max,
+    )
+
+
+def laid_out(
+    window: Sequence[_Line], story: _Story, conversation: str, subject: str, width: int, lines_max: int
+) -> list[str]:
+    """The lines as rows, the least important ones left out."""
+    shorten = _short_ids([(line.time, line.who, "", (line.text,)) for line in window])
     kept = _fit(window, lines_max - 2)
     start = kept[0].time if kept else 0.0
     threads = [thread for thread, owner in story.threads.items() if owner == conversation]
     where = ", ".join([f"conversation {conversation}", *(shorten(thread) for thread in threads[:1])])
-    subject = f": {about.message_id}, handled by {about.worker}" if about else ""
     rows = [f"{where}{subject}; seconds after {start:.3f} s"]
     column = min(max((len(line.who) for line in kept), default=0), 24)
     for line in kept:

@@ -290,7 +290,7 @@ class Drainer:
             self._blocked_since = self._now()
         self._conflicts += 1
         blocker = await self._blocker(run_id, until)
-        if blocker is None:
+        if blocker is None or (blocker.ended and not is_ours(blocker.metadata)):
             self._telemetry.conflict(self._conversation, "unknown", run_id)
             await asyncio.sleep(self._settings.retry_first_seconds * random.random())
             return False
@@ -302,9 +302,13 @@ class Drainer:
             own = blocker.metadata.get(EPOCH) == str(self._tenure.lease.epoch)
             self._telemetry.conflict(self._conversation, "own" if own else "orphan", blocker.id)
             if answered:
+                # It may have ended since: a creation that landed late may have answered before anybody looked.
                 await self._started(blocker.metadata.get(REQUEST, request_id), blocker.id, answered)
                 self._telemetry.run_adopted(self._conversation, blocker.id)
                 return True
+            if blocker.ended:
+                await asyncio.sleep(self._settings.retry_first_seconds * random.random())
+                return False
             # All that it answers has ended: nobody waits for it, and it only holds the thread.
             patience, takeover = 0.0, True
         else:
@@ -320,15 +324,14 @@ class Drainer:
         return False
 
     async def _blocker(self, run_id: str | None, until: float) -> RunView | None:
-        """The run in the way as it is now; None if it has ended meanwhile."""
+        """The run in the way as it is now, perhaps ended meanwhile; None if it is not to be found."""
         if run_id is not None:
             try:
-                view = await self._requests.repeat("runs.retrieve", partial(self._look, run_id), until)
+                return await self._requests.repeat("runs.retrieve", partial(self._look, run_id), until)
             except Refused:
                 return None
-            return None if view.ended else view
         runs = await self._requests.repeat("runs.list", lambda: self._backend.recent(self._thread_id), until)
-        return next((run for run in runs if not run.ended), None)
+        return next((run for run in runs if not run.ended), runs[0] if runs else None)
 
     async def _await_end(self, run: RunView, until: float, *, or_states: Collection[str] = ()) -> RunView:
         """Look at a run, at growing and jittered intervals, until it has ended, or is in a state, or the time has come."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -171,3 +171,19 @@ class ApologisesAndAnswers(Drainer):
             await super()._apologise(outcome, ids)
         else:
             await self._give_up(await self._tenure.step("inbox", self._store.inbox))
+
+
+class SendsAgain(Drainer):
+    """A text whose fate is unknown is offered again."""
+
+    async def _offer(self, text: str, outcomes: Mapping[str, Outcome], until: float) -> Mapping[str, Outcome] | None:
+        ended = await super()._offer(text, outcomes, until)
+        return None if ended is None or Outcome.UNKNOWN in ended.values() else ended
+
+
+class CountsAsSent(Drainer):
+    """A text whose fate is unknown has been sent."""
+
+    async def _offer(self, text: str, outcomes: Mapping[str, Outcome], until: float) -> Mapping[str, Outcome] | None:
+        ended = await super()._offer(text, outcomes, until)
+        return ended if ended is None or Outcome.UNKNOWN not in ended.values() else outcomes

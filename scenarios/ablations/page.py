@@ -55,7 +55,7 @@ def noticed_words(row: Mapping[str, Any]) -> str:
         return "none"
     there = first["sentences"]
     expected = [each for each in row["promises"] if each in there]
-    others = [each for each in there if each not in row["promises"]]
+    others = [each for each in PROMISES if each in there and each not in row["promises"]]
     return ", ".join(expected) + (f" (and {', '.join(others)})" if others else "")
 
 
@@ -110,7 +110,7 @@ def print_ablations(console: Console, results: Mapping[str, Any], wrong: Sequenc
 
 def page(results: Mapping[str, Any]) -> str:
     """The whole page."""
-    rows, wholes = results["ablations"], results["whole"]
+    rows, wholes, noticed = results["ablations"], results["whole"], results["promises"]
     replications = sorted({row["replications"] for row in rows})
     opening = _OPENING.format(roots=results["root_seeds"], replications=" or ".join(map(str, replications)))
     lines = [opening, "## Without a safeguard", ""]
@@ -137,8 +137,8 @@ def page(results: Mapping[str, Any]) -> str:
                 f"`{whole['scenario']}`",
                 whole["title"],
                 f"{whole['worlds']:,}",
-                ", ".join(whole["broken"]) or "none",
-                ", ".join(f"{each} {count:,}" for each, count in whole["checked"].items()),
+                ", ".join(each for each in PROMISES if each in whole["broken"]) or "none",
+                ", ".join(f"{each} {whole['checked'][each]:,}" for each in PROMISES if each in whole["checked"]),
             )
             for whole in wholes
         ),
@@ -147,8 +147,8 @@ def page(results: Mapping[str, Any]) -> str:
     lines += _table(
         ("promise", "its name", "noticed, as it had to", "noticed, too"),
         (
-            (each, PROMISES[each], _names(names, each, expected=True), _names(names, each, expected=False))
-            for each, names in results["promises"].items()
+            (each, name, _names(noticed[each], each, expected=True), _names(noticed[each], each, expected=False))
+            for each, name in PROMISES.items()
         ),
     )
     return "\n".join(lines) + "\n"

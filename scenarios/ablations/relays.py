@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol, Unpack
 
 import redis.asyncio
 
 from relay.drain.backend import Backend, ThreadsBackend
-from relay.drain.channel import Channel, NotSent, surely_not_sent
+from relay.drain.channel import Channel
 from relay.drain.drain import Drain, build
 from relay.drain.drainer import Drainer
 from relay.drain.settings import DrainArguments, DrainSettings
@@ -65,15 +65,10 @@ class _Wrapped(Drain):
         settings: DrainSettings,
         telemetry: Telemetry,
     ) -> None:
-        super().__init__(
-            self._backend_of(backend), redis_client, self._channel_of(channel), self._settings_of(settings), telemetry
-        )
+        super().__init__(self._backend_of(backend), redis_client, channel, self._settings_of(settings), telemetry)
 
     def _backend_of(self, backend: Backend) -> Backend:
         return backend
-
-    def _channel_of(self, channel: Channel) -> Channel:
-        return channel
 
     def _settings_of(self, settings: DrainSettings) -> DrainSettings:
         return settings
@@ -294,45 +289,16 @@ class SendAgainAfterCrash(Drain):
     store_class = stores.NeverInDoubt
 
 
-class _FailedIsNotSent:
-    """A channel each of whose errors says that the text was not sent."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-
-    async def send(self, conversation: str, text: str, *, message_ids: Sequence[str]) -> None:
-        try:
-            await self._channel.send(conversation, text, message_ids=message_ids)
-        except Exception as error:
-            raise NotSent from error
-
-
-class _FailedIsSent:
-    """A channel that is silent about errors which do not say that the text was not sent."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-
-    async def send(self, conversation: str, text: str, *, message_ids: Sequence[str]) -> None:
-        try:
-            await self._channel.send(conversation, text, message_ids=message_ids)
-        except Exception as error:
-            if surely_not_sent(error):
-                raise
-
-
-class RepeatUnknownSend(_Wrapped):
+class RepeatUnknownSend(Drain):
     """A text whose fate is unknown is sent again."""
 
-    def _channel_of(self, channel: Channel) -> Channel:
-        return _FailedIsNotSent(channel)
+    drainer_class = drainers.SendsAgain
 
 
-class HopefulSend(_Wrapped):
+class HopefulSend(Drain):
     """A text whose fate is unknown counts as sent."""
 
-    def _channel_of(self, channel: Channel) -> Channel:
-        return _FailedIsSent(channel)
+    drainer_class = drainers.CountsAsSent
 
 
 class _Repeating:

@@ -291,5 +291,5 @@ def test_a_relay_that_cannot_be_run_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(runner, "_observe", observe_failing)
-    assert main(["ablate", "no_jitter", "--replications", "9", "--quiet", "--out", str(tmp_path)]) == 2
+    assert main(["ablate", "no_jitter", "--replications", "9", "--jobs", "1", "--quiet", "--out", str(tmp_path)]) == 2
     assert "api_away with relay.factory=scenarios.ablations:no_jitter, root_seed=20251104" in capsys.readouterr().err

@@ -96,6 +96,19 @@ def test_an_orphan_that_answers_a_message_of_the_inbox_is_adopted_and_answers_on
         assert bench.metric("relay_conflicts_total", cause="orphan") == 1
 
 
+def test_an_orphan_that_has_ended_by_the_time_it_is_looked_at_has_still_answered() -> None:
+    """A creation that landed late was in the way of its own repetition, and was done before anybody looked at it."""
+    quick = {"run_seconds": constant(0.1), "queue_seconds": constant(0.02)}
+    with Bench(profile=quick) as bench:
+        bench.say(0.0, "m1")
+        bench.when("request", "runs.create", lambda: orphan_of(bench, "m1"))
+        bench.run(40)
+        assert len(bench.requests("runs.create")) == 1
+        assert len(bench.runs) == 1
+        assert bench.outcomes() == {"m1": "answered"}
+        assert bench.metric("relay_runs_adopted_total") == 1
+
+
 def test_what_an_adopted_run_does_not_answer_gets_the_next() -> None:
     with Bench() as bench:
         bench.say(0.0, "m1")

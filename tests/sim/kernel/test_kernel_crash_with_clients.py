@@ -161,7 +161,7 @@ if not {marking}:
 
 class Loud(list):
     def append(self, text, write=os.write):  # works to the very end of the interpreter, unlike print
-        write(1, text.encode() + b"\n")
+        write(1, text.encode() + b"\\n")
 
 with world("sdk", Loud()) as made:
     host = made.start("w1")
