@@ -158,7 +158,10 @@ def lease_timeline(records: Sequence[Record], width: int, focus: str | None, lin
     """
     story = _index(records)
     ended = _ended(records)
-    message = _message(story, ended, focus)
+    written = [
+        str(fields[4]) for _, _, kind, fields in records if kind == "message.stored" and fields[2] == "assistant"
+    ]
+    message = _message(story, ended, written, focus)
     conversation = story.conversations[message]
     lines = sorted(_LeaseWriter(records, story, conversation).write(), key=lambda line: (line.time, line.order))
     sent = next(time for time, _, kind, fields in records if kind == "message.sent" and fields[0] == message)
@@ -183,7 +186,8 @@ def _ended(records: Sequence[Record]) -> dict[str, tuple[float, str]]:
     return found
 
 
-def _message(story: _Story, ended: dict[str, tuple[float, str]], focus: str | None) -> str:
+def _message(story: _Story, ended: dict[str, tuple[float, str]], written: Sequence[str], focus: str | None) -> str:
+    """The message to tell of: among those in focus the first that got no text, or one that no assistant wrote."""
     messages = list(story.conversations)
     if focus is not None:
         named = focus.partition("#")[0]
@@ -191,7 +195,8 @@ def _message(story: _Story, ended: dict[str, tuple[float, str]], focus: str | No
         if not messages:
             known = ", ".join(sorted(set(story.conversations.values()))[:8])
             raise ValueError(f"no delivery, message or conversation {focus!r} in this trace; conversations: {known}")
-    bad = [each for each in messages if each not in ended or "Desculpe" in ended[each][1]]
+    replies = set(written)
+    bad = [each for each in messages if each not in ended or ended[each][1] not in replies]
     return (bad or messages)[0]
 
 

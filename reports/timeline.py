@@ -550,7 +550,8 @@ def laid_out(
     window: Sequence[_Line], story: _Story, conversation: str, subject: str, width: int, lines_max: int
 ) -> list[str]:
     """The lines as rows, the least important ones left out."""
-    shorten = _short_ids([(line.time, line.who, "", (line.text,)) for line in window])
+    named = [*(line.text for line in window), *story.threads]
+    shorten = _short_ids([(0.0, "", "", (text,)) for text in named])
     kept = _fit(window, lines_max - 2)
     start = kept[0].time if kept else 0.0
     threads = [thread for thread, owner in story.threads.items() if owner == conversation]
