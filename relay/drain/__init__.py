@@ -16,7 +16,7 @@ What lives here
 May import the rest of `relay`, `openai` and `redis`.
 """
 
-from relay.drain.backend import Backend, BackendError, Busy, Conflict, NoThread, Refused, RunView, Unavailable
+from relay.drain.backend import Backend, BackendError, Busy, Conflict, NoThread, Refused, Rejected, RunView, Unavailable
 from relay.drain.channel import Channel, NotSent
 from relay.drain.drain import Drain, InboxUnavailable, drain
 from relay.drain.settings import DrainSettings
@@ -33,6 +33,7 @@ __all__ = [
     "NoThread",
     "NotSent",
     "Refused",
+    "Rejected",
     "RunView",
     "Unavailable",
     "drain",

@@ -3,9 +3,10 @@
 Errors are sorted by what may be done next, which is all that the policy asks:
 
     Conflict     another run is active: nothing was done; find out which, and wait for it
-    Busy         nothing was done, and may be asked again after a while (429)
+    Busy         nothing was done, and may be asked again after a while (429, 409; 401 and 403, which somebody will mend)
     Unavailable  the fate of the request is unknown (no answer, half an answer, 5xx): look before repeating it
-    Refused      nothing was done, and never will be (4xx)
+    Refused      nothing was done, and never will be (other 4xx)
+    Rejected     the same, for what was sent (400, 413, 422): leave it out
     NoThread     the thread does not exist (404)
 
 The SDK's own repetitions are switched off: it repeats a POST whose answer was lost without looking, so that a message
@@ -56,6 +57,10 @@ class Unavailable(BackendError):
 
 class Refused(BackendError):
     """Refused for good."""
+
+
+class Rejected(Refused):
+    """Refused for what was sent: a text that is empty or too long, for instance."""
 
 
 class NoThread(Refused):
@@ -216,7 +221,8 @@ def _sorted(error: openai.APIStatusError) -> BackendError:
     said, status = describe(error), error.status_code
     if status == 429:
         return Busy(said, _retry_after(error))
-    if status == 409:
+    if status in (401, 403, 409):
+        # A key that was exchanged, a proxy in the way: nothing was done, and somebody will mend it.
         return Busy(said, None)
     if status == 408 or status >= 500:
         return Unavailable(said)
@@ -226,7 +232,7 @@ def _sorted(error: openai.APIStatusError) -> BackendError:
     if status == 400 and ("already has an active run" in sentence or "while a run" in sentence):
         named = _ACTIVE_RUN.search(sentence)
         return Conflict(said, named[1] if named else None)
-    return Refused(said)
+    return Rejected(said) if status in (400, 413, 422) else Refused(said)
 
 
 def _retry_after(error: openai.APIStatusError) -> float | None:

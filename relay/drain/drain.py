@@ -135,7 +135,9 @@ class Drain:
             self._telemetry.redis_unavailable("accept")
             if self._settings.when_redis_is_away == "fail_open":
                 requests = Requests(self._settings, self._budget, self._telemetry, _always)
-                return await answer_without_store(message, self._backend, self._channel, requests, self._settings)
+                return await answer_without_store(
+                    message, self._backend, self._channel, requests, self._settings, self._telemetry
+                )
             raise InboxUnavailable("Redis did not take the message; leave its webhook unacknowledged") from error
         if accepted.first:
             self._telemetry.accepted(message.conversation, message.id)

@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, Literal
 
-from relay.drain.backend import Backend, BackendError, Busy, Conflict, NoThread, Refused, RunView, Unavailable
+from relay.drain.backend import Backend, BackendError, Busy, Conflict, NoThread, Refused, Rejected, RunView, Unavailable
 from relay.drain.channel import Channel, surely_not_sent
 from relay.drain.identity import EPOCH, REQUEST, answers, is_ours, metadata_of
 from relay.drain.requests import OutOfTimeError, Requests
@@ -77,6 +77,7 @@ class Drainer:
         self._unwanted: list[tuple[str, str | None, str | None]] = []  # (thread, run, or the request that may make it)
         self._task: asyncio.Task[None] | None = None
         self._is_sending = False
+        self._one_by_one = False  # since the API refused what several messages said
         self._is_stopping = False
 
     # The lease
@@ -130,9 +131,12 @@ class Drainer:
                 await self._go_on(inbox)
                 continue
             await self._clear_unwanted()
+            self._one_by_one = False
+            self._tenure.is_ending = True
             if await step("release", store.release):
                 self._telemetry.released(self._conversation, self._tenure.lease.epoch)
                 return
+            self._tenure.is_ending = False
 
     # One turn
 
@@ -204,7 +208,7 @@ class Drainer:
         uncertain = request_id is not None
         if request_id is None:
             request_id = uuid.uuid4().hex
-            entries = inbox.entries[: settings.batch_messages_max]
+            entries = inbox.entries[: 1 if self._one_by_one else settings.batch_messages_max]
         else:
             entries = tuple(entry for entry in inbox.entries if entry.id in inbox.batch) or inbox.entries[:1]
         request: str = request_id
@@ -241,8 +245,21 @@ class Drainer:
             await self._apologise(Outcome.FRIENDLY_APOLOGY, ids)
         except NoThread:
             await self._replace_thread(ids, until)
+        except Rejected:
+            await self._reject(entries)
         except Refused:
             await self._apologise(Outcome.GENERIC_APOLOGY, ids)
+
+    async def _reject(self, entries: Sequence[Entry]) -> None:
+        """The API refuses what these messages say. One of several may be to blame: they are tried one by one."""
+        step, store = self._tenure.step, self._store
+        await step("take_over", store.take_over)
+        if len(entries) > 1:
+            self._one_by_one = True
+            return
+        inbox = await step("inbox", store.inbox)
+        (rejected,) = entries
+        await self._deliver(GENERIC_APOLOGY, {rejected.id: Outcome.GENERIC_APOLOGY}, inbox)
 
     async def _start(self, request_id: str, entries: Sequence[Entry]) -> RunView:
         epoch, ids = self._tenure.lease.epoch, [entry.id for entry in entries]
@@ -292,7 +309,7 @@ class Drainer:
         blocker = await self._blocker(run_id, until)
         if blocker is None or (blocker.ended and not is_ours(blocker.metadata)):
             self._telemetry.conflict(self._conversation, "unknown", run_id)
-            await asyncio.sleep(self._settings.retry_first_seconds * random.random())
+            await self._breathe()
             return False
         patience = self._settings.foreign_patience_seconds
         takeover = False
@@ -307,7 +324,7 @@ class Drainer:
                 self._telemetry.run_adopted(self._conversation, blocker.id)
                 return True
             if blocker.ended:
-                await asyncio.sleep(self._settings.retry_first_seconds * random.random())
+                await self._breathe()
                 return False
             # All that it answers has ended: nobody waits for it, and it only holds the thread.
             patience, takeover = 0.0, True
@@ -322,6 +339,12 @@ class Drainer:
                 raise OutOfTimeError(f"run {blocker.id} held the thread")
             await self._move_on(until)
         return False
+
+    async def _breathe(self) -> None:
+        """Before the next attempt at a thread that was refused, and looks free: longer at each conflict."""
+        settings = self._settings
+        longest = settings.retry_first_seconds * 2.0 ** min(self._conflicts - 1, 30)
+        await asyncio.sleep(min(longest, settings.retry_cap_seconds) * random.random())
 
     async def _blocker(self, run_id: str | None, until: float) -> RunView | None:
         """The run in the way as it is now, perhaps ended meanwhile; None if it is not to be found."""
@@ -521,7 +544,6 @@ class Drainer:
         began = self._now()
         until = began + settings.send_patience_seconds
         failures = 0
-        self._is_sending = True
         try:
             while (ended := await self._offer(text, outcomes, until)) is None:
                 self._is_sending = False
@@ -532,7 +554,6 @@ class Drainer:
                 seconds = longest * random.random()
                 self._telemetry.retry("send", "refused", seconds)
                 await asyncio.sleep(seconds)
-                self._is_sending = True
             await self._end(entries, ended, self._now() - began)
         finally:
             self._is_sending = False
@@ -542,6 +563,7 @@ class Drainer:
         step, store, ids = self._tenure.step, self._store, list(outcomes)
         await step("begin_send", lambda lease: store.begin_send(lease, ids, outcomes[ids[-1]]))
         self._tenure.check()
+        self._is_sending = True
         try:
             async with asyncio.timeout(self._settings.send_timeout_seconds):
                 await self._channel.send(self._conversation, text, message_ids=ids)

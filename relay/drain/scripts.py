@@ -56,6 +56,7 @@ _STEP_ONCE: Final = (
     _STEP
     + """
 if step == tonumber(lease[2]) then
+    redis.call("HSET", KEYS[2], "step", step) -- a write, without which WAIT on a new connection would confirm nothing
     return 1
 end
 """
@@ -89,8 +90,8 @@ local function change(id)
 end
 
 local function store_changes()
-    if #changes > 0 then
-        redis.call("HSET", KEYS[3], unpack(changes))
+    for first = 1, #changes, 1000 do  -- Lua passes some thousand arguments at most
+        redis.call("HSET", KEYS[3], unpack(changes, first, math.min(first + 999, #changes)))
     end
 end
 
@@ -379,9 +380,10 @@ for id, words in pairs(entries) do
         has_batch = has_batch or words[BATCH] == "1"
     end
 end
-if #gone > 0 then
-    redis.call("HDEL", KEYS[3], unpack(gone))
-    redis.call("HDEL", KEYS[4], unpack(gone))
+for first = 1, #gone, 1000 do
+    local last = math.min(first + 999, #gone)
+    redis.call("HDEL", KEYS[3], unpack(gone, first, last))
+    redis.call("HDEL", KEYS[4], unpack(gone, first, last))
 end
 if left == 0 then
     redis.call("ZREM", KEYS[5], ARGV[5])

@@ -17,6 +17,9 @@ T = TypeVar("T")
 RENEWALS_PER_LEASE: Final = 3
 """How often a lease is renewed in its own length: two renewals may fail before it lapses."""
 
+_STEP_SECONDS_MAX: Final = 30.0
+"""How long a step is repeated while renewals succeed: Redis is there then, and refuses this very step."""
+
 _STEP_WAIT_SECONDS: Final = 0.25
 """The longest wait before a step that Redis did not answer is repeated."""
 
@@ -37,6 +40,7 @@ class Tenure:
         self._interval = lease_seconds / RENEWALS_PER_LEASE
         self._telemetry = telemetry
         self.lost_because: str | None = None
+        self.is_ending = False
 
     def check(self) -> None:
         """Raise `LeaseLost` if the lease is gone as far as can be known here."""
@@ -51,13 +55,18 @@ class Tenure:
 
         Raises:
             LeaseLost: the lease is gone, or Redis was away for longer than it lasts.
+            StoreUnavailable: Redis is there, and has refused this step for half a minute.
         """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _STEP_SECONDS_MAX
         while True:
             self.check()
             try:
                 return await call(self.lease)
             except StoreUnavailable:
                 self._telemetry.redis_unavailable(name)
+                if loop.time() >= until:
+                    raise
                 await asyncio.sleep(_STEP_WAIT_SECONDS * (0.5 + 0.5 * random.random()))
             except LeaseLost:
                 self.lost_because = "taken by another worker"
@@ -78,6 +87,8 @@ class Tenure:
                 self._telemetry.redis_unavailable("renew")
                 pause = min(_STEP_WAIT_SECONDS, max(0.0, self.lease.valid_until - loop.time()))
             except LeaseLost:
+                if self.is_ending:  # it was released while this renewal was on its way
+                    return
                 if self.lost_because is None:
                     self.lost_because = "taken by another worker"
                 holder.cancel()

@@ -14,13 +14,24 @@ from relay.drain.identity import metadata_of
 from relay.drain.requests import OutOfTimeError, Requests
 from relay.drain.settings import DrainSettings
 from relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Handled, IncomingMessage, Outcome
+from relay.telemetry import Telemetry
 
 
 async def answer_without_store(
-    message: IncomingMessage, backend: Backend, channel: Channel, requests: Requests, settings: DrainSettings
+    message: IncomingMessage,
+    backend: Backend,
+    channel: Channel,
+    requests: Requests,
+    settings: DrainSettings,
+    telemetry: Telemetry,
 ) -> Handled:
-    """Take one message to its outcome. Raises what the channel raises."""
-    until = asyncio.get_running_loop().time() + settings.deadline_seconds
+    """Take one message to its outcome.
+
+    Raises what the channel raises, and `TimeoutError` if that takes longer than `send_timeout_seconds`.
+    """
+    began = asyncio.get_running_loop().time()
+    until = began + settings.deadline_seconds
+    telemetry.accepted(message.conversation, message.id)
     run_id: str | None = None
     attempts = 0
     outcome, text = Outcome.FRIENDLY_APOLOGY, FRIENDLY_APOLOGY
@@ -39,6 +50,7 @@ async def answer_without_store(
             else:
                 run_id = run.id
         created: str = run_id
+        telemetry.run_created(message.conversation, created, None, 1)
         run = await _await_end(backend, requests, thread_id, created, settings, until)
         reply = None
         if run.status in ("completed", "incomplete"):
@@ -48,7 +60,13 @@ async def answer_without_store(
         pass
     except BackendError:
         outcome, text = Outcome.GENERIC_APOLOGY, GENERIC_APOLOGY
-    await channel.send(message.conversation, text, message_ids=[message.id])
+    try:
+        async with asyncio.timeout(settings.send_timeout_seconds):
+            await channel.send(message.conversation, text, message_ids=[message.id])
+    except Exception:
+        telemetry.send_unknown(message.conversation)
+        raise
+    telemetry.outcome(message.conversation, outcome, asyncio.get_running_loop().time() - began)
     return Handled(outcome, attempts, 0.0, run_id)
 
 

@@ -3,8 +3,8 @@
 A power cut runs no `finally` and no `except`. Python does: when a suspended coroutine or generator is collected, it is
 resumed once more to clean up, and a worker that crashed would release its lease after all. So a crashed host's tasks,
 asynchronous generators and callbacks are kept for as long as its world lives. When the world is closed, each frame that is
-suspended among them is marked as completed, which is all that Python asks before it resumes one; then it is cleared, so
-its memory comes back. Whatever has not been put away when the interpreter ends is put away then.
+suspended among them is marked as completed, which is all that Python asks before it resumes one; then everything is
+dropped, and its memory comes back. Whatever has not been put away when the interpreter ends is put away then.
 
 The mark is a byte in the object's head, at a place that is known for CPython 3.11, 3.12 and 3.13 and is tried out when
 this module is imported. Where that does not work, the remains are kept for the life of the process and beyond: nothing
@@ -170,32 +170,16 @@ def _suspended_in(roots: Iterable[object]) -> list[Any]:
     return suspended
 
 
-def _frame_of(thing: Any) -> FrameType | None:
-    frame: FrameType | None
-    if isinstance(thing, CoroutineType):
-        frame = thing.cr_frame
-    elif isinstance(thing, GeneratorType):
-        frame = thing.gi_frame
-    else:
-        frame = thing.ag_frame
-    return frame
-
-
 def _state_of(thing: object, place: int) -> int:
     state: int = ctypes.c_int8.from_address(id(thing) + place).value
     return state
 
 
 def _complete(suspended: Iterable[Any], place: int) -> None:
-    """Mark frames as completed and clear them: first all are marked, since clearing one drops others."""
-    frames = []
+    """Mark frames as completed, those that have not begun too."""
     for thing in suspended:
-        frame = _frame_of(thing)
-        if frame is not None and _state_of(thing, place) < 0:
+        if _state_of(thing, place) < 0:
             ctypes.c_int8.from_address(id(thing) + place).value = _COMPLETED
-            frames.append(frame)
-    for frame in frames:
-        frame.clear()
 
 
 def _keep_for_ever(thing: object) -> None:
@@ -271,6 +255,9 @@ def _works_at(place: int) -> bool:
         unbegun.close()
         return False
     _complete(suspended, place)
+    if any(_state_of(each, place) != _COMPLETED for each in suspended):
+        unbegun.close()
+        return False
     gone = weakref.ref(held)
     suspended.clear()
     del begun, unbegun, generator, held

@@ -14,6 +14,7 @@ from sim.world.webhooks import outcome_name
 
 NAME: Final = "auditor"
 _PATIENCE_SECONDS: Final = 600.0
+_ATTEMPTS: Final = 5
 
 
 class AuditError(RuntimeError):
@@ -31,13 +32,20 @@ def ledger_of(kernel: Kernel, host: Host, relay: Any, messages: Sequence[SentMes
 
     Raises:
         AuditError: if an answer takes ten minutes of virtual time.
-        Exception: whatever `outcome_of` raises.
+        Exception: what `outcome_of` raises, the fifth time.
     """
     found: dict[str, str | None] = {}
 
     async def ask() -> None:
         for message in messages:
-            found[message.id] = outcome_name(await relay.outcome_of(message.conversation, message.id))
+            for attempt in range(_ATTEMPTS):
+                try:
+                    found[message.id] = outcome_name(await relay.outcome_of(message.conversation, message.id))
+                    break
+                except Exception:
+                    # Redis may pause for seconds even without a fault; whoever asks, asks again.
+                    if attempt == _ATTEMPTS - 1:
+                        raise
 
     asking = host.spawn(ask())
     until = kernel.now + _PATIENCE_SECONDS

@@ -14,7 +14,7 @@ import httpx2
 import openai
 import pytest
 
-from relay.drain.backend import Busy, Conflict, NoThread, Refused, RunView, ThreadsBackend, Unavailable
+from relay.drain.backend import Busy, Conflict, NoThread, Refused, Rejected, RunView, ThreadsBackend, Unavailable
 
 T = TypeVar("T")
 Answer = Callable[[httpx2.Request], httpx2.Response]
@@ -47,13 +47,15 @@ def start(backend: ThreadsBackend) -> Awaitable[RunView]:
     [
         (400, "Thread thread_T already has an active run run_B2.", Conflict),
         (400, "Can't add messages to thread_T while a run run_B2 is active.", Conflict),
-        (400, "Invalid value", Refused),
-        (401, "Incorrect API key provided", Refused),
+        (400, "Invalid value", Rejected),
+        (401, "Incorrect API key provided", Busy),
+        (403, "Forbidden", Busy),
         (404, "No thread found with id 'thread_T'.", NoThread),
         (404, "No assistant found with id 'asst_A'.", Refused),
         (408, "Timeout", Unavailable),
         (409, "Someone was here first", Busy),
-        (422, "That cannot be", Refused),
+        (413, "Too large", Rejected),
+        (422, "That cannot be", Rejected),
         (429, "Rate limit reached", Busy),
         (500, "The server had an error", Unavailable),
         (502, "Bad gateway", Unavailable),

@@ -157,3 +157,22 @@ def test_failed_requests_are_counted_once_and_conflicts_not_at_all() -> None:
         bench.run(60)
         assert bench.metric("relay_conflicts_total", cause="foreign") == 1
         assert bench.metric("relay_api_errors_total", operation="runs.create", error="BadRequestError") == 1
+
+
+def test_one_message_that_the_api_refuses_takes_no_other_with_it() -> None:
+    with Bench() as bench:
+        bench.say(0.0, "m1")
+        bench.say(0.1, "m2", text="long " * 60_000)  # the API takes 256,000 characters
+        bench.say(0.2, "m3")
+        bench.run(90)
+        assert bench.outcomes() == {"m1": "answered", "m2": "generic_apology", "m3": "answered"}
+        assert [sent.ids for sent in bench.sent] == [(bench.id_of(each),) for each in ("m1", "m2", "m3")]
+
+
+def test_a_key_that_is_refused_for_a_while_costs_time_and_no_answer() -> None:
+    faults = [{"kind": "status", "status": 401, "window_seconds": [0.0, 20.0]}]
+    with Bench(faults=faults) as bench:
+        bench.say(0.0, "m1")
+        bench.run(90)
+        assert bench.outcomes() == {"m1": "answered"}
+        assert len(bench.runs) == 1

@@ -180,7 +180,7 @@ def test_a_thread_that_goes_while_its_run_is_followed_is_replaced() -> None:
 
 
 def test_a_thread_that_cannot_be_had_ends_in_an_apology() -> None:
-    with Bench(threads=False, faults=[{"kind": "status", "status": 401, "route": "threads.create"}]) as bench:
+    with Bench(threads=False, faults=[{"kind": "status", "status": 422, "route": "threads.create"}]) as bench:
         bench.say(0.0, "m1")
         bench.run(30)
         assert bench.outcomes() == {"m1": "generic_apology"}

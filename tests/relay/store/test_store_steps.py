@@ -822,3 +822,17 @@ async def test_scripts_touch_no_key_that_they_are_not_given(arm: Arm) -> None:
     await store.release(lease)
     await store.due(10)
     assert {key.decode() for key in await arm.client.keys("*")} <= given
+
+
+async def test_a_flood_of_messages_is_no_other_than_a_few(arm: Arm) -> None:
+    """Lua passes some thousand arguments at most, so that steps must not hand on a whole inbox at once."""
+    store = arm.store()
+    ids = [f"m{number}" for number in range(4500)]
+    lease = await leased(store, "c", *ids)
+    await store.intend(lease, "r1", ids)
+    await store.started(lease, "r1", "run_1", ids)
+    await store.begin_send(lease, ids, Outcome.FRIENDLY_APOLOGY)
+    assert {entry.state for entry in (await store.inbox(lease)).entries} == {EntryState.SENDING}
+    await store.end(lease, dict.fromkeys(ids, Outcome.FRIENDLY_APOLOGY))
+    assert await store.inbox(lease) == EMPTY
+    assert await store.release(lease)
