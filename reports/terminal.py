@@ -203,6 +203,9 @@ def _print_wrong(console: Console, results: Mapping[str, Any], rows: list[Row]) 
     for row in rows:
         for scenario, claim in row.entries:
             if claim["verdict"] != "verified":
+                if not claim["examples"] and claim.get("why"):
+                    head = f"{SYMBOLS[claim['verdict']]} {row.id} in {scenario['scenario']}"
+                    lines.append((head, str(claim["why"]), ""))
                 for example in claim["examples"][:1]:
                     head = f"{SYMBOLS[claim['verdict']]} {row.id} in {scenario['scenario']}, seed {example['seed']}"
                     lines.append((head, example_words(example), str(example.get("replay", ""))))
@@ -210,7 +213,9 @@ def _print_wrong(console: Console, results: Mapping[str, Any], rows: list[Row]) 
         for name, invariant in sorted(scenario.get("invariants", {}).items()):
             for example in invariant.get("examples", ())[:1]:
                 times = f"{invariant['breaches']:,} breach{'es' * (invariant['breaches'] != 1)}"
-                head = f"✘ invariant {name} in {scenario['scenario']}, {times}, seed {example['seed']}"
+                # T1 to T6 say what customers saw, faults and deadlines included; S and L what the relay promises.
+                what = "customers saw" if name.startswith("T") else "✘ invariant"
+                head = f"{what} {name} in {scenario['scenario']}, {times}, seed {example['seed']}"
                 lines.append((head, example_words(example), str(example.get("replay", ""))))
     if not lines:
         return
