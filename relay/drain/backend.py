@@ -224,7 +224,8 @@ def _sorted(error: openai.APIStatusError) -> BackendError:
     if status in (401, 403, 409):
         # A key that was exchanged, a proxy in the way: nothing was done, and somebody will mend it.
         return Busy(said, None)
-    if status == 408 or status >= 500:
+    if status == 408 or status >= 500 or not isinstance(error.body, Mapping):
+        # A refusal that cannot be read may be a conflict, or not be the API's at all.
         return Unavailable(said)
     if status == 404 and "thread" in str(error).lower():
         return NoThread(said)

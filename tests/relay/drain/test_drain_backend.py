@@ -71,6 +71,14 @@ def test_errors_are_sorted_by_what_may_be_done_next(status: int, sentence: str, 
         assert caught.value.run_id == "run_B2"
 
 
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+@pytest.mark.parametrize("content", [b'{"error": {"message": "Thread thread_T alre', b"<html>Blocked</html>", b""])
+def test_a_refusal_that_cannot_be_read_may_say_anything(status: int, content: bytes) -> None:
+    """Perhaps that a run is active; so it is looked at what there is before anything is asked again."""
+    with pytest.raises(Unavailable):
+        ask(lambda request: httpx2.Response(status, content=content), start)
+
+
 def test_a_conflict_that_names_no_run_is_one_all_the_same() -> None:
     with pytest.raises(Conflict) as caught:
         ask(error(400, "Thread thread_T already has an active run."), start)
