@@ -160,22 +160,27 @@ class Fence:
 
     _depth = 0
     _undo: list[Callable[[], None]]
+    _outer: list[tuple[Kernel | None, int]]
 
     def __enter__(self) -> Self:
         if Fence._depth == 0:
-            Fence._undo = []
+            Fence._undo, Fence._outer = [], []
             try:
                 self._install()
             except BaseException:
                 self._uninstall()
                 raise
         Fence._depth += 1
+        Fence._outer.append((_kernel, _thread))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        global _kernel, _thread
         Fence._depth -= 1
+        # A nested fence leaves no kernel attached that the outer one did not have.
+        _kernel, _thread = Fence._outer.pop()
         if Fence._depth == 0:
             self._uninstall()
 

@@ -8,7 +8,7 @@ import pytest
 from drain_bench import fenced
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _fenced() -> Iterator[None]:
     with fenced():
         yield

@@ -159,3 +159,12 @@ def test_other_threads_keep_real_time_while_a_world_runs() -> None:
 def test_attaching_outside_a_fence_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="inside `with Fence"):
         Fence().attach(Kernel())
+
+
+def test_a_nested_fence_leaves_attached_what_was_attached_before_it() -> None:
+    real = time.time()
+    with Fence():
+        with Fence() as inner:
+            inner.attach(Kernel())
+            assert time.time() == EPOCH_SECONDS
+        assert time.time() >= real
