@@ -143,9 +143,6 @@ class _LeaseWriter(_Writer):
     def _created(self, order: int, time: float, who: str, request: _Request) -> None:
         self._line(order, time, who, f"created {request.detail or 'a run'}", _RUN_ENDED_EARLY)
 
-    def _answering(self, run_id: str | None) -> str:
-        return "this conversation"
-
     def _cancelled(self, order: int, time: float, who: str, request: _Request) -> None:
         refused = f": {request.status} {request.error or ''}" if (request.status or 0) >= 400 else ""
         self._line(order, time, who, f"cancels {request.run}{refused}", _CANCEL_OF_ANOTHER - 20)

@@ -21,7 +21,7 @@ from typing import Final, Literal
 from relay.drain.backend import Backend, BackendError, Busy, Conflict, NoThread, Refused, Rejected, RunView, Unavailable
 from relay.drain.channel import Channel, surely_not_sent
 from relay.drain.identity import EPOCH, REQUEST, answers, is_ours, metadata_of
-from relay.drain.requests import OutOfTimeError, Requests
+from relay.drain.requests import OutOfTimeError, Requests, full_jitter
 from relay.drain.settings import DrainSettings
 from relay.drain.store import Entry, EntryState, Inbox, LeaseLost, Store, StoreUnavailable
 from relay.drain.tenure import Tenure
@@ -342,9 +342,7 @@ class Drainer:
 
     async def _breathe(self) -> None:
         """Before the next attempt at a thread that was refused, and looks free: longer at each conflict."""
-        settings = self._settings
-        longest = settings.retry_first_seconds * 2.0 ** min(self._conflicts - 1, 30)
-        await asyncio.sleep(min(longest, settings.retry_cap_seconds) * random.random())
+        await asyncio.sleep(full_jitter(self._settings, self._conflicts - 1))
 
     async def _blocker(self, run_id: str | None, until: float) -> RunView | None:
         """The run in the way as it is now, perhaps ended meanwhile; None if it is not to be found."""
@@ -460,8 +458,7 @@ class Drainer:
         # Cancelled by somebody else, failed or expired: the messages are in the thread, and deserve another run.
         await self._tenure.step("take_over", self._store.take_over)
         if run.status == "failed":
-            longest = min(settings.retry_cap_seconds, settings.retry_first_seconds * 2.0 ** min(attempts, 30))
-            await asyncio.sleep(longest * random.random())
+            await asyncio.sleep(full_jitter(settings, attempts))
 
     async def _reply_of(self, run: RunView, until: float) -> str | None:
         """What a run wrote; None if that is nothing, or cannot be read by `until`, or in a moment after it."""
@@ -550,8 +547,7 @@ class Drainer:
                 if self._is_stopping:
                     return
                 failures += 1
-                longest = min(settings.retry_cap_seconds, settings.retry_first_seconds * 2.0 ** min(failures, 30))
-                seconds = longest * random.random()
+                seconds = full_jitter(settings, failures)
                 self._telemetry.retry("send", "refused", seconds)
                 await asyncio.sleep(seconds)
             await self._end(entries, ended, self._now() - began)

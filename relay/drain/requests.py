@@ -17,6 +17,12 @@ class OutOfTimeError(Exception):
     """A request was repeated until its time was over, and was not answered."""
 
 
+def full_jitter(settings: DrainSettings, doublings: int) -> float:
+    """Seconds to wait before something is done again: drawn between 0 and a time that doubles up to its cap."""
+    longest = min(settings.retry_cap_seconds, settings.retry_first_seconds * 2.0 ** min(doublings, 30))
+    return longest * random.random()
+
+
 class Requests:
     """Sends one conversation's requests, and paces what is sent again.
 
@@ -74,9 +80,8 @@ class Requests:
         Raises:
             OutOfTimeError: the repetition would be too late.
         """
-        loop, settings = asyncio.get_running_loop(), self._settings
-        longest = min(settings.retry_cap_seconds, settings.retry_first_seconds * 2.0 ** min(failures - 1, 30))
-        seconds = longest * random.random()
+        loop = asyncio.get_running_loop()
+        seconds = full_jitter(self._settings, failures - 1)
         if isinstance(error, Busy) and error.after_seconds is not None:
             seconds += error.after_seconds
         self._telemetry.retry(operation, type(error).__name__.lower(), seconds)
