@@ -38,6 +38,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sim.kernel.occasions import counted_from_one, ordered_window
 from sim.openai.errors import ApiError, for_status
 from sim.openai.operations import OPERATION_NAMES
 
@@ -99,16 +100,12 @@ class ApiFault(BaseModel):
     @field_validator("window_seconds")
     @classmethod
     def _ordered(cls, window: tuple[float, float] | None) -> tuple[float, float] | None:
-        if window is not None and not 0 <= window[0] < window[1]:
-            raise ValueError(f"the window must begin at 0 or later and end after it begins, not {list(window)}")
-        return window
+        return ordered_window(window)
 
     @field_validator("nth")
     @classmethod
     def _counts(cls, nth: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if nth is not None and (not nth or min(nth) < 1):
-            raise ValueError("nth counts from 1 and names at least one attempt")
-        return nth
+        return counted_from_one(nth, "attempt")
 
     @field_validator("headers")
     @classmethod

@@ -29,6 +29,7 @@ from typing import Final, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sim.kernel.distributions import Seconds
+from sim.kernel.occasions import counted_from_one, ordered_window
 
 LOSSES: Final = ("reply_lost", "command_lost")
 """The kinds that hit single commands; the others last."""
@@ -85,16 +86,12 @@ class RedisFault(BaseModel):
     @field_validator("nth")
     @classmethod
     def _counts(cls, nth: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if nth is not None and (not nth or min(nth) < 1):
-            raise ValueError("nth counts from 1 and names at least one command")
-        return nth
+        return counted_from_one(nth, "command")
 
     @field_validator("window_seconds")
     @classmethod
     def _ordered(cls, window: tuple[float, float] | None) -> tuple[float, float] | None:
-        if window is not None and not 0 <= window[0] < window[1]:
-            raise ValueError(f"the window must begin at 0 or later and end after it begins, not {list(window)}")
-        return window
+        return ordered_window(window)
 
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> RedisFault:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from sim.kernel.occasions import counted_from_one, ordered_window
+
 
 class Fault(BaseModel):
     """A fault that hits single events: which of them, by chance, by number or by time."""
@@ -24,21 +26,12 @@ class Fault(BaseModel):
     @field_validator("window_seconds")
     @classmethod
     def _ordered(cls, window: tuple[float, float] | None) -> tuple[float, float] | None:
-        if window is not None and not 0 <= window[0] < window[1]:
-            raise ValueError(f"the window must begin at 0 or later and end after it begins, not {list(window)}")
-        return window
+        return ordered_window(window)
 
     @field_validator("nth")
     @classmethod
     def _counts(cls, nth: tuple[int, ...] | None) -> tuple[int, ...] | None:
         return counted_from_one(nth)
-
-
-def counted_from_one(nth: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """`nth` as it is. Raises ValueError if it names no event, or one before the first."""
-    if nth is not None and (not nth or min(nth) < 1):
-        raise ValueError("nth counts from 1 and names at least one event")
-    return nth
 
 
 class Firing:

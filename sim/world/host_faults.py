@@ -25,8 +25,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from sim.kernel import Kernel, Record
 from sim.kernel.distributions import Seconds
+from sim.kernel.occasions import counted_from_one
 from sim.openai.operations import OPERATION_NAMES
-from sim.world.firing import counted_from_one
 from sim.world.workers import Worker
 
 _OF_REQUESTS: Final = ("request", "served", "response")
