@@ -19,7 +19,7 @@ incident: $(STAMP)
 	$(BIN)/relaysim verify --jobs $(JOBS)
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
