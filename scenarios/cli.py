@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scenarios.command_line import UsageError, count, names, say, say_json, stop_output, whole
 from scenarios.serve import add_arguments, serve
 
 if TYPE_CHECKING:
@@ -46,10 +47,6 @@ _POLICY_SETTINGS_HELP = (
     "give one policy a setting, e.g. check_then_act.lock_retry_seconds=0.5, or one group of its workers with "
     "drain.workers[1].prefix=other:; VALUE as in TOML, or else a text; can be given several times"
 )
-
-
-class UsageError(ValueError):
-    """Something that the user can put right; the message says what, one line per problem."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,58 +83,14 @@ def _complain(said: str) -> None:
 # Standard output
 
 
-def _say(text: str) -> None:
-    """Print a result. A reader who has gone away changes nothing about the exit code."""
-    try:
-        print(text)
-    except BrokenPipeError:
-        _stop_output()
-
-
-def _say_json(data: Any) -> None:
-    _say(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False))
-
-
 def _flush() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _stop_output()
-
-
-def _stop_output() -> None:
-    # Otherwise the interpreter complains again when it flushes at its end.
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        stop_output()
 
 
 # The command line
-
-
-def _count(text: str) -> int:
-    try:
-        value = int(text.replace("_", ""))
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
-    return value
-
-
-def _whole(text: str) -> int:
-    try:
-        value = int(text.replace("_", ""))
-    except ValueError:
-        value = -1
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number, 0 or more, not {text!r}")
-    return value
-
-
-def _names(text: str) -> list[str]:
-    return [each.strip() for each in text.split(",") if each.strip()]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -169,19 +122,19 @@ def _parser() -> argparse.ArgumentParser:
 
     run = command("run", _run, "Run one world of a scenario.")
     run.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
-    run.add_argument("--seed", type=_whole, required=True, metavar="N", help="the replication's number")
+    run.add_argument("--seed", type=whole, required=True, metavar="N", help="the replication's number")
     run.add_argument("--trace", type=Path, metavar="FILE", help="write what happened as JSON lines")
     add_world(run)
 
     verify = command("verify", _verify, "Run scenarios and judge their claims; by default all of the incident.")
     verify.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="shipped scenarios' names, or paths")
     verify.add_argument(
-        "--replications", type=_count, metavar="N", help="worlds per scenario, instead of its own number"
+        "--replications", type=count, metavar="N", help="worlds per scenario, instead of its own number"
     )
-    verify.add_argument("--jobs", type=_count, metavar="N", help="processes; by default one per processor")
+    verify.add_argument("--jobs", type=count, metavar="N", help="processes; by default one per processor")
     verify.add_argument(
         "--lane-check",
-        type=_whole,
+        type=whole,
         metavar="K",
         help="in lane direct: also run the first K worlds in lane sdk, and compare",
     )
@@ -192,14 +145,14 @@ def _parser() -> argparse.ArgumentParser:
 
     compared = command("compare", _compare, "Run several policies in the same worlds, and say how far they lie apart.")
     compared.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
-    compared.add_argument("--policies", type=_names, metavar="P,P,...", help=_POLICIES_HELP)
+    compared.add_argument("--policies", type=names, metavar="P,P,...", help=_POLICIES_HELP)
     compared.add_argument(
         "--settings", action="append", default=[], metavar="POLICY.KEY=VALUE", help=_POLICY_SETTINGS_HELP
     )
     compared.add_argument(
-        "--replications", type=_count, metavar="N", help="worlds per policy, instead of the scenario's own number"
+        "--replications", type=count, metavar="N", help="worlds per policy, instead of the scenario's own number"
     )
-    compared.add_argument("--jobs", type=_count, metavar="N", help="processes; by default one per processor")
+    compared.add_argument("--jobs", type=count, metavar="N", help="processes; by default one per processor")
     compared.add_argument("--out", type=Path, metavar="DIR", help="folder of the results")
     compared.add_argument("--name", metavar="NAME", help="name of the folder below reports/out")
     compared.add_argument("--quiet", action="store_true", help="no progress")
@@ -214,10 +167,10 @@ def _parser() -> argparse.ArgumentParser:
         "--scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path; by default each one's own"
     )
     ablated.add_argument(
-        "--replications", type=_count, metavar="N", help="worlds per ablation and root seed, instead of the scenario's"
+        "--replications", type=count, metavar="N", help="worlds per ablation and root seed, instead of the scenario's"
     )
-    ablated.add_argument("--root-seeds", type=_count, metavar="N", help="how many root seeds; by default 5")
-    ablated.add_argument("--jobs", type=_count, metavar="N", help="processes; by default one per processor")
+    ablated.add_argument("--root-seeds", type=count, metavar="N", help="how many root seeds; by default 5")
+    ablated.add_argument("--jobs", type=count, metavar="N", help="processes; by default one per processor")
     ablated.add_argument("--out", type=Path, metavar="DIR", help="folder of the results")
     ablated.add_argument("--quiet", action="store_true", help="no progress")
     add_lane(ablated)
@@ -225,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
 
     replay = command("replay", _replay, "Show one world as a timeline: what went wrong first, and why.")
     replay.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
-    replay.add_argument("--seed", type=_whole, required=True, metavar="N", help="the replication's number")
+    replay.add_argument("--seed", type=whole, required=True, metavar="N", help="the replication's number")
     replay.add_argument(
         "--conversation",
         metavar="C",
@@ -287,7 +240,7 @@ def _run(arguments: argparse.Namespace) -> int:
     observation = result.observation
     counts = {name: count for name, count in observation["counts"].items() if count}
     if arguments.json:
-        _say_json(
+        say_json(
             {
                 "scenario": scenario.name,
                 "hash": scenario.hash,
@@ -298,18 +251,18 @@ def _run(arguments: argparse.Namespace) -> int:
             }
         )
         return 0
-    _say(f"{scenario.name}: {scenario.title}")
-    _say(f"seed {arguments.seed}, root seed {scenario.root_seed}, lane {lane}, profile {scenario.backend.name}")
-    _say(f"{observation['virtual_seconds']:.3f} virtual seconds, {observation['events']:,} events")
-    for name, count in counts.items():
-        _say(f"  {name.replace('_', ' '):<28} {count:>8,}")
+    say(f"{scenario.name}: {scenario.title}")
+    say(f"seed {arguments.seed}, root seed {scenario.root_seed}, lane {lane}, profile {scenario.backend.name}")
+    say(f"{observation['virtual_seconds']:.3f} virtual seconds, {observation['events']:,} events")
+    for name, number in counts.items():
+        say(f"  {name.replace('_', ' '):<28} {number:>8,}")
     for name, values in observation["series"].items():
         if values:
             shown = ", ".join(f"{value:.6g}" for value in values[:10]) + (", ..." if len(values) > 10 else "")
-            _say(f"  {name.replace('_', ' '):<28} {shown}")
+            say(f"  {name.replace('_', ' '):<28} {shown}")
     for text in _sentences(observation):
-        _say(f"! {text}")
-    _say(f"fingerprint {result.fingerprint}")
+        say(f"! {text}")
+    say(f"fingerprint {result.fingerprint}")
     return 0
 
 
@@ -392,7 +345,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     except OSError as error:
         raise UsageError(f"the results cannot be written: {error}") from error
     if arguments.json:
-        _say(canonical(results).rstrip("\n"))
+        say(canonical(results).rstrip("\n"))
     else:
         _print_table(results, folder, said)
     differing = [entry for entry in entries if not entry.get("lane_check", {}).get("equal", True)]
@@ -487,7 +440,7 @@ def _print_table(results: Mapping[str, Any], folder: Path, said: Sequence[str]) 
                 )
         sys.stdout.flush()
     except BrokenPipeError:
-        _stop_output()
+        stop_output()
 
 
 # compare
@@ -546,7 +499,7 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
     except OSError as error:
         raise UsageError(f"the results cannot be written: {error}") from error
     if arguments.json:
-        _say(canonical(results).rstrip("\n"))
+        say(canonical(results).rstrip("\n"))
     else:
         _print_comparison(results, folder)
     return 0
@@ -560,7 +513,7 @@ def _print_comparison(results: Mapping[str, Any], folder: Path) -> None:
         print_comparison(console_for(sys.stdout), results, report=folder / "index.html")
         sys.stdout.flush()
     except BrokenPipeError:
-        _stop_output()
+        stop_output()
 
 
 # ablate
@@ -613,7 +566,7 @@ def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     except OSError as error:
         raise UsageError(f"the results cannot be written: {error}") from error
     if arguments.json:
-        _say(canonical(results).rstrip("\n"))
+        say(canonical(results).rstrip("\n"))
     else:
         _print_ablations(results, wrong)
     return 1 if wrong else 0
@@ -627,7 +580,7 @@ def _print_ablations(results: Mapping[str, Any], wrong: Sequence[str]) -> None:
         print_ablations(console_for(sys.stdout), results, wrong)
         sys.stdout.flush()
     except BrokenPipeError:
-        _stop_output()
+        stop_output()
 
 
 # replay
@@ -656,7 +609,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(f"--conversation {arguments.conversation}: {error}") from error
     if arguments.json:
-        _say_json(
+        say_json(
             {
                 "scenario": scenario.name,
                 "seed": arguments.seed,
@@ -667,13 +620,13 @@ def _replay(arguments: argparse.Namespace) -> int:
             }
         )
         return 0
-    _say(f"{scenario.name}, seed {arguments.seed}, lane {lane}: {scenario.title}")
+    say(f"{scenario.name}, seed {arguments.seed}, lane {lane}: {scenario.title}")
     for story in stories:
         for line in story:
-            _say(line)
+            say(line)
     for text in wrong:
-        _say(f"! {text}")
-    _say(f"fingerprint {result.fingerprint}")
+        say(f"! {text}")
+    say(f"fingerprint {result.fingerprint}")
     return 0
 
 
@@ -705,14 +658,14 @@ def _list(arguments: argparse.Namespace) -> int:
     except ScenarioError as error:
         raise UsageError(str(error)) from error
     if arguments.json:
-        _say_json([_listed(scenario) for scenario in scenarios])
+        say_json([_listed(scenario) for scenario in scenarios])
         return 0
     for scenario in scenarios:
-        _say(f"{scenario.name}: {scenario.title}")
-        _say(f"    {scenario.replications:,} replications, lane {scenario.lane}, profile {scenario.backend.name}")
+        say(f"{scenario.name}: {scenario.title}")
+        say(f"    {scenario.replications:,} replications, lane {scenario.lane}, profile {scenario.backend.name}")
         for claim in scenario.claims:
             built = " (by construction)" if claim.by_construction else ""
-            _say(f"    {claim.id:<16} {claim.expect:<12}{built} {claim.title}: {claim.reason}")
+            say(f"    {claim.id:<16} {claim.expect:<12}{built} {claim.title}: {claim.reason}")
     return 0
 
 

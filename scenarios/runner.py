@@ -57,7 +57,7 @@ class LostWorkerError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Replications 0 to `count` - 1 of a scenario (as JSON) in one lane.
+    """`count` replications of a scenario (as JSON) in one lane, numbered from `first`.
 
     `claims` says which claims are tallied (None: all); the fingerprints of the first `fingerprints` seeds are kept, and
     with `rows` each seed's own numbers (see `scenarios.summary.Row`).
@@ -72,6 +72,7 @@ class Batch:
     fingerprints: int = 0
     rows: bool = False
     values: tuple[tuple[str, Any], ...] = ()
+    first: int = 0
 
 
 @dataclass(slots=True)
@@ -145,9 +146,9 @@ def run_batches(
     jobs = 1 if total <= _IN_PROCESS_MAX else jobs
     size = chunk_size or min(CHUNK_MAX, max(1, total // (jobs * _CHUNKS_PER_JOB)))
     chunks = [
-        (index, first, min(size, batch.count - first))
+        (index, first, min(size, batch.first + batch.count - first))
         for index, batch in enumerate(batches)
-        for first in range(0, batch.count, size)
+        for first in range(batch.first, batch.first + batch.count, size)
     ]
     summaries = {batch.key: Summary() for batch in batches}
     cost = Cost()
