@@ -94,6 +94,11 @@ class RunView:
         """Whether its cancel can be requested; in `cancelling` it was already."""
         return not self.ended and self.status != "cancelling"
 
+    @property
+    def has_reply(self) -> bool:
+        """Whether it has ended with an answer that may be sent, be it cut off."""
+        return self.status == "completed" or (self.status == "incomplete" and self.reason != "content_filter")
+
 
 _TERMINAL: Final = frozenset({"completed", "cancelled", "failed", "incomplete", "expired"})
 

@@ -444,7 +444,7 @@ class Drainer:
     async def _conclude(self, run: RunView, ids: Sequence[str], attempts: int, until: float) -> None:
         """A run of ours has ended, the latest of `attempts` for these messages."""
         settings = self._settings
-        if _has_reply(run):
+        if run.has_reply:
             text = await self._reply_of(run, until)
             if text is None:
                 self._telemetry.lost_reply(self._conversation, run.id, "not_found")
@@ -501,7 +501,7 @@ class Drainer:
             run = await self._cancel_and_await(RunView(run_id, "in_progress"), until, whose="own", takeover=True)
             if not run.ended:
                 self._unwanted.append((self._thread_id, run_id, None))
-            return await self._reply_of(run, until) if _has_reply(run) else None
+            return await self._reply_of(run, until) if run.has_reply else None
         except LeaseLost:
             raise
         except Exception as error:
@@ -605,8 +605,3 @@ def _burst(entries: Sequence[Entry], span_seconds: float, of: Sequence[Entry] = 
     """The messages accepted at most so long after the oldest one (of those given, or of all), in their order."""
     oldest = max(entry.age_seconds for entry in of or entries)
     return [entry.id for entry in entries if entry.age_seconds >= oldest - span_seconds]
-
-
-def _has_reply(run: RunView) -> bool:
-    """Whether a run has ended with an answer that may be sent, be it cut off."""
-    return run.status == "completed" or (run.status == "incomplete" and run.reason != "content_filter")

@@ -53,7 +53,7 @@ async def answer_without_store(
         telemetry.run_created(message.conversation, created, None, 1)
         run = await _await_end(backend, requests, thread_id, created, settings, until)
         reply = None
-        if run.status in ("completed", "incomplete"):
+        if run.has_reply:
             reply = await requests.repeat("messages.list", lambda: backend.reply(thread_id, created), until)
         outcome, text = (Outcome.GENERIC_APOLOGY, GENERIC_APOLOGY) if reply is None else (Outcome.ANSWERED, reply)
     except OutOfTimeError:

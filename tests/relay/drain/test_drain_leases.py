@@ -8,9 +8,9 @@ import pytest
 import redis.asyncio
 from drain_bench import CONVERSATION, Bench, Sent, constant
 
-from relay import FRIENDLY_APOLOGY, InboxUnavailable, Outcome
+from relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY, InboxUnavailable, Outcome
 from relay.messages import Handled
-from sim.openai.replies import ToolCall, ToolCalls
+from sim.openai.replies import Incomplete, ToolCall, ToolCalls
 
 LANES = pytest.mark.parametrize("lane", ["sdk", "direct"])
 AWAY = {"kind": "away"}
@@ -290,3 +290,11 @@ def test_without_redis_no_run_is_left_that_waits_for_tools() -> None:
         bench.run(40)
         assert len(bench.sent) == 1
         assert bench.runs[0]["status"] == "cancelled"
+
+
+def test_without_redis_an_answer_that_was_stopped_for_its_content_is_not_sent_either() -> None:
+    replies = [Incomplete("Something", "content_filter")]
+    with Bench(redis_faults=[away(0.0, 100.0)], settings=OPEN, replies=replies) as bench:
+        bench.say(1.0, "m1")
+        bench.run(40)
+        assert bench.texts == [GENERIC_APOLOGY]
