@@ -216,18 +216,20 @@ class Drainer:
         await step("intend", lambda lease: store.intend(lease, request, ids))
         failures = 0
         again = False
+        blocker: str | None = None
+        start = partial(self._start, request, entries)
         try:
             while True:
-                if uncertain:
-                    if await self._find(request, ids, until):
-                        return
-                    uncertain = False
+                if uncertain and await self._find(request, ids, until):
+                    return
+                uncertain = True
                 try:
-                    run = await self._requests.once("runs.create", lambda: self._start(request, entries), again=again)
+                    run = await self._requests.once("runs.create", start, again=again, until=until)
                 except Conflict as conflict:
-                    again = False
-                    if await self._meet(conflict.run_id, request, until):
+                    uncertain, again, blocker = False, False, conflict.run_id
+                    if await self._meet(blocker, request, until):
                         return
+                    blocker = None
                 except (Busy, Unavailable) as error:
                     uncertain = isinstance(error, Unavailable)
                     failures += 1
@@ -240,8 +242,9 @@ class Drainer:
                 if self._now() >= until:
                     raise OutOfTimeError("the deadline has passed")
         except OutOfTimeError:
-            if uncertain:
-                self._unwanted.append((self._thread_id, None, request))
+            # Whatever of ours is on the thread now, or may yet be, answers nobody.
+            if uncertain or blocker is not None:
+                self._unwanted.append((self._thread_id, blocker, request if uncertain else None))
             await self._apologise(Outcome.FRIENDLY_APOLOGY, ids)
         except NoThread:
             await self._replace_thread(ids, until)
@@ -445,7 +448,8 @@ class Drainer:
         """A run of ours has ended, the latest of `attempts` for these messages."""
         settings = self._settings
         if run.has_reply:
-            text = await self._reply_of(run, until)
+            # An answer that exists is worth a moment past the deadline.
+            text = await self._reply_of(run, max(until, self._now() + settings.cancel_patience_seconds))
             if text is None:
                 self._telemetry.lost_reply(self._conversation, run.id, "not_found")
                 await self._apologise(Outcome.GENERIC_APOLOGY, ids)
@@ -461,8 +465,7 @@ class Drainer:
             await asyncio.sleep(full_jitter(settings, attempts))
 
     async def _reply_of(self, run: RunView, until: float) -> str | None:
-        """What a run wrote; None if that is nothing, or cannot be read by `until`, or in a moment after it."""
-        until = max(until, self._now() + self._settings.cancel_patience_seconds)
+        """What a run wrote; None if that is nothing, or cannot be read by `until`."""
         read = partial(self._backend.reply, self._thread_id, run.id)
         try:
             return await self._requests.repeat("messages.list", read, until)
@@ -592,7 +595,7 @@ class Drainer:
                 runs = await self._requests.repeat("runs.list", partial(self._backend.recent, thread_id), until)
                 for run in runs:
                     is_it = run.id == run_id or (request_id is not None and run.metadata.get(REQUEST) == request_id)
-                    if is_it and run.cancellable:
+                    if is_it and run.cancellable and is_ours(run.metadata):
                         self._telemetry.cancel(self._conversation, run.id, "own", True)
                         cancel = partial(self._backend.cancel, thread_id, run.id)
                         await self._requests.repeat("runs.cancel", cancel, until)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from relay.drain.backend import BackendError, Busy, Conflict, Unavailable
 from relay.drain.budget import RetryBudget
@@ -11,6 +11,9 @@ from relay.drain.settings import DrainSettings
 from relay.telemetry import Telemetry
 
 T = TypeVar("T")
+
+GRACE_SECONDS: Final = 2.0
+"""How long, past the time at which the last request may be sent, its answer is awaited."""
 
 
 class OutOfTimeError(Exception):
@@ -47,7 +50,8 @@ class Requests:
         Args:
             operation: what it is called in the telemetry.
             request: sends it.
-            until: the loop's time at which the last one may be sent.
+            until: the loop's time at which the last one may be sent. An answer is awaited for `GRACE_SECONDS` longer, and
+                not for as long as a request may take: what must end by a deadline could not.
 
         Raises:
             OutOfTimeError: there was no answer in time.
@@ -56,23 +60,45 @@ class Requests:
         failures = 0
         while True:
             try:
-                return await self.once(operation, request, again=failures > 0)
+                return await self.once(operation, request, again=failures > 0, until=until)
             except (Busy, Unavailable) as error:
                 failures += 1
                 await self.wait(operation, error, failures, until)
 
-    async def once(self, operation: str, request: Callable[[], Awaitable[T]], *, again: bool = False) -> T:
-        """Send a request now; `again`: as a repetition, which `wait` has paid for. Raises what it raises."""
+    async def once(
+        self, operation: str, request: Callable[[], Awaitable[T]], *, until: float, again: bool = False
+    ) -> T:
+        """Send a request now, and await its answer until `GRACE_SECONDS` after `until`.
+
+        Args:
+            operation, request: as for `repeat`.
+            until: the loop's time.
+            again: it is a repetition, which `wait` has paid for.
+
+        Raises:
+            OutOfTimeError: there was no answer in time, so that its fate is unknown; or time was over before.
+            BackendError: it was refused, or failed.
+        """
+        ends_at = until + GRACE_SECONDS
+        if asyncio.get_running_loop().time() >= ends_at:
+            raise OutOfTimeError(f"no time is left for {operation}")
         self._check()
         if not again:
             self._budget.note_request()
+        limit = asyncio.timeout_at(ends_at)
         try:
-            return await request()
+            async with limit:
+                return await request()
         except Conflict:
             raise  # is no failure
         except BackendError as error:
             self._telemetry.api_error(operation, str(error))
             raise
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            self._telemetry.api_error(operation, "no answer in time")
+            raise OutOfTimeError(f"no answer to {operation} in time") from error
 
     async def wait(self, operation: str, error: BackendError, failures: int, until: float) -> None:
         """Wait before a repetition: full jitter, at least as long as the server asked for, and for the budget's leave.

@@ -7,6 +7,7 @@ keeps the order, and nobody takes over after a crash: that is the price of answe
 import asyncio
 import random
 import uuid
+from functools import partial
 
 from relay.drain.backend import Backend, BackendError, Busy, Conflict, RunView, Unavailable
 from relay.drain.channel import Channel
@@ -41,7 +42,8 @@ async def answer_without_store(
         while run_id is None:
             attempts += 1
             try:
-                run = await requests.once("runs.create", lambda: backend.start(thread_id, [message.text], metadata))
+                start = partial(backend.start, thread_id, [message.text], metadata)
+                run = await requests.once("runs.create", start, until=until)
             except (Conflict, Busy, Unavailable) as error:
                 uncertain = isinstance(error, Unavailable)
                 await requests.wait("runs.create", error, attempts, until)
@@ -52,6 +54,9 @@ async def answer_without_store(
         created: str = run_id
         telemetry.run_created(message.conversation, created, None, 1)
         run = await _await_end(backend, requests, thread_id, created, settings, until)
+        if not run.ended:  # its time is over, or it waits for tools that nobody here has: it would hold its thread
+            patience_ends = asyncio.get_running_loop().time() + settings.cancel_patience_seconds
+            await requests.repeat("runs.cancel", lambda: backend.cancel(thread_id, created), patience_ends)
         reply = None
         if run.has_reply:
             reply = await requests.repeat("messages.list", lambda: backend.reply(thread_id, created), until)
@@ -86,18 +91,16 @@ async def _find(
 async def _await_end(
     backend: Backend, requests: Requests, thread_id: str, run_id: str, settings: DrainSettings, until: float
 ) -> RunView:
-    loop = asyncio.get_running_loop()
+    """The run when it has ended, waits for tools, or its time is over; then perhaps not as it is now."""
     pause = settings.poll_first_seconds
-    while True:
+    run = RunView(run_id, "queued")
+    while asyncio.get_running_loop().time() < until:
         await asyncio.sleep(pause * (0.8 + 0.4 * random.random()))
         pause = min(pause * settings.poll_factor, settings.poll_cap_seconds)
-        run = await requests.repeat("runs.retrieve", lambda: backend.look(thread_id, run_id), until)
-        if run.ended:
-            return run
-        if run.status == "requires_action":  # nobody here has tools, and the run would hold its thread
-            await requests.repeat("runs.cancel", lambda: backend.cancel(thread_id, run_id), until)
-            return run
-        if loop.time() >= until:
-            if run.cancellable:
-                await requests.repeat("runs.cancel", lambda: backend.cancel(thread_id, run_id), until)
-            raise OutOfTimeError(f"run {run_id} took too long")
+        try:
+            run = await requests.repeat("runs.retrieve", lambda: backend.look(thread_id, run_id), until)
+        except OutOfTimeError:
+            break
+        if run.ended or run.status == "requires_action":
+            break
+    return run

@@ -66,7 +66,8 @@ def check_recovery(
 ) -> None:
     """L2: when a worker dies that holds the lease of a conversation with messages left, a living one takes it within a lease
     and a sweep, and a second. Counted from the death, the last renewal under way then, or the end of what was wrong with
-    Redis; judged only if some worker was well all the time from then on.
+    Redis; judged only if some worker was well all the time from then on. A message that the server may have lost counts only
+    if it was acknowledged and must not be lost.
 
     Would miss: conversations whose every message had a text on its way at that instant; a worker that could not take over
     since it was busy with others, if no other one was well.
@@ -75,7 +76,11 @@ def check_recovery(
     left = _by_conversation(history) if history.crashes else {}
     for tenure, died in history.crashes:
         conversation = tenure.conversation
-        waiting = [each for each in left.get(conversation, ()) if _waits_at(each, died, ledger)]
+        waiting = [
+            each
+            for each in left.get(conversation, ())
+            if _waits_at(each, died, ledger) and not _may_be_lost(each, died, disturbances)
+        ]
         if not waiting or tenure.restored:
             continue
         begin = disturbances.redis_calm_after(max(died, tenure.renewed), allowed)
@@ -111,6 +116,16 @@ def _waits_at(message: Message, time: float, ledger: Mapping[str, str | None] | 
     if reached:
         return reached[0].time > time
     return ledger is not None and ledger.get(message.id) is None
+
+
+def _may_be_lost(message: Message, time: float, disturbances: Disturbances) -> bool:
+    """Whether the server may have lost the message, which nobody was promised to be kept by this time."""
+    stored = message.stored_at
+    if stored is None:
+        return False
+    if message.accepted is not None and message.accepted <= time:
+        return disturbances.acknowledged_writes_lost(stored, stored)
+    return disturbances.writes_lost(stored, stored)
 
 
 def _is_dead(history: History, worker: str, time: float) -> bool:

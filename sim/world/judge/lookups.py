@@ -82,6 +82,9 @@ def _lookup(history: History, thread: str, earlier: Request, request: Request) -
     since = earlier.left
     if earlier.answered is not None and earlier.answered <= request.left:
         since = earlier.answered
+        if earlier.worker != request.worker:
+            # When another worker's attempt failed is not to be known: what was seen under the new lease must do.
+            since = min(since, max(earlier.left, _lease_since(history, request)))
     found = None
     for each in history.lookups.get(thread, ()):
         if each.left > request.left:
@@ -95,6 +98,13 @@ def _lookup(history: History, thread: str, earlier: Request, request: Request) -
         ):
             found = each
     return found
+
+
+def _lease_since(history: History, request: Request) -> float:
+    """Since when a request's worker had held the lease when it left; its leaving, if it held none."""
+    tenures = history.tenures.get(request.conversation or "", ())
+    held = [each.began for each in tenures if each.worker == request.worker and each.began <= request.left]
+    return max(held, default=request.left)
 
 
 def _check_stored(

@@ -8,6 +8,7 @@ import pytest
 from drain_bench import Bench, answer_all, constant
 
 from relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY
+from relay.drain.identity import metadata_of
 from sim.openai.replies import Failure
 
 # Runs of ours take so long that every deadline here passes first.
@@ -220,3 +221,38 @@ def test_a_bug_in_one_conversation_is_none_of_another() -> None:
         bench.say(0.0, "m2", conversation="second customer")
         bench.run(20)
         assert bench.outcomes() == {"m1": None, "m2": "answered"}
+
+
+def test_an_orphan_in_the_way_that_nobody_could_look_at_is_cancelled_before_the_lease_is_released() -> None:
+    faults = [{"kind": "status", "status": 503, "route": "runs.retrieve", "window_seconds": [0.0, 40.0]}]
+    with Bench(settings={"deadline_seconds": 30.0}, faults=faults) as bench:
+        bench.leave_run(metadata=metadata_of(1, "f" * 32, ["ended before"]))
+        bench.say(0.0, "m1")
+        bench.run(70)
+        assert bench.texts == [FRIENDLY_APOLOGY]
+        (cancel,) = bench.requests("runs.cancel")
+        assert cancel.run == bench.runs[0]["id"]
+        assert cancel.at < bench.steps("release")[-1][0]
+
+
+def test_a_foreign_run_in_the_way_that_nobody_could_look_at_is_left_alone() -> None:
+    faults = [{"kind": "status", "status": 503, "route": "runs.retrieve", "window_seconds": [0.0, 40.0]}]
+    with Bench(settings={"deadline_seconds": 30.0}, faults=faults) as bench:
+        bench.leave_run()
+        bench.say(0.0, "m1")
+        bench.run(70)
+        assert bench.texts == [FRIENDLY_APOLOGY]
+        assert bench.requests("runs.cancel") == []
+
+
+@pytest.mark.parametrize("accepted_at", [0.0, 1.3, 2.9, 4.4, 6.1, 7.7, 9.3])
+@pytest.mark.parametrize("slow_from", [0.0, 62.0, 71.0, 79.0])
+def test_answers_that_take_long_do_not_keep_the_customer_waiting(slow_from: float, accepted_at: float) -> None:
+    """Just short of the relay's own timeout nothing fails, but what is under way when time is over must not take as long."""
+    slow = {"kind": "slow_body", "seconds": 9.5, "window_seconds": [slow_from, 1e6]}
+    with Bench(profile=LONG, settings=PATIENT, faults=[slow]) as bench:
+        bench.say(accepted_at, "m1")
+        bench.run(accepted_at + 200.0)
+        assert bench.texts == [FRIENDLY_APOLOGY]
+        assert bench.sent[0].at - accepted_at < 89.5
+        assert {run["status"] for run in bench.runs} <= {"cancelled"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -173,15 +174,35 @@ def test_no_repetition_is_sent_after_its_time() -> None:
     assert ended_at == 20.0
 
 
-def test_a_request_is_sent_once_also_if_its_time_has_passed() -> None:
+@pytest.mark.parametrize(("until", "sent"), [(3.001, 1), (3.0, 0)])
+def test_a_request_is_sent_once_also_if_its_time_has_passed_but_not_if_nobody_would_await_it(
+    until: float, sent: int
+) -> None:
     async def work(kernel: Kernel) -> int:
         await asyncio.sleep(5.0)
         request = Failing(kernel, 100, Unavailable("away"))
         with pytest.raises(OutOfTimeError):
-            await requests_with(RetryBudget(0.1, 100, 0.5)).repeat("runs.cancel", request, 1.0)
+            await requests_with(RetryBudget(0.1, 100, 0.5)).repeat("runs.cancel", request, until)
         return len(request.sent_at)
 
-    assert live(work) == 1
+    assert live(work) == sent
+
+
+def test_an_answer_is_awaited_for_two_seconds_longer_than_requests_are_sent() -> None:
+    async def work(kernel: Kernel) -> list[float]:
+        ended = []
+        for seconds in (2.9, 3.1):
+            began = kernel.now
+            request = partial(asyncio.sleep, seconds)
+            try:
+                await requests_with(RetryBudget(0.1, 100, 0.5)).repeat("runs.retrieve", request, began + 1.0)
+            except OutOfTimeError:
+                ended.append(-(kernel.now - began))
+            else:
+                ended.append(kernel.now - began)
+        return ended
+
+    assert live(work) == pytest.approx([2.9, -3.0])
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.1, 1.0])

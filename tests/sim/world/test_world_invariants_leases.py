@@ -421,6 +421,28 @@ def test_an_attempt_that_nobody_saw_answered_is_looked_for_by_the_next_holder() 
         assert count(story, "breach_S9") == int(not looks)
 
 
+@pytest.mark.parametrize(("looked_at", "breaches"), [(12.2, 0), (11.9, 1)])
+def test_the_next_holders_look_counts_although_the_first_ones_attempt_fails_only_after_it(
+    looked_at: float, breaches: int
+) -> None:
+    """When another worker's attempt times out is not to be known; a look under the new lease is all that can be done."""
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    first = story.leave("runs.create")
+    story.gone(at=10.0)
+    if looked_at < 12.0:
+        story.now = looked_at
+        story.ask("runs.list", worker="w2")
+    story.take("c1", "w2", at=12.0)
+    story.now = max(12.0, looked_at)
+    if looked_at > 12.0:
+        story.ask("runs.list", worker="w2")
+    story.now = 12.3
+    story.answer(first, 0, "ReadTimeout")
+    story.create_run("run_b", "c1.m1", worker="w2", epoch=2)
+    assert count(story, "breach_S9") == breaches
+
+
 def test_a_look_at_the_very_run_that_was_made_is_a_look() -> None:
     story = JudgedStory()
     story.accept("c1.m1", lease=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from judged_story import JudgedStory, answered_story
+from judged_story import SETTINGS, JudgedStory, answered_story
 
 from sim.world.invariants import judge
 
@@ -189,6 +190,25 @@ def test_a_dead_worker_takes_over_nothing() -> None:
     in_time = crashed_story(27.9)
     inserted(in_time, 14.0, "redis", "lease.taken", "c1", "w1")
     assert count(in_time, "breach_L2") == 0
+
+
+@pytest.mark.parametrize(("acknowledged", "breaches"), [(False, 0), (True, 1)])
+def test_what_a_failover_may_have_lost_needs_no_taker_unless_it_was_acknowledged(
+    acknowledged: bool, breaches: int
+) -> None:
+    story = JudgedStory()
+    story.accept("c2.m1", "w2", lease=True)
+    story.send("c2.m1", worker="w2")
+    story.end("generic_apology", "c2.m1", worker="w2")
+    story.release("c2", "w2")
+    story.accept("c1.m1", lease=True, at=3.0, returns=acknowledged)
+    story.add("w1", "host.crash", at=3.5)
+    story.add("redis", "redis.fault", "failover", "", "", at=3.9)
+    story.gone(why="lost", at=3.9)
+    story.add("redis", "redis.back", "failover", at=5.0)
+    story.add("customer:c1", "received", "c1", "x", at=40.0)
+    settings = replace(SETTINGS, lost_seconds={"failover": 1.0}, wait_replicas=1)
+    assert judge(story.records, story.threads, story.ledger, settings).counts["breach_L2"] == breaches
 
 
 def test_a_dead_workers_lease_with_nothing_left_needs_no_taker() -> None:
