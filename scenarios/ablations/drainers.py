@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -19,6 +18,9 @@ from relay.drain.tenure import Tenure
 from relay.messages import FRIENDLY_APOLOGY, Outcome
 
 T = TypeVar("T")
+
+#: Seconds; longer than any world lives.
+_FOR_EVER = 1e6
 
 # Under the lease
 
@@ -116,7 +118,7 @@ class NoDeadline(Drainer):
     """Messages may wait for ever."""
 
     def _deadline(self, entries: Sequence[Entry]) -> float:
-        return math.inf
+        return self._now() + _FOR_EVER
 
 
 class EqualWaits(Requests):
@@ -159,7 +161,7 @@ class ApologisesAndAnswers(Drainer):
     _apologised = False
 
     def _deadline(self, entries: Sequence[Entry]) -> float:
-        return math.inf if self._apologised else super()._deadline(entries)
+        return self._now() + _FOR_EVER if self._apologised else super()._deadline(entries)
 
     async def _give_up(self, inbox: Inbox) -> None:
         self._apologised = True
