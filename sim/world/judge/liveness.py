@@ -139,7 +139,8 @@ def check_first_actions(
     burst may be collected, and a second. L4 where the worker held another lease meanwhile, L3 where it did not.
 
     Judged where neither Redis nor the worker was disturbed, no request failed meanwhile, and none on the conversation's
-    threads for a minute before.
+    threads for a minute before. Redis not for as long before as a step is awaited either: one that was sent while it was
+    away may take the lease for a worker that has given up on it.
 
     Would miss: bursts collected too long, and conversations held up, later under the same lease.
     """
@@ -165,7 +166,7 @@ def check_first_actions(
                 continue
             if min(ended, history.end) <= until or tenure.restored:
                 continue
-            if _is_excused(history, tenure, until, disturbances):
+            if _is_excused(history, tenure, until, settings, disturbances):
                 continue
             findings.check(promise)
             said = "did nothing for it" if first is None else f"did the first thing for it at {at(first)}"
@@ -177,10 +178,12 @@ def check_first_actions(
             )
 
 
-def _is_excused(history: History, tenure: Tenure, until: float, disturbances: Disturbances) -> bool:
+def _is_excused(
+    history: History, tenure: Tenure, until: float, settings: JudgeSettings, disturbances: Disturbances
+) -> bool:
     began = tenure.began
     return (
-        disturbances.redis_disturbed(began, until)
+        disturbances.redis_disturbed(began - settings.step_seconds, until)
         or disturbances.worker_disturbed(tenure.worker, began, until)
         or disturbances.api_disturbed(began, until)
         or any(

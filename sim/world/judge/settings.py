@@ -26,6 +26,7 @@ class JudgeSettings:
     burst_cap_seconds         how long a burst may be collected
     apology_span_seconds      an apology is also for what was accepted at most so long after its oldest message
     send_timeout_seconds      after so long the relay gives up on a send
+    step_seconds              after so long the relay gives up on a step of its ledger
     poll_seconds              the shortest regular pause between two looks at a run
     retry_ratio               repetitions allowed per request
     retry_reserve             repetitions allowed on top, per life of a worker
@@ -44,6 +45,7 @@ class JudgeSettings:
     burst_cap_seconds: float = 2.0
     apology_span_seconds: float = 15.0
     send_timeout_seconds: float = 10.0
+    step_seconds: float = 3.0
     poll_seconds: float = 0.8 * 0.8
     retry_ratio: float = 0.1
     retry_reserve: float = 10.0
@@ -75,6 +77,7 @@ class JudgeSettings:
             "burst_cap_seconds": number("burst_cap_seconds"),
             "apology_span_seconds": number("apology_span_seconds"),
             "send_timeout_seconds": number("send_timeout_seconds"),
+            "step_seconds": number("store_timeout_seconds") + number("wait_milliseconds") / 1000,
             # Pauses are jittered by a fifth.
             "poll_seconds": 0.8 * min(number("poll_first_seconds"), number("poll_cap_seconds")),
             "retry_ratio": number("retry_budget_ratio"),

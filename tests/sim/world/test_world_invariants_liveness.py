@@ -244,6 +244,18 @@ def test_a_pause_of_the_redis_server_excuses_and_leaves_no_record() -> None:
     assert judge(story.records, story.threads, redis_pauses=[(3.001, 4.0)]).counts["breach_L3"] == 1
 
 
+@pytest.mark.parametrize(("back_at", "breaches"), [(57.0, 0), (56.999, 1)])
+def test_a_lease_that_was_asked_for_while_redis_was_away_may_be_nobodys(back_at: float, breaches: int) -> None:
+    """The step that takes it may be processed when the worker has given up on it, 3 s after it was sent."""
+    story = JudgedStory()
+    story.add("redis", "redis.fault", "away", "", "", at=50.0)
+    story.add("redis", "redis.back", "away", at=back_at)
+    story.accept("c1.m1", lease=True, at=60.0, returns=False)
+    story.gone(at=70.0)
+    story.add("customer:c1", "received", "c1", "x", at=80.0)
+    assert count(story, "breach_L3") == breaches
+
+
 def test_a_lease_that_ends_at_once_or_is_restored_needs_no_first_thing() -> None:
     story = JudgedStory()
     story.accept("c1.m1", lease=True)
