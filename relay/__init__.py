@@ -5,6 +5,7 @@ What lives here
     cancel_and_retry.py  policy: the same with the fix that the incident report describes
     drain/               policy: a durable inbox and one worker at a time that answers it; the one for production
     settings.py          every setting, with its unit, range and default
+    policy_file.py       a policy and its settings from a file: `load_policy`
     messages.py          what goes in and what comes out: `Message`, `Handled`, `Outcome`, the customers' two apologies
     threads_api.py       the part of the OpenAI client that is used, as protocols, and how a conflict is recognised
     locks.py             the two locks in Redis
@@ -36,6 +37,7 @@ from relay.messages import (
     Policy,
     Sender,
 )
+from relay.policy_file import PolicyFile, PolicyFileError, load_policy
 from relay.settings import RelaySettings, RetrySettings
 from relay.threads_api import ThreadsClient
 
@@ -52,6 +54,8 @@ __all__ = [
     "Message",
     "Outcome",
     "Policy",
+    "PolicyFile",
+    "PolicyFileError",
     "RelaySettings",
     "RetrySettings",
     "Sender",
@@ -59,4 +63,5 @@ __all__ = [
     "cancel_and_retry",
     "check_then_act",
     "drain",
+    "load_policy",
 ]

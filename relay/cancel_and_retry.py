@@ -59,6 +59,7 @@ class CancelAndRetry(CheckThenAct):
     async def _append(self, thread_id: str, text: str, progress: Progress) -> Ending | None:
         """Append the customer's message, clearing its way at a conflict. Any other error is raised at once."""
         attempts = self._retry.attempts
+        settled: set[str] = set()  # runs whose cancel is not requested again
         for attempt in range(1, attempts + 1):
             progress.attempts = attempt
             try:
@@ -76,15 +77,18 @@ class CancelAndRetry(CheckThenAct):
             logger.warning(self._lines.active_run_detected, attempt, attempts)
             if blocker is None:
                 logger.warning("[Relay] The error names no run, so none is cancelled")
-            else:
-                await self._cancel(blocker, thread_id, progress)
+            elif blocker not in settled:
+                answered = await self._cancel(blocker, thread_id, progress)
+                if answered and self._retry.cancels == "first_conflict":
+                    settled.add(blocker)
             if attempt <= len(self._waits):
                 await self._wait(self._waits[attempt - 1], progress)
         logger.error(self._lines.failed, attempts)
         self._telemetry.gave_up(attempts, progress.waited_seconds, progress.conversation)
         return Outcome.FRIENDLY_APOLOGY, FRIENDLY_APOLOGY
 
-    async def _cancel(self, run_id: str, thread_id: str, progress: Progress) -> None:
+    async def _cancel(self, run_id: str, thread_id: str, progress: Progress) -> bool:
+        """Whether the API has answered it, be it with a refusal; after any other error the run may go on as it was."""
         logger.info(self._lines.attempting_to_cancel, run_id)
         try:
             if self._retry.cancel_with_thread_id:
@@ -97,8 +101,9 @@ class CancelAndRetry(CheckThenAct):
                 raise
             # Most often the run is in `cancelling` since the check, or has ended: both free the thread by themselves.
             logger.warning("[Relay] The cancel of run %s failed, waiting anyway: %s", run_id, describe(error))
-        else:
-            logger.info(self._lines.cancellation_requested, run_id)
+            return isinstance(error, openai.BadRequestError)
+        logger.info(self._lines.cancellation_requested, run_id)
+        return True
 
     async def _wait(self, planned_seconds: float, progress: Progress) -> None:
         # Through the module, at each call: the draw can be replaced, in a test or a simulation.

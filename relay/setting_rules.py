@@ -71,13 +71,17 @@ class Settings:
 
         Raises `ValueError` with all that is wrong, names that no setting has included.
         """
+        raise_if_any(cls.problems_of(policy, arguments))
+        return cls(**arguments)
+
+    @classmethod
+    def problems_of(cls, policy: str, arguments: Mapping[str, Any]) -> list[str]:
+        """What is wrong with keyword arguments of the factory `policy`, each by itself: names, and values out of range."""
         known = [field.name for field in fields(cls)]
         unknown = [name for name in arguments if name not in known]
         wrong = [cls._describe(name, arguments[name]) for name in known if name in arguments]
         problems = [cls._unknown(policy, name, arguments[name], known) for name in unknown]
-        problems += [problem for problem in wrong if problem is not None]
-        raise_if_any(problems)
-        return cls(**arguments)
+        return problems + [problem for problem in wrong if problem is not None]
 
     @classmethod
     def _unknown(cls, policy: str, name: str, value: object, known: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from relay.setting_rules import (
 Jitter = Literal["none", "full", "equal"]
 CancelError = Literal["ignore", "raise"]
 LockRelease = Literal["token", "delete"]
+Cancels = Literal["each_conflict", "first_conflict"]
 
 THREAD_KEY_PREFIX: Final = "thread:"
 """Redis keys that hold a conversation's thread id."""
@@ -48,6 +49,10 @@ def _waits(value: object) -> str | None:
     return "must be a list of numbers of seconds, each 0 or more"
 
 
+def _cap(value: object) -> str | None:
+    return None if value is None else SECONDS(value)
+
+
 _RULES: Final[Mapping[str, Rule]] = {
     "assistant_id": name_rule,
     "poll_interval_seconds": PAUSE,
@@ -63,9 +68,11 @@ _RULES: Final[Mapping[str, Rule]] = {
     "attempts": whole_number,
     "first_wait_seconds": SECONDS,
     "factor": FACTOR,
+    "max_wait_seconds": _cap,
     "waits": _waits,
     "jitter": choice("none", "full", "equal"),
     "wait_after_last_failure": flag,
+    "cancels": choice("each_conflict", "first_conflict"),
     "cancel_error": choice("ignore", "raise"),
     "cancel_with_thread_id": flag,
     "log_symbols": flag,
@@ -121,11 +128,15 @@ class RetrySettings(RelaySettings):
     attempts                 1 or more; appends before the friendly apology
     first_wait_seconds       0 or more; wait after the first conflict
     factor                   above 0; each wait is the one before it times this
-    waits                    the waits themselves, in seconds, instead of the two above: one per attempt; without a wait
-                             after the last failure one less is enough
+    max_wait_seconds         0 or more: no wait is longer than this, before jitter; None: there is no such limit
+    waits                    the waits themselves, in seconds, instead of first_wait_seconds and factor: one per attempt;
+                             without a wait after the last failure one less is enough
     jitter                   "none"; "full": uniform between 0 and the wait; "equal": uniform between half of it and all
     wait_after_last_failure  whether the last conflict is waited for too, although no attempt follows it (the report's
                              loop: 2 + 4 + 8 = 14 s). The cancel is requested either way
+    cancels                  "each_conflict": the run that an error names is cancelled each time, as in the report;
+                             "first_conflict": only until the API has answered a cancel of that run, be it with a
+                             refusal; a later conflict with the same run is then only waited for
     cancel_error             what a refused or failed cancel of the blocking run does. "ignore": it is logged and the
                              wait goes on; "raise": the handling fails with the generic apology, as in the report's code
     cancel_with_thread_id    False calls `runs.cancel(run_id)` as printed in the report, which the SDK answers with a
@@ -137,9 +148,11 @@ class RetrySettings(RelaySettings):
     attempts: int = 3
     first_wait_seconds: float = 2.0
     factor: float = 2.0
+    max_wait_seconds: float | None = None
     waits: Sequence[float] | None = None
     jitter: Jitter = "none"
     wait_after_last_failure: bool = True
+    cancels: Cancels = "each_conflict"
     cancel_error: CancelError = "ignore"
     cancel_with_thread_id: bool = True
     log_symbols: bool = True
@@ -153,9 +166,16 @@ class RetrySettings(RelaySettings):
     def planned_waits(self) -> tuple[float, ...]:
         """Seconds to wait after each conflict, before jitter. As many as there are waits."""
         count = self._wait_count
+        cap = math.inf if self.max_wait_seconds is None else float(self.max_wait_seconds)
         if self.waits is not None:
-            return tuple(float(wait) for wait in self.waits[:count])
-        return tuple(self.first_wait_seconds * self.factor**index for index in range(count))
+            return tuple(min(float(wait), cap) for wait in self.waits[:count])
+        return tuple(min(self._grown(index), cap) for index in range(count))
+
+    def _grown(self, index: int) -> float:
+        try:
+            return self.first_wait_seconds * self.factor**index
+        except OverflowError:
+            return math.inf if self.first_wait_seconds else 0.0
 
     @property
     def _wait_count(self) -> int:
@@ -174,11 +194,7 @@ class RetrySettings(RelaySettings):
                     f"wait_after_last_failure = {self.wait_after_last_failure}"
                 ]
             return []
-        try:
-            finite = math.isfinite(sum(self.planned_waits))
-        except OverflowError:
-            finite = False
-        if finite:
+        if math.isfinite(sum(self.planned_waits)):
             return []
         return [
             f"factor = {self.factor!r} makes the waits infinite, with first_wait_seconds = {self.first_wait_seconds!r} "
@@ -208,9 +224,11 @@ class RetryArguments(RelayArguments, total=False):
     attempts: int
     first_wait_seconds: float
     factor: float
+    max_wait_seconds: float | None
     waits: Sequence[float] | None
     jitter: Jitter
     wait_after_last_failure: bool
+    cancels: Cancels
     cancel_error: CancelError
     cancel_with_thread_id: bool
     log_symbols: bool

@@ -1,0 +1,145 @@
+"""A policy and its settings from a file, so that what was tuned elsewhere is what runs in production.
+
+    schema = 1
+    policy = "cancel_and_retry"        # or check_then_act, or drain
+
+    [settings]                         # as of the policy; those left out keep their defaults
+    attempts = 4
+    first_wait_seconds = 1.5
+
+    [origin]                           # where the numbers come from, for people: nothing of it is read
+    scenario = "incident"
+
+The file is checked as a whole: one error names all that is wrong with it.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import redis.asyncio
+
+from relay.cancel_and_retry import cancel_and_retry
+from relay.check_then_act import check_then_act
+from relay.drain import DrainSettings, drain
+from relay.messages import Policy, Sender
+from relay.setting_rules import Settings
+from relay.settings import RelaySettings, RetrySettings
+from relay.telemetry import Telemetry
+
+SCHEMA: Final = 1
+
+_POLICIES: Final[Mapping[str, tuple[Callable[..., Policy], type[Settings]]]] = {
+    "check_then_act": (check_then_act, RelaySettings),
+    "cancel_and_retry": (cancel_and_retry, RetrySettings),
+    "drain": (drain, DrainSettings),
+}
+_KEYS: Final = ("schema", "policy", "settings", "origin")
+
+
+class PolicyFileError(ValueError):
+    """A policy file that cannot be used. `problems` has one line for each thing that is wrong with it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """What a policy file says.
+
+    policy    the name of the policy, which is also that of its factory in this package
+    settings  as the file gives them, checked; what it leaves out keeps its default
+    path      the file that was read
+    """
+
+    policy: str
+    settings: Mapping[str, Any]
+    path: Path
+
+    def build(
+        self,
+        openai_client: Any,
+        redis_client: redis.asyncio.Redis,
+        send: Sender,
+        *,
+        telemetry: Telemetry | None = None,
+        **settings: Any,
+    ) -> Policy:
+        """The policy, ready to handle messages, with the file's settings.
+
+        `settings` go before those of the file: what belongs to a deployment, e.g. `assistant_id`. Raises `ValueError`
+        for wrong ones.
+        """
+        factory, _ = _POLICIES[self.policy]
+        return factory(openai_client, redis_client, send, telemetry=telemetry, **{**self.settings, **settings})
+
+
+def load_policy(path: str | os.PathLike[str]) -> PolicyFile:
+    """Read and check a policy file.
+
+    Raises:
+        PolicyFileError: for a file that cannot be read, is no TOML, or is wrong; with all that is wrong.
+    """
+    document = _read(path)
+    problems = [_unknown(key, _KEYS, "key") for key in document if key not in _KEYS]
+    schema = document.get("schema")
+    if "schema" not in document:
+        problems.append(f"schema: is missing; write schema = {SCHEMA}")
+    elif isinstance(schema, bool) or schema != SCHEMA:
+        problems.append(f"schema = {schema!r}: must be {SCHEMA}, the only format that this version reads")
+    problems += [
+        f"{key} = {document[key]!r}: must be a table, [{key}]"
+        for key in ("settings", "origin")
+        if not isinstance(document.get(key, {}), dict)
+    ]
+    policy, settings = document.get("policy"), document.get("settings", {})
+    if "policy" not in document:
+        problems.append(f"policy: is missing; name one of {', '.join(_POLICIES)}")
+    elif not isinstance(policy, str) or policy not in _POLICIES:
+        problems.append(_unknown(policy, tuple(_POLICIES), "policy"))
+    elif isinstance(settings, dict):
+        problems += [f"settings.{problem}" for problem in _setting_problems(policy, settings)]
+    if problems:
+        raise PolicyFileError([f"{os.fspath(path)}: {problem}" for problem in problems])
+    assert isinstance(policy, str)
+    return PolicyFile(policy, MappingProxyType(dict(settings)), Path(path))
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        problem = "there is no such file"
+    except OSError as error:
+        problem = f"cannot be read: {(error.strerror or str(error)).lower()}"
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problem = f"line {line} is not UTF-8, as TOML must be"
+    except tomllib.TOMLDecodeError as error:
+        problem = f"is no TOML: {error}"
+    raise PolicyFileError([f"{os.fspath(path)}: {problem}"])
+
+
+def _setting_problems(policy: str, settings: Mapping[str, Any]) -> list[str]:
+    _, kind = _POLICIES[policy]
+    problems = kind.problems_of(policy, settings)
+    if not problems:
+        try:
+            kind(**settings)  # what is wrong with settings only when taken together
+        except ValueError as error:
+            problems = [str(error)]
+    return problems
+
+
+def _unknown(name: object, known: tuple[str, ...], what: str) -> str:
+    close = difflib.get_close_matches(str(name), known, n=1)
+    said = f"did you mean {close[0]}?" if close else f"only {', '.join(known)}"
+    place = f"policy = {name!r}" if what == "policy" else str(name)
+    return f"{place}: there is no such {what}, {said}"
