@@ -8,7 +8,7 @@ simulation (clocks, entropy, sockets, threads, subprocesses) virtual or an error
 This folder imports nothing of the project and could be published alone.
 """
 
-from sim.kernel.draws import Draws
+from sim.kernel.draws import ConditionedDraws, Draws
 from sim.kernel.fence import Fence, LeavesSimulationError
 from sim.kernel.kernel import EPOCH_SECONDS, TICK, Host, Kernel, StuckSimulationError, Timer, current_host, ticks
 from sim.kernel.trace import Record, Trace, current_context
@@ -16,6 +16,7 @@ from sim.kernel.trace import Record, Trace, current_context
 __all__ = [
     "EPOCH_SECONDS",
     "TICK",
+    "ConditionedDraws",
     "Draws",
     "Fence",
     "Host",

@@ -7,6 +7,7 @@ no library version can change the stream.
 
 from __future__ import annotations
 
+import math
 from hashlib import blake2b
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -66,3 +67,39 @@ class Draws:
             number, position = divmod(number, 3844)
             pairs.append(_PAIRS[position])
         return "".join(pairs)[:length]
+
+
+class ConditionedDraws(Draws):
+    """Draws of which one uniform comes from a part of (0, 1) only; all others are what they are without that.
+
+    Attributes:
+        hits: how often the conditioned uniform was asked for.
+    """
+
+    __slots__ = ("_high", "_key", "_low", "_width", "hits")
+
+    def __init__(self, root: int, replication: int) -> None:
+        super().__init__(root, replication)
+        self._key: tuple[str, str, int] | None = None
+        self.hits = 0
+
+    def condition(self, entity: str, purpose: str, index: int, low: float, high: float) -> None:
+        """Let this uniform lie strictly between `low` and `high`, at the same place in there as it had in (0, 1).
+
+        Raises ValueError unless 0 <= low < high <= 1.
+        """
+        if not 0 <= low < high <= 1:
+            raise ValueError(f"a part of the range from 0 to 1 is needed, not {low!r} to {high!r}")
+        self._key = (entity, purpose, index)
+        self._width = high - low
+        # The ends themselves would belong to the neighbouring parts.
+        self._low, self._high = math.nextafter(low, 1.0), math.nextafter(high, 0.0)
+
+    def uniform(self, entity: str, purpose: str, index: int | None = None) -> float:
+        if index is None:
+            index = self.next_index(entity, purpose)
+        drawn = super().uniform(entity, purpose, index)
+        if (entity, purpose, index) != self._key:
+            return drawn
+        self.hits += 1
+        return min(max(self._low + drawn * self._width, self._low), self._high)

@@ -210,11 +210,12 @@ class Kernel:
     Args:
         root: the scenario's root seed.
         replication: the replication's seed; both together key every draw.
+        draws: the draws, where they are not those that root and replication key alone.
     """
 
-    def __init__(self, root: int = 0, replication: int = 0) -> None:
+    def __init__(self, root: int = 0, replication: int = 0, draws: Draws | None = None) -> None:
         self.env = VirtualEnvironment(0.0)
-        self.draws = Draws(root, replication)
+        self.draws = Draws(root, replication) if draws is None else draws
         self.trace = Trace(self.env)
         self.hosts: list[Host] = []
         self._turns: list[int] = []  # heap of the hosts that have something to do at this instant

@@ -62,6 +62,9 @@ COUNTS: Mapping[str, str] = {
     "redis_commands": "Redis commands",
     "leases_lost": "leases that ran out while their handling went on",
     "retries_answered": "new tries after the friendly text that were answered",
+    "met_and_failed": "messages that met an active run and failed",
+    "clearing_requests": "HTTP requests of a handling from its first refused append to the append's success or a text",
+    "clearing_milliseconds": "how long that took, from answer to answer as the relay saw them",
     **JUDGED_COUNTS,
 }
 """The counts of an observation, with what each means."""
@@ -121,6 +124,8 @@ class _Message:
 
 class _Handling:
     __slots__ = (
+        "cleared_at",
+        "clearing_requests",
         "conflicts",
         "delivery",
         "done",
@@ -131,6 +136,7 @@ class _Handling:
         "lines",
         "message",
         "recovered_at",
+        "refused_at",
         "steps",
         "waited",
         "worker",
@@ -148,7 +154,11 @@ class _Handling:
         self.failed: tuple[str, str | None, str | None] | None = None  # the request that the SDK may repeat
         self.failures = 0
         self.waited = 0.0
-        self.steps: list[tuple[str, Any]] = []  # conflict, cancelled, waited: what the log lines should tell
+        self.refused_at: float | None = None  # when its relay saw the first refusal, and when that was over
+        self.cleared_at: float | None = None
+        self.clearing_requests = 0
+        # conflict, cancelled, cancel_refused, waited: what the log lines should tell
+        self.steps: list[tuple[str, Any]] = []
         self.lines: list[str] = []
 
 
@@ -229,6 +239,8 @@ class _Reading:
                 else:
                     self._idle(handling, time)
             handling.in_flight += 1
+            if handling.refused_at is not None and handling.cleared_at is None:
+                handling.clearing_requests += 1
 
     @staticmethod
     def _idle(handling: _Handling, time: float) -> None:
@@ -262,8 +274,8 @@ class _Reading:
                 self.counts["conflicts"] += 1
                 handling.conflicts += 1
                 handling.steps.append(("conflict", self.active[thread]))
-        elif operation == "runs.cancel" and status == 200 and handling.conflicts:
-            handling.steps.append(("cancelled", run_id))
+        elif operation == "runs.cancel" and status in (200, 400) and handling.conflicts:
+            handling.steps.append(("cancelled" if status == 200 else "cancel_refused", run_id))
 
     def _response(self, time: float, entity: str, fields: tuple[Any, ...]) -> None:
         request_id, status, _ = fields
@@ -273,6 +285,11 @@ class _Reading:
             return
         handling.in_flight -= 1
         handling.idle_since = time
+        if operation == "messages.create" and handling.conflicts and handling.cleared_at is None:
+            if handling.refused_at is None:
+                handling.refused_at = time
+            elif status == 200:
+                handling.cleared_at = time
         if status in (0, 408, 409, 429) or status >= 500:
             request = (operation, thread, run)
             handling.failures = handling.failures + 1 if handling.failed == request else 1
@@ -323,6 +340,8 @@ class _Reading:
             if handling.in_flight == 0:
                 self._idle(handling, time)
             handling.done = True
+            if handling.cleared_at is None:
+                handling.cleared_at = time
 
     def _send_for(self, time: float, entity: str, fields: tuple[Any, ...]) -> None:
         self.last_texts[entity].names = fields[2]
@@ -385,7 +404,8 @@ def observe(
     records = list(records)
     reading = _Reading(relay.friendly_text, threads)
     reading.read(records)
-    judged = _Judgement(reading, int(relay.settings.get("attempts", 3)))
+    ended = records[-1][0] if records else 0.0
+    judged = _Judgement(reading, relay.settings, ended)
     judged.judge()
     if promises is None:
         promises = JudgeSettings.of_relay(relay.settings, apologies=frozenset((relay.friendly_text,)))
@@ -398,7 +418,7 @@ def observe(
         "counts": reading.counts,
         "series": judged.series,
         "details": judged.details,
-        "virtual_seconds": records[-1][0] if records else 0.0,
+        "virtual_seconds": ended,
         "events": len(records),
     }
 
@@ -406,10 +426,12 @@ def observe(
 class _Judgement:
     """What became of each message and each sent text."""
 
-    def __init__(self, reading: _Reading, attempts: int) -> None:
+    def __init__(self, reading: _Reading, settings: Mapping[str, Any], ended: float) -> None:
         self.reading = reading
         self.counts = reading.counts
-        self.attempts = attempts
+        self.attempts = int(settings.get("attempts", 3))
+        self.cancels_once = settings.get("cancels") == "first_conflict"
+        self.ended = ended
         self.series: dict[str, list[float]] = {name: [] for name in SERIES}
         self.details: dict[str, list[dict[str, Any]]] = {}
 
@@ -534,6 +556,13 @@ class _Judgement:
             return
         counts = self.counts
         counts["met_active_run"] += 1
+        if message.apologies or message.covered_at is None:
+            counts["met_and_failed"] += 1
+        for each in met:
+            refused_at = self.ended if each.refused_at is None else each.refused_at
+            cleared_at = self.ended if each.cleared_at is None else each.cleared_at
+            counts["clearing_requests"] += each.clearing_requests
+            counts["clearing_milliseconds"] += round((cleared_at - refused_at) * 1000)
         handling = met[0]
         if handling.recovered_at == 0:
             counts["not_recovered"] += 1
@@ -562,15 +591,20 @@ class _Judgement:
         """The lines that the report promises for what this handling did."""
         lines = []
         conflicts = 0
+        settled = set()
         for what, value in handling.steps:
             if what == "conflict":
                 conflicts += 1
                 lines.append(
                     f"[OpenAI] Active run detected during message creation (attempt {conflicts}/{self.attempts})"
                 )
-                lines.append(f"[OpenAI] Attempting to cancel run {value}")
+                if value not in settled or not self.cancels_once:
+                    lines.append(f"[OpenAI] Attempting to cancel run {value}")
             elif what == "cancelled":
+                settled.add(value)
                 lines.append(f"[OpenAI] Run {value} cancellation requested")
+            elif what == "cancel_refused":
+                settled.add(value)
             else:
                 lines.append(f"[OpenAI] Waiting {round(value * 1000)}ms before retry...")
         if handling.recovered_at:

@@ -17,6 +17,7 @@ from sim.redis.faults import RedisFault
 from sim.world.host_faults import HostFault
 from sim.world.liveness import Liveness
 from sim.world.send_faults import SendFault
+from sim.world.strata import Strata
 from sim.world.swarm import Swarm
 from sim.world.webhook_faults import WebhookFault
 
@@ -177,6 +178,9 @@ class WorldTables(_Table):
         default=None, description="each replication meets some of the faults; absent: all of them"
     )
     liveness: Liveness | None = Field(default=None, description="when faults stop; absent: they do not")
+    strata: Strata | None = Field(
+        default=None, description="one draw comes from chosen parts of its range; absent: all are drawn as they come"
+    )
     schedule: tuple[Hold, ...] = Field(default=(), description="constraints on the order of requests")
     limit_seconds: float = Field(
         default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off"
@@ -212,6 +216,13 @@ class WorldSettings(WorldTables):
         shares = [group.share for group in self.workers if group.share is not None]
         if shares and (len(shares) != len(self.workers) or abs(sum(shares) - 1) > 1e-9):
             raise ValueError("give `share` for every group of workers or for none, with a sum of 1")
+        if self.strata is not None and self.strata.enabled:
+            self.strata.edges_under(self.profile)
+            for number in self.strata.conversations_named():
+                if number > self.workload.conversations:
+                    raise ValueError(
+                        f"strata.entity names conversation {number}, but there are {self.workload.conversations}"
+                    )
         if self.liveness is not None and self.liveness.faults_stop_seconds >= self.limit_seconds:
             raise ValueError(
                 f"liveness.faults_stop_seconds is {self.liveness.faults_stop_seconds:g}, but the world is cut off at "

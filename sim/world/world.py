@@ -65,7 +65,10 @@ class World:
         self.settings = settings
         self.seed = seed
         self.lane: Lane = lane
-        self.kernel = Kernel(root_seed, seed)
+        strata = settings.strata
+        conditioned = strata.draws(root_seed, seed, settings.profile) if strata is not None and strata.enabled else None
+        self._conditioned = conditioned
+        self.kernel = Kernel(root_seed, seed, conditioned)
         self.ledger: dict[str, str | None] | None = None
         self.workers: list[Worker] = []
         self.customers: list[Customer] = []
@@ -257,6 +260,9 @@ class World:
             "webhook_faults": self.webhooks.faults.fired,
             "send_faults": self.channel.faults.fired,
         }
+        if self._conditioned is not None:
+            # A draw that nobody ever asks for divides nothing: to be told, as a fault is that never fired.
+            fired["strata"] = [self._conditioned.hits]
         return {name: list(hits) for name, hits in fired.items() if hits}
 
     def close(self) -> None:

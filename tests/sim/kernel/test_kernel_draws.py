@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from sim.kernel import Draws
+from sim.kernel import ConditionedDraws, Draws
 from sim.kernel.distributions import Distribution, LogNormal
 
 DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
@@ -102,3 +102,31 @@ def test_a_log_normal_is_the_same_by_sigma_and_by_quantile() -> None:
 def test_impossible_distributions_are_refused(table: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         DISTRIBUTION.validate_python(table)
+
+
+@given(st.integers(0, 2**40), st.sampled_from([(0.0, 0.005), (0.005, 1.0), (0.25, 0.75), (0.0, 2.0**-60)]))
+def test_a_conditioned_uniform_stays_in_its_part_and_moves_nothing_else(seed: int, part: tuple[float, float]) -> None:
+    plain, conditioned = Draws(1, seed), ConditionedDraws(1, seed)
+    conditioned.condition("run", "stuck", 0, *part)
+    drawn = conditioned.uniform("run", "stuck", 0)
+    assert part[0] < drawn < part[1]
+    place = (drawn - part[0]) / (part[1] - part[0])
+    assert place == pytest.approx(plain.uniform("run", "stuck", 0), abs=1e-12)
+    for key in (("run", "stuck", 1), ("run", "other", 0), ("runs", "stuck", 0)):
+        assert conditioned.uniform(*key) == plain.uniform(*key)
+    assert conditioned.octets("run", "stuck", 0) == plain.octets("run", "stuck", 0)
+    assert conditioned.hits == 1
+
+
+def test_a_conditioned_uniform_is_met_by_its_number_too() -> None:
+    plain, conditioned = Draws(1, 2), ConditionedDraws(1, 2)
+    conditioned.condition("a", "x", 1, 0.5, 1.0)
+    assert conditioned.uniform("a", "x") == plain.uniform("a", "x")
+    assert conditioned.uniform("a", "x") == pytest.approx((1 + plain.uniform("a", "x")) / 2)
+    assert conditioned.uniform("a", "x") == plain.uniform("a", "x")
+
+
+@pytest.mark.parametrize("part", [(0.5, 0.5), (0.6, 0.5), (-0.1, 0.5), (0.5, 1.1)])
+def test_a_part_that_is_none_is_refused(part: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="a part of the range from 0 to 1 is needed"):
+        ConditionedDraws(1, 2).condition("a", "x", 0, *part)

@@ -30,16 +30,16 @@ def examples_of(page: Path) -> list[Example]:
     for block in _BLOCK.findall(page.read_text(encoding="utf-8")):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             lines = part.splitlines()
-            count = next((i for i, line in enumerate(lines[1:], start=1) if not line.startswith("> ")), len(lines))
+            count = next((i for i, line in enumerate(lines[1:], start=1) if f"{line} "[:2] != "> "), len(lines))
             command = "\n".join([lines[0], *(line[2:] for line in lines[1:count])])
             examples.append(Example(command, "\n".join(lines[count:])))
     return examples
 
 
-def outputs_of(examples: list[Example], port: int, folder: Path) -> list[str]:
+def outputs_of(examples: list[Example], port: int, folder: Path, seconds: int = 120) -> list[str]:
     """What the commands print, run one after the other in one shell, with another port in place of the page's 8017.
 
-    In `folder`, where curl is told to wait for no answer longer than ten seconds.
+    In `folder`, where curl is told to wait for no answer longer than ten seconds, and no longer than `seconds` in all.
     """
     (folder / ".curlrc").write_text("max-time = 10\n")
     script = []
@@ -53,7 +53,7 @@ def outputs_of(examples: list[Example], port: int, folder: Path) -> list[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=seconds,
         check=False,
     )
     marks = "|".join(re.escape(_MARK.format(number)) for number in range(len(examples)))

@@ -1,0 +1,138 @@
+"""Replications until every rate is decided, and not one look more.
+
+The looks happen after fixed numbers of replications, counted from seed 0, whatever the verdicts and the processes are. So
+the same scenario and code stop at the same number with the same verdicts, in one process or in many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reports.claims import ALPHA, ClaimSpec
+from reports.sequential import RATE_KINDS, ConfidenceSequence
+from scenarios.model import Scenario
+from scenarios.runner import Batch, Cost, Observe, Progress, run_batches
+from scenarios.summary import Summary
+
+FIRST_LOOK = 500
+#: From there on every look but the last is at a multiple of this.
+_LOOK_STEP = 250
+#: Unless told otherwise, a run ends at the latest after this many times the scenario's own number of replications.
+MAXIMUM_TIMES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sequential:
+    """How to look while the replications come.
+
+    `error` (above 0, below 1) is the share of runs in which a family of claims may be decided wrongly; `maximum` (1 or
+    more) the number of replications at which a run ends in any case, None for the scenario's own number times
+    `MAXIMUM_TIMES`.
+    """
+
+    error: float = ALPHA
+    maximum: int | None = None
+
+    def maximum_of(self, scenario: Scenario) -> int:
+        """The number of replications at which this scenario's run ends in any case."""
+        return self.maximum or scenario.replications * MAXIMUM_TIMES
+
+
+@dataclass(slots=True)
+class Sequences:
+    """What the looks at one scenario showed: a sequence per claim that has a rate, and where the looks were."""
+
+    error: float
+    maximum: int
+    looks: list[int]
+    of_claim: dict[str, ConfidenceSequence]
+
+
+def looks(maximum: int, own: int = FIRST_LOOK) -> list[int]:
+    """After how many replications to look: 500, then by about a fifth more each time, and at last the maximum.
+
+    A scenario whose own number of replications is smaller has large worlds: the looks then begin at that number.
+    """
+    found = []
+    number = min(own, FIRST_LOOK)
+    while number < maximum:
+        found.append(number)
+        more = -(-number * 6 // 5)
+        number = min(more, FIRST_LOOK) if number < FIRST_LOOK else -(-more // _LOOK_STEP) * _LOOK_STEP
+    return [*found, maximum]
+
+
+def run_sequentially(
+    scenario: Scenario,
+    main: Batch,
+    others: Sequence[Batch],
+    sequential: Sequential,
+    *,
+    jobs: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+    observe: Observe | None = None,
+) -> tuple[dict[str, Summary], Sequences, Cost]:
+    """Run a scenario's main batch until each claim that has a rate is decided, and the other batches beside it.
+
+    Claims without a rate and the invariants hold nothing up, with one exception: while a configured fault has hit nothing,
+    what is verified would be taken back, so the run goes on. A scenario without any rate runs its own number of
+    replications, at most the maximum.
+
+    Args:
+        scenario: as loaded.
+        main: its own replications; its `count` is not read.
+        others: batches of fixed size (map, curve, lane check), run with the first look.
+        sequential: the error and the maximum.
+        jobs, progress, observe: as for `run_batches`; the total in the progress is what remains at the most.
+
+    Raises:
+        ReplicationError, LostWorkerError: see `run_batches`.
+    """
+    specs: Mapping[str, ClaimSpec] = {claim.id: claim.spec() for claim in scenario.claims}
+    maximum = sequential.maximum_of(scenario)
+    rates = {name: spec for name, spec in specs.items() if spec.kind in RATE_KINDS}
+    planned = looks(maximum, scenario.replications) if rates else [min(scenario.replications, maximum)]
+    found = Sequences(
+        sequential.error,
+        maximum,
+        [],
+        {name: ConfidenceSequence(spec, error=sequential.error) for name, spec in rates.items()},
+    )
+    fixed = sum(batch.count for batch in others)
+    summaries: dict[str, Summary] = {}
+    cost = Cost()
+    before = 0
+    for number in planned:
+        batch = replace(main, first=before, count=number - before)
+        shown = None if progress is None else _shifted(progress, cost, fixed + planned[-1])
+        seen, spent = run_batches(
+            [batch, *others] if not before else [batch], jobs=jobs, progress=shown, observe=observe
+        )
+        cost.add(spent)
+        for key, summary in seen.items():
+            summaries[key] = summaries[key].merge(summary) if key in summaries else summary
+        before = number
+        found.looks.append(number)
+        if not rates:
+            break
+        so_far = summaries[main.key]
+        for name, sequence in found.of_claim.items():
+            sequence.look(so_far.tallies[name])
+        verdicts = {sequence.verdict for sequence in found.of_claim.values()}
+        if "inconclusive" not in verdicts and not ("verified" in verdicts and so_far.never_met):
+            break
+    if progress is not None:
+        progress(Progress(cost.replications, cost.replications, cost.seconds))
+    return summaries, found, cost
+
+
+def _shifted(progress: Callable[[Progress], None], cost: Cost, total: int) -> Callable[[Progress], None]:
+    """Progress of one look, as progress of them all."""
+    done, seconds = cost.replications, cost.seconds
+
+    def show(part: Progress) -> None:
+        if done + part.done < total:  # the end is told once, whichever look it is
+            progress(replace(part, done=done + part.done, total=total, elapsed_seconds=seconds + part.elapsed_seconds))
+
+    return show
