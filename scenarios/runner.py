@@ -13,18 +13,32 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
+from scenarios.engines import LocalEngine, LostWorkerError
 from scenarios.summary import Summary
 
 if TYPE_CHECKING:
     from reports.claims import ClaimSpec
     from sim.world import WorldSettings
+
+__all__ = [
+    "Batch",
+    "Cost",
+    "Lane",
+    "LostWorkerError",
+    "Observe",
+    "Progress",
+    "ReplicationError",
+    "here_on_path",
+    "run_batches",
+    "run_chunk",
+    "session",
+]
 
 Lane = Literal["sdk", "direct"]
 #: What runs one replication: `(settings, root_seed, seed, lane)` to an observation with its fingerprint.
@@ -35,6 +49,9 @@ CHUNK_MAX = 250
 _CHUNKS_PER_JOB = 24
 #: Fewer replications than this are not worth the second that other processes take to start.
 _IN_PROCESS_MAX = 48
+#: A process runs one world at a time: what a world is fenced off from belongs to the whole process. A worker of a cluster
+#: may have more threads than one.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class ReplicationError(RuntimeError):
@@ -51,17 +68,14 @@ class ReplicationError(RuntimeError):
         return f"{self.scenario}, seed {self.seed}: {self.said}"
 
 
-class LostWorkerError(RuntimeError):
-    """A worker process died, killed from outside or for want of memory."""
-
-
 @dataclass(frozen=True, slots=True)
 class Batch:
     """`count` replications of a scenario (as JSON) in one lane, numbered from `first`.
 
     `claims` says which claims are tallied (None: all); the fingerprints of the first `fingerprints` seeds are kept, and
     with `rows` each seed's own numbers (see `scenarios.summary.Row`).
-    `values` are the paths and values in which this scenario differs from the one that was loaded.
+    `values` are the paths and values in which this scenario differs from the one that was loaded. `in_strata` allows for a
+    scenario with strata, and tallies each claim in each of them, too (see `scenarios.strata`).
     """
 
     key: str
@@ -73,19 +87,24 @@ class Batch:
     rows: bool = False
     values: tuple[tuple[str, Any], ...] = ()
     first: int = 0
+    in_strata: bool = False
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is. `rate` is in replications per second of real time, `seconds_left` None until it is known."""
+    """How far a run is. `rate` is in replications per second of real time, `seconds_left` None until it is known.
+
+    `reused` of those `done` were done before and took no time now.
+    """
 
     done: int
     total: int
     elapsed_seconds: float
+    reused: int = 0
 
     @property
     def rate(self) -> float:
-        return self.done / self.elapsed_seconds if self.elapsed_seconds > 0 else 0.0
+        return (self.done - self.reused) / self.elapsed_seconds if self.elapsed_seconds > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
@@ -171,88 +190,12 @@ def _results(
     batches: Sequence[Batch], chunks: Sequence[tuple[int, int, int]], jobs: int, observe: Observe | None
 ) -> Iterator[_ChunkResult]:
     if jobs == 1:
-        with _session(observe):
+        with session(observe):
             for index, first, count in chunks:
                 yield run_chunk(index, batches[index], first, count, observe, os.getpid())
         return
-    from joblib import Parallel, delayed
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    try:
-        # No backend is named, so that `joblib.parallel_config("dask")` around it spreads the same over a cluster.
-        parallel = Parallel(n_jobs=jobs, return_as="generator", batch_size=1, pre_dispatch="3 * n_jobs")
-        with _quiet_interrupts():
-            with _interrupts_ignored():
-                # This starts the processes, which are then never interrupted themselves: this one ends them.
-                results = parallel(
-                    delayed(run_chunk)(index, batches[index], first, count, observe, os.getpid())
-                    for index, first, count in chunks
-                )
-            yield from results
-    except TerminatedWorkerError as error:
-        raise LostWorkerError("a worker process died: killed, or out of memory; try fewer --jobs") from error
-    except BaseException:
-        _end_workers()
-        raise
-
-
-@contextmanager
-def _quiet_interrupts() -> Iterator[None]:
-    """After an interrupt loky's own thread may find its queues gone, and would print a traceback about it."""
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    interrupted = False
-    usual_hook = threading.excepthook
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        interrupted = True
-        raise KeyboardInterrupt
-
-    def hook(arguments: threading.ExceptHookArgs) -> None:
-        if not interrupted:
-            usual_hook(arguments)
-
-    signal.signal(signal.SIGINT, interrupt)
-    threading.excepthook = hook
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if not interrupted:
-            threading.excepthook = usual_hook
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ignore interrupts for a moment: processes that are started in it go on ignoring them.
-
-    loky's tracker, also started here, cleans up what processes that were ended left behind; it need not warn of it.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    usual, warnings = signal.signal(signal.SIGINT, signal.SIG_IGN), os.environ.get("PYTHONWARNINGS")
-    quiet = "ignore::UserWarning:joblib.externals.loky.backend.resource_tracker"
-    os.environ["PYTHONWARNINGS"] = f"{warnings},{quiet}" if warnings else quiet
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
-        del os.environ["PYTHONWARNINGS"]
-        if warnings is not None:
-            os.environ["PYTHONWARNINGS"] = warnings
-
-
-def _end_workers() -> None:
-    from joblib.externals.loky import reusable_executor
-
-    # Not `get_reusable_executor`, which would start new processes where joblib has ended the old ones already.
-    executor = reusable_executor._executor
-    if executor is not None:
-        executor.shutdown(wait=False, kill_workers=True)
+    calls = ((index, batches[index], first, count, observe, os.getpid()) for index, first, count in chunks)
+    yield from LocalEngine(jobs).run(run_chunk, calls)
 
 
 @lru_cache(maxsize=8)
@@ -267,22 +210,27 @@ def _prepare(text: str) -> tuple[Any, WorldSettings, list[ClaimSpec]]:
 def run_chunk(
     index: int, batch: Batch, first: int, count: int, observe: Observe | None, parent: int
 ) -> tuple[int, Summary, int, int]:
-    """Run some seeds of a batch; returns its index, their summary, this process and its peak memory in bytes."""
-    if os.getpid() != parent:
+    """Run some seeds of a batch; returns its index, their summary, this process and its peak memory in bytes.
+
+    `parent` is the process that asked for it, 0 if that is one of another machine.
+    """
+    elsewhere = os.getpid() != parent
+    if elsewhere and threading.current_thread() is threading.main_thread():
         # An interrupt reaches the whole group of processes; the parent's answer to it ends this one.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     here_on_path()
-    scenario, settings, specs = _prepare(batch.scenario)
-    if batch.claims is not None:
-        specs = [spec for spec in specs if spec.id in batch.claims]
-    if observe is None and os.getpid() != parent:
-        _stay_in_session()
-    summary = Summary()
-    _run_seeds(summary, scenario, settings, specs, batch, range(first, first + count), observe or _observe)
+    with _ONE_AT_A_TIME:
+        scenario, settings, specs = _prepare(batch.scenario)
+        if batch.claims is not None:
+            specs = [spec for spec in specs if spec.id in batch.claims]
+        if observe is None and elsewhere:
+            _stay_in_session()
+        summary = Summary()
+        _run_seeds(summary, scenario, settings, specs, batch, range(first, first + count), observe or _observe)
     return index, summary, os.getpid(), _peak_bytes()
 
 
-def _session(observe: Observe | None) -> AbstractContextManager[Any]:
+def session(observe: Observe | None) -> AbstractContextManager[Any]:
     """What is held around many worlds: installing it for each would cost more than a small world does."""
     if observe is not None:
         return nullcontext()
@@ -294,9 +242,9 @@ def _session(observe: Observe | None) -> AbstractContextManager[Any]:
 @lru_cache(maxsize=1)
 def _stay_in_session() -> AbstractContextManager[Any]:
     """A process that does nothing else enters it once and ends in it."""
-    session = _session(None)
-    session.__enter__()
-    return session
+    held = session(None)
+    held.__enter__()
+    return held
 
 
 def _observe(settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> Mapping[str, Any]:
@@ -314,14 +262,18 @@ def _run_seeds(
     seeds: range,
     observe: Observe,
 ) -> None:
+    from scenarios.strata import UNWEIGHED, specs_in, strata_of
     from sim.world import CHECKED, INVARIANTS
 
+    strata = strata_of(scenario)
+    if strata is not None and not batch.in_strata:
+        raise ReplicationError(scenario.name, seeds.start, UNWEIGHED, batch.values)
     for seed in seeds:
         try:
             observation = observe(settings, scenario.root_seed, seed, batch.lane)
             summary.add(
                 observation,
-                specs,
+                specs if strata is None else [*specs, *specs_in(specs, strata.stratum_of(seed))],
                 INVARIANTS,
                 keep_fingerprint=seed < batch.fingerprints,
                 keep_row=batch.rows,

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import accumulate, pairwise
 from typing import Any
 
 from reports.claims import ClaimSpec, Tally
@@ -79,6 +81,45 @@ class Spread:
         quantiles = {f"p{percent}": self.quantile(percent / 100) for percent in (50, 90, 99)}
         return {"n": self.n, "mean": self.total_ticks / self.n / _TICKS, **quantiles, "max": self.highest}
 
+    def to_plain(self) -> dict[str, Any]:
+        """All of it as plain data, fit for JSON and as short as may be; `from_plain` reads it.
+
+        Values are counted, and sorted, so equal spreads give equal data in whatever order they were added up. Multiples of
+        2^-20 s, which virtual time consists of, are written as the steps from one to the next in that unit.
+        """
+        plain: dict[str, Any] = {"n": self.n, "total_ticks": self.total_ticks, "highest": self.highest}
+        counted = sorted(Counter(self.values).items())
+        if counted:
+            plain["counts"] = _shortened([count for _, count in counted])
+            ticks = [value * _TICKS for value, _ in counted]
+            if all(each.is_integer() for each in ticks):
+                whole = [0, *map(int, ticks)]
+                plain["steps"] = [after - before for before, after in pairwise(whole)]
+            else:
+                plain["values"] = [value for value, _ in counted]
+        if self.buckets:
+            plain["buckets"] = [[bucket, self.buckets[bucket]] for bucket in sorted(self.buckets)]
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Spread:
+        """What `to_plain` wrote."""
+        spread = cls(plain["n"], plain["total_ticks"], float(plain["highest"]))
+        if "steps" in plain:
+            values = [ticks / _TICKS for ticks in accumulate(plain["steps"])]
+        else:
+            values = [float(value) for value in plain.get("values", ())]
+        counts = plain.get("counts", ()) or [1] * len(values)
+        for value, count in zip(values, counts, strict=True):
+            spread.values += [value] * count
+        spread.buckets = dict(plain.get("buckets", ()))
+        return spread
+
+
+def _shortened(counts: list[int]) -> list[int]:
+    """The counts, or nothing where each is 1."""
+    return [] if all(count == 1 for count in counts) else counts
+
 
 def _bucket(value: float) -> int:
     # frexp and these factors are exact on every platform; a logarithm need not be.
@@ -103,6 +144,11 @@ ROW_COUNTS = (
     "transparency_breaches",
     "requests",
     "redis_commands",
+    "met_active_run",
+    "not_recovered",
+    "met_and_failed",
+    "clearing_requests",
+    "clearing_milliseconds",
 )
 
 
@@ -196,6 +242,44 @@ class Summary:
             for index, count in enumerate(counts):
                 mine[index] += count
 
+    def to_plain(self) -> dict[str, Any]:
+        """All of it as plain data, fit for JSON; `from_plain` reads it. Equal replications give equal data."""
+        plain: dict[str, Any] = {
+            "replications": self.replications,
+            "tallies": {name: _plain_tally(tally) for name, tally in self.tallies.items()},
+            "invariants": {name: _plain_tally(tally) for name, tally in self.invariants.items()},
+            "counts": dict(self.counts),
+            "spreads": {name: spread.to_plain() for name, spread in self.spreads.items()},
+            "fault_hits": {name: list(counts) for name, counts in self.fault_hits.items()},
+            "virtual_ticks": self.virtual_ticks,
+            "events": self.events,
+            "digest": f"{self.digest:032x}",
+        }
+        # JSON's keys are texts, and these are numbers.
+        if self.fingerprints:
+            plain["fingerprints"] = [[seed, self.fingerprints[seed]] for seed in sorted(self.fingerprints)]
+        if self.rows:
+            rows = ((seed, self.rows[seed]) for seed in sorted(self.rows))
+            plain["rows"] = [[seed, list(row.counts), list(row.reply_seconds)] for seed, row in rows]
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Summary:
+        """What `to_plain` wrote, also after it went through JSON."""
+        return cls(
+            replications=plain["replications"],
+            tallies={name: Tally.from_dict(tally) for name, tally in plain["tallies"].items()},
+            invariants={name: Tally.from_dict(tally) for name, tally in plain["invariants"].items()},
+            counts=dict(plain["counts"]),
+            spreads={name: Spread.from_plain(spread) for name, spread in plain["spreads"].items()},
+            fault_hits={name: list(counts) for name, counts in plain["fault_hits"].items()},
+            fingerprints=dict(plain.get("fingerprints", ())),
+            rows={seed: Row(tuple(counts), array("d", seconds)) for seed, counts, seconds in plain.get("rows", ())},
+            virtual_ticks=plain["virtual_ticks"],
+            events=plain["events"],
+            digest=int(plain["digest"], 16),
+        )
+
     @property
     def never_met(self) -> list[str]:
         """The faults that hit nothing in any replication, as `list[index]`."""
@@ -211,6 +295,16 @@ class Summary:
     def virtual_seconds(self) -> float:
         """Virtual time lived, over all replications."""
         return self.virtual_ticks / _TICKS
+
+
+#: A tally's keys that are written also when 0: what is missing would be read as something else.
+_KEPT = frozenset({"met", "low", "high"})
+
+
+def _plain_tally(tally: Tally) -> dict[str, Any]:
+    """A tally without what is 0 or nothing, which most of many invariants' tallies are."""
+    plain = tally.to_dict()
+    return {name: value for name, value in plain.items() if value is not None and (value or name in _KEPT)}
 
 
 def _digest(seed: int, fingerprint: str) -> int:

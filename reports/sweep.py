@@ -1,0 +1,169 @@
+"""What a sweep found, in words and as a table for other programs: the terminal, the figures and the page read this.
+
+A sweep has a verdict of each claim at each point. Which verdict was expected is not asked: a scenario expects them of
+itself, and the points are other scenarios.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent
+
+KIND = "sweep"
+#: Kinds of claims that are about a rate.
+RATES = ("between", "below", "above")
+
+
+def varying(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The axes that take more than one value."""
+    return [axis for axis in results["axes"] if len(axis["values"]) > 1]
+
+
+def numeric(axis: Mapping[str, Any]) -> bool:
+    """Whether every value of an axis is a number."""
+    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in axis["values"])
+
+
+#: Where most paths begin; what follows says enough.
+_HOMES = ("relay.settings.", "profile_overrides.", "workload.")
+
+
+def short_names(axes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What axes are called where there is little room: their paths without the beginning, unless two would be the same."""
+    paths = [str(axis["path"]) for axis in axes]
+    ends = list(paths)
+    for home in _HOMES:
+        ends = [end.removeprefix(home) for end in ends]
+    return [each.replace("_", " ") for each in (ends if len(set(ends)) == len(ends) else paths)]
+
+
+def value_words(value: Any) -> str:
+    """A value of an axis."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def point_words(results: Mapping[str, Any], point: Mapping[str, Any]) -> str:
+    """A point by its values, as somebody would type them."""
+    return ", ".join(f"{path}={value_words(value)}" for path, value in point["values"].items()) or results["scenario"]
+
+
+def claims_of(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Each claim as the first point that has it tells of it. A point may have a claim that others lack."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for point in results["points"]:
+        for claim in point["claims"]:
+            found.setdefault(claim["id"], claim)
+    return list(found.values())
+
+
+def claim_at(point: Mapping[str, Any], identifier: str) -> Mapping[str, Any] | None:
+    """A point's claim of that id."""
+    return next((claim for claim in point["claims"] if claim["id"] == identifier), None)
+
+
+def claim_words(claim: Mapping[str, Any]) -> str:
+    """The verdict's symbol and what was observed."""
+    observed = observed_words(claim) if claim["n"] else "never met"
+    return f"{SYMBOLS[claim['verdict']]} {observed}"
+
+
+def among_words(claim: Mapping[str, Any]) -> str:
+    """What a claim allows, with its name."""
+    return f"{claim['id']}: {limit_words(claim)}"
+
+
+def headline(results: Mapping[str, Any]) -> str:
+    """The page's title."""
+    count = len(results["points"])
+    return f"{results['scenario']} at {count:,} points" if count > 1 else f"{results['scenario']} at one point"
+
+
+def lead(results: Mapping[str, Any]) -> str:
+    """What was run, in a sentence."""
+    worlds = sum(point["replications"] for point in results["points"])
+    over = ", ".join(f"{axis['path']} ({len(axis['values'])} values)" for axis in varying(results))
+    return f"{results['title']}. {worlds:,} worlds{f' over {over}' if over else ''}, lane {results['lane']}."
+
+
+def notes(results: Mapping[str, Any]) -> list[str]:
+    """What must be known to read the table."""
+    unmet = [point for point in results["points"] if point["never_met"]]
+    if not unmet:
+        return []
+    which = "; ".join(f"{point_words(results, point)}: {', '.join(point['never_met'])}" for point in unmet[:5])
+    more = f"; and {len(unmet) - 5:,} more points" if len(unmet) > 5 else ""
+    return [f"Faults that hit nothing, so that no claim is verified there: {which}{more}"]
+
+
+# For other programs
+
+_QUANTILES = ("n", "mean", "p50", "p90", "p99", "max")
+
+
+def results_csv(results: Mapping[str, Any]) -> str:
+    """A line per point: its values, its claims, its counts, its durations, and what its worlds are known by."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows(_lines(results))
+    return text.getvalue()
+
+
+def _lines(results: Mapping[str, Any]) -> Iterator[list[Any]]:
+    paths = [axis["path"] for axis in results["axes"]]
+    claims = [claim["id"] for claim in claims_of(results)]
+    points = results["points"]
+    counts = sorted({name for point in points for block in ("outcomes", "counts") for name in point[block]})
+    series = sorted({name for point in points for name in point["latency"]})
+    yield [
+        *paths,
+        "replications",
+        *(f"{claim}.{column}" for claim in claims for column in ("verdict", "count", "n", "observed", "low", "high")),
+        *counts,
+        *(f"{name}.{column}" for name in series for column in _QUANTILES),
+        "hash",
+        "fingerprint",
+    ]
+    for point in points:
+        told = {**point["counts"], **point["outcomes"]}
+        yield [
+            *(_cell(point["values"][path]) for path in paths),
+            point["replications"],
+            *(cell for claim in claims for cell in _claim_cells(claim_at(point, claim))),
+            *(told.get(name, "") for name in counts),
+            *(point["latency"].get(name, {}).get(column, "") for name in series for column in _QUANTILES),
+            point["hash"],
+            point["fingerprint"],
+        ]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return json.dumps(value, ensure_ascii=False)
+    return value
+
+
+def _claim_cells(claim: Mapping[str, Any] | None) -> list[Any]:
+    if claim is None:
+        return [""] * 6
+    observed = "" if claim["observed"] is None else claim["observed"]
+    return [claim["verdict"], claim["count"], claim["n"], observed, *claim["interval"]]
+
+
+def told_points(results: Mapping[str, Any], identifier: str) -> str:
+    """A claim at all points, in a line for those who cannot see the figure."""
+    told = []
+    for point in results["points"]:
+        claim = claim_at(point, identifier)
+        if claim is not None and claim["n"]:
+            words = f"{percent(claim['observed'])} ({interval_words(claim)}) {claim['verdict']}"
+            told.append(f"{point_words(results, point)}: {words}")
+    return "; ".join(told)

@@ -1,0 +1,88 @@
+"""A sweep on a terminal: a line per point, a column per claim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.summary import interval_words, limit_words
+from reports.sweep import (
+    claim_at,
+    claim_words,
+    claims_of,
+    headline,
+    lead,
+    notes,
+    point_words,
+    short_names,
+    value_words,
+    varying,
+)
+from reports.terminal import wide_enough
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+#: More points than this scroll everything else away; the files have all of them.
+POINTS_MAX = 60
+
+
+def print_sweep(console: Console, results: Mapping[str, Any], *, report: Path | None = None) -> None:
+    """Print the points, and what must be known to read them. `report` is the path of the page to name at the end."""
+    from rich.measure import Measurement
+    from rich.text import Text
+
+    with wide_enough(console):
+        console.print(Text(headline(results), style="bold"))
+        console.print(Text(lead(results)), soft_wrap=True)
+        console.print()
+        table = _table(results)
+        if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
+            console.print(table)
+        else:
+            _print_blocks(console, results)
+        if len(results["points"]) > POINTS_MAX:
+            console.print(
+                f"These are the first {POINTS_MAX} of {len(results['points']):,} points; results.csv has all."
+            )
+        for note in notes(results):
+            console.print(Text(f"! {note}"), soft_wrap=True)
+        if report is not None:
+            console.print(f"Report: {report}", soft_wrap=True, markup=False)
+
+
+def _table(results: Mapping[str, Any]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    axes = varying(results)
+    for name in short_names(axes) if axes else ["scenario"]:
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    table.add_column("worlds", justify="right", no_wrap=True)
+    claims = claims_of(results)
+    for claim in claims:
+        table.add_column(Text(f"{claim['id']}\n{limit_words(claim)}"), no_wrap=True)
+    for point in results["points"][:POINTS_MAX]:
+        cells = [value_words(point["values"][axis["path"]]) for axis in axes] or [results["scenario"]]
+        cells.append(f"{point['replications']:,}")
+        for claim in claims:
+            found = claim_at(point, claim["id"])
+            cells.append("" if found is None else f"{claim_words(found)}\n  {interval_words(found)}")
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _print_blocks(console: Console, results: Mapping[str, Any]) -> None:
+    """The same one below the other: squeezed, the table could not be read."""
+    from rich.text import Text
+
+    for point in results["points"][:POINTS_MAX]:
+        console.print(Text(f"{point_words(results, point)}: {point['replications']:,} worlds", style="bold"))
+        for claim in point["claims"]:
+            said = f"  {claim['id']} ({limit_words(claim)}): {claim_words(claim)} ({interval_words(claim)})"
+            console.print(Text(said), soft_wrap=True)
+    console.print()

@@ -1,0 +1,206 @@
+"""The command `sweep`: its options, and what it prints, writes and complains of."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scenarios.command_line import UsageError, count, say, stop_output
+
+if TYPE_CHECKING:
+    from scenarios.engines import Engine
+    from scenarios.runner import Observe, ReplicationError
+    from scenarios.sweep.plan import Plan
+    from scenarios.sweep.worlds import Ran, Worlds
+
+EXIT_NOT_DETERMINISTIC = 4
+JOURNAL = "chunks.jsonl"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own options; those of every world are added by the caller."""
+    parser.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
+    parser.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="PATH=V1,V2,...",
+        dest="grids",
+        help="values of one path; given several times, the points are all combinations",
+    )
+    parser.add_argument(
+        "--list",
+        type=Path,
+        metavar="FILE.csv",
+        dest="listed",
+        help="the points as a table: paths in the first line, a point in each other",
+    )
+    parser.add_argument(
+        "--replications", type=count, metavar="N", help="worlds per point, instead of the scenario's own number"
+    )
+    parser.add_argument("--jobs", type=count, metavar="N", help="processes; by default one per processor")
+    parser.add_argument(
+        "--engine", choices=("local", "dask"), default="local", help="where the worlds are run; by default here"
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="with --engine dask: the scheduler, e.g. tcp://10.0.0.5:8786"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the results; what is done there already is not run again"
+    )
+    parser.add_argument("--name", metavar="NAME", help="name of the folder below reports/out")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
+    """The command; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
+    from reports.results import canonical
+    from reports.sweep_page import publish_sweep
+    from scenarios.chunks import DifferingChunksError, Journal, JournalError
+    from scenarios.engines import ClusterError
+    from scenarios.problems import ScenarioError
+    from scenarios.runner import LostWorkerError, ReplicationError, here_on_path
+    from scenarios.sweep.measure import measure
+    from scenarios.sweep.plan import load_plan
+    from scenarios.sweep.worlds import Ran, worlds_of
+    from scenarios.timing import code_version, timing
+
+    here_on_path()
+    try:
+        plan = load_plan(
+            arguments.scenario,
+            grids=arguments.grids,
+            listed=arguments.listed,
+            sets=arguments.sets,
+            factory=arguments.factory,
+        )
+    except ScenarioError as error:
+        raise UsageError(str(error)) from error
+    name = arguments.name or f"sweep-{plan.scenario.name}"
+    folder = _folder(name, arguments)
+    version = code_version()
+    worlds = worlds_of(plan, version=version, replications=arguments.replications, lane=arguments.lane)
+    ran = Ran()
+    with ExitStack() as held:
+        try:
+            engine = _engine(arguments, plan, held)
+            journal = held.enter_context(Journal(folder / JOURNAL))
+            _run(arguments, plan, worlds, journal, engine, ran, observe)
+        except DifferingChunksError as error:
+            where = next(point for point, its in zip(plan.points, worlds, strict=True) if its.key == error.key)
+            said = ", ".join(f"{path}={value}" for path, value in where.values.items())
+            place = f"{plan.scenario.name}{f' with {said}' if said else ''}"
+            print(f"relaysim: {place}: not deterministic: {folder / JOURNAL}: {error}", file=sys.stderr)
+            return EXIT_NOT_DETERMINISTIC
+        except ReplicationError as error:
+            raise UsageError(_one_line(error, plan)) from error
+        except (LostWorkerError, ClusterError, JournalError) as error:
+            raise UsageError(str(error)) from error
+        except KeyboardInterrupt:
+            missing = sum(count for its in {its.key: its for its in worlds}.values() for _, count in its.missing)
+            print(
+                f"relaysim: {missing:,} replications are missing; the same command goes on from here", file=sys.stderr
+            )
+            raise
+        results = measure(plan, worlds, code_version=version, lane=arguments.lane)
+        told = {**timing({plan.scenario.name: ran.cost}, jobs=engine.jobs), "reused": ran.reused}
+        try:
+            publish_sweep(results, name=name, timing=told, out=arguments.out)
+        except OSError as error:
+            raise UsageError(f"the results cannot be written: {error}") from error
+    if arguments.json:
+        say(canonical(results).rstrip("\n"))
+    else:
+        _print(results, folder)
+    return 0
+
+
+def _folder(name: str, arguments: argparse.Namespace) -> Path:
+    from reports.results import results_folder
+
+    try:
+        return results_folder(name, arguments.out)
+    except ValueError as error:
+        raise UsageError(f"--name {name}: {error}") from error
+    except OSError as error:
+        option = f"--out {arguments.out}" if arguments.out is not None else f"reports/out/{name}"
+        raise UsageError(f"{option}: cannot be made: {(error.strerror or str(error)).lower()}") from error
+
+
+def _engine(arguments: argparse.Namespace, plan: Plan, held: ExitStack) -> Engine:
+    from scenarios.engines import ClusterEngine, LocalEngine
+    from scenarios.sweep.worlds import versions_here
+    from scenarios.timing import cores
+
+    if arguments.engine == "local":
+        if arguments.scheduler is not None:
+            raise UsageError("--scheduler: is for --engine dask; give that, too, or leave it out")
+        return LocalEngine(arguments.jobs or cores())
+    if arguments.scheduler is None:
+        raise UsageError("--engine dask: needs --scheduler ADDRESS, as the scheduler says where it listens")
+    if arguments.jobs is not None:
+        raise UsageError("--jobs: on a cluster there are as many as its workers have threads; leave it out")
+    factories = tuple(dict.fromkeys(point.scenario.relay.factory for point in plan.points))
+    return held.enter_context(ClusterEngine(arguments.scheduler, versions_here, (factories,)))
+
+
+def _run(
+    arguments: argparse.Namespace,
+    plan: Plan,
+    worlds: Sequence[Worlds],
+    journal: Any,
+    engine: Engine,
+    ran: Ran,
+    observe: Observe | None,
+) -> None:
+    from scenarios.progress import reporter
+    from scenarios.sweep.worlds import reused_words, run_worlds, take_up, torn_words
+
+    take_up(worlds, journal, ran)
+    if ran.torn:
+        _tell(torn_words(ran, journal))
+    if not arguments.quiet:
+        for said in reused_words(ran, journal):
+            _tell(said)
+    with reporter(quiet=arguments.quiet) as shown:
+        run_worlds(
+            worlds,
+            journal,
+            engine,
+            ran,
+            tell=_tell,
+            progress=shown.scenario(plan.scenario.name),
+            observe=observe,
+        )
+        points = len(plan.points)
+        shown.done(plan.scenario.name, ran.cost, f"{points:,} points" if points > 1 else "1 point")
+
+
+def _tell(said: str) -> None:
+    print(f"relaysim: {said}", file=sys.stderr, flush=True)
+
+
+def _one_line(error: ReplicationError, plan: Plan) -> str:
+    from reports.results import replay_command
+
+    point = next(point for point in plan.points if tuple(point.values.items()) == error.values)
+    origin = point.scenario.origin
+    given = ", ".join(f"{path}={value}" for path, value in error.values)
+    said = f"{error.scenario}{f' with {given}' if given else ''}, seed {error.seed}: {' '.join(error.said.split())}"
+    command = replay_command(origin.given, error.seed, settings=origin.settings, factory=origin.factory)
+    return f"{said}; see it: {command}"
+
+
+def _print(results: dict[str, Any], folder: Path) -> None:
+    from reports.sweep_terminal import print_sweep
+    from reports.terminal import console_for
+
+    try:
+        print_sweep(console_for(sys.stdout), results, report=folder / "index.html")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        stop_output()

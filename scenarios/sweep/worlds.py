@@ -1,0 +1,328 @@
+"""The worlds of a sweep: which chunks are still to be run, running them wherever the engine runs them, and the journal.
+
+A chunk that takes long is computed in pieces, by as many processes as there are, and put together here. What is merged went
+through the journal's own form, also in the run that computed it: a run that was taken up again and one that was never broken
+off add up the same data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+from scenarios.chunks import CHUNK, Chunk, DifferingChunksError, Journal, Key, grid
+from scenarios.engines import ClusterError, Engine, LocalEngine, LostWorkerError
+from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_chunk
+from scenarios.strata import strata_of
+from scenarios.summary import Summary
+from scenarios.sweep.plan import Plan, Point
+from scenarios.timing import code_version
+
+TRIES: Final = 3
+"""How often a piece is run alone before it is given up, and how many are before all are."""
+
+_PIECES_PER_JOB: Final = 24
+_IN_PROCESS_MAX: Final = 48
+_OWN_ROOMS: Final = ("relay", "reports", "scenarios", "sim")
+
+
+@dataclass(slots=True)
+class Worlds:
+    """All worlds of one key: a point's, or those of several points that differ in nothing that matters to a world."""
+
+    key: Key
+    batch: Batch
+    summary: Summary = field(default_factory=Summary)
+    missing: dict[tuple[int, int], None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Ran:
+    """What a run of the worlds took, and what it found in the journal.
+
+    `reused` counts replications that were done before, `others` chunks of other runs, `torn` the lines passed over, `lost`
+    how often workers were lost.
+    """
+
+    cost: Cost = field(default_factory=Cost)
+    reused: int = 0
+    others: int = 0
+    torn: tuple[int, ...] = ()
+    lost: int = 0
+
+
+def worlds_of(plan: Plan, *, version: str, replications: int | None, lane: Lane | None) -> list[Worlds]:
+    """For each point its worlds, all of them missing; equal points share theirs."""
+    made: dict[Key, Worlds] = {}
+    return [_worlds(point, made, version, replications, lane) for point in plan.points]
+
+
+def _worlds(point: Point, made: dict[Key, Worlds], version: str, replications: int | None, lane: Lane | None) -> Worlds:
+    scenario = point.scenario
+    lane = lane or scenario.lane
+    count = replications or scenario.replications
+    key = Key(scenario.hash, version, scenario.root_seed, lane, factory=source_digest(scenario.relay.factory))
+    if key not in made:
+        values = tuple(point.values.items())
+        in_strata = strata_of(scenario) is not None
+        batch = Batch(str(len(made)), scenario.to_json(), count, lane, values=values, in_strata=in_strata)
+        made[key] = Worlds(key, batch, missing=dict.fromkeys(grid(count)))
+    return made[key]
+
+
+@lru_cache(maxsize=64)
+def source_digest(factory: str) -> str:
+    """A digest of the module that a factory is in, and of the modules beside it if it is in a package; "" for the relay's
+    own and the simulator's, which are part of the code version."""
+    module = factory.partition(":")[0]
+    if module.partition(".")[0] in _OWN_ROOMS:
+        return ""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        return ""
+    origin = Path(spec.origin)
+    files = sorted(origin.parent.glob("*.py")) if "." in module else [origin]
+    digest = sha256()
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+# The journal
+
+
+def take_up(worlds: Sequence[Worlds], journal: Journal, ran: Ran) -> None:
+    """Add what the journal has of these worlds to their summaries; it is then no longer missing.
+
+    Raises:
+        DifferingChunksError: if it has two different chunks of the same seeds.
+        JournalError: if it cannot be read.
+    """
+    by_key = {each.key: each for each in worlds}
+    seen: dict[tuple[Key, tuple[int, int]], tuple[str, int]] = {}
+    for chunk in journal.chunks():
+        if chunk.key not in by_key:
+            ran.others += 1
+            continue
+        digest, line = seen.setdefault((chunk.key, chunk.place), (chunk.digest, chunk.line))
+        if digest != chunk.digest:
+            last = chunk.first + chunk.count - 1
+            raise DifferingChunksError(chunk.key, chunk.first, last, (line, chunk.line))
+        its = by_key[chunk.key]
+        if chunk.place in its.missing:
+            del its.missing[chunk.place]
+            its.summary.merge(Summary.from_plain(chunk.summary))
+            ran.reused += chunk.count
+    ran.torn = tuple(journal.torn)
+
+
+# Running
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some seeds of a chunk, `count` from `first`; `chunk` is the place of the chunk, `worlds` the number of its worlds."""
+
+    worlds: int
+    chunk: tuple[int, int]
+    first: int
+    count: int
+
+
+def run_worlds(
+    worlds: Sequence[Worlds],
+    journal: Journal,
+    engine: Engine,
+    ran: Ran,
+    *,
+    tell: Callable[[str], None],
+    progress: Callable[[Progress], None] | None = None,
+    observe: Observe | None = None,
+) -> None:
+    """Run what is missing, writing each chunk that is done into the journal.
+
+    Args:
+        worlds: after `take_up`.
+        journal: open.
+        engine: where they are run.
+        ran: what is added to.
+        tell: takes a sentence for the user: workers that were lost.
+        progress: called after each piece.
+        observe: what runs a replication, see `scenarios.runner.run_batches`.
+
+    Raises:
+        ReplicationError: if a replication raises.
+        LostWorkerError: if workers are lost again and again without anything being done.
+        ClusterError: if a worker of a cluster runs other code.
+        JournalError: if the journal cannot be written.
+    """
+    each_once = list({each.key: each for each in worlds}.values())
+    started = monotonic()
+    left = sum(count for each in each_once for _, count in each.missing)
+    total, done = ran.reused + left, ran.reused
+
+    def report() -> None:
+        if progress is not None:
+            progress(Progress(done, total, monotonic() - started, ran.reused))
+
+    if not left:
+        report()
+        return
+    size = min(CHUNK, max(1, left // (engine.jobs * _PIECES_PER_JOB)))
+    pieces = [
+        _Piece(index, chunk, first, count)
+        for index, each in enumerate(each_once)
+        for chunk in each.missing
+        for first, count in grid(chunk[1], chunk[0], size)
+    ]
+    parts: dict[tuple[int, tuple[int, int]], Summary] = {}
+    try:
+        with closing(_results(pieces, each_once, engine, ran, left, observe, tell)) as results:
+            for piece, summary, process, peak in results:
+                place = (piece.worlds, piece.chunk)
+                part = parts.setdefault(place, Summary()).merge(summary)
+                if part.replications == piece.chunk[1]:
+                    _keep(each_once[piece.worlds], piece.chunk, parts.pop(place), journal)
+                done += piece.count
+                ran.cost.replications += piece.count
+                ran.cost.processes[process] = max(peak, ran.cost.processes.get(process, 0))
+                report()
+    finally:
+        ran.cost.seconds += monotonic() - started
+
+
+def _keep(worlds: Worlds, place: tuple[int, int], summary: Summary, journal: Journal) -> None:
+    plain = summary.to_plain()
+    journal.append(Chunk(worlds.key, *place, plain))
+    worlds.summary.merge(Summary.from_plain(json.loads(json.dumps(plain))))
+    del worlds.missing[place]
+
+
+_Found = tuple[_Piece, Summary, int, int]
+
+
+def _results(
+    pieces: Sequence[_Piece],
+    worlds: Sequence[Worlds],
+    engine: Engine,
+    ran: Ran,
+    left: int,
+    observe: Observe | None,
+    tell: Callable[[str], None],
+) -> Generator[_Found, None, None]:
+    """Each piece's summary, process and its peak memory; what was lost with a worker is run again."""
+    if isinstance(engine, LocalEngine) and (engine.jobs == 1 or left <= _IN_PROCESS_MAX):
+        yield from _here(pieces, worlds, engine.parent, observe)
+        return
+    waiting = dict(enumerate(pieces))
+    version = worlds[0].key.code_version
+
+    def run(numbers: Sequence[int], handed: list[int]) -> Generator[_Found, None, None]:
+        """Run some pieces; `handed` gets those that were handed out."""
+        calls = _calls(numbers, pieces, worlds, engine.parent, observe, handed)
+        with closing(engine.run(run_piece, calls, ordered=False)) as results:
+            for number, summary, process, peak, theirs in results:
+                if theirs and theirs != version:
+                    raise ClusterError(f"a worker that has joined the cluster runs other code: {theirs}, not {version}")
+                yield waiting.pop(number), summary, process, peak
+
+    alone = False
+    while waiting and not alone:
+        before, handed = len(waiting), list[int]()
+        try:
+            yield from run(list(waiting), handed)
+        except LostWorkerError as error:
+            ran.lost += 1
+            tell(f"{error}; running what it had again")
+            # One of these may be what ends workers, so they come after all that is innocent.
+            for number in [each for each in handed if each in waiting]:
+                waiting[number] = waiting.pop(number)
+            alone = len(waiting) == before
+    culprits: list[_Piece] = []
+    for number in list(waiting):
+        for _ in range(TRIES):
+            try:
+                yield from run([number], [])
+                break
+            except LostWorkerError as error:
+                ran.lost += 1
+                lost = error
+        else:
+            culprits.append(pieces[number])
+            if len(culprits) == TRIES:
+                break  # so it is not the pieces
+    if culprits:
+        said = "; ".join(f"seeds {each.first} to {each.first + each.count - 1}" for each in culprits)
+        raise LostWorkerError(f"{lost}; it died each of {TRIES} times, also alone, with {said}") from lost
+
+
+def _here(pieces: Sequence[_Piece], worlds: Sequence[Worlds], parent: int, observe: Observe | None) -> Iterator[_Found]:
+    from scenarios.runner import session
+
+    with session(observe):
+        for number, piece in enumerate(pieces):
+            _, summary, process, peak = run_chunk(
+                number, worlds[piece.worlds].batch, piece.first, piece.count, observe, parent
+            )
+            yield piece, summary, process, peak
+
+
+def _calls(
+    numbers: Sequence[int],
+    pieces: Sequence[_Piece],
+    worlds: Sequence[Worlds],
+    parent: int,
+    observe: Observe | None,
+    handed: list[int],
+) -> Iterator[tuple[Any, ...]]:
+    for number in numbers:
+        handed.append(number)
+        piece = pieces[number]
+        yield number, worlds[piece.worlds].batch, piece.first, piece.count, observe, parent
+
+
+def run_piece(
+    number: int, batch: Batch, first: int, count: int, observe: Observe | None, parent: int
+) -> tuple[int, Summary, int, int, str]:
+    """`scenarios.runner.run_chunk`, and on another machine the version of the code that ran it."""
+    return *run_chunk(number, batch, first, count, observe, parent), "" if parent else _version()
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    return code_version()
+
+
+def versions_here(factories: Sequence[str]) -> dict[str, str]:
+    """The version of the code, and the digests of the relays that are not part of it, for comparing machines."""
+    from scenarios.runner import here_on_path
+
+    here_on_path()
+    versions = {"relaysim": code_version()}
+    versions.update({each: source_digest(each) for each in factories if source_digest(each)})
+    return versions
+
+
+def torn_words(ran: Ran, journal: Journal) -> str:
+    """What to tell of lines that were passed over."""
+    lines = ", ".join(map(str, ran.torn[:5])) + (", ..." if len(ran.torn) > 5 else "")
+    which = f"line {lines} is" if len(ran.torn) == 1 else f"lines {lines} are"
+    return f"{journal.path}: {which} cut off or damaged, as when a writer is killed; those seeds are run again"
+
+
+def reused_words(ran: Ran, journal: Journal) -> list[str]:
+    """What to tell of the lines that count, and of those that do not."""
+    said = []
+    if ran.reused:
+        said.append(f"{journal.path}: {ran.reused:,} replications are done already")
+    if others := ran.others + journal.foreign:
+        said.append(f"{journal.path}: {others:,} lines of other scenarios or other code stay there and do not count")
+    return said
