@@ -1,0 +1,78 @@
+"""A tuning on a terminal: what to do, the judged candidates, and where the files lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.terminal import wide_enough
+from reports.tune import (
+    CONFIDENCE,
+    LEGEND,
+    MARKS,
+    PRESENT,
+    SHORT,
+    changes,
+    difference_words,
+    headline,
+    interval_words,
+    lead,
+    notes,
+    recommendation,
+    settings_words,
+    value_words,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def print_tuning(console: Console, results: Mapping[str, Any], *, folder: Path | None = None) -> None:
+    """Print the recommendation, a table for each profile, and what must be known to read it."""
+    from rich.text import Text
+
+    with wide_enough(console):
+        console.print(Text(headline(results), style="bold"))
+        console.print(Text(lead(results)), soft_wrap=True)
+        console.print()
+        for place, judged in enumerate(results["judged"], 1):
+            said = settings_words(changes(results, judged["settings"]))
+            console.print(Text(f"  candidate {place} (trial {judged['trial'] + 1}): {said}"), soft_wrap=True)
+        console.print()
+        for profile in results["profiles"]:
+            console.print(_table(results, profile))
+        console.print(Text(LEGEND, style="dim"), soft_wrap=True)
+        for note in notes(results):
+            console.print(Text(f"! {note}"), soft_wrap=True)
+        console.print()
+        console.print(Text(recommendation(results), style="bold"), soft_wrap=True)
+        if folder is not None:
+            console.print(f"Policy: {folder / 'policy.toml'}", soft_wrap=True, markup=False)
+            console.print(f"Report: {folder / 'index.html'}", soft_wrap=True, markup=False)
+
+
+def _table(results: Mapping[str, Any], profile: str) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    title = f"Held-out worlds under {profile}: value, and difference from the {PRESENT} with its {CONFIDENCE} interval"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("candidate", no_wrap=True)
+    told = results["objectives"]  # the page has what is told beside them too
+    for each in told:
+        table.add_column(SHORT[each["id"]], justify="right", no_wrap=True)
+    present = results["present"]["held_out"][profile]
+    table.add_row(PRESENT, *(value_words(each["unit"], present[each["id"]]["value"]) for each in told))
+    for place, judged in enumerate(results["judged"], 1):
+        cells = []
+        for each in told:
+            found, unit = judged["by_profile"][profile][each["id"]], each["unit"]
+            interval = interval_words(unit, found["difference_interval"], signed=True)
+            words = f"{difference_words(unit, found['difference'])} ({interval})" if interval else "as now"
+            cells.append(f"{value_words(unit, found['value'])}\n{words} {MARKS[found['verdict']]}")
+        mark = " ✔" if results["recommended"] == place - 1 else " (fragile)" if judged["fragile"] else ""
+        table.add_row(Text(f"{place}{mark}"), *map(Text, cells))
+    return table

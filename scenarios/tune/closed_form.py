@@ -1,0 +1,229 @@
+"""Failures, delay and API calls of `cancel_and_retry` without a simulation.
+
+A conflict is over once the cancelled run has freed its thread, some time T after the cancel was processed, and the
+distribution of T is the profile's. Retry k comes at a time that the waits and the API's latency make up (see
+`sim.openai.calibration`), so that
+
+    P(not free at retry k) = E[S(t_k)],    S(t) = P(T > t),
+
+where the expectation is over latencies and jitter. These events are nested: who fails at retry k has failed at all
+before. So the share that is never appended is that of the last retry, and each wait, cancel and append counts with the
+share of conflicts that get that far.
+
+The expectation is taken over keyed draws, the same for all settings, so that two settings differ by what they are and
+not by chance. Left out: requests that fail, runs that end by themselves before the cancel reaches them, other workers
+that create a run meanwhile, and what becomes of the message once it is appended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from relay import RetrySettings
+from sim.kernel import Draws
+from sim.kernel.distributions import Constant, Distribution, Exponential, LogNormal, Mixture, Uniform
+from sim.openai.profile import Profile
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[numpy.float64]
+
+#: Draws of latency and jitter that the expectation is taken over.
+DRAWS = 2048
+#: An active run expires so long after its creation (seconds), which frees the thread of a run that nothing else frees.
+_EXPIRES_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a conflict comes to.
+
+    failures    share of conflicts whose message is never appended, 0 to 1
+    delay       seconds from the first refusal to the append's success or to giving up, on average
+    calls       requests in that time, on average
+    """
+
+    failures: float
+    delay: float
+    calls: float
+
+    def as_tuple(self) -> tuple[float, float, float]:
+        """The three in the order of the objectives."""
+        return self.failures, self.delay, self.calls
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What the closed form needs of a backend. Times are in seconds.
+
+    free         how long a cancelled run takes to free its thread, if it is not stuck
+    stuck        share of runs whose cancel takes `stuck_free` instead (None: until they expire)
+    request      one API request; a share `slow` of them takes `slow_request` instead
+    arrival      share of a request's duration that passes before the server acts on it
+    free_scale, request_scale   factors on these times, to ask what another backend would do
+    """
+
+    free: Distribution
+    request: Distribution
+    stuck: float = 0.0
+    stuck_free: Distribution | None = None
+    slow: float = 0.0
+    slow_request: Distribution | None = None
+    arrival: float = 0.5
+    free_scale: float = 1.0
+    request_scale: float = 1.0
+
+    @classmethod
+    def of(cls, profile: Profile) -> Backend:
+        """The backend of a profile."""
+        return cls(
+            free=profile.cancel_seconds,
+            request=profile.request_seconds,
+            stuck=profile.stuck_probability,
+            stuck_free=profile.stuck_cancel_seconds,
+            slow=profile.slow_probability,
+            slow_request=profile.slow_seconds,
+            arrival=profile.request_arrival_fraction,
+        )
+
+    def perturbed(self, *, free_scale: float = 1.0, request_scale: float = 1.0, stuck: float | None = None) -> Backend:
+        """Another backend: times scaled, another share of stuck runs."""
+        return replace(
+            self,
+            free_scale=self.free_scale * free_scale,
+            request_scale=self.request_scale * request_scale,
+            stuck=self.stuck if stuck is None else stuck,
+        )
+
+
+def expected(settings: RetrySettings, backend: Backend) -> Expected:
+    """The objectives of some settings. Where every retry may fail and none is left, waiting goes on as they say.
+
+    `cancel_error`, `cancel_with_thread_id` and the locks are taken to be as by default.
+    """
+    import numpy as np
+
+    waits = settings.planned_waits
+    arrival = backend.arrival
+    cancels_once = settings.cancels == "first_conflict"
+    at = np.zeros(DRAWS)  # from the first cancel's processing to the present moment
+    left = np.ones(DRAWS)  # share of conflicts that have got so far
+    delay = calls = 0.0
+    for retry in range(1, settings.attempts + 1):
+        spent = np.zeros(DRAWS)
+        if retry == 1 or not cancels_once:
+            cancel = _requests(backend, "cancel", retry)
+            calls += float(left.mean())
+            spent = spent + cancel
+            at = at + (cancel if retry > 1 else (1 - arrival) * cancel)
+        if retry <= len(waits):
+            wait = waits[retry - 1] * _jitter(settings.jitter, retry)
+            spent, at = spent + wait, at + wait
+        if retry == settings.attempts:
+            delay += float((left * spent).mean())
+            break
+        append = _requests(backend, "append", retry)
+        delay += float((left * (spent + append)).mean())
+        calls += float(left.mean())
+        left = survival(backend, at + arrival * append)
+        at = at + append
+    return Expected(float(left.mean()), delay, calls)
+
+
+def survival(backend: Backend, seconds: Numbers) -> Numbers:
+    """The probability that a cancelled run holds its thread for longer than so many seconds, for each of them."""
+    free = 1 - _cdf(backend.free, seconds / backend.free_scale)
+    if not backend.stuck:
+        return free
+    if backend.stuck_free is None:
+        stuck = (seconds < _EXPIRES_SECONDS).astype(float)
+    else:
+        stuck = 1 - _cdf(backend.stuck_free, seconds)
+    return (1 - backend.stuck) * free + backend.stuck * stuck
+
+
+def _requests(backend: Backend, what: str, index: int) -> Numbers:
+    import numpy as np
+
+    plain = _sampled(backend.request, what, index) * backend.request_scale
+    if not backend.slow or backend.slow_request is None:
+        return plain
+    slow = _uniforms(f"{what} slow", index) < backend.slow
+    return np.where(slow, _sampled(backend.slow_request, f"{what} slow seconds", index), plain)
+
+
+def _jitter(kind: str, index: int) -> Numbers | float:
+    if kind == "none":
+        return 1.0
+    uniforms = _uniforms("jitter", index)
+    return uniforms if kind == "full" else (1 + uniforms) / 2
+
+
+def _sampled(distribution: Distribution, what: str, index: int) -> Numbers:
+    return _samples(distribution.model_dump_json(), what, index, distribution.sampler)
+
+
+_SAMPLES: dict[tuple[str, str, int], Any] = {}
+
+
+def _samples(key: str, what: str, index: int, sampler: Callable[[float], float]) -> Numbers:
+    import numpy as np
+
+    found = _SAMPLES.get((key, what, index))
+    if found is None:
+        found = _SAMPLES[key, what, index] = np.array([sampler(u) for u in _uniforms(what, index)])
+    return found
+
+
+@cache
+def _uniforms(what: str, index: int) -> Numbers:
+    """One uniform in each of `DRAWS` strata of (0, 1), in keyed order: they lie more evenly than independent ones."""
+    import numpy as np
+
+    draws = Draws(0, 0)
+    keys = np.array([draws.uniform("closed form", f"{what} {index} order", each) for each in range(DRAWS)])
+    inside = np.array([draws.uniform("closed form", f"{what} {index}", each) for each in range(DRAWS)])
+    uniforms: Numbers = (np.argsort(np.argsort(keys, kind="stable"), kind="stable") + inside) / DRAWS
+    return uniforms
+
+
+def _cdf(distribution: Distribution, seconds: Numbers) -> Numbers:
+    import numpy as np
+    from scipy import special
+
+    result: Any
+    match distribution:
+        case Constant():
+            result = (seconds >= distribution.value).astype(float)
+        case Uniform():
+            width = distribution.high - distribution.low
+            result = np.clip((seconds - distribution.low) / width, 0, 1) if width else seconds >= distribution.low
+        case Exponential():
+            result = -np.expm1(-np.maximum(seconds, 0) / distribution.mean)
+        case LogNormal():
+            logs = np.log(np.maximum(seconds, 1e-300) / distribution.median)
+            result = special.ndtr(logs / distribution.log_sigma)
+        case Mixture():
+            total = sum(part.weight for part in distribution.parts)
+            result = sum(part.weight / total * _cdf(part.distribution, seconds) for part in distribution.parts)
+    return np.asarray(result, dtype=float)
+
+
+def front(candidates: Iterable[tuple[RetrySettings, Expected]]) -> list[tuple[RetrySettings, Expected]]:
+    """Those of the candidates that no other one equals in all objectives and beats in one, by ascending failures."""
+    ordered = sorted(candidates, key=lambda each: each[1].as_tuple())
+    kept: list[tuple[RetrySettings, Expected]] = []
+    for settings, value in ordered:
+        if not any(dominates(other.as_tuple(), value.as_tuple()) for _, other in kept):
+            kept.append((settings, value))
+    return kept
+
+
+def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether one is nowhere larger than the other, and somewhere smaller."""
+    return one != other and all(mine <= theirs for mine, theirs in zip(one, other, strict=True))

@@ -1,0 +1,390 @@
+"""The command `tune`: search a policy's settings, judge the best again, and write the one to take as a policy file.
+
+Importing this module imports nothing that takes time; `run` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from copy import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scenarios.command_line import UsageError, count, names, say, stop_output
+
+if TYPE_CHECKING:
+    from scenarios.runner import Cost, Observe
+    from scenarios.tune.held_out import Judged
+    from scenarios.tune.objectives import Objective
+    from scenarios.tune.study import Found, Search, Trial
+    from scenarios.tune.worlds import Tuned, Worlds
+
+BUDGET = 60
+REPLICATIONS = 500
+HELD_OUT = 4000
+JUDGED = 6
+PROFILES = ("claimed", "typical")
+
+
+def add_arguments(made: argparse.ArgumentParser) -> None:
+    """The options of `tune`."""
+    made.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
+    made.add_argument("--policy", metavar="NAME", help="cancel_and_retry or drain; by default the scenario's own relay")
+    made.add_argument("--budget", type=count, default=BUDGET, metavar="N", help=f"trials; by default {BUDGET}")
+    made.add_argument(
+        "--replications",
+        type=count,
+        default=REPLICATIONS,
+        metavar="N",
+        help=f"worlds per trial and profile; by default {REPLICATIONS}",
+    )
+    made.add_argument(
+        "--held-out",
+        type=count,
+        default=HELD_OUT,
+        metavar="N",
+        help=f"worlds per judged candidate and profile, which the search never saw; by default {HELD_OUT:,}".replace(
+            ",", "_"
+        ),
+    )
+    made.add_argument(
+        "--judged",
+        type=count,
+        default=JUDGED,
+        metavar="N",
+        help=f"candidates that are judged again; by default {JUDGED}",
+    )
+    made.add_argument(
+        "--objectives",
+        type=names,
+        default=None,
+        metavar="O,O,...",
+        help="what to make small: failures, added_delay, api_calls; by default all three",
+    )
+    made.add_argument(
+        "--profiles",
+        type=names,
+        default=list(PROFILES),
+        metavar="P,P,...",
+        help=f"the backends to be good under: names or paths; by default {','.join(PROFILES)}",
+    )
+    made.add_argument("--lane", choices=("sdk", "direct"), help="sdk: with the SDK's own code; direct: without it")
+    made.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        dest="sets",
+        help="set one value of the scenario; VALUE as in TOML, or else a text; can be given several times",
+    )
+    made.add_argument("--jobs", type=count, metavar="N", help="processes; by default one per processor")
+    made.add_argument(
+        "--study",
+        type=Path,
+        metavar="FILE.db",
+        help="where the trials are kept, so that an interrupted search goes on; by default study.db among the results",
+    )
+    made.add_argument("--out", type=Path, metavar="DIR", help="folder of the results")
+    made.add_argument("--name", metavar="NAME", help="name of the folder below reports/out")
+    made.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command."""
+    return tune(arguments)
+
+
+def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
+    """The command; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
+    from reports.results import canonical, results_folder
+    from reports.tune_page import publish_tuning
+    from scenarios.problems import ScenarioError
+    from scenarios.progress import reporter
+    from scenarios.runner import Cost, LostWorkerError, ReplicationError, here_on_path
+    from scenarios.timing import code_version, cores, timing
+    from scenarios.tune.policy_text import policy_text
+    from scenarios.tune.worlds import load_tuned
+
+    wanted = _objectives(arguments.objectives)
+    here_on_path()
+    try:
+        tuned = load_tuned(arguments.scenario, arguments.policy, arguments.profiles, arguments.sets)
+    except ScenarioError as error:
+        raise UsageError(str(error)) from error
+    name = arguments.name or f"tune-{tuned.scenario.name}"
+    try:
+        folder = results_folder(name, arguments.out)
+    except ValueError as error:
+        raise UsageError(f"--name {name}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"--out {arguments.out}: cannot be made: {(error.strerror or str(error)).lower()}") from error
+    jobs, version = arguments.jobs or cores(), code_version()
+    costs = {"search": Cost(), "held-out": Cost()}
+    try:
+        with reporter(quiet=arguments.quiet) as shown:
+            results, settings = _tune(
+                arguments, tuned, wanted, version, jobs, arguments.study or folder / "study.db", costs, shown, observe
+            )
+    except (ReplicationError, LostWorkerError) as error:
+        raise UsageError(" ".join(str(error).split())) from error
+    text = policy_text(tuned.policy, settings, results["policy_origin"])
+    try:
+        publish_tuning(results, text, name=name, timing=timing(costs, jobs=jobs), out=arguments.out)
+    except OSError as error:
+        raise UsageError(f"the results cannot be written: {error}") from error
+    if arguments.json:
+        say(canonical(results).rstrip("\n"))
+        return 0
+    _print(results, folder)
+    return 0
+
+
+def _print(results: Mapping[str, Any], folder: Path) -> None:
+    from reports.terminal import console_for
+    from reports.tune_terminal import print_tuning
+
+    try:
+        print_tuning(console_for(sys.stdout), results, folder=folder)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        stop_output()
+
+
+def _objectives(given: Sequence[str] | None) -> Sequence[str]:
+    from scenarios.tune.objectives import IDS
+
+    if given is None:
+        return IDS
+    wrong = [each for each in given if each not in IDS]
+    if wrong or not given:
+        said = f"there is no objective {wrong[0]!r}" if wrong else "there is none"
+        raise UsageError(f"--objectives: {said}; there are {', '.join(IDS)}")
+    return tuple(each for each in IDS if each in given)
+
+
+def _tune(
+    arguments: argparse.Namespace,
+    tuned: Tuned,
+    wanted: Sequence[str],
+    version: str,
+    jobs: int,
+    storage: Path,
+    costs: Mapping[str, Cost],
+    shown: Any,
+    observe: Observe | None,
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """The content of `results.json`, and the settings to take."""
+    from scenarios.tune.closed_form import Backend
+    from scenarios.tune.held_out import choose, front, judge, measured, recommended
+    from scenarios.tune.objectives import beside, objectives
+    from scenarios.tune.space import SPACES, settings_of, starts
+    from scenarios.tune.study import Search, importances
+    from scenarios.tune.worlds import Worlds
+
+    scenario, policy = tuned.scenario, tuned.policy
+    lane = arguments.lane or scenario.lane
+    measures = objectives(policy, wanted)
+    backends = {profile: Backend.of(under.backend) for profile, under in tuned.profiles.items()}
+
+    def worlds(root_seed: int, replications: int, cost: str) -> Worlds:
+        return Worlds(tuned, root_seed, replications, lane, jobs, observe, costs[cost])
+
+    identity = {
+        "scenario": scenario.hash,
+        "profiles": {profile: under.hash for profile, under in tuned.profiles.items()},
+        "policy": policy,
+        "code version": version,
+        "replications": arguments.replications,
+        "lane": lane,
+        "objectives": list(wanted),
+    }
+    plan = Search(
+        policy,
+        wanted,
+        starts(policy, tuned.base, list(backends.values()))[: arguments.budget],
+        arguments.budget,
+        scenario.root_seed,
+        identity,
+    )
+    trials, present = _search(
+        plan, tuned, measures, worlds(scenario.root_seed, arguments.replications, "search"), storage, shown
+    )
+    chosen = choose(trials, present, arguments.judged)
+    held_out = worlds(scenario.root_seed + 1, arguments.held_out, "held-out")
+    told = [*measures, *beside(policy)]
+    base = held_out.run(tuned.base, shown.scenario("held-out: present settings"))
+    judged: list[Judged] = []
+    for at, trial in enumerate(chosen, 1):
+        title = f"held-out: candidate {at} of {len(chosen)}"
+        before = copy(costs["held-out"])
+        summaries = held_out.run(settings_of(policy, tuned.base, trial.point), shown.scenario(title))
+        judged.append(judge(summaries, base, told))
+        shown.done(title, _since(costs["held-out"], before), _verdicts(judged[-1], wanted))
+    place = recommended(judged, wanted)
+    settings = tuned.base if place is None else settings_of(policy, tuned.base, chosen[place].point)
+    on_front = {trial.number for trial in front(trials)}
+    results: dict[str, Any] = {
+        "schema": 1,
+        "kind": "tune",
+        "code_version": version,
+        "scenario": scenario.name,
+        "given": scenario.origin.given,
+        "title": scenario.title,
+        "hash": scenario.hash,
+        "sets": dict(scenario.origin.settings),
+        "policy": policy,
+        "lane": lane,
+        "profiles": {profile: under.hash for profile, under in tuned.profiles.items()},
+        "objectives": [each.describe() for each in measures],
+        "beside": [each.describe() for each in beside(policy)],
+        "parameters": [each.describe() for each in SPACES[policy]],
+        "root_seed": scenario.root_seed,
+        "replications": arguments.replications,
+        "budget": arguments.budget,
+        "starts": len(plan.starts),
+        "present": {"settings": tuned.base, "search": _found(present), "held_out": measured(base, told)},
+        "trials": [
+            {
+                "number": trial.number,
+                "start": trial.start,
+                "point": dict(trial.point),
+                "front": trial.number in on_front,
+                **_found(trial.found),
+            }
+            for trial in trials
+        ],
+        "held_out": {"root_seed": held_out.root_seed, "replications": arguments.held_out},
+        "judged": [
+            {
+                "trial": trial.number,
+                "settings": settings_of(policy, tuned.base, trial.point),
+                "by_profile": each.by_profile,
+                "excess": each.excess,
+                "wins": {profile: each.wins(profile, wanted) for profile in tuned.profiles},
+                "wins_all": {profile: each.wins_all(profile, wanted) for profile in tuned.profiles},
+                "fragile": each.fragile(wanted),
+            }
+            for trial, each in zip(chosen, judged, strict=True)
+        ],
+        "recommended": place,
+        "importance": importances(trials, plan),
+        "sensitivity": _sensitivity(policy, tuned.base, settings, backends) if place is not None else None,
+    }
+    results["policy_origin"] = _origin(results)
+    return results, settings
+
+
+def _search(
+    plan: Search, tuned: Tuned, measures: Sequence[Objective], worlds: Worlds, storage: Path, shown: Any
+) -> tuple[list[Trial], Found]:
+    """The trials, and what the present settings do in the same worlds."""
+    import json
+
+    from scenarios.tune.objectives import breaches
+    from scenarios.tune.space import settings_of
+    from scenarios.tune.study import Found, search
+
+    summaries = worlds.run(tuned.base, shown.scenario("present settings"))
+    for profile, summary in summaries.items():
+        for each in measures:
+            if each.value(summary) is None:
+                raise UsageError(
+                    f"{tuned.scenario.origin.given} under {profile}: in {summary.replications:,} worlds there was none "
+                    f"of `{each.among}`, so {each.id} is of nothing; tune another scenario, or give more --replications"
+                )
+    now = {profile: breaches(summary) for profile, summary in summaries.items()}
+    known: dict[str, Found] = {}
+
+    usual = {profile: tuple(each.value(summary) or 0.0 for each in measures) for profile, summary in summaries.items()}
+
+    def found_of(by_profile: Mapping[str, Any]) -> Found:
+        values: dict[str, tuple[float, ...]] = {}
+        excess: dict[str, int] = {}
+        for profile, summary in by_profile.items():
+            found = [each.value(summary) for each in measures]
+            # Where there is nothing to measure, such as a reply's delay without a reply, nothing was gained.
+            values[profile] = tuple(
+                here if value is None else value for value, here in zip(found, usual[profile], strict=True)
+            )
+            excess[f"{profile} nothing to measure"] = sum(value is None for value in found)
+            then = breaches(summary)
+            for name in sorted({*then, *now[profile]}):
+                excess[f"{profile} {name}"] = then.get(name, 0) - now[profile].get(name, 0)
+        return Found(values, excess)
+
+    present = found_of(summaries)
+    known[json.dumps(tuned.base, sort_keys=True)] = present
+
+    def evaluate(point: Mapping[str, Any], number: int) -> Found:
+        settings = settings_of(plan.policy, tuned.base, point)
+        key = json.dumps(settings, sort_keys=True)
+        if key not in known:
+            title = f"trial {number + 1} of {plan.trials}"
+            before = copy(worlds.cost)
+            known[key] = found_of(worlds.run(settings, shown.scenario(title)))
+            said = ", ".join(f"{each.id} {value:.4g}" for each, value in zip(measures, known[key].values, strict=True))
+            shown.done(title, _since(worlds.cost, before), said + ("" if known[key].feasible else ", infeasible"))
+        return known[key]
+
+    return search(plan, evaluate, storage), present
+
+
+def _since(cost: Cost, before: Cost) -> Cost:
+    from scenarios.runner import Cost
+
+    return Cost(cost.seconds - before.seconds, cost.replications - before.replications)
+
+
+def _found(found: Found) -> dict[str, Any]:
+    from reports.statistics import rounded
+
+    return {
+        "values": [rounded(value) for value in found.values],
+        "by_profile": {profile: [rounded(value) for value in values] for profile, values in found.by_profile.items()},
+        "excess": {name: excess for name, excess in found.excess.items() if excess > 0},
+        "feasible": found.feasible,
+    }
+
+
+def _verdicts(judged: Judged, ids: Sequence[str]) -> str:
+    return "; ".join(
+        f"{profile}: " + ", ".join(f"{each} {measures[each]['verdict']}" for each in ids)
+        for profile, measures in judged.by_profile.items()
+    )
+
+
+def _sensitivity(
+    policy: str, base: Mapping[str, Any], settings: Mapping[str, Any], backends: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """By the closed form, which there is for `cancel_and_retry` only."""
+    if policy != "cancel_and_retry":
+        return None
+    from relay import RetrySettings
+    from scenarios.tune.sensitivity import RANGES, perturbed, sobol
+
+    candidate, present = RetrySettings(**settings), RetrySettings(**base)
+    return {
+        "perturbed": perturbed(candidate, present, backends),
+        "ranges": {name: list(ends) for name, ends in RANGES.items()},
+        "sobol": {profile: sobol(candidate, backend) for profile, backend in backends.items()},
+    }
+
+
+def _origin(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the settings of `policy.toml` come from."""
+    from reports.tune import recommendation
+
+    return {
+        "made_by": "relaysim tune",
+        "scenario": results["scenario"],
+        "scenario_hash": results["hash"],
+        "code_version": results["code_version"],
+        "profiles": list(results["profiles"]),
+        "searched": f"{len(results['trials'])} trials of {results['replications']} worlds per profile, root seed "
+        f"{results['root_seed']}, seeds 0 to {results['replications'] - 1}",
+        "judged_on": f"{results['held_out']['replications']} other worlds per profile, root seed "
+        f"{results['held_out']['root_seed']}, paired with the scenario's own settings",
+        "judgement": recommendation(results),
+    }

@@ -1,0 +1,159 @@
+"""The best that the search found, judged on seeds that it never saw, paired with the present settings.
+
+A search that takes the best of many noisy values flatters what it took; so nothing that it measured counts here. The
+candidates are ordered by what the search saw, the judgement is by other worlds, and the recommendation goes to the first
+in that order which holds: it is not the best of the judged ones, which would flatter again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports.claims import ALPHA
+from reports.paired import Estimate, ratio, ratio_difference
+from reports.statistics import rounded
+from scenarios.summary import Summary
+from scenarios.tune.closed_form import dominates
+from scenarios.tune.objectives import Objective, breaches, gain
+from scenarios.tune.study import Found, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A candidate on held-out seeds.
+
+    by_profile  per profile and objective: value and interval, difference from the present settings and interval,
+                and whether that is `better`, `worse`, `open` (the interval holds 0) or `same` (no world differs)
+    excess      per profile: by how much more often each promise was broken, where it was
+    """
+
+    by_profile: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    excess: Mapping[str, Mapping[str, int]]
+
+    def wins(self, profile: str, ids: Sequence[str]) -> bool:
+        """Whether no objective is worse under a profile, one is better, and no promise was broken more often."""
+        verdicts = [self.by_profile[profile][each]["verdict"] for each in ids]
+        return "worse" not in verdicts and "better" in verdicts and not self.excess[profile]
+
+    def wins_all(self, profile: str, ids: Sequence[str]) -> bool:
+        """Whether every objective is better, and no promise was broken more often."""
+        return self.wins(profile, ids) and all(self.by_profile[profile][each]["verdict"] == "better" for each in ids)
+
+    def fragile(self, ids: Sequence[str]) -> bool:
+        """Whether it wins under some profile, and not under another."""
+        return len({self.wins(profile, ids) for profile in self.by_profile}) > 1
+
+
+def front(trials: Sequence[Trial]) -> list[Trial]:
+    """The feasible trials that no other feasible one dominates; of equal ones the first."""
+    feasible = [trial for trial in trials if trial.found.feasible]
+    kept: dict[tuple[float, ...], Trial] = {}
+    for trial in feasible:
+        values = trial.found.values
+        if values not in kept and not any(dominates(other.found.values, values) for other in feasible):
+            kept[values] = trial
+    return list(kept.values())
+
+
+def choose(trials: Sequence[Trial], present: Found, count: int) -> list[Trial]:
+    """Which of the front to judge: the one that gains most where it gains least, then whoever is farthest from those.
+
+    Those that gain everywhere come first, each half of the places; all in the order of that gain.
+    """
+    candidates = sorted(front(trials), key=lambda trial: _order(trial, present))
+    gaining = [trial for trial in candidates if _gain(trial.found, present) > 0]
+    chosen = gaining[: count // 2] or candidates[:1]
+    spans = _spans([trial.found.values for trial in candidates])
+    while len(chosen) < min(count, len(candidates)):
+        others = [trial for trial in candidates if trial not in chosen]
+        chosen.append(max(others, key=lambda each: (_nearest(each, chosen, spans), -each.number)))
+    return sorted(chosen, key=lambda trial: _order(trial, present))
+
+
+def _order(trial: Trial, present: Found) -> tuple[float, float, int]:
+    """The largest gain first; of those that gain as much where they gain least, the one that gains most in all."""
+    in_all = math.fsum(
+        (theirs - mine) / theirs if theirs else 0.0
+        for profile, values in present.by_profile.items()
+        for mine, theirs in zip(trial.found.by_profile[profile], values, strict=True)
+    )
+    return -_gain(trial.found, present), -in_all, trial.number
+
+
+def _gain(found: Found, present: Found) -> float:
+    return gain([found.by_profile[name] for name in present.by_profile], list(present.by_profile.values()))
+
+
+def _spans(values: Sequence[tuple[float, ...]]) -> list[float]:
+    return [max(column) - min(column) or 1.0 for column in zip(*values, strict=True)]
+
+
+def _nearest(trial: Trial, chosen: Sequence[Trial], spans: Sequence[float]) -> float:
+    return min(
+        math.fsum(
+            ((mine - theirs) / span) ** 2
+            for mine, theirs, span in zip(trial.found.values, other.found.values, spans, strict=True)
+        )
+        for other in chosen
+    )
+
+
+def judge(candidate: Mapping[str, Summary], present: Mapping[str, Summary], measures: Sequence[Objective]) -> Judged:
+    """A candidate's held-out worlds against the present settings', by profile."""
+    by_profile = {
+        profile: {each.id: _compare(each, candidate[profile], present[profile]) for each in measures}
+        for profile in present
+    }
+    excess: dict[str, dict[str, int]] = {}
+    for profile, summary in present.items():
+        now, then = breaches(summary), breaches(candidate[profile])
+        more = {name: then.get(name, 0) - now.get(name, 0) for name in sorted({*now, *then})}
+        excess[profile] = {name: count for name, count in more.items() if count > 0}
+    return Judged(by_profile, excess)
+
+
+def measured(summaries: Mapping[str, Summary], measures: Sequence[Objective]) -> dict[str, dict[str, Any]]:
+    """Values with their intervals, by profile and objective."""
+    return {
+        profile: {each.id: _shown(each, ratio(each.totals(summary), ALPHA)) for each in measures}
+        for profile, summary in summaries.items()
+    }
+
+
+def _shown(objective: Objective, found: Estimate | None) -> dict[str, Any]:
+    if found is None:
+        return {"value": None, "interval": None}
+    interval = found.interval and [rounded(end * objective.scale) for end in found.interval]
+    return {"value": rounded(found.value * objective.scale), "interval": interval}
+
+
+def _compare(objective: Objective, candidate: Summary, present: Summary) -> dict[str, Any]:
+    mine, theirs = objective.totals(candidate), objective.totals(present)
+    value = _shown(objective, ratio(mine, ALPHA))
+    difference = _shown(objective, ratio_difference(mine, theirs, ALPHA))
+    same = list(mine.events) == list(theirs.events) and list(mine.among) == list(theirs.among)
+    return {
+        **value,
+        "difference": difference["value"],
+        "difference_interval": difference["interval"],
+        "verdict": "same" if same else _verdict(difference["interval"]),
+    }
+
+
+def _verdict(interval: Sequence[float] | None) -> str:
+    if interval is None or interval[0] <= 0 <= interval[1]:
+        return "open"
+    return "better" if interval[1] < 0 else "worse"
+
+
+def recommended(judged: Sequence[Judged], ids: Sequence[str]) -> int | None:
+    """The place of the first that is better in everything under every profile; else of the first that wins under every
+    profile; None if none does."""
+    for wins in (Judged.wins_all, Judged.wins):
+        for place, each in enumerate(judged):
+            if all(wins(each, profile, ids) for profile in each.by_profile):
+                return place
+    return None

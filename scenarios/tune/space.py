@@ -1,0 +1,185 @@
+"""Which settings are searched, in which ranges, and where the search begins.
+
+Values lie on a grid, so that a policy file reads well and the same candidate is not run twice. Settings that are not
+listed keep the scenario's value. The relay's poll interval is not searched for `cancel_and_retry`: it has no part in
+clearing a conflict, and the requests saved by looking less often would be paid by customers who wait for a reply that is
+there already. For `drain`, whose objectives count the whole way to the reply, polling is searched.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from relay import DrainSettings, RetrySettings
+from relay.settings import Cancels
+from scenarios.tune.closed_form import Backend, expected
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One setting: `choices`, or numbers from `low` to `high` in steps of `step` (whole if all three are)."""
+
+    name: str
+    low: float = 0.0
+    high: float = 0.0
+    step: float = 1.0
+    choices: tuple[Any, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether its values are whole numbers."""
+        return all(isinstance(each, int) for each in (self.low, self.high, self.step))
+
+    def distribution(self) -> BaseDistribution:
+        """As Optuna has it."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        if self.choices:
+            return CategoricalDistribution(self.choices)
+        if self.whole:
+            return IntDistribution(int(self.low), int(self.high), step=int(self.step))
+        return FloatDistribution(self.low, self.high, step=self.step)
+
+    def value(self, drawn: Any) -> Any:
+        """The setting for a drawn value: on the grid to the last digit, which binary steps are not."""
+        return drawn if self.choices or self.whole else round(float(drawn), 3)
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value lies on the grid."""
+        if self.choices:
+            return value in self.choices
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
+            return False
+        steps = (value - self.low) / self.step
+        return abs(steps - round(steps)) < 1e-6
+
+    def describe(self) -> dict[str, Any]:
+        """As results have it."""
+        if self.choices:
+            return {"name": self.name, "choices": list(self.choices)}
+        return {"name": self.name, "low": self.low, "high": self.high, "step": self.step}
+
+
+SPACES: Mapping[str, tuple[Parameter, ...]] = {
+    "cancel_and_retry": (
+        Parameter("attempts", 1, 6, 1),
+        Parameter("first_wait_seconds", 0.25, 4.0, 0.05),
+        Parameter("factor", 1.0, 4.0, 0.1),
+        Parameter("max_wait_seconds", 1.0, 20.0, 0.5),
+        Parameter("jitter", choices=("none", "equal", "full")),
+        Parameter("wait_after_last_failure", choices=(True, False)),
+        Parameter("cancels", choices=("each_conflict", "first_conflict")),
+    ),
+    "drain": (
+        Parameter("burst_gap_seconds", 0.0, 3.0, 0.1),
+        Parameter("burst_cap_seconds", 0.5, 6.0, 0.5),
+        Parameter("lease_seconds", 4.0, 30.0, 1.0),
+        Parameter("sweep_seconds", 1.0, 10.0, 0.5),
+        Parameter("poll_first_seconds", 0.2, 3.0, 0.1),
+        Parameter("poll_factor", 1.0, 2.0, 0.05),
+        Parameter("poll_cap_seconds", 0.5, 6.0, 0.1),
+        Parameter("poll_hint", choices=(True, False)),
+    ),
+}
+"""The policies that can be tuned, and what is searched of each."""
+
+#: Of the closed form's best, so many are where the search begins.
+_ADVISED = 4
+#: The present waits grow beyond no sensible limit: a cap that none of them reaches says the same.
+_NO_CAP = 20.0
+_CAP = "max_wait_seconds"
+
+
+def names(policy: str) -> tuple[str, ...]:
+    """The settings that are searched."""
+    return tuple(parameter.name for parameter in SPACES[policy])
+
+
+def present(policy: str, base: Settings) -> dict[str, Any] | None:
+    """The scenario's own settings as a point of the space, or None where they lie outside it."""
+    defaults: Any = RetrySettings() if policy == "cancel_and_retry" else DrainSettings()
+    point = {name: base.get(name, getattr(defaults, name)) for name in names(policy)}
+    if policy == "cancel_and_retry":
+        if base.get("waits") is not None:
+            return None
+        if point[_CAP] is None:
+            point[_CAP] = _NO_CAP
+            if max(RetrySettings(**base).planned_waits, default=0.0) > _NO_CAP:
+                return None
+    return point if all(each.holds(point[each.name]) for each in SPACES[policy]) else None
+
+
+def starts(policy: str, base: Settings, backends: Sequence[Backend]) -> list[dict[str, Any]]:
+    """Where the search begins: the present settings, their neighbours, no fix at all, and what arithmetic advises."""
+    here = present(policy, base)
+    if policy != "cancel_and_retry":
+        return [] if here is None else [here]
+    middle = here or {
+        "attempts": 3,
+        "first_wait_seconds": 2.0,
+        "factor": 2.0,
+        _CAP: _NO_CAP,
+        "jitter": "none",
+        "wait_after_last_failure": True,
+        "cancels": "each_conflict",
+    }
+    points = [] if here is None else [here]
+    points += [
+        {**middle, "attempts": 1, "wait_after_last_failure": False},
+        {**middle, "wait_after_last_failure": False},
+        {**middle, "wait_after_last_failure": False, "cancels": "first_conflict"},
+        {**middle, "attempts": 4, "wait_after_last_failure": False, "cancels": "first_conflict"},
+    ]
+    points += _advised(base, backends)
+    return [point for at, point in enumerate(points) if point not in points[:at]]
+
+
+def settings_of(policy: str, base: Settings, point: Settings) -> dict[str, Any]:
+    """The relay's settings for a point: the scenario's, with those searched in their place."""
+    kept = {name: value for name, value in base.items() if name != "waits"} if policy == "cancel_and_retry" else base
+    return {**kept, **{each.name: each.value(point[each.name]) for each in SPACES[policy]}}
+
+
+_CANCELS: tuple[Cancels, ...] = ("each_conflict", "first_conflict")
+
+
+def grid() -> list[RetrySettings]:
+    """Settings over which the closed form is looked at: no jitter, no useless last wait."""
+    return [
+        RetrySettings(
+            attempts=attempts,
+            first_wait_seconds=first,
+            factor=factor,
+            max_wait_seconds=cap,
+            wait_after_last_failure=False,
+            cancels=cancels,
+        )
+        for attempts, first, factor, cap, cancels in itertools.product(
+            (3, 4, 5),
+            (1.0, 1.25, 1.5, 1.75, 2.0),
+            (1.0, 1.5, 2.0, 3.0),
+            (4.0, 16.0),
+            _CANCELS,
+        )
+    ]
+
+
+def _advised(base: Settings, backends: Sequence[Backend]) -> list[dict[str, Any]]:
+    """The grid's points that the closed form expects to gain most on the present settings, at the worst."""
+    from scenarios.tune.objectives import gain
+
+    now = [expected(RetrySettings(**base), backend).as_tuple() for backend in backends]
+    scored = []
+    for settings in grid():
+        then = [expected(settings, backend).as_tuple() for backend in backends]
+        scored.append((gain(then, now), {name: getattr(settings, name) for name in names("cancel_and_retry")}))
+    scored.sort(key=lambda each: -each[0])  # stable: equals stay in the grid's order
+    return [point for _, point in scored[:_ADVISED]]

@@ -1,0 +1,138 @@
+"""Goal: arithmetic and simulation give the same failures, delays and calls, so that each can be trusted to check the other.
+
+Method: backends whose numbers are worked out by hand; the shipped scenario `incident` in worlds of its own; the front that
+searching finds against the front over a grid.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from relay import RetrySettings
+from reports.paired import ratio
+from reports.statistics import upper_bound
+from scenarios.load import load, variant
+from scenarios.runner import Batch, run_batches
+from scenarios.tune.closed_form import Backend, Expected, dominates, expected, front
+from scenarios.tune.objectives import beside, objectives
+from scenarios.tune.sensitivity import PERTURBATIONS, perturbed, sobol
+from scenarios.tune.space import grid
+from sim.kernel.distributions import Constant, Exponential, Uniform
+
+FREE_AT_3 = Backend(
+    free=Constant(kind="constant", value=3.0), request=Constant(kind="constant", value=0.2), arrival=0.5
+)
+
+
+def assert_nearly(found: Expected, wanted: Expected) -> None:
+    assert found.as_tuple() == pytest.approx(wanted.as_tuple(), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "failures", "delay", "calls"),
+    [
+        # Cancel 0.2, wait 2, append 0.2: refused, as the run is free at 3. Cancel, wait 4, append: accepted.
+        (RetrySettings(), 0.0, 2.4 + 4.4, 4.0),
+        (RetrySettings(cancels="first_conflict"), 0.0, 2.4 + 4.2, 3.0),
+        (RetrySettings(first_wait_seconds=3.0), 0.0, 3.4, 2.0),
+        # The last conflict is cancelled and waited for, and nothing comes of it.
+        (RetrySettings(waits=[1.0, 0.5, 4.0]), 1.0, 1.4 + 0.9 + 4.2, 5.0),
+        (RetrySettings(waits=[1.0, 0.5], wait_after_last_failure=False), 1.0, 1.4 + 0.9 + 0.2, 5.0),
+        (
+            RetrySettings(waits=[1.0, 0.5], wait_after_last_failure=False, cancels="first_conflict"),
+            1.0,
+            1.4 + 0.7,
+            3.0,
+        ),
+        (RetrySettings(attempts=1, wait_after_last_failure=False), 1.0, 0.2, 1.0),
+    ],
+)
+def test_what_can_be_worked_out_by_hand(settings: RetrySettings, failures: float, delay: float, calls: float) -> None:
+    assert_nearly(expected(settings, FREE_AT_3), Expected(failures, delay, calls))
+
+
+def test_the_time_to_free_decides_with_its_whole_distribution() -> None:
+    # Without latency the first retry comes 2 s after the cancel, the second 6 s after it.
+    nothing = Constant(kind="constant", value=0.0)
+    backend = Backend(free=Exponential(kind="exponential", mean=2.0), request=nothing)
+    first, second = math.exp(-1), math.exp(-3)
+    wanted = Expected(second, 2 + 4 * first + 8 * second, 2 + 2 * first + second)
+    assert_nearly(expected(RetrySettings(), backend), wanted)
+    stuck = expected(RetrySettings(), replace(backend, stuck=0.1))
+    assert stuck.failures == pytest.approx(0.9 * second + 0.1)
+    spread = Backend(free=Uniform(kind="uniform", low=0.0, high=10.0), request=nothing)
+    assert expected(RetrySettings(), spread).failures == pytest.approx(0.4)
+
+
+def test_jitter_shortens_the_waits_by_what_it_draws() -> None:
+    never = Backend(free=Constant(kind="constant", value=1e6), request=Constant(kind="constant", value=0.0))
+    for jitter, share in (("none", 1.0), ("equal", 0.75), ("full", 0.5)):
+        settings = RetrySettings(jitter=jitter)  # type: ignore[arg-type]
+        assert expected(settings, never).delay == pytest.approx(14 * share, rel=1e-3)
+
+
+@pytest.mark.parametrize("profile", ["claimed", "typical"])
+def test_worlds_agree_with_it(profile: str) -> None:
+    incident = variant(load("incident"), {"profile": profile, "profile_overrides.slow_probability": 0.0})
+    tuned = RetrySettings(
+        attempts=4,
+        first_wait_seconds=1.0,
+        factor=1.5,
+        wait_after_last_failure=False,
+        cancels="first_conflict",
+        poll_interval_seconds=20.0,
+    )
+    settings = {name: getattr(tuned, name) for name in ("attempts", "first_wait_seconds", "factor", "cancels")}
+    settings |= {"wait_after_last_failure": False, "poll_interval_seconds": 20.0}
+    for relay, values in ((RetrySettings(), {"poll_interval_seconds": 20.0}), (tuned, settings)):
+        # Looking at the run less often makes a world shorter, and changes nothing about the conflict.
+        scenario = variant(incident, {"relay.settings": values})
+        batch = Batch("worlds", scenario.to_json(), 250, "direct", claims=(), rows=True)
+        summaries, _ = run_batches([batch])
+        _, delay, calls = objectives("cancel_and_retry")
+        failures = beside("cancel_and_retry")[0]
+        for objective, value in zip(
+            (failures, delay, calls), expected(relay, Backend.of(incident.backend)).as_tuple(), strict=True
+        ):
+            found = ratio(objective.totals(summaries["worlds"]), alpha=0.001)
+            assert found is not None
+            # Where no world shows one, a jackknife knows no error.
+            ends = found.interval or (0.0, upper_bound(0, 250, 0.001))
+            low, high = (end * objective.scale for end in ends)
+            assert low <= value <= high, objective.id
+
+
+def test_the_front_is_beaten_by_nothing_on_the_grid_and_beats_2_4_8_in_all_three() -> None:
+    now = RetrySettings()
+    for scenario in ("incident", "incident_typical"):
+        backend = Backend.of(load(scenario).backend)
+        candidates = [(settings, expected(settings, backend)) for settings in [*grid(), now]]
+        best = front(candidates)
+        for _, value in best:
+            assert not any(dominates(other.as_tuple(), value.as_tuple()) for _, other in candidates)
+        today = expected(now, backend).as_tuple()
+        assert any(all(new < old for new, old in zip(value.as_tuple(), today, strict=True)) for _, value in best)
+        assert now not in [settings for settings, _ in best]
+
+
+def test_what_is_perturbed_moves_as_it_must() -> None:
+    backend = Backend.of(load("incident_typical").backend)
+    rows = perturbed(RetrySettings(cancels="first_conflict"), RetrySettings(), {"typical": backend})
+    found = {row["perturbation"]: row for row in rows}
+    assert list(found) == list(PERTURBATIONS)
+    failures = {name: row["present"]["failures"] for name, row in found.items()}
+    assert failures["frees in half the time"] < failures["as it is"] < failures["takes twice as long to free"]
+    assert failures["no stuck runs"] < failures["as it is"] < failures["2 % stuck runs"]
+    assert all(row["better"]["api_calls"] for row in rows)
+
+
+def test_sobols_indices_find_what_the_objectives_hang_on() -> None:
+    shares = sobol(RetrySettings(), Backend.of(load("incident").backend))
+    assert shares["failures"]["time to free, times"]["total"] > 0.5
+    assert shares["api_calls"]["time to free, times"]["total"] > 0.5
+    assert shares["added_delay"]["API latency, times"]["total"] > 0.1
+    for indices in shares.values():
+        assert sum(index["first"] for index in indices.values()) < 1.15
