@@ -324,8 +324,8 @@ def rate(tally: Tally, *, alpha: float = ALPHA, one_sided: bool = False) -> dict
     return entry
 
 
-def _decide(spec: ClaimSpec, low: float, high: float) -> Verdict:
-    """The verdict on an interval, for the kinds that have one."""
+def decide(spec: ClaimSpec, low: float, high: float) -> Verdict:
+    """The verdict on an interval, for the kinds that have one: between, below, above."""
     floor, ceiling = spec.limits
     if spec.kind == "between":
         inside, outside = floor <= low and high <= ceiling, high < floor or low > ceiling
@@ -342,7 +342,7 @@ def _needed(spec: ClaimSpec, observed: float) -> int | None:
     def decides(count: float, n: float) -> bool:
         low = rounded(statistics.lower_bound(count, n, share))
         high = rounded(statistics.upper_bound(count, n, share))
-        return _decide(spec, low, high) != "inconclusive"
+        return decide(spec, low, high) != "inconclusive"
 
     return statistics.trials_to_decide(decides, observed)
 
@@ -404,7 +404,7 @@ def _verdict(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any]) -> dict[st
         seen = f", between {_number(tally.low)} and {_number(tally.high)}" if tally.low is not None else ""
         said = f"{tally.n - tally.count:,} of {tally.n:,} values are not {_number(spec.value)}{seen}"
         return {"verdict": "refuted", "why": said}
-    verdict = _decide(spec, low, high)
+    verdict = decide(spec, low, high)
     if verdict != "inconclusive":
         side = "inside" if verdict == "verified" else "outside"
         return {"verdict": verdict, "why": f"the whole interval lies {side} the limit" + _unknown_clustering(entry)}

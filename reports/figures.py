@@ -19,6 +19,7 @@ from reports.results import claims_of, write_text
 from reports.summary import (
     INCIDENT_CLAIMS,
     SYMBOLS,
+    decided_words,
     interval_words,
     limit_words,
     number,
@@ -295,6 +296,88 @@ def load_curve(scenario: Mapping[str, Any]) -> str | None:
     return draw_svg(f"curve-{slug(scenario['scenario'])}", f"Failures over {block['x']['name']}", told, draw)
 
 
+def sequence(scenario: Mapping[str, Any]) -> str | None:
+    """Each rate's band from look to look, until it lies inside the limit or outside; None without looks.
+
+    The scale of the replications is logarithmic, since the looks lie that way.
+    """
+    claims = [claim for claim in scenario.get("claims", ()) if any(look["n"] for look in claim.get("looks", ()))]
+    if not claims:
+        return None
+
+    def draw() -> Figure:
+        panel = 2.5
+        figure = blank(panel * len(claims))
+        for index, claim in enumerate(claims):
+            axes = figure.add_subplot(len(claims), 1, index + 1)
+            _sequence_panel(axes, claim, scenario["sequential"]["maximum"])
+            if index + 1 == len(claims):
+                axes.set_xlabel("replications (logarithmic)")
+        figure.subplots_adjust(hspace=0.5)
+        return figure
+
+    told = "; ".join(
+        f"{claim['id']}: {claim['verdict']}, {decided_words(scenario, claim)}, band {interval_words(claim)}, "
+        f"limit {limit_words(claim)}"
+        for claim in claims
+    )
+    name = f"sequence-{slug(scenario['scenario'])}"
+    return draw_svg(name, "The bands from look to look, and the limits", told, draw)
+
+
+def _sequence_panel(axes: Axes, claim: Mapping[str, Any], maximum: int) -> None:
+    from matplotlib.ticker import NullLocator
+
+    looks = [look for look in claim["looks"] if look["n"]]
+    at = [look["n_replications"] for look in looks]
+    low, high = ([look[end] * 100 for look in looks] for end in ("low", "high"))
+    floor, ceiling = (end * 100 for end in claim["limit"])
+    edges = [edge for edge, open_end in ((floor, 0.0), (ceiling, 100.0)) if edge != open_end]
+    # The first bands may be many times as wide as the limit; what decides is near it.
+    observed = [look["count"] / look["n"] * 100 for look in looks]
+    wide = max(high[len(high) // 3] - low[len(low) // 3], (ceiling - floor) * 1.3 if len(edges) == 2 else 0.0, 1e-4)
+    bottom = max(-0.02 * wide, min([*edges, *observed[-2:], low[-1]]) - 0.35 * wide)
+    top = min(100 + 0.02 * wide, max([*edges, *observed[-2:], high[-1]]) + 0.35 * wide)
+    last = max(at[-1] * 1.9, at[0] * 4)
+    axes.set_xscale("log")
+    axes.set_xlim(at[0] * 0.93, last)
+    axes.set_ylim(bottom, top)
+    axes.axhspan(max(floor, bottom), min(ceiling, top), color=BLUE, alpha=0.13, linewidth=0)
+    for edge in edges:
+        axes.axhline(edge, color=BLUE, linewidth=1)
+    colour = VERDICT_COLOURS[claim["verdict"]]
+    axes.fill_between(at, low, high, color=colour, alpha=0.22, linewidth=0)
+    for ends in (low, high):
+        axes.plot(at, ends, color=colour, linewidth=1.2, marker=".", markersize=3.5)
+    if len(looks) == 1:  # a band of one look has no width to fill
+        axes.plot([at[0]] * 2, [low[0], high[0]], color=colour, linewidth=4)
+        axes.plot(at, observed, color=INK, marker="_", markersize=9)
+    axes.plot(at, observed, color=INK, linewidth=1, linestyle=(0, (4, 2)))
+    axes.annotate(
+        "observed", (at[-1], observed[-1]), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8.5
+    )
+    stopped = claim["stopped_at"]
+    if stopped is not None:
+        axes.axvline(stopped, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+    said = f"{SYMBOLS[claim['verdict']]} {claim['verdict']}"
+    where = f"at {stopped:,}" if stopped is not None else f"after {at[-1]:,}"
+    axes.set_title(f"{claim['id']}: {said} {where} of {maximum:,}, limit {limit_words(claim)}", fontweight="bold")
+    axes.set_ylabel("%")
+    ticks = sequence_ticks(at[0], last)
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(axis="x", color=RULE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    bare(axes)
+
+
+def sequence_ticks(first: float, last: float) -> list[int]:
+    """1, 2 and 5 times the powers of ten between two numbers of replications; the first one, should there be none."""
+    powers = range(len(str(int(last))))
+    ticks = [step * 10**power for power in powers for step in (1, 2, 5) if first <= step * 10**power <= last]
+    return ticks or [int(first)]
+
+
 _RECOVERY = (
     ("first-retry", "at the first retry"),
     ("second-retry", "at the second retry"),
@@ -407,6 +490,8 @@ def slug(name: str) -> str:
 def draw_all(results: Mapping[str, Any]) -> dict[str, str]:
     """Every figure that the results have data for, by name, in the order in which a report shows them."""
     drawn: dict[str, str | None] = {"forest": forest(results), "recovery": recovery(results)}
+    for scenario in results["scenarios"]:
+        drawn[f"sequence-{slug(scenario['scenario'])}"] = sequence(scenario)
     for scenario in results["scenarios"]:
         drawn[f"curve-{slug(scenario['scenario'])}"] = load_curve(scenario)
     for scenario in results["scenarios"]:

@@ -19,12 +19,15 @@ from reports.summary import (
     SYMBOLS,
     Row,
     closing_words,
+    decided_words,
     example_words,
+    interval_title,
     interval_words,
     limit_words,
     number,
     observed_words,
     percent,
+    strata_words,
     summarise,
     trials_words,
     variant_of,
@@ -55,6 +58,12 @@ _FIGURE_KINDS = {
         "Failures over load",
         "Each point is a run of its own, with its 99 % interval. The shaded band is what was reported from production.",
     ),
+    "sequence": (
+        "How the claims were decided",
+        "The coloured band holds the true rate at all looks at once, whenever one stops; the blue field is what the claim "
+        "allows. A claim is decided when its band lies wholly inside the field or wholly outside. The dashed line is the "
+        "observed rate, the dotted one marks the look that decided.",
+    ),
     "map": (
         "Where the claims hold",
         "A verdict in every cell, with the observed rate in percent. The claims are statements about how fast the "
@@ -76,7 +85,7 @@ def render_html(
     """
     rows = summarise(results)
     sections = [
-        ("claims", "Claims", _claims(rows)),
+        ("claims", "Claims", _claims(rows, interval_title(results))),
         ("changes", "Since the last run", _changes(results, previous) if previous is not None else ""),
         ("figures", "Figures", _figures(figures or {})),
         ("scenarios", "Scenarios", _scenarios(results)),
@@ -154,10 +163,10 @@ def _expected(claim: Mapping[str, Any]) -> str:
 # Claims.
 
 
-def _claims(rows: Sequence[Row]) -> str:
+def _claims(rows: Sequence[Row], interval: str) -> str:
     head = (
         "<thead><tr><th scope='col'>claim</th><th scope='col'>verdict</th><th scope='col' class='n'>count / n</th>"
-        "<th scope='col' class='n'>observed</th><th scope='col' class='n'>99 % interval</th>"
+        f"<th scope='col' class='n'>observed</th><th scope='col' class='n'>{escape(interval)}</th>"
         "<th scope='col' class='n'>limit</th><th scope='col'>expected</th></tr></thead>"
     )
     body = "".join(_claim_rows(row) for row in rows)
@@ -228,6 +237,8 @@ def _entry(scenario: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
         ("counted", f"{claim['event']}, among {claim['among']}: {trials_words(claim)}"),
         ("observed", f"{observed_words(claim)}, interval {interval_words(claim)}, limit {limit_words(claim)}"),
         ("so", claim.get("why", "")),
+        ("looked", decided_words(scenario, claim)),
+        ("in strata", strata_words(claim)),
         ("expected", f"{claim['expected']}" + (f": {claim['reason']}" if claim.get("reason") else "")),
     ]
     if "deff" in claim:
@@ -333,6 +344,7 @@ def _scenario(scenario: Mapping[str, Any]) -> str:
         ("replications", f"{scenario.get('replications', 0):,}"),
         ("root seed", str(scenario.get("root_seed", ""))),
         ("hash", str(scenario.get("hash", ""))[:12]),
+        ("strata", "counts and waits are of the worlds that were run, and not weighed" if "strata" in scenario else ""),
     ]
     told = "".join(f"<span><b>{name}</b> {escape(str(said))}</span>" for name, said in facts if said)
     counts = _counts("outcomes", scenario.get("outcomes", {}))
@@ -411,10 +423,23 @@ def _limits(results: Mapping[str, Any], timing: Mapping[str, Any] | None) -> str
         if named
         else ""
     )
+    sequential = (
+        "<li>Bands are confidence sequences, valid at all looks at once. Those of claims with at most one trial per "
+        "replication are exact; those called asymptotic rest on the number of replications being large. Claims without a "
+        "rate, and the invariants, are judged on what was run until the rates were decided.</li>"
+        if any("sequential" in scenario for scenario in results["scenarios"])
+        else ""
+    )
+    strata = (
+        "<li>Rates in strata are weighed with the strata's probabilities; their intervals are Fay and Feuer's. Counts "
+        "and waits beside them are those of the worlds that were run.</li>"
+        if any("strata" in scenario for scenario in results["scenarios"])
+        else ""
+    )
     limits = f"""<ul>
 <li>The backend is simulated. Its error texts and states are those that were published; how long it takes to free a
 thread is an assumption, which the profile names, and the verdicts on recovery stand or fall with it.</li>
-{construction}
+{construction}{sequential}{strata}
 <li>Intervals are Clopper and Pearson's at 99 %. Claims that stand together share that 1 %; a bound has its own, on one
 side. Where one replication holds many messages, the interval is that of the effective number of trials.</li>
 <li>“Verified” for a claim of “never” means: not once in these trials. The upper end of its interval says how often it

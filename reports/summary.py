@@ -159,6 +159,33 @@ def unit_of(name: str) -> str:
     return " s" if name.endswith("_seconds") else ""
 
 
+def decided_words(scenario: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
+    """After how many replications a claim was decided that was looked at while they came; "" for any other claim."""
+    if "looks" not in claim:
+        return ""
+    most = scenario["sequential"]["maximum"]
+    if claim["stopped_at"] is None:
+        return f"not decided in {claim['replications']:,} of at most {most:,} replications"
+    asymptotic = ", asymptotic" if claim["method"] == "asymptotic" else ""
+    return f"decided at {claim['stopped_at']:,} of at most {most:,} replications{asymptotic}"
+
+
+def strata_words(claim: Mapping[str, Any]) -> str:
+    """What was seen in each stratum, and how likely the stratum is; "" for a claim that was not judged in strata."""
+    parts = [
+        f"{each['count']:,} of {each['n']:,} ({percent(each['observed'])}) in a stratum of probability "
+        f"{number(each['probability'])}"
+        for each in claim.get("strata", ())
+    ]
+    return "; ".join(parts)
+
+
+def interval_title(results: Mapping[str, Any]) -> str:
+    """What a column of intervals is called. Bands, which may have another confidence, may stand among them."""
+    bands = any("sequential" in scenario for scenario in results["scenarios"])
+    return "interval or band" if bands else "99 % interval"
+
+
 def limit_words(claim: Mapping[str, Any]) -> str:
     """What a claim allows."""
     low, high = claim["limit"]

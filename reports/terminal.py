@@ -13,14 +13,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from reports.results import claims_of
 from reports.summary import (
     SYMBOLS,
     Row,
     closing_words,
+    decided_words,
     example_words,
+    interval_title,
     interval_words,
     limit_words,
     observed_words,
+    percent,
+    strata_words,
     summarise,
     trials_words,
     verdict_words,
@@ -65,9 +70,10 @@ def print_report(console: Console, results: Mapping[str, Any], *, report: Path |
     """
     rows = summarise(results)
     with wide_enough(console):
-        _print_table(console, _summary_table(rows), _summary_blocks(rows))
+        _print_table(console, _summary_table(rows, interval_title(results)), _summary_blocks(rows))
         if any(len(row.entries) > len(row.parts) for row in rows):
-            _print_table(console, _details_table(rows), _details_blocks(rows))
+            _print_table(console, _details_table(rows, interval_title(results)), _details_blocks(rows))
+        _print_how_decided(console, results)
         _print_wrong(console, results, rows)
         console.print(closing_words(results), soft_wrap=True)
         if report is not None:
@@ -93,7 +99,7 @@ def _print_table(console: Console, table: Table, blocks: list[tuple[str, list[li
     console.print()
 
 
-def _table(title: str) -> Table:
+def _table(title: str, interval: str) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -103,7 +109,7 @@ def _table(title: str) -> Table:
     table.add_column("verdict", no_wrap=True)
     table.add_column("count / n", justify="right", no_wrap=True)
     table.add_column("observed", justify="right")
-    table.add_column("99 % interval", justify="right")
+    table.add_column(interval, justify="right")
     table.add_column("limit", justify="right")
     table.add_column("expected")
     return table
@@ -173,10 +179,10 @@ def _details_blocks(rows: list[Row]) -> list[tuple[str, list[list[Text]]]]:
     ]
 
 
-def _summary_table(rows: list[Row]) -> Table:
+def _summary_table(rows: list[Row], interval: str) -> Table:
     from rich.text import Text
 
-    table = _table("Claims")
+    table = _table("Claims", interval)
     for identifier, cells in _summary_blocks(rows):
         if cells:
             # The parts of one claim are lines of one row, so that each id has exactly one row.
@@ -186,14 +192,37 @@ def _summary_table(rows: list[Row]) -> Table:
     return table
 
 
-def _details_table(rows: list[Row]) -> Table:
+def _details_table(rows: list[Row], interval: str) -> Table:
     from rich.text import Text
 
-    table = _table("Claims, scenario by scenario")
+    table = _table("Claims, scenario by scenario", interval)
     for identifier, entries in _details_blocks(rows):
         for index, cells in enumerate(entries):
             table.add_row(Text(identifier if index == 0 else ""), *cells, end_section=index == len(entries) - 1)
     return table
+
+
+def _print_how_decided(console: Console, results: Mapping[str, Any]) -> None:
+    """What the strata showed, and when the claims were decided that were looked at while the replications came."""
+    from rich.text import Text
+
+    in_strata = [(scenario, claim) for scenario, claim in claims_of(results) if "strata" in claim]
+    if in_strata:
+        console.print(Text("How the strata add up", style="bold"))
+        for scenario, claim in in_strata:
+            said = f"  {claim['id']} in {scenario['scenario']}, {percent(claim['observed'])}: {strata_words(claim)}"
+            console.print(Text(said), soft_wrap=True)
+        console.print()
+    told = [(scenario, claim) for scenario, claim in claims_of(results) if "looks" in claim]
+    if not told:
+        return
+    error = told[0][0]["sequential"]["error"]
+    console.print(Text(f"When the claims were decided, with at most {percent(error)} wrong", style="bold"))
+    for scenario, claim in told:
+        symbol = SYMBOLS[claim["verdict"]]
+        said = f"  {symbol} {claim['id']} in {scenario['scenario']}: {decided_words(scenario, claim)}"
+        console.print(Text(said), soft_wrap=True)
+    console.print()
 
 
 def _print_wrong(console: Console, results: Mapping[str, Any], rows: list[Row]) -> None:

@@ -18,13 +18,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import UsageError, count, names, say, say_json, stop_output, whole
+from scenarios.command_line import UsageError, count, names, say, say_json, share, stop_output, whole
+from scenarios.fit import command as fit
 from scenarios.serve import add_arguments, serve
+from scenarios.sweep.command import add_arguments as sweep_arguments
+from scenarios.sweep.command import sweep
+from scenarios.tune import command as tuning
 
 if TYPE_CHECKING:
     from scenarios.model import Scenario
     from scenarios.progress import Reporter
     from scenarios.runner import Cost, Observe
+    from scenarios.sequential import Sequential
 
 EXIT_USAGE = 2
 EXIT_NOT_DETERMINISTIC = 4
@@ -40,9 +45,10 @@ _FACTORY_HELP = (
     "current directory are found"
 )
 _POLICIES_HELP = (
-    "at least two, with commas: check_then_act, cancel_and_retry, drain (by default all three), or "
-    "package.module:function as for --factory"
+    "at least two, with commas: check_then_act, cancel_and_retry, drain (by default all three), "
+    "package.module:function as for --factory, or a policy file (FILE.toml)"
 )
+_POLICY_HELP = "put the policy of this file in place of the scenario's relay; --set comes after it"
 _POLICY_SETTINGS_HELP = (
     "give one policy a setting, e.g. check_then_act.lock_retry_seconds=0.5, or one group of its workers with "
     "drain.workers[1].prefix=other:; VALUE as in TOML, or else a text; can be given several times"
@@ -118,7 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     def add_world(made: argparse.ArgumentParser) -> None:
         add_lane(made)
         add_sets(made)
-        made.add_argument("--factory", metavar="MODULE:FUNCTION", help=_FACTORY_HELP)
+        other = made.add_mutually_exclusive_group()
+        other.add_argument("--factory", metavar="MODULE:FUNCTION", help=_FACTORY_HELP)
+        other.add_argument("--policy", metavar="FILE.toml", help=_POLICY_HELP)
 
     run = command("run", _run, "Run one world of a scenario.")
     run.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
@@ -130,6 +138,22 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="shipped scenarios' names, or paths")
     verify.add_argument(
         "--replications", type=count, metavar="N", help="worlds per scenario, instead of its own number"
+    )
+    verify.add_argument(
+        "--sequential", action="store_true", help="stop each scenario as soon as its claims about rates are decided"
+    )
+    verify.add_argument(
+        "--error",
+        type=share,
+        metavar="ALPHA",
+        help="with --sequential: share of wrong verdicts that a family of claims may have; by default 0.01",
+    )
+    verify.add_argument(
+        "--max",
+        type=count,
+        metavar="N",
+        dest="maximum",
+        help="with --sequential: worlds per scenario at the most; by default ten times its own number",
     )
     verify.add_argument("--jobs", type=count, metavar="N", help="processes; by default one per processor")
     verify.add_argument(
@@ -176,6 +200,16 @@ def _parser() -> argparse.ArgumentParser:
     add_lane(ablated)
     add_sets(ablated)
 
+    fitted = command("fit", fit.run, "Read production logs: what they say of the claims, and a profile fitted to them.")
+    fit.add_arguments(fitted)
+
+    swept = command("sweep", _sweep, "Run one scenario at many points; what is done is kept, and a later run goes on.")
+    sweep_arguments(swept)
+    add_world(swept)
+
+    tuned = command("tune", tuning.run, "Search a policy's settings, and judge the best on seeds it never saw.")
+    tuning.add_arguments(tuned)
+
     replay = command("replay", _replay, "Show one world as a timeline: what went wrong first, and why.")
     replay.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
     replay.add_argument("--seed", type=whole, required=True, metavar="N", help="the replication's number")
@@ -206,6 +240,10 @@ def _load(names: Sequence[str], arguments: argparse.Namespace) -> list[Scenario]
 
     here_on_path()
     try:
+        if arguments.policy is not None:
+            from scenarios.policy import load_all_with_policy
+
+            return load_all_with_policy(names, arguments.policy, arguments.sets)
         return load_all(names, arguments.sets, arguments.factory)
     except ScenarioError as error:
         raise UsageError(str(error)) from error
@@ -308,10 +346,15 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     from scenarios.runner import LostWorkerError, ReplicationError
     from scenarios.timing import code_version, cores, timing
 
+    sequential = _sequential(arguments)
     names = arguments.scenarios or _default_scenarios(arguments.factory)
     folder_name = arguments.name or _folder_name(arguments)
     _check_folder(folder_name, arguments)
     scenarios = _load(list(dict.fromkeys(names)), arguments)
+    for scenario in scenarios if sequential is not None else ():
+        if scenario.strata is not None and scenario.strata.enabled:
+            why = "has strata, which cannot be looked at while they come"
+            raise UsageError(f"{scenario.origin.given}: {why}; leave --sequential out, or set strata.enabled=false")
     jobs = arguments.jobs or cores()
     version = code_version()  # of what runs now, not of what is there at the end
     costs: dict[str, Cost] = {}
@@ -321,7 +364,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     try:
         with reporter(quiet=arguments.quiet) as shown:
             for scenario in scenarios:
-                entries.append(_verify_one(scenario, arguments, jobs, shown, costs, observe))
+                entries.append(_verify_one(scenario, arguments, sequential, jobs, shown, costs, observe))
             if arguments.factory is not None:
                 waits: list[dict[str, Any]] = []
                 for race in [scenario for scenario in scenarios if scenario.name == "race"]:
@@ -353,6 +396,20 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
         seed = entry["lane_check"]["first_differing_seed"]
         print(f"relaysim: {entry['scenario']}: the lanes differ at seed {seed}", file=sys.stderr)
     return EXIT_NOT_DETERMINISTIC if differing else exit_status(results)
+
+
+def _sequential(arguments: argparse.Namespace) -> Sequential | None:
+    if not arguments.sequential:
+        for option, given in (("--error", arguments.error), ("--max", arguments.maximum)):
+            if given is not None:
+                raise UsageError(f"{option}: is for --sequential, which was not given")
+        return None
+    if arguments.replications is not None:
+        raise UsageError("--replications: --sequential stops by itself; give --max to say when at the latest")
+    from reports.claims import ALPHA
+    from scenarios.sequential import Sequential
+
+    return Sequential(ALPHA if arguments.error is None else arguments.error, arguments.maximum)
 
 
 def _one_line(error: Exception, scenarios: Sequence[Scenario]) -> str:
@@ -401,6 +458,7 @@ def _check_folder(name: str, arguments: argparse.Namespace) -> None:
 def _verify_one(
     scenario: Scenario,
     arguments: argparse.Namespace,
+    sequential: Sequential | None,
     jobs: int,
     shown: Reporter,
     costs: dict[str, Cost],
@@ -416,6 +474,7 @@ def _verify_one(
         jobs=jobs,
         progress=shown.scenario(scenario.name),
         observe=observe,
+        sequential=sequential,
     )
     costs[scenario.name] = cost
     surprises = [claim for claim in entry["claims"] if not claim["as_expected"]]
@@ -581,6 +640,13 @@ def _print_ablations(results: Mapping[str, Any], wrong: Sequence[str]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         stop_output()
+
+
+# sweep
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    return sweep(arguments)
 
 
 # replay

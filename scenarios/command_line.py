@@ -35,6 +35,17 @@ def whole(text: str) -> int:
     return value
 
 
+def share(text: str) -> float:
+    """A number above 0 and below 1, for `argparse`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number above 0 and below 1, not {text!r}")
+    return value
+
+
 def names(text: str) -> list[str]:
     """Names with commas in between, for `argparse`."""
     return [each.strip() for each in text.split(",") if each.strip()]

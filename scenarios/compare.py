@@ -15,12 +15,9 @@ Whose settings a policy gets:
 
 from __future__ import annotations
 
-import inspect
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any, Unpack, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any
 
 from reports.claims import ALPHA
 from reports.comparison import KIND, PolicyWorlds, measure_policies
@@ -30,6 +27,16 @@ from reports.statistics import rounded
 from scenarios.document import PathError, parse_setting
 from scenarios.load import load
 from scenarios.model import Scenario
+from scenarios.policy import (
+    FACTORY_PATH,
+    HOME,
+    LeftOut,
+    groups,
+    known_group_settings,
+    load_policy_file,
+    policy_sets,
+    settings_named_by,
+)
 from scenarios.problems import Problem, ScenarioError, did_you_mean
 from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from scenarios.summary import ROW_COUNTS, Summary
@@ -37,21 +44,11 @@ from sim.world import FactoryError, resolve
 
 #: The policies of the relay, in the order in which they were written.
 POLICIES = ("check_then_act", "cancel_and_retry", "drain")
-#: Where these are found.
-_HOME = "relay:"
 #: The policy that the others are compared with, if it is among them; otherwise it is the first.
 BASELINE = "cancel_and_retry"
 POLICIES_MIN = 2
-_CLIENTS = 3  # a factory's first parameters: the two clients and `send`
-_FACTORY_PATH = "relay.factory"
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Settings of a group of workers that a policy does not know: of which workers, and the settings."""
-
-    workers: str
-    settings: Mapping[str, Any]
+#: What tells the batches of a comparison apart, see `Batch.values`.
+_POLICY = "policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +78,20 @@ class Comparison:
         """The lane asked for, or the scenario's own; `sdk` where a relay from elsewhere may call anything."""
         if asked is not None:
             return asked
-        known = (_HOME, self.scenario.relay.factory)
+        known = (HOME, self.scenario.relay.factory)
         at_home = all(policy.scenario.relay.factory.startswith(known) for policy in self.policies)
         return self.scenario.lane if at_home else "sdk"
 
     def replay(self, error_values: Mapping[str, Any], seed: int) -> tuple[str, str]:
         """The policy that a failed replication was of (see `Batch.values`), and the command that replays it."""
-        factory = error_values[_FACTORY_PATH]
-        policy = next(each for each in self.policies if each.scenario.relay.factory == factory)
+        name = error_values[_POLICY]
+        policy = next(each for each in self.policies if each.name == name)
         return policy.name, _replay(policy).replace("{seed}", str(seed))
 
 
 def factory_of(policy: str) -> str:
     """The factory that a policy's name means: one of the relay's own, unless it has a colon."""
-    return policy if ":" in policy else f"{_HOME}{policy}"
+    return policy if ":" in policy else f"{HOME}{policy}"
 
 
 def load_comparison(
@@ -104,14 +101,15 @@ def load_comparison(
 
     Args:
         name_or_path: of the scenario, as `scenarios.load.load` takes it.
-        policies: names of the relay's own policies, or `package.module:function`; at least two, none twice.
+        policies: names of the relay's own policies, `package.module:function`, or paths of policy files, which end in
+            `.toml`; at least two, none twice.
         sets: `PATH=VALUE` for all of them.
         settings: `POLICY.KEY=VALUE`, or `POLICY.workers[N].KEY=VALUE` for one group of workers.
 
     Raises:
         ScenarioError: with every problem that was found.
     """
-    names = [factory_of(policy).removeprefix(_HOME) for policy in policies]
+    names = [factory_of(policy).removeprefix(HOME) for policy in policies]
     problems = _wrong_names(names)
     own_sets, wrong = _own_sets(names, settings)
     if problems or wrong:
@@ -143,7 +141,7 @@ def _own_sets(names: Sequence[str], settings: Iterable[str]) -> tuple[dict[str, 
     problems = []
     for typed in settings:
         # The longest name first: one policy's name may be the beginning of another's.
-        said = typed.removeprefix(_HOME)
+        said = typed.removeprefix(HOME)
         name = next((each for each in sorted(names, key=len, reverse=True) if said.startswith(f"{each}.")), None)
         rest = said.removeprefix(f"{name}.")
         try:
@@ -164,6 +162,8 @@ def _load_policy(
     name_or_path: str, scenario: Scenario, name: str, sets: Sequence[str], own_sets: Sequence[str]
 ) -> Compared:
     where = f"--policies {name}"
+    if name.endswith(".toml"):
+        return _load_policy_file(name_or_path, scenario, name, sets, own_sets)
     factory = factory_of(name)
     left_out: tuple[LeftOut, ...] = ()
     theirs = list(sets)
@@ -174,10 +174,10 @@ def _load_policy(
         except FactoryError as error:
             said = str(error).removeprefix(f"factory {factory!r}: ")
             raise ScenarioError([Problem(where, "", said)]) from error
-        theirs.append(f"{_FACTORY_PATH}={factory}")
+        theirs.append(f"{FACTORY_PATH}={factory}")
         if scenario.relay.settings:
             theirs.append("relay.settings={}")
-        more, left_out = _known_group_settings(scenario, known)
+        more, left_out = known_group_settings(scenario, known)
         theirs += more
     try:
         return Compared(name, load(name_or_path, [*theirs, *own_sets]), own, left_out)
@@ -188,70 +188,12 @@ def _load_policy(
         ) from error
 
 
-def _known_group_settings(scenario: Scenario, known: frozenset[str]) -> tuple[list[str], tuple[LeftOut, ...]]:
-    """What to set so that each group of workers has the settings that are known, and what is then left out."""
-    sets, left_out = [], []
-    for index, (workers, settings) in enumerate(_groups(scenario)):
-        unknown = {key: value for key, value in settings.items() if key not in known}
-        if unknown:
-            kept = [f"{json.dumps(key)} = {_toml(value)}" for key, value in settings.items() if key in known]
-            sets.append(f"workers[{index}].settings={{{', '.join(kept)}}}")
-            left_out.append(LeftOut(workers, unknown))
-    return sets, tuple(left_out)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _groups(scenario: Scenario) -> list[tuple[str, Mapping[str, Any]]]:
-    """The workers of each group, as traces call them, and the group's settings."""
-    groups: list[tuple[str, Mapping[str, Any]]] = []
-    first = 1
-    for group in scenario.workers:
-        last = first + group.count - 1
-        groups.append((f"w{first}" if first == last else f"w{first} to w{last}", group.settings))
-        first = last + 1
-    return groups
-
-
-def settings_named_by(factory: Callable[..., Any]) -> frozenset[str]:
-    """The settings that a factory names: parameters after the clients and `send`, and keys of `Unpack[TypedDict]`.
-
-    A factory that takes any keyword without naming it names none.
-    """
-    try:
-        parameters = list(inspect.signature(factory).parameters.values())
-    except (TypeError, ValueError):  # some callables of C extensions
-        return frozenset()
-    named = {
-        each.name
-        for position, each in enumerate(parameters)
-        if each.kind is each.KEYWORD_ONLY or (each.kind is each.POSITIONAL_OR_KEYWORD and position >= _CLIENTS)
-    }
-    for each in parameters:
-        if each.kind is each.VAR_KEYWORD:
-            named |= _keys_of(factory, each)
-    return frozenset(named)
-
-
-def _keys_of(factory: Callable[..., Any], keywords: inspect.Parameter) -> set[str]:
-    """The keys of the TypedDict that a `**keywords` unpacks."""
-    function = factory.__init__ if inspect.isclass(factory) else factory
-    # This one annotation alone: others may be such as only a type checker can read.
-    alone = SimpleNamespace(__annotations__={keywords.name: keywords.annotation})
-    try:
-        hint = get_type_hints(alone, getattr(inspect.unwrap(function), "__globals__", {})).get(keywords.name)
-    except (NameError, TypeError, AttributeError, SyntaxError):
-        return set()
-    if get_origin(hint) is not Unpack:
-        return set()
-    (table,) = get_args(hint)
-    return set(table.__required_keys__ | table.__optional_keys__) if is_typeddict(table) else set()
+def _load_policy_file(
+    name_or_path: str, scenario: Scenario, name: str, sets: Sequence[str], own_sets: Sequence[str]
+) -> Compared:
+    file = load_policy_file(name)
+    theirs, left_out = policy_sets(file.policy, file.settings, scenario)
+    return Compared(name, load(name_or_path, [*sets, *theirs, *own_sets]), own=False, left_out=left_out)
 
 
 # Running
@@ -294,7 +236,7 @@ def compare_policies(
             lane,
             claims=(),
             rows=True,
-            values=((_FACTORY_PATH, policy.scenario.relay.factory),),
+            values=((_POLICY, policy.name),),
         )
         for policy in comparison.policies
     ]
@@ -350,7 +292,7 @@ def _entry(policy: Compared, summary: Summary) -> dict[str, Any]:
         "fingerprint": summary.fingerprint,
         "settings": dict(scenario.relay.settings),
         "workers": [
-            {"workers": workers, "settings": dict(settings)} for workers, settings in _groups(scenario) if settings
+            {"workers": workers, "settings": dict(settings)} for workers, settings in groups(scenario) if settings
         ],
         "left_out": [{"workers": each.workers, "settings": dict(each.settings)} for each in policy.left_out],
         "counts": dict(sorted(summary.counts.items())),

@@ -189,11 +189,18 @@ def load(
 
 def load_all(names_or_paths: Sequence[str], sets: Sequence[str] = (), factory: str | None = None) -> list[Scenario]:
     """Several scenarios, or a ScenarioError with the problems of all of them."""
+    return load_each(names_or_paths, [sets] * len(names_or_paths), factory)
+
+
+def load_each(
+    names_or_paths: Sequence[str], sets: Sequence[Sequence[str]], factory: str | None = None
+) -> list[Scenario]:
+    """Several scenarios, each with its own `sets`, or a ScenarioError with the problems of all of them."""
     scenarios: list[Scenario] = []
     problems: list[Problem] = []
-    for name in names_or_paths:
+    for name, its_sets in zip(names_or_paths, sets, strict=True):
         try:
-            scenarios.append(load(name, sets, factory))
+            scenarios.append(load(name, its_sets, factory))
         except ScenarioError as error:
             problems += error.problems
     seen: dict[str, str] = {}
@@ -481,7 +488,7 @@ def _bare(annotated: Any) -> Any:
 def _wrong_references(document: Document, findings: Sequence[Finding], profile: Profile) -> list[Finding]:
     """What tables say about each other, checked on those that are right in themselves."""
     wrong = {str(finding.steps[0]) for finding in findings if finding.steps}
-    names = ("workers", "workload", "schedule", "host_faults", "liveness", "limit_seconds")
+    names = ("workers", "workload", "schedule", "host_faults", "liveness", "limit_seconds", "strata")
     tables = {name: document[name] for name in names if name in document and name not in wrong}
     if "workload" not in tables:
         return []
@@ -510,11 +517,32 @@ def _wrong_claims(document: Document) -> list[Finding]:
         if isinstance(among, str) and among != REPLICATIONS and among not in COUNTS:
             suggestion = did_you_mean(among, [*COUNTS, REPLICATIONS], what="there are")
             findings.append(Finding(("claims", index, "among"), f"there is no count {among!r}", suggestion))
+    findings += _wrong_in_strata(document, tables)
     known_ids = [each for each in ids if isinstance(each, str)]
     for steps, name in _claims_named(document):
         if name not in known_ids:
             suggestion = did_you_mean(name, known_ids, what="there are")
             findings.append(Finding(steps, f"there is no claim {name!r}", suggestion))
+    return findings
+
+
+def _wrong_in_strata(document: Document, claims: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """What cannot be weighed stratum by stratum."""
+    strata = document.get("strata")
+    if not isinstance(strata, dict) or strata.get("enabled", True) is not True:
+        return []
+    findings = []
+    for index, claim in enumerate(claims):
+        if claim.get("kind") == "exact":
+            said = "with strata, a claim is about how often something happens, not about values"
+            findings.append(Finding(("claims", index, "kind"), said, "or set strata.enabled = false"))
+        elif claim.get("among", REPLICATIONS) != REPLICATIONS:
+            said = "with strata, the trials of a claim are whole replications"
+            findings.append(Finding(("claims", index, "among"), said, f"leave it out, or write {REPLICATIONS!r}"))
+    for name in ("map", "curve"):
+        if isinstance(document.get(name), dict):
+            said = "a scenario with strata has no map and no curve"
+            findings.append(Finding((name,), said, "or set strata.enabled = false"))
     return findings
 
 

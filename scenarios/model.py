@@ -179,6 +179,8 @@ class Scenario(WorldTables, Heading):
         the same worlds are still the same worlds.
         """
         beside = {"replications", "lane", "check_lanes", "profile", "profile_overrides"}
+        if self.strata is None:
+            beside.add("strata")  # so that files from before there were any keep their hash
         plain = self.model_dump(mode="json", by_alias=True, exclude=beside)
         text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]

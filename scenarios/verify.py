@@ -7,9 +7,12 @@ from typing import Any
 
 from reports.claims import ClaimSpec, judge, rate
 from reports.results import replay_template
+from reports.sequential import judge_sequence
 from scenarios.load import variant
 from scenarios.model import CurvePlan, MapPlan, Scenario
 from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
+from scenarios.sequential import Sequences, Sequential, looks, run_sequentially
+from scenarios.strata import judge_in_strata, shown_strata, strata_of
 from scenarios.summary import Summary
 
 #: Counts of the observation that tell what became of messages; the rest are under `counts`.
@@ -26,6 +29,7 @@ def verify_scenario(
     jobs: int = 1,
     progress: Callable[[Progress], None] | None = None,
     observe: Observe | None = None,
+    sequential: Sequential | None = None,
 ) -> tuple[dict[str, Any], Cost]:
     """The scenario's entry in `results.json`, and what it took.
 
@@ -37,27 +41,39 @@ def verify_scenario(
         jobs: processes.
         progress: called as replications are done.
         observe: what runs a replication, see `run_batches`.
+        sequential: stop as soon as every rate is decided; `replications` is then not read. The lane check has at most as
+            many seeds as the first look.
 
     Raises:
         ReplicationError, LostWorkerError: see `run_batches`.
     """
     count = replications or scenario.replications
+    if sequential is not None:
+        count = looks(sequential.maximum_of(scenario), scenario.replications)[0]
     lane = lane or scenario.lane
     checked = min(count, scenario.check_lanes if lane_check is None else lane_check) if lane == "direct" else 0
     text = scenario.to_json()
-    batches = [Batch("main", text, count, lane, fingerprints=checked)]
+    strata = strata_of(scenario)
+    own = Batch("main", text, count, lane, fingerprints=checked, in_strata=strata is not None)
+    batches = []
     if checked:
-        batches.append(Batch("lane check", text, checked, "sdk", claims=(), fingerprints=checked))
+        batches.append(Batch("lane check", text, checked, "sdk", (), checked, in_strata=strata is not None))
     cap = replications or 10**9
     if scenario.map is not None:
         batches += _map_batches(scenario, scenario.map, lane, cap)
     if scenario.curve is not None:
         batches += _curve_batches(scenario, scenario.curve, lane, cap)
-    summaries, cost = run_batches(batches, jobs=jobs, progress=progress, observe=observe)
+    sequences = None
+    if sequential is None:
+        summaries, cost = run_batches([own, *batches], jobs=jobs, progress=progress, observe=observe)
+    else:
+        summaries, sequences, cost = run_sequentially(
+            scenario, own, batches, sequential, jobs=jobs, progress=progress, observe=observe
+        )
 
     specs = {claim.id: claim.spec() for claim in scenario.claims}
     main = summaries["main"]
-    entry = _entry(scenario, specs, main, lane)
+    entry = _entry(scenario, specs, main, lane, sequences)
     if checked:
         entry["lane_check"] = compare(main, summaries["lane check"], checked)
     if scenario.map is not None:
@@ -76,10 +92,17 @@ def compare(direct: Summary, sdk: Summary, seeds: int) -> dict[str, Any]:
     return {"seeds": seeds, "equal": True}
 
 
-def _entry(scenario: Scenario, specs: Mapping[str, ClaimSpec], main: Summary, lane: Lane) -> dict[str, Any]:
+def judged(scenario: Scenario, main: Summary, lane: Lane) -> dict[str, Any]:
+    """What these replications of a scenario make its entry in `results.json`, with neither map nor curve."""
+    return _entry(scenario, {claim.id: claim.spec() for claim in scenario.claims}, main, lane, None)
+
+
+def _entry(
+    scenario: Scenario, specs: Mapping[str, ClaimSpec], main: Summary, lane: Lane, sequences: Sequences | None
+) -> dict[str, Any]:
     origin = scenario.origin
     replay = replay_template(origin.given, settings=origin.settings, factory=origin.factory)
-    claims = [judge(spec, main.tallies[spec.id], replay=replay) for spec in specs.values()]
+    claims = [_judge(scenario, spec, main, replay, sequences) for spec in specs.values()]
     unmet = main.never_met
     for claim in claims:
         if unmet and claim["verdict"] == "verified":
@@ -111,9 +134,24 @@ def _entry(scenario: Scenario, specs: Mapping[str, ClaimSpec], main: Summary, la
         entry["variant"] = scenario.variant
     if origin.settings:
         entry["settings"] = dict(origin.settings)
+    if (strata := strata_of(scenario)) is not None:
+        entry["strata"] = shown_strata(scenario, strata, claims)
+    if sequences is not None:
+        entry["sequential"] = {"error": sequences.error, "maximum": sequences.maximum, "looks": sequences.looks}
     if main.fault_hits:
         entry["fault_hits"] = {name: list(counts) for name, counts in main.fault_hits.items()}
     return entry
+
+
+def _judge(
+    scenario: Scenario, spec: ClaimSpec, main: Summary, replay: str, sequences: Sequences | None
+) -> dict[str, Any]:
+    tally = main.tallies[spec.id]
+    if (strata := strata_of(scenario)) is not None:
+        return judge_in_strata(scenario, strata, spec, main, replay)
+    if sequences is not None and spec.id in sequences.of_claim:
+        return judge_sequence(sequences.of_claim[spec.id], tally, maximum=sequences.maximum, replay=replay)
+    return judge(spec, tally, replay=replay)
 
 
 def _breaches(tally: Any, replay: str) -> dict[str, Any]:

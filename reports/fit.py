@@ -1,0 +1,105 @@
+"""What a fit says in words, for the terminal and the page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reports.summary import number, percent
+
+#: The fix's claim, by the attempt that got through.
+CLAIMED: Mapping[str, float] = {"recovered_at_2": 0.90, "recovered_at_3": 0.09, "failed": 0.01}
+
+
+def headline(results: Mapping[str, Any]) -> str:
+    """What the log was, in a few words."""
+    ended = results["conflicts"]["ended"]
+    return f"{ended:,} conflict{'s' * (ended != 1)} in production logs"
+
+
+def lead(results: Mapping[str, Any]) -> str:
+    """What came of them, in a sentence or two."""
+    fitted = [each["number"] for each in results["numbers"] if each["status"] == "fitted"]
+    log = results["log"]
+    lines = sum(log["relay_lines"].values())
+    told = f"{lines:,} of {log['lines']:,} lines are the relay's. "
+    if not fitted:
+        return told + f"They identify no number of a profile; profile.toml is {results['base']} as it is."
+    return told + f"Fitted: {', '.join(fitted)}. All else in profile.toml is from {results['base']}."
+
+
+def ending_words(ending: str) -> str:
+    """An ending as a reader names it."""
+    return "gave up politely" if ending == "failed" else f"recovered at attempt {ending.removeprefix('recovered_at_')}"
+
+
+def parameter_words(parameter: Mapping[str, Any], unit: str = "") -> str:
+    """A parameter's value and interval; an end that the log does not give is "?"."""
+    low, high = ("?" if end is None else f"{end:.3g}" for end in parameter["interval"])
+    return f"{parameter['value']:.3g}{unit} ({low} – {high})"
+
+
+def numbers_words(entry: Mapping[str, Any]) -> str:
+    """What an entry's parameters are; "" where nothing was fitted."""
+    if entry["status"] == "kept":
+        return ""
+    if "median_seconds" not in entry:
+        return number(entry["value"]["value"])
+    told = f"median {parameter_words(entry['median_seconds'], ' s')}, sigma {parameter_words(entry['sigma'])}"
+    return f"{told}, stuck {parameter_words(entry['stuck'])}" if "stuck" in entry else told
+
+
+def share_words(share: float | None) -> str:
+    """A share in percent; "" for none."""
+    return "" if share is None else percent(share)
+
+
+def damage_words(log: Mapping[str, Any]) -> list[str]:
+    """What was wrong with the bytes of the log, a few words each; nothing of it was fatal."""
+    names = {
+        "not_utf8": "lines are not valid UTF-8",
+        "nul": "lines have NUL bytes",
+        "too_long": "lines are longer than 1 MiB and were skipped",
+        "unfinished": "logs end within a line",
+        "broken_off": "compressed logs break off",
+        "broken_events": "events have a missing or wrong field",
+    }
+    return [f"{log[name]:,} {said}" for name, said in names.items() if log[name]]
+
+
+def notes(results: Mapping[str, Any]) -> list[str]:
+    """What a reader must know to read this rightly, a sentence each."""
+    conflicts = results["conflicts"]
+    said = []
+    open_ones = conflicts["met"] - conflicts["ended"]
+    if open_ones > 0:
+        said.append(
+            f"{open_ones:,} of {conflicts['met']:,} messages that met an active run have no ending in the log: they are "
+            "no trials."
+        )
+    if open_ones < 0:
+        said.append(f"{-open_ones:,} endings have their beginning outside of the log; they count.")
+    apart = conflicts["ended"] - conflicts["joined"]
+    if apart and conflicts["ended"]:
+        said.append(
+            f"{apart:,} of {conflicts['ended']:,} episodes could not be joined line by line, since their lines name no "
+            "conversation: their attempt counts, at the moments that the waits give."
+        )
+    if conflicts["ended"] and not conflicts["waits_from_log"]:
+        said.append("The log does not say what was waited, so the planned 2, 4 and 8 s were taken.")
+    if len(conflicts["attempts_seen"]) > 1:
+        seen = ", ".join(f"{each} ({count:,})" for each, count in conflicts["attempts_seen"].items())
+        said.append(
+            f"Relays with different numbers of attempts wrote this: {seen}; the most frequent is taken for all."
+        )
+    if conflicts["early"]:
+        said.append(
+            f"{conflicts['early']:,} conflicts met a run that the check before had begun to cancel: their time counts from "
+            "there, and only those that were not free by the append could be seen, which is allowed for."
+        )
+    if conflicts["drained"]:
+        said.append(
+            f"{conflicts['drained']:,} conflicts are of the policy drain, which waits for the run in the way; they are no "
+            "attempts and are left out."
+        )
+    return said + damage_words(results["log"])

@@ -1,0 +1,194 @@
+"""A fit as one page, in the manner of `reports.html`, and as a whole results folder with its `profile.toml`.
+
+The order is the reader's: how conflicts ended, what that says of the claims, the profile's numbers, the figures, and what
+was read. Whatever came from a log is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from reports.fit import CLAIMED, ending_words, headline, lead, notes, numbers_words, share_words
+from reports.html import timing_facts, whole_page
+from reports.results import link_latest, results_folder, write_results, write_text, write_timing
+from reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent, trials_words
+
+PROFILE = "profile.toml"
+
+_FIGURES = {
+    "endings": (
+        "How conflicts ended",
+        "The dot is the observed share, the line its 99 % interval, the diamond what the fix claims. Each row has a "
+        "scale of its own.",
+    ),
+    "freed": (
+        "How fast a cancelled run frees its thread",
+        "A log never says when a thread became free: only that it was not at one attempt and was at the next. Between "
+        "those moments nothing but the model draws the line. What is drawn without a model is of the conflicts that were "
+        "seen: runs that were free before they could be met are missing there.",
+    ),
+}
+
+
+def publish_fit(
+    results: Mapping[str, Any],
+    *,
+    profile: str,
+    name: str,
+    timing: Mapping[str, Any] | None = None,
+    out: Path | None = None,
+) -> Path:
+    """Write `results.json`, `timing.json`, `profile.toml`, the figures and `index.html`, and return the folder.
+
+    The folder is `reports/out/<name>` below the current directory, and `reports/out/latest` then links to it; with
+    `out` it is that folder and there is no link.
+    """
+    folder = results_folder(name, out)
+    write_results(folder, results)
+    write_timing(folder, timing or {})
+    write_text(folder / PROFILE, profile)
+    render_fit(folder, results, timing)
+    if out is None:
+        link_latest(folder)
+    return folder
+
+
+def render_fit(folder: Path, results: Mapping[str, Any], timing: Mapping[str, Any] | None = None) -> Path:
+    """Draw the figures and `index.html` into the folder, and return the page's path."""
+    from reports.figures import write_figures
+    from reports.fit_figures import draw_fit
+
+    figures = draw_fit(results)
+    for stale in (folder / "figures").glob("*.svg"):
+        if stale.stem not in figures:
+            stale.unlink()
+    write_figures(folder / "figures", figures)
+    page = folder / "index.html"
+    write_text(page, fit_html(results, timing=timing, figures=figures))
+    return page
+
+
+def fit_html(
+    results: Mapping[str, Any],
+    *,
+    timing: Mapping[str, Any] | None = None,
+    figures: Mapping[str, str] | None = None,
+) -> str:
+    """The page. `figures` are inline SVG by name (see `reports.fit_figures.draw_fit`)."""
+    sections = [
+        ("endings", "How conflicts ended", _endings(results)),
+        ("claims", "Claims", _claims(results)),
+        ("numbers", "The profile", _numbers(results)),
+        ("figures", "Figures", _figures(figures or {})),
+        ("log", "What was read", _log(results)),
+        ("limits", "What this rests on", _limits(timing)),
+    ]
+    return whole_page(headline(results), lead(results), sections, code_version=str(results["code_version"]))
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of HTML cells; the first of each row names it."""
+    head = "".join(f"<th scope='col' class='n'>{escape(each)}</th>" for each in heads)
+    body = "".join(
+        f"<tr><th scope='row'>{name}</th>" + "".join(f"<td class='n'>{cell}</td>" for cell in cells) + "</tr>"
+        for name, *cells in rows
+    )
+    return f'<div class="wide"><table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>\n'
+
+
+def _endings(results: Mapping[str, Any]) -> str:
+    rows = []
+    for entry in results["conflicts"]["endings"]:
+        claimed = CLAIMED.get(entry["ending"])
+        rows.append(
+            [
+                escape(ending_words(entry["ending"])),
+                trials_words(entry),
+                percent(entry["observed"]),
+                interval_words(entry),
+                "" if claimed is None else f"{claimed * 100:g} %",
+                share_words(entry["fitted"]),
+            ]
+        )
+    said = "".join(f"<li>{escape(each)}</li>" for each in notes(results))
+    listed = f"<ul>{said}</ul>" if said else ""
+    if not rows:
+        return "<p>No message that met an active run has an ending in the log.</p>" + listed
+    return _table(("count / n", "share", "99 % interval", "claimed", "fitted"), rows) + listed
+
+
+def _claims(results: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            f'<span class="id">{escape(claim["id"])}</span><span class="title">{escape(claim["title"])}</span>',
+            f'<span class="verdict {claim["verdict"]}"><span aria-hidden="true">{SYMBOLS[claim["verdict"]]}</span> '
+            f"{claim['verdict']}</span>",
+            trials_words(claim),
+            escape(observed_words(claim)),
+            interval_words(claim),
+            escape(limit_words(claim)),
+        ]
+        for claim in results["claims"]
+    ]
+    told = _table(("verdict", "count / n", "observed", "99 % interval", "limit"), rows) if rows else ""
+    others = "".join(
+        f'<dt>{escape(each["id"])}</dt><dd>{escape(each["title"])}: <span class="quiet">{escape(each["why"])}</span></dd>'
+        for each in results["untold"]
+    )
+    return told + (f"<h3>What this log cannot tell</h3><dl>{others}</dl>" if others else "")
+
+
+def _numbers(results: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            f'<span class="id">{escape(each["number"])}</span>',
+            escape(each["status"]),
+            f"{each['n']:,}",
+            escape(numbers_words(each)),
+        ]
+        for each in results["numbers"]
+    ]
+    said = "".join(f"<dt>{escape(each['number'])}</dt><dd>{escape(each['said'])}</dd>" for each in results["numbers"])
+    return (
+        _table(("", "observations", "value, with 95 % interval"), rows)
+        + f"<dl>{said}</dl><p>All other numbers, and those that are kept, are the profile {escape(results['base'])}'s. "
+        f"<code>{PROFILE}</code> beside this page has them all, each with what it rests on; a scenario takes it with "
+        f'<code>profile = "path/to/{PROFILE}"</code>, a command with <code>--set profile=path/to/{PROFILE}</code>.</p>'
+    )
+
+
+def _figures(figures: Mapping[str, str]) -> str:
+    return "\n".join(
+        f"<figure><h3>{_FIGURES[name][0]}</h3><p>{_FIGURES[name][1]}</p>\n{svg}\n</figure>"
+        for name, svg in figures.items()
+    )
+
+
+def _log(results: Mapping[str, Any]) -> str:
+    log = results["log"]
+    counts = {name: count for name, count in log.items() if isinstance(count, int)}
+    blocks = [("the log", counts), ("the relay's lines", log["relay_lines"])]
+    blocks += [(name, results[key]) for name, key in (("runs", "runs"), ("outcomes", "outcomes"))]
+    return "".join(_facts(name, each) for name, each in blocks if each)
+
+
+def _facts(title: str, counts: Mapping[str, int]) -> str:
+    cells = "".join(f"<span><b>{escape(name.replace('_', ' '))}</b> {count:,}</span>" for name, count in counts.items())
+    return f'<h4>{escape(title)}</h4><p class="facts-line">{cells}</p>'
+
+
+def _limits(timing: Mapping[str, Any] | None) -> str:
+    return f"""<ul>
+<li>Counts are of lines, and exact whatever the order in which workers wrote them. They are of what was logged: lines that
+a collector dropped are missing here too.</li>
+<li>Intervals of shares are Clopper and Pearson's at 99 %, of the effective number of trials: conflicts are taken in up to
+64 portions in the order of the log, and what these differ by more than chance makes the interval wider.</li>
+<li>Times are log-normal by assumption. Their intervals are those of the profile likelihood at 95 %; a share of stuck runs is
+added where the Akaike criterion falls by two, which two retries can never show: to them it is a wide spread. What the log
+does not identify is not fitted.</li>
+<li>A request's duration passes by one half before the API acts on it, as the profile assumes.</li>
+<li>A log tells what the relay did, not what customers saw.</li>
+</ul>{timing_facts(timing)}"""

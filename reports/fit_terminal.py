@@ -1,0 +1,84 @@
+"""A fit on a terminal: how conflicts ended, what is claimed, the profile's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.fit import CLAIMED, ending_words, headline, lead, notes, numbers_words, share_words
+from reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent, trials_words
+from reports.terminal import wide_enough
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_fit(console: Console, results: Mapping[str, Any], *, folder: Path | None = None) -> None:
+    """Print everything; `folder` is the results' folder, to name the page and the profile at the end."""
+    from rich.text import Text
+
+    with wide_enough(console):
+        console.print(Text(headline(results), style="bold"))
+        console.print(Text(lead(results)), soft_wrap=True)
+        console.print()
+        if rows := [_ending(each) for each in results["conflicts"]["endings"]]:
+            _table(
+                console, "How conflicts ended", ("", "count / n", "share", "99 % interval", "claimed", "fitted"), rows
+            )
+        if rows := [_claim(each) for each in results["claims"]]:
+            heads = ("claim", "verdict", "count / n", "observed", "99 % interval", "limit")
+            _table(console, "Claims, as the log tells them", heads, rows)
+        rows = [[each["number"], each["status"], numbers_words(each)] for each in results["numbers"]]
+        _table(console, "The profile's numbers, with 95 % intervals", ("", "", ""), rows)
+        for each in results["numbers"]:
+            if each["status"] == "kept":
+                console.print(
+                    Text(f"  {each['number']} is kept from {results['base']}: {each['said']}"), soft_wrap=True
+                )
+        for each in results["untold"]:
+            console.print(Text(f"  {each['id']} cannot be told: {each['why']}"), soft_wrap=True)
+        for note in notes(results):
+            console.print(Text(f"! {note}"), soft_wrap=True)
+        if folder is not None:
+            console.print(f"Profile: {folder / 'profile.toml'}", soft_wrap=True, markup=False)
+            console.print(f"Report: {folder / 'index.html'}", soft_wrap=True, markup=False)
+
+
+def _ending(entry: Mapping[str, Any]) -> list[str]:
+    claimed = CLAIMED.get(entry["ending"])
+    return [
+        ending_words(entry["ending"]),
+        trials_words(entry),
+        percent(entry["observed"]),
+        interval_words(entry),
+        "" if claimed is None else f"{claimed * 100:g} %",
+        share_words(entry["fitted"]),
+    ]
+
+
+def _claim(claim: Mapping[str, Any]) -> list[str]:
+    verdict = f"{SYMBOLS[claim['verdict']]} {claim['verdict']}"
+    return [
+        claim["id"],
+        verdict,
+        trials_words(claim),
+        observed_words(claim),
+        interval_words(claim),
+        limit_words(claim),
+    ]
+
+
+def _table(console: Console, title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.show_header = any(heads)
+    numbers = ("count / n", "share", "observed", "99 % interval", "claimed", "fitted", "limit")
+    for head in heads:
+        table.add_column(head, justify="right" if head in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)

@@ -1,0 +1,201 @@
+"""The command `relaysim fit`: production logs in, what they say of the claims and a profile out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scenarios.command_line import UsageError, say, stop_output
+
+if TYPE_CHECKING:
+    from scenarios.fit.estimates import Estimates
+    from scenarios.fit.reading import Reading
+
+BASE = "typical"
+"""The profile that keeps what a log does not tell."""
+KIND = "fit"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("logs", nargs="+", metavar="LOG", help="logs of the relay, plain or gzip; - is standard input")
+    parser.add_argument(
+        "--profile-from",
+        default=BASE,
+        metavar="PROFILE",
+        help=f"the profile, by name or path, whose numbers are kept where the logs tell none; by default {BASE}",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results")
+    parser.add_argument("--name", default="fit", metavar="NAME", help="name of the folder below reports/out")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read the logs, write `results.json`, the page and `profile.toml`, and print what they say."""
+    import time
+
+    from reports.fit_page import publish_fit
+    from reports.results import canonical
+    from scenarios.fit.blocks import LogError, check_logs
+    from scenarios.fit.estimates import estimate
+    from scenarios.fit.profile_file import profile_table, profile_text
+    from scenarios.fit.reading import read_logs
+    from scenarios.timing import code_version
+
+    _check_folder(arguments)
+    base_table, base = _base(arguments.profile_from)
+    began = time.perf_counter()
+    try:
+        check_logs(arguments.logs)
+        reading = read_logs(arguments.logs)
+    except LogError as error:
+        raise UsageError(str(error)) from error
+    read_seconds = time.perf_counter() - began
+    if not arguments.quiet:
+        rate = reading.bytes.bytes / 1e6 / max(read_seconds, 1e-9)
+        print(f"fit: {reading.bytes.lines:,} lines in {read_seconds:.1f} s ({rate:,.0f} MB/s)", file=sys.stderr)
+    if not reading.unread.found:
+        names = ", ".join(arguments.logs)
+        raise UsageError(
+            f"{names}: none of {reading.bytes.lines:,} lines is the relay's; give logs with its lines "
+            '("[OpenAI] Active run detected ...") or its events'
+        )
+    estimates = estimate(reading, base)
+    results = fit_results(reading, estimates, base.name, code_version())
+    table = profile_table(base_table, "fitted", "fitted from production logs", estimates.numbers)
+    text = profile_text(table, _comment(results))
+    timing = {
+        "read_seconds": round(read_seconds, 3),
+        "megabytes_per_second": round(reading.bytes.bytes / 1e6 / max(read_seconds, 1e-9), 1),
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    try:
+        folder = publish_fit(results, profile=text, name=arguments.name, timing=timing, out=arguments.out)
+    except OSError as error:
+        raise UsageError(f"the results cannot be written: {error}") from error
+    if arguments.json:
+        say(canonical(results).rstrip("\n"))
+    else:
+        _print(results, folder)
+    return 0
+
+
+def _check_folder(arguments: argparse.Namespace) -> None:
+    from reports.results import results_folder
+
+    try:
+        results_folder(arguments.name, arguments.out)
+    except ValueError as error:
+        raise UsageError(f"--name {arguments.name}: {error}") from error
+    except OSError as error:
+        option = f"--out {arguments.out}" if arguments.out is not None else f"reports/out/{arguments.name}"
+        raise UsageError(f"{option}: cannot be made: {(error.strerror or str(error)).lower()}") from error
+
+
+def _base(name: str) -> tuple[dict[str, Any], Any]:
+    import tomllib
+
+    from pydantic import ValidationError
+
+    from sim.openai.profile import Profile, read_profile_table
+
+    try:
+        table = read_profile_table(name)
+        return table, Profile.model_validate(table)
+    except FileNotFoundError as error:
+        said = str(error) if error.filename is None else f"there is no file {name}"
+        raise UsageError(f"--profile-from: {said}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"--profile-from {name}: cannot be read: {error}") from error
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise UsageError("\n".join(f"--profile-from {name}: {each}" for each in problems)) from error
+
+
+def fit_results(reading: Reading, estimates: Estimates, base: str, code_version: str) -> dict[str, Any]:
+    """The content of `results.json`."""
+    from reports.results import SCHEMA
+    from reports.statistics import rounded
+    from scenarios.fit.estimates import predicted
+    from scenarios.fit.log_claims import endings, judge_log, share
+
+    judged, untold = judge_log(reading)
+    expected = predicted(estimates)
+    cancel = estimates.of("cancel_seconds")
+    return {
+        "schema": SCHEMA,
+        "kind": KIND,
+        "code_version": code_version,
+        "base": base,
+        "log": {
+            **reading.bytes.to_dict(),
+            "relay_lines": {each.name.lower(): count for each, count in sorted(_found(reading).items(), key=_by_name)},
+            "with_date": reading.unread.dated,
+            "other_wording": reading.unread.by_wording,
+            "broken_events": reading.unread.events,
+        },
+        "conflicts": {
+            "met": reading.met,
+            "ended": reading.ended,
+            "attempts": estimates.retries.attempts,
+            "attempts_seen": {str(each): count for each, count in sorted(reading.attempts.items())},
+            "joined": reading.joined.total(),
+            "early": reading.early,
+            "cancels_at_check": reading.cancels_at_check,
+            "drained": reading.drained,
+            "waits": list(estimates.retries.waits),
+            "waits_from_log": estimates.retries.from_log,
+            "endings": [
+                {
+                    "ending": "failed" if not each else f"recovered_at_{each}",
+                    **share(reading, each),
+                    "fitted": None if expected is None or each not in expected else round(expected[each], 6),
+                }
+                for each in endings(reading)
+            ],
+        },
+        "runs": dict(sorted(reading.run_endings.items())),
+        "outcomes": dict(sorted(reading.outcomes.items())),
+        "claims": judged,
+        "untold": untold,
+        "numbers": [each.to_dict() for each in estimates.numbers],
+        "turnbull": [list(each) for each in estimates.steps],
+        "curve": _curve(cancel.fit) if cancel.table is not None else [],
+        "retry_seconds": [rounded(sorted(each)[len(each) // 2]) for each in estimates.retries.moments],
+    }
+
+
+def _found(reading: Reading) -> Mapping[Any, int]:
+    return reading.unread.found
+
+
+def _by_name(item: tuple[Any, int]) -> str:
+    return str(item[0].name)
+
+
+def _curve(fit: Any) -> list[list[float]]:
+    """The fitted distribution at 60 moments from 20 ms to 30 s."""
+    moments = [0.02 * 1500 ** (at / 59) for at in range(60)]
+    return [[round(at, 4), round(fit.cdf(at), 5)] for at in moments]
+
+
+def _comment(results: Mapping[str, Any]) -> str:
+    conflicts = results["conflicts"]
+    return (
+        f"Fitted from {conflicts['ended']:,} conflicts in {results['log']['lines']:,} lines of log.\n"
+        f"What the log does not tell is the profile {results['base']}'s, with its basis."
+    )
+
+
+def _print(results: Mapping[str, Any], folder: Path) -> None:
+    from reports.fit_terminal import print_fit
+    from reports.terminal import console_for
+
+    try:
+        print_fit(console_for(sys.stdout), results, folder=folder)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        stop_output()

@@ -1,0 +1,380 @@
+"""The profile's numbers from what was read: fitted where the log identifies them, kept from the base profile elsewhere.
+
+- `request_seconds`: how long the requests to cancel took, by the dates of the lines before and after them.
+- `cancel_seconds`: the time from a cancel to the freed thread. No line says it; it lies between the last attempt that was
+  refused and the one that was not, and beyond the last for messages that gave up. Episodes that events make whole give
+  their own moments. For all others the counts by attempt are exact, and the moments follow from the waits in the log and
+  from the latency of requests, over which the probability is averaged.
+- `run_seconds` and `stuck_probability`: from `run_ended` events. A run's end lies between two looks at it; runs that were
+  cancelled, or given up, lasted at least as long.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reports.statistics import rounded
+from scenarios.fit.intervals import Amounts, Intervals
+from scenarios.fit.likelihood import (
+    CONFIDENCE,
+    MEDIAN_SECONDS,
+    LogNormalFit,
+    Observation,
+    Parameter,
+    fit_lognormal,
+    turnbull,
+)
+from scenarios.fit.reading import FAILED, Reading
+from sim.kernel import Draws
+from sim.openai.profile import Profile
+
+PLANNED_WAITS: Final = (2.0, 4.0, 8.0)
+"""What the relay waits by default; assumed where a log does not tell."""
+ATTEMPTS: Final = 3
+RETRIES_MAX: Final = 12
+FEWEST: Final = 20
+"""Of fewer times nothing is fitted."""
+EXPIRY_SECONDS: Final = 600.0
+"""After so long the API ends a run by itself."""
+
+_NODES = 512
+_QUEUE_NODES = 8
+_DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One number of the profile. `table` is what the profile gets, without its basis; None: the base's is kept.
+
+    `said` is a sentence: what was fitted from what, or why nothing was. `fit` is there if something was tried.
+    """
+
+    number: str
+    n: int
+    table: dict[str, Any] | None
+    said: str
+    fit: LogNormalFit | None = None
+
+    @property
+    def basis(self) -> str:
+        """What the number in the profile rests on."""
+        return self.said
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for `results.json`."""
+        entry: dict[str, Any] = {
+            "number": self.number,
+            "n": self.n,
+            "status": "kept" if self.table is None else "fitted",
+            "said": self.said,
+        }
+        if self.table is not None:
+            entry["value"] = self.table
+        if self.fit is not None:
+            entry["model"] = "lognormal" if self.fit.stuck is None else "lognormal and stuck"
+            entry["median_seconds"] = _shown(self.fit.median)
+            entry["sigma"] = _shown(self.fit.sigma)
+            if self.fit.stuck is not None:
+                entry["stuck"] = _shown(self.fit.stuck)
+            entry["aic"] = {name: round(value, 3) for name, value in self.fit.aic.items()}
+        return entry
+
+
+def _shown(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "value": _significant(parameter.value),
+        "interval": [None if end is None else _significant(end) for end in (parameter.low, parameter.high)],
+    }
+
+
+def _significant(value: float) -> float:
+    """To as many digits as mean anything and no more, so that the last bits reach no file."""
+    return float(f"{value:.{_DIGITS}g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """When each retry came: `moments[k]` has equally likely seconds from the first cancel to the retry k + 1.
+
+    `afters` has how long each of these threads had to be taken for there to be a conflict: 0 where the cancel came after
+    the first refusal, and the time to the first append where the check before it had requested the cancel. `waits` are
+    the median waits in all before each retry; `from_log` says whether the log told them.
+    """
+
+    moments: tuple[tuple[float, ...], ...]
+    afters: tuple[float, ...]
+    waits: tuple[float, ...]
+    from_log: bool
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """All numbers, and what figures and words about them need."""
+
+    numbers: tuple[Estimate, ...]
+    retries: Retries
+    observations: tuple[Observation, ...]
+    steps: tuple[tuple[float, float], ...]
+    """Turnbull's estimate of the time from a cancel to the freed thread."""
+
+    def of(self, number: str) -> Estimate:
+        """The estimate of one of the profile's numbers."""
+        return next(each for each in self.numbers if each.number == number)
+
+
+def estimate(reading: Reading, base: Profile) -> Estimates:
+    """Every number that a log may tell, from what was read; what it does not tell is the base profile's."""
+    request = _request_seconds(reading)
+    retries = _retries(reading, base, request)
+    observations = _freed(reading, retries)
+    cancel = _cancel_seconds(reading, retries, observations)
+    return Estimates(
+        (cancel, request, *_run_numbers(reading, base)),
+        retries,
+        tuple(observations),
+        tuple((round(at, 4), round(share, 6)) for at, share in turnbull(observations)) if observations else (),
+    )
+
+
+# Requests
+
+
+def _plain(intervals: Intervals) -> list[Observation]:
+    return [Observation((low,), (high,), count) for low, high, count in intervals.weights()]
+
+
+def _request_seconds(reading: Reading) -> Estimate:
+    n = reading.requests.total
+    if n < FEWEST:
+        told = "no two dated lines enclose" if not n else f"only {n} pairs of dated lines enclose"
+        return Estimate(
+            "request_seconds", n, None, f"{told} a request to cancel, with a date to the hundredth or finer"
+        )
+    fit = fit_lognormal(_plain(reading.requests), may_stick=False)
+    assert fit is not None
+    if not fit.identified:
+        return Estimate("request_seconds", n, None, f"all {n:,} requests took as long as far as the dates tell", fit)
+    slow = f"; {reading.slow_requests:,} slower than 10 s are left out" if reading.slow_requests else ""
+    said = f"fitted from {n:,} requests to cancel{slow}; {_interval_words(fit)}"
+    return Estimate("request_seconds", n, _table(fit), said, fit)
+
+
+def _table(fit: LogNormalFit) -> dict[str, Any]:
+    return {"kind": "lognormal", "median": _significant(fit.median.value), "sigma": _significant(fit.sigma.value)}
+
+
+def _interval_words(fit: LogNormalFit) -> str:
+    told = f"{CONFIDENCE * 100:g} % intervals: median {_ends(fit.median)} s, sigma {_ends(fit.sigma)}"
+    return told if fit.stuck is None else f"{told}, share that is stuck {_ends(fit.stuck)}"
+
+
+def _ends(parameter: Parameter) -> str:
+    return f"{parameter.low:.3g} to {parameter.high:.3g}"
+
+
+# The time to the freed thread
+
+
+def _retries(reading: Reading, base: Profile, request: Estimate) -> Retries:
+    """When each retry was acted upon, seen from when the first cancel was."""
+    attempts = min(_most_common(reading), RETRIES_MAX + 1)
+    count = max(attempts - 1, min(max(reading.recovered, default=2) - 1, RETRIES_MAX), 1)
+    waits, from_log = _waits(reading, count)
+    draws, arrival = Draws(0, 0), base.request_arrival_fraction
+    sample = base.request_seconds.sampler
+    if request.fit is not None and request.table is not None:
+        spread = type(base).model_validate({**base.model_dump(), "request_seconds": request.table}).request_seconds
+        sample = spread.sampler
+    counted = max(reading.ended - reading.joined.total(), 1)
+    early = min(reading.early / counted, 1.0)
+    moments: list[list[float]] = [[] for _ in range(count)]
+    afters: list[float] = []
+    for node in range(_NODES):
+        spot = draws.uniform("fit", "wait", node)
+        cancel = sample(draws.uniform("fit", "cancel 0", node))
+        passed = (1 - arrival) * cancel
+        after = 0.0
+        if draws.uniform("fit", "early", node) < early:
+            # Cancelled at the check; the first append was refused after it, and so was the cancel after that.
+            append, refused = (sample(draws.uniform("fit", name, node)) for name in ("append", "refused"))
+            after = passed + arrival * append
+            passed += append + refused
+        afters.append(after)
+        for retry in range(count):
+            append = sample(draws.uniform("fit", f"append {retry}", node))
+            moments[retry].append(passed + arrival * append + _quantile(waits[retry], spot))
+            following = sample(draws.uniform("fit", f"cancel {retry + 1}", node))
+            passed += append + following
+    middle = tuple(rounded(each.middle() or 0.0) for each in waits)
+    return Retries(tuple(map(tuple, moments)), tuple(afters), middle, from_log, attempts)
+
+
+def _most_common(reading: Reading) -> int:
+    known = {attempts: number for attempts, number in reading.attempts.items() if attempts >= 1}
+    if known:
+        return max(known, key=lambda attempts: (known[attempts], attempts))
+    return max(max(reading.recovered, default=0), ATTEMPTS)
+
+
+def _waits(reading: Reading, count: int) -> tuple[list[Amounts], bool]:
+    """What was waited in all before each retry. From events, or else from the lines, or else as planned."""
+    found: list[Amounts] = []
+    told = True
+    total = 0.0
+    for retry in range(1, count + 1):
+        amounts = reading.waited_events.get(retry + 1) or reading.waited.get(retry)
+        if amounts is None:
+            told = told and bool(found) and retry > 1 and not reading.recovered[retry + 1]
+            planned = PLANNED_WAITS[retry - 1] if retry <= len(PLANNED_WAITS) else 2.0**retry
+            amounts = Amounts()
+            amounts.add(total + planned)
+        found.append(amounts)
+        total = amounts.middle() or 0.0
+    return found, told
+
+
+def _quantile(amounts: Amounts, probability: float) -> float:
+    if (one := amounts.one) is not None:
+        return one
+    passed = 0
+    for seconds, count in amounts.weights():
+        passed += count
+        if passed >= probability * amounts.total:
+            return seconds
+    return amounts.high
+
+
+def _freed(reading: Reading, retries: Retries) -> list[Observation]:
+    """All endings: whole episodes by their own moments, the others by their attempt."""
+    observations = _plain(reading.free)
+    never = (math.inf,) * _NODES
+    afters = retries.afters if any(retries.afters) else ()
+    for ending in sorted(reading.recovered):
+        left = reading.recovered[ending] - reading.joined[ending]
+        retry = min(ending - 1, len(retries.moments))
+        if left > 0:
+            before = retries.moments[retry - 2] if retry > 1 else retries.afters
+            observations.append(Observation(before, retries.moments[retry - 1], left, afters))
+    left = reading.failed - reading.joined[FAILED]
+    if left > 0 and retries.attempts > 1:
+        observations.append(Observation(retries.moments[retries.attempts - 2], never, left, afters))
+    return observations
+
+
+def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[Observation]) -> Estimate:
+    number = "cancel_seconds"
+    n = sum(each.count for each in observations)
+    if n < FEWEST:
+        told = "no message met an active run" if not n else f"only {n} messages met an active run and have an ending"
+        return Estimate(number, n, None, f"{told}; at least {FEWEST} are needed")
+    fit = fit_lognormal(observations)
+    assert fit is not None
+    if not fit.identified:
+        return Estimate(number, n, None, _unknown(reading, retries, fit), fit)
+    joined = reading.joined.total()
+    how = f"{joined:,} of them with their own moments" if joined else "by the attempt that got through"
+    if reading.early:
+        how += f", {reading.early:,} of them cancelled before they were refused"
+    waits = "" if retries.from_log else "; the waits are not in the log and were taken as planned"
+    said = f"fitted from {n:,} conflicts, {how}{waits}; {_interval_words(fit)}"
+    if fit.stuck is None:
+        return Estimate(number, n, _table(fit), said, fit)
+    # What never ended while anybody looked; no log can say how long that lasts.
+    longest = max(max(each.lows) for each in observations)
+    parts = [
+        {"weight": _significant(1 - fit.stuck.value), "distribution": _table(fit)},
+        {
+            "weight": _significant(fit.stuck.value),
+            "distribution": {
+                "kind": "uniform",
+                "low": _significant(min(longest, EXPIRY_SECONDS)),
+                "high": EXPIRY_SECONDS,
+            },
+        },
+    ]
+    said += "; how long the stuck ones last is assumed: up to the API's expiry"
+    return Estimate(number, n, {"kind": "mixture", "parts": parts}, said, fit)
+
+
+def _unknown(reading: Reading, retries: Retries, fit: LogNormalFit) -> str:
+    """Why the time to the freed thread is not identified, with what is known."""
+    endings = [*sorted(reading.recovered), *([FAILED] if reading.failed else [])]
+    first = retries.waits[0]
+    if endings == [2]:
+        said = f"all {reading.recovered[2]:,} recovered at the first retry"
+    elif endings == [FAILED]:
+        said = f"all {reading.failed:,} gave up"
+    elif len(endings) == 2:
+        names = ["gave up" if each == FAILED else f"recovered at attempt {each}" for each in endings]
+        said = f"all {reading.ended:,} either {names[0]} or {names[1]}, and one share cannot give two numbers"
+    else:
+        said = f"{reading.ended:,} endings are too few to give two numbers"
+    known = []
+    if fit.median.high is not None and fit.median.high < MEDIAN_SECONDS[1]:
+        known.append(f"at most {fit.median.high:.3g} s")
+    if fit.median.low is not None:
+        known.append(f"at least {fit.median.low:.3g} s")
+    told = f"; the median is {' and '.join(reversed(known))}" if known else ""
+    return f"{said} (first wait {first:g} s): the log-normal's two numbers are not identified{told}"
+
+
+# Runs
+
+
+def _run_numbers(reading: Reading, base: Profile) -> tuple[Estimate, Estimate]:
+    completed = reading.run_endings["completed"]
+    n = reading.runs.total
+    stuck_kept = "no share of runs that never end shows in the log"
+    if completed < FEWEST:
+        told = "no run is seen to complete" if not completed else f"only {completed} runs are seen to complete"
+        why = f"{told}: only the events run_ended tell"
+        return Estimate("run_seconds", n, None, why), Estimate("stuck_probability", n, None, why)
+    queue = [base.queue_seconds.sample((node + 0.5) / _QUEUE_NODES) for node in range(_QUEUE_NODES)]
+    observations = [
+        Observation(
+            tuple(max(low - each, 0.0) for each in queue),
+            tuple(max(high - each, 1e-3) for each in queue),
+            count,
+        )
+        for low, high, count in reading.runs.weights()
+    ]
+    fit = fit_lognormal(observations)
+    assert fit is not None
+    if not fit.identified:
+        why = f"{n:,} runs do not identify the log-normal's two numbers"
+        return Estimate("run_seconds", n, None, why, fit), Estimate("stuck_probability", n, None, stuck_kept)
+    endings = ", ".join(f"{count:,} {name}" for name, count in sorted(reading.run_endings.items()))
+    said = f"fitted from {n:,} runs ({endings}), the base profile's queue_seconds taken off; {_interval_words(fit)}"
+    runs = Estimate("run_seconds", n, _table(fit), said, fit)
+    if fit.stuck is None:
+        return runs, Estimate("stuck_probability", n, None, stuck_kept)
+    share = f"{CONFIDENCE * 100:g} % interval {_ends(fit.stuck)}"
+    told = f"fitted from {n:,} runs: those that were not seen to end beyond what the log-normal leaves; {share}"
+    return runs, Estimate("stuck_probability", n, {"value": _significant(fit.stuck.value)}, told)
+
+
+def predicted(estimates: Estimates) -> Mapping[int, float] | None:
+    """The share of each ending under the fitted time to the freed thread.
+
+    None where nothing was fitted, or where only a part of the conflicts has moments of its own and the others were
+    cancelled before they were refused: these two parts have no moments in common.
+    """
+    cancel = estimates.of("cancel_seconds")
+    if cancel.fit is None or cancel.table is None:
+        return None
+    if any(estimates.retries.afters) and any(len(each.lows) == 1 for each in estimates.observations):
+        return None
+    free = [
+        math.fsum(
+            (cancel.fit.cdf(moment) - cancel.fit.cdf(after)) / max(1 - cancel.fit.cdf(after), 1e-12)
+            for moment, after in zip(moments, estimates.retries.afters, strict=True)
+        )
+        / len(moments)
+        for moments in estimates.retries.moments
+    ][: max(estimates.retries.attempts - 1, 1)]
+    shares = {at + 2: share - (free[at - 1] if at else 0.0) for at, share in enumerate(free)}
+    return {**shares, FAILED: 1 - free[-1]}

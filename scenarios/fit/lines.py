@@ -1,0 +1,246 @@
+"""The relay's lines among all others: those of the incident report, the relay's own, and its events.
+
+A line is found by a mark in it (`[OpenAI] `, `[Relay] `, `"event`), so it does not matter what stands before it: a symbol,
+a date, a container's name, or the JSON in which a log driver wrapped it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum, auto
+from typing import Final
+
+from scenarios.fit.blocks import LINE_BYTES_MAX
+from scenarios.fit.prefixes import LOOKED_AT_BYTES, moment_of, worker_of
+
+
+class Kind(IntEnum):
+    """What a line says."""
+
+    CONFLICT = auto()  # attempt, attempts
+    CANCELLING = auto()  # run
+    CANCEL_ACCEPTED = auto()  # run
+    CANCEL_REFUSED = auto()  # run
+    NO_RUN_NAMED = auto()
+    WAITING = auto()  # seconds
+    CREATED = auto()  # attempt
+    FAILED = auto()  # attempts
+    CANCELLED_AT_CHECK = auto()  # run
+    LEFT_RUN = auto()  # run
+    RUN_ENDED_BADLY = auto()  # run, status
+    CONFLICT_EVENT = auto()  # conversation, run
+    CANCEL_EVENT = auto()  # conversation, run
+    RECOVERED_EVENT = auto()  # conversation, attempt, seconds
+    GAVE_UP_EVENT = auto()  # conversation, attempts, seconds
+    RUN_CREATED_EVENT = auto()  # conversation, run
+    RUN_ENDED_EVENT = auto()  # conversation, run, status, seconds
+    LOST_REPLY_EVENT = auto()  # conversation, run, status: the reason
+    OUTCOME_EVENT = auto()  # conversation, status, attempts: the messages
+    LEASE_EVENT = auto()  # conversation
+    OTHER_EVENT = auto()
+
+
+EVENT_KINDS: Final = {
+    b"conflict": Kind.CONFLICT_EVENT,
+    b"cancel": Kind.CANCEL_EVENT,
+    b"recovered": Kind.RECOVERED_EVENT,
+    b"gave_up": Kind.GAVE_UP_EVENT,
+    b"run_created": Kind.RUN_CREATED_EVENT,
+    b"run_ended": Kind.RUN_ENDED_EVENT,
+    b"lost_reply": Kind.LOST_REPLY_EVENT,
+    b"outcome": Kind.OUTCOME_EVENT,
+    b"lease_taken": Kind.LEASE_EVENT,
+}
+OTHER_EVENTS: Final = frozenset(
+    b"accepted duplicate lease_lost released fence_rejected run_adopted thread_moved send_unknown duplicate_send "
+    b"drain_failed retry budget_exhausted redis_unavailable api_error sweep".split()
+)
+"""The relay's other events, which tell nothing that is used here."""
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of the relay. `at` is in seconds (None: it has no date), known to `digits` digits of the second; which of the
+    other fields are set depends on the kind."""
+
+    kind: Kind
+    at: float | None
+    digits: int
+    worker: bytes
+    attempt: int = 0
+    attempts: int = 0
+    run: bytes = b""
+    seconds: float = 0.0
+    conversation: bytes = b""
+    status: bytes = b""
+
+
+@dataclass(slots=True)
+class Unread:
+    """Lines with a mark that were not read. `by_wording`: `[OpenAI]` or `[Relay]` with other words (most of them are the
+    relay's lines that tell nothing here); `events`: events with a missing or wrong field."""
+
+    by_wording: int = 0
+    events: int = 0
+    found: dict[Kind, int] = field(default_factory=dict)
+    dated: int = 0
+
+
+_MARKS: Final = (b"[OpenAI] ", b"[Relay] ", b'"event')
+_RUN = rb"(run_\w{1,128})"
+_TEXT = re.compile(
+    rb"\[OpenAI\] (?:"
+    rb"(?P<conflict>Active run detected during message creation \(attempt (\d{1,6})\\?/(\d{1,6})\))"
+    rb"|(?P<cancelling>Attempting to cancel run " + _RUN + rb")"
+    rb"|(?P<accepted>Run " + _RUN + rb" cancellation requested)"
+    rb"|(?P<waiting>Waiting (\d{1,9})ms before retry)"
+    rb"|(?P<created>Message created successfully \(attempt (\d{1,6})\))"
+    rb"|(?P<failed>Failed to create message after (\d{1,6}) attempts))"
+    rb"|\[Relay\] (?:"
+    rb"(?P<refused>The cancel of run " + _RUN + rb" failed, waiting anyway)"
+    rb"|(?P<unnamed>The error names no run, so none is cancelled)"
+    rb"|(?P<check>Run " + _RUN + rb" is active; its cancel was requested)"
+    rb"|(?P<left>Gave up on run " + _RUN + rb" after)"
+    rb"|(?P<ended>Run " + _RUN + rb" ended in (\w{1,32})))",
+    re.ASCII,
+)
+_FORMS: Final = {
+    "conflict": (Kind.CONFLICT, ""),
+    "cancelling": (Kind.CANCELLING, "run"),
+    "accepted": (Kind.CANCEL_ACCEPTED, "run"),
+    "waiting": (Kind.WAITING, ""),
+    "created": (Kind.CREATED, "attempt"),
+    "failed": (Kind.FAILED, ""),
+    "refused": (Kind.CANCEL_REFUSED, "run"),
+    "unnamed": (Kind.NO_RUN_NAMED, ""),
+    "check": (Kind.CANCELLED_AT_CHECK, "run"),
+    "left": (Kind.LEFT_RUN, "run"),
+    "ended": (Kind.RUN_ENDED_BADLY, ""),
+}
+_EVENT = re.compile(rb'"event\\?": ?\\?"(\w{1,32})\\?"', re.ASCII)
+_FIELD = re.compile(rb'"(\w{1,32})": ?(?:"([^"\\]{0,160})"|(-?[0-9.eE+-]{1,32})|(null|true|false))', re.ASCII)
+_PSEUDONYM = re.compile(rb"[0-9a-f]{8}\Z")
+_RUN_ID = re.compile(rb"run_\w{1,128}\Z", re.ASCII)
+_OBJECT_BYTES_MAX = 2_000
+
+
+def lines_of(block: bytes, unread: Unread) -> Iterator[Line]:
+    """The relay's lines in a block of whole lines, in their order."""
+    for start, mark in _marked(block):
+        end = block.find(b"\n", mark)
+        end = len(block) if end < 0 else end
+        if end - start > LINE_BYTES_MAX:
+            continue
+        line = (
+            _event(block, start, mark, end, unread) if block[mark] == 0x22 else _text(block, start, mark, end, unread)
+        )
+        if line is not None:
+            unread.found[line.kind] = unread.found.get(line.kind, 0) + 1
+            unread.dated += line.at is not None
+            yield line
+
+
+def _marked(block: bytes) -> list[tuple[int, int]]:
+    """Start of each line with a mark, and where the mark stands, in order."""
+    found: dict[int, int] = {}
+    for mark in _MARKS:
+        at = block.find(mark)
+        while at >= 0:
+            start = block.rfind(b"\n", 0, at) + 1
+            # A program may log the line in words as the "event" of its own JSON.
+            found.setdefault(start, at)
+            end = block.find(b"\n", at)
+            if end < 0:
+                break
+            at = block.find(mark, end)
+    return sorted(found.items())
+
+
+def _text(block: bytes, start: int, mark: int, end: int, unread: Unread) -> Line | None:
+    match = _TEXT.match(block, mark, end)
+    if match is None:
+        unread.by_wording += 1
+        return None
+    before = _before(block, start, mark)
+    moment = moment_of(before, block[match.end() : min(end, match.end() + LOOKED_AT_BYTES)])
+    at, digits = moment if moment is not None else (None, 0)
+    worker = worker_of(before)
+    index = match.lastindex or 0
+    kind, form = _FORMS[match.lastgroup or ""]
+    line = Line(kind, at, digits, worker)
+    if form == "run":
+        line.run = match[index + 1]
+    elif form == "attempt":
+        line.attempt = int(match[index + 1])
+    elif kind is Kind.CONFLICT:
+        line.attempt, line.attempts = int(match[index + 1]), int(match[index + 2])
+    elif kind is Kind.FAILED:
+        line.attempts = int(match[index + 1])
+    elif kind is Kind.WAITING:
+        line.seconds = int(match[index + 1]) / 1000
+    elif kind is Kind.RUN_ENDED_BADLY:
+        line.run, line.status = match[index + 1], match[index + 2]
+    return line
+
+
+def _before(block: bytes, start: int, mark: int) -> bytes:
+    """What stands before the mark; of very much, both ends."""
+    if mark - start <= 2 * LOOKED_AT_BYTES:
+        return block[start:mark]
+    return block[start : start + LOOKED_AT_BYTES] + block[mark - LOOKED_AT_BYTES : mark]
+
+
+def _event(block: bytes, start: int, mark: int, end: int, unread: Unread) -> Line | None:
+    match = _EVENT.match(block, mark, end)
+    if match is None:
+        return None  # some other "events": another program's
+    name = match[1]
+    kind = EVENT_KINDS.get(name)
+    if kind is None and name not in OTHER_EVENTS:
+        return None
+    opened = max(block.rfind(b"{", start, mark), start)
+    closed = block.find(b"}", mark, end)
+    if closed < 0 or closed - opened > _OBJECT_BYTES_MAX:
+        unread.events += 1
+        return None
+    text = block[opened : closed + 1].replace(b'\\"', b'"')
+    fields: dict[bytes, bytes] = {}
+    for key, word, number, other in _FIELD.findall(text):
+        fields[key] = b"" if other else word or number
+    if b"level" not in fields or b"timestamp" not in fields:
+        return None  # another program's, with the same name
+    before = _before(block, start, opened)
+    # The carrier's date if it has one: it is the same clock as that of the lines in words.
+    after = block[closed + 1 : min(end, closed + LOOKED_AT_BYTES)]
+    moment = moment_of(before, after) or moment_of(fields[b"timestamp"])
+    at, digits = moment if moment is not None else (None, 0)
+    worker = worker_of(before)
+    if kind is None:
+        return Line(Kind.OTHER_EVENT, at, digits, worker)
+    line = _line_of_event(kind, fields, at, digits, worker)
+    if line is None:
+        unread.events += 1
+    return line
+
+
+def _line_of_event(kind: Kind, fields: dict[bytes, bytes], at: float | None, digits: int, worker: bytes) -> Line | None:
+    conversation, run = fields.get(b"conversation", b""), fields.get(b"run", b"")
+    if _PSEUDONYM.match(conversation) is None or (run and _RUN_ID.match(run) is None):
+        return None
+    try:
+        attempt = int(fields.get(b"attempt", b"0"))
+        attempts = int(fields.get(b"messages" if kind is Kind.OUTCOME_EVENT else b"attempts", b"0"))
+        seconds = float(fields.get(b"seconds", b"0"))
+    except ValueError:
+        return None
+    needs_run = kind in (Kind.CANCEL_EVENT, Kind.RUN_CREATED_EVENT, Kind.RUN_ENDED_EVENT)
+    if not 0 <= seconds < 1e9 or (needs_run and not run):
+        return None
+    if (kind is Kind.RECOVERED_EVENT and not 2 <= attempt < 10**6) or (
+        kind in (Kind.GAVE_UP_EVENT, Kind.OUTCOME_EVENT) and not 1 <= attempts < 10**6
+    ):
+        return None
+    status = fields.get({Kind.LOST_REPLY_EVENT: b"reason", Kind.OUTCOME_EVENT: b"outcome"}.get(kind, b"status"), b"")
+    return Line(kind, at, digits, worker, attempt, attempts, run, seconds, conversation, status)

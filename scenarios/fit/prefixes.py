@@ -1,0 +1,121 @@
+"""What a log's carrier puts around a line: when it was written, and by which worker.
+
+Known are pm2 (`0|relay | `, with any date), `docker logs -t` and docker's json-file, Compose (`relay-1  | `), `journalctl`
+short and short-iso (`host unit[pid]: `), Kubernetes CRI and `kubectl logs --prefix`, and the date of Python's `logging`.
+Nothing of it is required: a line may have a date and no worker, a worker and no date, or neither.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from functools import lru_cache
+from typing import Final
+
+_FIRST_DAY = datetime.date(1970, 1, 1).toordinal()  # near enough for a float to hold microseconds
+LOOKED_AT_BYTES: Final = 400
+"""How far from a line's own text its date is looked for, on either side."""
+YEAR_UNKNOWN: Final = 2000
+"""The year of dates without one (a leap year, so that each of them exists)."""
+
+_ISO = re.compile(
+    rb"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?: ?(Z\b|[+-]\d\d:?\d\d\b))?", re.ASCII
+)
+_SYSLOG = re.compile(
+    rb"\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) ([ 0-3]?\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?", re.ASCII
+)
+_MONTHS = {
+    b"Jan": 1,
+    b"Feb": 2,
+    b"Mar": 3,
+    b"Apr": 4,
+    b"May": 5,
+    b"Jun": 6,
+    b"Jul": 7,
+    b"Aug": 8,
+    b"Sep": 9,
+    b"Oct": 10,
+    b"Nov": 11,
+    b"Dec": 12,
+}
+_WORKER = re.compile(
+    rb"^\s*(\d{1,6}\|[^|]{1,64}\|)"
+    rb"|^(\[pod/[^\]]{1,200}\])"
+    rb"|^([\w.-]{1,64}) +\| "
+    rb"|\s(\S{1,64} [^\s\[\]:]{1,64}\[\d{1,10}\]):",
+    re.ASCII,
+)
+_COLOURS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+
+Moment = tuple[float, int]
+"""Seconds since some day that is the same for all lines of a log, and how many digits of the second are known."""
+
+
+def moment_of(before: bytes, after: bytes = b"") -> Moment | None:
+    """When a line was written, from what stands before its own text, or else behind it (docker's json-file).
+
+    Of several dates the finest, and of equally fine ones the nearest. Dates without a zone are read as UTC: only
+    differences are ever used. None without a date, or if it is none (a 13th month).
+    """
+    found = _finest(before[-LOOKED_AT_BYTES:])
+    return _finest(after[:LOOKED_AT_BYTES]) if found is None and after else found
+
+
+def _finest(text: bytes) -> Moment | None:
+    best: Moment | None = None
+    for match in _ISO.finditer(text):
+        moment = _iso(match)
+        if moment is not None and (best is None or moment[1] >= best[1]):
+            best = moment
+    if best is None:
+        for match in _SYSLOG.finditer(text):
+            moment = _syslog(match)
+            if moment is not None and (best is None or moment[1] >= best[1]):
+                best = moment
+    return best
+
+
+@lru_cache(maxsize=64)
+def _midnight(date: bytes) -> int | None:
+    try:
+        return (datetime.date.fromisoformat(date.decode()).toordinal() - _FIRST_DAY) * 86_400
+    except ValueError:
+        return None
+
+
+def _iso(match: re.Match[bytes]) -> Moment | None:
+    date, hours, minutes, seconds, fraction, zone = match.groups()
+    midnight = _midnight(date)
+    if midnight is None:
+        return None
+    at = midnight + int(hours) * 3600 + int(minutes) * 60 + int(seconds)
+    if zone is not None and zone != b"Z":
+        ahead = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
+        at += ahead if zone[:1] == b"-" else -ahead
+    return _with_fraction(at, fraction)
+
+
+def _syslog(match: re.Match[bytes]) -> Moment | None:
+    month, day, hours, minutes, seconds, fraction = match.groups()
+    midnight = _midnight(b"%d-%02d-%02d" % (YEAR_UNKNOWN, _MONTHS[month], int(day)))
+    if midnight is None:
+        return None
+    return _with_fraction(midnight + int(hours) * 3600 + int(minutes) * 60 + int(seconds), fraction)
+
+
+def _with_fraction(at: int, fraction: bytes | None) -> Moment:
+    if fraction is None:
+        return float(at), 0
+    # To the microsecond, which is what a number of this size can hold.
+    digits = fraction[:6]
+    return at + int(digits) / 10 ** len(digits), len(digits)
+
+
+def worker_of(before: bytes) -> bytes:
+    """What stands before a line for the worker that wrote it; empty if nothing does."""
+    if b"|" not in before and b"[" not in before:
+        return b""
+    if b"\x1b" in before:
+        before = _COLOURS.sub(b"", before)
+    match = _WORKER.search(before[:LOOKED_AT_BYTES])
+    return match[match.lastindex or 0].strip() if match is not None else b""

@@ -1,0 +1,291 @@
+"""Goal: the profile behind a log is found again, as surely as its intervals say; what a log cannot tell is not made up.
+
+Method: logs of known backends, by the arithmetic of the retries and from whole worlds; and a likelihood whose best point is
+known in closed form.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+from fit_logs import Backend, relay_log, stamp
+
+from scenarios.fit.estimates import Estimates, estimate, predicted
+from scenarios.fit.intervals import AMOUNTS_MAX, INTERVALS_MAX, Amounts, Intervals
+from scenarios.fit.likelihood import Observation, Parameter, fit_lognormal, turnbull
+from scenarios.fit.reading import FAILED, Reading, read_logs
+from scenarios.load import load
+from sim.kernel import Draws
+from sim.openai.profile import load_profile
+from sim.world import Session, run_world
+
+TYPICAL = load_profile("typical")
+
+
+def fitted(tmp_path: Path, text: str) -> tuple[Estimates, Reading]:
+    path = tmp_path / "relay.log"
+    path.write_text(text, encoding="utf-8")
+    reading = read_logs([str(path)])
+    return estimate(reading, TYPICAL), reading
+
+
+def holds(parameter: Parameter, value: float) -> bool:
+    assert parameter.low is not None
+    assert parameter.high is not None
+    return parameter.low <= value <= parameter.high
+
+
+# The truth is found again
+
+
+def drawn(number: int) -> Backend:
+    draws = Draws(20251104, 1)
+    return Backend(
+        median=0.4 * 6 ** draws.uniform("fit", "median", number), sigma=0.8 + draws.uniform("fit", "sigma", number)
+    )
+
+
+def test_twenty_drawn_profiles_lie_in_their_intervals(tmp_path: Path) -> None:
+    medians = sigmas = 0
+    for number in range(20):
+        backend = drawn(number)
+        found, reading = fitted(tmp_path, relay_log(backend, 2000, number))
+        assert (reading.ended, reading.joined.total()) == (2000, 0)
+        fit = found.of("cancel_seconds").fit
+        assert fit is not None
+        assert fit.identified
+        medians += holds(fit.median, backend.median)
+        sigmas += holds(fit.sigma, backend.sigma)
+    # At 95 % each, 19 of 20 are expected.
+    assert medians >= 18
+    assert sigmas >= 18
+
+
+def test_episodes_with_moments_of_their_own_say_the_same_as_counts(tmp_path: Path) -> None:
+    for number in range(4):
+        counted, _ = fitted(tmp_path, relay_log(drawn(number), 1000, number))
+        joined, reading = fitted(tmp_path, relay_log(drawn(number), 1000, number, events=True))
+        assert (reading.ended, reading.joined.total()) == (1000, 1000)
+        one, other = counted.of("cancel_seconds").fit, joined.of("cancel_seconds").fit
+        assert one is not None
+        assert other is not None
+        assert holds(one.median, other.median.value)
+        assert holds(one.sigma, other.sigma.value)
+
+
+@pytest.mark.parametrize("events", [False, True], ids=["lines", "lines and events"])
+def test_runs_that_the_check_had_begun_to_cancel_are_seen_only_if_slow(tmp_path: Path, events: bool) -> None:
+    backend = Backend(0.62, 1.05, checked=True)
+    found, reading = fitted(tmp_path, relay_log(backend, 4000, 6, events=events))
+    # A fifth and more of the threads were free by the append, and left no conflict.
+    assert 2000 < reading.ended < 3200
+    assert reading.early == reading.met == reading.ended
+    assert reading.joined.total() == 0
+    fit = found.of("cancel_seconds").fit
+    assert fit is not None
+    assert holds(fit.median, 0.62)
+    assert holds(fit.sigma, 1.05)
+
+
+def test_the_profile_of_whole_worlds(tmp_path: Path) -> None:
+    scenario = load("incident")
+    settings = scenario.world_settings()
+    lines: list[str] = []
+    with Session():
+        for seed in range(400):
+            world = run_world(settings, root_seed=scenario.root_seed, seed=seed, lane="direct", keep_trace=True)
+            assert world.records is not None
+            for time, _, kind, fields in world.records:
+                if kind == "log":
+                    lines.append(f"{stamp(100 * seed + time)} {fields[2]}")
+    found, reading = fitted(tmp_path, "\n".join(lines) + "\n")
+    assert reading.ended == reading.met == 400
+    # The worker whose run was cancelled says so, and its customer had an apology.
+    assert reading.taken_away > 300
+    cancel, request = found.of("cancel_seconds").fit, found.of("request_seconds").fit
+    assert cancel is not None
+    assert request is not None
+    assert cancel.identified
+    truth = load_profile("claimed")
+    assert holds(cancel.median, 0.62)
+    assert holds(cancel.sigma, 1.05)
+    assert holds(request.median, 0.3)
+    assert truth.request_seconds.kind == "lognormal"
+    assert holds(request.sigma, truth.request_seconds.log_sigma)
+
+
+def test_a_share_of_stuck_runs_where_four_retries_show_it(tmp_path: Path) -> None:
+    backend = Backend(0.6, 0.7, stuck=0.08, waits=(1.0, 1.0, 1.0, 2.0, 4.0))
+    found, _ = fitted(tmp_path, relay_log(backend, 3000, 4))
+    cancel = found.of("cancel_seconds")
+    assert cancel.fit is not None
+    assert cancel.fit.stuck is not None
+    assert holds(cancel.fit.stuck, 0.08)
+    assert holds(cancel.fit.median, 0.6)
+    assert cancel.table is not None
+    assert cancel.table["kind"] == "mixture"
+    # Without any, nobody is said to be stuck.
+    plain, _ = fitted(tmp_path, relay_log(Backend(0.6, 0.7, waits=(1.0, 1.0, 1.0, 2.0, 4.0)), 3000, 5))
+    assert plain.of("cancel_seconds").fit is not None
+    assert plain.of("cancel_seconds").fit.stuck is None  # type: ignore[union-attr]
+
+
+def test_the_fit_explains_the_endings(tmp_path: Path) -> None:
+    found, reading = fitted(tmp_path, relay_log(Backend(0.62, 1.05), 1500, 9))
+    shares = predicted(found)
+    assert shares is not None
+    assert math.isclose(sum(shares.values()), 1.0)
+    # Two numbers for two free shares: the best fit meets them.
+    for ending, count in [*reading.recovered.items(), (FAILED, reading.failed)]:
+        assert math.isclose(shares[ending], count / 1500, abs_tol=2e-4)
+
+
+def test_without_dates_the_base_profiles_latency_is_taken(tmp_path: Path) -> None:
+    found, reading = fitted(tmp_path, relay_log(Backend(0.62, 1.05), 1500, 9, dates=False))
+    assert reading.unread.dated == 0
+    assert found.of("request_seconds").table is None
+    fit = found.of("cancel_seconds").fit
+    assert fit is not None
+    assert holds(fit.median, 0.62)
+    assert holds(fit.sigma, 1.05)
+
+
+def test_other_waits_are_read_from_the_log(tmp_path: Path) -> None:
+    found, _ = fitted(tmp_path, relay_log(Backend(1.5, 1.2, waits=(1.0, 3.0, 3.0)), 1500, 2))
+    assert found.retries.from_log
+    assert found.retries.waits[:2] == (1.0, 4.0)
+    fit = found.of("cancel_seconds").fit
+    assert fit is not None
+    assert holds(fit.median, 1.5)
+
+
+# What cannot be known
+
+
+@pytest.mark.parametrize(
+    ("endings", "said"),
+    [
+        ({2: 500}, "all 500 recovered at the first retry"),
+        ({FAILED: 500}, "all 500 gave up"),
+        ({2: 450, 3: 50}, "all 500 either recovered at attempt 2 or recovered at attempt 3"),
+        ({2: 450, FAILED: 50}, "all 500 either recovered at attempt 2 or gave up"),
+        ({}, "no message met an active run"),
+        ({2: 5, 3: 2, FAILED: 1}, "only 8 messages met an active run"),
+    ],
+)
+def test_what_is_not_identified_is_said_and_kept(endings: dict[int, int], said: str) -> None:
+    reading = Reading()
+    for ending, count in endings.items():
+        if ending == FAILED:
+            reading.failed = count
+        else:
+            reading.recovered[ending] = count
+    reading.attempts[3] = max(sum(endings.values()), 1)
+    found = estimate(reading, TYPICAL)
+    cancel = found.of("cancel_seconds")
+    assert cancel.said.startswith(said)
+    assert cancel.table is None
+    assert found.of("run_seconds").table is None
+    assert predicted(found) is None
+
+
+def test_an_upper_bound_is_all_that_a_first_retry_tells() -> None:
+    fit = fit_lognormal([Observation((0.0,), (2.3,), 500)])
+    assert fit is not None
+    assert not fit.identified
+    assert fit.median.low is None
+    assert fit.median.high is not None
+    assert fit.median.high < 2.3
+
+
+# Runs
+
+
+def test_run_durations_between_two_looks(tmp_path: Path) -> None:
+    source = random.Random(5)
+    queue = TYPICAL.queue_seconds
+    lines = []
+    for number in range(2000):
+        life = queue.sample(source.random()) + 12.0 * math.exp(0.65 * source.gauss(0, 1))
+        stuck = source.random() < 0.03
+        cut = source.uniform(0, 200)
+        at, status = (cut, "cancelled") if cut < min(life, 60) else (life, "completed")
+        about = f'"conversation": "{number:08x}", "run": "run_{number}"'
+        head = '{"timestamp": "2025-11-04T12:00:00.000000Z", "level": "info", "event": '
+        if status == "completed" and (stuck or life > 60):
+            lines.append(f'{head}"lost_reply", {about}, "reason": "given_up"}}')
+        else:
+            # Seen at the first look after it: looks are 1.3 s apart.
+            seen = math.ceil(at / 1.3) * 1.3
+            lines.append(f'{head}"run_ended", {about}, "status": "{status}", "seconds": {seen:.3f}}}')
+    found, reading = fitted(tmp_path, "\n".join(lines))
+    runs, stuck_share = found.of("run_seconds"), found.of("stuck_probability")
+    assert reading.run_endings.total() == 2000
+    assert runs.fit is not None
+    assert holds(runs.fit.median, 12.0)
+    assert holds(runs.fit.sigma, 0.65)
+    assert runs.fit.stuck is not None
+    assert holds(runs.fit.stuck, 0.03)
+    assert stuck_share.table is not None
+
+
+# The likelihood
+
+
+def test_exactly_known_times_give_the_closed_form() -> None:
+    source = random.Random(11)
+    logs = [source.gauss(-0.5, 0.9) for _ in range(400)]
+    observations = [Observation((math.exp(each) * 0.9999,), (math.exp(each) * 1.0001,), 1) for each in logs]
+    fit = fit_lognormal(observations, may_stick=False)
+    assert fit is not None
+    mean = math.fsum(logs) / 400
+    deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in logs) / 400)
+    assert math.isclose(fit.median.value, math.exp(mean), rel_tol=1e-4)
+    assert math.isclose(fit.sigma.value, deviation, rel_tol=1e-4)
+    # The profile of the mean: n * ln(1 + (m - mean)^2 / deviation^2) is at most the quantile.
+    half = deviation * math.sqrt(math.exp(3.841458820694124 / 400) - 1)
+    assert math.isclose(fit.median.low or 0, math.exp(mean - half), rel_tol=1e-3)
+    assert math.isclose(fit.median.high or 0, math.exp(mean + half), rel_tol=1e-3)
+
+
+def test_turnbulls_estimate_meets_the_shares_of_a_grid() -> None:
+    observations = [
+        Observation((0.0,), (2.0,), 90),
+        Observation((2.0,), (6.0,), 9),
+        Observation((6.0,), (math.inf,), 1),
+    ]
+    assert [(round(at, 2), round(share, 6)) for at, share in turnbull(observations)] == [(2.0, 0.9), (6.0, 0.99)]
+
+
+def test_turnbulls_estimate_of_overlapping_intervals() -> None:
+    # Peto's and Turnbull's textbook case: mass can only lie where intervals end one after another.
+    observations = [
+        Observation((0.0,), (1.0,), 1),
+        Observation((0.0,), (3.0,), 1),
+        Observation((2.0,), (3.0,), 1),
+        Observation((2.0,), (math.inf,), 1),
+    ]
+    points = turnbull(observations)
+    assert [round(at, 2) for at, _ in points] == [1.0, 3.0]
+    # By symmetry of the two-cell likelihood p * (p + q) * q * q with p + q = 1: p = 1/3.
+    assert math.isclose(points[0][1], 1 / 3, abs_tol=1e-6)
+
+
+# In bounded memory
+
+
+def test_intervals_and_amounts_stay_few() -> None:
+    source = random.Random(1)
+    intervals, amounts = Intervals(), Amounts()
+    for _ in range(50_000):
+        low = source.uniform(0, 1000)
+        intervals.add(low, low + source.uniform(0, 1000))
+        amounts.add(low)
+    assert len(intervals.weights()) <= INTERVALS_MAX
+    assert len(amounts.weights()) <= AMOUNTS_MAX
+    assert intervals.total == sum(count for _, _, count in intervals.weights()) == 50_000
+    assert amounts.total == sum(count for _, count in amounts.weights()) == 50_000
+    assert abs((amounts.middle() or 0) - 500) < 10
