@@ -45,6 +45,7 @@ Lane = Literal["sdk", "direct"]
 Observe = Callable[["WorldSettings", int, int, Lane], Mapping[str, Any]]
 
 CHUNK_MAX = 250
+_WATCH_SECONDS = 2.0
 #: Chunks per process, so that all of them end at about the same time and progress is seen.
 _CHUNKS_PER_JOB = 24
 #: Fewer replications than this are not worth the second that other processes take to start.
@@ -218,6 +219,8 @@ def run_chunk(
     if elsewhere and threading.current_thread() is threading.main_thread():
         # An interrupt reaches the whole group of processes; the parent's answer to it ends this one.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if parent:
+            _end_with(parent)
     here_on_path()
     with _ONE_AT_A_TIME:
         scenario, settings, specs = _prepare(batch.scenario)
@@ -228,6 +231,19 @@ def run_chunk(
         summary = Summary()
         _run_seeds(summary, scenario, settings, specs, batch, range(first, first + count), observe or _observe)
     return index, summary, os.getpid(), _peak_bytes()
+
+
+@lru_cache(maxsize=1)
+def _end_with(parent: int) -> None:
+    """Let this process end soon after the one that asked for its work: killed, that one could not tell it to."""
+
+    def watch() -> None:
+        never = threading.Event()  # `time.sleep` may be a simulation's
+        while os.getppid() == parent:
+            never.wait(_WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="ends-with-its-parent", daemon=True).start()
 
 
 def session(observe: Observe | None) -> AbstractContextManager[Any]:

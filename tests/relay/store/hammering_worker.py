@@ -24,6 +24,11 @@ LEASE_SECONDS = 0.3
 CONVERSATIONS = 4
 BATCH_MAX = 5
 
+DIES, HANDS_BACK, STANDS_STILL = 0.02, 0.04, 0.06
+"""A turn's fate is drawn evenly between 0 and 1; below these it goes wrong, and how depends on which it is below."""
+FIRST_FATES = (HANDS_BACK, 0.0)
+"""The first turns of the first processes: one stands still and one dies, however few turns there are on a slow machine."""
+
 
 class Worker:
     def __init__(self, client: redis.asyncio.Redis, index: int, processes: int, messages: int) -> None:
@@ -32,6 +37,7 @@ class Worker:
         self.processes = processes
         self.messages = messages
         self.random = random.Random(index)
+        self.fates = [*FIRST_FATES[index : index + 1]]
         self.drains: set[asyncio.Task[None]] = set()
         self.store = Store(
             client, prefix="relay:", lease_seconds=LEASE_SECONDS, remember_seconds=604_800.0, timeout_seconds=30.0
@@ -92,6 +98,8 @@ class Worker:
             if released:
                 self.tell("released", lease.conversation, lease.epoch)
             return not released
+        if self.fates:
+            fate = self.fates.pop()
         ids = [entry.id for entry in inbox.entries[:BATCH_MAX]]
         for entry in inbox.entries:
             if entry.text != f"text of {entry.id}":
@@ -99,15 +107,15 @@ class Worker:
             if entry.state is EntryState.SENDING and entry.send_epoch != lease.epoch and entry.id not in ids:
                 self.tell("out of order", entry.id)
         await self.step(lease, self.store.intend(lease, uuid.uuid4().hex, ids))
-        if fate < 0.02:
+        if fate < DIES:
             self.tell("died", lease.conversation, lease.epoch)
             return False
         await self.step(lease, self.store.started(lease, inbox.request_id or "r", "run", ids))
-        if fate < 0.04:
+        if fate < HANDS_BACK:
             await self.step(lease, self.store.hand_back(lease))
             return False
         await self.step(lease, self.store.begin_send(lease, ids, Outcome.ANSWERED))
-        if fate < 0.06:
+        if fate < STANDS_STILL:
             # As if the machine stood still: everything after this is stale.
             await asyncio.sleep(1.3 * LEASE_SECONDS)
             self.tell("stood still", lease.conversation, lease.epoch)
