@@ -193,24 +193,41 @@ def _retries(reading: Reading, base: Profile, request: Estimate) -> Retries:
     early = min(reading.early / counted, 1.0)
     moments: list[list[float]] = [[] for _ in range(count)]
     afters: list[float] = []
+
+    def latencies(name: str) -> list[float]:
+        return [sample(each) for each in _evenly(draws, name)]
+
+    appends = [latencies(f"append {retry}") for retry in range(count)]
+    cancels = [latencies(f"cancel {retry}") for retry in range(count + 1)]
+    before, refusals = latencies("append"), latencies("refused")
+    are_early, spots = _evenly(draws, "early"), _evenly(draws, "wait")
     for node in range(_NODES):
-        spot = draws.uniform("fit", "wait", node)
-        cancel = sample(draws.uniform("fit", "cancel 0", node))
-        passed = (1 - arrival) * cancel
+        passed = (1 - arrival) * cancels[0][node]
         after = 0.0
-        if draws.uniform("fit", "early", node) < early:
+        if are_early[node] < early:
             # Cancelled at the check; the first append was refused after it, and so was the cancel after that.
-            append, refused = (sample(draws.uniform("fit", name, node)) for name in ("append", "refused"))
-            after = passed + arrival * append
-            passed += append + refused
+            after = passed + arrival * before[node]
+            passed += before[node] + refusals[node]
         afters.append(after)
         for retry in range(count):
-            append = sample(draws.uniform("fit", f"append {retry}", node))
-            moments[retry].append(passed + arrival * append + _quantile(waits[retry], spot))
-            following = sample(draws.uniform("fit", f"cancel {retry + 1}", node))
-            passed += append + following
+            append = appends[retry][node]
+            moments[retry].append(passed + arrival * append + _quantile(waits[retry], spots[node]))
+            passed += append + cancels[retry + 1][node]
     middle = tuple(rounded(each.middle() or 0.0) for each in waits)
     return Retries(tuple(map(tuple, moments)), tuple(afters), middle, from_log, attempts)
+
+
+def _evenly(draws: Draws, name: str) -> list[float]:
+    """Probabilities for all nodes, one in each of as many equal parts, in an order of their own: a Latin hypercube.
+
+    Each latency's own distribution is met as well as so many nodes can; drawn freely, its slow tail is off by chance, and
+    everything that is fitted with it, always in the same direction.
+    """
+    order = sorted(range(_NODES), key=lambda node: draws.uniform("fit", name, node))
+    ranks = [0.0] * _NODES
+    for rank, node in enumerate(order):
+        ranks[node] = (rank + 0.5) / _NODES
+    return ranks
 
 
 def _most_common(reading: Reading) -> int:
