@@ -33,6 +33,8 @@ THREAD_KEY_PREFIX: Final = "thread:"
 """Redis keys that hold a conversation's thread id."""
 SEEN_KEY_PREFIX: Final = "seen:"
 """Redis keys that remember a message id, if `deduplicate_seconds` asks for it."""
+ATTEMPTS_MAX: Final = 1000
+"""How often an append may be tried."""
 
 
 def _key_prefix(value: object) -> str | None:
@@ -47,6 +49,13 @@ def _waits(value: object) -> str | None:
     if isinstance(value, list | tuple) and all(is_finite(wait) and wait >= 0 for wait in value):
         return None
     return "must be a list of numbers of seconds, each 0 or more"
+
+
+def _attempts(value: object) -> str | None:
+    # Each has its wait, and a message is not worth more; a slip of the finger must not be a list of a billion waits.
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= ATTEMPTS_MAX:
+        return None
+    return f"must be a whole number from 1 to {ATTEMPTS_MAX}"
 
 
 def _cap(value: object) -> str | None:
@@ -65,7 +74,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "lock_wait_seconds": SECONDS,
     "lock_release": choice("token", "delete"),
     "deduplicate_seconds": MEMORY,
-    "attempts": whole_number,
+    "attempts": _attempts,
     "first_wait_seconds": SECONDS,
     "factor": FACTOR,
     "max_wait_seconds": _cap,
@@ -125,7 +134,7 @@ class RelaySettings(Settings):
 class RetrySettings(RelaySettings):
     """The settings of `cancel_and_retry`: those of `check_then_act` and the following.
 
-    attempts                 1 or more; appends before the friendly apology
+    attempts                 1 to 1000; appends before the friendly apology
     first_wait_seconds       0 or more; wait after the first conflict
     factor                   above 0; each wait is the one before it times this
     max_wait_seconds         0 or more: no wait is longer than this, before jitter; None: there is no such limit

@@ -1,7 +1,7 @@
 """Scenarios whose replications are divided into strata: what is tallied in each, and what it comes to.
 
-Only `relaysim verify` puts the parts together again with their probabilities. Everything else counts worlds, and a count
-over strata says nothing about worlds as they come: such a batch is refused.
+`relaysim verify` and `sweep` put the parts together again with their probabilities. Everything else counts worlds, and a
+count over strata says nothing about worlds as they come: such a batch is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scenarios.model import Scenario
 from scenarios.summary import Summary
 from sim.world.strata import Strata
 
-UNWEIGHED = "this scenario has strata, which only `verify` weighs; add --set strata.enabled=false"
+UNWEIGHED = "this scenario has strata, which `verify` and `sweep` alone weigh; add --set strata.enabled=false"
 
 
 def strata_of(scenario: Scenario) -> Strata | None:

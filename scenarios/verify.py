@@ -105,8 +105,10 @@ def _entry(
     claims = [_judge(scenario, spec, main, replay, sequences) for spec in specs.values()]
     unmet = main.never_met
     for claim in claims:
-        if unmet and claim["verdict"] == "verified":
-            # A replication that never met the fault it was to meet has shown nothing.
+        if unmet and claim["verdict"] != "refuted":
+            # A replication that never met the fault it was to meet has shown nothing, and more of them would not.
+            for trials in ("needed", "needed_replications"):
+                claim.pop(trials, None)
             why = f"never met: {', '.join(unmet)} hit nothing"
             claim |= {"verdict": "inconclusive", "why": why, "reason": "never met"}
             claim["as_expected"] = claim["verdict"] == claim["expected"]

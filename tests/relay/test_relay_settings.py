@@ -66,7 +66,7 @@ WRONG: dict[str, list[Any]] = {
     "lock_wait_seconds": NOT_SECONDS,
     "lock_release": ["Token", "", None, True, []],
     "deduplicate_seconds": [*NOT_SECONDS, 0.0004],
-    "attempts": [0, -1, 1.5, True, "3", None],
+    "attempts": [0, -1, 1.5, True, "3", None, 1001, 10**12],
     "first_wait_seconds": NOT_SECONDS,
     "factor": NOT_POSITIVE,
     "max_wait_seconds": [-1, -0.001, math.inf, math.nan, "2", True],
@@ -124,7 +124,7 @@ def test_a_setting_of_the_fix_is_refused_by_the_policy_that_never_retries() -> N
         ({"waits": [2], "wait_after_last_failure": False}, "has 1 waits: must have 2, .* = False"),
         ({"factor": 1e200}, r"factor = 1e\+200 makes the waits infinite"),
         ({"factor": 10, "attempts": 500}, "factor = 10 makes the waits infinite"),
-        ({"factor": 1.5, "attempts": 10_000}, "factor = 1.5 makes the waits infinite"),
+        ({"factor": 2.5, "attempts": 1000}, "factor = 2.5 makes the waits infinite"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], message: str) -> None:
