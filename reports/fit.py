@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reports.summary import number, percent
+from reports.summary import interval_words, number, percent
+
+#: The confidence at which all claims of a scenario hold together.
+FAMILY = "99 %"
 
 #: The fix's claim, by the attempt that got through.
 CLAIMED: Mapping[str, float] = {"recovered_at_2": 0.90, "recovered_at_3": 0.09, "failed": 0.01}
@@ -13,7 +16,9 @@ CLAIMED: Mapping[str, float] = {"recovered_at_2": 0.90, "recovered_at_3": 0.09, 
 
 def headline(results: Mapping[str, Any]) -> str:
     """What the log was, in a few words."""
-    ended = results["conflicts"]["ended"]
+    ended, met = results["conflicts"]["ended"], results["conflicts"]["met"]
+    if met and not ended:
+        return f"{met:,} conflict{'s' * (met != 1)} begun, none with an ending in production logs"
     return f"{ended:,} conflict{'s' * (ended != 1)} in production logs"
 
 
@@ -47,6 +52,24 @@ def numbers_words(entry: Mapping[str, Any]) -> str:
         return number(entry["value"]["value"])
     told = f"median {parameter_words(entry['median_seconds'], ' s')}, sigma {parameter_words(entry['sigma'])}"
     return f"{told}, stuck {parameter_words(entry['stuck'])}" if "stuck" in entry else told
+
+
+def claim_interval_words(claim: Mapping[str, Any]) -> str:
+    """A claim's interval with its confidence, which is not the same for all claims."""
+    return f"{interval_words(claim)} at {_confidence(claim)}"
+
+
+def family_words(results: Mapping[str, Any]) -> str:
+    """What the claims' confidences mean; "" if each is the family's."""
+    shares = sorted({_confidence(each) for each in results["claims"]} - {FAMILY})
+    if not shares:
+        return ""
+    names = f"{', '.join(shares[:-1])} and {shares[-1]}" if shares[1:] else shares[0]
+    return f"Intervals at {names}: its share of the family's {FAMILY}, so that all claims of a family hold together."
+
+
+def _confidence(claim: Mapping[str, Any]) -> str:
+    return f"{round(claim['confidence'] * 100, 2):g} %"
 
 
 def share_words(share: float | None) -> str:
@@ -90,12 +113,18 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     if len(conflicts["attempts_seen"]) > 1:
         seen = ", ".join(f"{each} ({count:,})" for each, count in conflicts["attempts_seen"].items())
         said.append(
-            f"Relays with different numbers of attempts wrote this: {seen}; the most frequent is taken for all."
+            f"Relays with different numbers of attempts wrote this: {seen}; each message that gave up counts up to its own "
+            "last retry."
         )
     if conflicts["early"]:
         said.append(
             f"{conflicts['early']:,} conflicts met a run that the check before had begun to cancel: their time counts from "
             "there, and only those that were not free by the append could be seen, which is allowed for."
+        )
+    if unnamed := results["log"]["relay_lines"].get("no_run_named", 0):
+        said.append(
+            f"{unnamed:,} refusals named no run, so none was cancelled: their threads became free by themselves, and still "
+            "count as if after a cancel."
         )
     if conflicts["drained"]:
         said.append(

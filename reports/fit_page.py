@@ -11,7 +11,17 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from reports.fit import CLAIMED, ending_words, headline, lead, notes, numbers_words, share_words
+from reports.fit import (
+    CLAIMED,
+    claim_interval_words,
+    ending_words,
+    family_words,
+    headline,
+    lead,
+    notes,
+    numbers_words,
+    share_words,
+)
 from reports.html import timing_facts, whole_page
 from reports.results import link_latest, results_folder, write_results, write_text, write_timing
 from reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent, trials_words
@@ -128,12 +138,14 @@ def _claims(results: Mapping[str, Any]) -> str:
             f"{claim['verdict']}</span>",
             trials_words(claim),
             escape(observed_words(claim)),
-            interval_words(claim),
+            claim_interval_words(claim),
             escape(limit_words(claim)),
         ]
         for claim in results["claims"]
     ]
-    told = _table(("verdict", "count / n", "observed", "99 % interval", "limit"), rows) if rows else ""
+    told = _table(("verdict", "count / n", "observed", "interval", "limit"), rows) if rows else ""
+    if family := family_words(results):
+        told += f"<p>{escape(family, quote=False)}</p>"
     others = "".join(
         f'<dt>{escape(each["id"])}</dt><dd>{escape(each["title"])}: <span class="quiet">{escape(each["why"])}</span></dd>'
         for each in results["untold"]

@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.fit import CLAIMED, ending_words, headline, lead, notes, numbers_words, share_words
+from reports.fit import (
+    CLAIMED,
+    claim_interval_words,
+    ending_words,
+    family_words,
+    headline,
+    lead,
+    notes,
+    numbers_words,
+    share_words,
+)
 from reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent, trials_words
 from reports.terminal import wide_enough
 
@@ -27,8 +37,11 @@ def print_fit(console: Console, results: Mapping[str, Any], *, folder: Path | No
                 console, "How conflicts ended", ("", "count / n", "share", "99 % interval", "claimed", "fitted"), rows
             )
         if rows := [_claim(each) for each in results["claims"]]:
-            heads = ("claim", "verdict", "count / n", "observed", "99 % interval", "limit")
+            heads = ("claim", "verdict", "count / n", "observed", "interval", "limit")
             _table(console, "Claims, as the log tells them", heads, rows)
+            if family := family_words(results):
+                console.print(Text(f"  {family}"), soft_wrap=True)
+                console.print()
         rows = [[each["number"], each["status"], numbers_words(each)] for each in results["numbers"]]
         _table(console, "The profile's numbers, with 95 % intervals", ("", "", ""), rows)
         for each in results["numbers"]:
@@ -36,6 +49,8 @@ def print_fit(console: Console, results: Mapping[str, Any], *, folder: Path | No
                 console.print(
                     Text(f"  {each['number']} is kept from {results['base']}: {each['said']}"), soft_wrap=True
                 )
+            elif each["status"] == "follows":
+                console.print(Text(f"  {each['number']} follows: {each['said']}"), soft_wrap=True)
         for each in results["untold"]:
             console.print(Text(f"  {each['id']} cannot be told: {each['why']}"), soft_wrap=True)
         for note in notes(results):
@@ -64,7 +79,7 @@ def _claim(claim: Mapping[str, Any]) -> list[str]:
         verdict,
         trials_words(claim),
         observed_words(claim),
-        interval_words(claim),
+        claim_interval_words(claim),
         limit_words(claim),
     ]
 
@@ -76,7 +91,7 @@ def _table(console: Console, title: str, heads: Sequence[str], rows: Sequence[Se
 
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.show_header = any(heads)
-    numbers = ("count / n", "share", "observed", "99 % interval", "claimed", "fitted", "limit")
+    numbers = ("count / n", "share", "observed", "99 % interval", "interval", "claimed", "fitted", "limit")
     for head in heads:
         table.add_column(head, justify="right" if head in numbers else "left", overflow="fold")
     for row in rows:

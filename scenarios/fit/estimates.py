@@ -7,6 +7,9 @@
   from the latency of requests, over which the probability is averaged.
 - `run_seconds` and `stuck_probability`: from `run_ended` events. A run's end lies between two looks at it; runs that were
   cancelled, or given up, lasted at least as long.
+
+Stuck runs are in the endings as well. Where `cancel_seconds` was fitted from them, the profile must not add them again: it
+has no stuck runs then, or, where the events show a share that never ends by itself, their cancels take as long as all do.
 """
 
 from __future__ import annotations
@@ -57,6 +60,8 @@ class Estimate:
     table: dict[str, Any] | None
     said: str
     fit: LogNormalFit | None = None
+    follows: bool = False
+    """Whether it is no fit of its own, but what the fit of another number leaves."""
 
     @property
     def basis(self) -> str:
@@ -68,7 +73,7 @@ class Estimate:
         entry: dict[str, Any] = {
             "number": self.number,
             "n": self.n,
-            "status": "kept" if self.table is None else "fitted",
+            "status": "kept" if self.table is None else "follows" if self.follows else "fitted",
             "said": self.said,
         }
         if self.table is not None:
@@ -101,7 +106,9 @@ class Retries:
 
     `afters` has how long each of these threads had to be taken for there to be a conflict: 0 where the cancel came after
     the first refusal, and the time to the first append where the check before it had requested the cancel. `waits` are
-    the median waits in all before each retry; `from_log` says whether the log told them.
+    the median waits in all before each retry; `from_log` says whether the log told them. `attempts` is how many a relay
+    makes, most often; `relays` has `(attempts, share)` of the conflicts for each number of them, and is empty where the log
+    has several and does not say how often each.
     """
 
     moments: tuple[tuple[float, ...], ...]
@@ -109,6 +116,7 @@ class Retries:
     waits: tuple[float, ...]
     from_log: bool
     attempts: int
+    relays: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,7 @@ def estimate(reading: Reading, base: Profile) -> Estimates:
     observations = _freed(reading, retries)
     cancel = _cancel_seconds(reading, retries, observations)
     return Estimates(
-        (cancel, request, *_run_numbers(reading, base)),
+        (cancel, request, *_without_stuck_twice(cancel, *_run_numbers(reading, base))),
         retries,
         tuple(observations),
         tuple((round(at, 4), round(share, 6)) for at, share in turnbull(observations)) if observations else (),
@@ -182,7 +190,8 @@ def _ends(parameter: Parameter) -> str:
 def _retries(reading: Reading, base: Profile, request: Estimate) -> Retries:
     """When each retry was acted upon, seen from when the first cancel was."""
     attempts = min(_most_common(reading), RETRIES_MAX + 1)
-    count = max(attempts - 1, min(max(reading.recovered, default=2) - 1, RETRIES_MAX), 1)
+    longest = max([*reading.recovered, *reading.failed_after, 2])
+    count = max(attempts - 1, min(longest - 1, RETRIES_MAX), 1)
     waits, from_log = _waits(reading, count)
     draws, arrival = Draws(0, 0), base.request_arrival_fraction
     sample = base.request_seconds.sampler
@@ -214,7 +223,18 @@ def _retries(reading: Reading, base: Profile, request: Estimate) -> Retries:
             moments[retry].append(passed + arrival * append + _quantile(waits[retry], spots[node]))
             passed += append + cancels[retry + 1][node]
     middle = tuple(rounded(each.middle() or 0.0) for each in waits)
-    return Retries(tuple(map(tuple, moments)), tuple(afters), middle, from_log, attempts)
+    relays = _relays(reading, attempts)
+    return Retries(tuple(map(tuple, moments)), tuple(afters), middle, from_log, attempts, relays)
+
+
+def _relays(reading: Reading, most_common: int) -> tuple[tuple[int, float], ...]:
+    known = {attempts: number for attempts, number in sorted(reading.attempts.items()) if attempts >= 1}
+    total = sum(known.values())
+    if len(known) <= 1:
+        return ((most_common, 1.0),)
+    if total < reading.met:
+        return ()  # events name it only where a message gave up
+    return tuple((min(attempts, RETRIES_MAX + 1), number / total) for attempts, number in known.items())
 
 
 def _evenly(draws: Draws, name: str) -> list[float]:
@@ -244,6 +264,10 @@ def _waits(reading: Reading, count: int) -> tuple[list[Amounts], bool]:
     total = 0.0
     for retry in range(1, count + 1):
         amounts = reading.waited_events.get(retry + 1) or reading.waited.get(retry)
+        if amounts is None and (alone := reading.waited_alone.get(retry)) is not None:
+            amounts = Amounts()
+            for seconds, number in alone.weights():
+                amounts.add(total + seconds, number)
         if amounts is None:
             told = told and bool(found) and retry > 1 and not reading.recovered[retry + 1]
             planned = PLANNED_WAITS[retry - 1] if retry <= len(PLANNED_WAITS) else 2.0**retry
@@ -276,9 +300,11 @@ def _freed(reading: Reading, retries: Retries) -> list[Observation]:
         if left > 0:
             before = retries.moments[retry - 2] if retry > 1 else retries.afters
             observations.append(Observation(before, retries.moments[retry - 1], left, afters))
-    left = reading.failed - reading.joined[FAILED]
-    if left > 0 and retries.attempts > 1:
-        observations.append(Observation(retries.moments[retries.attempts - 2], never, left, afters))
+    for attempts in sorted(reading.failed_after):
+        left = reading.failed_after[attempts] - reading.failed_joined[attempts]
+        retry = min(attempts - 1, len(retries.moments))
+        if left > 0 and retry >= 1:  # who tries once has seen nothing
+            observations.append(Observation(retries.moments[retry - 1], never, left, afters))
     return observations
 
 
@@ -374,24 +400,44 @@ def _run_numbers(reading: Reading, base: Profile) -> tuple[Estimate, Estimate]:
     return runs, Estimate("stuck_probability", n, {"value": _significant(fit.stuck.value)}, told)
 
 
+def _without_stuck_twice(cancel: Estimate, runs: Estimate, stuck: Estimate) -> tuple[Estimate, ...]:
+    """The numbers of runs, such that all runs together free their threads after a cancel as was fitted from all endings."""
+    if cancel.table is None:
+        return runs, stuck
+    if stuck.table is None:
+        said = "stuck runs are in cancel_seconds, which was fitted from all endings"
+        return runs, Estimate("stuck_probability", cancel.n, {"value": 0.0}, said, follows=True)
+    said = "as cancel_seconds, which was fitted from all endings, those of stuck runs included"
+    return runs, stuck, Estimate("stuck_cancel_seconds", cancel.n, cancel.table, said, cancel.fit, follows=True)
+
+
 def predicted(estimates: Estimates) -> Mapping[int, float] | None:
     """The share of each ending under the fitted time to the freed thread.
 
-    None where nothing was fitted, or where only a part of the conflicts has moments of its own and the others were
-    cancelled before they were refused: these two parts have no moments in common.
+    None where nothing was fitted; where only a part of the conflicts has moments of its own and the others were cancelled
+    before they were refused, since these two parts have no moments in common; and where the log does not say how many
+    conflicts each of several relays had.
     """
-    cancel = estimates.of("cancel_seconds")
-    if cancel.fit is None or cancel.table is None:
+    cancel, retries = estimates.of("cancel_seconds"), estimates.retries
+    if cancel.fit is None or cancel.table is None or not retries.relays:
         return None
-    if any(estimates.retries.afters) and any(len(each.lows) == 1 for each in estimates.observations):
+    if any(retries.afters) and any(len(each.lows) == 1 for each in estimates.observations):
         return None
-    free = [
-        math.fsum(
-            (cancel.fit.cdf(moment) - cancel.fit.cdf(after)) / max(1 - cancel.fit.cdf(after), 1e-12)
-            for moment, after in zip(moments, estimates.retries.afters, strict=True)
-        )
-        / len(moments)
-        for moments in estimates.retries.moments
-    ][: max(estimates.retries.attempts - 1, 1)]
-    shares = {at + 2: share - (free[at - 1] if at else 0.0) for at, share in enumerate(free)}
-    return {**shares, FAILED: 1 - free[-1]}
+    free = [_free_by(cancel.fit, moments, retries.afters) for moments in retries.moments]
+    shares: dict[int, float] = {}
+    failed = 0.0
+    for attempts, part in retries.relays:
+        made = free[: max(attempts - 1, 1)]
+        for at, share in enumerate(made):
+            shares[at + 2] = shares.get(at + 2, 0.0) + part * (share - (made[at - 1] if at else 0.0))
+        failed += part * (1 - made[-1])
+    return {**dict(sorted(shares.items())), FAILED: failed}
+
+
+def _free_by(fit: LogNormalFit, moments: Sequence[float], afters: Sequence[float]) -> float:
+    """The share of the observed conflicts that are over by a retry; see `Observation` on `afters`."""
+    plain = [fit.cdf(moment) for moment, after in zip(moments, afters, strict=True) if not after]
+    late = [(fit.cdf(moment), fit.cdf(after)) for moment, after in zip(moments, afters, strict=True) if after]
+    seen = math.fsum(1 - before for _, before in late)
+    over = math.fsum(by - before for by, before in late)
+    return (math.fsum(plain) + (len(late) * over / seen if seen > 0 else 0.0)) / len(moments)

@@ -42,7 +42,8 @@ _STUCK_LOGIT = (-12.0, 6.0)
 class Observation:
     """`count` times, each in `(lows[i], highs[i]]` for one i, all equally likely; an end may be 0 or infinite.
 
-    With `afters`, only times above `afters[i]` could be observed at all.
+    With `afters`, only times above `afters[i]` could be observed at all where that is above 0. The pairs with such an
+    end are those of their share of what was observed, each weighted by how likely it was to be.
     """
 
     lows: tuple[float, ...]
@@ -116,9 +117,17 @@ class _Likelihood:
             if stuck:
                 upper = np.where(np.isinf(highs), 1.0, upper)
             inside = upper - ndtr((lows - mu) / sigma) * (1 - stuck)
-            if afters is not None:
-                inside = inside / np.maximum(1 - ndtr((afters - mu) / sigma) * (1 - stuck), _TINY)
-            total += float(np.dot(counts, np.log(np.maximum(inside.mean(axis=1), _TINY))))
+            if afters is None:
+                means = inside.mean(axis=1)
+            else:
+                # A slow request before the first look also makes it likelier that there is nothing left to be seen: of
+                # all such times together, the ratio of the sums is what is seen, not the mean of the ratios.
+                selected = np.isfinite(afters)
+                number = selected.sum(axis=1)
+                seen = ((1 - ndtr((afters - mu) / sigma) * (1 - stuck)) * selected).sum(axis=1)
+                ratio = (inside * selected).sum(axis=1) / np.maximum(seen, _TINY)
+                means = ((inside * ~selected).sum(axis=1) + number * ratio) / afters.shape[1]
+            total += float(np.dot(counts, np.log(np.maximum(means, _TINY))))
         return total
 
 

@@ -25,7 +25,7 @@ class Kind(IntEnum):
     CANCEL_REFUSED = auto()  # run
     NO_RUN_NAMED = auto()
     WAITING = auto()  # seconds
-    CREATED = auto()  # attempt
+    CREATED = auto()  # attempt: 2 or more
     FAILED = auto()  # attempts
     CANCELLED_AT_CHECK = auto()  # run
     LEFT_RUN = auto()  # run
@@ -40,6 +40,7 @@ class Kind(IntEnum):
     OUTCOME_EVENT = auto()  # conversation, status, attempts: the messages
     LEASE_EVENT = auto()  # conversation
     OTHER_EVENT = auto()
+    CREATED_AT_FIRST = auto()  # no relay says so of a message that met no run, others may
 
 
 EVENT_KINDS: Final = {
@@ -169,6 +170,11 @@ def _text(block: bytes, start: int, mark: int, end: int, unread: Unread) -> Line
     worker = worker_of(before)
     index = match.lastindex or 0
     kind, form = _FORMS[match.lastgroup or ""]
+    if kind in (Kind.CREATED, Kind.FAILED) and not (number := int(match[index + 1])) > (kind is Kind.CREATED):
+        if number == 0:
+            unread.by_wording += 1
+            return None
+        kind = Kind.CREATED_AT_FIRST
     line = Line(kind, at, digits, worker)
     if form == "run":
         line.run = match[index + 1]

@@ -55,6 +55,7 @@ def judge_log(reading: Reading) -> tuple[list[dict[str, Any]], list[dict[str, st
         entry = judge(spec, tally)
         for key in ("expected", "reason", "as_expected", "needed_replications", "replications"):
             entry.pop(key, None)
+        entry["why"] = str(entry["why"]).replace("replications", "portions of the log")
         judged.append(entry)
     titles = _titles()
     untold += [{"id": name, "title": titles[name], "why": why} for name, why in CANNOT.items()]

@@ -87,12 +87,14 @@ class Reading:
 
     met           messages that met an active run
     recovered     by attempt (2, 3, ...), messages that it got through
-    failed        messages that gave up politely
+    failed_after  by number of attempts, messages that gave up politely after so many
     attempts      how many attempts the relay makes, by how often it said so
     joined        by ending, episodes in `free` that are whole
+    failed_joined those of them that gave up, by number of attempts
     free          between which moments after its cancel a run freed its thread, of joined episodes
     waited        by number of refusals, what was waited until the next attempt, from the lines
-    waited_events the same from events: by ending
+    waited_alone  by attempt, what was waited after a refusal that no cancel followed: this one wait
+    waited_events what was waited in all, from events: by ending
     requests      between which two moments a request to cancel took; slower ones than `SLOW_SECONDS` are only counted
     runs          lives of runs, from creation to end
     taken_away    runs that the relay cancelled and whose own worker then told its customer that there was an error
@@ -105,12 +107,14 @@ class Reading:
     unread: Unread = field(default_factory=Unread)
     met: int = 0
     recovered: Counter[int] = field(default_factory=Counter)
-    failed: int = 0
+    failed_after: Counter[int] = field(default_factory=Counter)
     attempts: Counter[int] = field(default_factory=Counter)
     portions: Portions = field(default_factory=Portions)
     joined: Counter[int] = field(default_factory=Counter)
+    failed_joined: Counter[int] = field(default_factory=Counter)
     free: Intervals = field(default_factory=lambda: Intervals(0.05))
     waited: dict[int, Amounts] = field(default_factory=dict)
+    waited_alone: dict[int, Amounts] = field(default_factory=dict)
     waited_events: dict[int, Amounts] = field(default_factory=dict)
     requests: Intervals = field(default_factory=lambda: Intervals(0.002))
     request_seconds: Amounts = field(default_factory=Amounts)
@@ -123,6 +127,11 @@ class Reading:
     cancels_at_check: int = 0
     taken_away: int = 0
     drained: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Messages that gave up politely."""
+        return self.failed_after.total()
 
     @property
     def ended(self) -> int:
@@ -214,6 +223,12 @@ class _Reader:
 
     def _waiting(self, line: Line, worker: _Worker) -> None:
         run, worker.answered = worker.answered, b""
+        if not run and (conflict := worker.conflict) is not None:
+            # No cancel stands between the refusal and its wait: the error named no run, or the run was cancelled before.
+            worker.conflict = None
+            if conflict.attempt <= ATTEMPTS_MAX:
+                self._reading.waited_alone.setdefault(conflict.attempt, Amounts()).add(line.seconds)
+            return
         chain = self._chains.get(run) if run else None
         if chain is None:
             return
@@ -231,30 +246,31 @@ class _Reader:
             self._reading.taken_away += 1
 
     def _created_at_last(self, line: Line, worker: _Worker) -> None:
-        self._ending(line.attempt, worker, line.kind)
+        self._ending(line.attempt, 0, worker, line.kind)
 
     def _gave_up(self, line: Line, worker: _Worker) -> None:
-        self._ending(FAILED, worker, line.kind)
+        self._ending(FAILED, line.attempts, worker, line.kind)
 
-    def _ending(self, ending: int, worker: _Worker, kind: Kind) -> None:
-        numbers = worker.told.get((kind, ending), [])
-        worker.told[kind, ending] = [*(each for each in numbers if worker.lines - each < NEAR_LINES), worker.lines]
-        self._count(ending)
+    def _ending(self, ending: int, attempts: int, worker: _Worker, kind: Kind) -> None:
+        number = attempts or ending
+        numbers = worker.told.get((kind, number), [])
+        worker.told[kind, number] = [*(each for each in numbers if worker.lines - each < NEAR_LINES), worker.lines]
+        self._count(ending, attempts)
 
-    def _count(self, ending: int) -> None:
+    def _count(self, ending: int, attempts: int) -> None:
         reading = self._reading
         if ending == FAILED:
-            reading.failed += 1
+            reading.failed_after[min(attempts, ATTEMPTS_MAX)] += 1
         else:
             reading.recovered[min(ending, ATTEMPTS_MAX)] += 1
         reading.portions.add(min(ending, ATTEMPTS_MAX))
 
-    def _was_told(self, worker: _Worker, kind: Kind, ending: int) -> bool:
+    def _was_told(self, worker: _Worker, kind: Kind, attempts: int) -> bool:
         """Whether a line close before has said the same."""
-        numbers = worker.told.pop((kind, ending), [])
+        numbers = worker.told.pop((kind, attempts), [])
         near = [number for number in numbers if worker.lines - number <= NEAR_LINES]
         if near[1:]:
-            worker.told[kind, ending] = near[1:]
+            worker.told[kind, attempts] = near[1:]
         return bool(near)
 
     # Events
@@ -300,12 +316,13 @@ class _Reader:
             reading.drained += 1
             return
         ending = line.attempt if recovered else FAILED
-        if not self._was_told(worker, Kind.CREATED if recovered else Kind.FAILED, ending):
+        kind, number = (Kind.CREATED, line.attempt) if recovered else (Kind.FAILED, line.attempts)
+        if not self._was_told(worker, kind, number):
             reading.met += 1
             reading.early += episode is not None and self._at_check.get(episode.runs[0]) is not None
             if not recovered and line.attempts <= ATTEMPTS_MAX:
                 reading.attempts[line.attempts] += 1
-            self._count(ending)
+            self._count(ending, line.attempts)
         if ending <= ATTEMPTS_MAX:
             reading.waited_events.setdefault(ending, Amounts()).add(line.seconds)
         if episode is None or line.at is None or line.digits < FINE_DIGITS:
@@ -323,6 +340,8 @@ class _Reader:
         if between is not None:
             reading.free.add(*between)
             reading.joined[ending] += 1
+            if ending == FAILED:
+                reading.failed_joined[min(line.attempts, ATTEMPTS_MAX)] += 1
 
     def _waits_of(self, episode: Episode, line: Line, refusals: int) -> Sequence[float]:
         """The waits of an episode that has just ended, from the lines of its run, or else by their sum."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from fit_logs import Backend, relay_log
 
-from reports import fit_page
+from reports.fit import CLAIMED
 from reports.fit_figures import draw_fit
 from reports.fit_page import fit_html
 from scenarios.cli import main
@@ -128,7 +128,7 @@ def counted(recovered_2: int, recovered_3: int, failed: int) -> Reading:
     for ending, count in left.items():
         if ending:
             reading.recovered[ending] = count
-    reading.failed = failed
+    reading.failed_after[3] = failed
     total = sum(left.values())
     given = dict.fromkeys(left, 0)
     for number in range(1, total + 1):
@@ -157,7 +157,7 @@ def test_the_claim_is_refuted_by_a_log_that_shows_something_else() -> None:
 def test_conflicts_that_fail_together_tell_less() -> None:
     apart, together = counted(3_600, 360, 40), Reading()
     together.recovered.update({2: 3_600, 3: 360})
-    together.failed = 40
+    together.failed_after[3] = 40
     for ending, count in ((2, 1_800), (FAILED, 40), (3, 360), (2, 1_800)):
         for _ in range(count):
             together.portions.add(ending)
@@ -202,7 +202,50 @@ def test_one_run_taken_away_refutes_that_nobody_notices() -> None:
     assert entries(reading)["transparent"]["verdict"] == "refuted"
 
 
+def test_sentences_of_claims_speak_of_the_log() -> None:
+    reading = Reading()
+    for number in range(300):  # in runs, as an outage makes them
+        reading.portions.add(2 if number % 50 < 45 else FAILED)
+    judged = entries(reading)
+    assert any("portions" in each["why"] for each in judged.values())
+    assert not [each["why"] for each in judged.values() if "replication" in each["why"]]
+
+
 # The page
+
+
+def test_intervals_of_claims_say_their_true_confidence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit(log()) == 0
+    said = capsys.readouterr().out
+    page = Path("out/index.html").read_text(encoding="utf-8")
+    judged = {each["id"]: each for each in results()["claims"]}
+    assert judged["first-retry"]["confidence"] == pytest.approx(1 - 0.01 / 3)
+    for shown in (said, page.replace("&nbsp;", " ").replace("\xa0", " ")):
+        assert "at 99.67 %" in shown
+        assert "99.67 %: its share of the family's 99 %" in " ".join(shown.split())
+
+
+def test_conflicts_without_an_ending_are_told_in_the_title(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("begun.log").write_text("[OpenAI] Active run detected during message creation (attempt 1/3)\n" * 7)
+    assert fit("begun.log") == 0
+    title = "7 conflicts begun, none with an ending"
+    assert capsys.readouterr().out.startswith(f"{title} in production logs\n")
+    assert f"{title} in production logs" in Path("out/index.html").read_text(encoding="utf-8")
+
+
+def test_conflicts_whose_run_nobody_cancelled_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        "[OpenAI] Active run detected during message creation (attempt 1/3)",
+        "[Relay] The error names no run, so none is cancelled",
+        "[OpenAI] Waiting 3000ms before retry...",
+        "[OpenAI] Message created successfully (attempt 2)",
+    ]
+    Path("unnamed.log").write_text("\n".join(lines * 30) + "\n")
+    assert fit("unnamed.log") == 0
+    said = capsys.readouterr().out
+    assert "does not say what was waited" not in said
+    assert results()["conflicts"]["waits"][0] == 3.0
+    assert "30 refusals named no run, so none was cancelled" in said
 
 
 def test_the_page_has_every_part_and_escapes_what_came_from_the_log() -> None:
@@ -264,4 +307,4 @@ def test_one_clear_error(arguments: list[str], said: str, capsys: pytest.Capture
 def test_the_claimed_shares_are_those_of_the_scenario() -> None:
     claims = {each.id: each.target for each in load("incident").claims}
     names = {"recovered_at_2": "first-retry", "recovered_at_3": "second-retry", "failed": "polite-failure"}
-    assert {ending: claims[name] for ending, name in names.items()} == dict(fit_page.CLAIMED)
+    assert {ending: claims[name] for ending, name in names.items()} == dict(CLAIMED)

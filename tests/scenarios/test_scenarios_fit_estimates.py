@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from fit_logs import Backend, relay_log, stamp
 
+from relay.log_lines import PLAIN
 from scenarios.fit.estimates import Estimates, estimate, predicted
 from scenarios.fit.intervals import AMOUNTS_MAX, INTERVALS_MAX, Amounts, Intervals
 from scenarios.fit.likelihood import Observation, Parameter, fit_lognormal, turnbull
@@ -117,6 +119,47 @@ def test_the_profile_of_whole_worlds(tmp_path: Path) -> None:
     assert holds(request.sigma, truth.request_seconds.log_sigma)
 
 
+def test_where_every_conflict_was_seen_late_the_slow_spread_is_not_mistaken_for_a_slow_median(tmp_path: Path) -> None:
+    # Half of the threads and more were free by the append: only the slow ones left a conflict.
+    found, reading = fitted(tmp_path, relay_log(Backend(0.3, 1.5, checked=True), 12_000, 8))
+    assert reading.early == reading.ended
+    fit = found.of("cancel_seconds").fit
+    assert fit is not None
+    assert holds(fit.median, 0.3)
+    assert holds(fit.sigma, 1.5)
+    shares = predicted(found)
+    assert shares is not None
+    assert math.isclose(sum(shares.values()), 1.0)
+    for ending, count in [*reading.recovered.items(), (FAILED, reading.failed)]:
+        assert math.isclose(shares[ending], count / reading.ended, abs_tol=5e-3)
+
+
+def test_relays_with_different_numbers_of_attempts_are_censored_each_at_its_own_last(tmp_path: Path) -> None:
+    three, five = Backend(0.62, 1.6), Backend(0.62, 1.6, waits=(2.0, 4.0, 8.0, 16.0, 32.0))
+    text = relay_log(three, 2000, 1) + relay_log(five, 4000, 2)
+    found, reading = fitted(tmp_path, text)
+    assert dict(reading.attempts) == {3: 2000, 5: 4000}
+    assert set(reading.failed_after) == {3, 5}
+    fit = found.of("cancel_seconds").fit
+    assert fit is not None
+    assert fit.stuck is None
+    assert holds(fit.median, 0.62)
+    assert holds(fit.sigma, 1.6)
+    # Of all conflicts, a third of which had two retries.
+    shares = predicted(found)
+    assert shares is not None
+    assert math.isclose(sum(shares.values()), 1.0)
+    for ending, count in [*reading.recovered.items(), (FAILED, reading.failed)]:
+        assert math.isclose(shares[ending], count / 6000, abs_tol=0.01)
+    # The same from whole episodes, each of which has its own moments.
+    text = relay_log(three, 600, 1, events=True) + relay_log(five, 1200, 2, events=True)
+    joined, reading = fitted(tmp_path, text)
+    assert reading.joined.total() == reading.ended
+    assert joined.of("cancel_seconds").fit is not None
+    assert joined.of("cancel_seconds").fit.stuck is None  # type: ignore[union-attr]
+    assert sum(each.count for each in joined.observations) == reading.ended
+
+
 def test_a_share_of_stuck_runs_where_four_retries_show_it(tmp_path: Path) -> None:
     backend = Backend(0.6, 0.7, stuck=0.08, waits=(1.0, 1.0, 1.0, 2.0, 4.0))
     found, _ = fitted(tmp_path, relay_log(backend, 3000, 4))
@@ -153,6 +196,38 @@ def test_without_dates_the_base_profiles_latency_is_taken(tmp_path: Path) -> Non
     assert holds(fit.sigma, 1.05)
 
 
+def test_waits_are_read_where_no_run_is_named(tmp_path: Path) -> None:
+    unnamed = "[Relay] The error names no run, so none is cancelled"
+    lines = []
+    for number in range(40):
+        lines += [PLAIN.active_run_detected % (1, 3), unnamed, PLAIN.waiting % 3000]
+        if number % 4 == 0:
+            lines += [PLAIN.active_run_detected % (2, 3), unnamed, PLAIN.waiting % 5000, PLAIN.created % 3]
+        else:
+            lines += [PLAIN.created % 2]
+    found, reading = fitted(tmp_path, "\n".join(lines))
+    assert reading.waited == {}
+    assert found.retries.from_log
+    assert found.retries.waits == (3.0, 8.0)
+
+
+def test_waits_of_a_run_that_is_cancelled_once_are_read(tmp_path: Path) -> None:
+    lines = []
+    for number in range(40):
+        lines += [
+            PLAIN.active_run_detected % (1, 3),
+            PLAIN.attempting_to_cancel % f"run_{number}",
+            PLAIN.cancellation_requested % f"run_{number}",
+            PLAIN.waiting % 1000,
+            PLAIN.active_run_detected % (2, 3),
+            PLAIN.waiting % 2500,
+            PLAIN.created % 3,
+        ]
+    found, _ = fitted(tmp_path, "\n".join(lines))
+    assert found.retries.from_log
+    assert found.retries.waits == (1.0, 3.5)
+
+
 def test_other_waits_are_read_from_the_log(tmp_path: Path) -> None:
     found, _ = fitted(tmp_path, relay_log(Backend(1.5, 1.2, waits=(1.0, 3.0, 3.0)), 1500, 2))
     assert found.retries.from_log
@@ -180,7 +255,7 @@ def test_what_is_not_identified_is_said_and_kept(endings: dict[int, int], said: 
     reading = Reading()
     for ending, count in endings.items():
         if ending == FAILED:
-            reading.failed = count
+            reading.failed_after[3] = count
         else:
             reading.recovered[ending] = count
     reading.attempts[3] = max(sum(endings.values()), 1)
@@ -272,6 +347,26 @@ def test_turnbulls_estimate_of_overlapping_intervals() -> None:
     assert [round(at, 2) for at, _ in points] == [1.0, 3.0]
     # By symmetry of the two-cell likelihood p * (p + q) * q * q with p + q = 1: p = 1/3.
     assert math.isclose(points[0][1], 1 / 3, abs_tol=1e-6)
+
+
+def test_what_is_seen_late_is_weighted_by_how_likely_it_was_to_be_seen() -> None:
+    def free(seconds: float) -> float:
+        return 0.5 * math.erfc(-math.log(seconds / 0.3) / 1.5 / math.sqrt(2))
+
+    # A slow request puts off both the first look and all others.
+    afters = (0.05, 0.1, 0.3, 1.0, 4.0)
+    ends = [afters, tuple(2 + each for each in afters), tuple(6 + each for each in afters), (math.inf,) * 5]
+    seen = math.fsum(1 - free(each) for each in afters)
+    observations = []
+    for lows, highs in pairwise(ends):
+        inside = math.fsum(
+            (1.0 if math.isinf(high) else free(high)) - free(low) for low, high in zip(lows, highs, strict=True)
+        )
+        observations.append(Observation(lows, highs, round(1e6 * inside / seen), afters))
+    fit = fit_lognormal(observations, may_stick=False)
+    assert fit is not None
+    assert math.isclose(fit.median.value, 0.3, rel_tol=0.01)
+    assert math.isclose(fit.sigma.value, 1.5, rel_tol=0.01)
 
 
 # In bounded memory

@@ -426,6 +426,26 @@ def test_events_with_wrong_fields_are_counted_and_left_out(tmp_path: Path) -> No
     assert (reading.ended, reading.runs.total, reading.outcomes.total()) == (0, 0, 0)
 
 
+# Endings that are none
+
+
+def test_a_message_created_at_the_first_attempt_met_no_run(tmp_path: Path) -> None:
+    lines = [*story(), *[PLAIN.created % 1] * 5, *[PLAIN.created % 0] * 3, PLAIN.failed % 0]
+    reading = read(tmp_path, "\n".join(lines))
+    assert_story(reading)
+    assert reading.unread.found[Kind.CREATED_AT_FIRST] == 5
+    assert reading.unread.found[Kind.CREATED] == 2
+    assert reading.unread.by_wording == 4
+    assert sum(each.total() for each in reading.portions.all()) == 3
+
+
+def test_each_failure_counts_by_its_own_number_of_attempts(tmp_path: Path) -> None:
+    lines = [PLAIN.failed % 3, PLAIN.failed % 5, event("gave_up", 3, conversation="0000000c", attempts=5, seconds=14.0)]
+    reading = read(tmp_path, "\n".join([*lines, event("gave_up", 4, conversation="0000000d", attempts=4, seconds=1.0)]))
+    assert dict(reading.failed_after) == {3: 1, 5: 1, 4: 1}
+    assert reading.failed == 3
+
+
 # In bounded memory
 
 
