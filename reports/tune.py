@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.claims import ALPHA
+from reports.paired import share_differing_at_most
 from reports.summary import percent
 
 CONFIDENCE = f"{(1 - ALPHA) * 100:g} %"
@@ -23,9 +24,14 @@ SHORT = {
 }
 """Heads of columns."""
 
-MARKS = {"better": "▼", "worse": "▲", "open": "?", "same": "="}
-LEGEND = "▼ less, so better; ▲ more, so worse; ? not told apart; = the same in every world"
+MARKS = {"better": "▼", "worse": "▲", "open": "?", "same": "=", "unknown": "–"}
+LEGEND = (
+    "▼ less, so better; ▲ more, so worse; ? not told apart (the interval holds zero); = the same in every world; "
+    "– too few worlds to tell"
+)
 PRESENT = "present settings"
+#: What results call the breaches that customers see, in one sum.
+_SEEN = "transparency_breaches"
 
 
 def value_words(unit: str, value: float | None) -> str:
@@ -66,14 +72,49 @@ def headline(results: Mapping[str, Any]) -> str:
     place = results["recommended"]
     name = f"{results['policy']} in {results['scenario']}"
     if place is None:
-        return f"{name}: nothing found that beats the present settings"
+        return f"{name}: {'too few worlds to judge by' if _too_few(results) else 'nothing found to recommend'}"
     if _everywhere(results["judged"][place]):
         return f"{name}: better in everything, under every profile"
-    return f"{name}: better settings found"
+    better, others = _sorted_out(results, results["judged"][place])
+    shown = [
+        *([f"better in {_listed(better)}"] if better else []),
+        *([f"not told apart everywhere in {_listed(list(others))}"] if others else []),
+    ]
+    return f"{name}: {', '.join(shown)}"
 
 
 def _everywhere(judged: Mapping[str, Any]) -> bool:
-    return all(judged["wins_all"].values())
+    return all(grade == "better" for grade in judged["grade"].values())
+
+
+def _too_few(results: Mapping[str, Any]) -> bool:
+    return bool(results["held_out"]["replications"] < results["held_out"]["replications_min"])
+
+
+def _sorted_out(results: Mapping[str, Any], judged: Mapping[str, Any]) -> tuple[list[str], dict[str, list[str]]]:
+    """The objectives that are better under every profile; and of each other one, by how much it could be worse under
+    those profiles where it is not told apart."""
+    better: list[str] = []
+    others: dict[str, list[str]] = {}
+    for each in results["objectives"]:
+        doubts = [
+            f"{_at_most(each['unit'], found[each['id']], results['held_out']['replications'])} under {profile}"
+            for profile, found in judged["by_profile"].items()
+            if found[each["id"]]["verdict"] != "better"
+        ]
+        if doubts:
+            others[SHORT[each["id"]]] = doubts
+        else:
+            better.append(SHORT[each["id"]])
+    return better, others
+
+
+def _at_most(unit: str, found: Mapping[str, Any], worlds: int) -> str:
+    """How much worse an objective could be that was not told apart."""
+    if found["verdict"] == "same":
+        other = percent(share_differing_at_most(worlds, ALPHA))
+        return f"the same in each of {worlds:,} worlds, so another in at most {other} of all,"
+    return f"worse by at most {difference_words(unit, found['difference_interval'][1]).removeprefix('+')}"
 
 
 def lead(results: Mapping[str, Any]) -> str:
@@ -112,14 +153,30 @@ def recommendation(results: Mapping[str, Any]) -> str:
     """What to do, in a few sentences."""
     place = results["recommended"]
     if place is None:
+        if _too_few(results):
+            held_out = results["held_out"]
+            return (
+                f"Keep the present settings: {held_out['replications']:,} held-out worlds are too few to judge by; give "
+                f"--held-out at least {held_out['replications_min']:,}, better thousands."
+            )
         return (
-            "Keep the present settings: none of the candidates judged on held-out seeds is better somewhere and worse "
-            "nowhere under every profile."
+            "Keep the present settings: none of the candidates judged on held-out seeds is better in some objective and "
+            "worse in none under every profile."
         )
     judged = results["judged"][place]
     ids = [each["id"] for each in results["objectives"]]
     units = {each["id"]: each["unit"] for each in results["objectives"]}
-    said = [f"Take candidate {place + 1}."]
+    better, others = _sorted_out(results, judged)
+    if not others:
+        said = [f"Take candidate {place + 1}: better in every objective under every profile."]
+    else:
+        where = f"better in {_listed(better)} under every profile" if better else "better in no objective everywhere"
+        doubts = "; ".join(f"{name}: {_listed(each)}" for name, each in others.items())
+        said = [
+            f"Candidate {place + 1} is {where}. Not told apart from the present settings: {doubts}.",
+            "Take it if you can accept that; otherwise keep the present settings, or judge again in more worlds "
+            "(--held-out).",
+        ]
     for profile, found in judged["by_profile"].items():
         parts = [
             f"{SHORT[each]} {difference_words(units[each], found[each]['difference'])} "
@@ -127,11 +184,17 @@ def recommendation(results: Mapping[str, Any]) -> str:
             for each in ids
         ]
         said.append(f"Under {profile}: {', '.join(parts)}.")
-    if _everywhere(judged):
-        said.append(f"All of these {CONFIDENCE} intervals exclude zero.")
-    else:
-        said.append("Not all of these intervals exclude zero, and none lies on the wrong side of it.")
+    said.append(f"In brackets the {CONFIDENCE} intervals; better is one that lies below zero.")
     return " ".join(said)
+
+
+def excess_words(name: str, count: int) -> str:
+    """By how much more often a promise was broken: `name` is an invariant, or stands for all that customers see."""
+    breaches = f"{count:,} {'breach' if count == 1 else 'breaches'} more"
+    if name == _SEEN:
+        return f"customers saw {breaches}"
+    number, _, promise = name.partition("-")
+    return f"{breaches} of {number}, {promise.replace('-', ' ')!r},"
 
 
 def notes(results: Mapping[str, Any]) -> list[str]:
@@ -141,12 +204,12 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     if fragile:
         said.append(
             f"Fragile: {'candidate' if len(fragile) == 1 else 'candidates'} {_listed(fragile)} "
-            f"{'wins' if len(fragile) == 1 else 'win'} under one profile and not under another."
+            f"{'is' if len(fragile) == 1 else 'are'} better under one profile and not under another."
         )
     for place, each in enumerate(results["judged"], 1):
         for profile, excess in each["excess"].items():
             for name, count in excess.items():
-                said.append(f"Candidate {place} under {profile}: {name} broken {count} times more than at present.")
+                said.append(f"Candidate {place} under {profile}: {excess_words(name, count)} than at present.")
     infeasible = sum(not trial["feasible"] for trial in results["trials"])
     if infeasible:
         said.append(

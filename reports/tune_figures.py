@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reports.figures import BLUE, GREEN, INK, QUIET, RULE, VERMILLION, bare, blank, draw_svg
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = {"better": GREEN, "worse": VERMILLION, "open": QUIET, "same": QUIET}
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+
+_COLOURS = {"better": GREEN, "worse": VERMILLION, "open": QUIET, "same": QUIET, "unknown": QUIET}
 
 
 def draw_tuning(results: Mapping[str, Any]) -> dict[str, str]:
@@ -41,10 +45,10 @@ def front(results: Mapping[str, Any]) -> str | None:
 
     def draw() -> Figure:
         figure = blank(3.4 if len(pairs) > 1 else 3.8)
+        figure.subplots_adjust(wspace=0.42)  # before anything is placed by where it comes to lie
         for at, (x, y) in enumerate(pairs):
             axes = figure.add_subplot(1, len(pairs), at + 1)
             _panel(axes, results, (x, y), present, places)
-        figure.subplots_adjust(wspace=0.42)
         return figure
 
     told = "; ".join(
@@ -68,34 +72,110 @@ def _panel(
         return _plotted(objectives[x], values[x]), _plotted(objectives[y], values[y])
 
     here = at(present)
-    # Far from the present settings there is nothing to choose from: those points are drawn at the edge.
-    edges = [max(2.0 * value, value + 1e-6) for value in here]
-
-    def inside(values: list[float]) -> tuple[float, float]:
-        across, up = at(values)
-        return min(across, edges[0]), min(up, edges[1])
-
-    for trial in results["trials"]:
-        point = inside(trial["values"])
-        if not trial["feasible"]:
+    points = [at(trial["values"]) for trial in results["trials"]]
+    limits = shown_range(
+        here,
+        [points[trial] for trial in places],
+        [point for point, trial in zip(points, results["trials"], strict=True) if trial["front"]],
+    )
+    outside = 0
+    for trial, point in zip(results["trials"], points, strict=True):
+        if not all(low <= value <= high for value, (low, high) in zip(point, limits, strict=True)):
+            outside += 1
+        elif not trial["feasible"]:
             axes.plot(*point, marker="x", color=VERMILLION, markersize=4.5, linestyle="none", alpha=0.8)
         elif trial["front"]:
             axes.plot(*point, marker="o", color=BLUE, markersize=5, linestyle="none")
         else:
             axes.plot(*point, marker="o", color=QUIET, markersize=3, linestyle="none", alpha=0.6)
-    for trial_number, place in places.items():
-        point = inside(results["trials"][trial_number]["values"])
-        axes.annotate(
-            str(place), point, xytext=(4, 3), textcoords="offset points", fontsize=8, fontweight="bold", color=INK
-        )
     axes.plot(*here, marker="D", color=VERMILLION, markersize=6.5, linestyle="none")
-    axes.annotate("present", here, xytext=(5, 5), textcoords="offset points", fontsize=8, color=INK)
     axes.axvline(here[0], color=RULE, linewidth=0.8, zorder=0)
     axes.axhline(here[1], color=RULE, linewidth=0.8, zorder=0)
+    axes.set_xlim(*limits[0])
+    axes.set_ylim(*limits[1])
+    if outside:
+        axes.set_title(f"{outside} of {len(points)} trials lie outside", fontsize=8, color=QUIET)
+    _label_points(axes, [("present", here), *((str(place), points[trial]) for trial, place in places.items())])
     axes.set_xlabel(_label(objectives[x]), fontsize=8.5)
     axes.set_ylabel(_label(objectives[y]), fontsize=8.5)
     axes.tick_params(length=0, labelsize=8)
-    axes.margins(0.08)
+
+
+def shown_range(
+    present: Point, judged: Sequence[Point], front: Sequence[Point]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The limits of both axes: all that was judged, the present settings, and of the front what is no farther from those
+    than they lie apart, or than half of the present value. What is worse than that is nothing to choose from."""
+    limits = []
+    for across in (0, 1):
+        kept = [present[across], *(point[across] for point in judged)]
+        low, high = min(kept), max(kept)
+        reach = max(high - low, 0.5 * abs(present[across]))
+        near = [point[across] for point in front if low - reach <= point[across] <= high + reach]
+        low, high = min([low, *near]), max([high, *near])
+        margin = 0.12 * (high - low) or 0.5 * abs(present[across]) or 0.5
+        limits.append((low - margin, high + margin))
+    return limits[0], limits[1]
+
+
+#: Of a label in points: how high it is, how wide each of its letters, and how far from its point it may be set. Its lower
+#: left corner is first tried close by, in all directions, and then farther off with a line to the point.
+_LABEL_HEIGHT, _LETTER_WIDTH = 8.5, 5.2
+_DISTANCES = (5.0, 13.0, 22.0, 31.0)
+_DIRECTIONS = tuple(
+    (math.cos(turn * math.pi / 6), math.sin(turn * math.pi / 6)) for turn in (1, 11, 5, 7, 3, 9, 0, 6, 2, 4, 8, 10)
+)
+
+
+def _label_points(axes: Axes, labels: Sequence[tuple[str, Point]]) -> None:
+    """Write a label beside each point, where it covers no point and no other label."""
+    scale = 72 / axes.figure.dpi  # from pixels to points
+    spots = [tuple(axes.transData.transform(point) * scale) for _, point in labels]
+    frame = axes.get_window_extent()
+    room = (frame.x0 * scale, frame.y0 * scale, frame.x1 * scale, frame.y1 * scale)
+    boxes = place_labels([(text, spot) for (text, _), spot in zip(labels, spots, strict=True)], room)
+    for (text, point), spot, box in zip(labels, spots, boxes, strict=True):
+        middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+        far = math.dist(middle, spot) > 2 * _DISTANCES[0] + _LETTER_WIDTH * len(text) / 2
+        axes.annotate(
+            text,
+            point,
+            xytext=(middle[0] - spot[0], middle[1] - spot[1]),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=8,
+            fontweight="normal" if text == "present" else "bold",
+            color=INK,
+            arrowprops={"arrowstyle": "-", "color": QUIET, "linewidth": 0.6, "shrinkA": 3, "shrinkB": 2}
+            if far
+            else None,
+        )
+
+
+def place_labels(labels: Sequence[tuple[str, Point]], room: Box) -> list[Box]:
+    """A box for each label, in points, inside the room: the nearest to its point that covers no point and no earlier box;
+    where there is none, the one that covers least."""
+    taken = [(x - 4.0, y - 4.0, x + 4.0, y + 4.0) for _, (x, y) in labels]
+    placed: list[Box] = []
+    for text, (x, y) in labels:
+        wide, high = _LETTER_WIDTH * len(text), _LABEL_HEIGHT
+        tried: list[Box] = []
+        for distance in _DISTANCES:
+            for right, up in _DIRECTIONS:
+                middle = (x + right * (distance + wide / 2), y + up * (distance + high / 2))
+                box = (middle[0] - wide / 2, middle[1] - high / 2, middle[0] + wide / 2, middle[1] + high / 2)
+                if room[0] <= box[0] and room[1] <= box[1] and box[2] <= room[2] and box[3] <= room[3]:
+                    tried.append(box)
+        placed.append(min(tried, key=lambda box: math.fsum(_common(box, each) for each in [*taken, *placed])))
+    return placed
+
+
+def _common(one: Box, other: Box) -> float:
+    """The area that two boxes share."""
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    up = min(one[3], other[3]) - max(one[1], other[1])
+    return max(0.0, across) * max(0.0, up)
 
 
 def judged(results: Mapping[str, Any]) -> str | None:

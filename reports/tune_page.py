@@ -37,8 +37,8 @@ _FIGURES = {
     "front": (
         "What was tried",
         "Each dot is a trial, averaged over the profiles; blue ones no other trial beats everywhere, crosses "
-        "broke a promise more often than the present settings (diamond). Numbers are the candidates judged below. What "
-        "lies far off is drawn at the edge.",
+        "broke a promise more often than the present settings (diamond). Numbers are the candidates judged below. Trials "
+        "much worse than these are left out and counted above the axes.",
     ),
     "judged": (
         "How the candidates differ on seeds that the search never saw",
@@ -170,10 +170,7 @@ def _mark(results: Mapping[str, Any], place: int, profile: str) -> str:
     words = []
     if results["recommended"] == place - 1:
         words.append("✔ recommended")
-    if one["wins_all"][profile]:
-        words.append("better in everything")
-    elif one["wins"][profile]:
-        words.append("worse in nothing")
+    words += {"better": ["better in everything"], "partly": ["partly better"]}.get(one["grade"][profile], [])
     if one["fragile"]:
         words.append("fragile")
     return ", ".join(words)

@@ -30,6 +30,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
+from scenarios.file_lock import LockedError, lock
+
 SCHEMA: Final = 1
 CHUNK: Final = 250
 """Seeds in a chunk; the last one of a run may have fewer."""
@@ -152,11 +154,12 @@ class Journal:
             self.__exit__(None, None, None)
             raise JournalError(f"{self.path}: cannot be opened: {_reason(error)}") from error
         try:
-            _lock(self._file)
+            lock(self._file)
         except OSError as error:
             self._file.close()
-            if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
-                raise JournalError(f"{self.path}: cannot be locked: {_reason(error)}") from error
+            raise JournalError(f"{self.path}: cannot be locked: {_reason(error)}") from error
+        except LockedError as error:
+            self._file.close()
             raise JournalError(
                 f"{self.path}: another process is writing it; wait for that one, or name another folder with --out"
             ) from error
@@ -244,22 +247,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    #: Far beyond what any journal grows to: on Windows nobody may read what is locked.
-    _LOCKED_AT = 2**62
-
-    def _lock(file: BinaryIO) -> None:
-        file.seek(_LOCKED_AT)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(file: BinaryIO) -> None:
-        # The lock belongs to the open file and ends with this process, however that ends. Worker processes do not
-        # inherit the file.
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

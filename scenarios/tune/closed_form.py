@@ -101,33 +101,34 @@ class Backend:
         )
 
 
-def expected(settings: RetrySettings, backend: Backend) -> Expected:
+def expected(settings: RetrySettings, backend: Backend, draws: int = DRAWS) -> Expected:
     """The objectives of some settings. Where every retry may fail and none is left, waiting goes on as they say.
 
-    `cancel_error`, `cancel_with_thread_id` and the locks are taken to be as by default.
+    The expectation over latencies and jitter is taken over so many draws: fewer are faster and less exact. `cancel_error`,
+    `cancel_with_thread_id` and the locks are taken to be as by default.
     """
     import numpy as np
 
     waits = settings.planned_waits
     arrival = backend.arrival
     cancels_once = settings.cancels == "first_conflict"
-    at = np.zeros(DRAWS)  # from the first cancel's processing to the present moment
-    left = np.ones(DRAWS)  # share of conflicts that have got so far
+    at = np.zeros(draws)  # from the first cancel's processing to the present moment
+    left = np.ones(draws)  # share of conflicts that have got so far
     delay = calls = 0.0
     for retry in range(1, settings.attempts + 1):
-        spent = np.zeros(DRAWS)
+        spent = np.zeros(draws)
         if retry == 1 or not cancels_once:
-            cancel = _requests(backend, "cancel", retry)
+            cancel = _requests(backend, "cancel", retry, draws)
             calls += float(left.mean())
             spent = spent + cancel
             at = at + (cancel if retry > 1 else (1 - arrival) * cancel)
         if retry <= len(waits):
-            wait = waits[retry - 1] * _jitter(settings.jitter, retry)
+            wait = waits[retry - 1] * _jitter(settings.jitter, retry, draws)
             spent, at = spent + wait, at + wait
         if retry == settings.attempts:
             delay += float((left * spent).mean())
             break
-        append = _requests(backend, "append", retry)
+        append = _requests(backend, "append", retry, draws)
         delay += float((left * (spent + append)).mean())
         calls += float(left.mean())
         left = survival(backend, at + arrival * append)
@@ -147,48 +148,48 @@ def survival(backend: Backend, seconds: Numbers) -> Numbers:
     return (1 - backend.stuck) * free + backend.stuck * stuck
 
 
-def _requests(backend: Backend, what: str, index: int) -> Numbers:
+def _requests(backend: Backend, what: str, index: int, draws: int) -> Numbers:
     import numpy as np
 
-    plain = _sampled(backend.request, what, index) * backend.request_scale
+    plain = _sampled(backend.request, what, index, draws) * backend.request_scale
     if not backend.slow or backend.slow_request is None:
         return plain
-    slow = _uniforms(f"{what} slow", index) < backend.slow
-    return np.where(slow, _sampled(backend.slow_request, f"{what} slow seconds", index), plain)
+    slow = _uniforms(f"{what} slow", index, draws) < backend.slow
+    return np.where(slow, _sampled(backend.slow_request, f"{what} slow seconds", index, draws), plain)
 
 
-def _jitter(kind: str, index: int) -> Numbers | float:
+def _jitter(kind: str, index: int, draws: int) -> Numbers | float:
     if kind == "none":
         return 1.0
-    uniforms = _uniforms("jitter", index)
+    uniforms = _uniforms("jitter", index, draws)
     return uniforms if kind == "full" else (1 + uniforms) / 2
 
 
-def _sampled(distribution: Distribution, what: str, index: int) -> Numbers:
-    return _samples(distribution.model_dump_json(), what, index, distribution.sampler)
+def _sampled(distribution: Distribution, what: str, index: int, draws: int) -> Numbers:
+    return _samples(distribution.model_dump_json(), what, index, draws, distribution.sampler)
 
 
-_SAMPLES: dict[tuple[str, str, int], Any] = {}
+_SAMPLES: dict[tuple[str, str, int, int], Any] = {}
 
 
-def _samples(key: str, what: str, index: int, sampler: Callable[[float], float]) -> Numbers:
+def _samples(key: str, what: str, index: int, draws: int, sampler: Callable[[float], float]) -> Numbers:
     import numpy as np
 
-    found = _SAMPLES.get((key, what, index))
+    found = _SAMPLES.get((key, what, index, draws))
     if found is None:
-        found = _SAMPLES[key, what, index] = np.array([sampler(u) for u in _uniforms(what, index)])
+        found = _SAMPLES[key, what, index, draws] = np.array([sampler(u) for u in _uniforms(what, index, draws)])
     return found
 
 
 @cache
-def _uniforms(what: str, index: int) -> Numbers:
-    """One uniform in each of `DRAWS` strata of (0, 1), in keyed order: they lie more evenly than independent ones."""
+def _uniforms(what: str, index: int, draws: int) -> Numbers:
+    """One uniform in each of so many strata of (0, 1), in keyed order: they lie more evenly than independent ones."""
     import numpy as np
 
-    draws = Draws(0, 0)
-    keys = np.array([draws.uniform("closed form", f"{what} {index} order", each) for each in range(DRAWS)])
-    inside = np.array([draws.uniform("closed form", f"{what} {index}", each) for each in range(DRAWS)])
-    uniforms: Numbers = (np.argsort(np.argsort(keys, kind="stable"), kind="stable") + inside) / DRAWS
+    keyed = Draws(0, 0)
+    keys = np.array([keyed.uniform("closed form", f"{what} {index} order", each) for each in range(draws)])
+    inside = np.array([keyed.uniform("closed form", f"{what} {index}", each) for each in range(draws)])
+    uniforms: Numbers = (np.argsort(np.argsort(keys, kind="stable"), kind="stable") + inside) / draws
     return uniforms
 
 

@@ -45,9 +45,7 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
         type=count,
         default=HELD_OUT,
         metavar="N",
-        help=f"worlds per judged candidate and profile, which the search never saw; by default {HELD_OUT:,}".replace(
-            ",", "_"
-        ),
+        help=f"worlds per judged candidate and profile, which the search never saw; by default {HELD_OUT}",
     )
     made.add_argument(
         "--judged",
@@ -104,7 +102,9 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     from scenarios.progress import reporter
     from scenarios.runner import Cost, LostWorkerError, ReplicationError, here_on_path
     from scenarios.timing import code_version, cores, timing
+    from scenarios.tune.alone import alone
     from scenarios.tune.policy_text import policy_text
+    from scenarios.tune.study import check_file, check_place
     from scenarios.tune.worlds import load_tuned
 
     wanted = _objectives(arguments.objectives)
@@ -120,20 +120,22 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
         raise UsageError(f"--name {name}: {error}") from error
     except OSError as error:
         raise UsageError(f"--out {arguments.out}: cannot be made: {(error.strerror or str(error)).lower()}") from error
+    storage = arguments.study or folder / "study.db"
     jobs, version = arguments.jobs or cores(), code_version()
     costs = {"search": Cost(), "held-out": Cost()}
-    try:
-        with reporter(quiet=arguments.quiet) as shown:
-            results, settings = _tune(
-                arguments, tuned, wanted, version, jobs, arguments.study or folder / "study.db", costs, shown, observe
-            )
-    except (ReplicationError, LostWorkerError) as error:
-        raise UsageError(" ".join(str(error).split())) from error
-    text = policy_text(tuned.policy, settings, results["policy_origin"])
-    try:
-        publish_tuning(results, text, name=name, timing=timing(costs, jobs=jobs), out=arguments.out)
-    except OSError as error:
-        raise UsageError(f"the results cannot be written: {error}") from error
+    check_place(storage)
+    with alone(folder, storage):
+        check_file(storage)
+        try:
+            with reporter(quiet=arguments.quiet) as shown:
+                results, settings = _tune(arguments, tuned, wanted, version, jobs, storage, costs, shown, observe)
+        except (ReplicationError, LostWorkerError) as error:
+            raise UsageError(" ".join(str(error).split())) from error
+        text = policy_text(tuned.policy, settings, results["policy_origin"])
+        try:
+            publish_tuning(results, text, name=name, timing=timing(costs, jobs=jobs), out=arguments.out)
+        except OSError as error:
+            raise UsageError(f"the results cannot be written: {error}") from error
     if arguments.json:
         say(canonical(results).rstrip("\n"))
         return 0
@@ -177,7 +179,7 @@ def _tune(
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """The content of `results.json`, and the settings to take."""
     from scenarios.tune.closed_form import Backend
-    from scenarios.tune.held_out import choose, front, judge, measured, recommended
+    from scenarios.tune.held_out import WORLDS_MIN, choose, front, judge, measured, recommended
     from scenarios.tune.objectives import beside, objectives
     from scenarios.tune.space import SPACES, settings_of, starts
     from scenarios.tune.study import Search, importances
@@ -255,15 +257,18 @@ def _tune(
             }
             for trial in trials
         ],
-        "held_out": {"root_seed": held_out.root_seed, "replications": arguments.held_out},
+        "held_out": {
+            "root_seed": held_out.root_seed,
+            "replications": arguments.held_out,
+            "replications_min": WORLDS_MIN,
+        },
         "judged": [
             {
                 "trial": trial.number,
                 "settings": settings_of(policy, tuned.base, trial.point),
                 "by_profile": each.by_profile,
                 "excess": each.excess,
-                "wins": {profile: each.wins(profile, wanted) for profile in tuned.profiles},
-                "wins_all": {profile: each.wins_all(profile, wanted) for profile in tuned.profiles},
+                "grade": {profile: each.grade(profile, wanted) for profile in tuned.profiles},
                 "fragile": each.fragile(wanted),
             }
             for trial, each in zip(chosen, judged, strict=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from reports.claims import ALPHA
 from reports.paired import Estimate, ratio, ratio_difference
@@ -20,31 +20,42 @@ from scenarios.tune.closed_form import dominates
 from scenarios.tune.objectives import Objective, breaches, gain
 from scenarios.tune.study import Found, Trial
 
+Grade = Literal["better", "partly", "not"]
+
+#: Of fewer worlds nothing is claimed: a failure in a hundred has hardly been seen in them, and an interval that rests on a
+#: standard error needs some.
+WORLDS_MIN = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A candidate on held-out seeds.
 
-    by_profile  per profile and objective: value and interval, difference from the present settings and interval,
-                and whether that is `better`, `worse`, `open` (the interval holds 0) or `same` (no world differs)
+    by_profile  per profile and objective: value and interval, difference from the present settings and interval, and
+                whether that is `better`, `worse`, `open` (the interval holds 0: not told apart), `same` (no world
+                differs) or `unknown` (there are too few worlds, or no interval)
     excess      per profile: by how much more often each promise was broken, where it was
     """
 
     by_profile: Mapping[str, Mapping[str, Mapping[str, Any]]]
     excess: Mapping[str, Mapping[str, int]]
 
-    def wins(self, profile: str, ids: Sequence[str]) -> bool:
-        """Whether no objective is worse under a profile, one is better, and no promise was broken more often."""
-        verdicts = [self.by_profile[profile][each]["verdict"] for each in ids]
-        return "worse" not in verdicts and "better" in verdicts and not self.excess[profile]
+    def grade(self, profile: str, ids: Sequence[str]) -> Grade:
+        """What was shown of it under a profile.
 
-    def wins_all(self, profile: str, ids: Sequence[str]) -> bool:
-        """Whether every objective is better, and no promise was broken more often."""
-        return self.wins(profile, ids) and all(self.by_profile[profile][each]["verdict"] == "better" for each in ids)
+        `better`    in every objective
+        `partly`    in some; of each other one it is known by how much it could be worse at most (the interval's end),
+                    which may be more than what is gained: to be not told apart is not to be no worse
+        `not`       in none, or one is worse or unknown, or a promise was broken more often
+        """
+        verdicts = {self.by_profile[profile][each]["verdict"] for each in ids}
+        if self.excess[profile] or "better" not in verdicts or verdicts & {"worse", "unknown"}:
+            return "not"
+        return "better" if verdicts == {"better"} else "partly"
 
     def fragile(self, ids: Sequence[str]) -> bool:
-        """Whether it wins under some profile, and not under another."""
-        return len({self.wins(profile, ids) for profile in self.by_profile}) > 1
+        """Whether it is better, at least partly, under some profile, and not under another."""
+        return len({self.grade(profile, ids) == "not" for profile in self.by_profile}) > 1
 
 
 def front(trials: Sequence[Trial]) -> list[Trial]:
@@ -139,21 +150,28 @@ def _compare(objective: Objective, candidate: Summary, present: Summary) -> dict
         **value,
         "difference": difference["value"],
         "difference_interval": difference["interval"],
-        "verdict": "same" if same else _verdict(difference["interval"]),
+        "verdict": _verdict(difference["interval"], len(mine.events), same=same),
     }
 
 
-def _verdict(interval: Sequence[float] | None) -> str:
-    if interval is None or interval[0] <= 0 <= interval[1]:
+def _verdict(interval: Sequence[float] | None, worlds: int, *, same: bool) -> str:
+    if worlds < WORLDS_MIN:
+        return "unknown"
+    if same:
+        return "same"
+    if interval is None:
+        return "unknown"
+    if interval[0] <= 0 <= interval[1]:
         return "open"
     return "better" if interval[1] < 0 else "worse"
 
 
 def recommended(judged: Sequence[Judged], ids: Sequence[str]) -> int | None:
-    """The place of the first that is better in everything under every profile; else of the first that wins under every
-    profile; None if none does."""
-    for wins in (Judged.wins_all, Judged.wins):
-        for place, each in enumerate(judged):
-            if all(wins(each, profile, ids) for profile in each.by_profile):
+    """The place of the first that is better in everything under every profile; else of the first that is so at least
+    partly under every profile; None if none is."""
+    graded = [{each.grade(profile, ids) for profile in each.by_profile} for each in judged]
+    for enough in ({"better"}, {"better", "partly"}):
+        for place, grades in enumerate(graded):
+            if grades <= enough:
                 return place
     return None

@@ -5,19 +5,19 @@ long, no stuck runs, and 2 % of them. *What does it hang on?* Sobol' indices of 
 candidate's objectives over ranges of the same numbers: the share of an objective's variance that goes away when one
 number is known (first order), and that stays when only it is not (total).
 
-The numbers that the indices are estimated with are keyed, so that they depend on no library's generator.
+The points that the indices are estimated with are Sobol's sequence itself, so that they depend on no generator. With so
+many of them a total index comes out no more than 0.01 below the first-order one, which it is never below in truth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from relay import RetrySettings
 from reports.statistics import rounded
 from scenarios.tune.closed_form import Backend, Expected, expected
 from scenarios.tune.objectives import IDS
-from sim.kernel import Draws
 
 PERTURBATIONS: Mapping[str, Callable[[Backend], Backend]] = {
     "as it is": lambda backend: backend,
@@ -35,8 +35,11 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 """The ranges of the Sobol' indices, each number uniform in its own."""
 
-#: Points of the plan; the closed form is asked so often for each number, and twice more.
-_POINTS = 256
+POINTS = 2**12
+"""Points of the plan of Sobol' indices."""
+
+#: Draws of latency that the closed form takes its expectation over for each of these points.
+_DRAWS = 128
 
 
 def perturbed(
@@ -68,45 +71,57 @@ def _shown(value: Expected) -> dict[str, float]:
 
 def sobol(settings: RetrySettings, backend: Backend) -> dict[str, dict[str, dict[str, float]]]:
     """Per objective and number: its `first` and its `total` index, to two digits."""
-    import numpy as np
-    from scipy.stats import sobol_indices
-
-    names = list(RANGES)
-    draws = Draws(0, 0)
-    one, other = (
-        np.array([[draws.uniform(f"sobol {what}", name, at) for at in range(_POINTS)] for name in names])
-        for what in ("A", "B")
-    )
 
     def outcomes(points: Any) -> Any:
+        import numpy as np
+
         found = []
-        for point in points.T:
-            numbers = {
-                name: low + u * (high - low) for (name, (low, high)), u in zip(RANGES.items(), point, strict=True)
-            }
-            changed = backend.perturbed(
-                free_scale=numbers["time to free, times"],
-                request_scale=numbers["API latency, times"],
-                stuck=numbers["share of stuck runs"],
-            )
-            found.append(expected(settings, changed).as_tuple())
+        for scale, stuck, request in points.T:
+            changed = backend.perturbed(free_scale=scale, request_scale=request, stuck=stuck)
+            found.append(expected(settings, changed, draws=_DRAWS).as_tuple())
         return np.array(found).T  # a row for each objective
 
-    mixed = []
-    for place in range(len(names)):
-        points = one.copy()
-        points[place] = other[place]
-        mixed.append(outcomes(points))
-    found = sobol_indices(
-        func={"f_A": outcomes(one), "f_B": outcomes(other), "f_AB": np.array(mixed)}, n=_POINTS, method="saltelli_2010"
-    )
+    first, total = indices(outcomes, list(RANGES.values()))
     return {
         objective: {
             name: {
-                "first": round(float(found.first_order[row][column]), 2) + 0.0,
-                "total": round(float(found.total_order[row][column]), 2) + 0.0,
+                "first": round(float(first[row][column]), 2) + 0.0,
+                "total": round(float(total[row][column]), 2) + 0.0,
             }
-            for column, name in enumerate(names)
+            for column, name in enumerate(RANGES)
         }
         for row, objective in enumerate(IDS)
     }
+
+
+def indices(
+    outcomes: Callable[[Any], Any], ranges: Sequence[tuple[float, float]], points: int = POINTS
+) -> tuple[Any, Any]:
+    """First-order and total Sobol' indices (Saltelli and others, Computer Physics Communications 181, 2010).
+
+    Args:
+        outcomes: takes an array with a row for each number and a column for each point; gives one with a row for each
+            outcome.
+        ranges: of each number, which is uniform in its own.
+        points: of the plan, a power of 2; `outcomes` is asked so often for each number, and twice more.
+
+    Returns:
+        Two arrays with a row for each outcome and a column for each number.
+    """
+    import numpy as np
+    from scipy.stats import qmc, sobol_indices
+
+    count = len(ranges)
+    # Not scrambled, so that no generator has a say; in the middle of their cells, so that none lies on an edge.
+    plan = qmc.Sobol(2 * count, scramble=False).random_base2(points.bit_length() - 1) + 0.5 / points
+    low, width = (np.array(each)[:, None] for each in ([ends[0] for ends in ranges], [b - a for a, b in ranges]))
+    one, other = (low + width * part.T for part in (plan[:, :count], plan[:, count:]))
+    mixed = []
+    for place in range(count):
+        crossed = one.copy()
+        crossed[place] = other[place]
+        mixed.append(outcomes(crossed))
+    found = sobol_indices(
+        func={"f_A": outcomes(one), "f_B": outcomes(other), "f_AB": np.array(mixed)}, n=points, method="saltelli_2010"
+    )
+    return np.atleast_2d(found.first_order), np.atleast_2d(found.total_order)  # of one outcome, scipy drops the row

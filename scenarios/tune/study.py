@@ -10,9 +10,10 @@ A candidate that breaks a promise more often than the present settings in the sa
 from __future__ import annotations
 
 import json
+import sqlite3
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 #: Trials without a model of what was seen before: those with which the search begins count, the rest is drawn at random.
 _RANDOM_TRIALS = 16
 _NAME = "tune"
+#: With this a database of SQLite's begins.
+_SQLITE = b"SQLite format 3\0"
 _IDENTITY, _POINT, _FOUND = "identity", "point", "found"
 
 
@@ -91,7 +94,7 @@ def search(
     Raises:
         UsageError: if the file cannot be used, or holds a study of something else.
     """
-    with _quiet():
+    with _quiet(), _told_of(storage):
         study = _open(plan, storage)
         _fail_cut_off(study)
         while True:
@@ -156,7 +159,6 @@ def complete(study: optuna.Study, plan: Search) -> list[Trial]:
 def _open(plan: Search, storage: Path | None) -> optuna.Study:
     import optuna
     from optuna.study import StudyDirection
-    from sqlalchemy.exc import SQLAlchemyError
 
     directions = [StudyDirection.MINIMIZE] * len(plan.objectives)
     identity = json.loads(json.dumps(plan.identity))
@@ -164,17 +166,14 @@ def _open(plan: Search, storage: Path | None) -> optuna.Study:
         study = optuna.create_study(directions=directions)
         study.set_user_attr(_IDENTITY, identity)
         return study
-    try:
-        study = optuna.create_study(
-            storage=f"sqlite:///{storage}", study_name=_NAME, directions=directions, load_if_exists=True
-        )
-        known = study.user_attrs.get(_IDENTITY)
-        if known is None:
-            study.set_user_attr(_IDENTITY, identity)
-            return study
-    except (SQLAlchemyError, RuntimeError, ValueError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise UsageError(f"--study {storage}: cannot be used as a study: {said}") from error
+    check_file(storage)
+    study = optuna.create_study(
+        storage=f"sqlite:///{storage}", study_name=_NAME, directions=directions, load_if_exists=True
+    )
+    known = study.user_attrs.get(_IDENTITY)
+    if known is None:
+        study.set_user_attr(_IDENTITY, identity)
+        return study
     differing = [name for name in (*identity, *known) if known.get(name) != identity.get(name)]
     if differing:
         words = "; ".join(
@@ -185,6 +184,61 @@ def _open(plan: Search, storage: Path | None) -> optuna.Study:
             f"--study {storage}: holds a study of something else: {words}; name another file, or remove this one"
         )
     return study
+
+
+def check_place(path: Path) -> None:
+    """Whether there is a folder for a study's file. Raises UsageError where there is none."""
+    if not path.parent.is_dir():
+        raise UsageError(f"--study {path}: there is no folder {path.parent}; make it, or name another file")
+
+
+def check_file(path: Path) -> None:
+    """Whether a file can hold a study: there is none yet, or it is a database of Optuna's. Nothing is written.
+
+    Raises:
+        UsageError: naming the file and what to do.
+    """
+    check_place(path)
+    if path.is_dir():
+        raise UsageError(f"--study {path}: is a folder; name a file")
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_SQLITE))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"--study {path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+    if not head:
+        return  # as SQLite leaves it if it is stopped at once
+    if head != _SQLITE:
+        raise UsageError(f"--study {path}: is not a study; name another file, or remove this one")
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
+    except sqlite3.Error as error:
+        raise UsageError(_damaged(path)) from error
+    if tables and "studies" not in tables:
+        raise UsageError(f"--study {path}: is a database of something else; name another file")
+
+
+def _damaged(path: Path) -> str:
+    return f"--study {path}: cannot be used as a study, it is damaged; name another file, or remove this one"
+
+
+@contextmanager
+def _told_of(storage: Path | None) -> Iterator[None]:
+    """What the database library says of a file, in one line without its own words."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
+        if isinstance(cause, OperationalError):  # the disk is full, the file may not be written, somebody holds it
+            said = f"--study {storage}: cannot be written: {cause.orig}; name another file"
+            raise UsageError(said) from error
+        raise UsageError(_damaged(storage or Path(_NAME))) from error
 
 
 def _fail_cut_off(study: optuna.Study) -> None:

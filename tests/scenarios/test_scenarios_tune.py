@@ -104,9 +104,9 @@ def test_a_study_of_something_else_is_refused_with_what_differs(tmp_path: Path) 
 def test_a_file_that_is_no_study_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "study.db"
     path.write_text("not a database " * 100, encoding="utf-8")
-    with pytest.raises(UsageError, match="cannot be used as a study"):
+    with pytest.raises(UsageError, match="is not a study; name another file, or remove this one"):
         search(plan(3), evaluate, path)
-    with pytest.raises(UsageError, match="cannot be used as a study"):
+    with pytest.raises(UsageError, match=r"there is no folder .*absent; make it, or name another file"):
         search(plan(3), evaluate, tmp_path / "absent" / "study.db")
 
 
@@ -173,7 +173,7 @@ def test_those_that_gain_everywhere_come_first_and_the_rest_lie_far_apart() -> N
 
 def judged(claimed: str, typical: str, excess: Mapping[str, int] | None = None) -> Judged:
     """Verdicts by their first letters."""
-    words = {"b": "better", "w": "worse", "o": "open", "s": "same"}
+    words = {"b": "better", "w": "worse", "o": "open", "s": "same", "u": "unknown"}
     found = {
         profile: {name: {"verdict": words[letter]} for name, letter in zip(IDS, letters, strict=True)}
         for profile, letters in (("claimed", claimed), ("typical", typical))
@@ -182,28 +182,30 @@ def judged(claimed: str, typical: str, excess: Mapping[str, int] | None = None) 
 
 
 @pytest.mark.parametrize(
-    ("candidate", "wins", "fragile"),
+    ("candidate", "grades", "fragile"),
     [
-        (judged("bbb", "bbb"), (True, True), False),
-        (judged("bos", "bbo"), (True, True), False),
-        (judged("bbb", "bbw"), (True, False), True),
-        (judged("bbb", "oos"), (True, False), True),
-        (judged("sss", "ooo"), (False, False), False),
-        (judged("bbb", "bbb", {"lost": 1}), (False, True), True),
+        (judged("bbb", "bbb"), ("better", "better"), False),
+        (judged("bos", "bbo"), ("partly", "partly"), False),
+        (judged("bbb", "bbw"), ("better", "not"), True),
+        (judged("bbb", "oos"), ("better", "not"), True),
+        (judged("sss", "ooo"), ("not", "not"), False),
+        (judged("bbu", "bbo"), ("not", "partly"), True),
+        (judged("bbb", "bbb", {"lost": 1}), ("not", "better"), True),
     ],
 )
-def test_to_win_is_to_be_better_somewhere_and_worse_nowhere(
-    candidate: Judged, wins: tuple[bool, bool], fragile: bool
+def test_what_was_not_told_apart_is_at_most_partly_better(
+    candidate: Judged, grades: tuple[str, str], fragile: bool
 ) -> None:
-    assert tuple(candidate.wins(profile, IDS) for profile in ("claimed", "typical")) == wins
+    assert tuple(candidate.grade(profile, IDS) for profile in ("claimed", "typical")) == grades
     assert candidate.fragile(IDS) is fragile
 
 
-def test_the_first_that_is_better_in_everything_is_recommended_else_the_first_that_wins() -> None:
+def test_the_first_that_is_better_in_everything_is_recommended_else_the_first_that_is_so_partly() -> None:
     fragile, some, all_better = judged("bbb", "bbw"), judged("bbo", "bbb"), judged("bbb", "bbb")
     assert recommended([fragile, some, all_better, all_better], IDS) == 2
     assert recommended([fragile, some], IDS) == 1
     assert recommended([fragile], IDS) is None
+    assert recommended([judged("bbu", "bbb")], IDS) is None
 
 
 # The command
@@ -251,7 +253,7 @@ def test_it_finds_better_settings_and_writes_the_policy_that_does_what_it_says(
     page = (folder / "out" / "index.html").read_text(encoding="utf-8")
     assert "src=" not in page
     assert "<script" not in page
-    assert "Take candidate 1." in page
+    assert "Take candidate 1: better in every objective under every profile." in page
 
 
 def test_a_candidate_that_breaks_promises_more_often_is_put_aside(tuned: tuple[Path, dict[str, Any]]) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from relay import RetrySettings
@@ -18,7 +20,7 @@ from scenarios.load import load, variant
 from scenarios.runner import Batch, run_batches
 from scenarios.tune.closed_form import Backend, Expected, dominates, expected, front
 from scenarios.tune.objectives import beside, objectives
-from scenarios.tune.sensitivity import PERTURBATIONS, perturbed, sobol
+from scenarios.tune.sensitivity import PERTURBATIONS, indices, perturbed, sobol
 from scenarios.tune.space import grid
 from sim.kernel.distributions import Constant, Exponential, Uniform
 
@@ -129,10 +131,39 @@ def test_what_is_perturbed_moves_as_it_must() -> None:
     assert all(row["better"]["api_calls"] for row in rows)
 
 
-def test_sobols_indices_find_what_the_objectives_hang_on() -> None:
-    shares = sobol(RetrySettings(), Backend.of(load("incident").backend))
-    assert shares["failures"]["time to free, times"]["total"] > 0.5
+# No more than this is an estimate with the plan's points off, and a total index below its first-order one.
+TOLERANCE = 0.01
+
+
+def test_indices_are_those_of_ishigamis_function() -> None:
+    # sin x + 7 sin^2 y + 0.1 z^4 sin x, each number uniform in (-pi, pi): its indices are known (Ishigami and Homma 1990).
+    def ishigami(points: Any) -> Any:
+        x, y, z = points
+        return np.array([np.sin(x) + 7 * np.sin(y) ** 2 + 0.1 * z**4 * np.sin(x)])
+
+    first, total = indices(ishigami, [(-math.pi, math.pi)] * 3)
+    assert list(first[0]) == pytest.approx([0.3139, 0.4424, 0.0], abs=TOLERANCE)
+    assert list(total[0]) == pytest.approx([0.5576, 0.4424, 0.2437], abs=TOLERANCE)
+
+
+def test_indices_of_a_sum_are_the_shares_of_its_terms_and_ranges_count() -> None:
+    def terms(points: Any) -> Any:
+        x, y = points
+        return np.array([x + 2 * y, x - 5])
+
+    first, total = indices(terms, [(0.0, 1.0), (3.0, 4.0)])
+    for found in (first, total):
+        assert list(found[0]) == pytest.approx([0.2, 0.8], abs=TOLERANCE)
+        assert list(found[1]) == pytest.approx([1.0, 0.0], abs=TOLERANCE)
+    assert list(indices(terms, [(0.0, 2.0), (3.0, 4.0)])[0][0]) == pytest.approx([0.5, 0.5], abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("scenario", ["incident", "incident_typical"])
+def test_sobols_indices_find_what_the_objectives_hang_on(scenario: str) -> None:
+    shares = sobol(RetrySettings(), Backend.of(load(scenario).backend))
     assert shares["api_calls"]["time to free, times"]["total"] > 0.5
-    assert shares["added_delay"]["API latency, times"]["total"] > 0.1
-    for indices in shares.values():
-        assert sum(index["first"] for index in indices.values()) < 1.15
+    for found in shares.values():
+        assert sum(index["first"] for index in found.values()) <= 1 + TOLERANCE
+        assert sum(index["total"] for index in found.values()) >= 1 - TOLERANCE
+        for index in found.values():
+            assert index["total"] >= index["first"] - TOLERANCE
