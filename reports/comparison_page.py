@@ -28,7 +28,7 @@ from reports.comparison import (
     settings_words,
     value_words,
 )
-from reports.html import timing_facts, whole_page
+from reports.html import figure_list, timing_facts, whole_page
 from reports.results import link_latest, results_folder, write_results, write_text, write_timing
 
 _FIGURES = {
@@ -68,9 +68,6 @@ def render_comparison(folder: Path, results: Mapping[str, Any], timing: Mapping[
     from reports.figures import write_figures
 
     figures = draw_comparison(results)
-    for stale in (folder / "figures").glob("*.svg"):
-        if stale.stem not in figures:
-            stale.unlink()
     write_figures(folder / "figures", figures)
     page = folder / "index.html"
     write_text(page, comparison_html(results, timing=timing, figures=figures))
@@ -87,7 +84,7 @@ def comparison_html(
     sections = [
         ("together", "Side by side", _side_by_side(results)),
         ("apart", f"Differences from {escape(results['against'])}", _differences(results)),
-        ("figures", "Figures", _figures(figures or {})),
+        ("figures", "Figures", figure_list(_FIGURES, figures or {})),
         ("policies", "Policies", "".join(_policy(policy) for policy in results["policies"])),
         ("invariants", "Invariants", _invariants(results)),
         ("replay", "See for yourself", _examples(results)),
@@ -163,13 +160,6 @@ def _difference(measure: Measure, difference: Mapping[str, Any], results: Mappin
 
 
 # Figures
-
-
-def _figures(figures: Mapping[str, str]) -> str:
-    return "\n".join(
-        f"<figure><h3>{_FIGURES[name][0]}</h3><p>{_FIGURES[name][1]}</p>\n{svg}\n</figure>"
-        for name, svg in figures.items()
-    )
 
 
 # Policies

@@ -501,7 +501,10 @@ def draw_all(results: Mapping[str, Any]) -> dict[str, str]:
 
 
 def write_figures(folder: Path, figures: Mapping[str, str]) -> Sequence[Path]:
-    """Write each figure to a file of its own in the folder, and return their paths."""
+    """Write each figure to a file of its own in the folder, and return their paths. Those of an earlier run go."""
+    for stale in folder.glob("*.svg"):
+        if stale.stem not in figures:
+            stale.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, svg in figures.items():

@@ -22,7 +22,7 @@ from reports.fit import (
     numbers_words,
     share_words,
 )
-from reports.html import timing_facts, whole_page
+from reports.html import figure_list, timing_facts, whole_page
 from reports.results import link_latest, results_folder, write_results, write_text, write_timing
 from reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent, trials_words
 
@@ -72,9 +72,6 @@ def render_fit(folder: Path, results: Mapping[str, Any], timing: Mapping[str, An
     from reports.fit_figures import draw_fit
 
     figures = draw_fit(results)
-    for stale in (folder / "figures").glob("*.svg"):
-        if stale.stem not in figures:
-            stale.unlink()
     write_figures(folder / "figures", figures)
     page = folder / "index.html"
     write_text(page, fit_html(results, timing=timing, figures=figures))
@@ -92,7 +89,7 @@ def fit_html(
         ("endings", "How conflicts ended", _endings(results)),
         ("claims", "Claims", _claims(results)),
         ("numbers", "The profile", _numbers(results)),
-        ("figures", "Figures", _figures(figures or {})),
+        ("figures", "Figures", figure_list(_FIGURES, figures or {})),
         ("log", "What was read", _log(results)),
         ("limits", "What this rests on", _limits(timing)),
     ]
@@ -169,13 +166,6 @@ def _numbers(results: Mapping[str, Any]) -> str:
         + f"<dl>{said}</dl><p>All other numbers, and those that are kept, are the profile {escape(results['base'])}'s. "
         f"<code>{PROFILE}</code> beside this page has them all, each with what it rests on; a scenario takes it with "
         f'<code>profile = "path/to/{PROFILE}"</code>, a command with <code>--set profile=path/to/{PROFILE}</code>.</p>'
-    )
-
-
-def _figures(figures: Mapping[str, str]) -> str:
-    return "\n".join(
-        f"<figure><h3>{_FIGURES[name][0]}</h3><p>{_FIGURES[name][1]}</p>\n{svg}\n</figure>"
-        for name, svg in figures.items()
     )
 
 

@@ -95,6 +95,13 @@ def render_html(
     return whole_page(_headline(results), closing_words(results), sections, code_version=str(results["code_version"]))
 
 
+def figure_list(words: Mapping[str, tuple[str, str]], figures: Mapping[str, str]) -> str:
+    """Figures (inline SVG by name), each under its heading and explanation, which `words` has by the same name."""
+    return "\n".join(
+        f"<figure><h3>{words[name][0]}</h3><p>{words[name][1]}</p>\n{svg}\n</figure>" for name, svg in figures.items()
+    )
+
+
 def whole_page(headline: str, lead: str, sections: Sequence[tuple[str, str, str]], *, code_version: str) -> str:
     """A page of sections `(anchor, title, HTML)`; those without HTML are left out. Headline and lead are plain text.
 

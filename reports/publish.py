@@ -52,9 +52,6 @@ def render(folder: Path) -> Path:
     timing = json.loads(timing_path.read_text(encoding="utf-8")) if timing_path.is_file() else None
     previous = read_results(previous_path) if previous_path.is_file() else None
     figures = draw_all(results)
-    for stale in (folder / "figures").glob("*.svg"):
-        if stale.stem not in figures:
-            stale.unlink()
     write_figures(folder / "figures", figures)
     page = folder / "index.html"
     write_text(page, render_html(results, timing=timing, previous=previous, figures=figures))

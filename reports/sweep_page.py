@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from reports.html import timing_facts, whole_page
+from reports.html import figure_list, timing_facts, whole_page
 from reports.results import link_latest, results_folder, write_results, write_text, write_timing
 from reports.summary import SYMBOLS, interval_words, limit_words, number
 from reports.sweep import (
@@ -68,10 +68,7 @@ def render_sweep(folder: Path, results: Mapping[str, Any], timing: Mapping[str, 
     from reports.sweep_figures import draw_sweep
 
     figures = draw_sweep(results)
-    for stale in (folder / "figures").glob("*.svg"):
-        if stale.stem not in figures:
-            stale.unlink()
-    if figures:
+    if figures or (folder / "figures").is_dir():
         write_figures(folder / "figures", figures)
     page = folder / "index.html"
     write_text(page, sweep_html(results, timing=timing, figures=figures))
@@ -87,7 +84,7 @@ def sweep_html(
     """The page. `figures` are inline SVG by name (see `reports.sweep_figures.draw_sweep`)."""
     sections = [
         ("claims", "Claims at each point", _claims(results)),
-        ("figures", "Figure", _figures(figures or {})),
+        ("figures", "Figure", figure_list(_FIGURES, figures or {})),
         ("points", "Points", _points(results)),
         ("limits", "What this rests on", _limits(results, timing)),
     ]
@@ -128,13 +125,6 @@ def _claim(claim: Mapping[str, Any] | None) -> str:
         return "<td></td>"
     interval = f'<span class="where">{escape(interval_words(claim))}</span>'
     return f"<td class='n {claim['verdict']}'>{escape(claim_words(claim))}{interval}</td>"
-
-
-def _figures(figures: Mapping[str, str]) -> str:
-    return "\n".join(
-        f"<figure><h3>{_FIGURES[name][0]}</h3><p>{_FIGURES[name][1]}</p>\n{svg}\n</figure>"
-        for name, svg in figures.items()
-    )
 
 
 def _points(results: Mapping[str, Any]) -> str:

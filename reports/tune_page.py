@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from reports.html import timing_facts, whole_page
+from reports.html import figure_list, timing_facts, whole_page
 from reports.results import link_latest, results_folder, write_results, write_text, write_timing
 from reports.tune import (
     CONFIDENCE,
@@ -85,9 +85,6 @@ def render_tuning(
     from reports.tune_figures import draw_tuning
 
     figures = draw_tuning(results)
-    for stale in (folder / "figures").glob("*.svg"):
-        if stale.stem not in figures:
-            stale.unlink()
     write_figures(folder / "figures", figures)
     page = folder / "index.html"
     write_text(page, tuning_html(results, policy, timing=timing, figures=figures))
@@ -105,7 +102,7 @@ def tuning_html(
     sections = [
         ("advice", "What to do", _advice(results, policy)),
         ("judged", "Candidates", _candidates(results)),
-        ("figures", "Figures", _figures(figures or {})),
+        ("figures", "Figures", figure_list(_FIGURES, figures or {})),
         ("sensitivity", "If the backend is another", _sensitivity(results)),
         ("limits", "What this rests on", _limits(results, timing)),
     ]
@@ -189,13 +186,6 @@ def _judged_cell(each: Mapping[str, str], one: Mapping[str, Any], profile: str) 
     if interval:
         below += f"<span class='where'>{escape(interval)}</span>"
     return escape(value_words(unit, found["value"])) + below
-
-
-def _figures(figures: Mapping[str, str]) -> str:
-    return "\n".join(
-        f"<figure><h3>{_FIGURES[name][0]}</h3><p>{_FIGURES[name][1]}</p>\n{svg}\n</figure>"
-        for name, svg in figures.items()
-    )
 
 
 def _sensitivity(results: Mapping[str, Any]) -> str:

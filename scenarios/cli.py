@@ -18,7 +18,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import UsageError, count, names, say, say_json, share, stop_output, whole
+from scenarios.command_line import (
+    UsageError,
+    checked_folder,
+    count,
+    names,
+    say,
+    say_json,
+    share,
+    show,
+    stop_output,
+    whole,
+)
 from scenarios.fit import command as fit
 from scenarios.serve import add_arguments, serve
 from scenarios.sweep.command import add_arguments as sweep_arguments
@@ -26,6 +37,8 @@ from scenarios.sweep.command import sweep
 from scenarios.tune import command as tuning
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from scenarios.model import Scenario
     from scenarios.progress import Reporter
     from scenarios.runner import Cost, Observe
@@ -349,7 +362,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     sequential = _sequential(arguments)
     names = arguments.scenarios or _default_scenarios(arguments.factory)
     folder_name = arguments.name or _folder_name(arguments)
-    _check_folder(folder_name, arguments)
+    checked_folder(folder_name, arguments.out)
     scenarios = _load(list(dict.fromkeys(names)), arguments)
     for scenario in scenarios if sequential is not None else ():
         if scenario.strata is not None and scenario.strata.enabled:
@@ -442,19 +455,6 @@ def _folder_name(arguments: argparse.Namespace) -> str:
     return Path(arguments.scenarios[0]).stem if len(arguments.scenarios) == 1 else "verify"
 
 
-def _check_folder(name: str, arguments: argparse.Namespace) -> None:
-    """Before an hour's work, see that its results can be written."""
-    from reports.results import results_folder
-
-    try:
-        results_folder(name, arguments.out)
-    except ValueError as error:
-        raise UsageError(f"--name {name}: {error}") from error
-    except OSError as error:
-        option = f"--out {arguments.out}" if arguments.out is not None else f"reports/out/{name}"
-        raise UsageError(f"{option}: cannot be made: {(error.strerror or str(error)).lower()}") from error
-
-
 def _verify_one(
     scenario: Scenario,
     arguments: argparse.Namespace,
@@ -484,10 +484,9 @@ def _verify_one(
 
 
 def _print_table(results: Mapping[str, Any], folder: Path, said: Sequence[str]) -> None:
-    from reports.terminal import console_for, print_report
+    from reports.terminal import print_report
 
-    try:
-        console = console_for(sys.stdout)
+    def draw(console: Console) -> None:
         print_report(console, results, report=folder / "index.html")
         for line in said:
             console.print(line, markup=False, soft_wrap=True)
@@ -497,9 +496,8 @@ def _print_table(results: Mapping[str, Any], folder: Path, said: Sequence[str]) 
                 console.print(
                     f"Lanes: {entry['scenario']} left {equal} in both for {check['seeds']:,} seeds.", soft_wrap=True
                 )
-        sys.stdout.flush()
-    except BrokenPipeError:
-        stop_output()
+
+    show(draw)
 
 
 # compare
@@ -531,7 +529,7 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
         raise UsageError(str(error)) from error
     name = comparison.scenario.name
     folder_name = arguments.name or f"compare-{name}"
-    _check_folder(folder_name, arguments)
+    checked_folder(folder_name, arguments.out)
     jobs = arguments.jobs or cores()
     try:
         with reporter(quiet=arguments.quiet) as shown:
@@ -566,13 +564,8 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
 
 def _print_comparison(results: Mapping[str, Any], folder: Path) -> None:
     from reports.comparison_terminal import print_comparison
-    from reports.terminal import console_for
 
-    try:
-        print_comparison(console_for(sys.stdout), results, report=folder / "index.html")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        stop_output()
+    show(lambda console: print_comparison(console, results, report=folder / "index.html"))
 
 
 # ablate
@@ -592,7 +585,7 @@ def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     from scenarios.timing import code_version, cores, timing
 
     here_on_path()
-    _check_folder("ablate", arguments)
+    checked_folder("ablate", arguments.out)
     try:
         loaded = load_ablations(arguments.names, arguments.sets, arguments.scenario)
     except ScenarioError as error:
@@ -632,14 +625,9 @@ def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int
 
 
 def _print_ablations(results: Mapping[str, Any], wrong: Sequence[str]) -> None:
-    from reports.terminal import console_for
     from scenarios.ablations.page import print_ablations
 
-    try:
-        print_ablations(console_for(sys.stdout), results, wrong)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        stop_output()
+    show(lambda console: print_ablations(console, results, wrong))
 
 
 # sweep

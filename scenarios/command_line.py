@@ -6,7 +6,12 @@ import argparse
 import json
 import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class UsageError(ValueError):
@@ -62,6 +67,30 @@ def say(text: str) -> None:
 def say_json(data: Any) -> None:
     """Print data as JSON."""
     say(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def show(draw: Callable[[Console], None]) -> None:
+    """Let results be drawn on standard output. A reader who has gone away changes nothing about the exit code."""
+    from reports.terminal import console_for
+
+    try:
+        draw(console_for(sys.stdout))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        stop_output()
+
+
+def checked_folder(name: str, out: Path | None) -> Path:
+    """The folder of a run's results, made; to be asked for before an hour's work. Raises UsageError if it cannot be."""
+    from reports.results import results_folder
+
+    try:
+        return results_folder(name, out)
+    except ValueError as error:
+        raise UsageError(f"--name {name}: {error}") from error
+    except OSError as error:
+        option = f"--out {out}" if out is not None else f"reports/out/{name}"
+        raise UsageError(f"{option}: cannot be made: {(error.strerror or str(error)).lower()}") from error
 
 
 def stop_output() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import UsageError, say, stop_output
+from scenarios.command_line import UsageError, checked_folder, say, show
 
 if TYPE_CHECKING:
     from scenarios.fit.estimates import Estimates
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from scenarios.fit.reading import read_logs
     from scenarios.timing import code_version
 
-    _check_folder(arguments)
+    checked_folder(arguments.name, arguments.out)
     base_table, base = _base(arguments.profile_from)
     began = time.perf_counter()
     try:
@@ -81,18 +81,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(results, folder)
     return 0
-
-
-def _check_folder(arguments: argparse.Namespace) -> None:
-    from reports.results import results_folder
-
-    try:
-        results_folder(arguments.name, arguments.out)
-    except ValueError as error:
-        raise UsageError(f"--name {arguments.name}: {error}") from error
-    except OSError as error:
-        option = f"--out {arguments.out}" if arguments.out is not None else f"reports/out/{arguments.name}"
-        raise UsageError(f"{option}: cannot be made: {(error.strerror or str(error)).lower()}") from error
 
 
 def _base(name: str) -> tuple[dict[str, Any], Any]:
@@ -192,10 +180,5 @@ def _comment(results: Mapping[str, Any]) -> str:
 
 def _print(results: Mapping[str, Any], folder: Path) -> None:
     from reports.fit_terminal import print_fit
-    from reports.terminal import console_for
 
-    try:
-        print_fit(console_for(sys.stdout), results, folder=folder)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        stop_output()
+    show(lambda console: print_fit(console, results, folder=folder))

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import UsageError, count, say, stop_output
+from scenarios.command_line import UsageError, checked_folder, count, say, show
 
 if TYPE_CHECKING:
     from scenarios.engines import Engine
@@ -81,7 +81,7 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     except ScenarioError as error:
         raise UsageError(str(error)) from error
     name = arguments.name or f"sweep-{plan.scenario.name}"
-    folder = _folder(name, arguments)
+    folder = checked_folder(name, arguments.out)
     version = code_version()
     worlds = worlds_of(plan, version=version, replications=arguments.replications, lane=arguments.lane)
     ran = Ran()
@@ -117,18 +117,6 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     else:
         _print(results, folder)
     return 0
-
-
-def _folder(name: str, arguments: argparse.Namespace) -> Path:
-    from reports.results import results_folder
-
-    try:
-        return results_folder(name, arguments.out)
-    except ValueError as error:
-        raise UsageError(f"--name {name}: {error}") from error
-    except OSError as error:
-        option = f"--out {arguments.out}" if arguments.out is not None else f"reports/out/{name}"
-        raise UsageError(f"{option}: cannot be made: {(error.strerror or str(error)).lower()}") from error
 
 
 def _engine(arguments: argparse.Namespace, plan: Plan, held: ExitStack) -> Engine:
@@ -197,10 +185,5 @@ def _one_line(error: ReplicationError, plan: Plan) -> str:
 
 def _print(results: dict[str, Any], folder: Path) -> None:
     from reports.sweep_terminal import print_sweep
-    from reports.terminal import console_for
 
-    try:
-        print_sweep(console_for(sys.stdout), results, report=folder / "index.html")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        stop_output()
+    show(lambda console: print_sweep(console, results, report=folder / "index.html"))

@@ -6,13 +6,12 @@ Importing this module imports nothing that takes time; `run` does.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import UsageError, count, names, say, stop_output
+from scenarios.command_line import UsageError, checked_folder, count, names, say, show
 
 if TYPE_CHECKING:
     from scenarios.runner import Cost, Observe
@@ -96,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
-    from reports.results import canonical, results_folder
+    from reports.results import canonical
     from reports.tune_page import publish_tuning
     from scenarios.problems import ScenarioError
     from scenarios.progress import reporter
@@ -114,12 +113,7 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     except ScenarioError as error:
         raise UsageError(str(error)) from error
     name = arguments.name or f"tune-{tuned.scenario.name}"
-    try:
-        folder = results_folder(name, arguments.out)
-    except ValueError as error:
-        raise UsageError(f"--name {name}: {error}") from error
-    except OSError as error:
-        raise UsageError(f"--out {arguments.out}: cannot be made: {(error.strerror or str(error)).lower()}") from error
+    folder = checked_folder(name, arguments.out)
     storage = arguments.study or folder / "study.db"
     jobs, version = arguments.jobs or cores(), code_version()
     costs = {"search": Cost(), "held-out": Cost()}
@@ -144,14 +138,9 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
 
 
 def _print(results: Mapping[str, Any], folder: Path) -> None:
-    from reports.terminal import console_for
     from reports.tune_terminal import print_tuning
 
-    try:
-        print_tuning(console_for(sys.stdout), results, folder=folder)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        stop_output()
+    show(lambda console: print_tuning(console, results, folder=folder))
 
 
 def _objectives(given: Sequence[str] | None) -> Sequence[str]:
