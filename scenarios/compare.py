@@ -39,6 +39,7 @@ from scenarios.policy import (
 )
 from scenarios.problems import Problem, ScenarioError, did_you_mean
 from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
+from scenarios.strata import refuse_strata
 from scenarios.summary import ROW_COUNTS, Summary
 from sim.world import FactoryError, resolve
 
@@ -115,6 +116,7 @@ def load_comparison(
     if problems or wrong:
         raise ScenarioError([*problems, *wrong])
     scenario = load(name_or_path, sets, check_relay=False)
+    refuse_strata(scenario)
     compared = []
     for name in names:
         try:

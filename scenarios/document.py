@@ -85,11 +85,19 @@ def extend(parent: Mapping[str, Any], child: Mapping[str, Any]) -> Document:
     replaced. The name is not inherited: two scenarios of one name could not be told apart.
     """
     result = _merge({key: value for key, value in parent.items() if key != "name"}, child)
-    for name in DROPPABLE:
-        block = result.get(name)
-        if isinstance(block, Mapping) and block.get("drop") is True:
-            del result[name]
+    drop(result)
     return result
+
+
+def drop(document: Document) -> None:
+    """Take away the blocks that say `drop = true`, also of what was set by a path."""
+    for name in DROPPABLE:
+        block = document.get(name)
+        if isinstance(block, Mapping) and block.get("drop") is True:
+            del document[name]
+    claims = document.get("claims")
+    if isinstance(claims, list):
+        document["claims"] = _kept(claims)
 
 
 def _merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> Document:
@@ -114,7 +122,11 @@ def _merge_claims(parent: list[Any], child: list[Any]) -> list[Any]:
             result.append(copy.deepcopy(claim))
         else:
             result[place] = {**result[place], **copy.deepcopy(claim)}
-    return [each for each in result if not (isinstance(each, dict) and each.get("drop") is True)]
+    return _kept(result)
+
+
+def _kept(claims: list[Any]) -> list[Any]:
+    return [each for each in claims if not (isinstance(each, dict) and each.get("drop") is True)]
 
 
 def _id(claim: Any) -> str:

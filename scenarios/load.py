@@ -23,6 +23,7 @@ from scenarios.document import (
     Document,
     PathError,
     Step,
+    drop,
     extend,
     format_path,
     parse_path,
@@ -374,6 +375,7 @@ def _apply_sets(reading: _Reading, sets: Iterable[str]) -> None:
             reading.problems.append(Problem(f"--set {typed}", "", str(error)))
             continue
         _set(reading, path, value, typed)
+    drop(reading.document)
 
 
 def _set(reading: _Reading, path: str, value: Any, typed: str) -> None:
@@ -570,7 +572,12 @@ def _check_axes(scenario: Scenario, reading: _Reading) -> None:
             except ScenarioError as error:
                 for problem in error.problems:
                     said = f"{axis.path} = {value:g} makes no scenario: {problem.message}"
-                    reading.complain(said, problem.suggestion, path=where)
+                    block = where.partition(".")[0]
+                    suggestion = problem.suggestion
+                    if reading.sets:
+                        away = f"take the {block} away with --set {block}.drop=true"
+                        suggestion = f"{suggestion} (or {away})" if suggestion else away
+                    reading.complain(said, suggestion, path=where)
                 break
 
 

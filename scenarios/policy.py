@@ -71,13 +71,21 @@ def load_all_with_policy(names_or_paths: Sequence[str], path: str, sets: Sequenc
     problems: list[Problem] = []
     for name in names_or_paths:
         try:
-            theirs, _ = policy_sets(policy.policy, policy.settings, load(name, check_relay=False))
-            own.append([*theirs, *sets])
+            own.append(sets_with_policy(name, policy, sets))
         except ScenarioError as error:
             problems += error.problems
     if problems:
         raise ScenarioError(list(dict.fromkeys(problems)))
     return load_each(names_or_paths, own)
+
+
+def sets_with_policy(name_or_path: str, policy: PolicyFile, sets: Sequence[str]) -> list[str]:
+    """What to set so that a scenario's relay is the policy of a file, with `sets` after it.
+
+    Raises ScenarioError if there is no such scenario.
+    """
+    theirs, _ = policy_sets(policy.policy, policy.settings, load(name_or_path, check_relay=False))
+    return [*theirs, *sets]
 
 
 def known_group_settings(scenario: Scenario, known: frozenset[str]) -> tuple[list[str], tuple[LeftOut, ...]]:

@@ -13,6 +13,7 @@ from typing import Any
 from reports.claims import ClaimSpec, Tally
 from reports.stratified import judge_stratified
 from scenarios.model import Scenario
+from scenarios.problems import Problem, ScenarioError
 from scenarios.summary import Summary
 from sim.world.strata import Strata
 
@@ -22,6 +23,13 @@ UNWEIGHED = "this scenario has strata, which `verify` and `sweep` alone weigh; a
 def strata_of(scenario: Scenario) -> Strata | None:
     """The scenario's strata, if it has any that are enabled."""
     return scenario.strata if scenario.strata is not None and scenario.strata.enabled else None
+
+
+def refuse_strata(scenario: Scenario) -> None:
+    """For commands that count worlds as they come, before they run any. Raises ScenarioError if there are strata."""
+    if strata_of(scenario) is not None:
+        said = "only `verify` and `sweep` weigh strata, and this command counts worlds as they come"
+        raise ScenarioError([Problem(scenario.origin.given, "strata", said, "add --set strata.enabled=false")])
 
 
 def specs_in(specs: Sequence[ClaimSpec], stratum: int) -> list[ClaimSpec]:

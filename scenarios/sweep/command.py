@@ -62,6 +62,7 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     from reports.sweep_page import publish_sweep
     from scenarios.chunks import DifferingChunksError, Journal, JournalError
     from scenarios.engines import ClusterError
+    from scenarios.policy import load_policy_file, sets_with_policy
     from scenarios.problems import ScenarioError
     from scenarios.runner import LostWorkerError, ReplicationError, here_on_path
     from scenarios.sweep.measure import measure
@@ -71,11 +72,14 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
 
     here_on_path()
     try:
+        sets = arguments.sets
+        if arguments.policy is not None:
+            sets = sets_with_policy(arguments.scenario, load_policy_file(arguments.policy), sets)
         plan = load_plan(
             arguments.scenario,
             grids=arguments.grids,
             listed=arguments.listed,
-            sets=arguments.sets,
+            sets=sets,
             factory=arguments.factory,
         )
     except ScenarioError as error:

@@ -147,7 +147,7 @@ def _axis(grid: str) -> list[Setting]:
 
 
 def _values_apart(written: str) -> list[str]:
-    """Texts with commas in between that stand in no brackets, braces or quotes."""
+    """Texts with commas in between that stand in no brackets, braces or quotes. Raises PathError if one stays open."""
     values, depth, quote, start = [], 0, "", 0
     for at, sign in enumerate(written):
         if quote:
@@ -161,6 +161,8 @@ def _values_apart(written: str) -> list[str]:
         elif sign == "," and not depth:
             values.append(written[start:at])
             start = at + 1
+    if quote or depth > 0:
+        raise PathError(f"has {'a quote' if quote else 'a bracket or brace'} that nothing closes")
     return [each.strip() for each in (*values, written[start:])]
 
 
@@ -227,6 +229,9 @@ def _rows_of_file(path: Path) -> list[list[Setting]]:
 
 
 def _wrong_header(path: Path, line: int, header: Sequence[str]) -> list[Problem]:
+    if any(";" in name for name in header):
+        said = "has semicolons between its paths; a list is read with commas, in every line"
+        return [Problem(f"{path}, line {line}", "", said)]
     problems = []
     for column, name in enumerate(header, 1):
         try:

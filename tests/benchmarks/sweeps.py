@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.benchmarks.measure import machine
 
-GOAL_EFFICIENCY = 0.85
+GOAL_EFFICIENCY = 0.95
 SCENARIO = "race"
 STEPS = (2_000, 8_000)
 """Replications whose memory is compared."""

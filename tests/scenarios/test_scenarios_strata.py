@@ -177,7 +177,7 @@ def test_the_command_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["verify", path, "--sequential", "--jobs", "1", "--out", str(tmp_path / "out")]) == 2
     assert "has strata, which cannot be looked at while they come" in capsys.readouterr().err
     assert main(["compare", path, "--replications", "2", "--jobs", "1", "--out", str(tmp_path / "out")]) == 2
-    assert "this scenario has strata, which `verify` and `sweep` alone weigh" in capsys.readouterr().err
+    assert "strata: only `verify` and `sweep` weigh strata, and this command counts worlds" in capsys.readouterr().err
 
 
 def test_the_page_tells_the_strata_apart(rare: Scenario) -> None:

@@ -34,6 +34,7 @@ from sweep_stand_ins import (
 
 from scenarios import cli, engines, runner
 from scenarios.chunks import Chunk, Journal
+from scenarios.command_line import UsageError
 from scenarios.engines import LocalEngine
 from scenarios.load import load
 from scenarios.problems import ScenarioError
@@ -392,11 +393,36 @@ def test_a_list_is_a_point_per_line(tmp_path: Path) -> None:
     ]
 
 
+def test_a_policy_file_is_the_relay_of_every_point(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = "[settings]\nfirst_wait_seconds = 3.5\nattempts = 5\n"
+    Path("tuned.toml").write_text(f'schema = 1\npolicy = "cancel_and_retry"\n{settings}', encoding="utf-8")
+    assert run("--policy", "tuned.toml", "--grid", "relay.settings.attempts=2,4") == 0
+    data = json.loads(results())
+    assert data["factory"] == "relay:cancel_and_retry"
+    for attempts, point in zip((2, 4), data["points"], strict=True):
+        swept = ["relay.settings.first_wait_seconds=3.5", f"relay.settings.attempts={attempts}"]
+        assert point["hash"] == load("small.toml", swept).hash
+        assert "first_wait_seconds" in point["replay"]
+    Path("tuned.toml").write_text("schema = 1\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"^tuned.toml: "):
+        run("--policy", "tuned.toml")
+
+
+def test_what_a_points_value_makes_senseless_can_be_taken_away() -> None:
+    with pytest.raises(ScenarioError) as caught:
+        load_plan("incident", grids=["profile=claimed,typical"])
+    assert str(caught.value).endswith("(or take the map away with --set map.drop=true)")
+    plan = load_plan("incident", grids=["profile=claimed,typical"], sets=["map.drop=true"])
+    assert [point.scenario.map for point in plan.points] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("grids", "said"),
     [
         (["root_seed"], "--grid root_seed: gives no values: write PATH=V1,V2,..., e.g. relay.settings.attempts=2,3,4"),
         (["root_seed="], "--grid root_seed=: gives no values"),
+        (["root_seed=[1,2"], "--grid root_seed=[1,2: has a bracket or brace that nothing closes"),
+        (["title='a,b"], "--grid title='a,b: has a quote that nothing closes"),
         (["root_seed=1,,2"], "--grid root_seed=1,,2: has an empty value: between two commas there must be one"),
         (["root_seed=1,2,1"], "--grid root_seed=1,2,1: has the value 1 twice"),
         (["root_seed=1", "root_seed=2"], "--grid root_seed: is there twice"),
@@ -421,6 +447,10 @@ def test_a_bad_grid_is_told_before_anything_runs(grids: list[str], said: str) ->
         (b"", "points.csv: is empty; its first line must name paths, e.g. relay.settings.attempts,root_seed"),
         (b"root_seed\n", "points.csv: has no points: below the line of paths there must be a line for each"),
         (b"root_seed,\n1,2\n", "points.csv, line 1, column 2: '' is no path: write keys with dots in between"),
+        (
+            b"root_seed;profile\n1;claimed\n",
+            "points.csv, line 1: has semicolons between its paths; a list is read with commas",
+        ),
         (b"root_seed,root_seed\n1,2\n", "points.csv, line 1: root_seed: is there twice"),
         (b"root_seed,title\n1\n", "points.csv, line 2: has 1 values, and line 1 names 2 paths"),
         (b"root_seed,title\n1,a\n\n ,b\n", "points.csv, line 4, column 1 (root_seed): is empty; write the value"),
@@ -544,4 +574,4 @@ def test_the_examples_of_the_documentation_run() -> None:
         given.replications = 2
         assert sweep(given, observe) == 0
         ran.append(len(json.loads(results(str(number)))["points"]))
-    assert ran == [4, 6, 3, 1, 2]
+    assert ran == [4, 6, 3, 1, 2, 2]
