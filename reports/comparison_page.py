@@ -28,8 +28,8 @@ from reports.comparison import (
     settings_words,
     value_words,
 )
-from reports.html import figure_list, timing_facts, whole_page
-from reports.results import link_latest, results_folder, write_results, write_text, write_timing
+from reports.html import cell_table, figure_list, timing_facts, whole_page, with_below
+from reports.publish import publish_folder, publish_page
 
 _FIGURES = {
     "waiting": (
@@ -48,30 +48,23 @@ _FIGURES = {
 def publish_comparison(
     results: Mapping[str, Any], *, name: str, timing: Mapping[str, Any] | None = None, out: Path | None = None
 ) -> Path:
-    """Write `results.json`, `timing.json`, the figures and `index.html`, and return the folder.
-
-    The folder is `reports/out/<name>` below the current directory, and `reports/out/latest` then links to it; with
-    `out` it is that folder and there is no link.
-    """
-    folder = results_folder(name, out)
-    write_results(folder, results)
-    write_timing(folder, timing or {})
-    render_comparison(folder, results, timing)
-    if out is None:
-        link_latest(folder)
-    return folder
+    """Write `results.json`, `timing.json`, the figures and `index.html`, and return the folder
+    (see `reports.publish.publish_folder`)."""
+    return publish_folder(
+        results,
+        lambda folder: render_comparison(folder, results, timing),
+        name=name,
+        timing=timing,
+        out=out,
+    )
 
 
 def render_comparison(folder: Path, results: Mapping[str, Any], timing: Mapping[str, Any] | None = None) -> Path:
     """Draw the figures and `index.html` into the folder, and return the page's path."""
     from reports.comparison_figures import draw_comparison
-    from reports.figures import write_figures
 
     figures = draw_comparison(results)
-    write_figures(folder / "figures", figures)
-    page = folder / "index.html"
-    write_text(page, comparison_html(results, timing=timing, figures=figures))
-    return page
+    return publish_page(folder, figures, comparison_html(results, timing=timing, figures=figures))
 
 
 def comparison_html(
@@ -93,34 +86,20 @@ def comparison_html(
     return whole_page(headline(results), lead(results), sections, code_version=str(results["code_version"]))
 
 
-def _table(heads: list[str], rows: list[tuple[str, list[str]]]) -> str:
-    """A table of HTML cells, each row with its name in front."""
-    head = "".join(f"<th scope='col' class='n'>{escape(each)}</th>" for each in heads)
-    body = "".join(
-        f"<tr><th scope='row'>{escape(name)}</th>" + "".join(f"<td class='n'>{cell}</td>" for cell in cells) + "</tr>"
-        for name, cells in rows
-    )
-    return f'<div class="wide"><table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>\n'
-
-
-def _cell(words: str, interval: str) -> str:
-    below = f'<span class="where">{escape(interval)}</span>' if interval else ""
-    return f"{escape(words)}{below}"
-
-
 # Side by side
 
 
 def _side_by_side(results: Mapping[str, Any]) -> str:
     policies = results["policies"]
+    heads = [escape(policy["policy"]) for policy in policies]
     rows = [("messages", [f"{policy['counts']['messages']:,}" for policy in policies])]
     rows += [
-        (measure.title, [_measured(measure, policy["measures"][measure.id]) for policy in policies])
+        (escape(measure.title), [_measured(measure, policy["measures"][measure.id]) for policy in policies])
         for measure in MEASURES
     ]
     said = "".join(f"<li>{escape(note)}</li>" for note in notes(results))
     return (
-        _table([policy["policy"] for policy in policies], rows)
+        cell_table(heads, rows)
         + f"<p class='quiet'>Below each number is its {CONFIDENCE} interval. “Reply or never” counts every message, "
         "those without a reply as waiting for ever; percentiles of the messages replied to alone would hide them.</p>"
         + (f"<ul>{said}</ul>" if said else "")
@@ -128,7 +107,7 @@ def _side_by_side(results: Mapping[str, Any]) -> str:
 
 
 def _measured(measure: Measure, measured: Mapping[str, Any]) -> str:
-    return _cell(value_words(measure, measured["value"]), interval_words(measure, measured["interval"]))
+    return with_below(value_words(measure, measured["value"]), interval_words(measure, measured["interval"]))
 
 
 # Differences
@@ -137,13 +116,13 @@ def _measured(measure: Measure, measured: Mapping[str, Any]) -> str:
 def _differences(results: Mapping[str, Any]) -> str:
     rows = [
         (
-            measure.title,
+            escape(measure.title),
             [_difference(measure, each["measures"][measure.id], results) for each in results["differences"]],
         )
         for measure in MEASURES
     ]
     return (
-        _table([each["policy"] for each in results["differences"]], rows)
+        cell_table([escape(each["policy"]) for each in results["differences"]], rows)
         + f"<p class='quiet'>{escape(LEGEND)}. Each policy's number minus that of {escape(results['against'])}, world by "
         f"world paired, with its {CONFIDENCE} interval. Shares differ by points: one point is one message of a "
         "hundred.</p>"
@@ -156,7 +135,7 @@ def _difference(measure: Measure, difference: Mapping[str, Any], results: Mappin
     below = difference_interval_words(measure, difference)
     if which == "same":
         below = same_words(results["replications"])
-    return _cell(words, below)
+    return with_below(words, below)
 
 
 # Figures
@@ -189,12 +168,16 @@ def _invariants(results: Mapping[str, Any]) -> str:
     names = sorted({name for policy in policies for name in policy["invariants"]})
     broken = [name for name in names if any(policy["invariants"].get(name) for policy in policies)]
     rows = [
-        (name, [f"{policy['invariants'][name]:,}" if name in policy["invariants"] else "" for policy in policies])
+        (
+            escape(name),
+            [f"{policy['invariants'][name]:,}" if name in policy["invariants"] else "" for policy in policies],
+        )
         for name in broken
     ]
     kept = [name for name in names if name not in broken]
     told = f"<p class='quiet'>Never broken by any: {escape(', '.join(kept))}.</p>" if kept else ""
-    return (_table([policy["policy"] for policy in policies], rows) if rows else "") + told
+    heads = [escape(policy["policy"]) for policy in policies]
+    return (cell_table(heads, rows) if rows else "") + told
 
 
 # Examples

@@ -356,6 +356,14 @@ def _sequence_panel(axes: Axes, claim: Mapping[str, Any], maximum: int) -> None:
     axes.annotate(
         "observed", (at[-1], observed[-1]), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8.5
     )
+    cut = [number for number, *ends in zip(at, low, high, strict=True) if ends[0] < bottom or ends[1] > top]
+    if cut:
+        said = (
+            f"bands up to {cut[-1]:,} go beyond the scale" if len(cut) > 1 else "the first band goes beyond the scale"
+        )
+        axes.annotate(
+            said, (0.99, 0.96), xycoords="axes fraction", ha="right", va="top", fontsize=8, color=QUIET, style="italic"
+        )
     stopped = claim["stopped_at"]
     if stopped is not None:
         axes.axvline(stopped, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))

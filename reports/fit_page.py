@@ -6,7 +6,7 @@ was read. Whatever came from a log is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from reports.fit import (
     numbers_words,
     share_words,
 )
-from reports.html import figure_list, timing_facts, whole_page
-from reports.results import link_latest, results_folder, write_results, write_text, write_timing
+from reports.html import cell_table, figure_list, timing_facts, whole_page
+from reports.publish import publish_folder, publish_page
 from reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent, trials_words
 
 PROFILE = "profile.toml"
@@ -51,31 +51,24 @@ def publish_fit(
     timing: Mapping[str, Any] | None = None,
     out: Path | None = None,
 ) -> Path:
-    """Write `results.json`, `timing.json`, `profile.toml`, the figures and `index.html`, and return the folder.
-
-    The folder is `reports/out/<name>` below the current directory, and `reports/out/latest` then links to it; with
-    `out` it is that folder and there is no link.
-    """
-    folder = results_folder(name, out)
-    write_results(folder, results)
-    write_timing(folder, timing or {})
-    write_text(folder / PROFILE, profile)
-    render_fit(folder, results, timing)
-    if out is None:
-        link_latest(folder)
-    return folder
+    """Write `results.json`, `timing.json`, `profile.toml`, the figures and `index.html`, and return the folder
+    (see `reports.publish.publish_folder`)."""
+    return publish_folder(
+        results,
+        lambda folder: render_fit(folder, results, timing),
+        name=name,
+        timing=timing,
+        out=out,
+        files={PROFILE: profile},
+    )
 
 
 def render_fit(folder: Path, results: Mapping[str, Any], timing: Mapping[str, Any] | None = None) -> Path:
     """Draw the figures and `index.html` into the folder, and return the page's path."""
-    from reports.figures import write_figures
     from reports.fit_figures import draw_fit
 
     figures = draw_fit(results)
-    write_figures(folder / "figures", figures)
-    page = folder / "index.html"
-    write_text(page, fit_html(results, timing=timing, figures=figures))
-    return page
+    return publish_page(folder, figures, fit_html(results, timing=timing, figures=figures))
 
 
 def fit_html(
@@ -96,51 +89,45 @@ def fit_html(
     return whole_page(headline(results), lead(results), sections, code_version=str(results["code_version"]))
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of HTML cells; the first of each row names it."""
-    head = "".join(f"<th scope='col' class='n'>{escape(each)}</th>" for each in heads)
-    body = "".join(
-        f"<tr><th scope='row'>{name}</th>" + "".join(f"<td class='n'>{cell}</td>" for cell in cells) + "</tr>"
-        for name, *cells in rows
-    )
-    return f'<div class="wide"><table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>\n'
-
-
 def _endings(results: Mapping[str, Any]) -> str:
     rows = []
     for entry in results["conflicts"]["endings"]:
         claimed = CLAIMED.get(entry["ending"])
         rows.append(
-            [
+            (
                 escape(ending_words(entry["ending"])),
-                trials_words(entry),
-                percent(entry["observed"]),
-                interval_words(entry),
-                "" if claimed is None else f"{claimed * 100:g} %",
-                share_words(entry["fitted"]),
-            ]
+                [
+                    trials_words(entry),
+                    percent(entry["observed"]),
+                    interval_words(entry),
+                    "" if claimed is None else f"{claimed * 100:g} %",
+                    share_words(entry["fitted"]),
+                ],
+            )
         )
     said = "".join(f"<li>{escape(each)}</li>" for each in notes(results))
     listed = f"<ul>{said}</ul>" if said else ""
     if not rows:
         return "<p>No message that met an active run has an ending in the log.</p>" + listed
-    return _table(("count / n", "share", "99 % interval", "claimed", "fitted"), rows) + listed
+    return cell_table(("count / n", "share", "99 % interval", "claimed", "fitted"), rows) + listed
 
 
 def _claims(results: Mapping[str, Any]) -> str:
     rows = [
-        [
+        (
             f'<span class="id">{escape(claim["id"])}</span><span class="title">{escape(claim["title"])}</span>',
-            f'<span class="verdict {claim["verdict"]}"><span aria-hidden="true">{SYMBOLS[claim["verdict"]]}</span> '
-            f"{claim['verdict']}</span>",
-            trials_words(claim),
-            escape(observed_words(claim)),
-            claim_interval_words(claim),
-            escape(limit_words(claim)),
-        ]
+            [
+                f'<span class="verdict {claim["verdict"]}"><span aria-hidden="true">{SYMBOLS[claim["verdict"]]}</span> '
+                f"{claim['verdict']}</span>",
+                trials_words(claim),
+                escape(observed_words(claim)),
+                claim_interval_words(claim),
+                escape(limit_words(claim)),
+            ],
+        )
         for claim in results["claims"]
     ]
-    told = _table(("verdict", "count / n", "observed", "interval", "limit"), rows) if rows else ""
+    told = cell_table(("verdict", "count / n", "observed", "interval", "limit"), rows) if rows else ""
     if family := family_words(results):
         told += f"<p>{escape(family, quote=False)}</p>"
     others = "".join(
@@ -152,17 +139,15 @@ def _claims(results: Mapping[str, Any]) -> str:
 
 def _numbers(results: Mapping[str, Any]) -> str:
     rows = [
-        [
+        (
             f'<span class="id">{escape(each["number"])}</span>',
-            escape(each["status"]),
-            f"{each['n']:,}",
-            escape(numbers_words(each)),
-        ]
+            [escape(each["status"]), f"{each['n']:,}", escape(numbers_words(each))],
+        )
         for each in results["numbers"]
     ]
     said = "".join(f"<dt>{escape(each['number'])}</dt><dd>{escape(each['said'])}</dd>" for each in results["numbers"])
     return (
-        _table(("", "observations", "value, with 95 % interval"), rows)
+        cell_table(("", "observations", "value, with 95 % interval"), rows)
         + f"<dl>{said}</dl><p>All other numbers, and those that are kept, are the profile {escape(results['base'])}'s. "
         f"<code>{PROFILE}</code> beside this page has them all, each with what it rests on; a scenario takes it with "
         f'<code>profile = "path/to/{PROFILE}"</code>, a command with <code>--set profile=path/to/{PROFILE}</code>.</p>'

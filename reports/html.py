@@ -8,7 +8,7 @@ this rests on. Whatever came from a scenario or a trace is escaped.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 from typing import Any
@@ -100,6 +100,21 @@ def figure_list(words: Mapping[str, tuple[str, str]], figures: Mapping[str, str]
     return "\n".join(
         f"<figure><h3>{words[name][0]}</h3><p>{words[name][1]}</p>\n{svg}\n</figure>" for name, svg in figures.items()
     )
+
+
+def cell_table(heads: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """A table of numbers. Heads, the names of the rows and their cells are HTML already."""
+    head = "".join(f"<th scope='col' class='n'>{each}</th>" for each in heads)
+    body = "".join(
+        f"<tr><th scope='row'>{name}</th>" + "".join(f"<td class='n'>{cell}</td>" for cell in cells) + "</tr>"
+        for name, cells in rows
+    )
+    return f'<div class="wide"><table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>\n'
+
+
+def with_below(words: str, *below: str) -> str:
+    """A cell's words, escaped, with others below them in small; those that are empty are left out."""
+    return escape(words) + "".join(f"<span class='where'>{escape(each)}</span>" for each in below if each)
 
 
 def whole_page(headline: str, lead: str, sections: Sequence[tuple[str, str, str]], *, code_version: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.html import figure_list, timing_facts, whole_page
-from reports.results import link_latest, results_folder, write_results, write_text, write_timing
+from reports.publish import publish_folder, publish_page
 from reports.summary import SYMBOLS, interval_words, limit_words, number
 from reports.sweep import (
     claim_at,
@@ -33,13 +33,13 @@ ROWS_MAX, DETAILS_MAX = 400, 60
 _FIGURES = {
     "rates": (
         "The rates over one quantity",
-        "Each line is a 99 % interval with its verdict: ✔ verified, ✘ refuted, ? inconclusive. The band is what the claim "
-        "allows.",
+        "Each line is an interval (99 %, shared by the claims of one family) with its verdict: ✔ verified, ✘ refuted, "
+        "? inconclusive. The band is what the claim allows. Claims without a rate are in the table alone.",
     ),
     "heat": (
         "The rates over two quantities",
         "In percent, with the verdict: ✔ verified, ✘ refuted, ? inconclusive. The darker, the higher the rate among the "
-        "cells of one claim.",
+        "cells of one claim. Claims without a rate are in the table alone.",
     ),
 }
 
@@ -47,32 +47,24 @@ _FIGURES = {
 def publish_sweep(
     results: Mapping[str, Any], *, name: str, timing: Mapping[str, Any] | None = None, out: Path | None = None
 ) -> Path:
-    """Write `results.json`, `results.csv`, `timing.json`, the figures and `index.html`, and return the folder.
-
-    The folder is `reports/out/<name>` below the current directory, and `reports/out/latest` then links to it; with
-    `out` it is that folder and there is no link.
-    """
-    folder = results_folder(name, out)
-    write_results(folder, results)
-    write_text(folder / "results.csv", results_csv(results))
-    write_timing(folder, timing or {})
-    render_sweep(folder, results, timing)
-    if out is None:
-        link_latest(folder)
-    return folder
+    """Write `results.json`, `results.csv`, `timing.json`, the figures and `index.html`, and return the folder
+    (see `reports.publish.publish_folder`)."""
+    return publish_folder(
+        results,
+        lambda folder: render_sweep(folder, results, timing),
+        name=name,
+        timing=timing,
+        out=out,
+        files={"results.csv": results_csv(results)},
+    )
 
 
 def render_sweep(folder: Path, results: Mapping[str, Any], timing: Mapping[str, Any] | None = None) -> Path:
     """Draw the figures and `index.html` into the folder, and return the page's path."""
-    from reports.figures import write_figures
     from reports.sweep_figures import draw_sweep
 
     figures = draw_sweep(results)
-    if figures or (folder / "figures").is_dir():
-        write_figures(folder / "figures", figures)
-    page = folder / "index.html"
-    write_text(page, sweep_html(results, timing=timing, figures=figures))
-    return page
+    return publish_page(folder, figures, sweep_html(results, timing=timing, figures=figures))
 
 
 def sweep_html(
@@ -114,7 +106,7 @@ def _claims(results: Mapping[str, Any]) -> str:
     return (
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>\n'
         f"<p class='quiet'>{' '.join(f'{SYMBOLS[each]} {each}' for each in ('verified', 'refuted', 'inconclusive'))}. "
-        "Below each rate is its 99 % interval.</p>"
+        "Below each rate is its interval: 99 %, shared by the claims of one family.</p>"
         + "".join(f"<p>{escape(each)}</p>" for each in said)
         + (f"<ul class='plain quiet'>{titles}</ul>" if titles else "")
     )

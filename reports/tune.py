@@ -217,3 +217,38 @@ def notes(results: Mapping[str, Any]) -> list[str]:
             "the same worlds, and were put aside."
         )
     return said
+
+
+def compared_values(results: Mapping[str, Any], trial: Mapping[str, Any]) -> list[float]:
+    """What a trial's worlds showed, averaged over the profiles, of what the closed form computes."""
+    beside = [each["id"] for each in results["beside"]]
+    found = dict(zip([each["id"] for each in results["objectives"]], trial["values"], strict=True))
+    values = []
+    for compared in results["closed_form"]["compared"].values():
+        if compared in found:
+            values.append(found[compared])
+        else:
+            shares = [each[beside.index(compared)] for each in trial["beside"].values()]
+            values.append(sum(shares) / len(shares))
+    return values
+
+
+def agreement_words(results: Mapping[str, Any]) -> list[str]:
+    """How far the front that was found and that of the closed form agree, and worlds with arithmetic."""
+    block = results["closed_form"]
+    told = [each for each in block["held_out"] if each["inside"] is not None]
+    inside = sum(each["inside"] for each in told)
+    said = []
+    if told:
+        said.append(
+            f"{inside} of {len(told)} values measured in held-out worlds have the computed one in their {CONFIDENCE} "
+            "interval."
+        )
+    front, found = len(block["front"]), len(block["found"])
+    said.append(
+        f"Of {block['grid']:,} settings computed, {front} fail no more than the {PRESENT} and are beaten by no other. By "
+        f"the same arithmetic the {found} found ones lie at most {percent(block['off_front'])} of the {PRESENT}' values "
+        f"behind that front, and would have to be {percent(block['uncovered'])} better to reach all of it: that much a "
+        "longer search could still gain."
+    )
+    return said

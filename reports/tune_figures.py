@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reports.figures import BLUE, GREEN, INK, QUIET, RULE, VERMILLION, bare, blank, draw_svg
-from reports.tune import CONFIDENCE, MARKS, SHORT, difference_words, interval_words, value_words
+from reports.tune import (
+    CONFIDENCE,
+    MARKS,
+    SHORT,
+    compared_values,
+    difference_words,
+    interval_words,
+    measures,
+    value_words,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +30,12 @@ _COLOURS = {"better": GREEN, "worse": VERMILLION, "open": QUIET, "same": QUIET, 
 
 def draw_tuning(results: Mapping[str, Any]) -> dict[str, str]:
     """Every figure that the results have data for, by name."""
-    drawn = {"front": front(results), "judged": judged(results), "importance": importance(results)}
+    drawn = {
+        "front": front(results),
+        "judged": judged(results),
+        "closed_form": closed_form(results),
+        "importance": importance(results),
+    }
     return {name: svg for name, svg in drawn.items() if svg is not None}
 
 
@@ -236,6 +250,50 @@ def judged(results: Mapping[str, Any]) -> str | None:
 def _difference_label(objective: Mapping[str, str]) -> str:
     unit = {"share": "points", "s": "s"}.get(objective["unit"], "per conflict")
     return f"{SHORT[objective['id']]} ({unit})"
+
+
+def closed_form(results: Mapping[str, Any]) -> str | None:
+    """The front by the closed form, and the found one beside it: as its worlds had it, joined to what is computed of the
+    same settings. None without a closed form, or with a single objective."""
+    block = results["closed_form"]
+    if block is None or len(block["compared"]) < 2:
+        return None
+    known = {each["id"]: each for each in measures(results)}
+    compared = [known[each] for each in block["compared"].values()]
+    trials = {trial["number"]: trial for trial in results["trials"]}
+    found = [(each["values"], compared_values(results, trials[each["number"]])) for each in block["found"]]
+    pairs = [(x, y) for y in range(len(compared)) for x in range(y)]
+
+    def draw() -> Figure:
+        figure = blank(3.4 if len(pairs) > 1 else 3.8)
+        figure.subplots_adjust(wspace=0.42)
+        for place, (x, y) in enumerate(pairs):
+            axes = figure.add_subplot(1, len(pairs), place + 1)
+
+            def at(values: Sequence[float], x: int = x, y: int = y) -> Point:
+                return _plotted(compared[x], values[x]), _plotted(compared[y], values[y])
+
+            best = [at(each["values"]) for each in block["front"]]
+            axes.plot(*zip(*best, strict=True), marker="o", color=RULE, markersize=2.6, linestyle="none")
+            for expected, seen in ((at(one), at(other)) for one, other in found):
+                axes.plot(*zip(expected, seen, strict=True), color=QUIET, linewidth=0.9)
+                axes.plot(*expected, marker="o", color=BLUE, markersize=6, linestyle="none", fillstyle="none")
+                axes.plot(*seen, marker="o", color=BLUE, markersize=3.4, linestyle="none")
+            axes.plot(*at(block["present"]), marker="D", color=VERMILLION, markersize=6, linestyle="none")
+            axes.set_xlabel(_label(compared[x]), fontsize=8.5)
+            axes.set_ylabel(_label(compared[y]), fontsize=8.5)
+            axes.tick_params(length=0, labelsize=8)
+        return figure
+
+    told = "; ".join(
+        f"trial {each['number'] + 1}: "
+        + ", ".join(
+            f"{SHORT[one['id']]} computed {value_words(one['unit'], value)}, measured {value_words(one['unit'], measured)}"
+            for one, value, measured in zip(compared, expected, seen, strict=True)
+        )
+        for each, (expected, seen) in zip(block["found"], found, strict=True)
+    )
+    return draw_svg("closed_form", "The front by arithmetic and the front that was found", told, draw)
 
 
 def importance(results: Mapping[str, Any]) -> str | None:

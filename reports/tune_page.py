@@ -11,14 +11,15 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from reports.html import figure_list, timing_facts, whole_page
-from reports.results import link_latest, results_folder, write_results, write_text, write_timing
+from reports.html import cell_table, figure_list, timing_facts, whole_page, with_below
+from reports.publish import publish_folder, publish_page
 from reports.tune import (
     CONFIDENCE,
     LEGEND,
     MARKS,
     PRESENT,
     SHORT,
+    agreement_words,
     changes,
     difference_words,
     headline,
@@ -46,6 +47,12 @@ _FIGURES = {
         + LEGEND
         + ".",
     ),
+    "closed_form": (
+        "The front by arithmetic",
+        "Grey: what the closed form computes of settings that no other beats and that fail no more than the present ones "
+        "(diamond). Blue: the front that was found, a dot as its worlds had it, joined to a ring that is computed of the "
+        "same settings.",
+    ),
     "importance": (
         "Which settings matter",
         "PED-ANOVA over all trials: how differently the best tenth of the trials is distributed, setting by setting. It "
@@ -62,33 +69,26 @@ def publish_tuning(
     timing: Mapping[str, Any] | None = None,
     out: Path | None = None,
 ) -> Path:
-    """Write `results.json`, `timing.json`, `policy.toml`, the figures and `index.html`, and return the folder.
-
-    The folder is `reports/out/<name>` below the current directory, and `reports/out/latest` then links to it; with
-    `out` it is that folder and there is no link.
-    """
-    folder = results_folder(name, out)
-    write_results(folder, results)
-    write_timing(folder, timing or {})
-    write_text(folder / POLICY, policy)
-    render_tuning(folder, results, policy, timing)
-    if out is None:
-        link_latest(folder)
-    return folder
+    """Write `results.json`, `timing.json`, `policy.toml`, the figures and `index.html`, and return the folder
+    (see `reports.publish.publish_folder`)."""
+    return publish_folder(
+        results,
+        lambda folder: render_tuning(folder, results, policy, timing),
+        name=name,
+        timing=timing,
+        out=out,
+        files={POLICY: policy},
+    )
 
 
 def render_tuning(
     folder: Path, results: Mapping[str, Any], policy: str, timing: Mapping[str, Any] | None = None
 ) -> Path:
     """Draw the figures and `index.html` into the folder, and return the page's path."""
-    from reports.figures import write_figures
     from reports.tune_figures import draw_tuning
 
     figures = draw_tuning(results)
-    write_figures(folder / "figures", figures)
-    page = folder / "index.html"
-    write_text(page, tuning_html(results, policy, timing=timing, figures=figures))
-    return page
+    return publish_page(folder, figures, tuning_html(results, policy, timing=timing, figures=figures))
 
 
 def tuning_html(
@@ -103,6 +103,7 @@ def tuning_html(
         ("advice", "What to do", _advice(results, policy)),
         ("judged", "Candidates", _candidates(results)),
         ("figures", "Figures", figure_list(_FIGURES, figures or {})),
+        ("closed-form", "Against arithmetic", _closed_form(results)),
         ("sensitivity", "If the backend is another", _sensitivity(results)),
         ("limits", "What this rests on", _limits(results, timing)),
     ]
@@ -121,31 +122,21 @@ def _advice(results: Mapping[str, Any], policy: str) -> str:
 
 def _candidates(results: Mapping[str, Any]) -> str:
     told = measures(results)
+    heads = [escape(SHORT[each["id"]]) for each in told]
     parts = [_settings(results)]
     for profile in results["profiles"]:
-        head = "".join(f"<th scope='col' class='n'>{escape(SHORT[each['id']])}</th>" for each in told)
         present = results["present"]["held_out"][profile]
         rows = [
-            (PRESENT, "", [_cell(each["unit"], present[each["id"]]) for each in told]),
+            (PRESENT, [_cell(each["unit"], present[each["id"]]) for each in told]),
             *(
                 (
-                    f"candidate {place}",
-                    _mark(results, place, profile),
+                    with_below(f"candidate {place}", _mark(results, place, profile)),
                     [_judged_cell(each, one, profile) for each in told],
                 )
                 for place, one in enumerate(results["judged"], 1)
             ),
         ]
-        body = "".join(
-            f"<tr><th scope='row'>{escape(name)}<span class='where'>{escape(mark)}</span></th>"
-            + "".join(f"<td class='n'>{cell}</td>" for cell in cells)
-            + "</tr>"
-            for name, mark, cells in rows
-        )
-        parts.append(
-            f"<h3>Under {escape(profile)}</h3><div class='wide'><table><thead><tr><td></td>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table></div>"
-        )
+        parts.append(f"<h3>Under {escape(profile)}</h3>{cell_table(heads, rows)}")
     meant = "".join(f"<li>{escape(SHORT[each['id']])}: {escape(each['title'])}</li>" for each in told)
     return (
         "".join(parts)
@@ -174,18 +165,16 @@ def _mark(results: Mapping[str, Any], place: int, profile: str) -> str:
 
 
 def _cell(unit: str, found: Mapping[str, Any]) -> str:
-    below = interval_words(unit, found["interval"])
-    return escape(value_words(unit, found["value"])) + (f"<span class='where'>{escape(below)}</span>" if below else "")
+    return with_below(value_words(unit, found["value"]), interval_words(unit, found["interval"]))
 
 
 def _judged_cell(each: Mapping[str, str], one: Mapping[str, Any], profile: str) -> str:
     found, unit = one["by_profile"][profile][each["id"]], each["unit"]
-    interval = interval_words(unit, found["difference_interval"], signed=True)
-    words = f"{MARKS[found['verdict']]} {difference_words(unit, found['difference'])}"
-    below = f"<span class='where'>{escape(words)}</span>"
-    if interval:
-        below += f"<span class='where'>{escape(interval)}</span>"
-    return escape(value_words(unit, found["value"])) + below
+    return with_below(
+        value_words(unit, found["value"]),
+        f"{MARKS[found['verdict']]} {difference_words(unit, found['difference'])}",
+        interval_words(unit, found["difference_interval"], signed=True),
+    )
 
 
 def _sensitivity(results: Mapping[str, Any]) -> str:
@@ -193,40 +182,64 @@ def _sensitivity(results: Mapping[str, Any]) -> str:
     if found is None:
         return ""
     objectives = [each for each in results["objectives"] if each["id"] in ("failures", "added_delay", "api_calls")]
-    head = "".join(f"<th scope='col' class='n'>{escape(SHORT[each['id']])}</th>" for each in objectives)
-    body = "".join(
-        f"<tr><th scope='row'>{escape(row['profile'])}<span class='where'>{escape(row['perturbation'])}</span></th>"
-        + "".join(
-            f"<td class='n'>{escape(value_words(each['unit'], row['candidate'][each['id']]))} "
-            f"{MARKS['better' if row['better'][each['id']] else 'worse']}<span class='where'>at present "
-            f"{escape(value_words(each['unit'], row['present'][each['id']]))}</span></td>"
-            for each in objectives
+    perturbed = [
+        (
+            with_below(row["profile"], row["perturbation"]),
+            [
+                with_below(
+                    f"{value_words(each['unit'], row['candidate'][each['id']])} "
+                    f"{MARKS['better' if row['better'][each['id']] else 'worse']}",
+                    f"at present {value_words(each['unit'], row['present'][each['id']])}",
+                )
+                for each in objectives
+            ],
         )
-        + "</tr>"
         for row in found["perturbed"]
-    )
-    shares = "".join(
-        f"<tr><th scope='row'>{escape(profile)}<span class='where'>{escape(SHORT[each['id']])}</span></th>"
-        + "".join(
-            f"<td class='n'>{index['total']:.2f}<span class='where'>alone {index['first']:.2f}</span></td>"
-            for index in indices[each["id"]].values()
+    ]
+    shares = [
+        (
+            with_below(profile, SHORT[each["id"]]),
+            [with_below(f"{one['total']:.2f}", f"alone {one['first']:.2f}") for one in indices[each["id"]].values()],
         )
-        + "</tr>"
         for profile, indices in found["sobol"].items()
         for each in objectives
-    )
-    ranges = "".join(
-        f"<th scope='col' class='n'>{escape(name)}<span class='where'>{ends[0]:g} to {ends[1]:g}</span></th>"
-        for name, ends in found["ranges"].items()
-    )
+    ]
+    ranges = [with_below(name, f"{ends[0]:g} to {ends[1]:g}") for name, ends in found["ranges"].items()]
     return (
         "<p>The recommended settings and the present ones by the closed form, which has no worlds and no chance in it; "
         "failures here are messages never appended.</p>"
-        f"<div class='wide'><table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        "<h3>What the recommended settings hang on</h3><p>Sobol’ indices: the share of each objective’s variance that "
+        + cell_table([escape(SHORT[each["id"]]) for each in objectives], perturbed)
+        + "<h3>What the recommended settings hang on</h3><p>Sobol’ indices: the share of each objective’s variance that "
         "stays when all but this number are known, over the ranges given; below it, the share that this number explains "
-        "alone.</p>"
-        f"<div class='wide'><table><thead><tr><td></td>{ranges}</tr></thead><tbody>{shares}</tbody></table></div>"
+        "alone.</p>" + cell_table(ranges, shares)
+    )
+
+
+def _closed_form(results: Mapping[str, Any]) -> str:
+    block = results["closed_form"]
+    if block is None:
+        return ""
+    units = {each["id"]: each["unit"] for each in measures(results)}
+    places = {None: PRESENT} | {each["trial"]: f"candidate {at}" for at, each in enumerate(results["judged"], 1)}
+    rows: dict[tuple[str, str], list[str]] = {}
+    for each in block["held_out"]:
+        unit = units[each["objective"]]
+        mark = {True: "= ", False: "≠ ", None: ""}[each["inside"]]
+        cell = with_below(
+            value_words(unit, each["value"]),
+            f"{mark}computed {value_words(unit, each['computed'])}",
+            interval_words(unit, each["interval"]),
+        )
+        rows.setdefault((places[each["trial"]], each["profile"]), []).append(cell)
+    table = cell_table(
+        [escape(SHORT[each]) for each in block["compared"].values()],
+        [(with_below(*names), cells) for names, cells in rows.items()],
+    )
+    said = "".join(f"<p>{escape(each)}</p>" for each in agreement_words(results))
+    return (
+        f"{said}{table}<p class='quiet'>What held-out worlds showed, what the closed form computes (= inside the "
+        f"{CONFIDENCE} interval, ≠ outside), and that interval. Arithmetic leaves out requests that fail, runs that end by "
+        "themselves, and other workers that create a run meanwhile.</p>"
     )
 
 

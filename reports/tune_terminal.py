@@ -13,6 +13,7 @@ from reports.tune import (
     MARKS,
     PRESENT,
     SHORT,
+    agreement_words,
     changes,
     difference_words,
     headline,
@@ -46,6 +47,9 @@ def print_tuning(console: Console, results: Mapping[str, Any], *, folder: Path |
         console.print(Text(LEGEND, style="dim"), soft_wrap=True)
         for note in notes(results):
             console.print(Text(f"! {note}"), soft_wrap=True)
+        if results["closed_form"] is not None:
+            for said in agreement_words(results):
+                console.print(Text(f"Arithmetic: {said}", style="dim"), soft_wrap=True)
         console.print()
         console.print(Text(recommendation(results), style="bold"), soft_wrap=True)
         if folder is not None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from relay import RetrySettings
 from sim.kernel import Draws
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Numbers = NDArray[numpy.float64]
+
+Candidate = TypeVar("Candidate")
 
 #: Draws of latency and jitter that the expectation is taken over.
 DRAWS = 2048
@@ -215,13 +217,12 @@ def _cdf(distribution: Distribution, seconds: Numbers) -> Numbers:
     return np.asarray(result, dtype=float)
 
 
-def front(candidates: Iterable[tuple[RetrySettings, Expected]]) -> list[tuple[RetrySettings, Expected]]:
-    """Those of the candidates that no other one equals in all objectives and beats in one, by ascending failures."""
-    ordered = sorted(candidates, key=lambda each: each[1].as_tuple())
-    kept: list[tuple[RetrySettings, Expected]] = []
-    for settings, value in ordered:
-        if not any(dominates(other.as_tuple(), value.as_tuple()) for _, other in kept):
-            kept.append((settings, value))
+def front(candidates: Iterable[tuple[Candidate, tuple[float, ...]]]) -> list[tuple[Candidate, tuple[float, ...]]]:
+    """Those of the candidates that no other one equals in all objectives and beats in one, by ascending values."""
+    kept: list[tuple[Candidate, tuple[float, ...]]] = []
+    for candidate, values in sorted(candidates, key=lambda each: each[1]):
+        if not any(dominates(other, values) for _, other in kept):
+            kept.append((candidate, values))
     return kept
 
 

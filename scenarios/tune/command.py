@@ -171,7 +171,7 @@ def _tune(
     from scenarios.tune.held_out import WORLDS_MIN, choose, front, judge, measured, recommended
     from scenarios.tune.objectives import beside, objectives
     from scenarios.tune.space import SPACES, settings_of, starts
-    from scenarios.tune.study import Search, importances
+    from scenarios.tune.study import Search, check_identity, importances
     from scenarios.tune.worlds import Worlds
 
     scenario, policy = tuned.scenario, tuned.policy
@@ -199,6 +199,7 @@ def _tune(
         scenario.root_seed,
         identity,
     )
+    check_identity(plan, storage)
     trials, present = _search(
         plan, tuned, measures, worlds(scenario.root_seed, arguments.replications, "search"), storage, shown
     )
@@ -215,7 +216,9 @@ def _tune(
         shown.done(title, _since(costs["held-out"], before), _verdicts(judged[-1], wanted))
     place = recommended(judged, wanted)
     settings = tuned.base if place is None else settings_of(policy, tuned.base, chosen[place].point)
-    on_front = {trial.number for trial in front(trials)}
+    best = front(trials)
+    on_front = {trial.number for trial in best}
+    measured_now = measured(base, told)
     results: dict[str, Any] = {
         "schema": 1,
         "kind": "tune",
@@ -235,7 +238,7 @@ def _tune(
         "replications": arguments.replications,
         "budget": arguments.budget,
         "starts": len(plan.starts),
-        "present": {"settings": tuned.base, "search": _found(present), "held_out": measured(base, told)},
+        "present": {"settings": tuned.base, "search": _found(present), "held_out": measured_now},
         "trials": [
             {
                 "number": trial.number,
@@ -265,7 +268,20 @@ def _tune(
         "recommended": place,
         "importance": importances(trials, plan),
         "sensitivity": _sensitivity(policy, tuned.base, settings, backends) if place is not None else None,
+        "closed_form": None,
     }
+    if policy == "cancel_and_retry":
+        shown_of = [
+            (trial.number, settings_of(policy, tuned.base, trial.point), each.by_profile)
+            for trial, each in zip(chosen, judged, strict=True)
+        ]
+        results["closed_form"] = _closed_form(
+            tuned,
+            backends,
+            wanted,
+            [(trial.number, settings_of(policy, tuned.base, trial.point)) for trial in best],
+            [(None, tuned.base, measured_now), *shown_of],
+        )
     results["policy_origin"] = _origin(results)
     return results, settings
 
@@ -276,7 +292,7 @@ def _search(
     """The trials, and what the present settings do in the same worlds."""
     import json
 
-    from scenarios.tune.objectives import breaches
+    from scenarios.tune.objectives import beside, breaches
     from scenarios.tune.space import settings_of
     from scenarios.tune.study import Found, search
 
@@ -296,7 +312,9 @@ def _search(
     def found_of(by_profile: Mapping[str, Any]) -> Found:
         values: dict[str, tuple[float, ...]] = {}
         excess: dict[str, int] = {}
+        more: dict[str, tuple[float, ...]] = {}
         for profile, summary in by_profile.items():
+            more[profile] = tuple(each.value(summary) or 0.0 for each in beside(plan.policy))
             found = [each.value(summary) for each in measures]
             # Where there is nothing to measure, such as a reply's delay without a reply, nothing was gained.
             values[profile] = tuple(
@@ -306,7 +324,7 @@ def _search(
             then = breaches(summary)
             for name in sorted({*then, *now[profile]}):
                 excess[f"{profile} {name}"] = then.get(name, 0) - now[profile].get(name, 0)
-        return Found(values, excess)
+        return Found(values, excess, more)
 
     present = found_of(summaries)
     known[json.dumps(tuned.base, sort_keys=True)] = present
@@ -337,6 +355,7 @@ def _found(found: Found) -> dict[str, Any]:
     return {
         "values": [rounded(value) for value in found.values],
         "by_profile": {profile: [rounded(value) for value in values] for profile, values in found.by_profile.items()},
+        "beside": {profile: [rounded(value) for value in values] for profile, values in found.beside.items()},
         "excess": {name: excess for name, excess in found.excess.items() if excess > 0},
         "feasible": found.feasible,
     }
@@ -364,6 +383,43 @@ def _sensitivity(
         "ranges": {name: list(ends) for name, ends in RANGES.items()},
         "sobol": {profile: sobol(candidate, backend) for profile, backend in backends.items()},
     }
+
+
+def _closed_form(
+    tuned: Tuned,
+    backends: Mapping[str, Any],
+    ids: Sequence[str],
+    best: Sequence[tuple[int, Mapping[str, Any]]],
+    held_out: Sequence[tuple[int | None, Mapping[str, Any], Mapping[str, Mapping[str, Mapping[str, Any]]]]],
+) -> dict[str, Any]:
+    """The front by arithmetic beside the found one, and what held-out worlds showed beside what arithmetic expects.
+
+    `best` has the number and the settings of each trial on the front that was found; `held_out` the number (None: the
+    present settings), the settings, and what was measured by profile.
+    """
+    from relay import RetrySettings
+    from reports.statistics import rounded
+    from scenarios.tune.agreement import COMPARED, agreement, computed
+
+    rows = []
+    for number, settings, by_profile in held_out:
+        for profile, values in computed(RetrySettings(**settings), backends, ids).items():
+            for each, value in zip(ids, values, strict=True):
+                seen = by_profile[profile][COMPARED[each]]
+                interval = seen["interval"]
+                rows.append(
+                    {
+                        "trial": number,
+                        "profile": profile,
+                        "objective": COMPARED[each],
+                        "value": seen["value"],
+                        "interval": interval,
+                        "computed": rounded(value),
+                        "inside": None if interval is None else bool(interval[0] <= value <= interval[1]),
+                    }
+                )
+    found = [(number, RetrySettings(**settings)) for number, settings in best]
+    return {**agreement(found, RetrySettings(**tuned.base), backends, ids), "held_out": rows}
 
 
 def _origin(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from relay import DrainSettings, RetrySettings
@@ -149,12 +150,19 @@ def settings_of(policy: str, base: Settings, point: Settings) -> dict[str, Any]:
 
 
 _CANCELS: tuple[Cancels, ...] = ("each_conflict", "first_conflict")
+_ATTEMPTS = (1, 2, 3, 4, 5, 6)
+_FIRST_WAITS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0)
+_FACTORS = (1.0, 1.2, 1.5, 2.0, 3.0, 4.0)
+_CAPS = (4.0, 8.0, 20.0)
 
 
-def grid() -> list[RetrySettings]:
-    """Settings over which the closed form is looked at: no jitter, no useless last wait."""
-    return [
-        RetrySettings(
+@cache
+def grid() -> tuple[RetrySettings, ...]:
+    """The space of `cancel_and_retry` as the closed form looks at it: no jitter, no useless last wait, and settings that
+    wait alike once."""
+    found: dict[tuple[Any, ...], RetrySettings] = {}
+    for cancels, attempts, first, factor, cap in itertools.product(_CANCELS, _ATTEMPTS, _FIRST_WAITS, _FACTORS, _CAPS):
+        settings = RetrySettings(
             attempts=attempts,
             first_wait_seconds=first,
             factor=factor,
@@ -162,14 +170,8 @@ def grid() -> list[RetrySettings]:
             wait_after_last_failure=False,
             cancels=cancels,
         )
-        for attempts, first, factor, cap, cancels in itertools.product(
-            (3, 4, 5),
-            (1.0, 1.25, 1.5, 1.75, 2.0),
-            (1.0, 1.5, 2.0, 3.0),
-            (4.0, 16.0),
-            _CANCELS,
-        )
-    ]
+        found.setdefault((cancels, attempts, tuple(settings.planned_waits)), settings)
+    return tuple(found.values())
 
 
 def _advised(base: Settings, backends: Sequence[Backend]) -> list[dict[str, Any]]:

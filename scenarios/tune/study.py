@@ -14,7 +14,7 @@ import sqlite3
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,10 +39,13 @@ _IDENTITY, _POINT, _FOUND = "identity", "point", "found"
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a candidate's worlds showed: each profile's objectives, and by how much more often each promise was broken
-    than under the present settings."""
+    than under the present settings.
+
+    `beside` has, for each profile, what is told beside the objectives (`scenarios.tune.objectives.beside`)."""
 
     by_profile: Mapping[str, tuple[float, ...]]
     excess: Mapping[str, int]
+    beside: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -139,7 +142,7 @@ def _run_one(
 
 
 def _attributes(point: Mapping[str, Any], found: Found) -> dict[str, str]:
-    shown = {"by_profile": {name: list(values) for name, values in found.by_profile.items()}, "excess": found.excess}
+    shown = {"by_profile": found.by_profile, "excess": found.excess, "beside": found.beside}
     return {_POINT: json.dumps(point), _FOUND: json.dumps(shown)}
 
 
@@ -150,8 +153,10 @@ def complete(study: optuna.Study, plan: Search) -> list[Trial]:
     trials = []
     for number, trial in enumerate(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))):
         shown = json.loads(trial.user_attrs[_FOUND])
-        by_profile = {name: tuple(values) for name, values in shown["by_profile"].items()}
-        found = Found(by_profile, shown["excess"])
+        by_profile, beside = (
+            {name: tuple(values) for name, values in shown[block].items()} for block in ("by_profile", "beside")
+        )
+        found = Found(by_profile, shown["excess"], beside)
         trials.append(Trial(number, json.loads(trial.user_attrs[_POINT]), found, number < len(plan.starts)))
     return trials
 
@@ -184,6 +189,16 @@ def _open(plan: Search, storage: Path | None) -> optuna.Study:
             f"--study {storage}: holds a study of something else: {words}; name another file, or remove this one"
         )
     return study
+
+
+def check_identity(plan: Search, storage: Path) -> None:
+    """Whether a file can take up this search, before any world is run for it. A new one is made at once.
+
+    Raises:
+        UsageError: as `search`.
+    """
+    with _quiet(), _told_of(storage):
+        _open(plan, storage)
 
 
 def check_place(path: Path) -> None:

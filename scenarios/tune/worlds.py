@@ -11,7 +11,7 @@ from scenarios.model import Scenario
 from scenarios.policy import HOME, policy_sets
 from scenarios.problems import Problem, ScenarioError, did_you_mean
 from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
-from scenarios.strata import strata_of
+from scenarios.strata import refuse_strata
 from scenarios.summary import Summary
 from scenarios.tune.space import SPACES
 
@@ -56,9 +56,7 @@ def load_tuned(name_or_path: str, policy: str | None, profiles: Sequence[str], s
         raise ScenarioError([Problem(where, "", f"{wanted!r} has no settings that could be tuned", said)])
     more: Sequence[str] = () if own == f"{HOME}{wanted}" else policy_sets(wanted, {}, scenario)[0]
     scenario = load(name_or_path, [*more, *sets])
-    if strata_of(scenario) is not None:
-        said = "only `verify` and `sweep` weigh strata, and a search counts worlds as they come"
-        raise ScenarioError([Problem(scenario.origin.given, "strata", said, "add --set strata.enabled=false")])
+    refuse_strata(scenario)
     problems: list[Problem] = []
     made: dict[str, Scenario] = {}
     for profile in profiles or (scenario.profile,):

@@ -96,7 +96,7 @@ def test_a_scenario_with_strata_is_refused_before_anything_runs(tmp_path: Path) 
     with pytest.raises(UsageError) as caught:
         tune(arguments("rare_stuck", "--out", str(tmp_path / "out")), reached)
     assert str(caught.value) == (
-        "rare_stuck: strata: only `verify` and `sweep` weigh strata, and a search counts worlds as they come; "
+        "rare_stuck: strata: only `verify` and `sweep` weigh strata, and this command counts worlds as they come; "
         "add --set strata.enabled=false"
     )
     assert not (tmp_path / "out").exists()

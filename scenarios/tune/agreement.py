@@ -1,0 +1,110 @@
+"""The front that the search found, beside the one that the closed form computes without a world.
+
+Each checks the other. Where a candidate's worlds and arithmetic differ by more than chance, one of them is wrong, or the
+worlds have something that arithmetic leaves out. Where arithmetic knows settings that beat all that was found, the search
+was too short.
+
+Arithmetic knows messages that are never appended, and none that fail in another way; so `never_appended` stands in the
+place of `failures` throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from relay import RetrySettings
+from reports.statistics import rounded
+from scenarios.tune.closed_form import Backend, Expected, expected, front
+from scenarios.tune.objectives import IDS, means
+from scenarios.tune.space import grid
+
+COMPARED: Mapping[str, str] = {"failures": "never_appended", "added_delay": "added_delay", "api_calls": "api_calls"}
+"""What each objective is compared by."""
+
+
+def computed(settings: RetrySettings, backends: Mapping[str, Backend], ids: Sequence[str]) -> dict[str, list[float]]:
+    """Those objectives by the closed form, for each profile."""
+    return {profile: _values(expected(settings, backend), ids) for profile, backend in backends.items()}
+
+
+def _values(value: Expected, ids: Sequence[str]) -> list[float]:
+    known = dict(zip(IDS, value.as_tuple(), strict=True))
+    return [known[each] for each in ids]
+
+
+def agreement(
+    found: Sequence[tuple[int, RetrySettings]],
+    present: RetrySettings,
+    backends: Mapping[str, Backend],
+    ids: Sequence[str],
+) -> dict[str, Any]:
+    """What `results.json` has of the closed form: its front, and where the found front lies by it.
+
+    Args:
+        found: number and settings of each trial on the front that the search found.
+        present: the settings with which all are compared.
+        backends: by profile, which count alike.
+        ids: the objectives that were searched.
+
+    Returns:
+        A document with
+
+        compared   per objective, by what it is compared
+        grid       how many settings were computed
+        front      settings and values of those among them which no other beats; without those that append less than the
+                   present settings, as the search has them aside for the promises that they break
+        present    the present settings' values
+        found      number and values of each of `found`
+        off_front  by how much the worst of `found` could be better in every objective at once, as a share of the present
+                   values: 0 if all lie on the front
+        uncovered  by how much `found` would have to be better in every objective for each of the front to have one among
+                   them that is as good, as a share of the present values (the additive epsilon indicator)
+    """
+
+    def value(settings: RetrySettings) -> tuple[float, ...]:
+        return means({profile: tuple(each) for profile, each in computed(settings, backends, ids).items()})
+
+    now = value(present)
+    # Without failures among the objectives there is nothing to hold them to.
+    limit = means({profile: (expected(present, backend).failures,) for profile, backend in backends.items()})[0]
+    candidates = [
+        (settings, value(settings))
+        for settings in grid()
+        if means({profile: (expected(settings, backend).failures,) for profile, backend in backends.items()})[0]
+        <= limit
+    ]
+    best = front(candidates)
+    mine = [(number, value(settings)) for number, settings in found]
+    return {
+        "compared": {each: COMPARED[each] for each in ids},
+        "grid": len(grid()),
+        "front": [
+            {"settings": _shown(settings), "values": [rounded(each) for each in values]} for settings, values in best
+        ],
+        "present": [rounded(each) for each in now],
+        "found": [{"number": number, "values": [rounded(each) for each in values]} for number, values in mine],
+        "off_front": rounded(max((_beaten(values, best, now) for _, values in mine), default=0.0)),
+        "uncovered": rounded(max((_uncovered(values, mine, now) for _, values in best), default=0.0)),
+    }
+
+
+def _shown(settings: RetrySettings) -> dict[str, Any]:
+    return {
+        "attempts": settings.attempts,
+        "waits": [rounded(wait) for wait in settings.planned_waits],
+        "cancels": settings.cancels,
+    }
+
+
+def _shares(one: Sequence[float], other: Sequence[float], now: Sequence[float]) -> list[float]:
+    """By how much one is larger than the other, in each objective, as a share of the present value."""
+    return [(mine - theirs) / here if here else 0.0 for mine, theirs, here in zip(one, other, now, strict=True)]
+
+
+def _beaten(values: Sequence[float], best: Sequence[tuple[Any, Sequence[float]]], now: Sequence[float]) -> float:
+    return max(0.0, max((min(_shares(values, other, now)) for _, other in best), default=0.0))
+
+
+def _uncovered(values: Sequence[float], found: Sequence[tuple[int, Sequence[float]]], now: Sequence[float]) -> float:
+    return max(0.0, min((max(_shares(other, values, now)) for _, other in found), default=1.0))
