@@ -6,7 +6,7 @@ Importing this module imports nothing that takes time; `run` does.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,7 +169,7 @@ def _tune(
     """The content of `results.json`, and the settings to take."""
     from scenarios.tune.closed_form import Backend
     from scenarios.tune.held_out import WORLDS_MIN, choose, front, judge, measured, recommended
-    from scenarios.tune.objectives import beside, objectives
+    from scenarios.tune.objectives import IDS, beside, objectives
     from scenarios.tune.space import SPACES, settings_of, starts
     from scenarios.tune.study import Search, check_identity, importances
     from scenarios.tune.worlds import Worlds
@@ -203,7 +203,9 @@ def _tune(
     trials, present = _search(
         plan, tuned, measures, worlds(scenario.root_seed, arguments.replications, "search"), storage, shown
     )
-    chosen = choose(trials, present, arguments.judged)
+    chosen = choose(
+        trials, present, arguments.judged, _computed_gain(policy, tuned.base, backends) if wanted == IDS else None
+    )
     held_out = worlds(scenario.root_seed + 1, arguments.held_out, "held-out")
     told = [*measures, *beside(policy)]
     base = held_out.run(tuned.base, shown.scenario("held-out: present settings"))
@@ -284,6 +286,24 @@ def _tune(
         )
     results["policy_origin"] = _origin(results)
     return results, settings
+
+
+def _computed_gain(
+    policy: str, base: Mapping[str, Any], backends: Mapping[str, Any]
+) -> Callable[[Trial], float] | None:
+    """What a trial gains on the present settings where it gains least, by the closed form; None where there is none."""
+    if policy != "cancel_and_retry":
+        return None
+    from relay import RetrySettings
+    from scenarios.tune.closed_form import expected
+    from scenarios.tune.objectives import gain
+    from scenarios.tune.space import settings_of
+
+    def values(settings: Mapping[str, Any]) -> list[tuple[float, ...]]:
+        return [expected(RetrySettings(**settings), backend).as_tuple() for backend in backends.values()]
+
+    now = values(base)
+    return lambda trial: gain(values(settings_of(policy, base, trial.point)), now)
 
 
 def _search(

@@ -8,7 +8,7 @@ in that order which holds: it is not the best of the judged ones, which would fl
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,14 +69,26 @@ def front(trials: Sequence[Trial]) -> list[Trial]:
     return list(kept.values())
 
 
-def choose(trials: Sequence[Trial], present: Found, count: int) -> list[Trial]:
-    """Which of the front to judge: the one that gains most where it gains least, then whoever is farthest from those.
+def choose(
+    trials: Sequence[Trial], present: Found, count: int, computed_gain: Callable[[Trial], float] | None = None
+) -> list[Trial]:
+    """Which trials to judge: of the front those that gain most where they gain least, then whoever is farthest from those.
 
-    Those that gain everywhere come first, each half of the places; all in the order of that gain.
+    Those that gain everywhere have half of the places. The first of these goes to the feasible trial that gains most where
+    it gains least by `computed_gain`, if anything does: in few worlds failures are a matter of chance, and what is computed
+    has none. All are in the order of the gain that the search saw.
     """
     candidates = sorted(front(trials), key=lambda trial: _order(trial, present))
-    gaining = [trial for trial in candidates if _gain(trial.found, present) > 0]
-    chosen = gaining[: count // 2] or candidates[:1]
+    chosen: list[Trial] = []
+    feasible = [trial for trial in trials if trial.found.feasible]
+    if computed_gain is not None and feasible:
+        best = max(feasible, key=lambda trial: (computed_gain(trial), -trial.number))
+        if computed_gain(best) > 0:
+            chosen.append(best)
+            candidates = candidates if best in candidates else [*candidates, best]
+    gaining = [trial for trial in candidates if trial not in chosen and _gain(trial.found, present) > 0]
+    chosen += gaining[: min(max(1, count // 2 - len(chosen)), count - len(chosen))]
+    chosen = chosen or candidates[:1]
     spans = _spans([trial.found.values for trial in candidates])
     while len(chosen) < min(count, len(candidates)):
         others = [trial for trial in candidates if trial not in chosen]

@@ -171,6 +171,20 @@ def test_those_that_gain_everywhere_come_first_and_the_rest_lie_far_apart() -> N
     assert gain([(0.1, 1.0)], [(0.0, 2.0)]) == float("-inf")
 
 
+def test_one_place_goes_to_what_arithmetic_expects_to_gain_most() -> None:
+    now = Found({"claimed": (1.0, 1.0, 1.0)}, {})
+    trials = [trial(0, 0.9, 0.9, 0.9), trial(1, 1.0, 0.95, 0.95), trial(2, 2.0, 0.1, 2.0), trial(3, 0, 0, 0, lost=1)]
+    gains = {
+        0: 0.1,
+        1: 0.3,
+        2: -0.5,
+        3: 0.9,
+    }  # of 3, which broke a promise, nothing counts; 1 had bad luck in its worlds
+    assert [each.number for each in choose(trials, now, 2, lambda each: gains[each.number])] == [0, 1]
+    assert [each.number for each in choose(trials, now, 4, lambda each: gains[each.number])] == [0, 1, 2]
+    assert [each.number for each in choose(trials, now, 2, lambda each: -1.0)] == [0, 2]
+
+
 def judged(claimed: str, typical: str, excess: Mapping[str, int] | None = None) -> Judged:
     """Verdicts by their first letters."""
     words = {"b": "better", "w": "worse", "o": "open", "s": "same", "u": "unknown"}
