@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import re
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,9 @@ _CHUNK = 128 * 1024
 _DECODED = 16 * 1024
 _STEP = LINE_BYTES_MAX // 2
 _GZIP = b"\x1f\x8b"
+_COLOURED: Final = re.compile(rb"\x1b\[()[^\n]*")
+_NUL: Final = re.compile(rb"\0()[^\n]*")
+"""To the end of the line, so that each counts once; the empty group keeps `findall` from copying what it passes."""
 _WIDE: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -200,21 +204,12 @@ def _look_at(block: bytes, found: Bytes) -> None:
     if b"\r" in block:
         found.carriage_returns += block.count(b"\r\n")
     if b"\x1b" in block:
-        found.coloured += _lines_with(block, b"\x1b[")
-    found.nul += _lines_with(block, b"\0")
+        found.coloured += len(_COLOURED.findall(block))
+    if b"\0" in block:
+        found.nul += len(_NUL.findall(block))
     if not block.isascii():
         found.not_utf8 += _not_utf8(block)
     found.too_long += sum(end - start > LINE_BYTES_MAX for start, end in long_lines(block))
-
-
-def _lines_with(block: bytes, mark: bytes) -> int:
-    count = 0
-    at = block.find(mark)
-    while at >= 0:
-        count += 1
-        end = block.find(b"\n", at)
-        at = block.find(mark, end) if end >= 0 else -1
-    return count
 
 
 def _not_utf8(block: bytes) -> int:

@@ -1,7 +1,8 @@
 """The relay's lines among all others: those of the incident report, the relay's own, and its events.
 
-A line is found by a mark in it (`[OpenAI] `, `[Relay] `, `"event`), so it does not matter what stands before it: a symbol,
-a date, a container's name, or the JSON in which a log driver wrapped it.
+A line is found by a mark in it (`[OpenAI] `, `[Relay] `, `"event"` with a name that is the relay's), so it does not matter
+what stands before it: a symbol, a date, a container's name, or the JSON in which a log driver wrapped it. The names belong
+to the mark because other programs log an `"event"` in every line: what a search passes over costs no Python.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum, auto
+from operator import itemgetter
 from typing import Final
 
 from scenarios.fit.blocks import LINE_BYTES_MAX
@@ -89,7 +91,6 @@ class Unread:
     dated: int = 0
 
 
-_MARKS: Final = (b"[OpenAI] ", b"[Relay] ", b'"event')
 _RUN = rb"(run_\w{1,128})"
 _TEXT = re.compile(
     rb"\[OpenAI\] (?:"
@@ -120,7 +121,9 @@ _FORMS: Final = {
     "left": (Kind.LEFT_RUN, "run"),
     "ended": (Kind.RUN_ENDED_BADLY, ""),
 }
-_EVENT = re.compile(rb'"event\\?": ?\\?"(\w{1,32})\\?"', re.ASCII)
+_EVENT = re.compile(rb'"event\\?": ?\\?"(' + b"|".join(sorted(OTHER_EVENTS.union(EVENT_KINDS))) + rb')\\?"')
+_MARKS: Final = (re.compile(rb"\[OpenAI\] "), re.compile(rb"\[Relay\] "), _EVENT)
+"""Each begins with letters, which is what a search over megabytes of other lines goes by."""
 _FIELD = re.compile(rb'"(\w{1,32})": ?(?:"([^"\\]{0,160})"|(-?[0-9.eE+-]{1,32})|(null|true|false))', re.ASCII)
 _PSEUDONYM = re.compile(rb"[0-9a-f]{8}\Z")
 _RUN_ID = re.compile(rb"run_\w{1,128}\Z", re.ASCII)
@@ -130,41 +133,38 @@ _OBJECT_BYTES_MAX = 2_000
 def lines_of(block: bytes, unread: Unread) -> Iterator[Line]:
     """The relay's lines in a block of whole lines, in their order."""
     for start, mark in _marked(block):
-        end = block.find(b"\n", mark)
+        end = block.find(b"\n", mark.start())
         end = len(block) if end < 0 else end
         if end - start > LINE_BYTES_MAX:
             continue
-        line = (
-            _event(block, start, mark, end, unread) if block[mark] == 0x22 else _text(block, start, mark, end, unread)
-        )
+        read = _event if mark.re is _EVENT else _text
+        line = read(block, start, mark, end, unread)
         if line is not None:
             unread.found[line.kind] = unread.found.get(line.kind, 0) + 1
             unread.dated += line.at is not None
             yield line
 
 
-def _marked(block: bytes) -> list[tuple[int, int]]:
-    """Start of each line with a mark, and where the mark stands, in order."""
-    found: dict[int, int] = {}
+def _marked(block: bytes) -> list[tuple[int, re.Match[bytes]]]:
+    """Start of each line with a mark, and the mark, in order."""
+    found: dict[int, re.Match[bytes]] = {}
     for mark in _MARKS:
-        at = block.find(mark)
-        while at >= 0:
-            start = block.rfind(b"\n", 0, at) + 1
+        match = mark.search(block)
+        while match is not None:
+            at = match.start()
             # A program may log the line in words as the "event" of its own JSON.
-            found.setdefault(start, at)
+            found.setdefault(block.rfind(b"\n", 0, at) + 1, match)
             end = block.find(b"\n", at)
-            if end < 0:
-                break
-            at = block.find(mark, end)
-    return sorted(found.items())
+            match = mark.search(block, end) if end >= 0 else None
+    return sorted(found.items(), key=itemgetter(0))
 
 
-def _text(block: bytes, start: int, mark: int, end: int, unread: Unread) -> Line | None:
-    match = _TEXT.match(block, mark, end)
+def _text(block: bytes, start: int, mark: re.Match[bytes], end: int, unread: Unread) -> Line | None:
+    match = _TEXT.match(block, mark.start(), end)
     if match is None:
         unread.by_wording += 1
         return None
-    before = _before(block, start, mark)
+    before = _before(block, start, mark.start())
     moment = moment_of(before, block[match.end() : min(end, match.end() + LOOKED_AT_BYTES)])
     at, digits = moment if moment is not None else (None, 0)
     worker = worker_of(before)
@@ -198,16 +198,10 @@ def _before(block: bytes, start: int, mark: int) -> bytes:
     return block[start : start + LOOKED_AT_BYTES] + block[mark - LOOKED_AT_BYTES : mark]
 
 
-def _event(block: bytes, start: int, mark: int, end: int, unread: Unread) -> Line | None:
-    match = _EVENT.match(block, mark, end)
-    if match is None:
-        return None  # some other "events": another program's
-    name = match[1]
-    kind = EVENT_KINDS.get(name)
-    if kind is None and name not in OTHER_EVENTS:
-        return None
-    opened = max(block.rfind(b"{", start, mark), start)
-    closed = block.find(b"}", mark, end)
+def _event(block: bytes, start: int, mark: re.Match[bytes], end: int, unread: Unread) -> Line | None:
+    kind = EVENT_KINDS.get(mark[1])
+    opened = max(block.rfind(b"{", start, mark.start()), start)
+    closed = block.find(b"}", mark.start(), end)
     if closed < 0 or closed - opened > _OBJECT_BYTES_MAX:
         unread.events += 1
         return None

@@ -458,3 +458,16 @@ def test_portions_keep_every_ending_in_few_portions() -> None:
     assert sum(each.total() for each in kept) == 10_001
     assert sum(each[FAILED] for each in kept) == 3334
     assert len({each.total() for each in kept[:-1]}) == 1
+
+
+def test_an_event_of_the_relay_is_seen_behind_another_programs(tmp_path: Path) -> None:
+    ours = event("recovered", 1, conversation="0000000a", attempt=2, seconds=2.0)
+    wrapped = json.dumps({"event": "container_log", "event_id": 7, "container": "relay"})[:-1]
+    reading = read(tmp_path, f'{wrapped}, "log": {ours}}}\n')
+    assert reading.recovered == {2: 1}
+
+
+def test_colours_and_nul_bytes_count_once_a_line(tmp_path: Path) -> None:
+    twice = b"\x1b[31mred\x1b[0m and \x1b[32mgreen\x1b[0m"
+    reading = read(tmp_path, b"\n".join([twice, b"plain", b"a\0b\0c", twice, b"\x1bno colour", b"\0", twice]))
+    assert (reading.bytes.coloured, reading.bytes.nul) == (3, 2)
