@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +38,36 @@ def examples_of(page: Path) -> list[Example]:
             command = "\n".join([lines[0], *(line[2:] for line in lines[1:count])])
             examples.append(Example(command, "\n".join(lines[count:])))
     return examples
+
+
+def assert_printed(examples: list[Example], printed: list[str]) -> None:
+    """Every example printed what the page says; those that did not are shown together."""
+    assert len(examples) == len(printed)
+    wrong = [f"$ {one.command}\n{got}" for one, got in zip(examples, printed, strict=True) if not one.matches(got)]
+    assert not wrong, "\n\n".join(wrong)
+
+
+@contextmanager
+def serving(example: Example, folder: Path) -> Iterator[int]:
+    """The port at which the example's `relaysim serve` answers until the end, once it has said what the page says."""
+    command = shlex.split(example.command)
+    assert command[:2] == ["relaysim", "serve"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "scenarios.cli", *command[1:], "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+    )
+    try:
+        assert server.stdout is not None
+        banner = [server.stdout.readline() for _ in example.expected.splitlines()]
+        port = banner[0].removesuffix("/v1\n").rpartition(":")[2]
+        assert_printed([example], ["".join(banner).replace(port, "8017").rstrip("\n")])
+        yield int(port)
+    finally:
+        server.terminate()
+        server.communicate(timeout=10)
+    assert server.returncode == 0
 
 
 def outputs_of(examples: list[Example], port: int, folder: Path, seconds: int = 120) -> list[str]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from console_page import examples_of, outputs_of
+from console_page import assert_printed, examples_of, outputs_of, serving
 
 from sim.openai.faults import ApiFault
 from sim.openai.profile import shipped_profiles
@@ -25,27 +22,9 @@ TEXT = PAGE.read_text(encoding="utf-8")
 @pytest.mark.skipif(not (shutil.which("bash") and shutil.which("curl")), reason="needs bash and curl")
 def test_the_examples_print_what_the_page_says(tmp_path: Path) -> None:
     serve, *others = examples_of(PAGE)
-    command = shlex.split(serve.command)
-    assert command[:2] == ["relaysim", "serve"]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "scenarios.cli", *command[1:], "--port", "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-    )
-    try:
-        assert server.stdout is not None
-        banner = [server.stdout.readline() for _ in serve.expected.splitlines()]
-        port = banner[0].removesuffix("/v1\n").rpartition(":")[2]
-        assert serve.matches("".join(banner).replace(port, "8017").rstrip("\n"))
-        printed = outputs_of(others, int(port), tmp_path)
-    finally:
-        server.terminate()
-        server.communicate(timeout=10)
-    assert server.returncode == 0
-    assert len(others) == len(printed) >= 12
-    wrong = [f"$ {one.command}\n{got}" for one, got in zip(others, printed, strict=True) if not one.matches(got)]
-    assert not wrong, "\n\n".join(wrong)
+    assert len(others) >= 12
+    with serving(serve, tmp_path) as port:
+        assert_printed(others, outputs_of(others, port, tmp_path))
 
 
 def test_every_fault_and_every_shipped_profile_is_listed() -> None:

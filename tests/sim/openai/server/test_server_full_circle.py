@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from console_page import Example, examples_of, outputs_of
+from console_page import assert_printed, examples_of, outputs_of, serving
 
 from relay import load_policy
 from sim.openai.profile import load_profile
@@ -38,29 +37,10 @@ def _commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
-def assert_printed(examples: list[Example], printed: list[str]) -> None:
-    assert len(examples) == len(printed)
-    wrong = [f"$ {one.command}\n{got}" for one, got in zip(examples, printed, strict=True) if not one.matches(got)]
-    assert not wrong, "\n\n".join(wrong)
-
-
 def test_the_full_circle(tmp_path: Path) -> None:
     serve, *others = examples_of(ROOT / "docs" / "full-circle.md")
-    command = shlex.split(serve.command)
-    assert command[:2] == ["relaysim", "serve"]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "scenarios.cli", *command[1:], "--port", "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-    )
-    try:
-        assert server.stdout is not None
-        port = server.stdout.readline().removesuffix("/v1\n").rpartition(":")[2]
-        assert_printed(others, outputs_of(others, int(port), tmp_path, seconds=400))
-    finally:
-        server.terminate()
-        server.communicate(timeout=10)
+    with serving(serve, tmp_path) as port:
+        assert_printed(others, outputs_of(others, port, tmp_path, seconds=400))
     profile = load_profile(tmp_path / "reports/out/fit/profile.toml")
     assert profile.name == "fitted"
     policy = tmp_path / "reports/out/tune/policy.toml"
