@@ -1,8 +1,10 @@
 """What a log's carrier puts around a line: when it was written, and by which worker.
 
 Known are pm2 (`0|relay | `, with any date), `docker logs -t` and docker's json-file, Compose (`relay-1  | `), `journalctl`
-short and short-iso (`host unit[pid]: `), Kubernetes CRI and `kubectl logs --prefix`, and the date of Python's `logging`.
-Nothing of it is required: a line may have a date and no worker, a worker and no date, or neither.
+(short, short-iso and short-unix with `host unit[pid]: `, and json), Kubernetes CRI and `kubectl logs --prefix`, the date of
+Python's `logging`, and JSON that has the time as seconds, milliseconds or microseconds since 1970 (pino, zap, bunyan and
+others; the `pid` in it names the worker). Nothing of it is required: a line may have a date and no worker, a worker and no
+date, or neither.
 """
 
 from __future__ import annotations
@@ -24,6 +26,13 @@ _ISO = re.compile(
 _SYSLOG = re.compile(
     rb"\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) ([ 0-3]?\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?", re.ASCII
 )
+_SINCE_1970 = re.compile(
+    rb'(?:^\s*|"(?:time|ts|timestamp|created|__REALTIME_TIMESTAMP)": ?"?)'
+    rb"([12]\d{9})(?:\.(\d{1,9})|(\d{3}|\d{6}|\d{9}))?(?![\d.])",
+    re.ASCII,
+)
+"""Ten digits of seconds and a fraction, or the same in thousandths, millionths or thousand-millionths of a second: the years
+2001 to 2064. Only where the number stands at the start of a line or under a usual name: others are ids and telephones."""
 _MONTHS = {
     b"Jan": 1,
     b"Feb": 2,
@@ -42,7 +51,8 @@ _WORKER = re.compile(
     rb"^\s*(\d{1,6}\|[^|]{1,64}\|)"
     rb"|^(\[pod/[^\]]{1,200}\])"
     rb"|^([\w.-]{1,64}) +\| "
-    rb"|\s(\S{1,64} [^\s\[\]:]{1,64}\[\d{1,10}\]):",
+    rb"|\s(\S{1,64} [^\s\[\]:]{1,64}\[\d{1,10}\]):"
+    rb'|"(?:pid|_PID)": ?"?(\d{1,10})\b',
     re.ASCII,
 )
 _COLOURS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
@@ -72,6 +82,8 @@ def _finest(text: bytes) -> Moment | None:
             moment = _syslog(match)
             if moment is not None and (best is None or moment[1] >= best[1]):
                 best = moment
+    if best is None and (since := _SINCE_1970.search(text)) is not None:
+        best = _with_fraction(int(since[1]), since[2] or since[3])
     return best
 
 
@@ -113,7 +125,7 @@ def _with_fraction(at: int, fraction: bytes | None) -> Moment:
 
 def worker_of(before: bytes) -> bytes:
     """What stands before a line for the worker that wrote it; empty if nothing does."""
-    if b"|" not in before and b"[" not in before:
+    if b"|" not in before and b"[" not in before and b'"' not in before:
         return b""
     if b"\x1b" in before:
         before = _COLOURS.sub(b"", before)

@@ -91,6 +91,11 @@ CARRIERS: dict[str, Callable[[int, str], str]] = {
     "kubectl logs --prefix": lambda number, line: f"[pod/relay-5d9c-x2x/relay] {line}",
     "logging": lambda number, line: f"2025-11-04 12:00:{number:02},250 WARNING relay: {line}",
     "pino": lambda number, line: json.dumps({"level": 30, "time": 1762257600000 + number, "msg": line}),
+    "zap": lambda number, line: json.dumps({"level": "warn", "ts": 1762257600.25 + number, "msg": line}),
+    "journalctl short-unix": lambda number, line: f"17622576{number:02}.250000 host-1 relay[4242]: {line}",
+    "journalctl json": lambda number, line: json.dumps(
+        {"MESSAGE": line, "_PID": "4242", "__REALTIME_TIMESTAMP": f"{1762257600250000 + number * 10**6}"}
+    ),
     "structlog": lambda number, line: json.dumps({"event": line, "level": "info", "timestamp": f"{dated(number)}Z"}),
 }
 
@@ -102,7 +107,7 @@ def test_counts_behind_every_prefix(tmp_path: Path, carrier: str, lines: LogLine
     text = "\n".join(wrap(number, line) for number, line in enumerate(story(lines))) + "\n"
     reading = read(tmp_path, text)
     assert_story(reading)
-    dates = carrier not in ("none", "pm2", "Compose", "kubectl logs --prefix", "pino")
+    dates = carrier not in ("none", "pm2", "Compose", "kubectl logs --prefix")
     assert reading.unread.dated == (len(story()) if dates else 0)
     assert dict(reading.waited[1].weights()) == {2.0: 3}
     assert dict(reading.waited[2].weights()) == {6.0: 2}
@@ -118,6 +123,12 @@ def test_counts_behind_every_prefix(tmp_path: Path, carrier: str, lines: LogLine
         ("2025-11-04T15:00:00.5+03:00 stdout F ", 0.5, 1),
         ("2025-11-04T09:00:00.5-0300 host relay[7]: ", 0.5, 1),
         ("2025-11-04 09:00:00 -03:00: ", 0.0, 0),
+        ("1762257600.25 host relay[7]: ", 0.25, 2),
+        ('{"level":30,"time":1762257600250,"pid":7,"msg":"', 0.25, 3),
+        ('{"ts": 1762257600.25, "msg": "', 0.25, 2),
+        ('{"__REALTIME_TIMESTAMP" : "0", "__REALTIME_TIMESTAMP":"1762257600250000","MESSAGE":"', 0.25, 6),
+        ('{"time": 1762257600, "msg": "', 0.0, 0),
+        ('{"time":1762257600250,"at":"2025-11-04T12:00:00.5Z","msg":"', 0.5, 1),
         # The finer of two dates, and of equals the nearer.
         ("2025-11-04T12:00:09: 2025-11-04 12:00:00,125 INFO ", 0.125, 3),
         ("2025-11-04T12:00:09.000Z 2025-11-04T12:00:00.125Z ", 0.125, 3),
@@ -140,6 +151,14 @@ def test_dates_without_a_year_and_dates_that_are_none() -> None:
     assert moment_of(b"Feb 31 12:00:00 host ") is None
     assert moment_of(b"0000-00-00 00:00:00 ") is None
     assert moment_of(b"") is None
+    # Numbers that are something else.
+    for none in (
+        '{"id":1762257600250,"msg":"',
+        '{"time":17622576002,"msg":"',
+        '{"time":1762257600.2.1,"',
+        "to 1762257600 ",
+    ):
+        assert moment_of(none.encode()) is None
 
 
 def test_workers() -> None:
@@ -147,6 +166,8 @@ def test_workers() -> None:
     assert worker_of(b"\x1b[36mrelay-2  | \x1b[0m") == b"relay-2"
     assert worker_of(b"Nov 04 12:00:00 host-1 relay[4242]: ") == b"host-1 relay[4242]"
     assert worker_of(b"[pod/relay-5d9c-x2x/relay] ") == b"[pod/relay-5d9c-x2x/relay]"
+    assert worker_of(b'{"level":30,"time":1762257600250,"pid":42,"hostname":"host-1","msg":"') == b"42"
+    assert worker_of(b'{"_PID":"4242","MESSAGE":"') == b"4242"
     assert worker_of(b"2025-11-04T12:00:00Z ") == b""
 
 
