@@ -1,4 +1,5 @@
-"""What the commands share: numbers and names on the command line, what is printed, and what the user can put right."""
+"""What the commands share: options, numbers and names on the command line, the scenarios that they name, what is printed,
+and what the user can put right."""
 
 from __future__ import annotations
 
@@ -6,12 +7,29 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from scenarios.model import Scenario
+
+EXIT_USAGE = 2
+EXIT_NOT_DETERMINISTIC = 4
+EXIT_INTERRUPTED = 130
+
+_SET_HELP = (
+    "set one value of the scenario, e.g. relay.settings.first_wait_seconds=1 or workload.messages[1].at_seconds=2.5; "
+    "VALUE as in TOML, or else a text; can be given several times"
+)
+_FACTORY_HELP = (
+    "put another relay in place of the scenario's: a function called with the OpenAI client, the Redis client and a "
+    "`send(conversation, text)` coroutine, which returns an object with `async handle(message)`; modules of the "
+    "current directory are found"
+)
+_POLICY_HELP = "put the policy of this file in place of the scenario's relay; --set comes after it"
 
 
 class UsageError(ValueError):
@@ -54,6 +72,55 @@ def share(text: str) -> float:
 def names(text: str) -> list[str]:
     """Names with commas in between, for `argparse`."""
     return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def add_lane(parser: argparse.ArgumentParser) -> None:
+    """`--lane`."""
+    parser.add_argument("--lane", choices=("sdk", "direct"), help="sdk: with the SDK's own code; direct: without it")
+
+
+def add_sets(parser: argparse.ArgumentParser) -> None:
+    """`--set`."""
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", dest="sets", help=_SET_HELP)
+
+
+def add_world(parser: argparse.ArgumentParser) -> None:
+    """What can be put in place of a scenario's own: `--lane`, `--set`, and `--factory` or `--policy`."""
+    add_lane(parser)
+    add_sets(parser)
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--factory", metavar="MODULE:FUNCTION", help=_FACTORY_HELP)
+    other.add_argument("--policy", metavar="FILE.toml", help=_POLICY_HELP)
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """`--jobs`."""
+    parser.add_argument("--jobs", type=count, metavar="N", help="processes; by default one per processor")
+
+
+def add_results(parser: argparse.ArgumentParser, *, name: bool = True) -> None:
+    """Where results go, and what is said meanwhile: `--out`, `--name` and `--quiet`."""
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results")
+    if name:
+        parser.add_argument("--name", metavar="NAME", help="name of the folder below reports/out")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def load_scenarios(names: Sequence[str], arguments: argparse.Namespace) -> list[Scenario]:
+    """The scenarios of these names or paths, with what `add_world` asked for. Raises UsageError, a line per problem."""
+    from scenarios.load import load_all
+    from scenarios.problems import ScenarioError
+    from scenarios.runner import here_on_path
+
+    here_on_path()
+    try:
+        if arguments.policy is not None:
+            from scenarios.policy import load_all_with_policy
+
+            return load_all_with_policy(names, arguments.policy, arguments.sets)
+        return load_all(names, arguments.sets, arguments.factory)
+    except ScenarioError as error:
+        raise UsageError(str(error)) from error
 
 
 def say(text: str) -> None:

@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scenarios.command_line import UsageError
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -36,19 +38,19 @@ FILES_BESIDE_CONNECTIONS = 100
 # The command line
 
 
-def add_arguments(made: argparse.ArgumentParser) -> None:
-    """The options of `serve`."""
-    made.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument(
         "--host", default="127.0.0.1", metavar="HOST", help="where to listen; by default this machine only"
     )
-    made.add_argument("--port", type=_port, default=PORT, metavar="N", help=f"port, 0: a free one; by default {PORT}")
-    made.add_argument(
+    parser.add_argument("--port", type=_port, default=PORT, metavar="N", help=f"port, 0: a free one; by default {PORT}")
+    parser.add_argument(
         "--profile",
         default="typical",
         metavar="PROFILE",
         help="a shipped profile's name, or a path; by default typical",
     )
-    made.add_argument(
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -56,19 +58,19 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
         dest="sets",
         help="change a number of the profile, e.g. run_seconds.median=2; can be given several times",
     )
-    made.add_argument("--faults", metavar="FILE", help="a TOML file with [[faults]] tables, as in scenarios")
-    made.add_argument(
+    parser.add_argument("--faults", metavar="FILE", help="a TOML file with [[faults]] tables, as in scenarios")
+    parser.add_argument(
         "--replies", metavar="FILE", help="a TOML file that says what assistants answer; by default an echo"
     )
-    made.add_argument(
+    parser.add_argument(
         "--speed",
         type=_speed,
         default=1.0,
         metavar="X",
         help="virtual seconds per real second; 0: the clock stands still and moves by the control API only",
     )
-    made.add_argument("--seed", type=_whole, default=0, metavar="N", help="keys every draw; by default 0")
-    known = made.add_mutually_exclusive_group()
+    parser.add_argument("--seed", type=_whole, default=0, metavar="N", help="keys every draw; by default 0")
+    known = parser.add_mutually_exclusive_group()
     known.add_argument(
         "--assistant",
         action="append",
@@ -78,18 +80,18 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
         help="an assistant that exists from the beginning; can be given several times",
     )
     known.add_argument("--any-assistant", action="store_true", help="every well-formed assistant id is one")
-    made.add_argument(
+    parser.add_argument(
         "--key",
         action="append",
         metavar="KEY",
         dest="keys",
         help="an API key that is let in; by default any; can be given several times",
     )
-    made.add_argument("--no-latency", action="store_true", help="requests take no time of the profile's")
-    made.add_argument("--poll-after-ms", type=_whole, metavar="N", help="send openai-poll-after-ms with each run")
-    made.add_argument("--connections-max", type=_count, metavar="N", help="connections that are served at once")
-    made.add_argument("--threads-max", type=_count, metavar="N", help="threads that are kept; the idlest go first")
-    made.add_argument(
+    parser.add_argument("--no-latency", action="store_true", help="requests take no time of the profile's")
+    parser.add_argument("--poll-after-ms", type=_whole, metavar="N", help="send openai-poll-after-ms with each run")
+    parser.add_argument("--connections-max", type=_count, metavar="N", help="connections that are served at once")
+    parser.add_argument("--threads-max", type=_count, metavar="N", help="threads that are kept; the idlest go first")
+    parser.add_argument(
         "--start-time",
         type=_instant,
         metavar="TIME",
@@ -320,6 +322,16 @@ def _findings(model: type[BaseModel], document: Mapping[str, Any]) -> list[Findi
 
 
 # Serving
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command."""
+    from scenarios.problems import ScenarioError
+
+    try:
+        return serve(arguments)
+    except ScenarioError as error:
+        raise UsageError(str(error)) from error
 
 
 def serve(arguments: argparse.Namespace) -> int:

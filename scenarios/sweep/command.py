@@ -9,7 +9,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import UsageError, checked_folder, count, say, show
+from scenarios.command_line import (
+    EXIT_NOT_DETERMINISTIC,
+    UsageError,
+    add_jobs,
+    add_world,
+    checked_folder,
+    count,
+    say,
+    show,
+)
 
 if TYPE_CHECKING:
     from scenarios.engines import Engine
@@ -17,12 +26,11 @@ if TYPE_CHECKING:
     from scenarios.sweep.plan import Plan
     from scenarios.sweep.worlds import Ran, Worlds
 
-EXIT_NOT_DETERMINISTIC = 4
 JOURNAL = "chunks.jsonl"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's own options; those of every world are added by the caller."""
+    """The command's options."""
     parser.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
     parser.add_argument(
         "--grid",
@@ -42,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replications", type=count, metavar="N", help="worlds per point, instead of the scenario's own number"
     )
-    parser.add_argument("--jobs", type=count, metavar="N", help="processes; by default one per processor")
+    add_jobs(parser)
     parser.add_argument(
         "--engine", choices=("local", "dask"), default="local", help="where the worlds are run; by default here"
     )
@@ -54,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", metavar="NAME", help="name of the folder below reports/out")
     parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_world(parser)
 
 
 def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:

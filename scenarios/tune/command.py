@@ -1,6 +1,6 @@
 """The command `tune`: search a policy's settings, judge the best again, and write the one to take as a policy file.
 
-Importing this module imports nothing that takes time; `run` does.
+Importing this module imports nothing that takes time; `tune` does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,18 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import UsageError, checked_folder, count, names, say, show
+from scenarios.command_line import (
+    UsageError,
+    add_jobs,
+    add_lane,
+    add_results,
+    add_sets,
+    checked_folder,
+    count,
+    names,
+    say,
+    show,
+)
 
 if TYPE_CHECKING:
     from scenarios.runner import Cost, Observe
@@ -27,70 +38,58 @@ JUDGED = 6
 PROFILES = ("claimed", "typical")
 
 
-def add_arguments(made: argparse.ArgumentParser) -> None:
-    """The options of `tune`."""
-    made.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
-    made.add_argument("--policy", metavar="NAME", help="cancel_and_retry or drain; by default the scenario's own relay")
-    made.add_argument("--budget", type=count, default=BUDGET, metavar="N", help=f"trials; by default {BUDGET}")
-    made.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
+    parser.add_argument(
+        "--policy", metavar="NAME", help="cancel_and_retry or drain; by default the scenario's own relay"
+    )
+    parser.add_argument("--budget", type=count, default=BUDGET, metavar="N", help=f"trials; by default {BUDGET}")
+    parser.add_argument(
         "--replications",
         type=count,
         default=REPLICATIONS,
         metavar="N",
         help=f"worlds per trial and profile; by default {REPLICATIONS}",
     )
-    made.add_argument(
+    parser.add_argument(
         "--held-out",
         type=count,
         default=HELD_OUT,
         metavar="N",
         help=f"worlds per judged candidate and profile, which the search never saw; by default {HELD_OUT}",
     )
-    made.add_argument(
+    parser.add_argument(
         "--judged",
         type=count,
         default=JUDGED,
         metavar="N",
         help=f"candidates that are judged again; by default {JUDGED}",
     )
-    made.add_argument(
+    parser.add_argument(
         "--objectives",
         type=names,
         default=None,
         metavar="O,O,...",
         help="what to make small: failures, added_delay, api_calls; by default all three",
     )
-    made.add_argument(
+    parser.add_argument(
         "--profiles",
         type=names,
         default=list(PROFILES),
         metavar="P,P,...",
         help=f"the backends to be good under: names or paths; by default {','.join(PROFILES)}",
     )
-    made.add_argument("--lane", choices=("sdk", "direct"), help="sdk: with the SDK's own code; direct: without it")
-    made.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        dest="sets",
-        help="set one value of the scenario; VALUE as in TOML, or else a text; can be given several times",
-    )
-    made.add_argument("--jobs", type=count, metavar="N", help="processes; by default one per processor")
-    made.add_argument(
+    add_lane(parser)
+    add_sets(parser)
+    add_jobs(parser)
+    parser.add_argument(
         "--study",
         type=Path,
         metavar="FILE.db",
         help="where the trials are kept, so that an interrupted search goes on; by default study.db among the results",
     )
-    made.add_argument("--out", type=Path, metavar="DIR", help="folder of the results")
-    made.add_argument("--name", metavar="NAME", help="name of the folder below reports/out")
-    made.add_argument("--quiet", action="store_true", help="no progress")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """The command."""
-    return tune(arguments)
+    add_results(parser)
 
 
 def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:

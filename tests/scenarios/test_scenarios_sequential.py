@@ -16,7 +16,8 @@ from scenario_stand_ins import SMALL, observe, write
 from reports.figures import draw_all
 from reports.html import render_html
 from reports.results import build_results
-from scenarios.cli import main, verify
+from scenarios.cli import main
+from scenarios.commands.verify import verify
 from scenarios.load import load
 from scenarios.model import Scenario
 from scenarios.runner import Progress

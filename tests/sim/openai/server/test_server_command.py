@@ -18,7 +18,8 @@ import httpx2
 import pytest
 from raw_client import ASSISTANT, HEADERS
 
-from scenarios.cli import EXIT_USAGE, main
+from scenarios.cli import main
+from scenarios.command_line import EXIT_USAGE
 
 SENT = {name: value for name, value in HEADERS.items() if name != "host"}
 EXIT_SECONDS = 20.0

@@ -1,0 +1,93 @@
+"""The command `ablate`: the safeguards of the policy `drain` taken away one by one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from scenarios.command_line import (
+    UsageError,
+    add_jobs,
+    add_lane,
+    add_results,
+    add_sets,
+    checked_folder,
+    count,
+    say,
+    show,
+)
+
+if TYPE_CHECKING:
+    from scenarios.runner import Observe
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="ablations, e.g. no_fencing; by default all")
+    parser.add_argument(
+        "--scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path; by default each one's own"
+    )
+    parser.add_argument(
+        "--replications", type=count, metavar="N", help="worlds per ablation and root seed, instead of the scenario's"
+    )
+    parser.add_argument("--root-seeds", type=count, metavar="N", help="how many root seeds; by default 5")
+    add_jobs(parser)
+    add_results(parser, name=False)
+    add_lane(parser)
+    add_sets(parser)
+
+
+def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
+    """The command `ablate`; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
+    from reports.results import canonical, results_folder, write_results, write_timing
+    from scenarios.ablations.measure import ROOTS, load_ablations, measure, surprises
+    from scenarios.problems import ScenarioError
+    from scenarios.progress import reporter
+    from scenarios.runner import LostWorkerError, ReplicationError, here_on_path
+    from scenarios.timing import code_version, cores, timing
+
+    here_on_path()
+    checked_folder("ablate", arguments.out)
+    try:
+        loaded = load_ablations(arguments.names, arguments.sets, arguments.scenario)
+    except ScenarioError as error:
+        raise UsageError(str(error)) from error
+    version = code_version()
+    jobs = arguments.jobs or cores()
+    try:
+        with reporter(quiet=arguments.quiet) as shown:
+            results, cost = measure(
+                loaded,
+                replications=arguments.replications,
+                roots=arguments.root_seeds or ROOTS,
+                lane=arguments.lane,
+                jobs=jobs,
+                progress=shown.scenario("ablations"),
+                observe=observe,
+            )
+            wrong = surprises(results)
+            shown.done("ablations", cost, f"{len(wrong)} not as expected" if wrong else "as expected")
+    except ReplicationError as error:
+        given = ", ".join(f"{path}={value}" for path, value in error.values)
+        raise UsageError(f"{error.scenario} with {given}, seed {error.seed}: {' '.join(error.said.split())}") from error
+    except LostWorkerError as error:
+        raise UsageError(str(error)) from error
+    results["code_version"] = version
+    try:
+        folder = results_folder("ablate", arguments.out)
+        write_results(folder, results)
+        write_timing(folder, timing({"ablations": cost}, jobs=jobs))
+    except OSError as error:
+        raise UsageError(f"the results cannot be written: {error}") from error
+    if arguments.json:
+        say(canonical(results).rstrip("\n"))
+    else:
+        _print_ablations(results, wrong)
+    return 1 if wrong else 0
+
+
+def _print_ablations(results: Mapping[str, Any], wrong: Sequence[str]) -> None:
+    from scenarios.ablations.page import print_ablations
+
+    show(lambda console: print_ablations(console, results, wrong))

@@ -1,0 +1,110 @@
+"""The command `compare`: several policies in the same worlds."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scenarios.command_line import (
+    UsageError,
+    add_jobs,
+    add_lane,
+    add_results,
+    add_sets,
+    checked_folder,
+    count,
+    names,
+    say,
+    show,
+)
+
+if TYPE_CHECKING:
+    from scenarios.runner import Observe
+
+_POLICIES_HELP = (
+    "at least two, with commas: check_then_act, cancel_and_retry, drain (by default all three), "
+    "package.module:function as for --factory, or a policy file (FILE.toml)"
+)
+_POLICY_SETTINGS_HELP = (
+    "give one policy a setting, e.g. check_then_act.lock_retry_seconds=0.5, or one group of its workers with "
+    "drain.workers[1].prefix=other:; VALUE as in TOML, or else a text; can be given several times"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
+    parser.add_argument("--policies", type=names, metavar="P,P,...", help=_POLICIES_HELP)
+    parser.add_argument(
+        "--settings", action="append", default=[], metavar="POLICY.KEY=VALUE", help=_POLICY_SETTINGS_HELP
+    )
+    parser.add_argument(
+        "--replications", type=count, metavar="N", help="worlds per policy, instead of the scenario's own number"
+    )
+    add_jobs(parser)
+    add_results(parser)
+    add_lane(parser)
+    add_sets(parser)
+
+
+def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
+    """The command `compare`; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
+    from reports.comparison_page import publish_comparison
+    from reports.results import canonical
+    from scenarios.compare import POLICIES, compare_policies, load_comparison
+    from scenarios.problems import ScenarioError
+    from scenarios.progress import reporter
+    from scenarios.runner import LostWorkerError, ReplicationError, here_on_path
+    from scenarios.timing import code_version, cores, timing
+
+    here_on_path()
+    try:
+        comparison = load_comparison(
+            arguments.scenario,
+            POLICIES if arguments.policies is None else arguments.policies,
+            arguments.sets,
+            arguments.settings,
+        )
+    except ScenarioError as error:
+        raise UsageError(str(error)) from error
+    name = comparison.scenario.name
+    folder_name = arguments.name or f"compare-{name}"
+    checked_folder(folder_name, arguments.out)
+    jobs = arguments.jobs or cores()
+    try:
+        with reporter(quiet=arguments.quiet) as shown:
+            results, cost = compare_policies(
+                comparison,
+                code_version=code_version(),
+                replications=arguments.replications,
+                lane=arguments.lane,
+                jobs=jobs,
+                progress=shown.scenario(name),
+                observe=observe,
+            )
+            shown.done(name, cost, ", ".join(policy.name for policy in comparison.policies))
+    except ReplicationError as error:
+        policy, replay = comparison.replay(dict(error.values), error.seed)
+        said = " ".join(error.said.split())
+        raise UsageError(f"{name} with {policy}, seed {error.seed}: {said}; see it: {replay}") from error
+    except LostWorkerError as error:
+        raise UsageError(str(error)) from error
+    try:
+        folder = publish_comparison(
+            results, name=folder_name, timing=timing({name: cost}, jobs=jobs), out=arguments.out
+        )
+    except OSError as error:
+        raise UsageError(f"the results cannot be written: {error}") from error
+    if arguments.json:
+        say(canonical(results).rstrip("\n"))
+    else:
+        _print_comparison(results, folder)
+    return 0
+
+
+def _print_comparison(results: Mapping[str, Any], folder: Path) -> None:
+    from reports.comparison_terminal import print_comparison
+
+    show(lambda console: print_comparison(console, results, report=folder / "index.html"))

@@ -1,0 +1,53 @@
+"""What the commands that run a single world share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from scenarios.command_line import UsageError, load_scenarios, whole
+
+if TYPE_CHECKING:
+    from scenarios.model import Scenario
+
+
+def add_one_world(parser: argparse.ArgumentParser) -> None:
+    """The scenario and the seed."""
+    parser.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
+    parser.add_argument("--seed", type=whole, required=True, metavar="N", help="the replication's number")
+
+
+def one_world(arguments: argparse.Namespace, *, keep_trace: bool) -> tuple[Scenario, str, Any]:
+    """The scenario, the lane, and what its world did. Raises UsageError where the world does not run to its end."""
+    from sim.world import run_world
+
+    (scenario,) = load_scenarios([arguments.scenario], arguments)
+    lane = arguments.lane or scenario.lane
+    try:
+        result = run_world(
+            scenario.world_settings(),
+            root_seed=scenario.root_seed,
+            seed=arguments.seed,
+            lane=lane,
+            keep_trace=keep_trace,
+        )
+    except Exception as error:
+        said = f"{scenario.name}, seed {arguments.seed}: {type(error).__name__}: {error}"
+        raise UsageError(said.replace("\n", " ")) from error
+    return scenario, lane, result
+
+
+def sentences(observation: Mapping[str, Any], conversation: str | None = None) -> list[str]:
+    """What went wrong, a sentence per message: of what is told about one, the gravest; or in one conversation only."""
+    from reports.claims import TRANSPARENCY_PARTS
+
+    details = observation["details"]
+    names = dict.fromkeys([*TRANSPARENCY_PARTS, *details])
+    told: dict[str, str] = {}
+    for name in names:
+        for detail in details.get(name, ()):
+            if conversation is not None and detail.get("conversation") != conversation:
+                continue
+            told.setdefault(str(detail.get("message") or detail["text"]), str(detail["text"]))
+    return list(dict.fromkeys(told.values()))

@@ -1,0 +1,216 @@
+"""The command `verify`: claims judged on many worlds, all of them or until every rate is decided."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scenarios.command_line import (
+    EXIT_NOT_DETERMINISTIC,
+    UsageError,
+    add_jobs,
+    add_results,
+    add_world,
+    checked_folder,
+    count,
+    load_scenarios,
+    say,
+    share,
+    show,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from scenarios.model import Scenario
+    from scenarios.progress import Reporter
+    from scenarios.runner import Cost, Observe
+    from scenarios.sequential import Sequential
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="shipped scenarios' names, or paths")
+    parser.add_argument(
+        "--replications", type=count, metavar="N", help="worlds per scenario, instead of its own number"
+    )
+    parser.add_argument(
+        "--sequential", action="store_true", help="stop each scenario as soon as its claims about rates are decided"
+    )
+    parser.add_argument(
+        "--error",
+        type=share,
+        metavar="ALPHA",
+        help="with --sequential: share of wrong verdicts that a family of claims may have; by default 0.01",
+    )
+    parser.add_argument(
+        "--max",
+        type=count,
+        metavar="N",
+        dest="maximum",
+        help="with --sequential: worlds per scenario at the most; by default ten times its own number",
+    )
+    add_jobs(parser)
+    parser.add_argument(
+        "--lane-check",
+        type=whole,
+        metavar="K",
+        help="in lane direct: also run the first K worlds in lane sdk, and compare",
+    )
+    add_results(parser)
+    add_world(parser)
+
+
+def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
+    """The command `verify`; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
+    from reports.claims import UnknownEventError
+    from reports.publish import publish
+    from reports.results import build_results, canonical, exit_status
+    from scenarios.answer import answer, judge_waits
+    from scenarios.progress import reporter
+    from scenarios.runner import LostWorkerError, ReplicationError
+    from scenarios.timing import code_version, cores, timing
+
+    sequential = _sequential(arguments)
+    names = arguments.scenarios or _default_scenarios(arguments.factory)
+    folder_name = arguments.name or _folder_name(arguments)
+    checked_folder(folder_name, arguments.out)
+    scenarios = load_scenarios(list(dict.fromkeys(names)), arguments)
+    for scenario in scenarios if sequential is not None else ():
+        if scenario.strata is not None and scenario.strata.enabled:
+            why = "has strata, which cannot be looked at while they come"
+            raise UsageError(f"{scenario.origin.given}: {why}; leave --sequential out, or set strata.enabled=false")
+    jobs = arguments.jobs or cores()
+    version = code_version()  # of what runs now, not of what is there at the end
+    costs: dict[str, Cost] = {}
+    entries: list[dict[str, Any]] = []
+    extra: dict[str, Any] = {}
+    said: list[str] = []
+    try:
+        with reporter(quiet=arguments.quiet) as shown:
+            for scenario in scenarios:
+                entries.append(_verify_one(scenario, arguments, sequential, jobs, shown, costs, observe))
+            if arguments.factory is not None:
+                waits: list[dict[str, Any]] = []
+                for race in [scenario for scenario in scenarios if scenario.name == "race"]:
+                    waits, costs["waits"] = judge_waits(
+                        race,
+                        replications=arguments.replications,
+                        lane=arguments.lane,
+                        jobs=jobs,
+                        progress=shown.scenario("waits"),
+                        observe=observe,
+                    )
+                    shown.done("waits", costs["waits"], "done")
+                extra = {"factory": arguments.factory, "waits": waits}
+                said = answer({"scenarios": entries, **extra}, waits)
+                extra["answer"] = said
+    except (ReplicationError, LostWorkerError, UnknownEventError) as error:
+        raise UsageError(_one_line(error, scenarios)) from error
+    results = build_results(version, entries, **extra)
+    try:
+        folder = publish(results, name=folder_name, timing=timing(costs, jobs=jobs), out=arguments.out)
+    except OSError as error:
+        raise UsageError(f"the results cannot be written: {error}") from error
+    if arguments.json:
+        say(canonical(results).rstrip("\n"))
+    else:
+        _print_table(results, folder, said)
+    differing = [entry for entry in entries if not entry.get("lane_check", {}).get("equal", True)]
+    for entry in differing:
+        seed = entry["lane_check"]["first_differing_seed"]
+        print(f"relaysim: {entry['scenario']}: the lanes differ at seed {seed}", file=sys.stderr)
+    return EXIT_NOT_DETERMINISTIC if differing else exit_status(results)
+
+
+def _sequential(arguments: argparse.Namespace) -> Sequential | None:
+    if not arguments.sequential:
+        for option, given in (("--error", arguments.error), ("--max", arguments.maximum)):
+            if given is not None:
+                raise UsageError(f"{option}: is for --sequential, which was not given")
+        return None
+    if arguments.replications is not None:
+        raise UsageError("--replications: --sequential stops by itself; give --max to say when at the latest")
+    from reports.claims import ALPHA
+    from scenarios.sequential import Sequential
+
+    return Sequential(ALPHA if arguments.error is None else arguments.error, arguments.maximum)
+
+
+def _one_line(error: Exception, scenarios: Sequence[Scenario]) -> str:
+    from reports.results import replay_command
+    from scenarios.runner import ReplicationError
+
+    said = " ".join(str(error).split())
+    if isinstance(error, ReplicationError):
+        origin = next(scenario.origin for scenario in scenarios if scenario.name == error.scenario)
+        settings = {**origin.settings, **dict(error.values)}
+        said += f"; see it: {replay_command(origin.given, error.seed, settings=settings, factory=origin.factory)}"
+    return said
+
+
+def _default_scenarios(factory: str | None) -> Sequence[str]:
+    if factory is not None:
+        from scenarios.answer import OWN_RELAY
+
+        return OWN_RELAY
+    from scenarios.load import INCIDENT
+
+    return INCIDENT
+
+
+def _folder_name(arguments: argparse.Namespace) -> str:
+    if arguments.factory is not None:
+        return "relay"
+    if not arguments.scenarios:
+        return "incident"
+    return Path(arguments.scenarios[0]).stem if len(arguments.scenarios) == 1 else "verify"
+
+
+def _verify_one(
+    scenario: Scenario,
+    arguments: argparse.Namespace,
+    sequential: Sequential | None,
+    jobs: int,
+    shown: Reporter,
+    costs: dict[str, Cost],
+    observe: Observe | None,
+) -> dict[str, Any]:
+    from scenarios.verify import verify_scenario
+
+    entry, cost = verify_scenario(
+        scenario,
+        replications=arguments.replications,
+        lane=arguments.lane,
+        lane_check=arguments.lane_check,
+        jobs=jobs,
+        progress=shown.scenario(scenario.name),
+        observe=observe,
+        sequential=sequential,
+    )
+    costs[scenario.name] = cost
+    surprises = [claim for claim in entry["claims"] if not claim["as_expected"]]
+    told = ", ".join(f"{claim['id']} {claim['verdict']}, not {claim['expected']}" for claim in surprises)
+    shown.done(scenario.name, cost, told or "as expected")
+    return entry
+
+
+def _print_table(results: Mapping[str, Any], folder: Path, said: Sequence[str]) -> None:
+    from reports.terminal import print_report
+
+    def draw(console: Console) -> None:
+        print_report(console, results, report=folder / "index.html")
+        for line in said:
+            console.print(line, markup=False, soft_wrap=True)
+        for entry in results["scenarios"]:
+            if check := entry.get("lane_check"):
+                equal = "the same fingerprints" if check["equal"] else "DIFFERENT FINGERPRINTS"
+                console.print(
+                    f"Lanes: {entry['scenario']} left {equal} in both for {check['seeds']:,} seeds.", soft_wrap=True
+                )
+
+    show(draw)
