@@ -18,24 +18,42 @@ def headline(results: Mapping[str, Any]) -> str:
     """What the log was, in a few words."""
     ended, met = results["conflicts"]["ended"], results["conflicts"]["met"]
     if met and not ended:
-        return f"{met:,} conflict{'s' * (met != 1)} begun, none with an ending in production logs"
+        return f"{met:,} conflict{'s' * (met != 1)} in production logs, none with an ending"
     return f"{ended:,} conflict{'s' * (ended != 1)} in production logs"
 
 
 def lead(results: Mapping[str, Any]) -> str:
     """What came of them, in a sentence or two."""
-    fitted = [each["number"] for each in results["numbers"] if each["status"] == "fitted"]
+    by_status: dict[str, list[str]] = {}
+    for each in results["numbers"]:
+        by_status.setdefault(each["status"], []).append(each["number"])
     log = results["log"]
     lines = sum(log["relay_lines"].values())
     told = f"{lines:,} of {log['lines']:,} lines are the relay's. "
-    if not fitted:
-        return told + f"They identify no number of a profile; profile.toml is {results['base']} as it is."
-    return told + f"Fitted: {', '.join(fitted)}. All else in profile.toml is from {results['base']}."
+    base = results["base"]
+    made = [
+        f"{named}: {', '.join(by_status[status])}."
+        for status, named in (
+            ("fitted", "Fitted"),
+            ("scaled", f"Fitted by how long its times are, in the shape of {base}"),
+            ("bounded", f"Moved from {base} as far as the log demands"),
+        )
+        if status in by_status
+    ]
+    if not made:
+        return told + f"They identify no number of a profile; profile.toml has the numbers of {base}."
+    return told + " ".join([*made, f"All else in profile.toml is from {base}."])
 
 
 def ending_words(ending: str) -> str:
     """An ending as a reader names it."""
     return "gave up politely" if ending == "failed" else f"recovered at attempt {ending.removeprefix('recovered_at_')}"
+
+
+def _plural(ending: str) -> str:
+    return (
+        "giving up politely" if ending == "failed" else f"recovering at attempt {ending.removeprefix('recovered_at_')}"
+    )
 
 
 def parameter_words(parameter: Mapping[str, Any], unit: str = "") -> str:
@@ -48,6 +66,13 @@ def numbers_words(entry: Mapping[str, Any]) -> str:
     """What an entry's parameters are; "" where nothing was fitted."""
     if entry["status"] == "kept":
         return ""
+    if entry["status"] == "scaled":
+        return f"times {parameter_words(entry['scale'])} as long"
+    if entry["status"] == "bounded":
+        low, high = entry["scale"]["interval"]
+        if (low is None or low <= 1) and (high is None or high >= 1):
+            return "no stuck runs"
+        return f"times {high:.3g} as long, the most" if high is not None else f"times {low:.3g} as long, the least"
     if "median_seconds" not in entry:
         return number(entry["value"]["value"])
     told = f"median {parameter_words(entry['median_seconds'], ' s')}, sigma {parameter_words(entry['sigma'])}"
@@ -108,6 +133,13 @@ def notes(results: Mapping[str, Any]) -> list[str]:
             f"{apart:,} of {conflicts['ended']:,} episodes could not be joined line by line, since their lines name no "
             "conversation: their attempt counts, at the moments that the waits give."
         )
+    for entry in conflicts["endings"]:
+        low, high = entry["interval"]
+        if entry["profile"] is not None and not low <= entry["profile"] <= high:
+            said.append(
+                f"profile.toml does not agree with the log: it has {percent(entry['profile'])} {_plural(entry['ending'])}, "
+                f"the log {percent(entry['observed'])} ({interval_words(entry)})."
+            )
     if conflicts["ended"] and not conflicts["waits_from_log"]:
         said.append("The log does not say what was waited, so the planned 2, 4 and 8 s were taken.")
     if len(conflicts["attempts_seen"]) > 1:

@@ -64,7 +64,7 @@ def _ending(axes: Axes, entry: Mapping[str, Any]) -> None:
 
 
 def freed(results: Mapping[str, Any]) -> str | None:
-    """The fitted distribution over the non-parametric estimate; None where there is neither."""
+    """The profile's distribution over the non-parametric estimate; None where there is neither."""
     steps, curve = results["turnbull"], results["curve"]
     if not steps:
         return None
@@ -75,7 +75,7 @@ def freed(results: Mapping[str, Any]) -> str | None:
         if curve:
             axes.plot([at for at, _ in curve], [share * 100 for _, share in curve], color=BLUE, linewidth=1.8)
             at, share = curve[len(curve) // 2]
-            axes.annotate("fitted", (at, share * 100), xytext=(6, -12), textcoords="offset points", fontsize=8.5)
+            axes.annotate("profile.toml", (at, share * 100), xytext=(6, -12), textcoords="offset points", fontsize=8.5)
         xs = [at for at, _ in steps]
         ys = [share * 100 for _, share in steps]
         if len(steps) <= 12:

@@ -101,7 +101,7 @@ def _endings(results: Mapping[str, Any]) -> str:
                     percent(entry["observed"]),
                     interval_words(entry),
                     "" if claimed is None else f"{claimed * 100:g} %",
-                    share_words(entry["fitted"]),
+                    share_words(entry["profile"]),
                 ],
             )
         )
@@ -109,7 +109,7 @@ def _endings(results: Mapping[str, Any]) -> str:
     listed = f"<ul>{said}</ul>" if said else ""
     if not rows:
         return "<p>No message that met an active run has an ending in the log.</p>" + listed
-    return cell_table(("count / n", "share", "99 % interval", "claimed", "fitted"), rows) + listed
+    return cell_table(("count / n", "share", "99 % interval", "claimed", "profile"), rows) + listed
 
 
 def _claims(results: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ def print_fit(console: Console, results: Mapping[str, Any], *, folder: Path | No
         console.print()
         if rows := [_ending(each) for each in results["conflicts"]["endings"]]:
             _table(
-                console, "How conflicts ended", ("", "count / n", "share", "99 % interval", "claimed", "fitted"), rows
+                console, "How conflicts ended", ("", "count / n", "share", "99 % interval", "claimed", "profile"), rows
             )
         if rows := [_claim(each) for each in results["claims"]]:
             heads = ("claim", "verdict", "count / n", "observed", "interval", "limit")
@@ -49,8 +49,8 @@ def print_fit(console: Console, results: Mapping[str, Any], *, folder: Path | No
                 console.print(
                     Text(f"  {each['number']} is kept from {results['base']}: {each['said']}"), soft_wrap=True
                 )
-            elif each["status"] == "follows":
-                console.print(Text(f"  {each['number']} follows: {each['said']}"), soft_wrap=True)
+            elif each["status"] != "fitted":
+                console.print(Text(f"  {each['number']} ({each['status']}): {each['said']}"), soft_wrap=True)
         for each in results["untold"]:
             console.print(Text(f"  {each['id']} cannot be told: {each['why']}"), soft_wrap=True)
         for note in notes(results):
@@ -68,7 +68,7 @@ def _ending(entry: Mapping[str, Any]) -> list[str]:
         percent(entry["observed"]),
         interval_words(entry),
         "" if claimed is None else f"{claimed * 100:g} %",
-        share_words(entry["fitted"]),
+        share_words(entry["profile"]),
     ]
 
 
@@ -91,7 +91,7 @@ def _table(console: Console, title: str, heads: Sequence[str], rows: Sequence[Se
 
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.show_header = any(heads)
-    numbers = ("count / n", "share", "observed", "99 % interval", "interval", "claimed", "fitted", "limit")
+    numbers = ("count / n", "share", "observed", "99 % interval", "interval", "claimed", "profile", "limit")
     for head in heads:
         table.add_column(head, justify="right" if head in numbers else "left", overflow="fold")
     for row in rows:

@@ -74,6 +74,20 @@ def names(text: str) -> list[str]:
     return [each.strip() for each in text.split(",") if each.strip()]
 
 
+def folder(text: str) -> Path:
+    """The path of a folder, for `argparse`. An empty one is mostly a shell's variable that is not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; for the current folder give .")
+    return Path(text)
+
+
+def named(text: str) -> str:
+    """A name, for `argparse`."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty")
+    return text
+
+
 def add_lane(parser: argparse.ArgumentParser) -> None:
     """`--lane`."""
     parser.add_argument("--lane", choices=("sdk", "direct"), help="sdk: with the SDK's own code; direct: without it")
@@ -98,11 +112,16 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=count, metavar="N", help="processes; by default one per processor")
 
 
-def add_results(parser: argparse.ArgumentParser, *, name: bool = True) -> None:
-    """Where results go, and what is said meanwhile: `--out`, `--name` and `--quiet`."""
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results")
-    if name:
-        parser.add_argument("--name", metavar="NAME", help="name of the folder below reports/out")
+def add_results(
+    parser: argparse.ArgumentParser, *, name: str | None = None, out: str = "folder of the results"
+) -> None:
+    """Where results go, and what is said meanwhile: `--out` or `--name`, and `--quiet`.
+
+    `name` is what the folder below reports/out is called by default, `out` the help on `--out`.
+    """
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--out", type=folder, metavar="DIR", help=out)
+    place.add_argument("--name", type=named, default=name, metavar="NAME", help="name of the folder below reports/out")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 

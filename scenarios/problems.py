@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from scenarios.document import Step, format_path
+from scenarios.document import Step, format_path, without_lists
 
 _SHOWN_MAX = 60
 _ABSENT = object()
@@ -75,6 +75,28 @@ def shown(value: Any) -> str:
     except TypeError:
         text = str(value)
     return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…"
+
+
+def unreadable(error: Exception) -> str:
+    """Why a TOML file could not be read, in words."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, OSError):
+        return f"cannot be read: {(error.strerror or str(error)).lower()}"
+    if isinstance(error, UnicodeDecodeError):
+        return "is not UTF-8, as TOML must be"
+    said = str(error)
+    return f"is no TOML: {said[:1].lower()}{said[1:]}"
+
+
+def findings_of(model: type[BaseModel], document: Mapping[str, Any]) -> list[Finding]:
+    """What strict validation finds: a quoted number is a text, and a text is no number."""
+    findings = list(not_finite(document))
+    try:
+        model.model_validate(without_lists(document), strict=True)
+    except ValidationError as error:
+        findings += translate(error.errors(include_url=False), model, document)
+    return findings
 
 
 def not_finite(document: Any, steps: tuple[Step, ...] = ()) -> Iterator[Finding]:

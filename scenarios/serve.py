@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from scenarios.document import Document
-    from scenarios.problems import Finding, Problem
+    from scenarios.problems import Problem
     from sim.openai.server.app import SimulatedServer
     from sim.openai.simulation import ApiSettings
 
@@ -179,7 +179,7 @@ def settings_from(arguments: argparse.Namespace) -> ApiSettings:
 def _read_profile(named: str, sets: Sequence[str], problems: list[Problem]) -> dict[str, Any]:
     """The overrides that `--set` makes; the profile with them is checked."""
     from scenarios.document import PathError, format_path, parse_path, parse_setting, set_value
-    from scenarios.problems import Problem, did_you_mean
+    from scenarios.problems import Problem, did_you_mean, findings_of, unreadable
     from sim.openai.profile import Profile, override, read_profile_table, shipped_profiles
 
     overrides: Document = {}
@@ -207,10 +207,10 @@ def _read_profile(named: str, sets: Sequence[str], problems: list[Problem]) -> d
             )
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        problems.append(Problem(where, "", _unreadable(error)))
+        problems.append(Problem(where, "", unreadable(error)))
         return {}
     merged = override(table, overrides)
-    findings = _findings(Profile, merged)
+    findings = findings_of(Profile, merged)
     unknown = any(key not in Profile.model_fields for key in overrides)
     for finding in findings:
         if unknown and finding.steps == ("basis",):
@@ -271,26 +271,15 @@ def _read_replies(path: str | None, problems: list[Problem]) -> Any:
 
 
 def _read_file(option: str, path: str | None, problems: list[Problem]) -> Document | None:
-    from scenarios.problems import Problem
+    from scenarios.problems import Problem, unreadable
 
     if path is None:
         return None
     try:
         return tomllib.loads(Path(path).read_bytes().decode("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        problems.append(Problem(f"{option} {path}", "", _unreadable(error)))
+        problems.append(Problem(f"{option} {path}", "", unreadable(error)))
         return None
-
-
-def _unreadable(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, OSError):
-        return f"cannot be read: {(error.strerror or str(error)).lower()}"
-    if isinstance(error, UnicodeDecodeError):
-        return "is not UTF-8, as TOML must be"
-    said = str(error)
-    return f"is no TOML: {said[:1].lower()}{said[1:]}"
 
 
 def _checked(
@@ -298,27 +287,12 @@ def _checked(
 ) -> Any:
     """The model of a document, if nothing is wrong with it. `below`: how many steps of a place are not in the file."""
     from scenarios.document import format_path
-    from scenarios.problems import Problem
+    from scenarios.problems import Problem, findings_of
 
-    findings = _findings(model, document)
+    findings = findings_of(model, document)
     for finding in findings:
         problems.append(Problem(file, format_path(finding.steps[below:]), finding.message, finding.suggestion))
     return None if findings else model.model_validate(document)
-
-
-def _findings(model: type[BaseModel], document: Mapping[str, Any]) -> list[Finding]:
-    """What strict validation finds: a quoted number is a text, and a text is no number."""
-    from pydantic import ValidationError
-
-    from scenarios.document import without_lists
-    from scenarios.problems import not_finite, translate
-
-    findings = list(not_finite(document))
-    try:
-        model.model_validate(without_lists(document), strict=True)
-    except ValidationError as error:
-        findings += translate(error.errors(include_url=False), model, document)
-    return findings
 
 
 # Serving

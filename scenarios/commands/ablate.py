@@ -10,10 +10,10 @@ from scenarios.command_line import (
     UsageError,
     add_jobs,
     add_lane,
-    add_results,
     add_sets,
     checked_folder,
     count,
+    folder,
     say,
     show,
 )
@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--root-seeds", type=count, metavar="N", help="how many root seeds; by default 5")
     add_jobs(parser)
-    add_results(parser, name=False)
+    parser.add_argument("--out", type=folder, metavar="DIR", help="folder of the results")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
     add_lane(parser)
     add_sets(parser)
 

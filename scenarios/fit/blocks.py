@@ -11,7 +11,9 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import os
 import re
+import stat
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -71,9 +73,10 @@ class Bytes:
 def check_logs(names: Sequence[str]) -> None:
     """See that every log can be opened, before hours are spent on the first.
 
-    Raises LogError with a line for each that cannot, and for standard input named twice.
+    Raises LogError with a line for each that cannot, and for a log named twice, by whatever path or link.
     """
     problems = []
+    places: dict[tuple[int, int], str] = {}
     for name in dict.fromkeys(names):
         if name == STANDARD_INPUT:
             continue
@@ -81,8 +84,12 @@ def check_logs(names: Sequence[str]) -> None:
         try:
             if path.is_dir():
                 problems.append(f"{name}: is a folder; name the logs in it")
-            else:
-                path.open("rb").close()
+                continue
+            with path.open("rb") as file:
+                at = os.fstat(file.fileno())
+            same = places.setdefault((at.st_dev, at.st_ino), name)
+            if same != name and stat.S_ISREG(at.st_mode):
+                problems.append(f"{name}: is the same file as {same}, and would be counted twice")
         except OSError as error:
             problems.append(f"{name}: cannot be read: {(error.strerror or str(error)).lower()}")
         except ValueError as error:  # a NUL in the name

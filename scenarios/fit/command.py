@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import UsageError, checked_folder, say, show
+from scenarios.command_line import UsageError, add_results, checked_folder, say, show
 
 if TYPE_CHECKING:
     from scenarios.fit.estimates import Estimates
     from scenarios.fit.reading import Reading
+    from sim.openai.profile import Profile
 
 BASE = "typical"
 """The profile that keeps what a log does not tell."""
@@ -28,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PROFILE",
         help=f"the profile, by name or path, whose numbers are kept where the logs tell none; by default {BASE}",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results")
-    parser.add_argument("--name", default="fit", metavar="NAME", help="name of the folder below reports/out")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_results(parser, name="fit")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,8 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"fit: {reading.bytes.lines:,} lines in {read_seconds:.1f} s ({rate:,.0f} MB/s)", file=sys.stderr)
     if not reading.unread.found:
         names = ", ".join(arguments.logs)
+        damaged = "; compressed data break off or are damaged" if reading.bytes.broken_off else ""
         raise UsageError(
-            f"{names}: none of {reading.bytes.lines:,} lines is the relay's; give logs with its lines "
+            f"{names}: none of {reading.bytes.lines:,} lines is the relay's{damaged}; give logs with its lines "
             '("[OpenAI] Active run detected ...") or its events'
         )
     estimates = estimate(reading, base)
@@ -83,24 +83,25 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _base(name: str) -> tuple[dict[str, Any], Any]:
+def _base(name: str) -> tuple[dict[str, Any], Profile]:
     import tomllib
 
-    from pydantic import ValidationError
-
+    from scenarios.document import format_path
+    from scenarios.problems import Problem, findings_of, unreadable
     from sim.openai.profile import Profile, read_profile_table
 
     try:
         table = read_profile_table(name)
-        return table, Profile.model_validate(table)
     except FileNotFoundError as error:
         said = str(error) if error.filename is None else f"there is no file {name}"
         raise UsageError(f"--profile-from: {said}") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"--profile-from {name}: cannot be read: {error}") from error
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise UsageError("\n".join(f"--profile-from {name}: {each}" for each in problems)) from error
+        raise UsageError(f"--profile-from {name}: {unreadable(error)}") from error
+    if found := findings_of(Profile, table):
+        where = f"--profile-from {name}"
+        problems = (Problem(where, format_path(each.steps), each.message, each.suggestion) for each in found)
+        raise UsageError("\n".join(map(str, problems)))
+    return table, Profile.model_validate(table)
 
 
 def fit_results(reading: Reading, estimates: Estimates, base: str, code_version: str) -> dict[str, Any]:
@@ -112,7 +113,6 @@ def fit_results(reading: Reading, estimates: Estimates, base: str, code_version:
 
     judged, untold = judge_log(reading)
     expected = predicted(estimates)
-    cancel = estimates.of("cancel_seconds")
     return {
         "schema": SCHEMA,
         "kind": KIND,
@@ -140,7 +140,7 @@ def fit_results(reading: Reading, estimates: Estimates, base: str, code_version:
                 {
                     "ending": "failed" if not each else f"recovered_at_{each}",
                     **share(reading, each),
-                    "fitted": None if expected is None or each not in expected else round(expected[each], 6),
+                    "profile": None if expected is None or each not in expected else round(expected[each], 6),
                 }
                 for each in endings(reading)
             ],
@@ -151,7 +151,7 @@ def fit_results(reading: Reading, estimates: Estimates, base: str, code_version:
         "untold": untold,
         "numbers": [each.to_dict() for each in estimates.numbers],
         "turnbull": [list(each) for each in estimates.steps],
-        "curve": _curve(cancel.fit) if cancel.table is not None else [],
+        "curve": _curve(estimates.freed_by) if estimates.observations else [],
         "retry_seconds": [rounded(sorted(each)[len(each) // 2]) for each in estimates.retries.moments],
     }
 
@@ -164,10 +164,10 @@ def _by_name(item: tuple[Any, int]) -> str:
     return str(item[0].name)
 
 
-def _curve(fit: Any) -> list[list[float]]:
-    """The fitted distribution at 60 moments from 20 ms to 30 s."""
+def _curve(freed_by: Callable[[float], float]) -> list[list[float]]:
+    """The profile's distribution at 60 moments from 20 ms to 30 s."""
     moments = [0.02 * 1500 ** (at / 59) for at in range(60)]
-    return [[round(at, 4), round(fit.cdf(at), 5)] for at in moments]
+    return [[round(at, 4), round(freed_by(at), 5)] for at in moments]
 
 
 def _comment(results: Mapping[str, Any]) -> str:

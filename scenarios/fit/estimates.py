@@ -4,7 +4,9 @@
 - `cancel_seconds`: the time from a cancel to the freed thread. No line says it; it lies between the last attempt that was
   refused and the one that was not, and beyond the last for messages that gave up. Episodes that events make whole give
   their own moments. For all others the counts by attempt are exact, and the moments follow from the waits in the log and
-  from the latency of requests, over which the probability is averaged.
+  from the latency of requests, over which the probability is averaged. Where the conflicts do not give two numbers, they
+  mostly give one: the base profile's shape is kept, and how long its times are is fitted (`scaled`). Where they give only a
+  bound, the base's times are kept inside it, or moved to it (`bounded`), so that no profile contradicts the log it is from.
 - `run_seconds` and `stuck_probability`: from `run_ended` events. A run's end lies between two looks at it; runs that were
   cancelled, or given up, lasted at least as long.
 
@@ -15,7 +17,7 @@ has no stuck runs then, or, where the events show a share that never ends by its
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,15 +25,19 @@ from reports.statistics import rounded
 from scenarios.fit.intervals import Amounts, Intervals
 from scenarios.fit.likelihood import (
     CONFIDENCE,
+    CRITICAL,
     MEDIAN_SECONDS,
     LogNormalFit,
     Observation,
     Parameter,
     fit_lognormal,
+    fit_scale,
+    log_likelihood,
     turnbull,
 )
 from scenarios.fit.reading import FAILED, Reading
 from sim.kernel import Draws
+from sim.kernel.distributions import Distribution
 from sim.openai.profile import Profile
 
 PLANNED_WAITS: Final = (2.0, 4.0, 8.0)
@@ -62,6 +68,19 @@ class Estimate:
     fit: LogNormalFit | None = None
     follows: bool = False
     """Whether it is no fit of its own, but what the fit of another number leaves."""
+    scale: Parameter | None = None
+    """By how much the base's times were multiplied, or what the log allows them to be multiplied by."""
+    bounded: bool = False
+    """Whether the base's times were moved to the nearest that the log allows."""
+
+    @property
+    def status(self) -> str:
+        """`kept`, `follows`, `bounded`, `scaled` or `fitted`."""
+        if self.table is None:
+            return "kept"
+        if self.follows:
+            return "follows"
+        return "bounded" if self.bounded else "fitted" if self.scale is None else "scaled"
 
     @property
     def basis(self) -> str:
@@ -73,7 +92,7 @@ class Estimate:
         entry: dict[str, Any] = {
             "number": self.number,
             "n": self.n,
-            "status": "kept" if self.table is None else "follows" if self.follows else "fitted",
+            "status": self.status,
             "said": self.said,
         }
         if self.table is not None:
@@ -85,6 +104,8 @@ class Estimate:
             if self.fit.stuck is not None:
                 entry["stuck"] = _shown(self.fit.stuck)
             entry["aic"] = {name: round(value, 3) for name, value in self.fit.aic.items()}
+        if self.scale is not None:
+            entry["scale"] = _shown(self.scale)
         return entry
 
 
@@ -128,10 +149,26 @@ class Estimates:
     observations: tuple[Observation, ...]
     steps: tuple[tuple[float, float], ...]
     """Turnbull's estimate of the time from a cancel to the freed thread."""
+    profile: Profile
+    """The base with all that was fitted in its place."""
+
+    def freed_by(self, seconds: float) -> float:
+        """The share of cancelled runs whose threads the profile has freed by then."""
+        return freed_by(self.profile, seconds)
 
     def of(self, number: str) -> Estimate:
         """The estimate of one of the profile's numbers."""
         return next(each for each in self.numbers if each.number == number)
+
+
+def freed_by(profile: Profile, seconds: float) -> float:
+    """The share of cancelled runs that have freed their threads so long after the cancel, stuck ones included."""
+    stuck, slow = profile.stuck_probability, profile.stuck_cancel_seconds
+    free = profile.cancel_seconds.cdf(seconds)
+    if not stuck:
+        return free
+    late = float(seconds >= EXPIRY_SECONDS) if slow is None else slow.cdf(seconds)
+    return (1 - stuck) * free + stuck * late
 
 
 def estimate(reading: Reading, base: Profile) -> Estimates:
@@ -139,12 +176,16 @@ def estimate(reading: Reading, base: Profile) -> Estimates:
     request = _request_seconds(reading)
     retries = _retries(reading, base, request)
     observations = _freed(reading, retries)
-    cancel = _cancel_seconds(reading, retries, observations)
+    cancel = _cancel_seconds(reading, retries, observations, base)
+    numbers = (cancel, request, *_without_stuck_twice(cancel, *_run_numbers(reading, base)))
+    tables: dict[str, Any] = {each.number: each.table for each in numbers if each.table is not None}
+    tables["basis"] = {**base.basis, **{each.number: each.basis for each in numbers if each.table is not None}}
     return Estimates(
-        (cancel, request, *_without_stuck_twice(cancel, *_run_numbers(reading, base))),
+        numbers,
         retries,
         tuple(observations),
         tuple((round(at, 4), round(share, 6)) for at, share in turnbull(observations)) if observations else (),
+        type(base).model_validate({**base.model_dump(exclude_none=True), **tables}),
     )
 
 
@@ -308,16 +349,23 @@ def _freed(reading: Reading, retries: Retries) -> list[Observation]:
     return observations
 
 
-def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[Observation]) -> Estimate:
+def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[Observation], base: Profile) -> Estimate:
     number = "cancel_seconds"
     n = sum(each.count for each in observations)
+    if not n:
+        met = (
+            f"none of {reading.met:,} conflicts has an ending in the log"
+            if reading.met
+            else "no message met an active run"
+        )
+        return Estimate(number, n, None, f"{met}; at least {FEWEST} are needed")
     if n < FEWEST:
-        told = "no message met an active run" if not n else f"only {n} messages met an active run and have an ending"
-        return Estimate(number, n, None, f"{told}; at least {FEWEST} are needed")
+        told = f"only {n} messages met an active run and have an ending; at least {FEWEST} are needed"
+        return _as_allowed(told, observations, base, None)
     fit = fit_lognormal(observations)
     assert fit is not None
     if not fit.identified:
-        return Estimate(number, n, None, _unknown(reading, retries, fit), fit)
+        return _as_allowed(_unknown(reading, retries, fit), observations, base, fit)
     joined = reading.joined.total()
     how = f"{joined:,} of them with their own moments" if joined else "by the attempt that got through"
     if reading.early:
@@ -341,6 +389,49 @@ def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[O
     ]
     said += "; how long the stuck ones last is assumed: up to the API's expiry"
     return Estimate(number, n, {"kind": "mixture", "parts": parts}, said, fit)
+
+
+def _as_allowed(why: str, observations: Sequence[Observation], base: Profile, fit: LogNormalFit | None) -> Estimate:
+    """The base's shape with as long times as the log tells, if it tells, or else as it allows."""
+    number, n, shape = "cancel_seconds", sum(each.count for each in observations), base.cancel_seconds
+    scale = fit_scale(observations, shape.cdf)
+    low, high = scale.low, scale.high
+    if low is not None and high is not None and n >= FEWEST:
+        told = f"the shape is {base.name}'s, its times {scale.value:.3g} of theirs, fitted from {n:,} conflicts"
+        said = f"{told} ({CONFIDENCE * 100:g} % interval {_ends(scale)}); {why}"
+        return Estimate(number, n, _scaled(shape, scale.value), said, fit, scale=scale)
+    highest = log_likelihood(observations, lambda seconds: shape.cdf(seconds / scale.value))
+    if 2 * (highest - log_likelihood(observations, lambda seconds: freed_by(base, seconds))) <= CRITICAL:
+        return Estimate(number, n, None, why, fit, scale=scale)
+    factor = min(max(1.0, low or 0.0), math.inf if high is None else high)
+    if factor == 1:
+        said = f"{base.name}'s stuck runs contradict the log, which has fewer: they were taken away; {why}"
+    else:
+        told = f"{'at most' if factor < 1 else 'at least'} {factor:.3g}"
+        said = (
+            f"{base.name}'s times contradict the log, which allows {told} of them ({CONFIDENCE * 100:g} % interval): "
+            f"the nearest that it allows were taken; {why}"
+        )
+    return Estimate(number, n, _scaled(shape, factor), said, fit, scale=scale, bounded=True)
+
+
+def _scaled(shape: Distribution, factor: float) -> dict[str, Any]:
+    return _rounded(shape.scaled(factor).model_dump(exclude_none=True))
+
+
+def _rounded(table: dict[str, Any]) -> dict[str, Any]:
+    """The same with numbers that say no more than they mean."""
+    shown: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, float):
+            shown[key] = _significant(value)
+        elif isinstance(value, dict):
+            shown[key] = _rounded(value)
+        elif isinstance(value, (list, tuple)):
+            shown[key] = [_rounded(each) for each in value]
+        else:
+            shown[key] = value
+    return shown
 
 
 def _unknown(reading: Reading, retries: Retries, fit: LogNormalFit) -> str:
@@ -412,18 +503,18 @@ def _without_stuck_twice(cancel: Estimate, runs: Estimate, stuck: Estimate) -> t
 
 
 def predicted(estimates: Estimates) -> Mapping[int, float] | None:
-    """The share of each ending under the fitted time to the freed thread.
+    """The share of each ending under the profile's time to the freed thread, fitted or kept.
 
-    None where nothing was fitted; where only a part of the conflicts has moments of its own and the others were cancelled
-    before they were refused, since these two parts have no moments in common; and where the log does not say how many
-    conflicts each of several relays had.
+    None where the log has no endings; where only a part of the conflicts has moments of its own and the others were
+    cancelled before they were refused, since these two parts have no moments in common; and where the log does not say how
+    many conflicts each of several relays had.
     """
-    cancel, retries = estimates.of("cancel_seconds"), estimates.retries
-    if cancel.fit is None or cancel.table is None or not retries.relays:
+    retries = estimates.retries
+    if not estimates.observations or not retries.relays:
         return None
     if any(retries.afters) and any(len(each.lows) == 1 for each in estimates.observations):
         return None
-    free = [_free_by(cancel.fit, moments, retries.afters) for moments in retries.moments]
+    free = [_free_by(estimates.freed_by, moments, retries.afters) for moments in retries.moments]
     shares: dict[int, float] = {}
     failed = 0.0
     for attempts, part in retries.relays:
@@ -434,10 +525,10 @@ def predicted(estimates: Estimates) -> Mapping[int, float] | None:
     return {**dict(sorted(shares.items())), FAILED: failed}
 
 
-def _free_by(fit: LogNormalFit, moments: Sequence[float], afters: Sequence[float]) -> float:
+def _free_by(cdf: Callable[[float], float], moments: Sequence[float], afters: Sequence[float]) -> float:
     """The share of the observed conflicts that are over by a retry; see `Observation` on `afters`."""
-    plain = [fit.cdf(moment) for moment, after in zip(moments, afters, strict=True) if not after]
-    late = [(fit.cdf(moment), fit.cdf(after)) for moment, after in zip(moments, afters, strict=True) if after]
+    plain = [cdf(moment) for moment, after in zip(moments, afters, strict=True) if not after]
+    late = [(cdf(moment), cdf(after)) for moment, after in zip(moments, afters, strict=True) if after]
     seen = math.fsum(1 - before for _, before in late)
     over = math.fsum(by - before for by, before in late)
     return (math.fsum(plain) + (len(late) * over / seen if seen > 0 else 0.0)) / len(moments)

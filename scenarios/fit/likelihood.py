@@ -4,10 +4,11 @@ An observation is an interval `(low, high]` that holds a time: from 0 for one th
 for one that was not over at the last. Where the ends themselves are spread (by the latency of requests), an observation has
 many equally likely pairs of ends, and its probability is their mean.
 
-Two models: the log-normal, and the same for a share 1 - q of the times while the share q never ends ("stuck"). Intervals of
-parameters are those of the profile likelihood: all values that a likelihood-ratio test at 5 % would not reject, with the
-other parameters at their best. A parameter is *identified* if that interval lies inside the box that is searched; if it does
-not, the data cannot say what the parameter is, and nothing is made up.
+Two models: the log-normal, and the same for a share 1 - q of the times while the share q never ends ("stuck"). Where the
+data are too few for two numbers, a third has one: a distribution whose shape is known, by how many times as long it is.
+Intervals of parameters are those of the profile likelihood: all values that a likelihood-ratio test at 5 % would not
+reject, with the other parameters at their best. A parameter is *identified* if that interval lies inside the box that is
+searched; if it does not, the data cannot say what the parameter is, and nothing is made up.
 
 The non-parametric estimate is Turnbull's (J. R. Stat. Soc. B 38, 1976), by self-consistency.
 """
@@ -176,6 +177,52 @@ def fit_lognormal(observations: Sequence[Observation], *, may_stick: bool = True
         stuck,
         aic,
     )
+
+
+SCALE: Final = (1e-4, 1e4)
+_SCALE_POINTS = 161
+
+
+def fit_scale(observations: Sequence[Observation], cdf: Callable[[float], float]) -> Parameter:
+    """By how many times as long the times of a known distribution would have to be, inside `SCALE`.
+
+    Where all of a range fit equally well (every time was over at the first look, say), the value is its middle.
+    """
+
+    def height(point: Sequence[float]) -> float:
+        factor = math.exp(point[0])
+        return log_likelihood(observations, lambda seconds: cdf(seconds / factor))
+
+    box = (math.log(SCALE[0]), math.log(SCALE[1]))
+    grid = [min(box[0] + (box[1] - box[0]) * at / (_SCALE_POINTS - 1), box[1]) for at in range(_SCALE_POINTS)]
+    heights = [height([each]) for each in grid]
+    level = [at for at, each in enumerate(heights) if each >= max(heights) - 1e-7]
+    best, highest = [grid[level[len(level) // 2]]], max(heights)
+    if len(level) == 1:
+        best, highest = _uphill(height, (box,), best)
+    low, high = _exponentials(_profile(height, (box,), best, highest)[0])
+    return Parameter(math.exp(best[0]), low, high)
+
+
+def log_likelihood(observations: Sequence[Observation], cdf: Callable[[float], float]) -> float:
+    """The natural logarithm of how likely the observations are under any distribution."""
+    return math.fsum(_log_probability(each, cdf) for each in observations)
+
+
+def _log_probability(observation: Observation, cdf: Callable[[float], float]) -> float:
+    """As in `_Likelihood`, of one observation."""
+    afters = observation.afters or (0.0,) * len(observation.lows)
+    plain, selected, seen, number = [0.0], [0.0], [0.0], 0
+    for low, high, after in zip(observation.lows, observation.highs, afters, strict=True):
+        inside = (1.0 if math.isinf(high) else cdf(high)) - cdf(low)
+        if after > 0:
+            number += 1
+            selected.append(inside)
+            seen.append(1 - cdf(after))
+        else:
+            plain.append(inside)
+    ratio = math.fsum(selected) / max(math.fsum(seen), _TINY)
+    return observation.count * math.log(max((math.fsum(plain) + number * ratio) / len(afters), _TINY))
 
 
 _Box = tuple[float, float]

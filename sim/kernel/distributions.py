@@ -1,7 +1,8 @@
 """Distributions of durations, as scenario and profile files write them.
 
 Each is a TOML table with a `kind`; `sample(u)` turns a keyed uniform into seconds, `cdf(x)` gives the probability of
-at most `x` seconds. A log-normal is given by its median and either `sigma` or one upper quantile.
+at most `x` seconds, `scaled(factor)` is the same shape with all times so many times as long. A log-normal is given by
+its median and either `sigma` or one upper quantile.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ class Constant(_Table):
         """P(duration <= x)."""
         return 1.0 if x >= self.value else 0.0
 
+    def scaled(self, factor: float) -> Constant:
+        """The same with all times multiplied."""
+        return Constant(kind="constant", value=self.value * factor)
+
 
 class Uniform(_Table):
     """Evenly between `low` and `high` seconds."""
@@ -70,6 +75,10 @@ class Uniform(_Table):
             return 1.0
         return 0.0 if x < self.low else (x - self.low) / (self.high - self.low)
 
+    def scaled(self, factor: float) -> Uniform:
+        """The same with all times multiplied."""
+        return Uniform(kind="uniform", low=self.low * factor, high=self.high * factor)
+
 
 class Exponential(_Table):
     """Memoryless, by its mean: what is left to wait does not depend on how long one has waited."""
@@ -85,6 +94,10 @@ class Exponential(_Table):
     def cdf(self, x: float) -> float:
         """P(duration <= x)."""
         return 0.0 if x <= 0 else -math.expm1(-x / self.mean)
+
+    def scaled(self, factor: float) -> Exponential:
+        """The same with all times multiplied."""
+        return Exponential(kind="exponential", mean=self.mean * factor)
 
 
 class LogNormal(_Table):
@@ -128,6 +141,10 @@ class LogNormal(_Table):
             return 0.0
         return _STANDARD_NORMAL.cdf(math.log(x / self.median) / self.log_sigma)
 
+    def scaled(self, factor: float) -> LogNormal:
+        """The same with all times multiplied."""
+        return LogNormal(kind="lognormal", median=self.median * factor, sigma=self.log_sigma)
+
 
 class Part(BaseModel):
     """One component of a mixture."""
@@ -166,6 +183,11 @@ class Mixture(_Table):
         """P(duration <= x)."""
         total = sum(part.weight for part in self.parts)
         return sum(part.weight / total * part.distribution.cdf(x) for part in self.parts)
+
+    def scaled(self, factor: float) -> Mixture:
+        """The same with all times multiplied."""
+        parts = (Part(weight=part.weight, distribution=part.distribution.scaled(factor)) for part in self.parts)
+        return Mixture(kind="mixture", parts=tuple(parts))
 
 
 Distribution = Annotated[Constant | Uniform | Exponential | LogNormal | Mixture, Field(discriminator="kind")]

@@ -44,7 +44,7 @@ def fit(text: str) -> tuple[dict[str, Any], Profile]:
 
 
 def fitted_shares(results: dict[str, Any]) -> dict[str, float]:
-    return {each["ending"]: each["fitted"] for each in results["conflicts"]["endings"]}
+    return {each["ending"]: each["profile"] for each in results["conflicts"]["endings"]}
 
 
 def shares_in_closed_form(profile: Profile, waits: tuple[float, ...]) -> list[float]:
@@ -131,8 +131,15 @@ def test_whole_worlds_of_the_written_profile_fail_as_often_as_was_fitted() -> No
         assert abs(endings[ending] - n * share) < 4 * math.sqrt(n * share * (1 - share)), ending
 
 
+def test_stuck_runs_that_the_log_rules_out_are_taken_away() -> None:
+    results, profile = fit("[OpenAI] Message created successfully (attempt 2)\n" * 15)
+    assert profile.stuck_probability == 0
+    assert profile.cancel_seconds == load_profile("typical").cancel_seconds
+    assert "stuck runs contradict the log" in results["numbers"][0]["said"]
+
+
 def test_numbers_that_were_not_fitted_keep_their_stuck_runs() -> None:
-    _, profile = fit("[OpenAI] Message created successfully (attempt 2)\n" * 300)
+    _, profile = fit("[OpenAI] Message created successfully (attempt 2)\n" * 8)
     assert profile.stuck_probability == 0.1
     assert tomllib.loads(Path("out/profile.toml").read_text(encoding="utf-8"))["stuck_probability"] == {
         "basis": STUCK["stuck_probability"]["basis"],
