@@ -6,6 +6,7 @@ Method: every example of docs/full-circle.md and docs/fitting.md, typed as it st
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -37,12 +38,24 @@ def _commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
+def assert_same_shares(out: Path) -> None:
+    """The worlds of the fitted profile recover at the first retry as often as the log does, as far as both tell."""
+    log, verified = (
+        json.loads((out / name / "results.json").read_text(encoding="utf-8")) for name in ("fit", "verify")
+    )
+    (told,) = (each["interval"] for each in log["conflicts"]["endings"] if each["ending"] == "recovered_at_2")
+    claims = verified["scenarios"][0]["claims"]
+    (simulated,) = (each["interval"] for each in claims if each["id"] == "first-retry")
+    assert max(told[0], simulated[0]) < min(told[1], simulated[1])
+
+
 def test_the_full_circle(tmp_path: Path) -> None:
     serve, *others = examples_of(ROOT / "docs" / "full-circle.md")
     with serving(serve, tmp_path) as port:
         assert_printed(others, outputs_of(others, port, tmp_path, seconds=400))
     profile = load_profile(tmp_path / "reports/out/fit/profile.toml")
     assert profile.name == "fitted"
+    assert_same_shares(tmp_path / "reports/out")
     policy = tmp_path / "reports/out/tune/policy.toml"
     assert load_policy(policy).policy == "cancel_and_retry"
     assert tomllib.loads(policy.read_text(encoding="utf-8"))["origin"]["profiles"] == ["fitted"]
