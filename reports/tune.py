@@ -5,6 +5,7 @@ The terminal, the figures and the page read `results.json` through this module.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,11 +28,15 @@ SHORT = {
 MARKS = {"better": "▼", "worse": "▲", "open": "?", "same": "=", "unknown": "–"}
 LEGEND = (
     "▼ less, so better; ▲ more, so worse; ? not told apart (the interval holds zero); = the same in every world; "
-    "– too few worlds to tell"
+    "– too few worlds, or too few that differ, to tell"
 )
 PRESENT = "present settings"
 #: What results call the breaches that customers see, in one sum.
 _SEEN = "transparency_breaches"
+#: More decimals than this are not written.
+_DIGITS_MAX = 9
+#: A smaller multiple is not told apart from others.
+_TIMES_MIN = 0.0001
 
 
 def value_words(unit: str, value: float | None) -> str:
@@ -40,24 +45,32 @@ def value_words(unit: str, value: float | None) -> str:
         return "none"
     if unit == "share":
         return percent(value)
-    return f"{value:.2f} s" if unit == "s" else f"{value:.3f}"
+    digits = _digits([value], 2 if unit == "s" else 3)
+    return f"{value:.{digits}f} s" if unit == "s" else f"{value:.{digits}f}"
+
+
+def _digits(values: Sequence[float], digits: int) -> int:
+    """So many decimals, or as many more as none of the values needs to differ from zero, if it does."""
+    while digits < _DIGITS_MAX and any(value and not float(f"{value:.{digits}f}") for value in values):
+        digits += 1
+    return digits
 
 
 def difference_words(unit: str, value: float | None) -> str:
     """A difference, signed; shares in points of a hundred."""
     if value is None:
         return "none"
-    if unit == "share":
-        return f"{value * 100:+.2f} points"
-    return f"{value:+.2f} s" if unit == "s" else f"{value:+.3f}"
+    scale, usual, mark = {"share": (100, 2, " points"), "s": (1, 2, " s")}.get(unit, (1, 3, ""))
+    return f"{value * scale:+.{_digits([value * scale], usual)}f}{mark}"
 
 
 def interval_words(unit: str, interval: Sequence[float] | None, *, signed: bool = False) -> str:
     """An interval, or "" where there is none."""
     if interval is None:
         return ""
-    scale, digits, mark = {"share": (100, 2, " %"), "s": (1, 2, " s")}.get(unit, (1, 3, ""))
+    scale, usual, mark = {"share": (100, 2, " %"), "s": (1, 2, " s")}.get(unit, (1, 3, ""))
     sign = "+" if signed else ""
+    digits = _digits([end * scale for end in interval], usual)
     ends = [f"{end * scale:{sign}.{digits}f}" for end in interval]
     return f"{ends[0]} to {ends[1]}{'' if signed and unit == 'share' else mark}"
 
@@ -72,7 +85,8 @@ def headline(results: Mapping[str, Any]) -> str:
     place = results["recommended"]
     name = f"{results['policy']} in {results['scenario']}"
     if place is None:
-        return f"{name}: {'too few worlds to judge by' if _too_few(results) else 'nothing found to recommend'}"
+        too_few = results["judged"] and _too_few(results)
+        return f"{name}: {'too few worlds to judge by' if too_few else 'nothing found to recommend'}"
     if _everywhere(results["judged"][place]):
         return f"{name}: better in everything, under every profile"
     better, others = _sorted_out(results, results["judged"][place])
@@ -120,11 +134,21 @@ def _at_most(unit: str, found: Mapping[str, Any], worlds: int) -> str:
 def lead(results: Mapping[str, Any]) -> str:
     """What was done."""
     held_out = results["held_out"]
-    return (
-        f"{len(results['trials'])} trials of {results['replications']:,} worlds under each of "
-        f"{_listed(list(results['profiles']))}; {len(results['judged'])} of the best judged again in "
-        f"{held_out['replications']:,} worlds each that the search never saw, paired with the present settings."
+    profiles = list(results["profiles"])
+    searched = (
+        f"{_counted(len(results['trials']), 'trial')} of {_counted(results['replications'], 'world')} under "
+        f"{'each of ' if len(profiles) > 1 else ''}{_listed(profiles)}"
     )
+    if not results["judged"]:
+        return f"{searched}; none of them to be judged again beside the {PRESENT}."
+    return (
+        f"{searched}; {len(results['judged'])} of the best judged again in {_counted(held_out['replications'], 'world')} "
+        f"each that the search never saw, paired with the {PRESENT}."
+    )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -153,16 +177,22 @@ def recommendation(results: Mapping[str, Any]) -> str:
     """What to do, in a few sentences."""
     place = results["recommended"]
     if place is None:
+        if not results["judged"]:
+            return "Keep the present settings: the search found no others to judge; give it more trials (--budget)."
         if _too_few(results):
             held_out = results["held_out"]
             return (
                 f"Keep the present settings: {held_out['replications']:,} held-out worlds are too few to judge by; give "
                 f"--held-out at least {held_out['replications_min']:,}, better thousands."
             )
-        return (
-            "Keep the present settings: none of the candidates judged on held-out seeds is better in some objective and "
-            "worse in none under every profile."
-        )
+        said = [
+            "Keep the present settings: none of the candidates judged on held-out seeds is shown to be better in some "
+            "objective and worse in none under every profile."
+        ]
+        if wanting := _for_want_of_worlds(results):
+            which = f"candidate{'' if len(wanting) == 1 else 's'} {_listed(wanting)}"
+            said.append(f"Of {which} too few worlds differ to tell; give more --held-out.")
+        return " ".join(said)
     judged = results["judged"][place]
     ids = [each["id"] for each in results["objectives"]]
     units = {each["id"]: each["unit"] for each in results["objectives"]}
@@ -188,6 +218,44 @@ def recommendation(results: Mapping[str, Any]) -> str:
     return " ".join(said)
 
 
+def _for_want_of_worlds(results: Mapping[str, Any]) -> list[str]:
+    """The candidates that might be recommended if more worlds told them from the present settings."""
+    places = []
+    for place, judged in enumerate(results["judged"], 1):
+        found = [[by[each["id"]] for each in results["objectives"]] for by in judged["by_profile"].values()]
+        if any(judged["excess"].values()) or any(one["verdict"] == "worse" for each in found for one in each):
+            continue
+        open_ones = [one for each in found for one in each if _differs_too_rarely(results, one)]
+        hopeful = all(any(one["verdict"] == "better" or one in open_ones for one in each) for each in found)
+        if open_ones and hopeful:
+            places.append(str(place))
+    return places
+
+
+def _differs_too_rarely(results: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    least = results["held_out"].get("differing_min", 0)
+    return found["verdict"] == "unknown" and not _too_few(results) and found.get("worlds_differing", least) < least
+
+
+def _rarely_differing(results: Mapping[str, Any]) -> list[str]:
+    """Of which objectives nothing is claimed, because they differ in too few worlds."""
+    said = []
+    least = results["held_out"].get("differing_min", 0)
+    for profile in results["judged"][0]["by_profile"] if results["judged"] else ():
+        for each in results["objectives"]:
+            rare = [
+                f"candidate {place} ({judged['by_profile'][profile][each['id']]['worlds_differing']})"
+                for place, judged in enumerate(results["judged"], 1)
+                if _differs_too_rarely(results, judged["by_profile"][profile][each["id"]])
+            ]
+            if rare:
+                said.append(
+                    f"Under {profile}, {SHORT[each['id']]} differ from the {PRESENT}' in fewer than {least} worlds, too few "
+                    f"to claim anything: {', '.join(rare)}."
+                )
+    return said
+
+
 def excess_words(name: str, count: int) -> str:
     """By how much more often a promise was broken: `name` is an invariant, or stands for all that customers see."""
     breaches = f"{count:,} {'breach' if count == 1 else 'breaches'} more"
@@ -210,6 +278,7 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         for profile, excess in each["excess"].items():
             for name, count in excess.items():
                 said.append(f"Candidate {place} under {profile}: {excess_words(name, count)} than at present.")
+    said += _rarely_differing(results)
     infeasible = sum(not trial["feasible"] for trial in results["trials"])
     if infeasible:
         said.append(
@@ -244,11 +313,61 @@ def agreement_words(results: Mapping[str, Any]) -> list[str]:
             f"{inside} of {len(told)} values measured in held-out worlds have the computed one in their {CONFIDENCE} "
             "interval."
         )
-    front, found = len(block["front"]), len(block["found"])
+    front = len(block["front"])
+    if not front:
+        return [*said, f"Of {block['grid']:,} settings computed, none fails no more than the {PRESENT}."]
+    one = front == 1
     said.append(
-        f"Of {block['grid']:,} settings computed, {front} fail no more than the {PRESENT} and are beaten by no other. By "
-        f"the same arithmetic the {found} found ones lie at most {percent(block['off_front'])} of the {PRESENT}' values "
-        f"behind that front, and would have to be {percent(block['uncovered'])} better to reach all of it: that much a "
-        "longer search could still gain."
+        f"Of {block['grid']:,} settings computed, {front:,} {'fails' if one else 'fail'} no more than the {PRESENT} and "
+        f"{'is' if one else 'are'} beaten by no other: {'it is' if one else 'they are'} the computed front."
     )
+    return [*said, *_behind_words(block), *_gap_words(block)]
+
+
+def _behind_words(block: Mapping[str, Any]) -> list[str]:
+    """How far the found settings lie behind the computed front. Those that fail more than it does are counted apart."""
+    found = len(block["found"])
+    more = sum(each["fails_more"] for each in block["found"])
+    rest = found - more
+    if not found:
+        return ["The search found no settings to compare with it."]
+    said, all_found = [], "the one setting found" if found == 1 else f"the {found:,} settings found"
+    if more:
+        which = all_found if not rest else f"{more:,} of {all_found}"
+        left_out = f", and {'is' if more == 1 else 'are'} left out of the next line" if rest else ""
+        said.append(
+            f"By the same arithmetic {which} {'fails' if more == 1 else 'fail'} more than the {PRESENT}{left_out}."
+        )
+    if not rest:
+        return said
+    if block["off_front"]:
+        which = f"The other {'one' if rest == 1 else f'{rest:,}'}" if more else f"By the same arithmetic {all_found}"
+        said.append(
+            f"{which} {'lies' if rest == 1 else 'lie'} behind that front by at most {_times(block['off_front'])} the "
+            f"{PRESENT}' value, in every objective at once."
+        )
+    else:
+        which = f"the other {'one' if rest == 1 else f'{rest:,}'}" if more else all_found
+        words = f"{which} is not" if rest == 1 else f"none of {which} is"
+        said.append(f"By the same arithmetic {words} beaten by that front in every objective.")
     return said
+
+
+def _gap_words(block: Mapping[str, Any]) -> list[str]:
+    """How far the found settings are from covering the computed front: the additive epsilon indicator, in words."""
+    if not block["found"]:
+        return []
+    if not block["uncovered"]:
+        return ["To every point of the computed front there is a found one that is as good."]
+    return [
+        f"The largest gap from the computed front to the nearest found one is {_times(block['uncovered'])} the {PRESENT}' "
+        "value, in the objective where it is widest; a longer search could narrow it."
+    ]
+
+
+def _times(share: float) -> str:
+    """A multiple, to two significant digits and without an exponent."""
+    if share < _TIMES_MIN:
+        return f"less than {_TIMES_MIN:.4f} times"
+    digits = max(0, 1 - math.floor(math.log10(float(f"{share:.1e}"))))
+    return f"{float(f'{share:.1e}'):,.{digits}f} times"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
+#: So many letters of a title stand above half of a figure; how high, in inches, each line is that it has more.
+_TITLE_LETTERS = 46
+_TITLE_LINE = 0.16
 _COLOURS = {"better": GREEN, "worse": VERMILLION, "open": QUIET, "same": QUIET, "unknown": QUIET}
 
 
@@ -208,7 +212,9 @@ def judged(results: Mapping[str, Any]) -> str | None:
         panels = [(objective, profile) for objective in results["objectives"] for profile in results["profiles"]]
         columns = len(results["profiles"])
         lines = len(results["judged"])
-        figure = blank((0.22 * lines + 0.75) * len(results["objectives"]))
+        titles = [_panel_title(objective, profile) for objective, profile in panels]
+        row, more = 0.22 * lines + 0.75, _TITLE_LINE * max(title.count("\n") for title in titles)
+        figure = blank((row + more) * len(results["objectives"]))
         for at, (objective, profile) in enumerate(panels):
             axes = figure.add_subplot(len(results["objectives"]), columns, at + 1)
             for each, there, place, found in rows:
@@ -232,10 +238,10 @@ def judged(results: Mapping[str, Any]) -> str | None:
             axes.axvline(0, color=QUIET, linewidth=1)
             axes.set_ylim(lines + 0.6, 0.4)
             axes.set_yticks(range(1, lines + 1), [str(place) for place in range(1, lines + 1)], fontsize=8)
-            axes.set_title(f"{_difference_label(objective)}, {profile}", fontsize=9)
+            axes.set_title(titles[at], fontsize=9)
             bare(axes)
             axes.tick_params(labelsize=8)
-        figure.subplots_adjust(hspace=0.75, wspace=0.3)
+        figure.subplots_adjust(hspace=0.75 + more * 1.75 / row, wspace=0.3)  # in heights of a panel
         return figure
 
     told = "; ".join(
@@ -245,6 +251,14 @@ def judged(results: Mapping[str, Any]) -> str | None:
         for objective, profile, place, found in rows
     )
     return draw_svg("judged", f"Differences from the present settings with {CONFIDENCE} intervals", told, draw)
+
+
+def _panel_title(objective: Mapping[str, str], profile: str) -> str:
+    """On one line, or where the profile is called by a long path, on as many as it needs."""
+    title = f"{_difference_label(objective)}, {profile}"
+    if len(title) > _TITLE_LETTERS:
+        title = f"{_difference_label(objective)},\n" + "\n".join(textwrap.wrap(profile, _TITLE_LETTERS))
+    return title.replace("$", r"\$")  # matplotlib would read it as mathematics
 
 
 def _difference_label(objective: Mapping[str, str]) -> str:
@@ -274,9 +288,9 @@ def closed_form(results: Mapping[str, Any]) -> str | None:
                 return _plotted(compared[x], values[x]), _plotted(compared[y], values[y])
 
             best = [at(each["values"]) for each in block["front"]]
-            axes.plot(*zip(*best, strict=True), marker="o", color=RULE, markersize=2.6, linestyle="none")
+            axes.plot(*zip(*best, strict=True), marker="o", color=QUIET, markersize=2, linestyle="none")
             for expected, seen in ((at(one), at(other)) for one, other in found):
-                axes.plot(*zip(expected, seen, strict=True), color=QUIET, linewidth=0.9)
+                axes.plot(*zip(expected, seen, strict=True), color=BLUE, linewidth=0.9)
                 axes.plot(*expected, marker="o", color=BLUE, markersize=6, linestyle="none", fillstyle="none")
                 axes.plot(*seen, marker="o", color=BLUE, markersize=3.4, linestyle="none")
             axes.plot(*at(block["present"]), marker="D", color=VERMILLION, markersize=6, linestyle="none")

@@ -262,7 +262,8 @@ for.</li>
 candidates were judged in other worlds, and the recommendation goes to the first of them, in the order that the search had
 them in, which holds there.</li>
 <li>Each interval is a jackknife's over worlds and holds at {CONFIDENCE} by itself. Among the many of the tables one in a
-hundred may miss by chance.</li>
+hundred may miss by chance. Of few rare events it would be too narrow: of a share that differs from the present one in few
+worlds nothing is claimed.</li>
 <li>A candidate is put aside if it breaks a promise more often than the present settings in the same worlds. The breaches
 that customers see are held to their sum, since one kind passes into another.</li>
 <li>The backend, the load and the faults are the scenario's and the profiles'. Where production differs, fit a profile to

@@ -63,7 +63,7 @@ def _table(results: Mapping[str, Any], profile: str) -> Table:
     from rich.text import Text
 
     title = f"Held-out worlds under {profile}: value, and difference from the {PRESENT} with its {CONFIDENCE} interval"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("candidate", no_wrap=True)
     told = results["objectives"]  # the page has what is told beside them too
     for each in told:
@@ -75,7 +75,8 @@ def _table(results: Mapping[str, Any], profile: str) -> Table:
         for each in told:
             found, unit = judged["by_profile"][profile][each["id"]], each["unit"]
             interval = interval_words(unit, found["difference_interval"], signed=True)
-            words = f"{difference_words(unit, found['difference'])} ({interval})" if interval else "as now"
+            words = "as now" if found["verdict"] == "same" else difference_words(unit, found["difference"])
+            words += f" ({interval})" if interval else ""
             cells.append(f"{value_words(unit, found['value'])}\n{words} {MARKS[found['verdict']]}")
         mark = " ✔" if results["recommended"] == place - 1 else " (fragile)" if judged["fragile"] else ""
         table.add_row(Text(f"{place}{mark}"), *map(Text, cells))

@@ -55,9 +55,9 @@ def agreement(
         front      settings and values of those among them which no other beats; without those that append less than the
                    present settings, as the search has them aside for the promises that they break
         present    the present settings' values
-        found      number and values of each of `found`
+        found      number and values of each of `found`, and whether it appends less than the present settings
         off_front  by how much the worst of `found` could be better in every objective at once, as a share of the present
-                   values: 0 if all lie on the front
+                   values: 0 if none is beaten so. Those that append less are left out: the front has none such
         uncovered  by how much `found` would have to be better in every objective for each of the front to have one among
                    them that is as good, as a share of the present values (the additive epsilon indicator)
     """
@@ -66,16 +66,14 @@ def agreement(
         return means({profile: tuple(each) for profile, each in computed(settings, backends, ids).items()})
 
     now = value(present)
-    # Without failures among the objectives there is nothing to hold them to.
-    limit = means({profile: (expected(present, backend).failures,) for profile, backend in backends.items()})[0]
-    candidates = [
-        (settings, value(settings))
-        for settings in grid()
-        if means({profile: (expected(settings, backend).failures,) for profile, backend in backends.items()})[0]
-        <= limit
-    ]
-    best = front(candidates)
+
+    def failures(settings: RetrySettings) -> float:
+        return means({profile: (expected(settings, backend).failures,) for profile, backend in backends.items()})[0]
+
+    limit = failures(present)
+    best = front([(settings, value(settings)) for settings in grid() if failures(settings) <= limit])
     mine = [(number, value(settings)) for number, settings in found]
+    fails_more = {number for number, settings in found if failures(settings) > limit}
     return {
         "compared": {each: COMPARED[each] for each in ids},
         "grid": len(grid()),
@@ -83,8 +81,13 @@ def agreement(
             {"settings": _shown(settings), "values": [rounded(each) for each in values]} for settings, values in best
         ],
         "present": [rounded(each) for each in now],
-        "found": [{"number": number, "values": [rounded(each) for each in values]} for number, values in mine],
-        "off_front": rounded(max((_beaten(values, best, now) for _, values in mine), default=0.0)),
+        "found": [
+            {"number": number, "values": [rounded(each) for each in values], "fails_more": number in fails_more}
+            for number, values in mine
+        ],
+        "off_front": rounded(
+            max((_beaten(values, best, now) for number, values in mine if number not in fails_more), default=0.0)
+        ),
         "uncovered": rounded(max((_uncovered(values, mine, now) for _, values in best), default=0.0)),
     }
 

@@ -6,6 +6,7 @@ Importing this module imports nothing that takes time; `tune` does.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
@@ -106,6 +107,8 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     from scenarios.tune.worlds import load_tuned
 
     wanted = _objectives(arguments.objectives)
+    if not arguments.profiles:
+        raise UsageError(f"--profiles: there is none; name one or more, such as {','.join(PROFILES)}")
     here_on_path()
     try:
         tuned = load_tuned(arguments.scenario, arguments.policy, arguments.profiles, arguments.sets)
@@ -124,6 +127,9 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
                 results, settings = _tune(arguments, tuned, wanted, version, jobs, storage, costs, shown, observe)
         except (ReplicationError, LostWorkerError) as error:
             raise UsageError(" ".join(str(error).split())) from error
+        except KeyboardInterrupt:
+            print(f"relaysim: the same command goes on from the trials kept in {storage}", file=sys.stderr)
+            raise
         text = policy_text(tuned.policy, settings, results["policy_origin"])
         try:
             publish_tuning(results, text, name=name, timing=timing(costs, jobs=jobs), out=arguments.out)
@@ -167,9 +173,9 @@ def _tune(
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """The content of `results.json`, and the settings to take."""
     from scenarios.tune.closed_form import Backend
-    from scenarios.tune.held_out import WORLDS_MIN, choose, front, judge, measured, recommended
+    from scenarios.tune.held_out import DIFFERING_MIN, WORLDS_MIN, choose, front, judge, measured, recommended
     from scenarios.tune.objectives import IDS, beside, objectives
-    from scenarios.tune.space import SPACES, settings_of, starts
+    from scenarios.tune.space import SPACES, effective, settings_of, starts
     from scenarios.tune.study import Search, check_identity, importances
     from scenarios.tune.worlds import Worlds
 
@@ -202,8 +208,13 @@ def _tune(
     trials, present = _search(
         plan, tuned, measures, worlds(scenario.root_seed, arguments.replications, "search"), storage, shown
     )
+    own = effective(policy, tuned.base)
     chosen = choose(
-        trials, present, arguments.judged, _computed_gain(policy, tuned.base, backends) if wanted == IDS else None
+        trials,
+        present,
+        arguments.judged,
+        _computed_gain(policy, tuned.base, backends) if wanted == IDS else None,
+        leave_out=lambda trial: effective(policy, settings_of(policy, tuned.base, trial.point)) == own,
     )
     held_out = worlds(scenario.root_seed + 1, arguments.held_out, "held-out")
     told = [*measures, *beside(policy)]
@@ -254,6 +265,7 @@ def _tune(
             "root_seed": held_out.root_seed,
             "replications": arguments.held_out,
             "replications_min": WORLDS_MIN,
+            "differing_min": DIFFERING_MIN,
         },
         "judged": [
             {
@@ -283,7 +295,7 @@ def _tune(
             [(trial.number, settings_of(policy, tuned.base, trial.point)) for trial in best],
             [(None, tuned.base, measured_now), *shown_of],
         )
-    results["policy_origin"] = _origin(results)
+    results["policy_origin"] = _origin(results, arguments.sets)
     return results, settings
 
 
@@ -441,7 +453,7 @@ def _closed_form(
     return {**agreement(found, RetrySettings(**tuned.base), backends, ids), "held_out": rows}
 
 
-def _origin(results: Mapping[str, Any]) -> dict[str, Any]:
+def _origin(results: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
     """Where the settings of `policy.toml` come from."""
     from reports.tune import recommendation
 
@@ -449,6 +461,7 @@ def _origin(results: Mapping[str, Any]) -> dict[str, Any]:
         "made_by": "relaysim tune",
         "scenario": results["scenario"],
         "scenario_hash": results["hash"],
+        "sets": list(sets),
         "code_version": results["code_version"],
         "profiles": list(results["profiles"]),
         "searched": f"{len(results['trials'])} trials of {results['replications']} worlds per profile, root seed "

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from relay import DrainSettings, RetrySettings
 from relay.settings import Cancels
+from reports.statistics import rounded
 from scenarios.tune.closed_form import Backend, expected
 
 if TYPE_CHECKING:
@@ -147,6 +148,20 @@ def settings_of(policy: str, base: Settings, point: Settings) -> dict[str, Any]:
     """The relay's settings for a point: the scenario's, with those searched in their place."""
     kept = {name: value for name, value in base.items() if name != "waits"} if policy == "cancel_and_retry" else base
     return {**kept, **{each.name: each.value(point[each.name]) for each in SPACES[policy]}}
+
+
+#: What the relay makes its waits of.
+_OF_WAITS = {"first_wait_seconds", "factor", _CAP, "waits", "wait_after_last_failure"}
+
+
+def effective(policy: str, settings: Settings) -> dict[str, Any]:
+    """What the relay does with some settings: equal where two say the same in other words."""
+    if policy != "cancel_and_retry":
+        return asdict(DrainSettings(**settings))
+    made = RetrySettings(**settings)
+    waits = tuple(rounded(wait) for wait in made.planned_waits)
+    others = {name: value for name, value in asdict(made).items() if name not in _OF_WAITS}
+    return others | {"waits": waits, "jitter": made.jitter if any(waits) else "none"}
 
 
 _CANCELS: tuple[Cancels, ...] = ("each_conflict", "first_conflict")

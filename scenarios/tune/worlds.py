@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
+from scenarios.document import PathError, parse_path, parse_setting
 from scenarios.load import load, variant
 from scenarios.model import Scenario
 from scenarios.policy import HOME, policy_sets
@@ -15,6 +18,14 @@ from scenarios.strata import refuse_strata
 from scenarios.summary import Summary
 from scenarios.tune.space import SPACES
 
+#: Fields of a scenario that a search does not look at: why not, and the option to use.
+_ELSEWHERE: Mapping[str, tuple[str, str]] = {
+    "profile": ("a search runs under --profiles", "--profiles"),
+    "replications": ("--replications and --held-out say how many worlds are run", "--replications"),
+}
+#: Of a profile all but its numbers.
+_WORDS = {"name", "title", "basis"}
+
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
@@ -22,7 +33,8 @@ class Tuned:
 
     scenario   as it was asked for, with the relay's present settings
     policy     the relay's name
-    profiles   the same scenario under each profile, by the profile's name
+    profiles   the same scenario under each profile, by the profile's name; where another one given has that name too, by
+               what was given, which is a path or a shipped name
     """
 
     scenario: Scenario
@@ -41,12 +53,15 @@ def load_tuned(name_or_path: str, policy: str | None, profiles: Sequence[str], s
     Args:
         name_or_path: of the scenario.
         policy: one of `SPACES`; None: the scenario's own relay. Another one than that begins with its defaults.
-        profiles: names or paths of profiles, each of which must fit the scenario; empty: the scenario's own.
-        sets: `PATH=VALUE`.
+        profiles: names or paths of profiles, each of which must fit the scenario and be another backend; empty: the
+            scenario's own.
+        sets: `PATH=VALUE`; none of what a search does not look at.
 
     Raises:
         ScenarioError: with every problem that was found.
     """
+    if problems := _without_effect(sets):
+        raise ScenarioError(problems)
     scenario = load(name_or_path, sets, check_relay=False)
     own = scenario.relay.factory
     wanted = own.removeprefix(HOME) if policy is None else policy
@@ -57,18 +72,64 @@ def load_tuned(name_or_path: str, policy: str | None, profiles: Sequence[str], s
     more: Sequence[str] = () if own == f"{HOME}{wanted}" else policy_sets(wanted, {}, scenario)[0]
     scenario = load(name_or_path, [*more, *sets])
     refuse_strata(scenario)
-    problems: list[Problem] = []
-    made: dict[str, Scenario] = {}
-    for profile in profiles or (scenario.profile,):
+    return Tuned(scenario, wanted, _under_each(scenario, profiles or (scenario.profile,)))
+
+
+def _without_effect(sets: Sequence[str]) -> list[Problem]:
+    problems = []
+    for typed in sets:
         try:
-            under = variant(scenario, {"profile": profile})
+            path, value = parse_setting(typed)
+            first, *deeper = parse_path(path)
+        except PathError:
+            continue  # `load` says what is wrong with it
+        if str(first) in _ELSEWHERE:
+            why, option = _ELSEWHERE[str(first)]
+            said = "leave it out" if deeper else f"give {option} {value}"
+            problems.append(Problem(f"--set {typed}", "", f"has no effect here, since {why}", said))
+    return problems
+
+
+def _under_each(scenario: Scenario, profiles: Sequence[str]) -> dict[str, Scenario]:
+    """The scenario under each profile, by the profile's label. Raises ScenarioError."""
+    typed = f"--profiles {','.join(profiles)}"
+    problems = [
+        Problem(typed, "", f"{profile} is given twice", "give it once")
+        for profile, times in Counter(profiles).items()
+        if times > 1
+    ]
+    made: dict[str, Scenario] = {}  # by what was given
+    for profile in dict.fromkeys(profiles):
+        try:
+            made[profile] = variant(scenario, {"profile": profile})
         except ScenarioError as error:
-            problems += [Problem(f"--profiles {profile}", "", each.message, each.suggestion) for each in error.problems]
-            continue
-        made[under.backend.name] = under
+            problems += [_by_option(each, profile) for each in error.problems]
+    numbers = {profile: under.backend.model_dump(exclude=_WORDS) for profile, under in made.items()}
+    problems += [
+        Problem(typed, "", f"{one} and {other} have the same numbers, so they are one backend", "give one of them")
+        for one, other in combinations(made, 2)
+        if numbers[one] == numbers[other]
+    ]
     if problems:
-        raise ScenarioError(problems)
-    return Tuned(scenario, wanted, made)
+        raise ScenarioError(list(dict.fromkeys(problems)))
+    labels = _labels(made)
+    return {labels[profile]: under for profile, under in made.items()}
+
+
+def _by_option(problem: Problem, profile: str) -> Problem:
+    """A problem with a profile as `load` tells it; where that is about the name itself, it was given by another option."""
+    if (problem.file, problem.path) != (f"--set profile={profile}", "profile"):
+        return problem
+    return Problem(f"--profiles {profile}", "", problem.message, problem.suggestion)
+
+
+def _labels(made: Mapping[str, Scenario]) -> dict[str, str]:
+    """What each profile is called, whatever their order: by its name, if that is no other's name and no other's path."""
+    times = Counter(under.backend.name for under in made.values())
+    return {
+        given: under.backend.name if times[under.backend.name] == 1 and under.backend.name not in made else given
+        for given, under in made.items()
+    }
 
 
 @dataclass(slots=True)

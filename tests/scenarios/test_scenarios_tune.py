@@ -16,6 +16,7 @@ from tune_stand_ins import CONFLICT, arguments, observe_conflict, observe_drain,
 
 from relay import RetrySettings, load_policy
 from reports.results import canonical
+from reports.tune import recommendation
 from scenarios import timing
 from scenarios.cli import main
 from scenarios.command_line import UsageError
@@ -24,8 +25,9 @@ from scenarios.tune.closed_form import Backend, dominates, expected
 from scenarios.tune.command import tune
 from scenarios.tune.held_out import Judged, choose, front, recommended
 from scenarios.tune.objectives import IDS, gain
-from scenarios.tune.space import SPACES, present, settings_of, starts
+from scenarios.tune.space import SPACES, effective, present, settings_of, starts
 from scenarios.tune.study import Found, Search, Trial, importances, search
+from sim.world import WorldSettings
 
 IDENTITY = {"scenario": "abc", "code version": "1"}
 START = {
@@ -37,6 +39,7 @@ START = {
     "wait_after_last_failure": True,
     "cancels": "each_conflict",
 }
+NO_LAST = {"wait_after_last_failure": False}
 
 
 def plan(trials: int = 24, **changed: Any) -> Search:
@@ -185,6 +188,32 @@ def test_one_place_goes_to_what_arithmetic_expects_to_gain_most() -> None:
     assert [each.number for each in choose(trials, now, 2, lambda each: -1.0)] == [0, 2]
 
 
+def test_the_present_settings_are_not_judged_against_themselves() -> None:
+    now = Found({"claimed": (1.0, 1.0, 1.0)}, {})
+    trials = [trial(0, 1.0, 1.0, 1.0), trial(1, 0.9, 1.1, 1.0), trial(2, 2.0, 0.1, 2.0), trial(3, 2.0, 1.0, 1.0)]
+    assert [each.number for each in choose(trials, now, 4)] == [0, 1, 2]
+    left = choose(trials, now, 4, lambda each: 1.0 - each.number, leave_out=lambda each: each.number == 0)
+    assert [each.number for each in left] == [1, 2]  # nor does 3 come in, which the present settings beat
+    assert choose(trials[:1], now, 4, leave_out=lambda each: True) == []
+
+
+def test_settings_that_do_the_same_are_the_same() -> None:
+    def same(one: Mapping[str, Any], other: Mapping[str, Any], policy: str = "cancel_and_retry") -> bool:
+        return effective(policy, one) == effective(policy, other)
+
+    assert same({}, START)
+    assert same({"waits": [2, 4, 8]}, START)
+    assert same({"max_wait_seconds": 8.0}, {"max_wait_seconds": None})
+    assert same({"attempts": 2, "wait_after_last_failure": False, "factor": 3}, {"attempts": 2, "waits": [2]} | NO_LAST)
+    assert same({"attempts": 1, "jitter": "full"} | NO_LAST, {"attempts": 1} | NO_LAST)
+    assert not same({}, NO_LAST)
+    assert not same({}, {"jitter": "full"})
+    assert not same({}, {"cancels": "first_conflict"})
+    assert not same({}, {"poll_attempts": 9})
+    assert same({"lease_seconds": 9.0}, {"lease_seconds": 9}, "drain")
+    assert not same({"lease_seconds": 9.0}, {}, "drain")
+
+
 def judged(claimed: str, typical: str, excess: Mapping[str, int] | None = None) -> Judged:
     """Verdicts by their first letters."""
     words = {"b": "better", "w": "worse", "o": "open", "s": "same", "u": "unknown"}
@@ -223,6 +252,33 @@ def test_the_first_that_is_better_in_everything_is_recommended_else_the_first_th
 
 
 # The command
+
+
+def test_no_judged_candidate_has_the_present_settings(scenario: str, tmp_path: Path) -> None:
+    results = run(scenario, tmp_path / "out", "--budget", "1")
+    assert [each["point"] for each in results["trials"]] == [START]
+    assert results["judged"] == []
+    assert recommendation(results) == (
+        "Keep the present settings: the search found no others to judge; give it more trials (--budget)."
+    )
+    assert "as now" not in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert load_policy(tmp_path / "out" / "policy.toml").settings == {}
+
+
+def test_an_interrupted_search_says_how_it_goes_on(
+    scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(settings: WorldSettings, root_seed: int, seed: int, lane: str) -> dict[str, Any]:
+        if settings.relay.settings:  # another candidate than the present settings
+            raise KeyboardInterrupt
+        return observe_conflict(settings, root_seed, seed, lane)
+
+    study = tmp_path / "out" / "study.db"
+    with pytest.raises(KeyboardInterrupt):
+        tune(arguments(scenario, "--replications", "3", "--out", str(tmp_path / "out")), interrupted)
+    said = f"relaysim: the same command goes on from the trials kept in {study}\n"
+    assert capsys.readouterr().err == said
+    assert study.exists()
 
 
 @pytest.fixture

@@ -185,6 +185,16 @@ def test_what_lies_off_the_front_is_told_by_how_far() -> None:
     assert block["uncovered"] == pytest.approx(max(map(max, shares)))
 
 
+def test_found_settings_that_fail_more_are_said_to_and_do_not_lie_behind() -> None:
+    hasty = RetrySettings(attempts=2, first_wait_seconds=1.0, wait_after_last_failure=True)
+    for ids in (IDS, ("added_delay", "api_calls")):
+        block = agreement([(0, RetrySettings()), (1, hasty)], RetrySettings(), CLAIMED, ids)
+        assert [each["fails_more"] for each in block["found"]] == [False, True]
+        alone = agreement([(0, RetrySettings())], RetrySettings(), CLAIMED, ids)
+        assert block["off_front"] == alone["off_front"]
+        assert agreement([(1, hasty)], RetrySettings(), CLAIMED, ids)["off_front"] == 0.0
+
+
 def test_fewer_objectives_have_a_front_of_their_own() -> None:
     block = agreement([(0, RetrySettings())], RetrySettings(), CLAIMED, ("failures", "api_calls"))
     assert block["compared"] == {"failures": "never_appended", "api_calls": "api_calls"}

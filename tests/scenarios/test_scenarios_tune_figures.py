@@ -1,13 +1,20 @@
 """Goal: the figure of the trials shows what there is to choose from, and each label can be read.
 
-Method: points that lie on top of each other, and trials far from all others; where labels come to lie, and the axes' ends.
+Method: points that lie on top of each other, and trials far from all others; where labels come to lie, and the axes' ends;
+the colours' contrast as WCAG 2 has it.
 """
 
 from __future__ import annotations
 
+import re
 from itertools import combinations, product
+from pathlib import Path
+from typing import Any
 
-from reports.tune_figures import place_labels, shown_range
+import pytest
+
+import reports
+from reports.tune_figures import closed_form, judged, place_labels, shown_range
 
 ROOM = (0.0, 0.0, 140.0, 150.0)
 
@@ -39,3 +46,74 @@ def test_the_axes_have_a_width_where_nothing_differs() -> None:
     for same in (0.0, 2.0):
         for low, high in shown_range((same, same), [(same, same)], []):
             assert low < same < high
+
+
+# The front by arithmetic
+
+
+def of_fronts(count: int) -> dict[str, Any]:
+    """Results of two objectives: so many computed points, and one that was found."""
+    objectives = [{"id": "added_delay", "unit": "s"}, {"id": "api_calls", "unit": "requests"}]
+    return {
+        "objectives": objectives,
+        "beside": [],
+        "trials": [{"number": 0, "values": [2.0, 2.0], "beside": {}}],
+        "closed_form": {
+            "compared": {"added_delay": "added_delay", "api_calls": "api_calls"},
+            "front": [{"values": [1.0 + at, 5.0 - at]} for at in range(count)],
+            "present": [3.0, 3.0],
+            "found": [{"number": 0, "values": [2.1, 2.2]}],
+        },
+    }
+
+
+def test_the_computed_front_is_to_be_seen_in_both_themes_and_lies_behind_the_found_one() -> None:
+    svg = closed_form(of_fronts(4))
+    assert svg is not None
+    marks = re.findall(r"<use [^>]*style=\"fill: var\(--(\w+)", svg)
+    dots = [name for name in marks if name != "rule"]  # those of the axes are rules
+    assert dots[:4] == ["quiet"] * 4
+    assert "blue" in dots[4:]
+    assert "quiet" not in dots[4:]
+    style = (Path(reports.__file__).parent / "style.css").read_text(encoding="utf-8")
+    themes = re.findall(r"--paper: (#\w+);.*?--quiet: (#\w+);", style, flags=re.DOTALL)
+    assert len(themes) == 2
+    for paper, quiet in themes:
+        assert contrast(paper, quiet) >= 3
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_computed_front_of_hardly_anything_is_drawn_too(count: int) -> None:
+    assert closed_form(of_fronts(count)) is not None
+
+
+# Profiles that are called by their paths
+
+
+def test_a_profile_called_by_a_long_path_is_written_out_above_its_panels() -> None:
+    paths = [f"reports/out/fitted from the logs of $hot$ days/{name}.toml" for name in ("one", "two")]
+    found = {"verdict": "better", "difference": -0.2, "difference_interval": [-0.3, -0.1]}
+    svg = judged(
+        {
+            "objectives": [{"id": "added_delay", "unit": "s"}],
+            "profiles": dict.fromkeys(paths, "hash"),
+            "judged": [{"by_profile": {path: {"added_delay": found} for path in paths}}],
+        }
+    )
+    assert svg is not None
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert "added delay (s)," in words
+    assert sum("$hot$" in each for each in words) == 2
+    assert any(each.endswith("one.toml") for each in words)
+    assert any(each.endswith("two.toml") for each in words)
