@@ -107,8 +107,8 @@ class World:
         for group in settings.workers:
             for _ in range(group.count):
                 made = Worker(kernel, len(self.workers) + 1, partial(self._make_relay, group))
-                self.workers.append(made)
                 made.start()
+                self.workers.append(made)  # only now, since one that an interrupt kept from its start has no host
         self.host_faults = HostFaults(
             kernel, self._chosen("host_faults"), self.workers, self._faults_stop_seconds, self.webhooks.worker_died
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from scenarios.load import load, shipped
+from sim.kernel import Host, Kernel
 from sim.world import Lane, Session, run_world
 
 FILE = Path(__file__).with_name("fingerprints.json")
@@ -91,6 +92,28 @@ def test_a_world_leaves_nothing_behind_for_the_next() -> None:
         assert fingerprints("race", "sdk", 1) == alone
         fingerprints("persistent_failure", "sdk", 1)
         assert fingerprints("race", "direct", 1) == alone
+
+
+@pytest.mark.parametrize("hosts", [0, 1])
+def test_an_interrupt_while_a_world_is_built_is_an_interrupt(hosts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    race = load("race")
+    settings, expected = race.world_settings(), recorded()["race"][0]
+    whole, made = Kernel.host, 0
+
+    def interrupted(kernel: Kernel, name: str) -> Host:
+        nonlocal made
+        made += 1
+        if made > hosts:
+            raise KeyboardInterrupt
+        return whole(kernel, name)
+
+    with Session():
+        with monkeypatch.context() as patched:
+            patched.setattr(Kernel, "host", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                run_world(settings, root_seed=race.root_seed, seed=0, lane="direct")
+        result = run_world(settings, root_seed=race.root_seed, seed=0, lane="direct")
+    assert result.fingerprint == expected
 
 
 if __name__ == "__main__":
