@@ -37,6 +37,8 @@ def print_sweep(console: Console, results: Mapping[str, Any], *, report: Path | 
     with wide_enough(console):
         console.print(Text(headline(results), style="bold"))
         console.print(Text(lead(results)), soft_wrap=True)
+        if fixed := _fixed_words(results):
+            console.print(Text(fixed), soft_wrap=True)
         console.print()
         table = _table(results)
         if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
@@ -51,6 +53,14 @@ def print_sweep(console: Console, results: Mapping[str, Any], *, report: Path | 
             console.print(Text(f"! {note}"), soft_wrap=True)
         if report is not None:
             console.print(f"Report: {report}", soft_wrap=True, markup=False)
+
+
+def _fixed_words(results: Mapping[str, Any]) -> str:
+    """The axes with a single value, which have no column of their own; "" if there are none."""
+    fixed = [axis for axis in results["axes"] if len(axis["values"]) == 1]
+    said = ", ".join(f"{axis['path']}={value_words(axis['values'][0])}" for axis in fixed)
+    where = "At every point" if len(results["points"]) > 1 else "At this point"
+    return f"{where}: {said}" if said else ""
 
 
 def _table(results: Mapping[str, Any]) -> Table:

@@ -25,7 +25,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
@@ -97,11 +96,42 @@ class Chunk:
         return self.first, self.count
 
 
-def grid(count: int, first: int = 0, size: int = CHUNK) -> list[tuple[int, int]]:
-    """The chunks `(first, count)` of so many seeds from `first`, cut at the multiples of `size`."""
+def grid(count: int, first: int = 0, size: int = CHUNK) -> Iterator[tuple[int, int]]:
+    """The chunks `(first, count)` of so many seeds from `first`, cut at the multiples of `size`, one after the other."""
     end = first + count
-    edges = [first, *range((first // size + 1) * size, end, size), end]
-    return [(start, stop - start) for start, stop in pairwise(edges) if stop > start]
+    while first < end:
+        stop = min(end, (first // size + 1) * size)
+        yield first, stop - first
+        first = stop
+
+
+class Places:
+    """Which chunks of `total` seeds from 0 are done. A chunk takes a bit, up to the last one that is done."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.left = total  # seeds in the chunks that are not done
+        self._done = bytearray()
+
+    def add(self, place: tuple[int, int]) -> bool:
+        """A chunk is done. False, and nothing is changed, if it was done before or is none of the grid's."""
+        first, count = place
+        if first % CHUNK or not 0 <= first < self.total or count != min(CHUNK, self.total - first) or self._has(first):
+            return False
+        byte, bit = divmod(first // CHUNK, 8)
+        if byte >= len(self._done):
+            self._done.extend(bytes(byte + 1 - len(self._done)))
+        self._done[byte] |= 1 << bit
+        self.left -= count
+        return True
+
+    def missing(self) -> Iterator[tuple[int, int]]:
+        """The chunks that are not done when their turn comes, in order."""
+        return (place for place in grid(self.total) if not self._has(place[0]))
+
+    def _has(self, first: int) -> bool:
+        byte, bit = divmod(first // CHUNK, 8)
+        return byte < len(self._done) and bool(self._done[byte] >> bit & 1)
 
 
 def encode(chunk: Chunk) -> bytes:

@@ -20,6 +20,9 @@ EXIT_USAGE = 2
 EXIT_NOT_DETERMINISTIC = 4
 EXIT_INTERRUPTED = 130
 
+COUNT_MAX = 1_000_000_000
+"""More of anything than this is a slip of the finger: a billion worlds take weeks."""
+
 _SET_HELP = (
     "set one value of the scenario, e.g. relay.settings.first_wait_seconds=1 or workload.messages[1].at_seconds=2.5; "
     "VALUE as in TOML, or else a text; can be given several times"
@@ -37,13 +40,15 @@ class UsageError(ValueError):
 
 
 def count(text: str) -> int:
-    """A whole number, 1 or more, for `argparse`; underscores may group its digits."""
+    """A whole number, 1 to `COUNT_MAX`, for `argparse`; underscores may group its digits."""
     try:
         value = int(text.replace("_", ""))
     except ValueError:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
+    if value > COUNT_MAX:
+        raise argparse.ArgumentTypeError(f"must be {COUNT_MAX:,} or fewer")
     return value
 
 

@@ -8,12 +8,15 @@ counts would be another program's: `ClusterEngine` asks each of them before it h
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -28,6 +31,10 @@ class LostWorkerError(RuntimeError):
 
 class ClusterError(RuntimeError):
     """A cluster that cannot be used; the message says why, and names the worker if it is one of them."""
+
+
+class SchedulerLostError(ClusterError):
+    """The scheduler of a cluster that was in use cannot be reached any more."""
 
 
 class Engine(Protocol):
@@ -168,6 +175,8 @@ class ClusterEngine:
         self.address, self._check, self._given = address, check, given
         self._connect_seconds = connect_seconds
         self._client: Any = None  # a distributed.Client, which has no types
+        self._jobs = 1
+        self._noise = _Noise()
 
     def __enter__(self) -> Self:
         """Connect, and compare the workers' code with ours.
@@ -181,29 +190,95 @@ class ClusterEngine:
             raise ClusterError(
                 "--engine dask: the package `distributed` is not there; install relaysim[cluster]"
             ) from error
+        self._check_address()
+        logging.getLogger("distributed.client").addFilter(self._noise)
         try:
+            # Asked first by something smaller: a client that comes to nothing waits, and complains when it is collected.
+            asyncio.run(self._ask())
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of versions; the check that matters is our own
                 connect: Any = distributed.Client
                 self._client = connect(self.address, timeout=self._connect_seconds, set_as_default=False)
+            told = self._client.run(self._check, *self._given, on_error="return")
         except (OSError, ValueError, TypeError) as error:
+            self._leave()
             raise ClusterError(
                 f"--scheduler {self.address}: no Dask scheduler answers there ({_first_line(error)}); "
                 "start one with `dask scheduler`"
             ) from error
-        try:
-            self._compare(self._client.run(self._check, *self._given, on_error="return"))
         except BaseException:
-            self._client.close()
+            self._leave()
+            raise
+        try:
+            self._compare(told)
+        except BaseException:
+            self._leave()
             raise
         return self
+
+    def _check_address(self) -> None:
+        """Raise ClusterError if nothing could ever answer at such an address."""
+        from distributed.comm.addressing import get_address_host_port
+        from distributed.security import Security
+
+        example = "write tcp://HOST:PORT as the scheduler says where it listens, e.g. tcp://10.0.0.5:8786"
+        scheme, colon, _ = self.address.partition("://")
+        try:
+            host, port = get_address_host_port(self.address)
+        except (ValueError, TypeError) as error:
+            raise ClusterError(
+                f"--scheduler {self.address}: is no address of a scheduler ({_first_line(error)}); {example}"
+            ) from error
+        if not host or any(sign.isspace() or sign == "/" for sign in host) or not 0 < port < 65536:
+            raise ClusterError(f"--scheduler {self.address}: is no address of a scheduler; {example}")
+        security: Any = Security
+        if colon and scheme in ("tls", "wss") and security().get_connection_args("client").get("ssl_context") is None:
+            raise ClusterError(
+                f"--scheduler {self.address}: needs certificates, and Dask's configuration names none; set "
+                "distributed.comm.tls there"
+            )
+
+    async def _ask(self) -> None:
+        """Raise OSError if no scheduler answers in time."""
+        from distributed.comm.core import connect
+        from distributed.security import Security
+
+        security: Any = Security
+        open_it: Any = connect
+
+        async def ask() -> None:
+            comm = await open_it(
+                self.address, timeout=self._connect_seconds, **security().get_connection_args("client")
+            )
+            try:
+                await comm.write({"op": "identity", "reply": True})
+                told = await comm.read()
+            finally:
+                comm.abort()
+            kind = told.get("type") if isinstance(told, dict) else None
+            if kind != "Scheduler":
+                raise OSError(f"it is a {kind}" if isinstance(kind, str) else "it is something else")
+
+        try:
+            await asyncio.wait_for(ask(), self._connect_seconds + 1)
+        except TimeoutError as error:
+            raise OSError(f"nothing came within {self._connect_seconds:g} s") from error
+
+    def _leave(self) -> None:
+        self._noise.leaving = True
+        client, self._client = self._client, None
+        try:
+            if client is not None:
+                client.close()
+        except (OSError, RuntimeError):
+            client.status = "closed"  # there is nobody to take leave of; it must not try again when it is collected
+        finally:
+            logging.getLogger("distributed.client").removeFilter(self._noise)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self._leave()
 
     def _compare(self, told: dict[str, Any]) -> None:
         if not told:
@@ -226,9 +301,12 @@ class ClusterEngine:
 
     @property
     def jobs(self) -> int:
-        """The threads of all workers now."""
+        """The threads of all workers now, or when the scheduler was last there."""
         assert self._client is not None, "used as a context manager"
-        return max(1, sum(map(int, self._client.ncores().values())))
+        if self._client.status == "running":
+            with suppress(OSError, RuntimeError):
+                self._jobs = max(1, sum(map(int, self._client.ncores().values())))
+        return self._jobs
 
     @property
     def parent(self) -> int:
@@ -241,23 +319,19 @@ class ClusterEngine:
         """As `LocalEngine.run`, on the workers.
 
         Raises:
-            LostWorkerError: if a call has ended one worker after another, or the scheduler is gone.
+            LostWorkerError: if a call has ended one worker after another, or the scheduler was started anew.
+            SchedulerLostError: if the scheduler is gone.
         """
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
         from joblib import Parallel, delayed, parallel_config
-        from joblib._dask import DaskDistributedBackend
-
-        class AtLeastTwo(DaskDistributedBackend):  # type: ignore[misc]
-            """joblib runs what has a single worker here, in this process; it must go to the cluster."""
-
-            def effective_n_jobs(self, n_jobs: int) -> int:
-                jobs: int = super().effective_n_jobs(n_jobs)
-                return max(2, jobs)
 
         call = delayed(function)
+        results: Any = None
+        self._noise.leaving = False
+        self._wait_for_scheduler()
         try:
-            with parallel_config(backend=AtLeastTwo(client=self._client)):
+            with parallel_config(backend=_backend(self)):
                 parallel = Parallel(
                     n_jobs=-1,
                     return_as="generator" if ordered else "generator_unordered",
@@ -265,11 +339,80 @@ class ClusterEngine:
                     pre_dispatch=_PRE_DISPATCH,
                 )
                 results = parallel(call(*each) for each in calls)
-            yield from results
+            for result in results:  # noqa: UP028 - `yield from` would close `results` before `finally` does
+                yield result
         except KilledWorker as error:
             raise LostWorkerError(f"workers of the cluster died one after another: {_first_line(error)}") from error
         except FutureCancelledError as error:
-            raise LostWorkerError(f"the scheduler at {self.address} is gone") from error
+            self._wait_for_scheduler()
+            raise LostWorkerError(f"the scheduler at {self.address} was started anew") from error
+        finally:
+            if results is not None:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of calls whose results nobody wants
+                    results.close()
+
+    def _wait_for_scheduler(self) -> None:
+        """Return when the client is connected, perhaps again.
+
+        Raises:
+            SchedulerLostError: if it is not, in the time to connect.
+        """
+        until = time.monotonic() + self._connect_seconds
+        while (status := self._client.status) != "closed" and time.monotonic() < until:
+            if status == "running":
+                return
+            threading.Event().wait(0.1)
+        raise SchedulerLostError(f"the scheduler at {self.address} cannot be reached any more")
+
+
+class _Noise(logging.Filter):
+    """Keeps from Dask's log what is told in other words, and what is of no interest when we take leave."""
+
+    leaving = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = str(record.msg)
+        lost = said.startswith("Failed to reconnect to scheduler")
+        return not lost and not (self.leaving and said.startswith("Couldn't gather"))
+
+
+def _backend(engine: ClusterEngine) -> Any:
+    from distributed.client import FutureCancelledError, as_completed
+    from joblib._dask import DaskDistributedBackend
+
+    client, noise = engine._client, engine._noise
+    completed: Any = as_completed
+
+    class Completed(completed):  # type: ignore[misc]
+        """Of a result that was on its way when the connection went, Dask's own never tells, and logs a traceback."""
+
+        async def _track_future(self, future: Any) -> None:
+            try:
+                await super()._track_future(future)
+            except (OSError, RuntimeError):
+                if noise.leaving:
+                    return
+                with self.lock:
+                    if self.futures.pop(future, None):
+                        self.queue.put_nowait((future, FutureCancelledError(future.key, "scheduler-connection-lost")))
+                async with self.condition:
+                    self.condition.notify()
+
+    class Backend(DaskDistributedBackend):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(client=client)
+            self.waiting_futures = Completed([], loop=client.loop, with_results=True, raise_errors=False)
+
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            """joblib runs what has a single worker here, in this process; it must go to the cluster."""
+            return max(2, engine.jobs)
+
+        def abort_everything(self, ensure_ready: bool = True) -> None:
+            noise.leaving = True
+            super().abort_everything(ensure_ready)
+
+    return Backend()
 
 
 def _first_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -165,11 +165,11 @@ def run_batches(
     total = sum(batch.count for batch in batches)
     jobs = 1 if total <= _IN_PROCESS_MAX else jobs
     size = chunk_size or min(CHUNK_MAX, max(1, total // (jobs * _CHUNKS_PER_JOB)))
-    chunks = [
+    chunks = (
         (index, first, min(size, batch.first + batch.count - first))
         for index, batch in enumerate(batches)
         for first in range(batch.first, batch.first + batch.count, size)
-    ]
+    )
     summaries = {batch.key: Summary() for batch in batches}
     cost = Cost()
     started = time.monotonic()
@@ -188,7 +188,7 @@ _ChunkResult = tuple[int, Summary, int, int]
 
 
 def _results(
-    batches: Sequence[Batch], chunks: Sequence[tuple[int, int, int]], jobs: int, observe: Observe | None
+    batches: Sequence[Batch], chunks: Iterable[tuple[int, int, int]], jobs: int, observe: Observe | None
 ) -> Iterator[_ChunkResult]:
     if jobs == 1:
         with session(observe):

@@ -13,6 +13,7 @@ from scenarios.command_line import (
     EXIT_NOT_DETERMINISTIC,
     UsageError,
     add_jobs,
+    add_results,
     add_world,
     checked_folder,
     count,
@@ -57,11 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="with --engine dask: the scheduler, e.g. tcp://10.0.0.5:8786"
     )
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the results; what is done there already is not run again"
-    )
-    parser.add_argument("--name", metavar="NAME", help="name of the folder below reports/out")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_results(parser, out="folder of the results; what is done there already is not run again")
     add_world(parser)
 
 
@@ -70,7 +67,7 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     from reports.results import canonical
     from reports.sweep_page import publish_sweep
     from scenarios.chunks import DifferingChunksError, Journal, JournalError
-    from scenarios.engines import ClusterError
+    from scenarios.engines import ClusterError, SchedulerLostError
     from scenarios.policy import load_policy_file, sets_with_policy
     from scenarios.problems import ScenarioError
     from scenarios.runner import LostWorkerError, ReplicationError, here_on_path
@@ -111,13 +108,17 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
             return EXIT_NOT_DETERMINISTIC
         except ReplicationError as error:
             raise UsageError(_one_line(error, plan)) from error
+        except SchedulerLostError as error:
+            total, missing = _asked_and_missing(worlds)
+            raise UsageError(
+                f"{error}; {total - missing:,} of {total:,} replications are kept in {folder / JOURNAL}; the same command "
+                "goes on from there, or, without --engine and --scheduler, on this machine"
+            ) from error
         except (LostWorkerError, ClusterError, JournalError) as error:
             raise UsageError(str(error)) from error
         except KeyboardInterrupt:
-            missing = sum(count for its in {its.key: its for its in worlds}.values() for _, count in its.missing)
-            print(
-                f"relaysim: {missing:,} replications are missing; the same command goes on from here", file=sys.stderr
-            )
+            _, missing = _asked_and_missing(worlds)
+            _tell(f"{missing:,} replications are missing; the same command goes on from here")
             raise
         results = measure(plan, worlds, code_version=version, lane=arguments.lane)
         told = {**timing({plan.scenario.name: ran.cost}, jobs=engine.jobs), "reused": ran.reused}
@@ -179,6 +180,12 @@ def _run(
         )
         points = len(plan.points)
         shown.done(plan.scenario.name, ran.cost, f"{points:,} points" if points > 1 else "1 point")
+
+
+def _asked_and_missing(worlds: Sequence[Worlds]) -> tuple[int, int]:
+    """How many replications there are to be, and how many are not there."""
+    places = [its.places for its in {its.key: its for its in worlds}.values()]
+    return sum(each.total for each in places), sum(each.left for each in places)
 
 
 def _tell(said: str) -> None:

@@ -197,14 +197,23 @@ def _rows_of_file(path: Path) -> list[list[Setting]]:
         raise wrong(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
         raise wrong(f"is not UTF-8, at byte {error.start}") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    read: list[str] = []  # the row that is being read, as it was written: cells do not tell `""` from a blank line
+
+    def kept() -> Iterator[str]:
+        for each in io.StringIO(text, newline=""):
+            read.append(each)
+            yield each
+
+    reader = csv.reader(kept(), strict=True)
     rows: list[list[Setting]] = []
     problems: list[Problem] = []
     header: list[str] | None = None
     try:
         for cells in reader:
             line = reader.line_num
-            if not any(cell.strip() for cell in cells):
+            written = "".join(read)
+            read.clear()
+            if not written.strip(" \t\r\n,"):  # spreadsheets write commas into empty rows
                 continue
             if header is None:
                 header = [cell.strip() for cell in cells]

@@ -8,17 +8,19 @@ off add up the same data.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 from typing import Any, Final
 
-from scenarios.chunks import CHUNK, Chunk, DifferingChunksError, Journal, Key, grid
+from scenarios.chunks import CHUNK, Chunk, DifferingChunksError, Journal, Key, Places, grid
 from scenarios.engines import ClusterError, Engine, LocalEngine, LostWorkerError
 from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_chunk
 from scenarios.strata import strata_of
@@ -40,8 +42,8 @@ class Worlds:
 
     key: Key
     batch: Batch
+    places: Places
     summary: Summary = field(default_factory=Summary)
-    missing: dict[tuple[int, int], None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ def _worlds(point: Point, made: dict[Key, Worlds], version: str, replications: i
         values = tuple(point.values.items())
         in_strata = strata_of(scenario) is not None
         batch = Batch(str(len(made)), scenario.to_json(), count, lane, values=values, in_strata=in_strata)
-        made[key] = Worlds(key, batch, missing=dict.fromkeys(grid(count)))
+        made[key] = Worlds(key, batch, Places(count))
     return made[key]
 
 
@@ -106,19 +108,20 @@ def take_up(worlds: Sequence[Worlds], journal: Journal, ran: Ran) -> None:
         DifferingChunksError: if it has two different chunks of the same seeds.
         JournalError: if it cannot be read.
     """
-    by_key = {each.key: each for each in worlds}
-    seen: dict[tuple[Key, tuple[int, int]], tuple[str, int]] = {}
+    by_key: dict[Key, tuple[Worlds, dict[tuple[int, int], tuple[bytes, int]]]] = {
+        each.key: (each, {}) for each in worlds
+    }
     for chunk in journal.chunks():
         if chunk.key not in by_key:
             ran.others += 1
             continue
-        digest, line = seen.setdefault((chunk.key, chunk.place), (chunk.digest, chunk.line))
-        if digest != chunk.digest:
+        its, seen = by_key[chunk.key]
+        found = bytes.fromhex(chunk.digest)
+        digest, line = seen.setdefault(chunk.place, (found, chunk.line))
+        if digest != found:
             last = chunk.first + chunk.count - 1
             raise DifferingChunksError(chunk.key, chunk.first, last, (line, chunk.line))
-        its = by_key[chunk.key]
-        if chunk.place in its.missing:
-            del its.missing[chunk.place]
+        if its.places.add(chunk.place):
             its.summary.merge(Summary.from_plain(chunk.summary))
             ran.reused += chunk.count
     ran.torn = tuple(journal.torn)
@@ -166,7 +169,7 @@ def run_worlds(
     """
     each_once = list({each.key: each for each in worlds}.values())
     started = monotonic()
-    left = sum(count for each in each_once for _, count in each.missing)
+    left = sum(each.places.left for each in each_once)
     total, done = ran.reused + left, ran.reused
 
     def report() -> None:
@@ -177,12 +180,12 @@ def run_worlds(
         report()
         return
     size = min(CHUNK, max(1, left // (engine.jobs * _PIECES_PER_JOB)))
-    pieces = [
+    pieces = (  # one after the other: of a billion replications there are millions
         _Piece(index, chunk, first, count)
         for index, each in enumerate(each_once)
-        for chunk in each.missing
+        for chunk in each.places.missing()
         for first, count in grid(chunk[1], chunk[0], size)
-    ]
+    )
     parts: dict[tuple[int, tuple[int, int]], Summary] = {}
     try:
         with closing(_results(pieces, each_once, engine, ran, left, observe, tell)) as results:
@@ -203,14 +206,57 @@ def _keep(worlds: Worlds, place: tuple[int, int], summary: Summary, journal: Jou
     plain = summary.to_plain()
     journal.append(Chunk(worlds.key, *place, plain))
     worlds.summary.merge(Summary.from_plain(json.loads(json.dumps(plain))))
-    del worlds.missing[place]
+    worlds.places.add(place)
 
 
 _Found = tuple[_Piece, Summary, int, int]
 
 
+class _Queue:
+    """Pieces in order, and those that were lost with a worker after all others.
+
+    An engine draws in threads of its own, and perhaps once more after it has failed: it then gets nothing.
+    """
+
+    def __init__(self, pieces: Iterable[_Piece]) -> None:
+        self._new = enumerate(pieces)
+        self._lost: deque[tuple[int, _Piece]] = deque()
+        self._out: dict[int, _Piece] = {}
+        self._round = 0
+        self._lock = Lock()
+
+    def draw(self) -> Iterator[tuple[int, _Piece]]:
+        """Hand out each piece with its number, until `take_back`."""
+        mine = self._round
+        while (each := self._next(mine)) is not None:
+            yield each
+
+    def _next(self, mine: int) -> tuple[int, _Piece] | None:
+        with self._lock:
+            if mine != self._round:
+                return None
+            each = next(self._new, None)
+            if each is None and self._lost:
+                each = self._lost.popleft()
+            if each is not None:
+                self._out[each[0]] = each[1]
+            return each
+
+    def done(self, number: int) -> _Piece:
+        """The piece of that number, which was handed out and is done."""
+        with self._lock:
+            return self._out.pop(number)
+
+    def take_back(self) -> None:
+        """Put what was handed out and is not done behind all the rest: one of these may be what ends workers."""
+        with self._lock:
+            self._round += 1
+            self._lost.extend(self._out.items())
+            self._out.clear()
+
+
 def _results(
-    pieces: Sequence[_Piece],
+    pieces: Iterable[_Piece],
     worlds: Sequence[Worlds],
     engine: Engine,
     ran: Ran,
@@ -222,41 +268,41 @@ def _results(
     if isinstance(engine, LocalEngine) and (engine.jobs == 1 or left <= _IN_PROCESS_MAX):
         yield from _here(pieces, worlds, engine.parent, observe)
         return
-    waiting = dict(enumerate(pieces))
+    queue = _Queue(pieces)
     version = worlds[0].key.code_version
 
-    def run(numbers: Sequence[int], handed: list[int]) -> Generator[_Found, None, None]:
-        """Run some pieces; `handed` gets those that were handed out."""
-        calls = _calls(numbers, pieces, worlds, engine.parent, observe, handed)
+    def run(drawn: Iterable[tuple[int, _Piece]]) -> Generator[_Found, None, None]:
+        calls = _calls(drawn, worlds, engine.parent, observe)
         with closing(engine.run(run_piece, calls, ordered=False)) as results:
             for number, summary, process, peak, theirs in results:
                 if theirs and theirs != version:
                     raise ClusterError(f"a worker that has joined the cluster runs other code: {theirs}, not {version}")
-                yield waiting.pop(number), summary, process, peak
+                yield queue.done(number), summary, process, peak
 
-    alone = False
-    while waiting and not alone:
-        before, handed = len(waiting), list[int]()
+    some = True
+    while some:
+        some = False
         try:
-            yield from run(list(waiting), handed)
+            with closing(run(queue.draw())) as results:
+                for found in results:
+                    some = True
+                    yield found
+            return
         except LostWorkerError as error:
             ran.lost += 1
             tell(f"{error}; running what it had again")
-            # One of these may be what ends workers, so they come after all that is innocent.
-            for number in [each for each in handed if each in waiting]:
-                waiting[number] = waiting.pop(number)
-            alone = len(waiting) == before
+            queue.take_back()
     culprits: list[_Piece] = []
-    for number in list(waiting):
+    for number, piece in queue.draw():
         for _ in range(TRIES):
             try:
-                yield from run([number], [])
+                yield from run([(number, piece)])
                 break
             except LostWorkerError as error:
                 ran.lost += 1
                 lost = error
         else:
-            culprits.append(pieces[number])
+            culprits.append(piece)
             if len(culprits) == TRIES:
                 break  # so it is not the pieces
     if culprits:
@@ -264,7 +310,7 @@ def _results(
         raise LostWorkerError(f"{lost}; it died each of {TRIES} times, also alone, with {said}") from lost
 
 
-def _here(pieces: Sequence[_Piece], worlds: Sequence[Worlds], parent: int, observe: Observe | None) -> Iterator[_Found]:
+def _here(pieces: Iterable[_Piece], worlds: Sequence[Worlds], parent: int, observe: Observe | None) -> Iterator[_Found]:
     from scenarios.runner import session
 
     with session(observe):
@@ -276,16 +322,9 @@ def _here(pieces: Sequence[_Piece], worlds: Sequence[Worlds], parent: int, obser
 
 
 def _calls(
-    numbers: Sequence[int],
-    pieces: Sequence[_Piece],
-    worlds: Sequence[Worlds],
-    parent: int,
-    observe: Observe | None,
-    handed: list[int],
+    drawn: Iterable[tuple[int, _Piece]], worlds: Sequence[Worlds], parent: int, observe: Observe | None
 ) -> Iterator[tuple[Any, ...]]:
-    for number in numbers:
-        handed.append(number)
-        piece = pieces[number]
+    for number, piece in drawn:
         yield number, worlds[piece.worlds].batch, piece.first, piece.count, observe, parent
 
 

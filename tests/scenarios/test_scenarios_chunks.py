@@ -49,12 +49,13 @@ def read(path: Path) -> list[Chunk]:
 
 
 def test_seeds_are_cut_at_the_same_places_however_many_there_are() -> None:
-    assert grid(600) == [(0, 250), (250, 250), (500, 100)]
-    assert grid(250) == [(0, 250)]
-    assert grid(1) == [(0, 1)]
-    assert grid(0) == []
-    assert grid(300, first=200) == [(200, 50), (250, 250)]
-    assert grid(7, first=248, size=3) == [(248, 1), (249, 3), (252, 3)]
+    assert list(grid(600)) == [(0, 250), (250, 250), (500, 100)]
+    assert list(grid(250)) == [(0, 250)]
+    assert list(grid(1)) == [(0, 1)]
+    assert list(grid(0)) == []
+    assert list(grid(300, first=200)) == [(200, 50), (250, 250)]
+    assert list(grid(7, first=248, size=3)) == [(248, 1), (249, 3), (252, 3)]
+    assert next(grid(10**30)) == (0, 250)
     for count in (1, 249, 250, 251, 1000, 1234):
         assert sum(each for _, each in grid(count)) == count
         assert set(grid(10_000)) >= {place for place in grid(count) if place[1] == CHUNK}

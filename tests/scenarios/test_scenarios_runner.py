@@ -6,6 +6,7 @@ Method: worlds that are functions of their seed and take no time, run in differe
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,14 @@ def test_a_map_and_a_curve(tmp_path: Path, world: Callable[..., dict[str, Any]])
     assert all({"n_effective", "observed", "interval"} <= set(point) for point in curve["points"])
     # 25 of the main part, 6 cells with 25 instead of 30, 2 points of 20
     assert cost.replications == 25 + 6 * 25 + 2 * 20
+
+
+def test_memory_does_not_grow_with_what_is_still_to_be_run(small: Scenario) -> None:
+    batch = Batch("main", small.to_json(), 10**9, "direct")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ReplicationError):
+            run_batches([batch], observe=observe_failing)
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()

@@ -227,3 +227,14 @@ def test_the_page_names_every_key_of_the_results(small: Scenario) -> None:
     claim = entry["claims"][0]
     named = [*entry["sequential"], "looks", "stopped_at", "method", *claim["looks"][0]]
     assert [name for name in named if f"`{name}`" not in PAGE] == []
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--sequential", "--max", "1_000_000_001"), ("--replications", "9" * 99), ("--sequential", "--max", "9" * 99)],
+)
+def test_more_replications_than_anybody_can_run_are_one_clear_error(
+    option: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(write(tmp_path)), *option, "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.endswith(f"argument {option[-2]}: must be 1,000,000,000 or fewer\n")

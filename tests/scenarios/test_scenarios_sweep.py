@@ -19,6 +19,8 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ from sweep_stand_ins import (
 from scenarios import cli, engines, runner
 from scenarios.chunks import Chunk, Journal
 from scenarios.command_line import UsageError
-from scenarios.engines import LocalEngine
+from scenarios.engines import LocalEngine, LostWorkerError
 from scenarios.load import load
 from scenarios.problems import ScenarioError
 from scenarios.runner import Observe, Progress
@@ -251,6 +253,75 @@ def test_a_seed_that_kills_every_worker_ends_the_sweep(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def peak_bytes(call: Callable[[], object]) -> int:
+    """The most memory that Python's objects took meanwhile."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+class Broken:
+    """An engine of two processes that loses the first calls, draws once more, and then works; its calls are `drawn`."""
+
+    jobs, parent = 2, os.getpid()
+
+    def __init__(self, *, interrupted: bool = False) -> None:
+        self.interrupted = interrupted
+        self.old: Iterator[tuple[Any, ...]] | None = None
+        self.drawn: list[int] = []
+
+    def run(
+        self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]], *, ordered: bool = True
+    ) -> Generator[Any, None, None]:
+        drawn = iter(calls)
+        if self.old is None:
+            self.old = drawn
+            self.drawn += [next(drawn)[0] for _ in range(3)]
+            raise KeyboardInterrupt if self.interrupted else LostWorkerError("lost")
+            yield
+        assert list(self.old) == []
+        for call in drawn:
+            self.drawn.append(call[0])
+            yield function(*call)
+
+
+def test_what_a_lost_worker_had_comes_after_all_the_rest_and_once() -> None:
+    plan = load_plan("small.toml", grids=[GRID[1]])
+    summaries = []
+    for engine in (LocalEngine(1), Broken()):
+        its = worlds.worlds_of(plan, version="0.1.0+tested", replications=600, lane=None)
+        ran = worlds.Ran()
+        with Journal(Path(f"{type(engine).__name__}.jsonl")) as journal:
+            worlds.run_worlds(its, journal, engine, ran, tell=print, observe=observe)
+        assert ran.cost.replications == 1200
+        assert [each.places.left for each in its] == [0, 0]
+        summaries.append([each.summary.to_plain() for each in its])
+    assert summaries[0] == summaries[1]
+    assert isinstance(engine, Broken)
+    assert engine.drawn[:4] == [0, 1, 2, 3]
+    assert engine.drawn[-3:] == [0, 1, 2]
+    assert len(engine.drawn) == 3 + len(set(engine.drawn))
+
+
+def test_memory_does_not_grow_with_what_is_still_to_be_run() -> None:
+    """A billion replications, of which the first few are run; a list of their chunks would take hundreds of megabytes."""
+    plan = load_plan("small.toml")
+
+    def interrupted(engine: engines.Engine) -> None:
+        its = worlds.worlds_of(plan, version="0.1.0+tested", replications=10**9, lane=None)
+        with (
+            Journal(Path(f"{type(engine).__name__}.jsonl")) as journal,
+            pytest.raises(KeyboardInterrupt),
+        ):
+            worlds.run_worlds(its, journal, engine, worlds.Ran(), tell=print, observe=observe_interrupted)
+
+    assert peak_bytes(lambda: interrupted(LocalEngine(1))) < 8_000_000
+    assert peak_bytes(lambda: interrupted(Broken(interrupted=True))) < 8_000_000
+
+
 # Lines that do not count
 
 
@@ -393,6 +464,12 @@ def test_a_list_is_a_point_per_line(tmp_path: Path) -> None:
     ]
 
 
+def test_rows_that_spreadsheets_leave_empty_do_not_count() -> None:
+    Path("points.csv").write_text("root_seed,relay.settings.attempts\n7,2\n,\n\n  \n8,3\n,\n", encoding="utf-8")
+    plan = load_plan("small.toml", listed=Path("points.csv"))
+    assert [list(point.values.values()) for point in plan.points] == [[7, 2], [8, 3]]
+
+
 def test_a_policy_file_is_the_relay_of_every_point(capsys: pytest.CaptureFixture[str]) -> None:
     settings = "[settings]\nfirst_wait_seconds = 3.5\nattempts = 5\n"
     Path("tuned.toml").write_text(f'schema = 1\npolicy = "cancel_and_retry"\n{settings}', encoding="utf-8")
@@ -455,6 +532,9 @@ def test_a_bad_grid_is_told_before_anything_runs(grids: list[str], said: str) ->
         (b"root_seed,title\n1\n", "points.csv, line 2: has 1 values, and line 1 names 2 paths"),
         (b"root_seed,title\n1,a\n\n ,b\n", "points.csv, line 4, column 1 (root_seed): is empty; write the value"),
         (b"root_seed,title\n1,a\n-2,b\n", "points.csv, line 3, column 1 (root_seed): root_seed: must be 0 or more, n"),
+        (b'root_seed\n1\n\n  \n""\n2\n', "points.csv, line 5, column 1 (root_seed): is empty; write the value"),
+        (b'root_seed,title\n1,a\n""\n', "points.csv, line 3: has 1 values, and line 1 names 2 paths"),
+        (b'""\n1\n', "points.csv, line 1, column 1: '' is no path: write keys with dots in between"),
         (b'root_seed\n"1\n', "points.csv: line 2: is no CSV: unexpected end of data"),
         (b"root_seed\n\xff\n", "points.csv: is not UTF-8, at byte 10"),
     ],
@@ -522,6 +602,8 @@ def test_the_command_prints_a_table_and_writes_a_folder(
         (["small.toml", "--scheduler", "tcp://x"], "relaysim: --scheduler: is for --engine dask; give that, too"),
         (["small.toml", "--engine", "dask"], "relaysim: --engine dask: needs --scheduler ADDRESS"),
         (["small.toml", "--engine", "dask", "--scheduler", "x"], "relaysim: --jobs: on a cluster there are as many"),
+        (["small.toml", "--replications", f"1{'0' * 9}1"], "argument --replications: must be 1,000,000,000 or fewer\n"),
+        (["small.toml", "--replications", "9" * 99], "argument --replications: must be 1,000,000,000 or fewer\n"),
         (["small.toml", "--replications", "0"], "must be a whole number, 1 or more"),
     ],
 )
@@ -570,8 +652,8 @@ def test_the_examples_of_the_documentation_run() -> None:
     for number, typed_in in enumerate(commands):
         if "--engine dask" in typed_in:
             continue
-        given = cli._parser().parse_args([*shlex.split(typed_in), "--quiet", "--jobs", "1", "--out", str(number)])
-        given.replications = 2
+        given = cli._parser().parse_args([*shlex.split(typed_in), "--quiet", "--jobs", "1"])
+        given.replications, given.out = 2, Path(str(number))
         assert sweep(given, observe) == 0
         ran.append(len(json.loads(results(str(number)))["points"]))
     assert ran == [4, 6, 3, 1, 2, 2]

@@ -6,16 +6,20 @@ Method: a real scheduler and real workers as processes of their own, on the loop
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scenario_stand_ins import observe, write
@@ -25,6 +29,7 @@ from scenarios import cli
 from scenarios.command_line import UsageError
 from scenarios.engines import ClusterEngine, ClusterError
 from scenarios.runner import Observe
+from scenarios.sweep import worlds
 from scenarios.sweep.command import sweep
 
 pytest.importorskip("distributed")
@@ -138,11 +143,66 @@ def test_nobody_there_is_one_clear_error() -> None:
     with pytest.raises(ClusterError) as caught, ClusterEngine("tcp://127.0.0.1:1", str, connect_seconds=0.5):
         pass
     assert str(caught.value).startswith("--scheduler tcp://127.0.0.1:1: no Dask scheduler answers there")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("nonsense", "is no address of a scheduler"),
+        ("127.0.0.1", "is no address of a scheduler"),
+        (":8786", "is no address of a scheduler"),
+        ("tcp://a b:1", "is no address of a scheduler"),
+        ("tcp://x:99999", "is no address of a scheduler"),
+        ("nonsense://x:1", "is no address of a scheduler"),
+        ("inproc://x/1", "is no address of a scheduler"),
+        ("tls://127.0.0.1:8786", "needs certificates"),
+    ],
+)
+def test_what_is_no_address_is_told_without_trying(
+    address: str, said: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tried(*_: object, **__: object) -> None:
+        raise AssertionError("an address that cannot be one was tried")
+
+    monkeypatch.setattr("distributed.Client", tried)
+    monkeypatch.setattr(ClusterEngine, "_ask", tried)
+    assert cli.main(["sweep", "small.toml", "--engine", "dask", "--scheduler", address, "--out", "out"]) == 2
+    told = capfd.readouterr().err
+    assert told.startswith(f"relaysim: --scheduler {address}: {said}")
+    assert told.count("\n") == 1
+
+
+def test_nobody_there_leaves_no_client_behind(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ClusterError), ClusterEngine("tcp://127.0.0.1:1", str, connect_seconds=0.5):
+        pass
+    gc.collect()
+    assert capfd.readouterr().err == ""
+
+
+def test_what_is_no_scheduler_is_told(cluster: Cluster) -> None:
+    from distributed import Client
+
+    with Client(cluster.address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+        worker = next(iter(client.scheduler_info()["workers"]))
     with (
-        pytest.raises(ClusterError, match="--scheduler nonsense://x: no Dask scheduler answers there"),
-        ClusterEngine("nonsense://x", str),
+        pytest.raises(ClusterError, match=r"no Dask scheduler answers there \(it is a Worker\)"),
+        ClusterEngine(worker, str),
     ):
         pass
+
+
+def test_an_interrupt_prints_nothing_of_its_own(
+    cluster: Cluster, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Small calls, so that results are on their way when the connection is closed."""
+    for take in (1, 7, 20, 33, 50):
+        with (
+            ClusterEngine(cluster.address, str) as engine,
+            closing(engine.run(pow, ((2, each) for each in range(1000)), ordered=False)) as found,
+        ):
+            assert len(list(islice(found, take))) == take
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING] == []
+    assert capfd.readouterr().err == ""
 
 
 def test_a_killed_worker_costs_nothing_but_time(cluster: Cluster) -> None:
@@ -152,6 +212,43 @@ def test_a_killed_worker_costs_nothing_but_time(cluster: Cluster) -> None:
     )
     ended = [process.poll() for process in cluster.processes]
     assert sorted(ended, key=str) == [-signal.SIGKILL, None, None]
+
+
+@pytest.mark.parametrize("when", ["first", "during"])
+def test_a_scheduler_that_is_killed_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], when: str
+) -> None:
+    monkeypatch.setattr(ClusterEngine.__init__, "__kwdefaults__", {"connect_seconds": 2.0})
+    run("--jobs", "1", "--replications", "600", out="here")
+    with ExitStack() as held:
+        made = Cluster(tmp_path)
+        held.callback(made.end)
+        made.worker()
+        kept = worlds._keep
+
+        def kill(*arguments: Any) -> None:
+            if when == "during":
+                kept(*arguments)
+            made.processes[0].kill()
+            monkeypatch.setattr(worlds, "_keep", kept)
+            if when == "first":
+                kept(*arguments)
+
+        monkeypatch.setattr(worlds, "_keep", kill)
+        capfd.readouterr()
+        given = ["sweep", "small.toml", "--grid", "relay.settings.first_wait_seconds=1,2", "--quiet", "--out", "out"]
+        monkeypatch.setattr(cli.sweep, "sweep", lambda arguments: sweep(arguments, observe))
+        assert cli.main([*given, "--replications", "600", *on(made)]) == 2
+        gc.collect()
+        told = capfd.readouterr().err
+        assert told.startswith(f"relaysim: the scheduler at {made.address} cannot be reached any more; ")
+        assert told.endswith(
+            " of 1,200 replications are kept in out/chunks.jsonl; the same command goes on from there, or, without "
+            "--engine and --scheduler, on this machine\n"
+        )
+        assert told.count("\n") == 1
+        assert Path("out/chunks.jsonl").read_bytes()
+    assert run("--jobs", "1", "--replications", "600") == Path("here/results.json").read_text(encoding="utf-8")
 
 
 def test_a_cluster_without_workers_is_one_clear_error(tmp_path: Path) -> None:

@@ -179,6 +179,21 @@ def test_the_terminal_has_every_claim_of_every_point() -> None:
     assert f"the first {POINTS_MAX} of {2 * POINTS_MAX} points" in stream.getvalue()
 
 
+def test_the_terminal_names_values_that_have_no_column() -> None:
+    from rich.console import Console
+
+    def said(results: dict[str, Any]) -> str:
+        stream = io.StringIO()
+        print_sweep(Console(file=stream, width=40), results)
+        return stream.getvalue()
+
+    wait = renamed(point(90, relay__settings__wait=7))
+    assert "\nAt this point: relay.settings.wait=7\n" in said(swept([wait], relay__settings__wait=[7]))
+    constant = swept([point(9, a=a, b="x", c=True) for a in (1, 2)], a=[1, 2], b=["x"], c=[True])
+    assert "\nAt every point: b=x, c=true\n" in said(constant)
+    assert "point: " not in said(one_axis())
+
+
 def test_a_fault_that_hit_nothing_is_told() -> None:
     results = swept([point(90) | {"never_met": ["faults[0]"]}])
     assert "no claim is verified there: small: faults[0]" in sweep_html(results)
