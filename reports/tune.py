@@ -283,7 +283,7 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     if infeasible:
         said.append(
             f"{infeasible} of {len(results['trials'])} trials broke a promise more often than the present settings in "
-            "the same worlds, and were put aside."
+            f"the same worlds, and {'was' if infeasible == 1 else 'were'} put aside."
         )
     return said
 
