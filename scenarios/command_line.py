@@ -171,17 +171,32 @@ def show(draw: Callable[[Console], None]) -> None:
         stop_output()
 
 
-def checked_folder(name: str, out: Path | None) -> Path:
-    """The folder of a run's results, made; to be asked for before an hour's work. Raises UsageError if it cannot be."""
+JOURNAL, STUDY = "chunks.jsonl", "study.db"
+"""What a sweep and a search go on from, in their folders."""
+
+
+def checked_folder(name: str, out: Path | None, *, own: str = "") -> Path:
+    """The folder of a run's results, made; to be asked for before an hour's work.
+
+    Raises UsageError if it cannot be made, and if another command goes on from what is in it, whose results would be lost:
+    `JOURNAL` or `STUDY`, but for the command's `own`.
+    """
     from reports.results import results_folder
 
     try:
-        return results_folder(name, out)
+        made = results_folder(name, out)
     except ValueError as error:
         raise UsageError(f"--name {name}: {error}") from error
     except OSError as error:
         option = f"--out {out}" if out is not None else f"reports/out/{name}"
         raise UsageError(f"{option}: cannot be made: {(error.strerror or str(error)).lower()}") from error
+    for file, command in ((JOURNAL, "sweep"), (STUDY, "tune")):
+        if file != own and (made / file).exists():
+            raise UsageError(
+                f"{made}: has the results of `relaysim {command}`, which goes on from {file} there; name another folder "
+                "with --out"
+            )
+    return made
 
 
 def stop_output() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scenarios.command_line import (
     EXIT_NOT_DETERMINISTIC,
+    JOURNAL,
     UsageError,
     add_jobs,
     add_results,
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from scenarios.runner import Observe, ReplicationError
     from scenarios.sweep.plan import Plan
     from scenarios.sweep.worlds import Ran, Worlds
-
-JOURNAL = "chunks.jsonl"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +90,7 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     except ScenarioError as error:
         raise UsageError(str(error)) from error
     name = arguments.name or f"sweep-{plan.scenario.name}"
-    folder = checked_folder(name, arguments.out)
+    folder = checked_folder(name, arguments.out, own=JOURNAL)
     version = code_version()
     worlds = worlds_of(plan, version=version, replications=arguments.replications, lane=arguments.lane)
     ran = Ran()

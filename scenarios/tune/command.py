@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scenarios.command_line import (
+    STUDY,
     UsageError,
     add_jobs,
     add_lane,
@@ -115,8 +116,8 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     except ScenarioError as error:
         raise UsageError(str(error)) from error
     name = arguments.name or f"tune-{tuned.scenario.name}"
-    folder = checked_folder(name, arguments.out)
-    storage = arguments.study or folder / "study.db"
+    folder = checked_folder(name, arguments.out, own=STUDY)
+    storage = arguments.study or folder / STUDY
     jobs, version = arguments.jobs or cores(), code_version()
     costs = {"search": Cost(), "held-out": Cost()}
     check_place(storage)

@@ -446,3 +446,26 @@ def test_on_a_terminal_progress_has_rate_and_time_left(monkeypatch: pytest.Monke
     assert "10/s" in terminal.text
     assert "7 s left" in terminal.text
     assert "race: 100 replications in 10.0 s, 10/s: as expected" in terminal.text
+
+
+@pytest.mark.parametrize(("file", "command"), [("chunks.jsonl", "sweep"), ("study.db", "tune")])
+@pytest.mark.parametrize("typed", ["verify race --replications 5", "fit relay.log", "compare race --replications 5"])
+def test_results_that_another_command_goes_on_from_are_left_alone(
+    typed: str,
+    file: str,
+    command: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    Path("out", file).write_text("")
+    Path("out/results.json").write_text("theirs")
+    Path("relay.log").write_text("[OpenAI] Message created successfully (attempt 2)\n")
+    assert main([*typed.split(), "--quiet", "--out", "out"]) == 2
+    said = (
+        f"relaysim: out: has the results of `relaysim {command}`, which goes on from {file} there; name another folder"
+    )
+    assert capsys.readouterr().err.startswith(said)
+    assert Path("out/results.json").read_text() == "theirs"
