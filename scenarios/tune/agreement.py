@@ -62,18 +62,19 @@ def agreement(
                    them that is as good, as a share of the present values (the additive epsilon indicator)
     """
 
-    def value(settings: RetrySettings) -> tuple[float, ...]:
-        return means({profile: tuple(each) for profile, each in computed(settings, backends, ids).items()})
+    def whole(settings: RetrySettings) -> dict[str, float]:
+        return dict(zip(IDS, means(computed(settings, backends, IDS)), strict=True))
 
-    now = value(present)
+    def values_of(all_of: Mapping[str, float]) -> tuple[float, ...]:
+        return tuple(all_of[each] for each in ids)
 
-    def failures(settings: RetrySettings) -> float:
-        return means({profile: (expected(settings, backend).failures,) for profile, backend in backends.items()})[0]
-
-    limit = failures(present)
-    best = front([(settings, value(settings)) for settings in grid() if failures(settings) <= limit])
-    mine = [(number, value(settings)) for number, settings in found]
-    fails_more = {number for number, settings in found if failures(settings) > limit}
+    at_present = whole(present)
+    now, limit = values_of(at_present), at_present["failures"]
+    of_grid = ((settings, whole(settings)) for settings in grid())
+    best = front([(settings, values_of(each)) for settings, each in of_grid if each["failures"] <= limit])
+    of_found = [(number, whole(settings)) for number, settings in found]
+    mine = [(number, values_of(each)) for number, each in of_found]
+    fails_more = {number for number, each in of_found if each["failures"] > limit}
     return {
         "compared": {each: COMPARED[each] for each in ids},
         "grid": len(grid()),

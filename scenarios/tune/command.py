@@ -307,12 +307,12 @@ def _computed_gain(
     if policy != "cancel_and_retry":
         return None
     from relay import RetrySettings
-    from scenarios.tune.closed_form import expected
-    from scenarios.tune.objectives import gain
+    from scenarios.tune.agreement import computed
+    from scenarios.tune.objectives import IDS, gain
     from scenarios.tune.space import settings_of
 
-    def values(settings: Mapping[str, Any]) -> list[tuple[float, ...]]:
-        return [expected(RetrySettings(**settings), backend).as_tuple() for backend in backends.values()]
+    def values(settings: Mapping[str, Any]) -> list[list[float]]:
+        return list(computed(RetrySettings(**settings), backends, IDS).values())
 
     now = values(base)
     return lambda trial: gain(values(settings_of(policy, base, trial.point)), now)
