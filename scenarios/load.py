@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
-
 from reports.claims import REPLICATIONS, Kind
 from scenarios.document import (
     Document,
@@ -29,7 +27,6 @@ from scenarios.document import (
     parse_path,
     parse_setting,
     set_value,
-    without_lists,
 )
 from scenarios.model import Origin, Scenario
 from scenarios.problems import (
@@ -38,10 +35,10 @@ from scenarios.problems import (
     Problem,
     ScenarioError,
     did_you_mean,
+    errors_of,
     not_finite,
     shown,
     to_problems,
-    translate,
 )
 from sim.kernel.distributions import Distribution
 from sim.openai.profile import Profile, override, read_profile_table, shipped_profiles
@@ -390,15 +387,6 @@ def _set(reading: _Reading, path: str, value: Any, typed: str) -> None:
 # Checks
 
 
-def _errors(model: type[BaseModel], document: Mapping[str, Any], whole: Mapping[str, Any]) -> list[Finding]:
-    """What strict validation finds: a quoted number is a text, and a text is no number."""
-    try:
-        model.model_validate(without_lists(document), strict=True)
-    except ValidationError as error:
-        return translate(error.errors(include_url=False), model, whole)
-    return []
-
-
 def _validate(reading: _Reading) -> Scenario | None:
     """The scenario of a document, if nothing is wrong with it. Adds to `problems`."""
     document = reading.document
@@ -407,7 +395,7 @@ def _validate(reading: _Reading) -> Scenario | None:
     if "backend" in document:
         findings.append(Finding(("backend",), "unknown key", "the profile is named by `profile`"))
     stand_in = profile if profile is not None else _any_profile()
-    findings += _errors(Scenario, {**document, "backend": stand_in}, document)
+    findings += errors_of(Scenario, {**document, "backend": stand_in}, document)
     findings += _wrong_references(document, findings, stand_in)
     findings += _wrong_claims(document)
     if not reading.complete:
@@ -461,7 +449,7 @@ def _check_profile(
 ) -> Profile | None:
     """The profile, overridden, if it is right. `where` names it; None: only the overrides are looked at."""
     merged = override(table, overrides)
-    findings = [*not_finite(merged), *_errors(Profile, merged, {**merged, **as_typed})]
+    findings = [*not_finite(merged), *errors_of(Profile, merged, {**merged, **as_typed})]
     unknown = any(key not in Profile.model_fields for key in overrides)
     for finding in findings:
         if unknown and finding.steps == ("basis",):
@@ -495,7 +483,7 @@ def _wrong_references(document: Document, findings: Sequence[Finding], profile: 
     if "workload" not in tables:
         return []
     probe = {**tables, "profile": profile, "relay": {"factory": "relay:any"}}
-    return _errors(WorldSettings, probe, probe)
+    return errors_of(WorldSettings, probe, probe)
 
 
 def _wrong_claims(document: Document) -> list[Finding]:

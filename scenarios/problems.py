@@ -91,12 +91,16 @@ def unreadable(error: Exception) -> str:
 
 def findings_of(model: type[BaseModel], document: Mapping[str, Any]) -> list[Finding]:
     """What strict validation finds: a quoted number is a text, and a text is no number."""
-    findings = list(not_finite(document))
+    return [*not_finite(document), *errors_of(model, document, document)]
+
+
+def errors_of(model: type[BaseModel], document: Mapping[str, Any], whole: Mapping[str, Any]) -> list[Finding]:
+    """The same but for numbers that are not finite; `whole` is what words quote from."""
     try:
         model.model_validate(without_lists(document), strict=True)
     except ValidationError as error:
-        findings += translate(error.errors(include_url=False), model, document)
-    return findings
+        return translate(error.errors(include_url=False), model, whole)
+    return []
 
 
 def not_finite(document: Any, steps: tuple[Step, ...] = ()) -> Iterator[Finding]:
