@@ -7,7 +7,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +174,25 @@ def show(draw: Callable[[Console], None]) -> None:
 
 JOURNAL, STUDY = "chunks.jsonl", "study.db"
 """What a sweep and a search go on from, in their folders."""
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """While results are written: what the file system refuses is a UsageError."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"the results cannot be written: {error}") from error
+
+
+def say_results(arguments: argparse.Namespace, results: Mapping[str, Any], otherwise: Callable[[], None]) -> None:
+    """Print results as JSON with `--json`; without it call what prints them for people."""
+    from reports.results import canonical
+
+    if arguments.json:
+        say(canonical(results).rstrip("\n"))
+    else:
+        otherwise()
 
 
 def checked_folder(name: str, out: Path | None, *, own: str = "") -> Path:

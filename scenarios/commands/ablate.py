@@ -14,8 +14,9 @@ from scenarios.command_line import (
     checked_folder,
     count,
     folder,
-    say,
+    say_results,
     show,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command `ablate`; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
-    from reports.results import canonical, results_folder, write_results, write_timing
+    from reports.results import results_folder, write_results, write_timing
     from scenarios.ablations.measure import ROOTS, load_ablations, measure, surprises
     from scenarios.problems import ScenarioError
     from scenarios.progress import reporter
@@ -75,16 +76,11 @@ def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     except LostWorkerError as error:
         raise UsageError(str(error)) from error
     results["code_version"] = version
-    try:
+    with writing():
         folder = results_folder("ablate", arguments.out)
         write_results(folder, results)
         write_timing(folder, timing({"ablations": cost}, jobs=jobs))
-    except OSError as error:
-        raise UsageError(f"the results cannot be written: {error}") from error
-    if arguments.json:
-        say(canonical(results).rstrip("\n"))
-    else:
-        _print_ablations(results, wrong)
+    say_results(arguments, results, lambda: _print_ablations(results, wrong))
     return 1 if wrong else 0
 
 

@@ -16,8 +16,9 @@ from scenarios.command_line import (
     checked_folder,
     count,
     names,
-    say,
+    say_results,
     show,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command `compare`; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
     from reports.comparison_page import publish_comparison
-    from reports.results import canonical
     from scenarios.compare import POLICIES, compare_policies, load_comparison
     from scenarios.problems import ScenarioError
     from scenarios.progress import reporter
@@ -91,16 +91,11 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
         raise UsageError(f"{name} with {policy}, seed {error.seed}: {said}; see it: {replay}") from error
     except LostWorkerError as error:
         raise UsageError(str(error)) from error
-    try:
+    with writing():
         folder = publish_comparison(
             results, name=folder_name, timing=timing({name: cost}, jobs=jobs), out=arguments.out
         )
-    except OSError as error:
-        raise UsageError(f"the results cannot be written: {error}") from error
-    if arguments.json:
-        say(canonical(results).rstrip("\n"))
-    else:
-        _print_comparison(results, folder)
+    say_results(arguments, results, lambda: _print_comparison(results, folder))
     return 0
 
 

@@ -17,10 +17,11 @@ from scenarios.command_line import (
     checked_folder,
     count,
     load_scenarios,
-    say,
+    say_results,
     share,
     show,
     whole,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     """The command `verify`; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
     from reports.claims import UnknownEventError
     from reports.publish import publish
-    from reports.results import build_results, canonical, exit_status
+    from reports.results import build_results, exit_status
     from scenarios.answer import answer, judge_waits
     from scenarios.progress import reporter
     from scenarios.runner import LostWorkerError, ReplicationError
@@ -112,14 +113,9 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     except (ReplicationError, LostWorkerError, UnknownEventError) as error:
         raise UsageError(_one_line(error, scenarios)) from error
     results = build_results(version, entries, **extra)
-    try:
+    with writing():
         folder = publish(results, name=folder_name, timing=timing(costs, jobs=jobs), out=arguments.out)
-    except OSError as error:
-        raise UsageError(f"the results cannot be written: {error}") from error
-    if arguments.json:
-        say(canonical(results).rstrip("\n"))
-    else:
-        _print_table(results, folder, said)
+    say_results(arguments, results, lambda: _print_table(results, folder, said))
     differing = [entry for entry in entries if not entry.get("lane_check", {}).get("equal", True)]
     for entry in differing:
         seed = entry["lane_check"]["first_differing_seed"]

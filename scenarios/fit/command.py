@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import UsageError, add_results, checked_folder, say, show
+from scenarios.command_line import (
+    UsageError,
+    add_results,
+    checked_folder,
+    say_results,
+    show,
+    writing,
+)
 
 if TYPE_CHECKING:
     from scenarios.fit.estimates import Estimates
@@ -37,7 +44,6 @@ def run(arguments: argparse.Namespace) -> int:
     import time
 
     from reports.fit_page import publish_fit
-    from reports.results import canonical
     from scenarios.fit.blocks import LogError, check_logs
     from scenarios.fit.estimates import estimate
     from scenarios.fit.profile_file import profile_table, profile_text
@@ -72,14 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         "megabytes_per_second": round(reading.bytes.bytes / 1e6 / max(read_seconds, 1e-9), 1),
         "seconds": round(time.perf_counter() - began, 3),
     }
-    try:
+    with writing():
         folder = publish_fit(results, profile=text, name=arguments.name, timing=timing, out=arguments.out)
-    except OSError as error:
-        raise UsageError(f"the results cannot be written: {error}") from error
-    if arguments.json:
-        say(canonical(results).rstrip("\n"))
-    else:
-        _print(results, folder)
+    say_results(arguments, results, lambda: _print(results, folder))
     return 0
 
 

@@ -18,8 +18,9 @@ from scenarios.command_line import (
     add_world,
     checked_folder,
     count,
-    say,
+    say_results,
     show,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
-    from reports.results import canonical
     from reports.sweep_page import publish_sweep
     from scenarios.chunks import DifferingChunksError, Journal, JournalError
     from scenarios.engines import ClusterError, SchedulerLostError
@@ -121,14 +121,9 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
             raise
         results = measure(plan, worlds, code_version=version, lane=arguments.lane)
         told = {**timing({plan.scenario.name: ran.cost}, jobs=engine.jobs), "reused": ran.reused}
-        try:
+        with writing():
             publish_sweep(results, name=name, timing=told, out=arguments.out)
-        except OSError as error:
-            raise UsageError(f"the results cannot be written: {error}") from error
-    if arguments.json:
-        say(canonical(results).rstrip("\n"))
-    else:
-        _print(results, folder)
+    say_results(arguments, results, lambda: _print(results, folder))
     return 0
 
 

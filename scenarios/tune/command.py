@@ -22,8 +22,9 @@ from scenarios.command_line import (
     checked_folder,
     count,
     names,
-    say,
+    say_results,
     show,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -96,7 +97,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
-    from reports.results import canonical
     from reports.tune_page import publish_tuning
     from scenarios.problems import ScenarioError
     from scenarios.progress import reporter
@@ -132,14 +132,9 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
             print(f"relaysim: the same command goes on from the trials kept in {storage}", file=sys.stderr)
             raise
         text = policy_text(tuned.policy, settings, results["policy_origin"])
-        try:
+        with writing():
             publish_tuning(results, text, name=name, timing=timing(costs, jobs=jobs), out=arguments.out)
-        except OSError as error:
-            raise UsageError(f"the results cannot be written: {error}") from error
-    if arguments.json:
-        say(canonical(results).rstrip("\n"))
-        return 0
-    _print(results, folder)
+    say_results(arguments, results, lambda: _print(results, folder))
     return 0
 
 
