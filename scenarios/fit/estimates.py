@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reports.statistics import rounded
 from scenarios.fit.intervals import Amounts, Intervals
@@ -36,9 +36,14 @@ from scenarios.fit.likelihood import (
     turnbull,
 )
 from scenarios.fit.reading import FAILED, Reading
+from scenarios.tune.closed_form import Backend, cdf, survival
 from sim.kernel import Draws
 from sim.kernel.distributions import Distribution
 from sim.openai.profile import Profile
+from sim.openai.states import EXPIRY_SECONDS
+
+if TYPE_CHECKING:
+    from scenarios.fit.likelihood import Array
 
 PLANNED_WAITS: Final = (2.0, 4.0, 8.0)
 """What the relay waits by default; assumed where a log does not tell."""
@@ -46,8 +51,6 @@ ATTEMPTS: Final = 3
 RETRIES_MAX: Final = 12
 FEWEST: Final = 20
 """Of fewer times nothing is fitted."""
-EXPIRY_SECONDS: Final = 600.0
-"""After so long the API ends a run by itself."""
 
 _NODES = 512
 _QUEUE_NODES = 8
@@ -152,23 +155,13 @@ class Estimates:
     profile: Profile
     """The base with all that was fitted in its place."""
 
-    def freed_by(self, seconds: float) -> float:
-        """The share of cancelled runs whose threads the profile has freed by then."""
-        return freed_by(self.profile, seconds)
+    def freed_by(self, seconds: Array) -> Array:
+        """The share of cancelled runs whose threads the profile has freed by then, for each time; stuck ones included."""
+        return 1 - survival(Backend.of(self.profile), seconds)
 
     def of(self, number: str) -> Estimate:
         """The estimate of one of the profile's numbers."""
         return next(each for each in self.numbers if each.number == number)
-
-
-def freed_by(profile: Profile, seconds: float) -> float:
-    """The share of cancelled runs that have freed their threads so long after the cancel, stuck ones included."""
-    stuck, slow = profile.stuck_probability, profile.stuck_cancel_seconds
-    free = profile.cancel_seconds.cdf(seconds)
-    if not stuck:
-        return free
-    late = float(seconds >= EXPIRY_SECONDS) if slow is None else slow.cdf(seconds)
-    return (1 - stuck) * free + stuck * late
 
 
 def estimate(reading: Reading, base: Profile) -> Estimates:
@@ -382,8 +375,8 @@ def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[O
             "weight": _significant(fit.stuck.value),
             "distribution": {
                 "kind": "uniform",
-                "low": _significant(min(longest, EXPIRY_SECONDS)),
-                "high": EXPIRY_SECONDS,
+                "low": _significant(min(longest, float(EXPIRY_SECONDS))),
+                "high": float(EXPIRY_SECONDS),
             },
         },
     ]
@@ -394,14 +387,15 @@ def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[O
 def _as_allowed(why: str, observations: Sequence[Observation], base: Profile, fit: LogNormalFit | None) -> Estimate:
     """The base's shape with as long times as the log tells, if it tells, or else as it allows."""
     number, n, shape = "cancel_seconds", sum(each.count for each in observations), base.cancel_seconds
-    scale = fit_scale(observations, shape.cdf)
+    scale = fit_scale(observations, lambda seconds: cdf(shape, seconds))
     low, high = scale.low, scale.high
     if low is not None and high is not None and n >= FEWEST:
         told = f"the shape is {base.name}'s, its times {scale.value:.3g} of theirs, fitted from {n:,} conflicts"
         said = f"{told} ({CONFIDENCE * 100:g} % interval {_ends(scale)}); {why}"
         return Estimate(number, n, _scaled(shape, scale.value), said, fit, scale=scale)
-    highest = log_likelihood(observations, lambda seconds: shape.cdf(seconds / scale.value))
-    if 2 * (highest - log_likelihood(observations, lambda seconds: freed_by(base, seconds))) <= CRITICAL:
+    highest = log_likelihood(observations, lambda seconds: cdf(shape, seconds / scale.value))
+    backend = Backend.of(base)
+    if 2 * (highest - log_likelihood(observations, lambda seconds: 1 - survival(backend, seconds))) <= CRITICAL:
         return Estimate(number, n, None, why, fit, scale=scale)
     factor = min(max(1.0, low or 0.0), math.inf if high is None else high)
     if factor == 1:
@@ -525,10 +519,13 @@ def predicted(estimates: Estimates) -> Mapping[int, float] | None:
     return {**dict(sorted(shares.items())), FAILED: failed}
 
 
-def _free_by(cdf: Callable[[float], float], moments: Sequence[float], afters: Sequence[float]) -> float:
+def _free_by(freed_by: Callable[[Array], Array], moments: Sequence[float], afters: Sequence[float]) -> float:
     """The share of the observed conflicts that are over by a retry; see `Observation` on `afters`."""
-    plain = [cdf(moment) for moment, after in zip(moments, afters, strict=True) if not after]
-    late = [(cdf(moment), cdf(after)) for moment, after in zip(moments, afters, strict=True) if after]
-    seen = math.fsum(1 - before for _, before in late)
-    over = math.fsum(by - before for by, before in late)
+    import numpy as np
+
+    by, before = (freed_by(np.array(each)).tolist() for each in (moments, afters))
+    plain = [share for share, after in zip(by, afters, strict=True) if not after]
+    late = [pair for *pair, after in zip(by, before, afters, strict=True) if after]
+    seen = math.fsum(1 - earlier for _, earlier in late)
+    over = math.fsum(share - earlier for share, earlier in late)
     return (math.fsum(plain) + (len(late) * over / seen if seen > 0 else 0.0)) / len(moments)

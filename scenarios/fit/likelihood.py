@@ -81,14 +81,6 @@ class LogNormalFit:
         """Whether every parameter is."""
         return all(each.identified for each in (self.median, self.sigma, self.stuck) if each is not None)
 
-    def cdf(self, seconds: float) -> float:
-        """The probability of at most so many seconds."""
-        if seconds <= 0:
-            return 0.0
-        z = math.log(seconds / self.median.value) / self.sigma.value
-        free = 0.5 * math.erfc(-z / math.sqrt(2))
-        return free * (1 - (self.stuck.value if self.stuck is not None else 0.0))
-
 
 class _Likelihood:
     """The log-likelihood of all observations, as fast as numpy does it."""
@@ -108,16 +100,13 @@ class _Likelihood:
                 counts = np.array([float(each.count) for each in alike])
                 self._parts.append((lows, highs, counts, afters))
 
-    def __call__(self, mu: float, sigma: float, stuck: float = 0.0) -> float:
+    def __call__(self, cdf: Callable[[Array], Array]) -> float:
+        """Under a distribution: `cdf` has the probability of at most so many seconds, by their logarithms."""
         import numpy as np
-        from scipy.special import ndtr
 
         total = 0.0
         for lows, highs, counts, afters in self._parts:
-            upper = ndtr((highs - mu) / sigma) * (1 - stuck)
-            if stuck:
-                upper = np.where(np.isinf(highs), 1.0, upper)
-            inside = upper - ndtr((lows - mu) / sigma) * (1 - stuck)
+            inside = np.where(np.isinf(highs), 1.0, cdf(highs)) - cdf(lows)
             if afters is None:
                 means = inside.mean(axis=1)
             else:
@@ -125,11 +114,17 @@ class _Likelihood:
                 # all such times together, the ratio of the sums is what is seen, not the mean of the ratios.
                 selected = np.isfinite(afters)
                 number = selected.sum(axis=1)
-                seen = ((1 - ndtr((afters - mu) / sigma) * (1 - stuck)) * selected).sum(axis=1)
+                seen = ((1 - cdf(afters)) * selected).sum(axis=1)
                 ratio = (inside * selected).sum(axis=1) / np.maximum(seen, _TINY)
                 means = ((inside * ~selected).sum(axis=1) + number * ratio) / afters.shape[1]
             total += float(np.dot(counts, np.log(np.maximum(means, _TINY))))
         return total
+
+    def lognormal(self, mu: float, sigma: float, stuck: float = 0.0) -> float:
+        """Under a log-normal, of which a share never ends."""
+        from scipy.special import ndtr
+
+        return self(lambda logs: ndtr((logs - mu) / sigma) * (1 - stuck))
 
 
 def fit_lognormal(observations: Sequence[Observation], *, may_stick: bool = True) -> LogNormalFit | None:
@@ -145,10 +140,10 @@ def fit_lognormal(observations: Sequence[Observation], *, may_stick: bool = True
     sigma_box = (math.log(SIGMA[0]), math.log(SIGMA[1]))
 
     def plain(point: Sequence[float]) -> float:
-        return likelihood(point[0], math.exp(point[1]))
+        return likelihood.lognormal(point[0], math.exp(point[1]))
 
     def sticking(point: Sequence[float]) -> float:
-        return likelihood(point[0], math.exp(point[1]), 1 / (1 + math.exp(-point[2])))
+        return likelihood.lognormal(point[0], math.exp(point[1]), 1 / (1 + math.exp(-point[2])))
 
     best, height = _highest(plain, (mu_box, sigma_box))
     aic = {"lognormal": 2 * 2 - 2 * height}
@@ -183,15 +178,17 @@ SCALE: Final = (1e-4, 1e4)
 _SCALE_POINTS = 161
 
 
-def fit_scale(observations: Sequence[Observation], cdf: Callable[[float], float]) -> Parameter:
+def fit_scale(observations: Sequence[Observation], cdf: Callable[[Array], Array]) -> Parameter:
     """By how many times as long the times of a known distribution would have to be, inside `SCALE`.
 
     Where all of a range fit equally well (every time was over at the first look, say), the value is its middle.
     """
+    import numpy as np
+
+    likelihood = _Likelihood(observations)
 
     def height(point: Sequence[float]) -> float:
-        factor = math.exp(point[0])
-        return log_likelihood(observations, lambda seconds: cdf(seconds / factor))
+        return likelihood(lambda logs: cdf(np.exp(logs - point[0])))
 
     box = (math.log(SCALE[0]), math.log(SCALE[1]))
     grid = [min(box[0] + (box[1] - box[0]) * at / (_SCALE_POINTS - 1), box[1]) for at in range(_SCALE_POINTS)]
@@ -204,25 +201,11 @@ def fit_scale(observations: Sequence[Observation], cdf: Callable[[float], float]
     return Parameter(math.exp(best[0]), low, high)
 
 
-def log_likelihood(observations: Sequence[Observation], cdf: Callable[[float], float]) -> float:
-    """The natural logarithm of how likely the observations are under any distribution."""
-    return math.fsum(_log_probability(each, cdf) for each in observations)
+def log_likelihood(observations: Sequence[Observation], cdf: Callable[[Array], Array]) -> float:
+    """The natural logarithm of how likely the observations are under any distribution, by its `cdf` of seconds."""
+    import numpy as np
 
-
-def _log_probability(observation: Observation, cdf: Callable[[float], float]) -> float:
-    """As in `_Likelihood`, of one observation."""
-    afters = observation.afters or (0.0,) * len(observation.lows)
-    plain, selected, seen, number = [0.0], [0.0], [0.0], 0
-    for low, high, after in zip(observation.lows, observation.highs, afters, strict=True):
-        inside = (1.0 if math.isinf(high) else cdf(high)) - cdf(low)
-        if after > 0:
-            number += 1
-            selected.append(inside)
-            seen.append(1 - cdf(after))
-        else:
-            plain.append(inside)
-    ratio = math.fsum(selected) / max(math.fsum(seen), _TINY)
-    return observation.count * math.log(max((math.fsum(plain) + number * ratio) / len(afters), _TINY))
+    return _Likelihood(observations)(lambda logs: cdf(np.exp(logs)))
 
 
 _Box = tuple[float, float]

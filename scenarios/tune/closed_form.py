@@ -26,6 +26,7 @@ from relay import RetrySettings
 from sim.kernel import Draws
 from sim.kernel.distributions import Constant, Distribution, Exponential, LogNormal, Mixture, Uniform
 from sim.openai.profile import Profile
+from sim.openai.states import EXPIRY_SECONDS
 
 if TYPE_CHECKING:
     import numpy
@@ -37,8 +38,6 @@ Candidate = TypeVar("Candidate")
 
 #: Draws of latency and jitter that the expectation is taken over.
 DRAWS = 2048
-#: An active run expires so long after its creation (seconds), which frees the thread of a run that nothing else frees.
-_EXPIRES_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +139,11 @@ def expected(settings: RetrySettings, backend: Backend, draws: int = DRAWS) -> E
 
 def survival(backend: Backend, seconds: Numbers) -> Numbers:
     """The probability that a cancelled run holds its thread for longer than so many seconds, for each of them."""
-    free = 1 - _cdf(backend.free, seconds / backend.free_scale)
+    free = 1 - cdf(backend.free, seconds / backend.free_scale)
     if not backend.stuck:
         return free
-    if backend.stuck_free is None:
-        stuck = (seconds < _EXPIRES_SECONDS).astype(float)
-    else:
-        stuck = 1 - _cdf(backend.stuck_free, seconds)
+    slow = backend.stuck_free
+    stuck = (seconds < EXPIRY_SECONDS).astype(float) if slow is None else 1 - cdf(slow, seconds)
     return (1 - backend.stuck) * free + backend.stuck * stuck
 
 
@@ -195,7 +192,8 @@ def _uniforms(what: str, index: int, draws: int) -> Numbers:
     return uniforms
 
 
-def _cdf(distribution: Distribution, seconds: Numbers) -> Numbers:
+def cdf(distribution: Distribution, seconds: Numbers) -> Numbers:
+    """The probability of at most so many seconds, for each of them."""
     import numpy as np
     from scipy import special
 
@@ -213,7 +211,7 @@ def _cdf(distribution: Distribution, seconds: Numbers) -> Numbers:
             result = special.ndtr(logs / distribution.log_sigma)
         case Mixture():
             total = sum(part.weight for part in distribution.parts)
-            result = sum(part.weight / total * _cdf(part.distribution, seconds) for part in distribution.parts)
+            result = sum(part.weight / total * cdf(part.distribution, seconds) for part in distribution.parts)
     return np.asarray(result, dtype=float)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from scenarios.fit.command import fit_results
 from scenarios.fit.estimates import Estimates, estimate
 from scenarios.fit.likelihood import CONFIDENCE, Observation, fit_scale
 from scenarios.fit.reading import read_logs
+from scenarios.tune.closed_form import cdf
 from sim.kernel.distributions import LogNormal, Mixture, Part, Uniform
 from sim.openai.profile import Profile, load_profile
 
@@ -84,7 +86,7 @@ def test_the_scale_is_inside_its_interval_as_often_as_promised() -> None:
             for (low, high), count in zip(ends, counts, strict=True)
             if count
         ]
-        scale = fit_scale(observations, shape.cdf)
+        scale = fit_scale(observations, partial(cdf, shape))
         inside += (scale.low or 0.0) <= 0.6 <= (scale.high or math.inf)
     assert binomtest(inside, logs, CONFIDENCE).pvalue > 0.001
 
