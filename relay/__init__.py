@@ -24,10 +24,10 @@ Where to begin::
     await relay.handle(Message(id="wamid.1", conversation="customer 1", text="Bom dia"))
 """
 
-from relay.cancel_and_retry import CancelAndRetry, cancel_and_retry
-from relay.check_then_act import CheckThenAct, check_then_act
-from relay.drain import Drain, DrainSettings, InboxUnavailable, drain
-from relay.messages import (
+from relaysim.relay.cancel_and_retry import CancelAndRetry, cancel_and_retry
+from relaysim.relay.check_then_act import CheckThenAct, check_then_act
+from relaysim.relay.drain import Drain, DrainSettings, InboxUnavailable, drain
+from relaysim.relay.messages import (
     FRIENDLY_APOLOGY,
     GENERIC_APOLOGY,
     Handled,
@@ -37,9 +37,9 @@ from relay.messages import (
     Policy,
     Sender,
 )
-from relay.policy_file import PolicyFile, PolicyFileError, load_policy
-from relay.settings import RelaySettings, RetrySettings
-from relay.threads_api import ThreadsClient
+from relaysim.relay.policy_file import PolicyFile, PolicyFileError, load_policy
+from relaysim.relay.settings import RelaySettings, RetrySettings
+from relaysim.relay.threads_api import ThreadsClient
 
 __all__ = [
     "FRIENDLY_APOLOGY",

@@ -15,12 +15,12 @@ from typing import Unpack
 import openai
 import redis.asyncio
 
-from relay.check_then_act import CheckThenAct, Ending, Progress
-from relay.log_lines import PLAIN, WITH_SYMBOLS, logger
-from relay.messages import FRIENDLY_APOLOGY, Outcome, Sender
-from relay.settings import RetryArguments, RetrySettings
-from relay.telemetry import Telemetry
-from relay.threads_api import ThreadsClient, active_run_id, describe, is_conflict
+from relaysim.relay.check_then_act import CheckThenAct, Ending, Progress
+from relaysim.relay.log_lines import PLAIN, WITH_SYMBOLS, logger
+from relaysim.relay.messages import FRIENDLY_APOLOGY, Outcome, Sender
+from relaysim.relay.settings import RetryArguments, RetrySettings
+from relaysim.relay.telemetry import Telemetry
+from relaysim.relay.threads_api import ThreadsClient, active_run_id, describe, is_conflict
 
 
 def cancel_and_retry(

@@ -26,12 +26,12 @@ from typing import Final, Literal, Unpack
 import openai
 import redis.asyncio
 
-from relay.locks import LockNotTaken, Locks
-from relay.log_lines import logger, pseudonym
-from relay.messages import GENERIC_APOLOGY, Handled, IncomingMessage, Outcome, Sender
-from relay.settings import SEEN_KEY_PREFIX, THREAD_KEY_PREFIX, RelayArguments, RelaySettings
-from relay.telemetry import Cause, Telemetry, default
-from relay.threads_api import (
+from relaysim.relay.locks import LockNotTaken, Locks
+from relaysim.relay.log_lines import logger, pseudonym
+from relaysim.relay.messages import GENERIC_APOLOGY, Handled, IncomingMessage, Outcome, Sender
+from relaysim.relay.settings import SEEN_KEY_PREFIX, THREAD_KEY_PREFIX, RelayArguments, RelaySettings
+from relaysim.relay.telemetry import Cause, Telemetry, default
+from relaysim.relay.threads_api import (
     CANCELLABLE_STATES,
     ENDED_STATES,
     Run,

@@ -14,7 +14,7 @@ from typing import Final, Literal, Self
 
 import redis.asyncio
 
-from relay.log_lines import logger
+from relaysim.relay.log_lines import logger
 
 RELEASE_SCRIPT: Final = """
 if redis.call("GET", KEYS[1]) == ARGV[1] then

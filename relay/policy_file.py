@@ -24,13 +24,13 @@ from typing import Any, Final
 
 import redis.asyncio
 
-from relay.cancel_and_retry import cancel_and_retry
-from relay.check_then_act import check_then_act
-from relay.drain import DrainSettings, drain
-from relay.messages import Policy, Sender
-from relay.setting_rules import Settings
-from relay.settings import RelaySettings, RetrySettings
-from relay.telemetry import Telemetry
+from relaysim.relay.cancel_and_retry import cancel_and_retry
+from relaysim.relay.check_then_act import check_then_act
+from relaysim.relay.drain import DrainSettings, drain
+from relaysim.relay.messages import Policy, Sender
+from relaysim.relay.setting_rules import Settings
+from relaysim.relay.settings import RelaySettings, RetrySettings
+from relaysim.relay.telemetry import Telemetry
 
 SCHEMA: Final = 1
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, TypedDict
 
-from relay.setting_rules import (
+from relaysim.relay.setting_rules import (
     FACTOR,
     LEASE,
     MEMORY,

@@ -5,10 +5,10 @@ with `claims` (what is claimed, counted and judged) and `results` (what a run wr
 `publish` writes a whole results folder. scipy and matplotlib are imported only by the functions that need them.
 """
 
-from reports.claims import ClaimSpec, Tally, UnknownEventError, judge, measure
-from reports.publish import publish, render
-from reports.results import ResultsError, build_results, canonical, exit_status, read_results, replay_command
-from reports.timeline import render_timeline
+from relaysim.reports.claims import ClaimSpec, Tally, UnknownEventError, judge, measure
+from relaysim.reports.publish import publish, render
+from relaysim.reports.results import ResultsError, build_results, canonical, exit_status, read_results, replay_command
+from relaysim.reports.timeline import render_timeline
 
 __all__ = [
     "ClaimSpec",

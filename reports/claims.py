@@ -29,8 +29,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from reports import statistics
-from reports.statistics import Clustering, rounded
+from relaysim.reports import statistics
+from relaysim.reports.statistics import Clustering, rounded
 
 Kind = Literal["between", "below", "above", "never", "exact"]
 Verdict = Literal["verified", "refuted", "inconclusive"]
@@ -350,7 +350,7 @@ def _needed(spec: ClaimSpec, observed: float) -> int | None:
 def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
     """The claim's entry in `results.json`.
 
-    `replay` is the command that replays a seed, with `{seed}` in its place (see `reports.results.replay_template`).
+    `replay` is the command that replays a seed, with `{seed}` in its place (see `relaysim.reports.results.replay_template`).
     `verdict` follows the module's table; `why` says in a sentence what decided it, `reason` why another verdict or
     this one was expected ("never met" without trials). An inconclusive rate says under `needed` how many trials would
     decide if the rate stays, and under `needed_replications` how many replications those are; neither is there if

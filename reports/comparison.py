@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from reports.claims import ALPHA, Tally, rate
-from reports.paired import (
+from relaysim.reports.claims import ALPHA, Tally, rate
+from relaysim.reports.paired import (
     RESAMPLES,
     WORLDS_MIN,
     Estimate,
@@ -29,8 +29,8 @@ from reports.paired import (
     share_differing_at_most,
     worlds_differing,
 )
-from reports.statistics import rounded
-from reports.summary import percent
+from relaysim.reports.statistics import rounded
+from relaysim.reports.summary import percent
 
 KIND = "comparison"
 PERCENTS = (50, 95, 99)
@@ -45,7 +45,7 @@ class Measure:
 
     `share` and `per_100` and `mean` are the sum of `counts` over all messages, as a rate, times 100, or as it is;
     a message can be counted once in a `share`, and often in the others. `seconds` are the percentile `at` of the waits
-    in `view` (see `reports.paired.Percentiles`).
+    in `view` (see `relaysim.reports.paired.Percentiles`).
     """
 
     id: str

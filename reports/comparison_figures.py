@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports.comparison import (
+from relaysim.reports.comparison import (
     ARROWS,
     CONFIDENCE,
     MEASURES,
@@ -15,8 +15,8 @@ from reports.comparison import (
     difference_words,
     direction,
 )
-from reports.figures import BLUE, GREEN, INK, ORANGE, QUIET, RULE, SKY, VERMILLION, bare, blank, draw_svg
-from reports.summary import number, percent
+from relaysim.reports.figures import BLUE, GREEN, INK, ORANGE, QUIET, RULE, SKY, VERMILLION, bare, blank, draw_svg
+from relaysim.reports.summary import number, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

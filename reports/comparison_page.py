@@ -1,4 +1,4 @@
-"""A comparison as one page, in the manner of `reports.html`, and as a whole results folder.
+"""A comparison as one page, in the manner of `relaysim.reports.html`, and as a whole results folder.
 
 The order is the reader's: side by side, the differences, the figures, who ran how, what to look at, and what all this
 rests on. Whatever came from a scenario is escaped.
@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from reports.comparison import (
+from relaysim.reports.comparison import (
     ARROWS,
     CONFIDENCE,
     LEGEND,
@@ -28,8 +28,8 @@ from reports.comparison import (
     settings_words,
     value_words,
 )
-from reports.html import cell_table, figure_list, timing_facts, whole_page, with_below
-from reports.publish import publish_folder, publish_page
+from relaysim.reports.html import cell_table, figure_list, timing_facts, whole_page, with_below
+from relaysim.reports.publish import publish_folder, publish_page
 
 _FIGURES = {
     "waiting": (
@@ -49,7 +49,7 @@ def publish_comparison(
     results: Mapping[str, Any], *, name: str, timing: Mapping[str, Any] | None = None, out: Path | None = None
 ) -> Path:
     """Write `results.json`, `timing.json`, the figures and `index.html`, and return the folder
-    (see `reports.publish.publish_folder`)."""
+    (see `relaysim.reports.publish.publish_folder`)."""
     return publish_folder(
         results,
         lambda folder: render_comparison(folder, results, timing),
@@ -61,7 +61,7 @@ def publish_comparison(
 
 def render_comparison(folder: Path, results: Mapping[str, Any], timing: Mapping[str, Any] | None = None) -> Path:
     """Draw the figures and `index.html` into the folder, and return the page's path."""
-    from reports.comparison_figures import draw_comparison
+    from relaysim.reports.comparison_figures import draw_comparison
 
     figures = draw_comparison(results)
     return publish_page(folder, figures, comparison_html(results, timing=timing, figures=figures))
@@ -73,7 +73,7 @@ def comparison_html(
     timing: Mapping[str, Any] | None = None,
     figures: Mapping[str, str] | None = None,
 ) -> str:
-    """The page. `figures` are inline SVG by name (see `reports.comparison_figures.draw_comparison`)."""
+    """The page. `figures` are inline SVG by name (see `relaysim.reports.comparison_figures.draw_comparison`)."""
     sections = [
         ("together", "Side by side", _side_by_side(results)),
         ("apart", f"Differences from {escape(results['against'])}", _differences(results)),

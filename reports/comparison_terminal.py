@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.comparison import (
+from relaysim.reports.comparison import (
     ARROWS,
     CONFIDENCE,
     LEGEND,
@@ -22,7 +22,7 @@ from reports.comparison import (
     settings_words,
     value_words,
 )
-from reports.terminal import wide_enough
+from relaysim.reports.terminal import wide_enough
 
 if TYPE_CHECKING:
     from rich.console import Console

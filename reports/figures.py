@@ -15,8 +15,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.results import claims_of, write_text
-from reports.summary import (
+from relaysim.reports.results import claims_of, write_text
+from relaysim.reports.summary import (
     INCIDENT_CLAIMS,
     SYMBOLS,
     decided_words,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reports.summary import interval_words, number, percent
+from relaysim.reports.summary import interval_words, number, percent
 
 #: The confidence at which all claims of a scenario hold together.
 FAMILY = "99 %"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from reports.figures import BLUE, INK, ORANGE, QUIET, RULE, bare, blank, draw_svg
-from reports.fit import CLAIMED, ending_words
-from reports.summary import interval_words, number, percent
+from relaysim.reports.figures import BLUE, INK, ORANGE, QUIET, RULE, bare, blank, draw_svg
+from relaysim.reports.fit import CLAIMED, ending_words
+from relaysim.reports.summary import interval_words, number, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""A fit as one page, in the manner of `reports.html`, and as a whole results folder with its `profile.toml`.
+"""A fit as one page, in the manner of `relaysim.reports.html`, and as a whole results folder with its `profile.toml`.
 
 The order is the reader's: how conflicts ended, what that says of the claims, the profile's numbers, the figures, and what
 was read. Whatever came from a log is escaped.
@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from reports.fit import (
+from relaysim.reports.fit import (
     CLAIMED,
     claim_interval_words,
     ending_words,
@@ -22,9 +22,9 @@ from reports.fit import (
     numbers_words,
     share_words,
 )
-from reports.html import cell_table, figure_list, timing_facts, whole_page
-from reports.publish import publish_folder, publish_page
-from reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent, trials_words
+from relaysim.reports.html import cell_table, figure_list, timing_facts, whole_page
+from relaysim.reports.publish import publish_folder, publish_page
+from relaysim.reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent, trials_words
 
 PROFILE = "profile.toml"
 
@@ -52,7 +52,7 @@ def publish_fit(
     out: Path | None = None,
 ) -> Path:
     """Write `results.json`, `timing.json`, `profile.toml`, the figures and `index.html`, and return the folder
-    (see `reports.publish.publish_folder`)."""
+    (see `relaysim.reports.publish.publish_folder`)."""
     return publish_folder(
         results,
         lambda folder: render_fit(folder, results, timing),
@@ -65,7 +65,7 @@ def publish_fit(
 
 def render_fit(folder: Path, results: Mapping[str, Any], timing: Mapping[str, Any] | None = None) -> Path:
     """Draw the figures and `index.html` into the folder, and return the page's path."""
-    from reports.fit_figures import draw_fit
+    from relaysim.reports.fit_figures import draw_fit
 
     figures = draw_fit(results)
     return publish_page(folder, figures, fit_html(results, timing=timing, figures=figures))
@@ -77,7 +77,7 @@ def fit_html(
     timing: Mapping[str, Any] | None = None,
     figures: Mapping[str, str] | None = None,
 ) -> str:
-    """The page. `figures` are inline SVG by name (see `reports.fit_figures.draw_fit`)."""
+    """The page. `figures` are inline SVG by name (see `relaysim.reports.fit_figures.draw_fit`)."""
     sections = [
         ("endings", "How conflicts ended", _endings(results)),
         ("claims", "Claims", _claims(results)),

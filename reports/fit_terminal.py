@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.fit import (
+from relaysim.reports.fit import (
     CLAIMED,
     claim_interval_words,
     ending_words,
@@ -17,8 +17,8 @@ from reports.fit import (
     numbers_words,
     share_words,
 )
-from reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent, trials_words
-from reports.terminal import wide_enough
+from relaysim.reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent, trials_words
+from relaysim.reports.terminal import wide_enough
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,9 +13,9 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from reports.claims import EXAMPLES_MAX
-from reports.results import claims_of
-from reports.summary import (
+from relaysim.reports.claims import EXAMPLES_MAX
+from relaysim.reports.results import claims_of
+from relaysim.reports.summary import (
     SYMBOLS,
     Row,
     closing_words,
@@ -79,7 +79,7 @@ def render_html(
     previous: Mapping[str, Any] | None = None,
     figures: Mapping[str, str] | None = None,
 ) -> str:
-    """The page. `figures` are inline SVG by name (see `reports.figures.draw_all`); without them none are shown.
+    """The page. `figures` are inline SVG by name (see `relaysim.reports.figures.draw_all`); without them none are shown.
 
     Raises ValueError should the page weigh more than `SIZE_MAX` bytes.
     """
@@ -128,7 +128,7 @@ def whole_page(headline: str, lead: str, sections: Sequence[tuple[str, str, str]
         f'<section id="{anchor}" aria-labelledby="h-{anchor}">\n<h2 id="h-{anchor}">{title}</h2>\n{body}\n</section>'
         for anchor, title, body in shown
     )
-    style = resources.files("reports").joinpath("style.css").read_text(encoding="utf-8")
+    style = resources.files("relaysim.reports").joinpath("style.css").read_text(encoding="utf-8")
     page = f"""<!DOCTYPE html>
 <html lang="en">
 <head>

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from reports.timeline import (
+from relaysim.reports.timeline import (
     _CANCEL_OF_ANOTHER,
     _CONFLICT,
     _ENDED_BADLY,
@@ -149,7 +149,7 @@ class _LeaseWriter(_Writer):
 
 
 def lease_timeline(records: Sequence[Record], width: int, focus: str | None, lines_max: int) -> list[str]:
-    """As `reports.timeline.render_timeline`, for a trace with leases; by default of the first message that ended badly.
+    """As `relaysim.reports.timeline.render_timeline`, for a trace with leases; by default of the first bad end.
 
     Raises ValueError for a focus that the trace does not know.
     """

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from hashlib import shake_256
 from typing import TYPE_CHECKING, Any
 
-from reports.statistics import rounded, upper_bound
+from relaysim.reports.statistics import rounded, upper_bound
 
 if TYPE_CHECKING:
     import numpy

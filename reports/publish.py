@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reports.results import (
+from relaysim.reports.results import (
     canonical,
     link_latest,
     read_previous,
@@ -46,7 +46,7 @@ def publish_folder(
 
 def publish_page(folder: Path, figures: Mapping[str, str], html: str) -> Path:
     """Write the figures (SVG by name, in the place of all that were there) and `index.html`; return the page's path."""
-    from reports.figures import write_figures
+    from relaysim.reports.figures import write_figures
 
     if figures or (folder / "figures").is_dir():
         write_figures(folder / "figures", figures)
@@ -74,8 +74,8 @@ def render(folder: Path) -> Path:
 
     Raises ResultsError for a folder whose results cannot be read.
     """
-    from reports.figures import draw_all
-    from reports.html import render_html
+    from relaysim.reports.figures import draw_all
+    from relaysim.reports.html import render_html
 
     results = read_results(folder)
     timing_path, previous_path = folder / "timing.json", folder / "previous.json"

@@ -31,9 +31,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from reports import statistics
-from reports.claims import ALPHA, ClaimSpec, Tally, Verdict, clustering, decide, judge
-from reports.statistics import rounded
+from relaysim.reports import statistics
+from relaysim.reports.claims import ALPHA, ClaimSpec, Tally, Verdict, clustering, decide, judge
+from relaysim.reports.statistics import rounded
 
 Method = Literal["exact", "asymptotic"]
 
@@ -266,7 +266,7 @@ def _ratio_variance(tally: Tally) -> float:
 
 
 def judge_sequence(sequence: ConfidenceSequence, tally: Tally, *, maximum: int, replay: str = "") -> dict[str, Any]:
-    """The claim's entry in `results.json`: as `reports.claims.judge` makes it, decided on the bands.
+    """The claim's entry in `results.json`: as `relaysim.reports.claims.judge` makes it, decided on the bands.
 
     Its `interval` is the last band, `looks` are all of them, `method` is exact or asymptotic, and `stopped_at` the number of
     replications that decided, None if `maximum` replications did not. `tally` is that of the last look.

@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import statistics
-from reports.claims import ClaimSpec, Tally, decide, judge
-from reports.statistics import rounded
+from relaysim.reports import statistics
+from relaysim.reports.claims import ClaimSpec, Tally, decide, judge
+from relaysim.reports.statistics import rounded
 
 #: The kinds of claims that can be judged in strata, each among whole replications.
 STRATIFIED_KINDS = ("between", "below", "above", "never")
@@ -74,13 +74,13 @@ def _check(strata: Sequence[Stratum]) -> None:
 def judge_stratified(
     spec: ClaimSpec, tallies: Sequence[Tally], probabilities: Sequence[float], *, replay: str = ""
 ) -> dict[str, Any]:
-    """The claim's entry in `results.json`: as `reports.claims.judge` makes it, with the weighed rate and its interval.
+    """The claim's entry in `results.json`, as `relaysim.reports.claims.judge` makes it: the weighed rate and its interval.
 
     Args:
         spec: of one of `STRATIFIED_KINDS`, among replications.
         tallies: one per stratum.
         probabilities: the strata's, in the same order; they add up to 1.
-        replay: see `reports.claims.judge`.
+        replay: see `relaysim.reports.claims.judge`.
 
     `count` and `n` are what was run, and `strata` has each stratum's part. A stratum that no replication fell into leaves
     the interval at all of 0 to 1.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from reports.results import claims_of
+from relaysim.reports.results import claims_of
 
 #: What the fix claims, in the order in which it is told. Every summary has a row for each.
 INCIDENT_CLAIMS = {

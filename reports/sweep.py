@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent
+from relaysim.reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent
 
 KIND = "sweep"
 #: Kinds of claims that are about a rate.

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports.figures import BLUE, QUIET, RULE, VERDICT_COLOURS, bare, blank, draw_svg
-from reports.summary import SYMBOLS, limit_words, number
-from reports.sweep import RATES, claim_at, claims_of, numeric, short_names, told_points, varying
+from relaysim.reports.figures import BLUE, QUIET, RULE, VERDICT_COLOURS, bare, blank, draw_svg
+from relaysim.reports.summary import SYMBOLS, limit_words, number
+from relaysim.reports.sweep import RATES, claim_at, claims_of, numeric, short_names, told_points, varying
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

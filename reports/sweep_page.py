@@ -1,4 +1,4 @@
-"""A sweep as one page, in the manner of `reports.html`, and as a whole results folder.
+"""A sweep as one page, in the manner of `relaysim.reports.html`, and as a whole results folder.
 
 The order is the reader's: the claims at each point, the figure, what each point counted, and what all this rests on.
 Whatever came from a scenario is escaped.
@@ -11,10 +11,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from reports.html import figure_list, timing_facts, whole_page
-from reports.publish import publish_folder, publish_page
-from reports.summary import SYMBOLS, interval_words, limit_words, number
-from reports.sweep import (
+from relaysim.reports.html import figure_list, timing_facts, whole_page
+from relaysim.reports.publish import publish_folder, publish_page
+from relaysim.reports.summary import SYMBOLS, interval_words, limit_words, number
+from relaysim.reports.sweep import (
     claim_at,
     claim_words,
     claims_of,
@@ -48,7 +48,7 @@ def publish_sweep(
     results: Mapping[str, Any], *, name: str, timing: Mapping[str, Any] | None = None, out: Path | None = None
 ) -> Path:
     """Write `results.json`, `results.csv`, `timing.json`, the figures and `index.html`, and return the folder
-    (see `reports.publish.publish_folder`)."""
+    (see `relaysim.reports.publish.publish_folder`)."""
     return publish_folder(
         results,
         lambda folder: render_sweep(folder, results, timing),
@@ -61,7 +61,7 @@ def publish_sweep(
 
 def render_sweep(folder: Path, results: Mapping[str, Any], timing: Mapping[str, Any] | None = None) -> Path:
     """Draw the figures and `index.html` into the folder, and return the page's path."""
-    from reports.sweep_figures import draw_sweep
+    from relaysim.reports.sweep_figures import draw_sweep
 
     figures = draw_sweep(results)
     return publish_page(folder, figures, sweep_html(results, timing=timing, figures=figures))
@@ -73,7 +73,7 @@ def sweep_html(
     timing: Mapping[str, Any] | None = None,
     figures: Mapping[str, str] | None = None,
 ) -> str:
-    """The page. `figures` are inline SVG by name (see `reports.sweep_figures.draw_sweep`)."""
+    """The page. `figures` are inline SVG by name (see `relaysim.reports.sweep_figures.draw_sweep`)."""
     sections = [
         ("claims", "Claims at each point", _claims(results)),
         ("figures", "Figure", figure_list(_FIGURES, figures or {})),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.summary import interval_words, limit_words
-from reports.sweep import (
+from relaysim.reports.summary import interval_words, limit_words
+from relaysim.reports.sweep import (
     claim_at,
     claim_words,
     claims_of,
@@ -19,7 +19,7 @@ from reports.sweep import (
     value_words,
     varying,
 )
-from reports.terminal import wide_enough
+from relaysim.reports.terminal import wide_enough
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from reports.results import claims_of
-from reports.summary import (
+from relaysim.reports.results import claims_of
+from relaysim.reports.summary import (
     SYMBOLS,
     Row,
     closing_words,

@@ -528,7 +528,7 @@ def render_timeline(
     if lines_max < 4 or width < 40:
         raise ValueError(f"a timeline needs at least 4 lines of 40 columns, not {lines_max} of {width}")
     if any(record[2] == "lease.taken" for record in records):
-        from reports.lease_timeline import lease_timeline
+        from relaysim.reports.lease_timeline import lease_timeline
 
         return lease_timeline(records, width, focus, lines_max)
     story = _index(records)

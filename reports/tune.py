@@ -9,9 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.claims import ALPHA
-from reports.paired import share_differing_at_most
-from reports.summary import percent
+from relaysim.reports.claims import ALPHA
+from relaysim.reports.paired import share_differing_at_most
+from relaysim.reports.summary import percent
 
 CONFIDENCE = f"{(1 - ALPHA) * 100:g} %"
 SHORT = {

@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports.figures import BLUE, GREEN, INK, QUIET, RULE, VERMILLION, bare, blank, draw_svg
-from reports.tune import (
+from relaysim.reports.figures import BLUE, GREEN, INK, QUIET, RULE, VERMILLION, bare, blank, draw_svg
+from relaysim.reports.tune import (
     CONFIDENCE,
     MARKS,
     SHORT,

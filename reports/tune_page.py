@@ -1,4 +1,4 @@
-"""A tuning as one page, in the manner of `reports.html`, and as a whole results folder with its `policy.toml`.
+"""A tuning as one page, in the manner of `relaysim.reports.html`, and as a whole results folder with its `policy.toml`.
 
 The order is the reader's: what to do, the judged candidates, the figures, what the settings have to do with it, how much
 hangs on the backend, and what all this rests on.
@@ -11,9 +11,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from reports.html import cell_table, figure_list, timing_facts, whole_page, with_below
-from reports.publish import publish_folder, publish_page
-from reports.tune import (
+from relaysim.reports.html import cell_table, figure_list, timing_facts, whole_page, with_below
+from relaysim.reports.publish import publish_folder, publish_page
+from relaysim.reports.tune import (
     CONFIDENCE,
     LEGEND,
     MARKS,
@@ -70,7 +70,7 @@ def publish_tuning(
     out: Path | None = None,
 ) -> Path:
     """Write `results.json`, `timing.json`, `policy.toml`, the figures and `index.html`, and return the folder
-    (see `reports.publish.publish_folder`)."""
+    (see `relaysim.reports.publish.publish_folder`)."""
     return publish_folder(
         results,
         lambda folder: render_tuning(folder, results, policy, timing),
@@ -85,7 +85,7 @@ def render_tuning(
     folder: Path, results: Mapping[str, Any], policy: str, timing: Mapping[str, Any] | None = None
 ) -> Path:
     """Draw the figures and `index.html` into the folder, and return the page's path."""
-    from reports.tune_figures import draw_tuning
+    from relaysim.reports.tune_figures import draw_tuning
 
     figures = draw_tuning(results)
     return publish_page(folder, figures, tuning_html(results, policy, timing=timing, figures=figures))

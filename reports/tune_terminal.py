@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.terminal import wide_enough
-from reports.tune import (
+from relaysim.reports.terminal import wide_enough
+from relaysim.reports.tune import (
     CONFIDENCE,
     LEGEND,
     MARKS,

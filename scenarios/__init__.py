@@ -14,6 +14,6 @@ What lives here
     cli.py        the command
     shipped/      the scenarios of the incident
 
-May import `reports`, `sim.world`, `sim.openai` and `sim.kernel`. Importing this package or its `cli` imports none of
-them: the command's help must not wait for them.
+May import `reports`, `relaysim.sim.world`, `relaysim.sim.openai` and `relaysim.sim.kernel`. Importing this package or its
+`cli` imports none of them: the command's help must not wait for them.
 """

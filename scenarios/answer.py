@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reports.claims import TRANSPARENCY_PARTS
-from scenarios.load import variant
-from scenarios.model import Scenario
-from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
+from relaysim.reports.claims import TRANSPARENCY_PARTS
+from relaysim.scenarios.load import variant
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 
 #: The scenarios that judge a relay of one's own; the incident's other ones are about its own numbers.
 OWN_RELAY = ("race", "rapid_pair", "stuck_run", "persistent_failure", "peak_hour")

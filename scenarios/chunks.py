@@ -29,7 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
-from scenarios.file_lock import LockedError, lock
+from relaysim.scenarios.file_lock import LockedError, lock
 
 SCHEMA: Final = 1
 CHUNK: Final = 250

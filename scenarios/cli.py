@@ -15,12 +15,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from scenarios import serve
-from scenarios.command_line import EXIT_INTERRUPTED, EXIT_USAGE, UsageError, stop_output
-from scenarios.commands import ablate, compare, listing, replay, run, verify
-from scenarios.fit import command as fit
-from scenarios.sweep import command as sweep
-from scenarios.tune import command as tune
+from relaysim.scenarios import serve
+from relaysim.scenarios.command_line import EXIT_INTERRUPTED, EXIT_USAGE, UsageError, stop_output
+from relaysim.scenarios.commands import ablate, compare, listing, replay, run, verify
+from relaysim.scenarios.fit import command as fit
+from relaysim.scenarios.sweep import command as sweep
+from relaysim.scenarios.tune import command as tune
 
 
 def main(argv: Sequence[str] | None = None) -> int:

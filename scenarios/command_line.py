@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from scenarios.model import Scenario
+    from relaysim.scenarios.model import Scenario
 
 EXIT_USAGE = 2
 EXIT_NOT_DETERMINISTIC = 4
@@ -133,14 +133,14 @@ def add_results(
 
 def load_scenarios(names: Sequence[str], arguments: argparse.Namespace) -> list[Scenario]:
     """The scenarios of these names or paths, with what `add_world` asked for. Raises UsageError, a line per problem."""
-    from scenarios.load import load_all
-    from scenarios.problems import ScenarioError
-    from scenarios.runner import here_on_path
+    from relaysim.scenarios.load import load_all
+    from relaysim.scenarios.problems import ScenarioError
+    from relaysim.scenarios.runner import here_on_path
 
     here_on_path()
     try:
         if arguments.policy is not None:
-            from scenarios.policy import load_all_with_policy
+            from relaysim.scenarios.policy import load_all_with_policy
 
             return load_all_with_policy(names, arguments.policy, arguments.sets)
         return load_all(names, arguments.sets, arguments.factory)
@@ -163,7 +163,7 @@ def say_json(data: Any) -> None:
 
 def show(draw: Callable[[Console], None]) -> None:
     """Let results be drawn on standard output. A reader who has gone away changes nothing about the exit code."""
-    from reports.terminal import console_for
+    from relaysim.reports.terminal import console_for
 
     try:
         draw(console_for(sys.stdout))
@@ -187,7 +187,7 @@ def writing() -> Iterator[None]:
 
 def say_results(arguments: argparse.Namespace, results: Mapping[str, Any], otherwise: Callable[[], None]) -> None:
     """Print results as JSON with `--json`; without it call what prints them for people."""
-    from reports.results import canonical
+    from relaysim.reports.results import canonical
 
     if arguments.json:
         say(canonical(results).rstrip("\n"))
@@ -201,7 +201,7 @@ def checked_folder(name: str, out: Path | None, *, own: str = "") -> Path:
     Raises UsageError if it cannot be made, and if another command goes on from what is in it, whose results would be lost:
     `JOURNAL` or `STUDY`, but for the command's `own`.
     """
-    from reports.results import results_folder
+    from relaysim.reports.results import results_folder
 
     try:
         made = results_folder(name, out)

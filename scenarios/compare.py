@@ -19,15 +19,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports.claims import ALPHA
-from reports.comparison import KIND, PolicyWorlds, measure_policies
-from reports.paired import RESAMPLES
-from reports.results import SCHEMA, replay_template
-from reports.statistics import rounded
-from scenarios.document import PathError, parse_setting
-from scenarios.load import load
-from scenarios.model import Scenario
-from scenarios.policy import (
+from relaysim.reports.claims import ALPHA
+from relaysim.reports.comparison import KIND, PolicyWorlds, measure_policies
+from relaysim.reports.paired import RESAMPLES
+from relaysim.reports.results import SCHEMA, replay_template
+from relaysim.reports.statistics import rounded
+from relaysim.scenarios.document import PathError, parse_setting
+from relaysim.scenarios.load import load
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.policy import (
     FACTORY_PATH,
     HOME,
     LeftOut,
@@ -37,11 +37,11 @@ from scenarios.policy import (
     policy_sets,
     settings_named_by,
 )
-from scenarios.problems import Problem, ScenarioError, did_you_mean
-from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
-from scenarios.strata import refuse_strata
-from scenarios.summary import ROW_COUNTS, Summary
-from sim.world import FactoryError, resolve
+from relaysim.scenarios.problems import Problem, ScenarioError, did_you_mean
+from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
+from relaysim.scenarios.strata import refuse_strata
+from relaysim.scenarios.summary import ROW_COUNTS, Summary
+from relaysim.sim.world import FactoryError, resolve
 
 #: The policies of the relay, in the order in which they were written.
 POLICIES = ("check_then_act", "cancel_and_retry", "drain")
@@ -101,7 +101,7 @@ def load_comparison(
     """A scenario with each of the policies in it.
 
     Args:
-        name_or_path: of the scenario, as `scenarios.load.load` takes it.
+        name_or_path: of the scenario, as `relaysim.scenarios.load.load` takes it.
         policies: names of the relay's own policies, `package.module:function`, or paths of policy files, which end in
             `.toml`; at least two, none twice.
         sets: `PATH=VALUE` for all of them.

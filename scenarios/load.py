@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from reports.claims import REPLICATIONS, Kind
-from scenarios.document import (
+from relaysim.reports.claims import REPLICATIONS, Kind
+from relaysim.scenarios.document import (
     Document,
     PathError,
     Step,
@@ -28,8 +28,8 @@ from scenarios.document import (
     parse_setting,
     set_value,
 )
-from scenarios.model import Origin, Scenario
-from scenarios.problems import (
+from relaysim.scenarios.model import Origin, Scenario
+from relaysim.scenarios.problems import (
     MISSING,
     Finding,
     Problem,
@@ -40,10 +40,10 @@ from scenarios.problems import (
     shown,
     to_problems,
 )
-from sim.kernel.distributions import Distribution
-from sim.openai.profile import Profile, override, read_profile_table, shipped_profiles
-from sim.world import COUNTS, SERIES
-from sim.world.settings import WorldSettings
+from relaysim.sim.kernel.distributions import Distribution
+from relaysim.sim.openai.profile import Profile, override, read_profile_table, shipped_profiles
+from relaysim.sim.world import COUNTS, SERIES
+from relaysim.sim.world.settings import WorldSettings
 
 SHIPPED_FOLDER = Path(__file__).parent / "shipped"
 
@@ -482,7 +482,7 @@ def _wrong_references(document: Document, findings: Sequence[Finding], profile: 
     tables = {name: document[name] for name in names if name in document and name not in wrong}
     if "workload" not in tables:
         return []
-    probe = {**tables, "profile": profile, "relay": {"factory": "relay:any"}}
+    probe = {**tables, "profile": profile, "relay": {"factory": "relaysim.relay:any"}}
     return errors_of(WorldSettings, probe, probe)
 
 
@@ -571,7 +571,7 @@ def _check_axes(scenario: Scenario, reading: _Reading) -> None:
 
 def _check_factory(reading: _Reading) -> None:
     """Whether the factory is there to be called."""
-    from sim.world import FactoryError, resolve
+    from relaysim.sim.world import FactoryError, resolve
 
     relay = reading.document.get("relay")
     name = relay.get("factory") if isinstance(relay, dict) else None
@@ -586,7 +586,7 @@ def _check_factory(reading: _Reading) -> None:
 
 def _check_relay(scenario: Scenario, reading: _Reading) -> None:
     """Build one world as every replication will, and stop it before anything happens."""
-    from sim.world import Session, World
+    from relaysim.sim.world import Session, World
 
     file, steps = reading.file_of(("relay", "factory"))
     where = format_path(steps)

@@ -1,7 +1,7 @@
-"""What a scenario file may say. Files are TOML; `scenarios.load` reads and checks them.
+"""What a scenario file may say. Files are TOML; `relaysim.scenarios.load` reads and checks them.
 
-What a world is made of, the tables from `relay` to `limit_seconds`, is `sim.world.settings`; the rest says how often it is
-run, what is claimed about it, and over what the claims are mapped.
+What a world is made of, the tables from `relay` to `limit_seconds`, is `relaysim.sim.world.settings`; the rest says how
+often it is run, what is claimed about it, and over what the claims are mapped.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from reports.claims import ClaimSpec
-from scenarios.document import Document
-from sim.openai.profile import Profile
-from sim.world.settings import WorldSettings, WorldTables
+from relaysim.reports.claims import ClaimSpec
+from relaysim.scenarios.document import Document
+from relaysim.sim.openai.profile import Profile
+from relaysim.sim.world.settings import WorldSettings, WorldTables
 
 _NUMBERS_OF_KINDS: dict[str, tuple[str, ...]] = {
     "between": ("target", "margin"),
@@ -74,7 +74,7 @@ class ClaimEntry(_Table):
         return self
 
     def spec(self) -> ClaimSpec:
-        """The claim as `reports.claims` judges it."""
+        """The claim as `relaysim.reports.claims` judges it."""
         return ClaimSpec.from_mapping(self.model_dump())
 
 

@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Unpack, get_args, get_origin, get_type_hints, is_typeddict
 
-from scenarios.load import load, load_each
-from scenarios.model import Scenario
-from scenarios.problems import Problem, ScenarioError
-from sim.world import resolve
+from relaysim.scenarios.load import load, load_each
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.problems import Problem, ScenarioError
+from relaysim.sim.world import resolve
 
 if TYPE_CHECKING:
-    from relay import PolicyFile
+    from relaysim.relay import PolicyFile
 
 _CLIENTS = 3  # a factory's first parameters: the two clients and `send`
 #: Where the relay's own policies are found.
-HOME = "relay:"
+HOME = "relaysim.relay:"
 FACTORY_PATH = "relay.factory"
 
 
@@ -39,7 +39,7 @@ class LeftOut:
 
 def load_policy_file(path: str) -> PolicyFile:
     """A policy file. Raises ScenarioError with all that is wrong with it."""
-    from relay import PolicyFileError, load_policy
+    from relaysim.relay import PolicyFileError, load_policy
 
     try:
         return load_policy(path)

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from scenarios.document import Step, format_path, without_lists
+from relaysim.scenarios.document import Step, format_path, without_lists
 
 _SHOWN_MAX = 60
 _ABSENT = object()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import IO, Protocol, Self
 
-from scenarios.runner import Cost, Progress
+from relaysim.scenarios.runner import Cost, Progress
 
 
 class Reporter(Protocol):

@@ -1,4 +1,4 @@
-"""The reference of scenario files, written from the models: `python -m scenarios.reference > docs/scenarios.md`."""
+"""The reference of scenario files, written from the models: `python -m relaysim.scenarios.reference > docs/scenarios.md`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from scenarios.load import load, shipped
-from scenarios.model import Scenario
-from sim.kernel.distributions import Constant, Exponential, LogNormal, Mixture, Uniform
-from sim.openai.profile import Profile, shipped_profiles
-from sim.world import COUNTS, SERIES
+from relaysim.scenarios.load import load, shipped
+from relaysim.scenarios.model import Scenario
+from relaysim.sim.kernel.distributions import Constant, Exponential, LogNormal, Mixture, Uniform
+from relaysim.sim.openai.profile import Profile, shipped_profiles
+from relaysim.sim.world import COUNTS, SERIES
 
 _DISTRIBUTIONS = (Constant, Uniform, Exponential, LogNormal, Mixture)
 
@@ -22,7 +22,7 @@ _OPENING = """# Scenario files
 
 A scenario is a TOML file: what a world is made of, how often it is run, and what is claimed about it. `relaysim list`
 names the shipped ones; a path works wherever a name does. This page is written from the code
-(`python -m scenarios.reference`), and a test keeps it so.
+(`python -m relaysim.scenarios.reference`), and a test keeps it so.
 
 Durations are in seconds. Where a distribution is expected, a plain number means that constant. Every mistake in a file is
 told at once, with its place and a suggestion, and exit code 2.

@@ -19,12 +19,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from scenarios.engines import LocalEngine, LostWorkerError
-from scenarios.summary import Summary
+from relaysim.scenarios.engines import LocalEngine, LostWorkerError
+from relaysim.scenarios.summary import Summary
 
 if TYPE_CHECKING:
-    from reports.claims import ClaimSpec
-    from sim.world import WorldSettings
+    from relaysim.reports.claims import ClaimSpec
+    from relaysim.sim.world import WorldSettings
 
 __all__ = [
     "Batch",
@@ -74,9 +74,9 @@ class Batch:
     """`count` replications of a scenario (as JSON) in one lane, numbered from `first`.
 
     `claims` says which claims are tallied (None: all); the fingerprints of the first `fingerprints` seeds are kept, and
-    with `rows` each seed's own numbers (see `scenarios.summary.Row`).
+    with `rows` each seed's own numbers (see `relaysim.scenarios.summary.Row`).
     `values` are the paths and values in which this scenario differs from the one that was loaded. `in_strata` allows for a
-    scenario with strata, and tallies each claim in each of them, too (see `scenarios.strata`).
+    scenario with strata, and tallies each claim in each of them, too (see `relaysim.scenarios.strata`).
     """
 
     key: str
@@ -154,7 +154,7 @@ def run_batches(
         batches: with different keys.
         jobs: processes; with 1, or where there is little to do, everything runs in this one.
         progress: called after every chunk.
-        observe: what runs a replication; by default `sim.world.run_world`.
+        observe: what runs a replication; by default `relaysim.sim.world.run_world`.
         chunk_size: replications per chunk; by default so that all processes have enough to do.
 
     Raises:
@@ -202,7 +202,7 @@ def _results(
 @lru_cache(maxsize=8)
 def _prepare(text: str) -> tuple[Any, WorldSettings, list[ClaimSpec]]:
     """A scenario from JSON, checked once per process."""
-    from scenarios.model import Scenario
+    from relaysim.scenarios.model import Scenario
 
     scenario = Scenario.from_json(text)
     return scenario, scenario.world_settings(), [claim.spec() for claim in scenario.claims]
@@ -250,7 +250,7 @@ def session(observe: Observe | None) -> AbstractContextManager[Any]:
     """What is held around many worlds: installing it for each would cost more than a small world does."""
     if observe is not None:
         return nullcontext()
-    from sim.world import Session
+    from relaysim.sim.world import Session
 
     return Session()
 
@@ -264,7 +264,7 @@ def _stay_in_session() -> AbstractContextManager[Any]:
 
 
 def _observe(settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> Mapping[str, Any]:
-    from sim.world import run_world
+    from relaysim.sim.world import run_world
 
     return run_world(settings, root_seed=root_seed, seed=seed, lane=lane).observation
 
@@ -278,8 +278,8 @@ def _run_seeds(
     seeds: range,
     observe: Observe,
 ) -> None:
-    from scenarios.strata import UNWEIGHED, specs_in, strata_of
-    from sim.world import CHECKED, INVARIANTS
+    from relaysim.scenarios.strata import UNWEIGHED, specs_in, strata_of
+    from relaysim.sim.world import CHECKED, INVARIANTS
 
     strata = strata_of(scenario)
     if strata is not None and not batch.in_strata:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reports.claims import ALPHA, ClaimSpec
-from reports.sequential import RATE_KINDS, ConfidenceSequence
-from scenarios.model import Scenario
-from scenarios.runner import Batch, Cost, Observe, Progress, run_batches
-from scenarios.summary import Summary
+from relaysim.reports.claims import ALPHA, ClaimSpec
+from relaysim.reports.sequential import RATE_KINDS, ConfidenceSequence
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.runner import Batch, Cost, Observe, Progress, run_batches
+from relaysim.scenarios.summary import Summary
 
 FIRST_LOOK = 500
 #: From there on every look but the last is at a multiple of this.

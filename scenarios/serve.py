@@ -18,17 +18,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import UsageError
+from relaysim.scenarios.command_line import UsageError
 
 if TYPE_CHECKING:
     import asyncio
 
     from pydantic import BaseModel
 
-    from scenarios.document import Document
-    from scenarios.problems import Problem
-    from sim.openai.server.app import SimulatedServer
-    from sim.openai.simulation import ApiSettings
+    from relaysim.scenarios.document import Document
+    from relaysim.scenarios.problems import Problem
+    from relaysim.sim.openai.server.app import SimulatedServer
+    from relaysim.sim.openai.simulation import ApiSettings
 
 PORT = 8017
 SPEED_MAX = 1_000_000
@@ -148,10 +148,10 @@ def settings_from(arguments: argparse.Namespace) -> ApiSettings:
     """The settings that the options and their files ask for.
 
     Raises:
-        scenarios.problems.ScenarioError: with everything that is wrong with them.
+        relaysim.scenarios.problems.ScenarioError: with everything that is wrong with them.
     """
-    from scenarios.problems import Problem, ScenarioError
-    from sim.openai.simulation import ApiSettings
+    from relaysim.scenarios.problems import Problem, ScenarioError
+    from relaysim.sim.openai.simulation import ApiSettings
 
     problems: list[Problem] = []
     overrides = _read_profile(arguments.profile, arguments.sets, problems)
@@ -178,9 +178,9 @@ def settings_from(arguments: argparse.Namespace) -> ApiSettings:
 
 def _read_profile(named: str, sets: Sequence[str], problems: list[Problem]) -> dict[str, Any]:
     """The overrides that `--set` makes; the profile with them is checked."""
-    from scenarios.document import PathError, format_path, parse_path, parse_setting, set_value
-    from scenarios.problems import Problem, did_you_mean, findings_of, unreadable
-    from sim.openai.profile import Profile, override, read_profile_table, shipped_profiles
+    from relaysim.scenarios.document import PathError, format_path, parse_path, parse_setting, set_value
+    from relaysim.scenarios.problems import Problem, did_you_mean, findings_of, unreadable
+    from relaysim.sim.openai.profile import Profile, override, read_profile_table, shipped_profiles
 
     overrides: Document = {}
     typed: dict[str, str] = {}
@@ -226,7 +226,7 @@ def _read_profile(named: str, sets: Sequence[str], problems: list[Problem]) -> d
 
 def _constant(key: str, value: Any) -> Any:
     """A number in place of a distribution of seconds is always that long, as in scenarios."""
-    from sim.openai.profile import Profile
+    from relaysim.sim.openai.profile import Profile
 
     field = Profile.model_fields.get(key)
     if field is None or not isinstance(value, (int, float)) or isinstance(value, bool):
@@ -241,7 +241,7 @@ def _read_faults(path: str | None, problems: list[Problem]) -> Any:
 
     from pydantic import BaseModel, ConfigDict, Field
 
-    from sim.openai.faults import ApiFault
+    from relaysim.sim.openai.faults import ApiFault
 
     class Faults(BaseModel):
         model_config = ConfigDict(extra="forbid", frozen=True)
@@ -258,8 +258,8 @@ def _read_replies(path: str | None, problems: list[Problem]) -> Any:
 
     from pydantic import BaseModel, ConfigDict, Field
 
-    from scenarios.runner import here_on_path
-    from sim.openai.replies import Replies
+    from relaysim.scenarios.runner import here_on_path
+    from relaysim.sim.openai.replies import Replies
 
     class Answers(BaseModel):
         model_config = ConfigDict(extra="forbid", frozen=True)
@@ -271,7 +271,7 @@ def _read_replies(path: str | None, problems: list[Problem]) -> Any:
 
 
 def _read_file(option: str, path: str | None, problems: list[Problem]) -> Document | None:
-    from scenarios.problems import Problem, unreadable
+    from relaysim.scenarios.problems import Problem, unreadable
 
     if path is None:
         return None
@@ -286,8 +286,8 @@ def _checked(
     model: type[BaseModel], document: Mapping[str, Any], file: str, problems: list[Problem], *, below: int = 0
 ) -> Any:
     """The model of a document, if nothing is wrong with it. `below`: how many steps of a place are not in the file."""
-    from scenarios.document import format_path
-    from scenarios.problems import Problem, findings_of
+    from relaysim.scenarios.document import format_path
+    from relaysim.scenarios.problems import Problem, findings_of
 
     findings = findings_of(model, document)
     for finding in findings:
@@ -300,7 +300,7 @@ def _checked(
 
 def run(arguments: argparse.Namespace) -> int:
     """The command."""
-    from scenarios.problems import ScenarioError
+    from relaysim.scenarios.problems import ScenarioError
 
     try:
         return serve(arguments)
@@ -312,13 +312,13 @@ def serve(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM; the exit code.
 
     Raises:
-        scenarios.problems.ScenarioError: bad options or files, or an address that cannot be listened on.
+        relaysim.scenarios.problems.ScenarioError: bad options or files, or an address that cannot be listened on.
     """
     import asyncio
 
     settings = settings_from(arguments)
 
-    from sim.openai.server.app import SimulatedServer
+    from relaysim.sim.openai.server.app import SimulatedServer
 
     server = SimulatedServer(settings, arguments.speed, arguments.start_time)
     asyncio.run(_serve(server, arguments))
@@ -356,8 +356,8 @@ def _affordable(connections_max: int) -> int:
 async def _serve(server: SimulatedServer, arguments: argparse.Namespace) -> None:
     import asyncio
 
-    from sim.openai.server.listener import Listener, own_process
-    from sim.openai.server.protocol import CONNECTIONS_MAX
+    from relaysim.sim.openai.server.listener import Listener, own_process
+    from relaysim.sim.openai.server.protocol import CONNECTIONS_MAX
 
     connections_max = _affordable(arguments.connections_max or CONNECTIONS_MAX)
     listener = Listener(server, arguments.host, arguments.port, connections_max)
@@ -409,7 +409,7 @@ def _on_signals(stop: asyncio.Event) -> Any:
 def _cannot_listen(arguments: argparse.Namespace, error: OSError) -> Exception:
     import socket
 
-    from scenarios.problems import Problem, ScenarioError
+    from relaysim.scenarios.problems import Problem, ScenarioError
 
     port = f"--port {arguments.port}"
     if error.errno == errno.EADDRINUSE:

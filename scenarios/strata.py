@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reports.claims import ClaimSpec, Tally
-from reports.stratified import judge_stratified
-from scenarios.model import Scenario
-from scenarios.problems import Problem, ScenarioError
-from scenarios.summary import Summary
-from sim.world.strata import Strata
+from relaysim.reports.claims import ClaimSpec, Tally
+from relaysim.reports.stratified import judge_stratified
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.problems import Problem, ScenarioError
+from relaysim.scenarios.summary import Summary
+from relaysim.sim.world.strata import Strata
 
 UNWEIGHED = "this scenario has strata, which `verify` and `sweep` alone weigh; add --set strata.enabled=false"
 

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from itertools import accumulate, pairwise
 from typing import Any
 
-from reports.claims import ClaimSpec, Tally
+from relaysim.reports.claims import ClaimSpec, Tally
 
 #: More values than this are kept as a histogram.
 EXACT_MAX = 20_000

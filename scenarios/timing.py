@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from scenarios.runner import Cost
+from relaysim.scenarios.runner import Cost
 
 _PACKAGES = ("openai", "httpx2", "redis", "fakeredis", "simpy", "time-machine", "pydantic", "scipy", "joblib")
 _ROOMS = ("relay", "reports", "scenarios", "sim")

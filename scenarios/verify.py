@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reports.claims import ClaimSpec, judge, rate
-from reports.results import replay_template
-from reports.sequential import judge_sequence
-from scenarios.load import variant
-from scenarios.model import CurvePlan, MapPlan, Scenario
-from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
-from scenarios.sequential import Sequences, Sequential, looks, run_sequentially
-from scenarios.strata import judge_in_strata, shown_strata, strata_of
-from scenarios.summary import Summary
+from relaysim.reports.claims import ClaimSpec, judge, rate
+from relaysim.reports.results import replay_template
+from relaysim.reports.sequential import judge_sequence
+from relaysim.scenarios.load import variant
+from relaysim.scenarios.model import CurvePlan, MapPlan, Scenario
+from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
+from relaysim.scenarios.sequential import Sequences, Sequential, looks, run_sequentially
+from relaysim.scenarios.strata import judge_in_strata, shown_strata, strata_of
+from relaysim.scenarios.summary import Summary
 
 #: Counts of the observation that tell what became of messages; the rest are under `counts`.
 OUTCOMES = ("messages", "answered", "covered", "friendly_failure", "generic_failure", "lost", "succeeded", "failed")

@@ -16,10 +16,20 @@ What lives here
 May import the rest of `relay`, `openai` and `redis`.
 """
 
-from relay.drain.backend import Backend, BackendError, Busy, Conflict, NoThread, Refused, Rejected, RunView, Unavailable
-from relay.drain.channel import Channel, NotSent
-from relay.drain.drain import Drain, InboxUnavailable, drain
-from relay.drain.settings import DrainSettings
+from relaysim.relay.drain.backend import (
+    Backend,
+    BackendError,
+    Busy,
+    Conflict,
+    NoThread,
+    Refused,
+    Rejected,
+    RunView,
+    Unavailable,
+)
+from relaysim.relay.drain.channel import Channel, NotSent
+from relaysim.relay.drain.drain import Drain, InboxUnavailable, drain
+from relaysim.relay.drain.settings import DrainSettings
 
 __all__ = [
     "Backend",

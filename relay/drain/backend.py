@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol
 
 import openai
 
-from relay.threads_api import describe, text_of
+from relaysim.relay.threads_api import describe, text_of
 
 RUNS_LISTED: Final = 20
 """How many of a thread's runs a look shows, newest first."""

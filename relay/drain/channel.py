@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Protocol
 
-from relay.messages import Sender
+from relaysim.relay.messages import Sender
 
 
 class NotSent(Exception):

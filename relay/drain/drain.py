@@ -13,18 +13,18 @@ from typing import Any, Unpack
 
 import redis.asyncio
 
-from relay.drain.backend import Backend, ThreadsBackend
-from relay.drain.budget import RetryBudget
-from relay.drain.channel import Channel, SenderChannel
-from relay.drain.drainer import Drainer
-from relay.drain.requests import Requests
-from relay.drain.settings import DrainArguments, DrainSettings
-from relay.drain.store import Accepted, Lease, Store, StoreUnavailable
-from relay.drain.sweeper import Sweeper
-from relay.drain.tenure import Tenure
-from relay.drain.without_store import answer_without_store
-from relay.messages import Handled, IncomingMessage, Outcome, Sender
-from relay.telemetry import Telemetry, default
+from relaysim.relay.drain.backend import Backend, ThreadsBackend
+from relaysim.relay.drain.budget import RetryBudget
+from relaysim.relay.drain.channel import Channel, SenderChannel
+from relaysim.relay.drain.drainer import Drainer
+from relaysim.relay.drain.requests import Requests
+from relaysim.relay.drain.settings import DrainArguments, DrainSettings
+from relaysim.relay.drain.store import Accepted, Lease, Store, StoreUnavailable
+from relaysim.relay.drain.sweeper import Sweeper
+from relaysim.relay.drain.tenure import Tenure
+from relaysim.relay.drain.without_store import answer_without_store
+from relaysim.relay.messages import Handled, IncomingMessage, Outcome, Sender
+from relaysim.relay.telemetry import Telemetry, default
 
 
 class InboxUnavailable(Exception):
@@ -80,7 +80,7 @@ class Drain:
         redis_client: holds inboxes, leases and the ledger.
         channel: the way to the customers.
         settings: see `DrainSettings`.
-        telemetry: see `relay.telemetry`.
+        telemetry: see `relaysim.relay.telemetry`.
 
     The class attributes name the parts; a subclass may put another one in, which is how the simulator proves that it
     notices the absence of each safeguard.

@@ -18,15 +18,25 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, Literal
 
-from relay.drain.backend import Backend, BackendError, Busy, Conflict, NoThread, Refused, Rejected, RunView, Unavailable
-from relay.drain.channel import Channel, surely_not_sent
-from relay.drain.identity import EPOCH, REQUEST, answers, is_ours, metadata_of
-from relay.drain.requests import OutOfTimeError, Requests, full_jitter
-from relay.drain.settings import DrainSettings
-from relay.drain.store import Entry, EntryState, Inbox, LeaseLost, Store, StoreUnavailable
-from relay.drain.tenure import Tenure
-from relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Outcome
-from relay.telemetry import Telemetry
+from relaysim.relay.drain.backend import (
+    Backend,
+    BackendError,
+    Busy,
+    Conflict,
+    NoThread,
+    Refused,
+    Rejected,
+    RunView,
+    Unavailable,
+)
+from relaysim.relay.drain.channel import Channel, surely_not_sent
+from relaysim.relay.drain.identity import EPOCH, REQUEST, answers, is_ours, metadata_of
+from relaysim.relay.drain.requests import OutOfTimeError, Requests, full_jitter
+from relaysim.relay.drain.settings import DrainSettings
+from relaysim.relay.drain.store import Entry, EntryState, Inbox, LeaseLost, Store, StoreUnavailable
+from relaysim.relay.drain.tenure import Tenure
+from relaysim.relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Outcome
+from relaysim.relay.telemetry import Telemetry
 
 _APOLOGIES: Final = {Outcome.FRIENDLY_APOLOGY: FRIENDLY_APOLOGY, Outcome.GENERIC_APOLOGY: GENERIC_APOLOGY}
 

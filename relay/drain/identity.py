@@ -7,7 +7,7 @@ a telephone number, so a digest of each stands there.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from relay.telemetry import digest
+from relaysim.relay.telemetry import digest
 
 EPOCH: Final = "relay_epoch"
 REQUEST: Final = "relay_request"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from relay.messages import Outcome
+from relaysim.relay.messages import Outcome
 
 
 class LeaseLost(Exception):

@@ -5,10 +5,10 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from relay.drain.backend import BackendError, Busy, Conflict, Unavailable
-from relay.drain.budget import RetryBudget
-from relay.drain.settings import DrainSettings
-from relay.telemetry import Telemetry
+from relaysim.relay.drain.backend import BackendError, Busy, Conflict, Unavailable
+from relaysim.relay.drain.budget import RetryBudget
+from relaysim.relay.drain.settings import DrainSettings
+from relaysim.relay.telemetry import Telemetry
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, TypedDict
 
-from relay.setting_rules import PAUSE, SECONDS, Rule, Settings, choice, flag, name_rule, number, whole_number
+from relaysim.relay.setting_rules import PAUSE, SECONDS, Rule, Settings, choice, flag, name_rule, number, whole_number
 
 WhenRedisIsAway = Literal["fail_closed", "fail_open"]
 

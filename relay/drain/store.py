@@ -30,10 +30,10 @@ from typing import Any, Final
 import redis.asyncio
 from redis.exceptions import NoScriptError, RedisError
 
-from relay.drain import scripts
-from relay.drain.records import Accepted, Entry, EntryState, Inbox, Lease, LeaseLost, StoreUnavailable
-from relay.messages import Outcome
-from relay.settings import THREAD_KEY_PREFIX
+from relaysim.relay.drain import scripts
+from relaysim.relay.drain.records import Accepted, Entry, EntryState, Inbox, Lease, LeaseLost, StoreUnavailable
+from relaysim.relay.messages import Outcome
+from relaysim.relay.settings import THREAD_KEY_PREFIX
 
 __all__ = ["Accepted", "Entry", "EntryState", "Inbox", "Lease", "LeaseLost", "Store", "StoreUnavailable"]
 

@@ -4,9 +4,9 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from relay.drain.settings import DrainSettings
-from relay.drain.store import Lease, Store, StoreUnavailable
-from relay.telemetry import Telemetry
+from relaysim.relay.drain.settings import DrainSettings
+from relaysim.relay.drain.store import Lease, Store, StoreUnavailable
+from relaysim.relay.telemetry import Telemetry
 
 
 class Sweeper:

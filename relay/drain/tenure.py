@@ -9,8 +9,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from relay.drain.store import Lease, LeaseLost, Store, StoreUnavailable
-from relay.telemetry import Telemetry
+from relaysim.relay.drain.store import Lease, LeaseLost, Store, StoreUnavailable
+from relaysim.relay.telemetry import Telemetry
 
 T = TypeVar("T")
 

@@ -9,13 +9,13 @@ import random
 import uuid
 from functools import partial
 
-from relay.drain.backend import Backend, BackendError, Busy, Conflict, RunView, Unavailable
-from relay.drain.channel import Channel
-from relay.drain.identity import metadata_of
-from relay.drain.requests import OutOfTimeError, Requests
-from relay.drain.settings import DrainSettings
-from relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Handled, IncomingMessage, Outcome
-from relay.telemetry import Telemetry
+from relaysim.relay.drain.backend import Backend, BackendError, Busy, Conflict, RunView, Unavailable
+from relaysim.relay.drain.channel import Channel
+from relaysim.relay.drain.identity import metadata_of
+from relaysim.relay.drain.requests import OutOfTimeError, Requests
+from relaysim.relay.drain.settings import DrainSettings
+from relaysim.relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Handled, IncomingMessage, Outcome
+from relaysim.relay.telemetry import Telemetry
 
 
 async def answer_without_store(

@@ -12,7 +12,7 @@ the whole process: structlog, `logging` and the exposition of metrics stay the a
 docs/telemetry.md says what every metric and every event means, and what to do about it.
 """
 
-from relay.telemetry.events import digest, emit
-from relay.telemetry.telemetry import Cause, Telemetry, default
+from relaysim.relay.telemetry.events import digest, emit
+from relaysim.relay.telemetry.telemetry import Cause, Telemetry, default
 
 __all__ = ["Cause", "Telemetry", "default", "digest", "emit"]

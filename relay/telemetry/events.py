@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import structlog
 
-from relay.log_lines import logger, pseudonym
+from relaysim.relay.log_lines import logger, pseudonym
 
 Level = Literal["debug", "info", "warning", "error"]
 

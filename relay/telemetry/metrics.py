@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from relay.messages import Outcome
+from relaysim.relay.messages import Outcome
 
 OTHER: Final = "other"
 """What a label says of a value that is not on its list."""

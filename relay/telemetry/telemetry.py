@@ -11,9 +11,9 @@ from typing import Any, Final, Literal, Self
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from relay.messages import Outcome
-from relay.telemetry.events import Level, emit
-from relay.telemetry.metrics import Metrics
+from relaysim.relay.messages import Outcome
+from relaysim.relay.telemetry.events import Level, emit
+from relaysim.relay.telemetry.metrics import Metrics
 
 Cause = Literal["own", "foreign", "orphan", "stuck", "unknown"]
 
@@ -25,7 +25,7 @@ class Telemetry:
 
     registry  where the metrics are registered; None: a registry of its own, read through `registry`. Two objects cannot
               share one registry: the second raises `ValueError`
-    events    whether what happens is also logged as an event (see `relay.telemetry.events`)
+    events    whether what happens is also logged as an event (see `relaysim.relay.telemetry.events`)
     """
 
     def __init__(self, registry: CollectorRegistry | None = None, *, events: bool = True) -> None:
@@ -165,7 +165,7 @@ class Telemetry:
             lines = [
                 (frame.f_globals.get("__name__", ""), line) for frame, line in traceback.walk_tb(error.__traceback__)
             ]
-            where = [f"{module}:{line}" for module, line in lines if module.partition(".")[0] == "relay"]
+            where = [f"{module}:{line}" for module, line in lines if module.startswith("relaysim.relay.")]
             self._tell("drain_failed", "error", conversation, error=type(error).__name__, where=where)
 
     def retry(self, operation: str, reason: str, wait_seconds: float) -> None:
@@ -189,7 +189,7 @@ class Telemetry:
         self._tell("redis_unavailable", "warning", None, step=step)
 
     def api_error(self, operation: str, description: str) -> None:
-        """A request failed, not by a conflict; the description is that of `relay.threads_api.describe`."""
+        """A request failed, not by a conflict; the description is that of `relaysim.relay.threads_api.describe`."""
         self._metrics.api_errors[operation, description.partition(" ")[0]].inc()
         self._tell("api_error", "warning", None, operation=operation, error=description)
 

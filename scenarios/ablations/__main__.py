@@ -1,19 +1,22 @@
-"""`python -m scenarios.ablations`: prints docs/ablations.md from what was recorded; with `--record` runs all of it first."""
+"""`python -m relaysim.scenarios.ablations`: prints docs/ablations.md from what was recorded.
+
+With `--record` it runs all of it first.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from reports.results import canonical, write_text
-from scenarios.ablations.measure import load_ablations, measure, surprises
-from scenarios.ablations.page import RECORDED, page, recorded
-from scenarios.timing import cores
+from relaysim.reports.results import canonical, write_text
+from relaysim.scenarios.ablations.measure import load_ablations, measure, surprises
+from relaysim.scenarios.ablations.page import RECORDED, page, recorded
+from relaysim.scenarios.timing import cores
 
 
 def main() -> int:
     """Exit code 1 if what was found is not as it should be; it is recorded all the same."""
-    parser = argparse.ArgumentParser(prog="python -m scenarios.ablations", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m relaysim.scenarios.ablations", description=__doc__)
     parser.add_argument("--record", action="store_true", help="run every ablation, and write recorded.json")
     parser.add_argument("--jobs", type=int, default=cores(), metavar="N", help="processes")
     arguments = parser.parse_args()

@@ -9,7 +9,7 @@ from typing import Final
 
 FOLDER: Final = Path(__file__).parent
 
-WHOLE: Final = "relay:drain"
+WHOLE: Final = "relaysim.relay:drain"
 """The factory of the policy with all its safeguards."""
 
 
@@ -17,7 +17,7 @@ WHOLE: Final = "relay:drain"
 class Ablation:
     """The policy without one safeguard.
 
-    name      of its factory in `scenarios.ablations`
+    name      of its factory in `relaysim.scenarios.ablations`
     promises  that must notice, S1 to S11 and L1 to L5; others may notice, too
     scenario  of this folder, in which they do
     """
@@ -29,7 +29,7 @@ class Ablation:
     @property
     def factory(self) -> str:
         """As `--factory` takes it."""
-        return f"scenarios.ablations:{self.name}"
+        return f"relaysim.scenarios.ablations:{self.name}"
 
 
 ABLATIONS: Final = (

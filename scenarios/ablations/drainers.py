@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from relay.drain.backend import BackendError, Busy, RunView
-from relay.drain.budget import RetryBudget
-from relay.drain.drainer import Drainer, Whose
-from relay.drain.identity import metadata_of
-from relay.drain.requests import OutOfTimeError, Requests
-from relay.drain.store import Entry, Inbox, Lease
-from relay.drain.sweeper import Sweeper
-from relay.drain.tenure import Tenure
-from relay.messages import FRIENDLY_APOLOGY, Outcome
+from relaysim.relay.drain.backend import BackendError, Busy, RunView
+from relaysim.relay.drain.budget import RetryBudget
+from relaysim.relay.drain.drainer import Drainer, Whose
+from relaysim.relay.drain.identity import metadata_of
+from relaysim.relay.drain.requests import OutOfTimeError, Requests
+from relaysim.relay.drain.store import Entry, Inbox, Lease
+from relaysim.relay.drain.sweeper import Sweeper
+from relaysim.relay.drain.tenure import Tenure
+from relaysim.relay.messages import FRIENDLY_APOLOGY, Outcome
 
 T = TypeVar("T")
 

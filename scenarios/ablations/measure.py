@@ -8,14 +8,14 @@ from functools import cached_property
 from statistics import median
 from typing import Any, Final
 
-from scenarios.ablations.catalogue import ABLATIONS, WHOLE, Ablation, scenario_path
-from scenarios.load import load, variant
-from scenarios.model import Scenario
-from scenarios.problems import Problem, ScenarioError, did_you_mean
-from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
-from scenarios.summary import Summary
-from sim.world import Session, resolve
-from sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, PROMISES
+from relaysim.scenarios.ablations.catalogue import ABLATIONS, WHOLE, Ablation, scenario_path
+from relaysim.scenarios.load import load, variant
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.problems import Problem, ScenarioError, did_you_mean
+from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
+from relaysim.scenarios.summary import Summary
+from relaysim.sim.world import Session, resolve
+from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, PROMISES
 
 KIND: Final = "ablations"
 SCHEMA: Final = 1

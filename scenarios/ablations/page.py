@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from scenarios.ablations.catalogue import BY_NAME
-from sim.world.judge.catalogue import PROMISES
+from relaysim.scenarios.ablations.catalogue import BY_NAME
+from relaysim.sim.world.judge.catalogue import PROMISES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,10 +29,11 @@ Each world is small and has one trouble, so that what is missing shows at once. 
 until one of the promises that are expected to notice did: the median over {roots} root seeds with {replications}
 replications each. The sentence is from the first such world.
 
-This page is written from what `python -m scenarios.ablations --record` found (`python -m scenarios.ablations` prints it),
-and a test runs each ablation's first world again. Every relay is a factory, so that any command takes it:
+This page is written from what `python -m relaysim.scenarios.ablations --record` found; without `--record` it is printed.
+A test runs each ablation's first world again. Every relay is a factory, so that any command takes it:
 
-    relaysim replay scenarios/ablations/holder_paused.toml --seed 0 --set relay.factory=scenarios.ablations:no_fencing
+    relaysim replay scenarios/ablations/holder_paused.toml --seed 0 \\
+      --set relay.factory=relaysim.scenarios.ablations:no_fencing
 """
 
 

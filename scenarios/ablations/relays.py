@@ -1,4 +1,7 @@
-"""Relays that are `drain` without one safeguard, each with the factory that `--factory scenarios.ablations:NAME` names."""
+"""Relays that are `drain` without one safeguard.
+
+Each has its factory, which `--factory relaysim.scenarios.ablations:NAME` names.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,20 @@ from typing import Any, Protocol, Unpack
 
 import redis.asyncio
 
-from relay.drain.backend import Backend, ThreadsBackend
-from relay.drain.channel import Channel
-from relay.drain.drain import Drain, build
-from relay.drain.drainer import Drainer
-from relay.drain.settings import DrainArguments, DrainSettings
-from relay.drain.store import Accepted, Lease
-from relay.messages import Handled, IncomingMessage, Sender
-from relay.telemetry import Telemetry
-from relay.threads_api import text_of
-from scenarios.ablations import drainers, stores
+from relaysim.relay.drain.backend import Backend, ThreadsBackend
+from relaysim.relay.drain.channel import Channel
+from relaysim.relay.drain.drain import Drain, build
+from relaysim.relay.drain.drainer import Drainer
+from relaysim.relay.drain.settings import DrainArguments, DrainSettings
+from relaysim.relay.drain.store import Accepted, Lease
+from relaysim.relay.messages import Handled, IncomingMessage, Sender
+from relaysim.relay.telemetry import Telemetry
+from relaysim.relay.threads_api import text_of
+from relaysim.scenarios.ablations import drainers, stores
 
 
 class Factory(Protocol):
-    """Makes a relay, as `relay.drain` does."""
+    """Makes a relay, as `relaysim.relay.drain` does."""
 
     def __call__(
         self,

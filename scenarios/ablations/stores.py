@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
-from relay.drain import scripts
-from relay.drain.records import EntryState, Inbox, Lease
-from relay.drain.store import Store, _Script
-from relay.messages import Outcome
+from relaysim.relay.drain import scripts
+from relaysim.relay.drain.records import EntryState, Inbox, Lease
+from relaysim.relay.drain.store import Store, _Script
+from relaysim.relay.messages import Outcome
 
 _ALL: Final = tuple(
     value for name, value in sorted(vars(scripts).items()) if name.isupper() and str(value).startswith("-- ")

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import (
+from relaysim.scenarios.command_line import (
     UsageError,
     add_jobs,
     add_lane,
@@ -20,7 +20,7 @@ from scenarios.command_line import (
 )
 
 if TYPE_CHECKING:
-    from scenarios.runner import Observe
+    from relaysim.scenarios.runner import Observe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,13 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
-    """The command `ablate`; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
-    from reports.results import results_folder, write_results, write_timing
-    from scenarios.ablations.measure import ROOTS, load_ablations, measure, surprises
-    from scenarios.problems import ScenarioError
-    from scenarios.progress import reporter
-    from scenarios.runner import LostWorkerError, ReplicationError, here_on_path
-    from scenarios.timing import code_version, cores, timing
+    """The command `ablate`; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
+    from relaysim.reports.results import results_folder, write_results, write_timing
+    from relaysim.scenarios.ablations.measure import ROOTS, load_ablations, measure, surprises
+    from relaysim.scenarios.problems import ScenarioError
+    from relaysim.scenarios.progress import reporter
+    from relaysim.scenarios.runner import LostWorkerError, ReplicationError, here_on_path
+    from relaysim.scenarios.timing import code_version, cores, timing
 
     here_on_path()
     checked_folder("ablate", arguments.out)
@@ -85,6 +85,6 @@ def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int
 
 
 def _print_ablations(results: Mapping[str, Any], wrong: Sequence[str]) -> None:
-    from scenarios.ablations.page import print_ablations
+    from relaysim.scenarios.ablations.page import print_ablations
 
     show(lambda console: print_ablations(console, results, wrong))

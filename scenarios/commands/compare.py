@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import (
+from relaysim.scenarios.command_line import (
     UsageError,
     add_jobs,
     add_lane,
@@ -22,7 +22,7 @@ from scenarios.command_line import (
 )
 
 if TYPE_CHECKING:
-    from scenarios.runner import Observe
+    from relaysim.scenarios.runner import Observe
 
 _POLICIES_HELP = (
     "at least two, with commas: check_then_act, cancel_and_retry, drain (by default all three), "
@@ -51,13 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
-    """The command `compare`; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
-    from reports.comparison_page import publish_comparison
-    from scenarios.compare import POLICIES, compare_policies, load_comparison
-    from scenarios.problems import ScenarioError
-    from scenarios.progress import reporter
-    from scenarios.runner import LostWorkerError, ReplicationError, here_on_path
-    from scenarios.timing import code_version, cores, timing
+    """The command `compare`; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
+    from relaysim.reports.comparison_page import publish_comparison
+    from relaysim.scenarios.compare import POLICIES, compare_policies, load_comparison
+    from relaysim.scenarios.problems import ScenarioError
+    from relaysim.scenarios.progress import reporter
+    from relaysim.scenarios.runner import LostWorkerError, ReplicationError, here_on_path
+    from relaysim.scenarios.timing import code_version, cores, timing
 
     here_on_path()
     try:
@@ -100,6 +100,6 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
 
 
 def _print_comparison(results: Mapping[str, Any], folder: Path) -> None:
-    from reports.comparison_terminal import print_comparison
+    from relaysim.reports.comparison_terminal import print_comparison
 
     show(lambda console: print_comparison(console, results, report=folder / "index.html"))

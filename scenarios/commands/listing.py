@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import UsageError, say, say_json
+from relaysim.scenarios.command_line import UsageError, say, say_json
 
 if TYPE_CHECKING:
-    from scenarios.model import Scenario
+    from relaysim.scenarios.model import Scenario
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The command."""
-    from scenarios.load import load, shipped
-    from scenarios.problems import ScenarioError
+    from relaysim.scenarios.load import load, shipped
+    from relaysim.scenarios.problems import ScenarioError
 
     try:
         scenarios = [load(name, check_relay=False) for name in shipped()]

@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import UsageError, load_scenarios, whole
+from relaysim.scenarios.command_line import UsageError, load_scenarios, whole
 
 if TYPE_CHECKING:
-    from scenarios.model import Scenario
+    from relaysim.scenarios.model import Scenario
 
 
 def add_one_world(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_one_world(parser: argparse.ArgumentParser) -> None:
 
 def one_world(arguments: argparse.Namespace, *, keep_trace: bool) -> tuple[Scenario, str, Any]:
     """The scenario, the lane, and what its world did. Raises UsageError where the world does not run to its end."""
-    from sim.world import run_world
+    from relaysim.sim.world import run_world
 
     (scenario,) = load_scenarios([arguments.scenario], arguments)
     lane = arguments.lane or scenario.lane
@@ -40,7 +40,7 @@ def one_world(arguments: argparse.Namespace, *, keep_trace: bool) -> tuple[Scena
 
 def sentences(observation: Mapping[str, Any], conversation: str | None = None) -> list[str]:
     """What went wrong, a sentence per message: of what is told about one, the gravest; or in one conversation only."""
-    from reports.claims import TRANSPARENCY_PARTS
+    from relaysim.reports.claims import TRANSPARENCY_PARTS
 
     details = observation["details"]
     names = dict.fromkeys([*TRANSPARENCY_PARTS, *details])

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from scenarios.command_line import UsageError, add_world, say, say_json
-from scenarios.commands.one_world import add_one_world, one_world, sentences
+from relaysim.scenarios.command_line import UsageError, add_world, say, say_json
+from relaysim.scenarios.commands.one_world import add_one_world, one_world, sentences
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     """The command."""
     import shutil
 
-    from reports.timeline import LINES_MAX, conversation_of, render_timeline
+    from relaysim.reports.timeline import LINES_MAX, conversation_of, render_timeline
 
     scenario, lane, result = one_world(arguments, keep_trace=True)
     focus = arguments.conversation

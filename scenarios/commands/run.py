@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from scenarios.command_line import UsageError, add_world, say, say_json
-from scenarios.commands.one_world import add_one_world, one_world, sentences
+from relaysim.scenarios.command_line import UsageError, add_world, say, say_json
+from relaysim.scenarios.commands.one_world import add_one_world, one_world, sentences
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import (
+from relaysim.scenarios.command_line import (
     EXIT_NOT_DETERMINISTIC,
     UsageError,
     add_jobs,
@@ -27,10 +27,10 @@ from scenarios.command_line import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from scenarios.model import Scenario
-    from scenarios.progress import Reporter
-    from scenarios.runner import Cost, Observe
-    from scenarios.sequential import Sequential
+    from relaysim.scenarios.model import Scenario
+    from relaysim.scenarios.progress import Reporter
+    from relaysim.scenarios.runner import Cost, Observe
+    from relaysim.scenarios.sequential import Sequential
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,14 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
-    """The command `verify`; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
-    from reports.claims import UnknownEventError
-    from reports.publish import publish
-    from reports.results import build_results, exit_status
-    from scenarios.answer import answer, judge_waits
-    from scenarios.progress import reporter
-    from scenarios.runner import LostWorkerError, ReplicationError
-    from scenarios.timing import code_version, cores, timing
+    """The command `verify`; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
+    from relaysim.reports.claims import UnknownEventError
+    from relaysim.reports.publish import publish
+    from relaysim.reports.results import build_results, exit_status
+    from relaysim.scenarios.answer import answer, judge_waits
+    from relaysim.scenarios.progress import reporter
+    from relaysim.scenarios.runner import LostWorkerError, ReplicationError
+    from relaysim.scenarios.timing import code_version, cores, timing
 
     sequential = _sequential(arguments)
     names = arguments.scenarios or _default_scenarios(arguments.factory)
@@ -131,15 +131,15 @@ def _sequential(arguments: argparse.Namespace) -> Sequential | None:
         return None
     if arguments.replications is not None:
         raise UsageError("--replications: --sequential stops by itself; give --max to say when at the latest")
-    from reports.claims import ALPHA
-    from scenarios.sequential import Sequential
+    from relaysim.reports.claims import ALPHA
+    from relaysim.scenarios.sequential import Sequential
 
     return Sequential(ALPHA if arguments.error is None else arguments.error, arguments.maximum)
 
 
 def _one_line(error: Exception, scenarios: Sequence[Scenario]) -> str:
-    from reports.results import replay_command
-    from scenarios.runner import ReplicationError
+    from relaysim.reports.results import replay_command
+    from relaysim.scenarios.runner import ReplicationError
 
     said = " ".join(str(error).split())
     if isinstance(error, ReplicationError):
@@ -151,10 +151,10 @@ def _one_line(error: Exception, scenarios: Sequence[Scenario]) -> str:
 
 def _default_scenarios(factory: str | None) -> Sequence[str]:
     if factory is not None:
-        from scenarios.answer import OWN_RELAY
+        from relaysim.scenarios.answer import OWN_RELAY
 
         return OWN_RELAY
-    from scenarios.load import INCIDENT
+    from relaysim.scenarios.load import INCIDENT
 
     return INCIDENT
 
@@ -176,7 +176,7 @@ def _verify_one(
     costs: dict[str, Cost],
     observe: Observe | None,
 ) -> dict[str, Any]:
-    from scenarios.verify import verify_scenario
+    from relaysim.scenarios.verify import verify_scenario
 
     entry, cost = verify_scenario(
         scenario,
@@ -196,7 +196,7 @@ def _verify_one(
 
 
 def _print_table(results: Mapping[str, Any], folder: Path, said: Sequence[str]) -> None:
-    from reports.terminal import print_report
+    from relaysim.reports.terminal import print_report
 
     def draw(console: Console) -> None:
         print_report(console, results, report=folder / "index.html")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import (
+from relaysim.scenarios.command_line import (
     UsageError,
     add_results,
     checked_folder,
@@ -18,9 +18,9 @@ from scenarios.command_line import (
 )
 
 if TYPE_CHECKING:
-    from scenarios.fit.estimates import Estimates
-    from scenarios.fit.reading import Reading
-    from sim.openai.profile import Profile
+    from relaysim.scenarios.fit.estimates import Estimates
+    from relaysim.scenarios.fit.reading import Reading
+    from relaysim.sim.openai.profile import Profile
 
 BASE = "typical"
 """The profile that keeps what a log does not tell."""
@@ -43,12 +43,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the logs, write `results.json`, the page and `profile.toml`, and print what they say."""
     import time
 
-    from reports.fit_page import publish_fit
-    from scenarios.fit.blocks import LogError, check_logs
-    from scenarios.fit.estimates import estimate
-    from scenarios.fit.profile_file import profile_table, profile_text
-    from scenarios.fit.reading import read_logs
-    from scenarios.timing import code_version
+    from relaysim.reports.fit_page import publish_fit
+    from relaysim.scenarios.fit.blocks import LogError, check_logs
+    from relaysim.scenarios.fit.estimates import estimate
+    from relaysim.scenarios.fit.profile_file import profile_table, profile_text
+    from relaysim.scenarios.fit.reading import read_logs
+    from relaysim.scenarios.timing import code_version
 
     checked_folder(arguments.name, arguments.out)
     base_table, base = _base(arguments.profile_from)
@@ -87,9 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _base(name: str) -> tuple[dict[str, Any], Profile]:
     import tomllib
 
-    from scenarios.document import format_path
-    from scenarios.problems import Problem, findings_of, unreadable
-    from sim.openai.profile import Profile, read_profile_table
+    from relaysim.scenarios.document import format_path
+    from relaysim.scenarios.problems import Problem, findings_of, unreadable
+    from relaysim.sim.openai.profile import Profile, read_profile_table
 
     try:
         table = read_profile_table(name)
@@ -107,10 +107,10 @@ def _base(name: str) -> tuple[dict[str, Any], Profile]:
 
 def fit_results(reading: Reading, estimates: Estimates, base: str, code_version: str) -> dict[str, Any]:
     """The content of `results.json`."""
-    from reports.results import SCHEMA
-    from reports.statistics import rounded
-    from scenarios.fit.estimates import predicted
-    from scenarios.fit.log_claims import endings, judge_log, share
+    from relaysim.reports.results import SCHEMA
+    from relaysim.reports.statistics import rounded
+    from relaysim.scenarios.fit.estimates import predicted
+    from relaysim.scenarios.fit.log_claims import endings, judge_log, share
 
     judged, untold = judge_log(reading)
     expected = predicted(estimates)
@@ -183,6 +183,6 @@ def _comment(results: Mapping[str, Any]) -> str:
 
 
 def _print(results: Mapping[str, Any], folder: Path) -> None:
-    from reports.fit_terminal import print_fit
+    from relaysim.reports.fit_terminal import print_fit
 
     show(lambda console: print_fit(console, results, folder=folder))

@@ -21,9 +21,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from reports.statistics import rounded
-from scenarios.fit.intervals import Amounts, Intervals
-from scenarios.fit.likelihood import (
+from relaysim.reports.statistics import rounded
+from relaysim.scenarios.fit.intervals import Amounts, Intervals
+from relaysim.scenarios.fit.likelihood import (
     CONFIDENCE,
     CRITICAL,
     MEDIAN_SECONDS,
@@ -35,15 +35,15 @@ from scenarios.fit.likelihood import (
     log_likelihood,
     turnbull,
 )
-from scenarios.fit.reading import FAILED, Reading
-from scenarios.tune.closed_form import Backend, cdf, survival
-from sim.kernel import Draws
-from sim.kernel.distributions import Distribution
-from sim.openai.profile import Profile
-from sim.openai.states import EXPIRY_SECONDS
+from relaysim.scenarios.fit.reading import FAILED, Reading
+from relaysim.scenarios.tune.closed_form import Backend, cdf, survival
+from relaysim.sim.kernel import Draws
+from relaysim.sim.kernel.distributions import Distribution
+from relaysim.sim.openai.profile import Profile
+from relaysim.sim.openai.states import EXPIRY_SECONDS
 
 if TYPE_CHECKING:
-    from scenarios.fit.likelihood import Array
+    from relaysim.scenarios.fit.likelihood import Array
 
 PLANNED_WAITS: Final = (2.0, 4.0, 8.0)
 """What the relay waits by default; assumed where a log does not tell."""

@@ -14,8 +14,8 @@ from enum import IntEnum, auto
 from operator import itemgetter
 from typing import Final
 
-from scenarios.fit.blocks import LINE_BYTES_MAX
-from scenarios.fit.prefixes import LOOKED_AT_BYTES, moment_of, worker_of
+from relaysim.scenarios.fit.blocks import LINE_BYTES_MAX
+from relaysim.scenarios.fit.prefixes import LOOKED_AT_BYTES, moment_of, worker_of
 
 
 class Kind(IntEnum):

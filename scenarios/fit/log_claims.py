@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from reports.claims import ClaimSpec, Tally, judge
-from scenarios.fit.intervals import Amounts
-from scenarios.fit.reading import FAILED, Reading
-from scenarios.load import load
+from relaysim.reports.claims import ClaimSpec, Tally, judge
+from relaysim.scenarios.fit.intervals import Amounts
+from relaysim.scenarios.fit.reading import FAILED, Reading
+from relaysim.scenarios.load import load
 
 JUDGED: Final = {
     "first-retry": "incident",
@@ -43,8 +43,8 @@ _EXACT: Final = {"race-wait": 2, "stuck-wait": 3}
 
 
 def judge_log(reading: Reading) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """The entries of the claims that the log tells, as `reports.claims.judge` makes them, and `{id, title, why}` of the
-    others."""
+    """The entries of the claims that the log tells, as `relaysim.reports.claims.judge` makes them, and
+    `{id, title, why}` of the others."""
     judged, untold = [], []
     for name, scenario in JUDGED.items():
         spec = _spec(name, scenario)
@@ -70,7 +70,7 @@ def _spec(name: str, scenario: str) -> ClaimSpec:
 
 
 def _titles() -> dict[str, str]:
-    from reports.summary import INCIDENT_CLAIMS
+    from relaysim.reports.summary import INCIDENT_CLAIMS
 
     return INCIDENT_CLAIMS
 
@@ -131,8 +131,8 @@ def _taken_away(reading: Reading) -> tuple[Tally | None, str]:
 
 
 def share(reading: Reading, ending: int) -> dict[str, Any]:
-    """Count, number and 99 % interval of one ending, as `reports.claims.rate` has them."""
-    from reports.claims import rate
+    """Count, number and 99 % interval of one ending, as `relaysim.reports.claims.rate` has them."""
+    from relaysim.reports.claims import rate
 
     tally = Tally()
     for portion in reading.portions.all():

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scenarios.fit.estimates import Estimate
-from sim.openai.profile import Profile
+from relaysim.scenarios.fit.estimates import Estimate
+from relaysim.sim.openai.profile import Profile
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from scenarios.fit.blocks import Bytes, blocks_of
-from scenarios.fit.episodes import Chain, Episode, Episodes, Latest, free_between, split_waits
-from scenarios.fit.intervals import Amounts, Intervals
-from scenarios.fit.lines import Kind, Line, Unread, lines_of
+from relaysim.scenarios.fit.blocks import Bytes, blocks_of
+from relaysim.scenarios.fit.episodes import Chain, Episode, Episodes, Latest, free_between, split_waits
+from relaysim.scenarios.fit.intervals import Amounts, Intervals
+from relaysim.scenarios.fit.lines import Kind, Line, Unread, lines_of
 
 PORTIONS_MAX: Final = 64
 WORKERS_MAX: Final = 10_000

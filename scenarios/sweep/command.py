@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import (
+from relaysim.scenarios.command_line import (
     EXIT_NOT_DETERMINISTIC,
     JOURNAL,
     UsageError,
@@ -24,10 +24,10 @@ from scenarios.command_line import (
 )
 
 if TYPE_CHECKING:
-    from scenarios.engines import Engine
-    from scenarios.runner import Observe, ReplicationError
-    from scenarios.sweep.plan import Plan
-    from scenarios.sweep.worlds import Ran, Worlds
+    from relaysim.scenarios.engines import Engine
+    from relaysim.scenarios.runner import Observe, ReplicationError
+    from relaysim.scenarios.sweep.plan import Plan
+    from relaysim.scenarios.sweep.worlds import Ran, Worlds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,17 +63,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
-    """The command; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
-    from reports.sweep_page import publish_sweep
-    from scenarios.chunks import DifferingChunksError, Journal, JournalError
-    from scenarios.engines import ClusterError, SchedulerLostError
-    from scenarios.policy import load_policy_file, sets_with_policy
-    from scenarios.problems import ScenarioError
-    from scenarios.runner import LostWorkerError, ReplicationError, here_on_path
-    from scenarios.sweep.measure import measure
-    from scenarios.sweep.plan import load_plan
-    from scenarios.sweep.worlds import Ran, worlds_of
-    from scenarios.timing import code_version, timing
+    """The command; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
+    from relaysim.reports.sweep_page import publish_sweep
+    from relaysim.scenarios.chunks import DifferingChunksError, Journal, JournalError
+    from relaysim.scenarios.engines import ClusterError, SchedulerLostError
+    from relaysim.scenarios.policy import load_policy_file, sets_with_policy
+    from relaysim.scenarios.problems import ScenarioError
+    from relaysim.scenarios.runner import LostWorkerError, ReplicationError, here_on_path
+    from relaysim.scenarios.sweep.measure import measure
+    from relaysim.scenarios.sweep.plan import load_plan
+    from relaysim.scenarios.sweep.worlds import Ran, worlds_of
+    from relaysim.scenarios.timing import code_version, timing
 
     here_on_path()
     try:
@@ -128,9 +128,9 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
 
 
 def _engine(arguments: argparse.Namespace, plan: Plan, held: ExitStack) -> Engine:
-    from scenarios.engines import ClusterEngine, LocalEngine
-    from scenarios.sweep.worlds import versions_here
-    from scenarios.timing import cores
+    from relaysim.scenarios.engines import ClusterEngine, LocalEngine
+    from relaysim.scenarios.sweep.worlds import versions_here
+    from relaysim.scenarios.timing import cores
 
     if arguments.engine == "local":
         if arguments.scheduler is not None:
@@ -153,8 +153,8 @@ def _run(
     ran: Ran,
     observe: Observe | None,
 ) -> None:
-    from scenarios.progress import reporter
-    from scenarios.sweep.worlds import reused_words, run_worlds, take_up, torn_words
+    from relaysim.scenarios.progress import reporter
+    from relaysim.scenarios.sweep.worlds import reused_words, run_worlds, take_up, torn_words
 
     take_up(worlds, journal, ran)
     if ran.torn:
@@ -187,7 +187,7 @@ def _tell(said: str) -> None:
 
 
 def _one_line(error: ReplicationError, plan: Plan) -> str:
-    from reports.results import replay_command
+    from relaysim.reports.results import replay_command
 
     point = next(point for point in plan.points if tuple(point.values.items()) == error.values)
     origin = point.scenario.origin
@@ -198,6 +198,6 @@ def _one_line(error: ReplicationError, plan: Plan) -> str:
 
 
 def _print(results: dict[str, Any], folder: Path) -> None:
-    from reports.sweep_terminal import print_sweep
+    from relaysim.reports.sweep_terminal import print_sweep
 
     show(lambda console: print_sweep(console, results, report=folder / "index.html"))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from reports.claims import ALPHA
-from reports.results import SCHEMA, replay_template
-from reports.statistics import rounded
-from reports.sweep import KIND
-from scenarios.runner import Lane
-from scenarios.sweep.plan import Plan, Point
-from scenarios.sweep.worlds import Worlds
-from scenarios.verify import judged
+from relaysim.reports.claims import ALPHA
+from relaysim.reports.results import SCHEMA, replay_template
+from relaysim.reports.statistics import rounded
+from relaysim.reports.sweep import KIND
+from relaysim.scenarios.runner import Lane
+from relaysim.scenarios.sweep.plan import Plan, Point
+from relaysim.scenarios.sweep.worlds import Worlds
+from relaysim.scenarios.verify import judged
 
 #: What `verify` says of a claim and a sweep does not: verdicts are expected of the scenario as it is, not of every point.
 _LEFT_OUT = frozenset({"expected", "as_expected", "reason"})

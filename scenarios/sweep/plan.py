@@ -10,11 +10,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
-from scenarios.document import PathError, parse_path, parse_setting
-from scenarios.load import load
-from scenarios.model import Scenario
-from scenarios.problems import Problem, ScenarioError
-from sim.world import Session
+from relaysim.scenarios.document import PathError, parse_path, parse_setting
+from relaysim.scenarios.load import load
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.problems import Problem, ScenarioError
+from relaysim.sim.world import Session
 
 POINTS_MAX: Final = 10_000
 """More points than this are a slip of the keyboard."""
@@ -66,7 +66,7 @@ def load_plan(
     sets: Sequence[str] = (),
     factory: str | None = None,
 ) -> Plan:
-    """The points of a sweep, each one's scenario checked as `scenarios.load.load` checks it.
+    """The points of a sweep, each one's scenario checked as `relaysim.scenarios.load.load` checks it.
 
     Args:
         name_or_path: of the scenario.

@@ -20,20 +20,19 @@ from threading import Lock
 from time import monotonic
 from typing import Any, Final
 
-from scenarios.chunks import CHUNK, Chunk, DifferingChunksError, Journal, Key, Places, grid
-from scenarios.engines import ClusterError, Engine, LocalEngine, LostWorkerError
-from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_chunk
-from scenarios.strata import strata_of
-from scenarios.summary import Summary
-from scenarios.sweep.plan import Plan, Point
-from scenarios.timing import code_version
+from relaysim.scenarios.chunks import CHUNK, Chunk, DifferingChunksError, Journal, Key, Places, grid
+from relaysim.scenarios.engines import ClusterError, Engine, LocalEngine, LostWorkerError
+from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_chunk
+from relaysim.scenarios.strata import strata_of
+from relaysim.scenarios.summary import Summary
+from relaysim.scenarios.sweep.plan import Plan, Point
+from relaysim.scenarios.timing import code_version
 
 TRIES: Final = 3
 """How often a piece is run alone before it is given up, and how many are before all are."""
 
 _PIECES_PER_JOB: Final = 24
 _IN_PROCESS_MAX: Final = 48
-_OWN_ROOMS: Final = ("relay", "reports", "scenarios", "sim")
 
 
 @dataclass(slots=True)
@@ -85,7 +84,7 @@ def source_digest(factory: str) -> str:
     """A digest of the module that a factory is in, and of the modules beside it if it is in a package; "" for the relay's
     own and the simulator's, which are part of the code version."""
     module = factory.partition(":")[0]
-    if module.partition(".")[0] in _OWN_ROOMS:
+    if module.partition(".")[0] == "relaysim":
         return ""
     spec = find_spec(module)
     if spec is None or spec.origin is None:
@@ -159,7 +158,7 @@ def run_worlds(
         ran: what is added to.
         tell: takes a sentence for the user: workers that were lost.
         progress: called after each piece.
-        observe: what runs a replication, see `scenarios.runner.run_batches`.
+        observe: what runs a replication, see `relaysim.scenarios.runner.run_batches`.
 
     Raises:
         ReplicationError: if a replication raises.
@@ -311,7 +310,7 @@ def _results(
 
 
 def _here(pieces: Iterable[_Piece], worlds: Sequence[Worlds], parent: int, observe: Observe | None) -> Iterator[_Found]:
-    from scenarios.runner import session
+    from relaysim.scenarios.runner import session
 
     with session(observe):
         for number, piece in enumerate(pieces):
@@ -331,7 +330,7 @@ def _calls(
 def run_piece(
     number: int, batch: Batch, first: int, count: int, observe: Observe | None, parent: int
 ) -> tuple[int, Summary, int, int, str]:
-    """`scenarios.runner.run_chunk`, and on another machine the version of the code that ran it."""
+    """`relaysim.scenarios.runner.run_chunk`, and on another machine the version of the code that ran it."""
     return *run_chunk(number, batch, first, count, observe, parent), "" if parent else _version()
 
 
@@ -342,7 +341,7 @@ def _version() -> str:
 
 def versions_here(factories: Sequence[str]) -> dict[str, str]:
     """The version of the code, and the digests of the relays that are not part of it, for comparing machines."""
-    from scenarios.runner import here_on_path
+    from relaysim.scenarios.runner import here_on_path
 
     here_on_path()
     versions = {"relaysim": code_version()}

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relay import RetrySettings
-from reports.statistics import rounded
-from scenarios.tune.closed_form import Backend, Expected, expected, front
-from scenarios.tune.objectives import IDS, means
-from scenarios.tune.space import grid
+from relaysim.relay import RetrySettings
+from relaysim.reports.statistics import rounded
+from relaysim.scenarios.tune.closed_form import Backend, Expected, expected, front
+from relaysim.scenarios.tune.objectives import IDS, means
+from relaysim.scenarios.tune.space import grid
 
 COMPARED: Mapping[str, str] = {"failures": "never_appended", "added_delay": "added_delay", "api_calls": "api_calls"}
 """What each objective is compared by."""

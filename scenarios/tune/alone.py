@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scenarios.command_line import UsageError
-from scenarios.file_lock import LockedError, locked
+from relaysim.scenarios.command_line import UsageError
+from relaysim.scenarios.file_lock import LockedError, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import (
+from relaysim.scenarios.command_line import (
     STUDY,
     UsageError,
     add_jobs,
@@ -28,11 +28,11 @@ from scenarios.command_line import (
 )
 
 if TYPE_CHECKING:
-    from scenarios.runner import Cost, Observe
-    from scenarios.tune.held_out import Judged
-    from scenarios.tune.objectives import Objective
-    from scenarios.tune.study import Found, Search, Trial
-    from scenarios.tune.worlds import Tuned, Worlds
+    from relaysim.scenarios.runner import Cost, Observe
+    from relaysim.scenarios.tune.held_out import Judged
+    from relaysim.scenarios.tune.objectives import Objective
+    from relaysim.scenarios.tune.study import Found, Search, Trial
+    from relaysim.scenarios.tune.worlds import Tuned, Worlds
 
 BUDGET = 60
 REPLICATIONS = 500
@@ -96,16 +96,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
-    """The command; `observe` may replace what runs a replication, see `scenarios.runner.run_batches`."""
-    from reports.tune_page import publish_tuning
-    from scenarios.problems import ScenarioError
-    from scenarios.progress import reporter
-    from scenarios.runner import Cost, LostWorkerError, ReplicationError, here_on_path
-    from scenarios.timing import code_version, cores, timing
-    from scenarios.tune.alone import alone
-    from scenarios.tune.policy_text import policy_text
-    from scenarios.tune.study import check_file, check_place
-    from scenarios.tune.worlds import load_tuned
+    """The command; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
+    from relaysim.reports.tune_page import publish_tuning
+    from relaysim.scenarios.problems import ScenarioError
+    from relaysim.scenarios.progress import reporter
+    from relaysim.scenarios.runner import Cost, LostWorkerError, ReplicationError, here_on_path
+    from relaysim.scenarios.timing import code_version, cores, timing
+    from relaysim.scenarios.tune.alone import alone
+    from relaysim.scenarios.tune.policy_text import policy_text
+    from relaysim.scenarios.tune.study import check_file, check_place
+    from relaysim.scenarios.tune.worlds import load_tuned
 
     wanted = _objectives(arguments.objectives)
     if not arguments.profiles:
@@ -139,13 +139,13 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
 
 
 def _print(results: Mapping[str, Any], folder: Path) -> None:
-    from reports.tune_terminal import print_tuning
+    from relaysim.reports.tune_terminal import print_tuning
 
     show(lambda console: print_tuning(console, results, folder=folder))
 
 
 def _objectives(given: Sequence[str] | None) -> Sequence[str]:
-    from scenarios.tune.objectives import IDS
+    from relaysim.scenarios.tune.objectives import IDS
 
     if given is None:
         return IDS
@@ -168,12 +168,12 @@ def _tune(
     observe: Observe | None,
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """The content of `results.json`, and the settings to take."""
-    from scenarios.tune.closed_form import Backend
-    from scenarios.tune.held_out import DIFFERING_MIN, WORLDS_MIN, choose, front, judge, measured, recommended
-    from scenarios.tune.objectives import IDS, beside, objectives
-    from scenarios.tune.space import SPACES, effective, settings_of, starts
-    from scenarios.tune.study import Search, check_identity, importances
-    from scenarios.tune.worlds import Worlds
+    from relaysim.scenarios.tune.closed_form import Backend
+    from relaysim.scenarios.tune.held_out import DIFFERING_MIN, WORLDS_MIN, choose, front, judge, measured, recommended
+    from relaysim.scenarios.tune.objectives import IDS, beside, objectives
+    from relaysim.scenarios.tune.space import SPACES, effective, settings_of, starts
+    from relaysim.scenarios.tune.study import Search, check_identity, importances
+    from relaysim.scenarios.tune.worlds import Worlds
 
     scenario, policy = tuned.scenario, tuned.policy
     lane = arguments.lane or scenario.lane
@@ -301,10 +301,10 @@ def _computed_gain(
     """What a trial gains on the present settings where it gains least, by the closed form; None where there is none."""
     if policy != "cancel_and_retry":
         return None
-    from relay import RetrySettings
-    from scenarios.tune.agreement import computed
-    from scenarios.tune.objectives import IDS, gain
-    from scenarios.tune.space import settings_of
+    from relaysim.relay import RetrySettings
+    from relaysim.scenarios.tune.agreement import computed
+    from relaysim.scenarios.tune.objectives import IDS, gain
+    from relaysim.scenarios.tune.space import settings_of
 
     def values(settings: Mapping[str, Any]) -> list[list[float]]:
         return list(computed(RetrySettings(**settings), backends, IDS).values())
@@ -319,9 +319,9 @@ def _search(
     """The trials, and what the present settings do in the same worlds."""
     import json
 
-    from scenarios.tune.objectives import beside, breaches
-    from scenarios.tune.space import settings_of
-    from scenarios.tune.study import Found, search
+    from relaysim.scenarios.tune.objectives import beside, breaches
+    from relaysim.scenarios.tune.space import settings_of
+    from relaysim.scenarios.tune.study import Found, search
 
     summaries = worlds.run(tuned.base, shown.scenario("present settings"))
     for profile, summary in summaries.items():
@@ -371,13 +371,13 @@ def _search(
 
 
 def _since(cost: Cost, before: Cost) -> Cost:
-    from scenarios.runner import Cost
+    from relaysim.scenarios.runner import Cost
 
     return Cost(cost.seconds - before.seconds, cost.replications - before.replications)
 
 
 def _found(found: Found) -> dict[str, Any]:
-    from reports.statistics import rounded
+    from relaysim.reports.statistics import rounded
 
     return {
         "values": [rounded(value) for value in found.values],
@@ -401,8 +401,8 @@ def _sensitivity(
     """By the closed form, which there is for `cancel_and_retry` only."""
     if policy != "cancel_and_retry":
         return None
-    from relay import RetrySettings
-    from scenarios.tune.sensitivity import RANGES, perturbed, sobol
+    from relaysim.relay import RetrySettings
+    from relaysim.scenarios.tune.sensitivity import RANGES, perturbed, sobol
 
     candidate, present = RetrySettings(**settings), RetrySettings(**base)
     return {
@@ -424,9 +424,9 @@ def _closed_form(
     `best` has the number and the settings of each trial on the front that was found; `held_out` the number (None: the
     present settings), the settings, and what was measured by profile.
     """
-    from relay import RetrySettings
-    from reports.statistics import rounded
-    from scenarios.tune.agreement import COMPARED, agreement, computed
+    from relaysim.relay import RetrySettings
+    from relaysim.reports.statistics import rounded
+    from relaysim.scenarios.tune.agreement import COMPARED, agreement, computed
 
     rows = []
     for number, settings, by_profile in held_out:
@@ -451,7 +451,7 @@ def _closed_form(
 
 def _origin(results: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
     """Where the settings of `policy.toml` come from."""
-    from reports.tune import recommendation
+    from relaysim.reports.tune import recommendation
 
     return {
         "made_by": "relaysim tune",

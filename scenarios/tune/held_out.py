@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from reports.claims import ALPHA
-from reports.paired import Estimate, Totals, ratio, ratio_difference, worlds_differing
-from reports.statistics import rounded
-from scenarios.summary import Summary
-from scenarios.tune.closed_form import dominates
-from scenarios.tune.objectives import Objective, breaches, gain
-from scenarios.tune.study import Found, Trial
+from relaysim.reports.claims import ALPHA
+from relaysim.reports.paired import Estimate, Totals, ratio, ratio_difference, worlds_differing
+from relaysim.reports.statistics import rounded
+from relaysim.scenarios.summary import Summary
+from relaysim.scenarios.tune.closed_form import dominates
+from relaysim.scenarios.tune.objectives import Objective, breaches, gain
+from relaysim.scenarios.tune.study import Found, Trial
 
 Grade = Literal["better", "partly", "not"]
 

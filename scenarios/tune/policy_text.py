@@ -1,11 +1,11 @@
-"""`policy.toml`: a candidate's settings and where they come from, as `relay.load_policy` reads them."""
+"""`policy.toml`: a candidate's settings and where they come from, as `relaysim.relay.load_policy` reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from scenarios.policy import toml_value
+from relaysim.scenarios.policy import toml_value
 
 
 def policy_text(policy: str, settings: Mapping[str, Any], origin: Mapping[str, Any]) -> str:

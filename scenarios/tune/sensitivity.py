@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from relay import RetrySettings
-from reports.statistics import rounded
-from scenarios.tune.closed_form import Backend, Expected, expected
-from scenarios.tune.objectives import IDS
+from relaysim.relay import RetrySettings
+from relaysim.reports.statistics import rounded
+from relaysim.scenarios.tune.closed_form import Backend, Expected, expected
+from relaysim.scenarios.tune.objectives import IDS
 
 PERTURBATIONS: Mapping[str, Callable[[Backend], Backend]] = {
     "as it is": lambda backend: backend,

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from relay import DrainSettings, RetrySettings
-from relay.settings import Cancels
-from reports.statistics import rounded
-from scenarios.tune.closed_form import Backend, expected
+from relaysim.relay import DrainSettings, RetrySettings
+from relaysim.relay.settings import Cancels
+from relaysim.reports.statistics import rounded
+from relaysim.scenarios.tune.closed_form import Backend, expected
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -191,7 +191,7 @@ def grid() -> tuple[RetrySettings, ...]:
 
 def _advised(base: Settings, backends: Sequence[Backend]) -> list[dict[str, Any]]:
     """The grid's points that the closed form expects to gain most on the present settings, at the worst."""
-    from scenarios.tune.objectives import gain
+    from relaysim.scenarios.tune.objectives import gain
 
     now = [expected(RetrySettings(**base), backend).as_tuple() for backend in backends]
     scored = []

@@ -19,9 +19,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.command_line import UsageError
-from scenarios.tune.objectives import means
-from scenarios.tune.space import SPACES
+from relaysim.scenarios.command_line import UsageError
+from relaysim.scenarios.tune.objectives import means
+from relaysim.scenarios.tune.space import SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ class Found:
     """What a candidate's worlds showed: each profile's objectives, and by how much more often each promise was broken
     than under the present settings.
 
-    `beside` has, for each profile, what is told beside the objectives (`scenarios.tune.objectives.beside`)."""
+    `beside` has, for each profile, what is told beside the objectives (`relaysim.scenarios.tune.objectives.beside`)."""
 
     by_profile: Mapping[str, tuple[float, ...]]
     excess: Mapping[str, int]

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from scenarios.document import PathError, parse_path, parse_setting
-from scenarios.load import load, variant
-from scenarios.model import Scenario
-from scenarios.policy import HOME, policy_sets
-from scenarios.problems import Problem, ScenarioError, did_you_mean
-from scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
-from scenarios.strata import refuse_strata
-from scenarios.summary import Summary
-from scenarios.tune.space import SPACES
+from relaysim.scenarios.document import PathError, parse_path, parse_setting
+from relaysim.scenarios.load import load, variant
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.policy import HOME, policy_sets
+from relaysim.scenarios.problems import Problem, ScenarioError, did_you_mean
+from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
+from relaysim.scenarios.strata import refuse_strata
+from relaysim.scenarios.summary import Summary
+from relaysim.scenarios.tune.space import SPACES
 
 #: Fields of a scenario that a search does not look at: why not, and the option to use.
 _ELSEWHERE: Mapping[str, tuple[str, str]] = {

@@ -8,10 +8,19 @@ simulation (clocks, entropy, sockets, threads, subprocesses) virtual or an error
 This folder imports nothing of the project and could be published alone.
 """
 
-from sim.kernel.draws import ConditionedDraws, Draws
-from sim.kernel.fence import Fence, LeavesSimulationError
-from sim.kernel.kernel import EPOCH_SECONDS, TICK, Host, Kernel, StuckSimulationError, Timer, current_host, ticks
-from sim.kernel.trace import Record, Trace, current_context
+from relaysim.sim.kernel.draws import ConditionedDraws, Draws
+from relaysim.sim.kernel.fence import Fence, LeavesSimulationError
+from relaysim.sim.kernel.kernel import (
+    EPOCH_SECONDS,
+    TICK,
+    Host,
+    Kernel,
+    StuckSimulationError,
+    Timer,
+    current_host,
+    ticks,
+)
+from relaysim.sim.kernel.trace import Record, Trace, current_context
 
 __all__ = [
     "EPOCH_SECONDS",

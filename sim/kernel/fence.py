@@ -38,10 +38,10 @@ from zoneinfo import ZoneInfo
 import _time_machine
 import time_machine
 
-from sim.kernel.kernel import EPOCH_SECONDS, current_host
+from relaysim.sim.kernel.kernel import EPOCH_SECONDS, current_host
 
 if TYPE_CHECKING:
-    from sim.kernel.kernel import Kernel
+    from relaysim.sim.kernel.kernel import Kernel
 
 
 class LeavesSimulationError(RuntimeError):

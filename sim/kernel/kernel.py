@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import simpy
 
-from sim.kernel.draws import Draws
-from sim.kernel.trace import Trace
+from relaysim.sim.kernel.draws import Draws
+from relaysim.sim.kernel.trace import Trace
 
 if TYPE_CHECKING:
-    from sim.kernel.loop import HostLoop, HostTimer
+    from relaysim.sim.kernel.loop import HostLoop, HostTimer
 
 T = TypeVar("T")
 
@@ -131,7 +131,7 @@ class Host:
     """
 
     def __init__(self, kernel: Kernel, name: str, index: int) -> None:
-        from sim.kernel.loop import HostLoop
+        from relaysim.sim.kernel.loop import HostLoop
 
         self.kernel = kernel
         self.name = name
@@ -258,7 +258,7 @@ class Kernel:
 
     def take_timers(self, loop: HostLoop) -> list[HostTimer]:
         """Remove all timers of one host; they are returned in the order in which they would have been due."""
-        from sim.kernel.loop import HostTimer
+        from relaysim.sim.kernel.loop import HostTimer
 
         queue: list[Any] = self.env._queue
         taken = sorted(entry for entry in queue if type(entry[3]) is HostTimer and entry[3].loop is loop)
@@ -287,7 +287,7 @@ class Kernel:
             StuckSimulationError: if a host keeps running without time passing.
             Exception: the first error that a SimPy process or a kernel event let escape.
         """
-        from sim.kernel.loop import HostTimer
+        from relaysim.sim.kernel.loop import HostTimer
 
         env = self.env
         queue: list[Any] = env._queue

@@ -21,8 +21,8 @@ from functools import partial
 from heapq import heappush
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sim.kernel.fence import refuse
-from sim.kernel.kernel import (
+from relaysim.sim.kernel.fence import refuse
+from relaysim.sim.kernel.kernel import (
     STEPS_PER_INSTANT_MAX,
     Host,
     StuckSimulationError,
@@ -31,10 +31,10 @@ from sim.kernel.kernel import (
     current_host,
     ticks,
 )
-from sim.kernel.power_cut import Remains
+from relaysim.sim.kernel.power_cut import Remains
 
 if TYPE_CHECKING:
-    from sim.kernel.kernel import Kernel
+    from relaysim.sim.kernel.kernel import Kernel
 
 T = TypeVar("T")
 

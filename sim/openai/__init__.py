@@ -28,25 +28,25 @@ Begin with `states`, then `service`. A world does:
     with keyed_retry_jitter():
         client = make_client(kernel, host, network, "sdk")
 
-Imports: `sim.kernel`, and in the doors `openai` and `httpx2`.
+Imports: `relaysim.sim.kernel`, and in the doors `openai` and `httpx2`.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from sim.kernel import Host, Kernel
-from sim.openai.direct import DirectClient, NotInDirectLaneError
-from sim.openai.errors import ApiError
-from sim.openai.faults import ApiFault
-from sim.openai.life import RunLives
-from sim.openai.network import Network
-from sim.openai.profile import Profile, load_profile, shipped_profiles
-from sim.openai.records import RunRecord
-from sim.openai.replies import Replier, echo_reply
-from sim.openai.service import ThreadsService
-from sim.openai.transport import SimTransport, keyed_retry_jitter, make_sdk_client, warm_up
-from sim.openai.wire import Wire
+from relaysim.sim.kernel import Host, Kernel
+from relaysim.sim.openai.direct import DirectClient, NotInDirectLaneError
+from relaysim.sim.openai.errors import ApiError
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.life import RunLives
+from relaysim.sim.openai.network import Network
+from relaysim.sim.openai.profile import Profile, load_profile, shipped_profiles
+from relaysim.sim.openai.records import RunRecord
+from relaysim.sim.openai.replies import Replier, echo_reply
+from relaysim.sim.openai.service import ThreadsService
+from relaysim.sim.openai.transport import SimTransport, keyed_retry_jitter, make_sdk_client, warm_up
+from relaysim.sim.openai.wire import Wire
 
 Lane = Literal["sdk", "direct"]
 

@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from sim.kernel import Record
-from sim.openai.faults import ApiFault
-from sim.openai.given_replies import GivenReplies, Then, replier_of
-from sim.openai.parameters import Object
-from sim.openai.records import RunRecord, ThreadRecord
-from sim.openai.replies import text_of
-from sim.openai.server.control_errors import problems_of
-from sim.openai.simulation import SimulatedApi
-from sim.openai.states import Status
+from relaysim.sim.kernel import Record
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.given_replies import GivenReplies, Then, replier_of
+from relaysim.sim.openai.parameters import Object
+from relaysim.sim.openai.records import RunRecord, ThreadRecord
+from relaysim.sim.openai.replies import text_of
+from relaysim.sim.openai.server.control_errors import problems_of
+from relaysim.sim.openai.simulation import SimulatedApi
+from relaysim.sim.openai.states import Status
 
 T = TypeVar("T")
 
@@ -54,8 +54,8 @@ class ApiHandle(ABC):
 
         Args:
             kind: a kind of fault, or an `ApiFault`.
-            fields: its other fields, as of `sim.openai.faults.ApiFault`. `nth` counts from now; `window_seconds` is in
-                seconds since the world's start, as `now` is.
+            fields: its other fields, as of `relaysim.sim.openai.faults.ApiFault`. `nth` counts from now;
+                `window_seconds` is in seconds since the world's start, as `now` is.
 
         Raises:
             ValueError: the fault's mistakes.

@@ -11,10 +11,10 @@ from __future__ import annotations
 from asyncio import Future, get_running_loop
 from typing import Final
 
-from sim.kernel import Kernel, ticks
-from sim.openai.errors import ApiError
-from sim.openai.operations import Answer
-from sim.openai.streaming import EventStream
+from relaysim.sim.kernel import Kernel, ticks
+from relaysim.sim.openai.errors import ApiError
+from relaysim.sim.openai.operations import Answer
+from relaysim.sim.openai.streaming import EventStream
 
 CONNECT_ERROR: Final = "ConnectError"
 READ_TIMEOUT: Final = "ReadTimeout"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from sim.kernel import Draws
-from sim.openai import errors
-from sim.openai.pages import page_of
-from sim.openai.parameters import Object, check_assistant, check_id
+from relaysim.sim.kernel import Draws
+from relaysim.sim.openai import errors
+from relaysim.sim.openai.pages import page_of
+from relaysim.sim.openai.parameters import Object, check_assistant, check_id
 
 DEFAULTS: Final[Object] = {
     "name": None,

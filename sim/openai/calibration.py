@@ -1,4 +1,4 @@
-"""Where the numbers of the profile `claimed` come from: `python -m sim.openai.calibration`.
+"""Where the numbers of the profile `claimed` come from: `python -m relaysim.sim.openai.calibration`.
 
 The incident report claims that 90 % of conflicts are over at the first retry and 99 % at the second, with waits of 2 and
 4 s. For a log-normal time from the cancel to the freed thread this fixes both of its parameters, given the latency of
@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from sim.kernel import Draws
-from sim.openai.profile import Profile, load_profile
+from relaysim.sim.kernel import Draws
+from relaysim.sim.openai.profile import Profile, load_profile
 
 FIRST_RETRY, SECOND_RETRY = 0.90, 0.99
 FIRST_WAIT_SECONDS, SECOND_WAIT_SECONDS = 2.0, 4.0

@@ -33,14 +33,14 @@ from openai._constants import (
 )
 from openai._types import NotGiven, Omit, not_given, omit
 
-from sim.kernel import Host
-from sim.openai.arrivals import READ_TIMEOUT, BrokenAnswer
-from sim.openai.errors import ApiError
-from sim.openai.network import Network
-from sim.openai.operations import OPERATIONS, Answer, Call
-from sim.openai.service import RUN_OPTIONS
-from sim.openai.transport import BASE_URL, JITTER_PURPOSE, malformed_response, network_error
-from sim.openai.wire import Wire, error_response, request_id_header
+from relaysim.sim.kernel import Host
+from relaysim.sim.openai.arrivals import READ_TIMEOUT, BrokenAnswer
+from relaysim.sim.openai.errors import ApiError
+from relaysim.sim.openai.network import Network
+from relaysim.sim.openai.operations import OPERATIONS, Answer, Call
+from relaysim.sim.openai.service import RUN_OPTIONS
+from relaysim.sim.openai.transport import BASE_URL, JITTER_PURPOSE, malformed_response, network_error
+from relaysim.sim.openai.wire import Wire, error_response, request_id_header
 
 # The SDK's own decisions, asked without a client of its own: whether to retry, and what a Retry-After header says.
 _SDK: Final = AsyncAPIClient.__new__(AsyncAPIClient)

@@ -38,9 +38,9 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sim.kernel.occasions import counted_from_one, ordered_window
-from sim.openai.errors import ApiError, for_status
-from sim.openai.operations import OPERATION_NAMES
+from relaysim.sim.kernel.occasions import counted_from_one, ordered_window
+from relaysim.sim.openai.errors import ApiError, for_status
+from relaysim.sim.openai.operations import OPERATION_NAMES
 
 _OF_STATUS: Final = ("status", "retry_after_seconds", "headers", "processed", "html")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")

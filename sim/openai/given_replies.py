@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from sim.openai.replies import (
+from relaysim.sim.openai.replies import (
     CallableReplies,
     EchoReplies,
     Failure,
@@ -23,7 +23,7 @@ from sim.openai.replies import (
     Turn,
     echo_reply,
 )
-from sim.openai.server.control_errors import problems_of
+from relaysim.sim.openai.server.control_errors import problems_of
 
 Then = Literal["repeat", "loop", "echo"]
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from sim.openai.given_replies import GivenReplies, replier_of
-from sim.openai.profile import Profile
-from sim.openai.replies import CallableReplies, EchoReplies, ScriptedReplies
-from sim.openai.server.control_errors import problems_of
-from sim.openai.simulation import ApiSettings
+from relaysim.sim.openai.given_replies import GivenReplies, replier_of
+from relaysim.sim.openai.profile import Profile
+from relaysim.sim.openai.replies import CallableReplies, EchoReplies, ScriptedReplies
+from relaysim.sim.openai.server.control_errors import problems_of
+from relaysim.sim.openai.simulation import ApiSettings
 
 
 class GivenSettingsError(ValueError):

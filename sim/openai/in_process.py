@@ -26,15 +26,15 @@ from typing import Any, Final, Self, TypeVar
 import httpx2
 import openai
 
-from sim.kernel import EPOCH_SECONDS, Fence, Host, current_host, ticks
-from sim.kernel.distributions import Constant
-from sim.openai.api_handle import ApiHandle
-from sim.openai.faults import ApiFault
-from sim.openai.given_replies import GivenReplies
-from sim.openai.network import Network
-from sim.openai.simulation import ApiSettings, SimulatedApi
-from sim.openai.thread_clock import ThreadClock
-from sim.openai.transport import API_KEY, BASE_URL, SimTransport, keyed_retry_jitter, make_sdk_client, warm_up
+from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, current_host, ticks
+from relaysim.sim.kernel.distributions import Constant
+from relaysim.sim.openai.api_handle import ApiHandle
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.given_replies import GivenReplies
+from relaysim.sim.openai.network import Network
+from relaysim.sim.openai.simulation import ApiSettings, SimulatedApi
+from relaysim.sim.openai.thread_clock import ThreadClock
+from relaysim.sim.openai.transport import API_KEY, BASE_URL, SimTransport, keyed_retry_jitter, make_sdk_client, warm_up
 
 T = TypeVar("T")
 

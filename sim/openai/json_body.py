@@ -13,7 +13,7 @@ import json
 import math
 from typing import Any, Final, NoReturn
 
-from sim.openai import errors
+from relaysim.sim.openai import errors
 
 codecs.lookup("utf-8-sig")  # is a module, and must not be looked for when no file can be opened any more
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sim.openai import errors
-from sim.openai.json_body import DEPTH_MAX
+from relaysim.sim.openai import errors
+from relaysim.sim.openai.json_body import DEPTH_MAX
 
 NAME_LENGTH_MAX: Final = 64
 NAME_PATTERN: Final = "^[a-zA-Z0-9_-]+$"

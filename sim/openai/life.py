@@ -22,14 +22,14 @@ from typing import Any
 
 import simpy
 
-from sim.kernel import Kernel, ticks
-from sim.openai.limits import RateLimits
-from sim.openai.profile import Profile
-from sim.openai.quirks import Quirks
-from sim.openai.records import RunRecord
-from sim.openai.replies import Failure, Incomplete, Text, ToolCalls
-from sim.openai.service import ThreadsService
-from sim.openai.states import TERMINAL, Status
+from relaysim.sim.kernel import Kernel, ticks
+from relaysim.sim.openai.limits import RateLimits
+from relaysim.sim.openai.profile import Profile
+from relaysim.sim.openai.quirks import Quirks
+from relaysim.sim.openai.records import RunRecord
+from relaysim.sim.openai.replies import Failure, Incomplete, Text, ToolCalls
+from relaysim.sim.openai.service import ThreadsService
+from relaysim.sim.openai.states import TERMINAL, Status
 
 PIECES_MAX = 100
 """Pieces in which a streamed text is written at most."""

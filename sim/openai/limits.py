@@ -12,11 +12,11 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from sim.openai import errors
-from sim.openai.profile import Profile
+from relaysim.sim.openai import errors
+from relaysim.sim.openai.profile import Profile
 
 if TYPE_CHECKING:
-    from sim.openai.operations import Call
+    from relaysim.sim.openai.operations import Call
 
 _CREATES_RUNS: Final = ("runs.create", "threads.create_and_run")
 

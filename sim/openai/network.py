@@ -19,8 +19,8 @@ from asyncio import Future
 from collections.abc import Iterable
 from typing import Final
 
-from sim.kernel import Host, Kernel, current_context
-from sim.openai.arrivals import (
+from relaysim.sim.kernel import Host, Kernel, current_context
+from relaysim.sim.openai.arrivals import (
     CONNECT_ERROR,
     MALFORMED,
     PIECES,
@@ -31,10 +31,10 @@ from sim.openai.arrivals import (
     BrokenAnswer,
     StreamedAnswer,
 )
-from sim.openai.faults import ApiFault, FaultPlan
-from sim.openai.operations import Answer, Call, execute
-from sim.openai.profile import Profile
-from sim.openai.service import ThreadsService
+from relaysim.sim.openai.faults import ApiFault, FaultPlan
+from relaysim.sim.openai.operations import Answer, Call, execute
+from relaysim.sim.openai.profile import Profile
+from relaysim.sim.openai.service import ThreadsService
 
 _BREAKS: Final = {"reset": READ_ERROR, "truncated": REMOTE_PROTOCOL_ERROR, "malformed": MALFORMED}
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from sim.openai.errors import ApiError
-from sim.openai.parameters import Object
-from sim.openai.service import RUN_OPTIONS, ThreadsService
-from sim.openai.states import LOCKING
-from sim.openai.streaming import EventStream
-from sim.openai.usage import tokens_of_messages, tokens_of_text
+from relaysim.sim.openai.errors import ApiError
+from relaysim.sim.openai.parameters import Object
+from relaysim.sim.openai.service import RUN_OPTIONS, ThreadsService
+from relaysim.sim.openai.states import LOCKING
+from relaysim.sim.openai.streaming import EventStream
+from relaysim.sim.openai.usage import tokens_of_messages, tokens_of_text
 
 Detail = str | int
 _NO_PARAMS: Final[dict[str, Any]] = {}

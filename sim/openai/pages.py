@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sim.openai import errors
-from sim.openai.json_values import check_choice, check_integer, check_string
-from sim.openai.parameters import Object
+from relaysim.sim.openai import errors
+from relaysim.sim.openai.json_values import check_choice, check_integer, check_string
+from relaysim.sim.openai.parameters import Object
 
 LIST_LIMIT_DEFAULT: Final = 20
 LIST_LIMIT_MAX: Final = 100

@@ -19,8 +19,8 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from sim.openai import errors
-from sim.openai.json_values import (
+from relaysim.sim.openai import errors
+from relaysim.sim.openai.json_values import (
     check_array,
     check_boolean,
     check_choice,

@@ -8,7 +8,7 @@ value and its `basis`, a sentence that says where it comes from:
 
     [cancel_seconds]
     basis = "chosen so that ..."
-    kind = "lognormal"          # a distribution of seconds, see sim.kernel.distributions
+    kind = "lognormal"          # a distribution of seconds, see relaysim.sim.kernel.distributions
     median = 0.62
     sigma = 1.05
 
@@ -32,7 +32,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from sim.kernel.distributions import Distribution
+from relaysim.sim.kernel.distributions import Distribution
 
 PROFILE_FOLDER: Final = Path(__file__).parent / "profiles"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sim.kernel import Draws
-from sim.kernel.distributions import Distribution
-from sim.openai.parameters import Object
-from sim.openai.profile import Profile
-from sim.openai.records import RunRecord
+from relaysim.sim.kernel import Draws
+from relaysim.sim.kernel.distributions import Distribution
+from relaysim.sim.openai.parameters import Object
+from relaysim.sim.openai.profile import Profile
+from relaysim.sim.openai.records import RunRecord
 
 
 class Quirks:

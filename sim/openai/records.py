@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sim.openai.parameters import Object
-from sim.openai.replies import Reply
-from sim.openai.states import TERMINAL, Status
-from sim.openai.streaming import EventStream
+from relaysim.sim.openai.parameters import Object
+from relaysim.sim.openai.replies import Reply
+from relaysim.sim.openai.states import TERMINAL, Status
+from relaysim.sim.openai.streaming import EventStream
 
 
 class RunRecord:

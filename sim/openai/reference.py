@@ -1,20 +1,20 @@
 """The reference page of run states, written from their table.
 
-python -m sim.openai.reference > docs/run-states.md
+python -m relaysim.sim.openai.reference > docs/run-states.md
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sim.openai.states import EXPIRY_SECONDS, NO_RUN, RULE, RULES, STATES, TRANSITIONS, Evidence, Rule, mermaid
+from relaysim.sim.openai.states import EXPIRY_SECONDS, NO_RUN, RULE, RULES, STATES, TRANSITIONS, Evidence, Rule, mermaid
 
 _MARKS = {Evidence.CAPTURED: "W", Evidence.DOCUMENTED: "S", Evidence.RELIED_ON: "C", Evidence.INFERRED: "I"}
 
 _INTRODUCTION = f"""# Run states, and what the API answers in each
 
-Written by `python -m sim.openai.reference` from the table in `sim/openai/states.py`, which the simulated API itself reads
-and which the tests go through row by row. Change the table, then this page.
+Written by `python -m relaysim.sim.openai.reference` from the table in `sim/openai/states.py`, which the simulated API
+itself reads and which the tests go through row by row. Change the table, then this page.
 
 Evidence: **W** captured on the wire or in a traceback of a public report, **S** documented, **C** relied on by public
 client code, **I** inferred: a choice of this simulator.

@@ -16,14 +16,14 @@ from typing import Any, Final, Self, TypeVar
 
 import openai
 
-from sim.openai.api_handle import ApiHandle
-from sim.openai.faults import ApiFault
-from sim.openai.given_replies import GivenReplies
-from sim.openai.server.app import SimulatedServer
-from sim.openai.server.background import BackgroundServer
-from sim.openai.server.control_faults import add_fault
-from sim.openai.simulation import ApiSettings, SimulatedApi
-from sim.openai.transport import API_KEY
+from relaysim.sim.openai.api_handle import ApiHandle
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.given_replies import GivenReplies
+from relaysim.sim.openai.server.app import SimulatedServer
+from relaysim.sim.openai.server.background import BackgroundServer
+from relaysim.sim.openai.server.control_faults import add_fault
+from relaysim.sim.openai.simulation import ApiSettings, SimulatedApi
+from relaysim.sim.openai.transport import API_KEY
 
 T = TypeVar("T")
 

@@ -1,10 +1,10 @@
 """The state machine of the Threads API: threads, messages, runs, their steps, and the lock between them. Sans-I/O.
 
-Theory of operation. Nothing here waits, draws a latency or knows HTTP: a method is called, changes what is stored at
-that very instant, and returns the API object as a dict or raises an `ApiError`. Time comes from a callable. Runs move
-only through `advance`, `cancel_run` and `submit_tool_outputs`; who advances them, and when, is `sim.openai.life` (in a
-world) or a test. Every move is checked against the table of moves in `sim.openai.states`, and whether a request is
-refused in a state is looked up in its table of rules.
+Theory of operation. Nothing here waits, draws a latency or knows HTTP: a method is called, changes what is stored at that
+very instant, and returns the API object as a dict or raises an `ApiError`. Time comes from a callable. Runs move only
+through `advance`, `cancel_run` and `submit_tool_outputs`; who advances them, and when, is `relaysim.sim.openai.life` (in
+a world) or a test. Every move is checked against the table of moves in `relaysim.sim.openai.states`, and whether a
+request is refused in a state is looked up in its table of rules.
 
 Returned dicts are snapshots: what happens later does not change them. Nested values (metadata, content) are shared with
 the store and must not be written to; both doors copy or serialise them.
@@ -19,11 +19,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.kernel import Draws
-from sim.openai import errors
-from sim.openai.assistants import Assistants
-from sim.openai.pages import page_of
-from sim.openai.parameters import (
+from relaysim.sim.kernel import Draws
+from relaysim.sim.openai import errors
+from relaysim.sim.openai.assistants import Assistants
+from relaysim.sim.openai.pages import page_of
+from relaysim.sim.openai.parameters import (
     Object,
     check_id,
     check_message,
@@ -34,16 +34,16 @@ from sim.openai.parameters import (
     check_tool_outputs,
     check_tool_resources,
 )
-from sim.openai.quirks import Quirks
-from sim.openai.records import RunRecord, ThreadRecord
-from sim.openai.replies import Failure, Incomplete, Replier, Reply, Text, Turn, checked, echo_reply, text_of
-from sim.openai.states import EXPIRY_SECONDS, LOCKING, RULE, TERMINAL, Status, check_move
-from sim.openai.streaming import EventStream
-from sim.openai.usage import usage_of
-from sim.openai.writing import TraceSink, Writer, function_of, with_outputs
+from relaysim.sim.openai.quirks import Quirks
+from relaysim.sim.openai.records import RunRecord, ThreadRecord
+from relaysim.sim.openai.replies import Failure, Incomplete, Replier, Reply, Text, Turn, checked, echo_reply, text_of
+from relaysim.sim.openai.states import EXPIRY_SECONDS, LOCKING, RULE, TERMINAL, Status, check_move
+from relaysim.sim.openai.streaming import EventStream
+from relaysim.sim.openai.usage import usage_of
+from relaysim.sim.openai.writing import TraceSink, Writer, function_of, with_outputs
 
 if TYPE_CHECKING:
-    from sim.openai.limits import RateLimits
+    from relaysim.sim.openai.limits import RateLimits
 
 _RUN_OPTIONS: Final[Object] = {
     "model": "gpt-4o",

@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sim.kernel import Kernel, Record
-from sim.openai.faults import ApiFault, FaultPlan
-from sim.openai.life import RunLives
-from sim.openai.operations import Answer, Call, execute
-from sim.openai.profile import Profile, load_profile
-from sim.openai.replies import EchoReplies, Failure, Replier, Replies, Reply, Turn, checked
-from sim.openai.service import ThreadsService
-from sim.openai.wire import Wire, request_id_header
+from relaysim.sim.kernel import Kernel, Record
+from relaysim.sim.openai.faults import ApiFault, FaultPlan
+from relaysim.sim.openai.life import RunLives
+from relaysim.sim.openai.operations import Answer, Call, execute
+from relaysim.sim.openai.profile import Profile, load_profile
+from relaysim.sim.openai.replies import EchoReplies, Failure, Replier, Replies, Reply, Turn, checked
+from relaysim.sim.openai.service import ThreadsService
+from relaysim.sim.openai.wire import Wire, request_id_header
 
 if TYPE_CHECKING:
-    from sim.kernel.trace import Clock, Fields
-    from sim.kernel.trace import Field as TraceField
-    from sim.openai.records import ThreadRecord
+    from relaysim.sim.kernel.trace import Clock, Fields
+    from relaysim.sim.kernel.trace import Field as TraceField
+    from relaysim.sim.openai.records import ThreadRecord
 
 DRAW_KEY: Final = "request"
 """What the draws of a request are keyed by, with its number."""
@@ -48,7 +48,7 @@ class ApiSettings(BaseModel):
     )
     overrides: dict[str, Any] = Field(
         default_factory=dict,
-        description="numbers of the profile to replace, as `sim.openai.profile.override` takes them",
+        description="numbers of the profile to replace, as `relaysim.sim.openai.profile.override` takes them",
     )
     faults: tuple[ApiFault, ...] = Field(default=(), description="in order of precedence")
     replies: Replies = Field(default_factory=EchoReplies, description="what assistants answer")

@@ -16,8 +16,8 @@ Each row carries its evidence, because the service is gone and recordings are al
 - `relied_on`: public client code depends on it;
 - `inferred`: none of these; our reading of the rest. Each such row is a choice of this simulator.
 
-The table, the state machine (`sim.openai.service`), the diagrams, the documentation and the conformance tests all come
-from here.
+The table, the state machine (`relaysim.sim.openai.service`), the diagrams, the documentation and the conformance tests
+all come from here.
 """
 
 from __future__ import annotations
@@ -116,11 +116,11 @@ class Rule(NamedTuple):
     `NO_RUN`; a request that names no thread is answered alike in all of them.
 
     Attributes:
-        request: an operation's name (`sim.openai.operations`).
+        request: an operation's name (`relaysim.sim.openai.operations`).
         states: where the rule holds.
         answer: `accepted`, `refused`, or `impossible`: the two cannot meet.
         evidence: what it rests on.
-        refusal: which error refuses it (a constructor of `sim.openai.errors`).
+        refusal: which error refuses it (a constructor of `relaysim.sim.openai.errors`).
         target: the state that an accepted request moves the run to, or that of the run it creates.
     """
 
@@ -220,7 +220,9 @@ class ImpossibleTransitionError(RuntimeError):
     """A move that the table does not hold was asked for: a mistake in the simulation, never an API answer."""
 
     def __init__(self, source: str | None, target: str) -> None:
-        super().__init__(f"no run goes from {source or '(creation)'} to {target}; see sim.openai.states.TRANSITIONS")
+        super().__init__(
+            f"no run goes from {source or '(creation)'} to {target}; see relaysim.sim.openai.states.TRANSITIONS"
+        )
 
 
 def check_move(source: str | None, target: str) -> None:

@@ -1,8 +1,8 @@
 """Virtual clocks for plain code in one thread, outside every simulated host.
 
-The fence (`sim.kernel.fence`) is for code that runs inside a world: it refuses whatever would leave it. A test is not
-inside. It opens sockets and starts threads as it likes; only its waits should cost nothing, and its clocks should agree
-with them: `while time.monotonic() < deadline: time.sleep(1)` has to end.
+The fence (`relaysim.sim.kernel.fence`) is for code that runs inside a world: it refuses whatever would leave it. A test
+is not inside. It opens sockets and starts threads as it likes; only its waits should cost nothing, and its clocks should
+agree with them: `while time.monotonic() < deadline: time.sleep(1)` has to end.
 
 While a `ThreadClock` is held, for the thread that entered it:
 
@@ -30,8 +30,8 @@ from typing import Any, Final, Self
 
 import time_machine
 
-from sim.kernel import EPOCH_SECONDS, Fence
-from sim.kernel.fence import replace_names
+from relaysim.sim.kernel import EPOCH_SECONDS, Fence
+from relaysim.sim.kernel.fence import replace_names
 
 REAL: Final = frozenset(
     {
@@ -47,7 +47,6 @@ REAL: Final = frozenset(
         "pytest",
         "queue",
         "selectors",
-        "sim",
         "socket",
         "socketserver",
         "ssl",
@@ -58,7 +57,7 @@ REAL: Final = frozenset(
         "xdist",
     }
 )
-"""Top-level modules whose own clocks and sleeps stay real; modules named `pytest_...` too."""
+"""Top-level modules whose own clocks and sleeps stay real; modules named `pytest_...` and the simulator's own too."""
 
 _EPOCH_NANOSECONDS: Final = EPOCH_SECONDS * 1_000_000_000
 
@@ -120,7 +119,7 @@ def _virtual() -> ThreadClock | None:
 @cache
 def _stays_real(module: str) -> bool:
     top, _, _ = module.partition(".")
-    return top in REAL or top.startswith("pytest_")
+    return top in REAL or top.startswith("pytest_") or module.startswith("relaysim.sim.")
 
 
 # Each of them is one function for ever: a module that is imported meanwhile may keep it beyond the end of the block, and

@@ -23,8 +23,8 @@ import httpx2
 import openai
 import openai._base_client
 
-from sim.kernel import Draws, Host
-from sim.openai.arrivals import (
+from relaysim.sim.kernel import Draws, Host
+from relaysim.sim.openai.arrivals import (
     CONNECT_ERROR,
     MALFORMED,
     READ_ERROR,
@@ -35,9 +35,9 @@ from sim.openai.arrivals import (
     StreamedAnswer,
     cut_body,
 )
-from sim.openai.network import Network
-from sim.openai.operations import Answer, Call
-from sim.openai.wire import READ_HEADERS, Wire, request_id_header
+from relaysim.sim.openai.network import Network
+from relaysim.sim.openai.operations import Answer, Call
+from relaysim.sim.openai.wire import READ_HEADERS, Wire, request_id_header
 
 API_KEY: Final = "sk-simulated-0000000000000000"
 BASE_URL: Final = "https://api.openai.com/v1"

@@ -15,11 +15,11 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from sim.openai import errors
-from sim.openai.json_body import parse_json_object
-from sim.openai.operations import OPERATIONS, Answer, Call, Operation, execute
-from sim.openai.service import ThreadsService
-from sim.openai.streaming import MEDIA_TYPE
+from relaysim.sim.openai import errors
+from relaysim.sim.openai.json_body import parse_json_object
+from relaysim.sim.openai.operations import OPERATIONS, Answer, Call, Operation, execute
+from relaysim.sim.openai.service import ThreadsService
+from relaysim.sim.openai.streaming import MEDIA_TYPE
 
 API_VERSION: Final = "2020-10-01"
 BETA: Final = "assistants=v2"

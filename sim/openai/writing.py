@@ -1,7 +1,7 @@
 """What is written into threads: messages of clients, and the messages, tool calls and steps of runs.
 
 A run's turn begins a message, extends it and completes or leaves it, each with the step that belongs to it and, where
-somebody reads the run as a stream, the events. Nothing here moves a run: that is `sim.openai.service`.
+somebody reads the run as a stream, the events. Nothing here moves a run: that is `relaysim.sim.openai.service`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from sim.kernel import Draws
-from sim.openai.parameters import Object, text_parts
-from sim.openai.records import RunRecord, ThreadRecord, step_view
-from sim.openai.replies import ToolCall, ToolCalls, text_of
-from sim.openai.streaming import EventStream
-from sim.openai.usage import tokens_of_messages, tokens_of_text, usage_of
+from relaysim.sim.kernel import Draws
+from relaysim.sim.openai.parameters import Object, text_parts
+from relaysim.sim.openai.records import RunRecord, ThreadRecord, step_view
+from relaysim.sim.openai.replies import ToolCall, ToolCalls, text_of
+from relaysim.sim.openai.streaming import EventStream
+from relaysim.sim.openai.usage import tokens_of_messages, tokens_of_text, usage_of
 
 
 class TraceSink(Protocol):
-    """Where domain events go; `sim.kernel.Trace` is one."""
+    """Where domain events go; `relaysim.sim.kernel.Trace` is one."""
 
     def add(self, entity: str, kind: str, *fields: Any) -> None:
         """Record an event now."""

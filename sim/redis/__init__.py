@@ -6,11 +6,11 @@ over a connection class of ours (`sdk` lane), and the same client with only its 
 Keys expire in virtual time, because the fence makes `time.time()` virtual. The server can be slow, away, restarted or
 replaced by a replica, and packets can be lost: see `RedisFault`.
 
-May import `sim.kernel`. Begin with `RedisLink`.
+May import `relaysim.sim.kernel`. Begin with `RedisLink`.
 """
 
-from sim.redis.client import make_client
-from sim.redis.faults import RedisFault
-from sim.redis.link import RedisLink, warm_up
+from relaysim.sim.redis.client import make_client
+from relaysim.sim.redis.faults import RedisFault
+from relaysim.sim.redis.link import RedisLink, warm_up
 
 __all__ = ["RedisFault", "RedisLink", "make_client", "warm_up"]

@@ -15,10 +15,10 @@ from redis.asyncio.retry import Retry
 from redis.exceptions import MaxConnectionsError
 from redis.utils import format_error_message
 
-from sim.kernel import Host, current_context
-from sim.redis.disturbances import CLOSED, HOST, RESET
-from sim.redis.link import RedisLink
-from sim.redis.wait import Waits
+from relaysim.sim.kernel import Host, current_context
+from relaysim.sim.redis.disturbances import CLOSED, HOST, RESET
+from relaysim.sim.redis.link import RedisLink
+from relaysim.sim.redis.wait import Waits
 
 Lane = Literal["sdk", "direct"]
 

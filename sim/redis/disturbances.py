@@ -10,10 +10,10 @@ from typing import Any, Final, Protocol
 
 import redis.asyncio
 
-from sim.kernel import Kernel, Timer
-from sim.redis.faults import RedisFault, RedisFaultPlan, Window
-from sim.redis.replication import Lag, Replication
-from sim.redis.scripts import ScriptServer
+from relaysim.sim.kernel import Kernel, Timer
+from relaysim.sim.redis.faults import RedisFault, RedisFaultPlan, Window
+from relaysim.sim.redis.replication import Lag, Replication
+from relaysim.sim.redis.scripts import ScriptServer
 
 _SECONDS_PER_MILLISECOND = 0.001
 
@@ -42,7 +42,7 @@ class Line(Protocol):
 
     Attributes:
         session: the link's when it was made; None while it is not connected.
-        written: see `sim.redis.replication.Writer`.
+        written: see `relaysim.sim.redis.replication.Writer`.
         timeout: how many seconds a reply may take.
     """
 
@@ -56,7 +56,7 @@ class Exchange:
 
     Attributes:
         worker: who sent it.
-        delivery: what for, see `sim.kernel.current_context`.
+        delivery: what for, see `relaysim.sim.kernel.current_context`.
         commands: as fields.
         first: the first of them, read.
         process: lets the server process one, returns its reply.

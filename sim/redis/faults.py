@@ -28,8 +28,8 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sim.kernel.distributions import Seconds
-from sim.kernel.occasions import counted_from_one, ordered_window
+from relaysim.sim.kernel.distributions import Seconds
+from relaysim.sim.kernel.occasions import counted_from_one, ordered_window
 
 LOSSES: Final = ("reply_lost", "command_lost")
 """The kinds that hit single commands; the others last."""
@@ -166,7 +166,7 @@ class RedisFaultPlan:
 
     Args:
         faults: in order of precedence. One that is off keeps its place, with probability 0: places key the draws.
-        uniform: a keyed draw, see `sim.kernel.Draws.uniform`.
+        uniform: a keyed draw, see `relaysim.sim.kernel.Draws.uniform`.
 
     Attributes:
         faults: as given.

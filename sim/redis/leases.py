@@ -6,7 +6,7 @@ from typing import Final
 
 from fakeredis import FakeServer
 
-from sim.kernel import EPOCH_SECONDS, TICK, Kernel
+from relaysim.sim.kernel import EPOCH_SECONDS, TICK, Kernel
 
 _LATE_SECONDS: Final = 2 * TICK
 """How long after its last instant a key is looked at: by then the server counts it as gone."""

@@ -10,12 +10,12 @@ from typing import Any, Final
 import redis.asyncio
 from fakeredis._socket import FakeSocket
 
-from sim.kernel import EPOCH_SECONDS, Kernel
-from sim.redis.disturbances import Disturbances, Exchange, Line, Read, has_wait
-from sim.redis.faults import RedisFault
-from sim.redis.leases import LeaseWatch
-from sim.redis.scripts import ScriptServer
-from sim.redis.wait import Waits
+from relaysim.sim.kernel import EPOCH_SECONDS, Kernel
+from relaysim.sim.redis.disturbances import Disturbances, Exchange, Line, Read, has_wait
+from relaysim.sim.redis.faults import RedisFault
+from relaysim.sim.redis.leases import LeaseWatch
+from relaysim.sim.redis.scripts import ScriptServer
+from relaysim.sim.redis.wait import Waits
 
 _SECONDS_PER_MILLISECOND = 0.001
 
@@ -94,8 +94,8 @@ class RedisLink:
         pause_probability: how likely a command meets a pause of the server, 0 to 1.
         pause: turns a uniform into the seconds of such a pause.
         is_handled: whether a delivery is still being handled; a lease that runs out after its handling is no loss.
-        faults: what goes wrong, see `sim.redis.faults`. What will begin at a time of its own is scheduled now.
-        watched: prefix of the keys that are leases, see `sim.redis.leases`; None to watch none.
+        faults: what goes wrong, see `relaysim.sim.redis.faults`. What will begin at a time of its own is scheduled now.
+        watched: prefix of the keys that are leases, see `relaysim.sim.redis.leases`; None to watch none.
         replicas: how many replicas WAIT can count on.
         replication: turns a uniform into the seconds until they have confirmed.
 

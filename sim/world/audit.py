@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sim.kernel import Host, Kernel
-from sim.world.customers import SentMessage
-from sim.world.webhooks import outcome_name
+from relaysim.sim.kernel import Host, Kernel
+from relaysim.sim.world.customers import SentMessage
+from relaysim.sim.world.webhooks import outcome_name
 
 NAME: Final = "auditor"
 _PATIENCE_SECONDS: Final = 600.0

@@ -11,12 +11,12 @@ from asyncio import Future
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sim.kernel import Host, Kernel, current_context
-from sim.world.firing import Firing
-from sim.world.send_faults import SendFault, SendRefused
+from relaysim.sim.kernel import Host, Kernel, current_context
+from relaysim.sim.world.firing import Firing
+from relaysim.sim.world.send_faults import SendFault, SendRefused
 
 if TYPE_CHECKING:
-    from sim.world.customers import Customer
+    from relaysim.sim.world.customers import Customer
 
 _UNKNOWN: Final = ("unknown_delivered", "unknown_lost")
 _FATES: Final = ("refused", *_UNKNOWN)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
-from sim.kernel import ticks
-from sim.world.settings import Bursts, ScriptedMessage
+from relaysim.sim.kernel import ticks
+from relaysim.sim.world.settings import Bursts, ScriptedMessage
 
 if TYPE_CHECKING:
-    from sim.world.world import World
+    from relaysim.sim.world.world import World
 
 
 class SentMessage:

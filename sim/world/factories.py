@@ -20,7 +20,9 @@ def resolve(name: str) -> Callable[..., Any]:
     """
     module_name, separator, attribute = name.partition(":")
     if not separator or not module_name or not attribute:
-        raise FactoryError(f"factory {name!r}: write it as package.module:function, e.g. relay:cancel_and_retry")
+        raise FactoryError(
+            f"factory {name!r}: write it as package.module:function, e.g. relaysim.relay:cancel_and_retry"
+        )
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from sim.kernel.occasions import counted_from_one, ordered_window
+from relaysim.sim.kernel.occasions import counted_from_one, ordered_window
 
 
 class Fault(BaseModel):
@@ -39,7 +39,7 @@ class Firing:
 
     Args:
         faults: the list.
-        uniform: a keyed draw, see `sim.kernel.Draws.uniform`.
+        uniform: a keyed draw, see `relaysim.sim.kernel.Draws.uniform`.
 
     Attributes:
         faults: as given.

@@ -23,11 +23,11 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sim.kernel import Kernel, Record
-from sim.kernel.distributions import Seconds
-from sim.kernel.occasions import counted_from_one
-from sim.openai.operations import OPERATION_NAMES
-from sim.world.workers import Worker
+from relaysim.sim.kernel import Kernel, Record
+from relaysim.sim.kernel.distributions import Seconds
+from relaysim.sim.kernel.occasions import counted_from_one
+from relaysim.sim.openai.operations import OPERATION_NAMES
+from relaysim.sim.world.workers import Worker
 
 _OF_REQUESTS: Final = ("request", "served", "response")
 _PLAIN: Final = ("handling.start", "handling.end", "send", "send.fate", "lease.taken", "lease.released")

@@ -11,18 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from sim.kernel import Record
-from sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, JUDGED_COUNTS
-from sim.world.judge.disturbances import Disturbances
-from sim.world.judge.endings import check_apologies, check_endings, check_order, check_sent_once
-from sim.world.judge.findings import Findings
-from sim.world.judge.history import EPOCH_METADATA, History, Interval
-from sim.world.judge.leases import check_cancels, check_releases, check_runs, check_steps
-from sim.world.judge.liveness import check_first_actions, check_outcomes_in_time, check_recovery
-from sim.world.judge.lookups import check_lookups
-from sim.world.judge.repeats import check_repeats
-from sim.world.judge.replies import check_replies
-from sim.world.judge.settings import JudgeSettings
+from relaysim.sim.kernel import Record
+from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, JUDGED_COUNTS
+from relaysim.sim.world.judge.disturbances import Disturbances
+from relaysim.sim.world.judge.endings import check_apologies, check_endings, check_order, check_sent_once
+from relaysim.sim.world.judge.findings import Findings
+from relaysim.sim.world.judge.history import EPOCH_METADATA, History, Interval
+from relaysim.sim.world.judge.leases import check_cancels, check_releases, check_runs, check_steps
+from relaysim.sim.world.judge.liveness import check_first_actions, check_outcomes_in_time, check_recovery
+from relaysim.sim.world.judge.lookups import check_lookups
+from relaysim.sim.world.judge.repeats import check_repeats
+from relaysim.sim.world.judge.replies import check_replies
+from relaysim.sim.world.judge.settings import JudgeSettings
 
 __all__ = ["CHECKED", "INVARIANTS", "JUDGED_COUNTS", "TRACED_METADATA", "Findings", "JudgeSettings", "judge"]
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sim.kernel import Record
+from relaysim.sim.kernel import Record
 
 SETTLE_SECONDS: Final = 120.0
 

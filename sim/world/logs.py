@@ -6,7 +6,7 @@ import logging
 from types import TracebackType
 from typing import Self
 
-from sim.kernel import Trace, current_context, current_host
+from relaysim.sim.kernel import Trace, current_context, current_host
 
 _DETAILS = ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks")
 """What `logging` looks up for each line and no trace shows: source line, thread, process, task. Its own documentation

@@ -19,7 +19,7 @@ Definitions (the incident report's terms, made exact):
 - The SDK's own waits before it repeats a failed request are not the relay's.
 
 Nothing else is taken from what the relay says of itself, except that its log lines are compared with what it did. What a
-relay with a ledger and leases must promise beyond this is judged by `sim.world.invariants`.
+relay with a ledger and leases must promise beyond this is judged by `relaysim.sim.world.invariants`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from sim.kernel import Record
-from sim.openai.states import TERMINAL
-from sim.world.invariants import JUDGED_COUNTS, JudgeSettings, judge
+from relaysim.sim.kernel import Record
+from relaysim.sim.openai.states import TERMINAL
+from relaysim.sim.world.invariants import JUDGED_COUNTS, JudgeSettings, judge
 
 COUNTS: Mapping[str, str] = {
     "messages": "messages that customers sent, new tries included",

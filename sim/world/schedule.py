@@ -10,11 +10,11 @@ from __future__ import annotations
 from asyncio import Future
 from typing import Any
 
-from sim.kernel import Host, current_context
-from sim.openai.arrivals import READ_TIMEOUT
-from sim.openai.faults import ApiFault
-from sim.openai.network import Network
-from sim.openai.operations import Answer, Call
+from relaysim.sim.kernel import Host, current_context
+from relaysim.sim.openai.arrivals import READ_TIMEOUT
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.network import Network
+from relaysim.sim.openai.operations import Answer, Call
 
 Place = tuple[str, str]
 """A delivery and an operation: the first such request is meant."""

@@ -1,7 +1,7 @@
 """What a world is made of: workers, customers, latencies, faults. Scenario files carry these tables.
 
-Everything here is plain, validated data; `sim.world.world` builds the world from it. Durations are distributions of
-seconds (see `sim.kernel.distributions`); where one is expected a plain number means that constant.
+Everything here is plain, validated data; `relaysim.sim.world.world` builds the world from it. Durations are distributions of
+seconds (see `relaysim.sim.kernel.distributions`); where one is expected a plain number means that constant.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sim.kernel.distributions import Constant, Seconds
-from sim.openai.faults import ApiFault
-from sim.openai.profile import Profile
-from sim.redis.faults import RedisFault
-from sim.world.host_faults import HostFault
-from sim.world.liveness import Liveness
-from sim.world.send_faults import SendFault
-from sim.world.strata import Strata
-from sim.world.swarm import Swarm
-from sim.world.webhook_faults import WebhookFault
+from relaysim.sim.kernel.distributions import Constant, Seconds
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.profile import Profile
+from relaysim.sim.redis.faults import RedisFault
+from relaysim.sim.world.host_faults import HostFault
+from relaysim.sim.world.liveness import Liveness
+from relaysim.sim.world.send_faults import SendFault
+from relaysim.sim.world.strata import Strata
+from relaysim.sim.world.swarm import Swarm
+from relaysim.sim.world.webhook_faults import WebhookFault
 
 FRIENDLY_TEXT = "Desculpe, estou processando sua mensagem anterior. Por favor, aguarde um momento e tente novamente."
 """What the incident's relay sends when its retries are used up."""

@@ -49,7 +49,7 @@ def chosen(
         faults: the scenario's.
         name: the list's name, e.g. `host_faults`.
         swarm: None: all of them as they are.
-        uniform: a keyed draw, see `sim.kernel.Draws.uniform`.
+        uniform: a keyed draw, see `relaysim.sim.kernel.Draws.uniform`.
     """
     if swarm is None:
         return tuple(faults)

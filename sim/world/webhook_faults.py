@@ -10,8 +10,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from sim.kernel.distributions import Constant, Seconds
-from sim.world.firing import Fault
+from relaysim.sim.kernel.distributions import Constant, Seconds
+from relaysim.sim.world.firing import Fault
 
 
 class WebhookFault(Fault):

@@ -15,15 +15,15 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.kernel import Kernel, current_context
-from sim.openai import NotInDirectLaneError
-from sim.world.firing import Firing
-from sim.world.webhook_faults import WebhookFault
-from sim.world.workers import Worker
+from relaysim.sim.kernel import Kernel, current_context
+from relaysim.sim.openai import NotInDirectLaneError
+from relaysim.sim.world.firing import Firing
+from relaysim.sim.world.webhook_faults import WebhookFault
+from relaysim.sim.world.workers import Worker
 
 if TYPE_CHECKING:
-    from sim.world.customers import SentMessage
-    from sim.world.settings import WorkerGroup, Workload
+    from relaysim.sim.world.customers import SentMessage
+    from relaysim.sim.world.settings import WorkerGroup, Workload
 
 ENTITY: Final = "webhooks"
 

@@ -12,25 +12,25 @@ from typing import Any, Literal, NamedTuple
 
 import simpy
 
-import sim.redis
-from sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
-from sim.openai import Network, RunLives, ThreadsService, keyed_retry_jitter, make_client
-from sim.openai import warm_up as warm_up_openai
-from sim.world.audit import NAME as AUDITOR
-from sim.world.audit import ledger_of
-from sim.world.channel import Channel
-from sim.world.customers import Customer, SentMessage
-from sim.world.factories import resolve
-from sim.world.host_faults import HostFaults
-from sim.world.invariants import TRACED_METADATA, JudgeSettings
-from sim.world.liveness import SETTLE_SECONDS, Rest
-from sim.world.logs import LogCapture
-from sim.world.observe import observe
-from sim.world.schedule import ScheduledNetwork
-from sim.world.settings import WorkerGroup, WorldSettings
-from sim.world.swarm import chosen
-from sim.world.webhooks import Webhooks
-from sim.world.workers import Worker
+from relaysim.sim import redis
+from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
+from relaysim.sim.openai import Network, RunLives, ThreadsService, keyed_retry_jitter, make_client
+from relaysim.sim.openai import warm_up as warm_up_openai
+from relaysim.sim.world.audit import NAME as AUDITOR
+from relaysim.sim.world.audit import ledger_of
+from relaysim.sim.world.channel import Channel
+from relaysim.sim.world.customers import Customer, SentMessage
+from relaysim.sim.world.factories import resolve
+from relaysim.sim.world.host_faults import HostFaults
+from relaysim.sim.world.invariants import TRACED_METADATA, JudgeSettings
+from relaysim.sim.world.liveness import SETTLE_SECONDS, Rest
+from relaysim.sim.world.logs import LogCapture
+from relaysim.sim.world.observe import observe
+from relaysim.sim.world.schedule import ScheduledNetwork
+from relaysim.sim.world.settings import WorkerGroup, WorldSettings
+from relaysim.sim.world.swarm import chosen
+from relaysim.sim.world.webhooks import Webhooks
+from relaysim.sim.world.workers import Worker
 
 Lane = Literal["sdk", "direct"]
 PlainRecord = tuple[float, str, str, tuple[Any, ...]]
@@ -92,7 +92,7 @@ class World:
             settings.workers,
             self.workers,
         )
-        self.redis = sim.redis.RedisLink(
+        self.redis = redis.RedisLink(
             kernel,
             profile.redis_seconds.sampler,
             pause_probability=profile.redis_pause_probability,
@@ -133,7 +133,7 @@ class World:
 
     def _make_relay(self, group: WorkerGroup, host: Host) -> Any:
         openai_client = make_client(self.kernel, host, self.network, self.lane)
-        redis_client = sim.redis.make_client(host, self.redis, self.lane)
+        redis_client = redis.make_client(host, self.redis, self.lane)
         relay_settings = {**self.settings.relay.settings, **group.settings}
         return self._factory(openai_client, redis_client, self.channel.sender(host), **relay_settings)
 
@@ -206,7 +206,7 @@ class World:
             self.ledger = self._read_ledger()
 
     def _run_until_rest(self, limit: float) -> None:
-        """Live until nothing has happened for a while that counts, see `sim.world.liveness`.
+        """Live until nothing has happened for a while that counts, see `relaysim.sim.world.liveness`.
 
         A relay that serves looks around for ever, so its world never runs out of events.
         """
@@ -286,7 +286,7 @@ def warm_up() -> None:
     if not _warm:
         _warm = True
         warm_up_openai()
-        sim.redis.warm_up()
+        redis.warm_up()
 
 
 class Session:

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scenarios.load import load
-from sim.kernel import Fence
-from sim.openai import keyed_retry_jitter, make_sdk_client
-from sim.world import Session, WorldSettings, run_world
+from relaysim.scenarios.load import load
+from relaysim.sim.kernel import Fence
+from relaysim.sim.openai import keyed_retry_jitter, make_sdk_client
+from relaysim.sim.world import Session, WorldSettings, run_world
 from tests.benchmarks import recording_relay, telemetry
 from tests.benchmarks.bench_server import STEPS, memory, throughput
 from tests.benchmarks.calls import Script, conversation, record_conversations, replay

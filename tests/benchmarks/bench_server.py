@@ -98,9 +98,9 @@ class Bare:
 
 
 async def _serve(kind: str, threads_max: int, records_max: int) -> None:
-    from sim.openai.server.app import SimulatedServer
-    from sim.openai.server.listener import Listener, own_process
-    from sim.openai.simulation import ApiSettings
+    from relaysim.sim.openai.server.app import SimulatedServer
+    from relaysim.sim.openai.server.listener import Listener, own_process
+    from relaysim.sim.openai.simulation import ApiSettings
 
     if kind == "bare":
         server = cast("SimulatedServer", Bare())

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from relay.log_lines import WITH_SYMBOLS
+from relaysim.relay.log_lines import WITH_SYMBOLS
 
 GOAL_MEGABYTES_PER_SECOND = 200.0
 ROUNDS = 3
@@ -23,7 +23,7 @@ ROUNDS = 3
 _MEMORY = """
 import re, sys
 from pathlib import Path
-from scenarios.fit.reading import read_logs
+from relaysim.scenarios.fit.reading import read_logs
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 before = peak()
@@ -93,7 +93,7 @@ def _write(path: Path, parts: Iterator[bytes]) -> float:
 
 
 def _rate(path: Path, megabytes: float) -> list[float]:
-    from scenarios.fit.reading import read_logs
+    from relaysim.scenarios.fit.reading import read_logs
 
     rates = []
     for _ in range(ROUNDS):

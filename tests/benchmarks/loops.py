@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from sim.kernel import Kernel
+from relaysim.sim.kernel import Kernel
 
 TIMERS = 20_000
 TASKS = 100

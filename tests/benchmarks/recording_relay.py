@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import relay
+from relaysim import relay
 from tests.benchmarks.calls import Script, recording_client
 
 scripts: list[Script] = []
 
 
 def recorded(openai_client: Any, redis_client: Any, send: Any, **settings: Any) -> Any:
-    """As `relay.cancel_and_retry`, on a recording client in place of the given one."""
+    """As `relaysim.relay.cancel_and_retry`, on a recording client in place of the given one."""
     transport = openai_client._client._transport
     script = Script()
     scripts.append(script)

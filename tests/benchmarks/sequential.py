@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.random import Generator
 
-from reports.claims import ClaimSpec, Tally
-from reports.sequential import ConfidenceSequence
-from reports.statistics import clopper_pearson
-from scenarios.sequential import looks
+from relaysim.reports.claims import ClaimSpec, Tally
+from relaysim.reports.sequential import ConfidenceSequence
+from relaysim.reports.statistics import clopper_pearson
+from relaysim.scenarios.sequential import looks
 
 Runs = Callable[[Generator, list[int]], Iterator[Tally]]
 

@@ -68,7 +68,7 @@ def _timings(commands: int, jobs: int, replications: int) -> list[dict[str, floa
     """What sweeps say of themselves, run at once by commands of their own into folders of their own."""
     with tempfile.TemporaryDirectory() as folder:
         outs = [Path(folder) / str(number) for number in range(commands)]
-        command = [sys.executable, "-m", "scenarios", "sweep", SCENARIO, "--lane", "direct", "--quiet"]
+        command = [sys.executable, "-m", "relaysim.scenarios", "sweep", SCENARIO, "--lane", "direct", "--quiet"]
         command += ["--jobs", str(jobs), "--replications", str(replications // commands)]
         started = [subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.DEVNULL) for out in outs]
         if any(each.wait() for each in started):

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from relay import Outcome
-from relay.telemetry import Telemetry
+from relaysim.relay import Outcome
+from relaysim.relay.telemetry import Telemetry
 from tests.benchmarks.measure import Timing, interleave
 
 GOAL_EVENT_MICROSECONDS = 15.0
@@ -25,7 +25,7 @@ GOAL_IMPORT_SECONDS = 0.3
 CALLS = 2_000
 """In each round."""
 
-IMPORTS = ("openai", "relay")
+IMPORTS = ("openai", "relaysim.relay")
 
 
 class _Nowhere(logging.Handler):
@@ -104,7 +104,7 @@ def _micro(timing: Timing, pick: Callable[[list[float]], float] = statistics.med
 
 
 def imports(rounds: int) -> dict[str, Any]:
-    """What `import relay` costs over `import openai`, which it needs anyway."""
+    """What `import relaysim.relay` costs over `import openai`, which it needs anyway."""
     seconds: dict[str, list[float]] = {module: [] for module in IMPORTS}
     for number in range(-1, rounds):  # the first round warms the file cache and compiles
         for module in IMPORTS if number % 2 else reversed(IMPORTS):
@@ -112,8 +112,8 @@ def imports(rounds: int) -> dict[str, Any]:
             subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
             if number >= 0:
                 seconds[module].append(_children_cpu_seconds() - before)
-    more = [relay - openai for relay, openai in zip(seconds["relay"], seconds["openai"], strict=True)]
-    ratios = [relay / openai for relay, openai in zip(seconds["relay"], seconds["openai"], strict=True)]
+    more = [relay - openai for relay, openai in zip(seconds["relaysim.relay"], seconds["openai"], strict=True)]
+    ratios = [relay / openai for relay, openai in zip(seconds["relaysim.relay"], seconds["openai"], strict=True)]
     print(f"Imports in a process of their own, CPU seconds, {rounds} rounds: median (least - greatest)")
     for name, found in (*((f"import {module}", seconds[module]) for module in IMPORTS), ("relay over openai", more)):
         print(f"  {name:50}{statistics.median(found):8.3f}  ({min(found):.3f} - {max(found):.3f})")

@@ -193,7 +193,7 @@ def running_server() -> Iterator[str]:
     Raises:
         CannotRunError: it does not start, or met errors of its own.
     """
-    command = [sys.executable, "-m", "scenarios", "serve", *SERVE]
+    command = [sys.executable, "-m", "relaysim.scenarios", "serve", *SERVE]
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as said,
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True, encoding="utf-8") as server,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import relay
-from relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY
+from relaysim import relay
+from relaysim.relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY
 
 Send = Callable[[str, str], Awaitable[None]]
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from reports.claims import ClaimSpec, Tally, judge
-from reports.statistics import clopper_pearson, success_at
-from scenarios.load import load
-from scenarios.runner import Batch, run_batches
-from sim.openai import ApiError, errors
-from sim.openai.calibration import share_free, times_to_retries
-from sim.openai.profile import load_profile
-from sim.world import Session, run_world
+from relaysim.reports.claims import ClaimSpec, Tally, judge
+from relaysim.reports.statistics import clopper_pearson, success_at
+from relaysim.scenarios.load import load
+from relaysim.scenarios.runner import Batch, run_batches
+from relaysim.sim.openai import ApiError, errors
+from relaysim.sim.openai.calibration import share_free, times_to_retries
+from relaysim.sim.openai.profile import load_profile
+from relaysim.sim.world import Session, run_world
 
 
 def verdict(scenario: str, claim: str, replications: int, sets: tuple[str, ...] = ()) -> str:

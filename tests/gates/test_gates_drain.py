@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from scenarios.compare import load_comparison
-from scenarios.load import INCIDENT
-from scenarios.runner import Batch, run_batches
-from sim.world import CHECKED, INVARIANTS
+from relaysim.scenarios.compare import load_comparison
+from relaysim.scenarios.load import INCIDENT
+from relaysim.scenarios.runner import Batch, run_batches
+from relaysim.sim.world import CHECKED, INVARIANTS
 
 #: Worlds of many messages each take seconds.
 _FEW = {"peak_hour": 2, "peak_hour_before": 2}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from scenarios.cli import main
-from sim.world.settings import GENERIC_TEXT
+from relaysim.scenarios.cli import main
+from relaysim.sim.world.settings import GENERIC_TEXT
 
 PEAK_SEED, PEAK_MESSAGE = 219, "c8.m3"
 """A world of `peak_hour_before` in which a slow request outlives its lock. After a change that moves events look for
@@ -41,7 +41,7 @@ def test_a_failure_before_the_fix_shows_its_interleaving(capsys: pytest.CaptureF
 
 
 def test_peak_hours_conflicts_are_not_injected() -> None:
-    from scenarios.load import load
+    from relaysim.scenarios.load import load
 
     for name in ("peak_hour", "peak_hour_before"):
         settings = load(name).world_settings()

@@ -18,7 +18,7 @@ def relaysim(*arguments: str, folder: Path = HERE) -> subprocess.CompletedProces
     """The command, run from the bot's folder as its author would."""
     environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(HERE.parents[1])}
     return subprocess.run(
-        [sys.executable, "-m", "scenarios", *arguments],
+        [sys.executable, "-m", "relaysim.scenarios", *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,

@@ -15,8 +15,8 @@ import httpx2
 import openai
 import redis.asyncio
 
-from relay import Handled, IncomingMessage, Message, Policy, cancel_and_retry
-from relay.locks import RELEASE_SCRIPT
+from relaysim.relay import Handled, IncomingMessage, Message, Policy, cancel_and_retry
+from relaysim.relay.locks import RELEASE_SCRIPT
 
 MESSAGE = Message(id="wamid.A1", conversation="invented customer 7", text="Qual é o horário?", thread_id="thread_T1")
 ANSWER = "Abrimos às nove."

@@ -19,7 +19,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-NEVER_LOADED = ("sim", "scenarios", "reports", "simpy", "fakeredis", "lupa", "time_machine", "scipy", "numpy", "joblib")
+NEVER_LOADED = (
+    "relaysim.sim",
+    "relaysim.scenarios",
+    "relaysim.reports",
+    "simpy",
+    "fakeredis",
+    "lupa",
+    "time_machine",
+    "scipy",
+    "numpy",
+    "joblib",
+)
 HEAVY = (
     *NEVER_LOADED,
     "matplotlib",
@@ -41,7 +52,7 @@ class Fence:
     """Refuses what is installed and not of the closure, and whatever of the project is not the relay."""
 
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in refused:
+        if name.partition(".")[0] in refused or ".".join(name.split(".")[:2]) in refused:
             raise ModuleNotFoundError(f"refused: {name}", name=name)
         return None
 
@@ -61,8 +72,8 @@ import openai
 import redis.asyncio
 from prometheus_client import REGISTRY
 
-import relay
-from relay.telemetry import Telemetry
+from relaysim import relay
+from relaysim.relay.telemetry import Telemetry
 
 refusals = ["Can't add messages to thread_T1 while a run run_Y1 is active."]
 calls, sent, held = [], [], {}
@@ -162,7 +173,7 @@ def refused_modules() -> list[str]:
         for module, owners in installed.items()
         if allowed.isdisjoint(canonicalize_name(owner) for owner in owners)
     ]
-    return sorted({*outside, "sim", "scenarios", "reports", "tests"} - {"relay"})
+    return sorted({*outside, "relaysim.sim", "relaysim.scenarios", "relaysim.reports", "tests"} - {"relaysim"})
 
 
 def run_alone(copy: Path, program: str = PROGRAM) -> subprocess.CompletedProcess[str]:
@@ -186,7 +197,8 @@ def run_alone(copy: Path, program: str = PROGRAM) -> subprocess.CompletedProcess
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
-    shutil.copytree(ROOT / "relay", folder / "relay", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "relay", folder / "relaysim" / "relay", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "relaysim" / "__init__.py", folder / "relaysim")
     return folder
 
 
@@ -211,24 +223,26 @@ def test_it_counts_and_logs(told: dict[str, Any]) -> None:
 
 
 def test_it_was_the_copy_that_ran_and_it_exports_what_it_says(told: dict[str, Any], copy: Path) -> None:
-    import relay
+    from relaysim import relay
 
     assert Path(told["file"]).is_relative_to(copy)
     assert told["exported"] == relay.__all__
 
 
 def test_nothing_of_the_simulator_was_loaded(told: dict[str, Any]) -> None:
-    loaded = {module.partition(".")[0] for module in told["modules"]}
-    assert {"relay", "openai", "redis", "structlog", "prometheus_client"} <= loaded
+    loaded = {
+        name for module in told["modules"] for name in (module.partition(".")[0], ".".join(module.split(".")[:2]))
+    }
+    assert {"relaysim.relay", "openai", "redis", "structlog", "prometheus_client"} <= loaded
     assert loaded.isdisjoint(NEVER_LOADED)
     assert loaded.isdisjoint(refused_modules())
 
 
 def test_the_fence_stops_what_is_not_the_relays(copy: Path) -> None:
-    for module in ("simpy", "fakeredis", "scenarios", "sim.kernel"):
+    for module in ("simpy", "fakeredis", "relaysim.scenarios", "relaysim.sim.kernel"):
         finished = run_alone(copy, PROGRAM.replace("import asyncio\n", f"import {module}\n", 1))
         assert finished.returncode == 1
-        assert f"refused: {module.partition('.')[0]}" in finished.stderr
+        assert f"refused: {'.'.join(module.split('.')[:2])}" in finished.stderr
 
 
 @pytest.mark.parametrize("needed", base_requirements(), ids=lambda needed: needed.name)
@@ -240,16 +254,18 @@ def test_every_base_dependency_is_one_that_the_relay_needs(copy: Path, needed: R
 
 
 def test_importing_the_relay_loads_nothing_heavy_where_everything_is_installed() -> None:
-    program = f"import sys, relay; print([name for name in {HEAVY} if name in sys.modules])"
+    program = f"import sys, relaysim.relay; print([name for name in {HEAVY} if name in sys.modules])"
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert finished.stdout == "[]\n"
 
 
 def test_the_copy_has_the_dashboard_and_the_package_ships_it(copy: Path) -> None:
-    assert json.loads((copy / "relay" / "telemetry" / "dashboard.json").read_text(encoding="utf-8"))["panels"]
+    assert json.loads((copy / "relaysim" / "relay" / "telemetry" / "dashboard.json").read_text(encoding="utf-8"))[
+        "panels"
+    ]
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     assert "*.json" in tool["package-data"]["*"]
 
 
 def test_the_copy_tells_type_checkers_that_it_is_typed(copy: Path) -> None:
-    assert (copy / "relay" / "py.typed").is_file()
+    assert (copy / "relaysim" / "relay" / "py.typed").is_file()

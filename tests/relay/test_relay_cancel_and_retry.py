@@ -30,7 +30,7 @@ from relay_doubles import (
     handle,
 )
 
-from relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Handled, Outcome
+from relaysim.relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Handled, Outcome
 
 SYMBOLS = ("⚠️ ", "🔄 ", "✅ ", "⏳ ", "✅ ")
 

@@ -26,7 +26,7 @@ from relay_doubles import (
     redis_down,
 )
 
-from relay import GENERIC_APOLOGY, Handled, Outcome, cancel_and_retry, check_then_act
+from relaysim.relay import GENERIC_APOLOGY, Handled, Outcome, cancel_and_retry, check_then_act
 
 CHAT_LOCK = "lock:chat:" + MESSAGE.conversation
 THREAD_LOCK = "lock:thread:thread_T1"

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from test_relay_telemetry import FACTS
 
-import relay.telemetry
-from relay.log_lines import pseudonym
-from relay.telemetry import Telemetry
-from relay.telemetry.metrics import LABEL_VALUES
+from relaysim.relay import telemetry
+from relaysim.relay.log_lines import pseudonym
+from relaysim.relay.telemetry import Telemetry
+from relaysim.relay.telemetry.metrics import LABEL_VALUES
 
-FILE = Path(relay.telemetry.__file__).with_name("dashboard.json")
+FILE = Path(telemetry.__file__).with_name("dashboard.json")
 DASHBOARD: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 PAGE = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text(encoding="utf-8")
 

@@ -9,8 +9,8 @@ import fakeredis
 import pytest
 from relay_doubles import MESSAGE, JumpingLoop, MemoryApi, MemoryRedis, handle, redis_down
 
-from relay import GENERIC_APOLOGY, Handled, Outcome, cancel_and_retry, check_then_act
-from relay.locks import LockNotTaken, Locks
+from relaysim.relay import GENERIC_APOLOGY, Handled, Outcome, cancel_and_retry, check_then_act
+from relaysim.relay.locks import LockNotTaken, Locks
 
 CHAT_LOCK = "lock:chat:" + MESSAGE.conversation
 THREAD_LOCK = "lock:thread:thread_T1"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from relay_doubles import MemoryApi, MemoryRedis, api_error, append_conflict, cancel_refusal, handle
 
-from relay import (
+from relaysim.relay import (
     CancelAndRetry,
     CheckThenAct,
     Drain,

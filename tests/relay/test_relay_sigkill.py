@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 import redis
 
-from relay import Outcome
-from sim.openai.served import ServedOpenAI
+from relaysim.relay import Outcome
+from relaysim.sim.openai.served import ServedOpenAI
 
 WORKER = Path(__file__).with_name("worker_process.py")
 SPEED = 20.0

@@ -34,15 +34,15 @@ from relay_doubles import (
     handle,
 )
 
-import relay
-from relay import Outcome, cancel_and_retry, check_then_act
-from relay.drain.store import Store
-from relay.telemetry import Cause, Telemetry, default, digest, emit
-from relay.telemetry import metrics as metrics_module
-from relay.telemetry.metrics import OTHER
-from scenarios.load import load
-from sim.kernel.kernel import EPOCH_SECONDS
-from sim.world import Lane, Session, run_world
+from relaysim import relay
+from relaysim.relay import Outcome, cancel_and_retry, check_then_act
+from relaysim.relay.drain.store import Store
+from relaysim.relay.telemetry import Cause, Telemetry, default, digest, emit
+from relaysim.relay.telemetry import metrics as metrics_module
+from relaysim.relay.telemetry.metrics import OTHER
+from relaysim.scenarios.load import load
+from relaysim.sim.kernel.kernel import EPOCH_SECONDS
+from relaysim.sim.world import Lane, Session, run_world
 
 WHO = "+55 11 90000-0000"
 PSEUDONYM = "7e71026e"
@@ -334,7 +334,10 @@ def test_a_bug_is_reported_by_the_relays_own_lines_and_without_the_errors_words(
         Telemetry().drain_failed(WHO, a_bug())
     (event,) = events_of(tape)
     modules = [line.rpartition(":")[0] for line in event["where"]]
-    assert modules == ["relay.telemetry.events", "relay.log_lines"]  # the test's own line is not among them
+    assert modules == [
+        "relaysim.relay.telemetry.events",
+        "relaysim.relay.log_lines",
+    ]  # the test's own line is not among them
     assert "horário" not in json.dumps(event, ensure_ascii=False)
 
 
@@ -663,8 +666,8 @@ def test_events_are_told_in_virtual_time_and_are_the_same_in_both_lanes() -> Non
 
 
 def test_a_world_counts_and_is_not_changed_by_what_the_process_has_counted() -> None:
-    first = race("direct", "relay:cancel_and_retry")
+    first = race("direct", "relaysim.relay:cancel_and_retry")
     for _ in range(3):
         default().quiet().conflict(WHO, "own")
-    again = race("direct", "relay:cancel_and_retry")
+    again = race("direct", "relaysim.relay:cancel_and_retry")
     assert first == again

@@ -13,7 +13,7 @@ import openai
 import pytest
 from relay_doubles import LogTape
 
-from relay import Handled, Message, Outcome, ThreadsClient, cancel_and_retry
+from relaysim.relay import Handled, Message, Outcome, ThreadsClient, cancel_and_retry
 
 MESSAGE = Message("wamid.A1", "invented customer 7", "Qual é o horário?")
 

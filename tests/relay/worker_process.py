@@ -25,8 +25,8 @@ from typing import Any
 import openai
 import redis.asyncio
 
-import relay
-from relay.drain import scripts
+from relaysim import relay
+from relaysim.relay.drain import scripts
 
 LEASE_SECONDS = 0.6
 SWEEP_SECONDS = 0.2

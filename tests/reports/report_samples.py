@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reports.claims import ClaimSpec, Tally, judge
-from reports.results import build_results, replay_template
+from relaysim.reports.claims import ClaimSpec, Tally, judge
+from relaysim.reports.results import build_results, replay_template
 
 Record = tuple[float, str, str, tuple[Any, ...]]
 

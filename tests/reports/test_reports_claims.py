@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.claims import ClaimSpec, Tally, UnknownEventError, judge, measure, rate
+from relaysim.reports.claims import ClaimSpec, Tally, UnknownEventError, judge, measure, rate
 
 N = 40_000
 FIRST = ClaimSpec(

@@ -14,13 +14,21 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reports.comparison import MEASURES, PolicyWorlds, difference_words, direction, measure_policies, notes, value_words
-from reports.comparison_figures import draw_comparison
-from reports.comparison_page import comparison_html, publish_comparison
-from reports.comparison_terminal import print_comparison
-from reports.figures import standalone
-from reports.results import canonical
-from reports.terminal import console_for
+from relaysim.reports.comparison import (
+    MEASURES,
+    PolicyWorlds,
+    difference_words,
+    direction,
+    measure_policies,
+    notes,
+    value_words,
+)
+from relaysim.reports.comparison_figures import draw_comparison
+from relaysim.reports.comparison_page import comparison_html, publish_comparison
+from relaysim.reports.comparison_terminal import print_comparison
+from relaysim.reports.figures import standalone
+from relaysim.reports.results import canonical
+from relaysim.reports.terminal import console_for
 
 WORLDS = 40
 BY_ID = {measure.id: measure for measure in MEASURES}

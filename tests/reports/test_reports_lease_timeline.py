@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reports.timeline import Record, render_timeline
+from relaysim.reports.timeline import Record, render_timeline
 
 THREAD, RUN = "thread_AAAA1111", "run_BBBB2222"
 APOLOGY = "Desculpe, estou processando sua mensagem anterior."

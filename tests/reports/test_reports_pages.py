@@ -13,12 +13,12 @@ from xml.etree import ElementTree
 import pytest
 from report_samples import sample_results, sample_timing
 
-from reports.claims import ClaimSpec, Tally, judge
-from reports.figures import draw_all, standalone
-from reports.html import render_html
-from reports.results import build_results
-from reports.summary import INCIDENT_CLAIMS, summarise
-from reports.terminal import console_for, print_report
+from relaysim.reports.claims import ClaimSpec, Tally, judge
+from relaysim.reports.figures import draw_all, standalone
+from relaysim.reports.html import render_html
+from relaysim.reports.results import build_results
+from relaysim.reports.summary import INCIDENT_CLAIMS, summarise
+from relaysim.reports.terminal import console_for, print_report
 
 
 @pytest.fixture(scope="module")

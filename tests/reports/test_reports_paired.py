@@ -13,7 +13,7 @@ from hashlib import shake_256
 
 import pytest
 
-from reports.paired import (
+from relaysim.reports.paired import (
     Estimate,
     Totals,
     Waits,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from report_samples import sample_results, sample_timing
 
-from reports.publish import publish
-from reports.results import (
+from relaysim.reports.publish import publish
+from relaysim.reports.results import (
     ResultsError,
     build_results,
     canonical,
@@ -148,8 +148,10 @@ def test_out_chooses_the_folder_and_leaves_no_link(tmp_path: Path, monkeypatch: 
 
 def test_importing_the_package_imports_nothing_heavy_and_no_world() -> None:
     code = (
-        "import sys, reports, reports.terminal, reports.figures, reports.html, reports.statistics\n"
-        "heavy = ('scipy', 'matplotlib', 'numpy', 'rich', 'simpy', 'openai', 'redis', 'sim', 'scenarios', 'relay')\n"
+        "import sys\n"
+        "from relaysim.reports import figures, html, statistics, terminal\n"
+        "heavy = ('scipy', 'matplotlib', 'numpy', 'rich', 'simpy', 'openai', 'redis', 'relaysim.sim', 'relaysim.scenarios',"
+        " 'relaysim.relay')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from reports.claims import ClaimSpec, Tally
-from reports.sequential import (
+from relaysim.reports.claims import ClaimSpec, Tally
+from relaysim.reports.sequential import (
     ConfidenceSequence,
     Prior,
     asymptotic_width,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from reports.statistics import (
+from relaysim.reports.statistics import (
     clopper_pearson,
     design_effect,
     lower_bound,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_samples import RUN_A, cancelled_trace, lock_lost_trace
 
-from reports.timeline import render_timeline
+from relaysim.reports.timeline import render_timeline
 
 
 def position(lines: list[str], *words: str, after: int = -1) -> int:

@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relay.log_lines import WITH_SYMBOLS
+from relaysim.relay.log_lines import WITH_SYMBOLS
 
 REQUEST_MEDIAN, REQUEST_SIGMA = 0.3, 0.815
 """Of the shipped profiles, whose 99th percentile is 2 s."""

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from sim.world import COUNTS, WorldSettings
+from relaysim.sim.world import COUNTS, WorldSettings
 
 SMALL = """
 schema = 1
@@ -18,7 +18,7 @@ lane = "direct"
 profile = "claimed"
 
 [relay]
-factory = "relay:cancel_and_retry"
+factory = "relaysim.relay:cancel_and_retry"
 
 [workload]
 messages = [{ at_seconds = 0.0 }]

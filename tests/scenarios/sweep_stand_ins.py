@@ -13,7 +13,7 @@ from typing import Any
 
 from scenario_stand_ins import observe
 
-from sim.world import WorldSettings
+from relaysim.sim.world import WorldSettings
 
 #: Names the folder of the files.
 FOLDER = "SWEEP_STAND_INS"

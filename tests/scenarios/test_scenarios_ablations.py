@@ -4,7 +4,7 @@ Method: the first world of every ablation, recorded in recorded.json, is run aga
 policy; a judge that has gone deaf to one promise; and worlds that take no time, for the numbers and the command.
 
 What differs from the record after a change of the policy, the worlds or the judge:
-`python -m scenarios.ablations --record > docs/ablations.md` writes both anew.
+`python -m relaysim.scenarios.ablations --record > docs/ablations.md` writes both anew.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import Any
 import pytest
 from scenario_stand_ins import observe_failing
 
-from relay.drain import drain, scripts
-from reports.results import canonical
-from scenarios import runner
-from scenarios.ablations import __all__ as factories
-from scenarios.ablations.catalogue import ABLATIONS, BY_NAME, FOLDER, WHOLE, scenario_path
-from scenarios.ablations.measure import Ablated, load_ablations, measure, surprises
-from scenarios.ablations.page import page, recorded
-from scenarios.ablations.stores import NoSuchWordsError, without
-from scenarios.cli import main
-from scenarios.compare import settings_named_by
-from scenarios.load import load
-from scenarios.problems import ScenarioError
-from sim.world import COUNTS, Lane, Result, Session, WorldSettings, resolve, run_world
-from sim.world.judge.catalogue import PROMISES
-from sim.world.judge.findings import Findings
+from relaysim.relay.drain import drain, scripts
+from relaysim.reports.results import canonical
+from relaysim.scenarios import runner
+from relaysim.scenarios.ablations import __all__ as factories
+from relaysim.scenarios.ablations.catalogue import ABLATIONS, BY_NAME, FOLDER, WHOLE, scenario_path
+from relaysim.scenarios.ablations.measure import Ablated, load_ablations, measure, surprises
+from relaysim.scenarios.ablations.page import page, recorded
+from relaysim.scenarios.ablations.stores import NoSuchWordsError, without
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.compare import settings_named_by
+from relaysim.scenarios.load import load
+from relaysim.scenarios.problems import ScenarioError
+from relaysim.sim.world import COUNTS, Lane, Result, Session, WorldSettings, resolve, run_world
+from relaysim.sim.world.judge.catalogue import PROMISES
+from relaysim.sim.world.judge.findings import Findings
 
 PAGE = Path(__file__).parents[2] / "docs" / "ablations.md"
 NAMES = [ablation.name for ablation in ABLATIONS]
@@ -253,7 +253,7 @@ def test_an_unknown_name_is_told_with_a_suggestion() -> None:
 
 def test_the_page_is_up_to_date() -> None:
     written = PAGE.read_text(encoding="utf-8")
-    assert written == page(recorded()), "run `python -m scenarios.ablations > docs/ablations.md`"
+    assert written == page(recorded()), "run `python -m relaysim.scenarios.ablations > docs/ablations.md`"
 
 
 def test_the_record_has_every_promise_noticed_and_the_whole_policy_without_a_breach() -> None:
@@ -292,4 +292,7 @@ def test_a_relay_that_cannot_be_run_is_named(
 ) -> None:
     monkeypatch.setattr(runner, "_observe", observe_failing)
     assert main(["ablate", "no_jitter", "--replications", "9", "--jobs", "1", "--quiet", "--out", str(tmp_path)]) == 2
-    assert "api_away with relay.factory=scenarios.ablations:no_jitter, root_seed=20251104" in capsys.readouterr().err
+    assert (
+        "api_away with relay.factory=relaysim.scenarios.ablations:no_jitter, root_seed=20251104"
+        in capsys.readouterr().err
+    )

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from scenario_stand_ins import observe, write
 
-from scenarios import chunks
-from scenarios.chunks import CHUNK, Chunk, Journal, JournalError, Key, encode, grid
-from scenarios.load import load
-from scenarios.runner import Batch, run_batches
-from scenarios.summary import EXACT_MAX, Spread, Summary
+from relaysim.scenarios import chunks
+from relaysim.scenarios.chunks import CHUNK, Chunk, Journal, JournalError, Key, encode, grid
+from relaysim.scenarios.load import load
+from relaysim.scenarios.runner import Batch, run_batches
+from relaysim.scenarios.summary import EXACT_MAX, Spread, Summary
 
 ROOT = Path(__file__).parents[2]
 KEY = Key("0123456789abcdef", "0.1.0+abc", 7, "direct")
@@ -139,7 +139,7 @@ _WRITER = """
 import sys
 from dataclasses import fields
 from pathlib import Path
-from scenarios.chunks import Chunk, Journal, Key
+from relaysim.scenarios.chunks import Chunk, Journal, Key
 with Journal(Path(sys.argv[1])) as journal:
     for number in range(10**9):
         journal.append(Chunk(Key("s", "v", 7, "direct"), 250 * number, 250, {"filling": "x" * 20_000}))

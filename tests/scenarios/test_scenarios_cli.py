@@ -12,21 +12,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scenario_stand_ins import SMALL, observe, observe_differing_lanes, observe_failing, write
 
-from reports.results import read_results
-from scenarios import answer, runner
-from scenarios.cli import main
-from scenarios.load import INCIDENT, shipped
-from scenarios.progress import reporter
-from scenarios.runner import Cost, Progress
+from relaysim.reports.results import read_results
+from relaysim.scenarios import answer, runner
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.load import INCIDENT, shipped
+from relaysim.scenarios.progress import reporter
+from relaysim.scenarios.runner import Cost, Progress
 
-COMMAND = [sys.executable, "-m", "scenarios"]
+COMMAND = [sys.executable, "-m", "relaysim.scenarios"]
 ROOT = Path(__file__).parents[2]
 
 # The stand-in's first-retry is 95 % +- 4 %: inconclusive. Within wider limits it is verified.
@@ -42,7 +41,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _do_not_draw(monkeypatch: pytest.MonkeyPatch) -> None:
     # It takes seconds and is tested where it is done.
-    monkeypatch.setattr(importlib.import_module("reports.publish"), "render", lambda folder: folder)
+    monkeypatch.setattr(importlib.import_module("relaysim.reports.publish"), "render", lambda folder: folder)
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -178,7 +177,7 @@ def test_results_are_the_same_again_and_with_other_jobs(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     _do_not_draw(monkeypatch)
     # Whoever edits the code while this runs changes its version, rightly so.
-    monkeypatch.setattr("scenarios.timing.code_version", lambda: "pinned")
+    monkeypatch.setattr("relaysim.scenarios.timing.code_version", lambda: "pinned")
     for name, jobs in (("a", "1"), ("b", "1"), ("c", "2")):
         arguments = ["--replications", "60", "--lane", "direct", "--lane-check", "0", "--quiet", "--out", name]
         assert main(["verify", "race", *arguments, "--jobs", jobs]) == 0
@@ -343,21 +342,27 @@ def test_a_relay_that_never_met_an_active_run_is_not_said_to_wait_well() -> None
 # Streams
 
 
-def test_help_is_there_at_once() -> None:
-    run("--help")  # the first start may compile
-    best = min(_seconds(lambda: run("--help")) for _ in range(3))
-    assert best < 0.3
+def test_help_loads_nothing_heavy() -> None:
+    """Its seconds are in tests/benchmarks; here is what they come from."""
+    heavy = (
+        "pydantic",
+        "simpy",
+        "openai",
+        "redis",
+        "numpy",
+        "scipy",
+        "matplotlib",
+        "rich",
+        "fastapi",
+        "uvicorn",
+        "optuna",
+    )
     script = (
-        "import sys, scenarios.cli; print([m for m in ('pydantic', 'simpy', 'openai', 'scipy') if m in sys.modules])"
+        "import sys\nfrom relaysim.scenarios import cli\n"
+        f"try:\n    cli.main(['--help'])\nexcept SystemExit:\n    pass\nprint([m for m in {heavy!r} if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert said.stdout == "[]\n"
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
+    assert said.stdout.endswith("\n[]\n")
 
 
 def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
@@ -369,7 +374,7 @@ def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
 
 
 def test_a_reader_who_goes_away_changes_no_exit_code() -> None:
-    code = "import sys; from scenarios.cli import main; sys.exit(main(['list']))"
+    code = "import sys; from relaysim.scenarios.cli import main; sys.exit(main(['list']))"
     with subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,

@@ -17,13 +17,13 @@ from typing import Any, TypedDict, Unpack
 import pytest
 from scenario_stand_ins import SMALL, observe, observe_failing, write
 
-from reports.results import canonical
-from scenarios import runner
-from scenarios.cli import main
-from scenarios.compare import Comparison, compare_policies, load_comparison, settings_named_by
-from scenarios.problems import ScenarioError
-from scenarios.runner import Batch, run_batches
-from sim.world import INVARIANTS, WorldSettings
+from relaysim.reports.results import canonical
+from relaysim.scenarios import runner
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.compare import Comparison, compare_policies, load_comparison, settings_named_by
+from relaysim.scenarios.problems import ScenarioError
+from relaysim.scenarios.runner import Batch, run_batches
+from relaysim.sim.world import INVARIANTS, WorldSettings
 
 TWO = ("check_then_act", "cancel_and_retry")
 GROUPS = (
@@ -58,7 +58,7 @@ def deaf(client, redis, send):
 def observe_policies(settings: WorldSettings, root_seed: int, seed: int, lane: str) -> dict[str, Any]:
     """Two messages; cancel_and_retry loses one in every tenth replication, check_then_act in every fifth."""
     observation = observe(settings, root_seed, seed, lane)
-    every = 5 if settings.relay.factory == "relay:check_then_act" else 10
+    every = 5 if settings.relay.factory == "relaysim.relay:check_then_act" else 10
     lost = int(seed % every == every - 1)
     seconds = 1.0 + 0.25 * (seed % 7)
     observation["counts"] |= {
@@ -210,7 +210,7 @@ def test_the_policy_that_others_are_compared_with(tmp_path: Path, monkeypatch: p
     _own_bot(tmp_path, monkeypatch)
     path = write(tmp_path)
     assert load_comparison(path, TWO).against == "cancel_and_retry"
-    assert load_comparison(path, ["compared_bot:make", "relay:check_then_act"]).against == "compared_bot:make"
+    assert load_comparison(path, ["compared_bot:make", "relaysim.relay:check_then_act"]).against == "compared_bot:make"
 
 
 def test_a_relay_from_elsewhere_runs_in_lane_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,19 +242,19 @@ def _own_bot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "--policies: a comparison needs at least two policies, there is only 'check_then_act'",
         ),
         ([], [], "--policies: a comparison needs at least two policies, there is none"),
-        (["check_then_act", "relay:check_then_act"], [], "--policies: 'check_then_act' is named twice"),
+        (["check_then_act", "relaysim.relay:check_then_act"], [], "--policies: 'check_then_act' is named twice"),
         (
             ["cancel_and_retry", "check_than_act"],
             [],
-            "--policies check_than_act: relay has no 'check_than_act'; did you",
+            "--policies check_than_act: relaysim.relay has no 'check_than_act'; did you",
         ),
         (["cancel_and_retry", "no_such:make"], [], "--policies no_such:make: there is no module 'no_such'"),
-        (["cancel_and_retry", "a b"], [], "--policies a b: relay has no 'a b'"),
+        (["cancel_and_retry", "a b"], [], "--policies a b: relaysim.relay has no 'a b'"),
         (["cancel_and_retry", "compared_bot:deaf"], [], "--policies compared_bot:deaf: compared_bot:deaf gave object"),
         (
             TWO,
             ["check_then_act.attempts=2"],
-            "--policies check_then_act: relay:check_then_act cannot be built with thes",
+            "--policies check_then_act: relaysim.relay:check_then_act cannot be built with thes",
         ),
         (TWO, ["drain.attempts=2"], "--settings drain.attempts=2: begins with no policy that is compared"),
         (TWO, ["check_then_act.attempts"], "--settings check_then_act.attempts: 'attempts' sets nothing"),
@@ -287,7 +287,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runner, "_observe", observe_policies)
     # Drawing takes seconds and is tested where it is done.
-    monkeypatch.setattr(importlib.import_module("reports.comparison_page"), "render_comparison", lambda *_: None)
+    monkeypatch.setattr(
+        importlib.import_module("relaysim.reports.comparison_page"), "render_comparison", lambda *_: None
+    )
     write(tmp_path)
     return "small.toml"
 
@@ -332,7 +334,7 @@ def test_json_is_the_results_file(here: str, capsys: pytest.CaptureFixture[str])
         (["nowhere.toml"], "relaysim: nowhere.toml: there is no such file"),
         (["small.toml", "--policies", ",".join(TWO), "--name", "../up"], "relaysim: --name ../up: '../up' cannot name"),
         (["small.toml", "--policies", ",".join(TWO), "--out", "small.toml"], "relaysim: --out small.toml: cannot be m"),
-        (["small.toml", "--factory", "relay:drain"], "unrecognized arguments: --factory"),
+        (["small.toml", "--factory", "relaysim.relay:drain"], "unrecognized arguments: --factory"),
     ],
 )
 def test_exit_code_2_for_bad_usage(
@@ -352,7 +354,7 @@ def test_a_policy_that_breaks_the_simulation_is_named_with_its_world(
     assert command(here, "--policies", "check_then_act,cancel_and_retry", "--quiet") == 2
     assert capsys.readouterr().err == (
         "relaysim: small with check_then_act, seed 5: RuntimeError: the relay fell over; see it: "
-        "relaysim replay small.toml --seed 5 --set relay.factory=relay:check_then_act\n"
+        "relaysim replay small.toml --seed 5 --set relay.factory=relaysim.relay:check_then_act\n"
     )
 
 
@@ -382,7 +384,7 @@ def test_a_replay_is_the_world_that_was_counted(
 
 
 def test_the_same_worlds_for_every_policy() -> None:
-    from sim.world import run_world
+    from relaysim.sim.world import run_world
 
     comparison = load_comparison("race", TWO)
     sent = []

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from scenario_stand_ins import SMALL, observe, write
 
-from scenarios.load import load, variant
-from scenarios.model import Scenario
-from scenarios.problems import ScenarioError
-from scenarios.runner import Batch, run_batches
-from scenarios.verify import verify_scenario
-from sim.world.settings import FAULT_LISTS, WorldTables
+from relaysim.scenarios.load import load, variant
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.problems import ScenarioError
+from relaysim.scenarios.runner import Batch, run_batches
+from relaysim.scenarios.verify import verify_scenario
+from relaysim.sim.world.settings import FAULT_LISTS, WorldTables
 
 TABLES = """
 [[faults]]

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 from fit_logs import Backend, relay_log
 
-from reports.fit import CLAIMED
-from reports.fit_figures import draw_fit
-from reports.fit_page import fit_html
-from scenarios.cli import main
-from scenarios.fit.log_claims import CANNOT, JUDGED, judge_log
-from scenarios.fit.profile_file import profile_table, profile_text
-from scenarios.fit.reading import FAILED, Reading, read_logs
-from scenarios.load import load
-from sim.openai.profile import load_profile, read_profile_table, shipped_profiles
-from sim.world import run_world
+from relaysim.reports.fit import CLAIMED
+from relaysim.reports.fit_figures import draw_fit
+from relaysim.reports.fit_page import fit_html
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.fit.log_claims import CANNOT, JUDGED, judge_log
+from relaysim.scenarios.fit.profile_file import profile_table, profile_text
+from relaysim.scenarios.fit.reading import FAILED, Reading, read_logs
+from relaysim.scenarios.load import load
+from relaysim.sim.openai.profile import load_profile, read_profile_table, shipped_profiles
+from relaysim.sim.world import run_world
 
 
 @pytest.fixture(autouse=True)

@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from fit_logs import Backend, relay_log, stamp
 
-from relay.log_lines import PLAIN
-from scenarios.fit.estimates import Estimates, estimate, predicted
-from scenarios.fit.intervals import AMOUNTS_MAX, INTERVALS_MAX, Amounts, Intervals
-from scenarios.fit.likelihood import Observation, Parameter, fit_lognormal, turnbull
-from scenarios.fit.reading import FAILED, Reading, read_logs
-from scenarios.load import load
-from sim.kernel import Draws
-from sim.openai.profile import load_profile
-from sim.world import Session, run_world
+from relaysim.relay.log_lines import PLAIN
+from relaysim.scenarios.fit.estimates import Estimates, estimate, predicted
+from relaysim.scenarios.fit.intervals import AMOUNTS_MAX, INTERVALS_MAX, Amounts, Intervals
+from relaysim.scenarios.fit.likelihood import Observation, Parameter, fit_lognormal, turnbull
+from relaysim.scenarios.fit.reading import FAILED, Reading, read_logs
+from relaysim.scenarios.load import load
+from relaysim.sim.kernel import Draws
+from relaysim.sim.openai.profile import load_profile
+from relaysim.sim.world import Session, run_world
 
 TYPICAL = load_profile("typical")
 

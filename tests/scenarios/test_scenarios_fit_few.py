@@ -15,14 +15,14 @@ import pytest
 from fit_logs import Backend, relay_log
 from scipy.stats import binomtest
 
-from reports.fit import lead, notes, numbers_words
-from scenarios.fit.command import fit_results
-from scenarios.fit.estimates import Estimates, estimate
-from scenarios.fit.likelihood import CONFIDENCE, Observation, fit_scale
-from scenarios.fit.reading import read_logs
-from scenarios.tune.closed_form import cdf
-from sim.kernel.distributions import LogNormal, Mixture, Part, Uniform
-from sim.openai.profile import Profile, load_profile
+from relaysim.reports.fit import lead, notes, numbers_words
+from relaysim.scenarios.fit.command import fit_results
+from relaysim.scenarios.fit.estimates import Estimates, estimate
+from relaysim.scenarios.fit.likelihood import CONFIDENCE, Observation, fit_scale
+from relaysim.scenarios.fit.reading import read_logs
+from relaysim.scenarios.tune.closed_form import cdf
+from relaysim.sim.kernel.distributions import LogNormal, Mixture, Part, Uniform
+from relaysim.sim.openai.profile import Profile, load_profile
 
 SIGMA = 1.05
 

@@ -16,11 +16,11 @@ import numpy
 import pytest
 from fit_logs import Backend, relay_log
 
-from scenarios.cli import main
-from scenarios.load import load
-from scenarios.tune import closed_form
-from sim.openai.profile import Profile, load_profile, override, read_profile_table
-from sim.world import Session, run_world
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.load import load
+from relaysim.scenarios.tune import closed_form
+from relaysim.sim.openai.profile import Profile, load_profile, override, read_profile_table
+from relaysim.sim.world import Session, run_world
 
 WAITS = (2.0, 4.0)
 STUCK = {"stuck_probability": {"value": 0.1, "basis": "chosen high, so that it shows if it counts twice"}}
@@ -34,7 +34,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def fit(text: str) -> tuple[dict[str, Any], Profile]:
     """Results and profile of a log, the base profile having a tenth of its runs stuck."""
-    from scenarios.fit.profile_file import profile_text
+    from relaysim.scenarios.fit.profile_file import profile_text
 
     Path("relay.log").write_text(text, encoding="utf-8")
     base = profile_text(override(read_profile_table("typical"), STUCK), "a tenth stuck")

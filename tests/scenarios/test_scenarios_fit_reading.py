@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from relay.log_lines import PLAIN, WITH_SYMBOLS, LogLines
-from scenarios.fit import blocks
-from scenarios.fit.blocks import Bytes, LogError, blocks_of, check_logs
-from scenarios.fit.lines import EVENT_KINDS, OTHER_EVENTS, Kind, Unread, lines_of
-from scenarios.fit.prefixes import moment_of, worker_of
-from scenarios.fit.reading import FAILED, PORTIONS_MAX, Portions, Reading, read_logs
+from relaysim.relay.log_lines import PLAIN, WITH_SYMBOLS, LogLines
+from relaysim.scenarios.fit import blocks
+from relaysim.scenarios.fit.blocks import Bytes, LogError, blocks_of, check_logs
+from relaysim.scenarios.fit.lines import EVENT_KINDS, OTHER_EVENTS, Kind, Unread, lines_of
+from relaysim.scenarios.fit.prefixes import moment_of, worker_of
+from relaysim.scenarios.fit.reading import FAILED, PORTIONS_MAX, Portions, Reading, read_logs
 
 
 def conflict(lines: LogLines, run: str, attempt: int, milliseconds: int) -> list[str]:
@@ -425,7 +425,7 @@ def test_a_run_that_was_taken_away_counts_once(tmp_path: Path) -> None:
 def test_every_event_of_the_relay_is_known() -> None:
     import re
 
-    import relay.telemetry.telemetry as module
+    import relaysim.relay.telemetry.telemetry as module
 
     source = Path(module.__file__).read_text(encoding="utf-8")
     told = {name.encode() for name in re.findall(r'self\._tell\("(\w+)"', source)}

@@ -14,10 +14,10 @@ import pytest
 from pydantic import BaseModel
 from scenario_stand_ins import SMALL, write
 
-from scenarios.document import PathError, extend, format_path, parse_path, parse_setting, set_value
-from scenarios.load import INCIDENT, load, load_all, shipped, variant
-from scenarios.model import ClaimEntry, Scenario
-from scenarios.problems import ScenarioError, translate
+from relaysim.scenarios.document import PathError, extend, format_path, parse_path, parse_setting, set_value
+from relaysim.scenarios.load import INCIDENT, load, load_all, shipped, variant
+from relaysim.scenarios.model import ClaimEntry, Scenario
+from relaysim.scenarios.problems import ScenarioError, translate
 
 
 @pytest.fixture(autouse=True)
@@ -207,14 +207,14 @@ def test_an_unknown_name_is_told_the_known_ones() -> None:
         ),
         ("[relay]\n", "[relay]\nfriendly_text = ''\n", "relay.friendly_text: must not be empty"),
         (
-            'factory = "relay:cancel_and_retry"',
-            'factory = "relay.cancel_and_retry"',
-            'relay.factory: has not the right form: "relay.cancel_and_retry"; it says: `package.module:function`, '
+            'factory = "relaysim.relay:cancel_and_retry"',
+            'factory = "relaysim.relay.cancel_and_retry"',
+            'relay.factory: has not the right form: "relaysim.relay.cancel_and_retry"; it says: `package.module:function`, '
             "called with the OpenAI client, the Redis client and a send coroutine; "
             "returns an object with `async handle(message)`",
         ),
         (
-            'factory = "relay:cancel_and_retry"',
+            'factory = "relaysim.relay:cancel_and_retry"',
             'factory = "no_such_module:make"',
             "relay.factory: there is no module 'no_such_module'; run from the folder that holds it, or install it",
         ),
@@ -251,7 +251,9 @@ def test_each_mistake_has_its_line(tmp_path: Path, old: str, new: str, line: str
 def test_settings_that_the_relay_refuses_are_found_before_anything_runs(tmp_path: Path) -> None:
     write(tmp_path)
     (line,) = problems("small.toml", "relay.settings.first_wait=1")
-    assert line.startswith("--set relay.settings.first_wait=1: relay.settings: relay:cancel_and_retry cannot be built")
+    assert line.startswith(
+        "--set relay.settings.first_wait=1: relay.settings: relaysim.relay:cancel_and_retry cannot be built"
+    )
     assert "did you mean first_wait_seconds?" in line
 
 
@@ -293,7 +295,7 @@ def test_a_wrong_type_anywhere_is_a_problem_or_nothing_but_never_a_crash(tmp_pat
         for name in ("small.toml", "child.toml"):
             write(tmp_path, 'extends = "small.toml"\nname = "child"\nclaims = [{ id = [] }]\n', "child.toml")
             try:
-                load(name, [f"{format_path(steps)}={wrong}"], "relay:check_then_act", check_relay=False)
+                load(name, [f"{format_path(steps)}={wrong}"], "relaysim.relay:check_then_act", check_relay=False)
             except ScenarioError as error:
                 for problem in error.problems:
                     assert "\n" not in str(problem)
@@ -412,8 +414,8 @@ def test_bad_sets_are_named_as_typed(tmp_path: Path) -> None:
 def test_another_relay_gets_no_settings_of_the_first_and_only_its_own_claims(tmp_path: Path) -> None:
     text = with_line('reason = "one in ten waits longer"', 'reason = "r"\nscope = "incident"')
     write(tmp_path, text.replace("[workload]", "settings = { attempts = 4 }\n[workload]"))
-    scenario = load("small.toml", ["relay.settings.poll_attempts=9"], factory="relay:check_then_act")
-    assert scenario.relay.factory == "relay:check_then_act"
+    scenario = load("small.toml", ["relay.settings.poll_attempts=9"], factory="relaysim.relay:check_then_act")
+    assert scenario.relay.factory == "relaysim.relay:check_then_act"
     assert scenario.relay.settings == {"poll_attempts": 9}
     assert [(claim.id, claim.expect) for claim in scenario.claims] == [
         ("first-retry", "verified"),
@@ -524,7 +526,7 @@ def _models(model: type[BaseModel], seen: dict[type[BaseModel], None]) -> Iterat
         return
     seen[model] = None
     yield model
-    from scenarios.problems import _tables
+    from relaysim.scenarios.problems import _tables
 
     for field in model.model_fields.values():
         for table in _tables(field.annotation):
@@ -535,7 +537,7 @@ def test_every_field_of_a_scenario_is_documented() -> None:
     bare = [
         f"{model.__name__}.{name}"
         for model in _models(Scenario, {})
-        if model.__module__.startswith(("scenarios", "sim.world"))
+        if model.__module__.startswith(("relaysim.scenarios", "relaysim.sim.world"))
         for name, field in model.model_fields.items()
         if not field.description
     ]

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from scenario_stand_ins import SMALL, observe, write
 
-from relay import load_policy
-from scenarios.cli import main
-from scenarios.compare import compare_policies, load_comparison
-from scenarios.load import load
-from scenarios.policy import load_all_with_policy
-from scenarios.problems import ScenarioError
-from scenarios.tune.space import SPACES
+from relaysim.relay import load_policy
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.compare import compare_policies, load_comparison
+from relaysim.scenarios.load import load
+from relaysim.scenarios.policy import load_all_with_policy
+from relaysim.scenarios.problems import ScenarioError
+from relaysim.scenarios.tune.space import SPACES
 
 DOCS = Path(__file__).parents[2] / "docs"
 POLICY = """
@@ -43,7 +43,7 @@ def test_the_relay_is_the_files_and_what_happens_is_the_scenarios(policy: str) -
     own = load("peak_hour")
     assert own.relay.settings == {"lock_retry_seconds": 0.5}
     for scenario in (peak, incident):
-        assert scenario.relay.factory == "relay:cancel_and_retry"
+        assert scenario.relay.factory == "relaysim.relay:cancel_and_retry"
         assert scenario.relay.settings == dict(load_policy(policy).settings)
     assert peak.workers == own.workers
     assert incident.claims == load("incident").claims
@@ -57,7 +57,7 @@ def test_what_is_set_comes_after_the_file_and_a_group_keeps_what_the_policy_know
     assert scenario.relay.settings["attempts"] == 5
     drain = write(tmp_path, 'schema = 1\npolicy = "drain"\n[settings]\nburst_gap_seconds = 1\n', "drain.toml")
     (scenario,) = load_all_with_policy(["incident"], drain)
-    assert scenario.relay.factory == "relay:drain"
+    assert scenario.relay.factory == "relaysim.relay:drain"
     assert [group.settings for group in scenario.workers] == [{}, {}]
 
 
@@ -124,7 +124,7 @@ def test_what_is_wrong_with_a_file_is_told_wherever_it_is_named(
         error = capsys.readouterr().err
         assert f"{wrong}: schema = 2: must be 1" in error
         assert f"{wrong}: settings.atempts = 3: drain has no such setting" in error
-    assert main(["run", "incident", "--seed", "1", "--policy", wrong, "--factory", "relay:drain"]) == 2
+    assert main(["run", "incident", "--seed", "1", "--policy", wrong, "--factory", "relaysim.relay:drain"]) == 2
     assert "not allowed with" in capsys.readouterr().err
 
 

@@ -21,12 +21,12 @@ from scenario_stand_ins import (
     write,
 )
 
-from reports.claims import UnknownEventError
-from scenarios.load import load
-from scenarios.model import Scenario
-from scenarios.runner import Batch, Progress, ReplicationError, run_batches
-from scenarios.summary import EXACT_MAX, Spread
-from scenarios.verify import verify_scenario
+from relaysim.reports.claims import UnknownEventError
+from relaysim.scenarios.load import load
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.runner import Batch, Progress, ReplicationError, run_batches
+from relaysim.scenarios.summary import EXACT_MAX, Spread
+from relaysim.scenarios.verify import verify_scenario
 
 
 @pytest.fixture

@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 from scenario_stand_ins import SMALL, observe, write
 
-from reports.figures import draw_all
-from reports.html import render_html
-from reports.results import build_results
-from scenarios.cli import main
-from scenarios.commands.verify import verify
-from scenarios.load import load
-from scenarios.model import Scenario
-from scenarios.runner import Progress
-from scenarios.sequential import Sequential, looks
-from scenarios.verify import verify_scenario
-from sim.world import WorldSettings
+from relaysim.reports.figures import draw_all
+from relaysim.reports.html import render_html
+from relaysim.reports.results import build_results
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.commands.verify import verify
+from relaysim.scenarios.load import load
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.runner import Progress
+from relaysim.scenarios.sequential import Sequential, looks
+from relaysim.scenarios.verify import verify_scenario
+from relaysim.sim.world import WorldSettings
 
 # One message in each replication recovers at once, in 9 of 10 of them; with that, no trial shares a replication.
 RATES = SMALL.replace("margin = 0.05", "margin = 0.03")
@@ -148,7 +148,7 @@ def test_progress_ends_where_the_run_does(small: Scenario) -> None:
 
 
 def arguments(*given: str) -> Any:
-    from scenarios.cli import _parser
+    from relaysim.scenarios.cli import _parser
 
     return _parser().parse_args(["verify", *given])
 
@@ -156,7 +156,7 @@ def arguments(*given: str) -> Any:
 def test_the_command_says_when_each_claim_was_decided(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scenarios.load._check_relay", lambda *_: None)
+    monkeypatch.setattr("relaysim.scenarios.load._check_relay", lambda *_: None)
     given = arguments(write(tmp_path, RATES), "--sequential", "--max", "20000", "--error", "0.05", "--jobs", "1")
     given.out, given.quiet = tmp_path / "out", True
     assert verify(given, observe_one) == 0

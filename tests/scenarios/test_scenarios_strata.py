@@ -16,19 +16,19 @@ import pytest
 from scenario_stand_ins import SMALL, observe, write
 from scipy import stats
 
-from reports.claims import ClaimSpec, Tally
-from reports.html import render_html
-from reports.results import build_results
-from reports.stratified import Stratum, judge_stratified, stratified_interval, stratified_rate
-from scenarios.cli import main
-from scenarios.load import load
-from scenarios.model import Scenario
-from scenarios.problems import ScenarioError
-from scenarios.runner import Batch, ReplicationError, run_batches
-from scenarios.verify import verify_scenario
-from sim.openai.profile import load_profile
-from sim.world import WorldSettings, run_world
-from sim.world.strata import Strata
+from relaysim.reports.claims import ClaimSpec, Tally
+from relaysim.reports.html import render_html
+from relaysim.reports.results import build_results
+from relaysim.reports.stratified import Stratum, judge_stratified, stratified_interval, stratified_rate
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.load import load
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.problems import ScenarioError
+from relaysim.scenarios.runner import Batch, ReplicationError, run_batches
+from relaysim.scenarios.verify import verify_scenario
+from relaysim.sim.openai.profile import load_profile
+from relaysim.sim.world import WorldSettings, run_world
+from relaysim.sim.world.strata import Strata
 
 # The run in the way is stuck in 4 % of the worlds. Its cancel then takes 1 s in three quarters of them, which the first
 # retry outlives, and 60 s in the others, which nothing does. Nothing else can fail: P(apology) = 0.04 / 4 = 1 %.

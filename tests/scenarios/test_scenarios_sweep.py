@@ -34,17 +34,17 @@ from sweep_stand_ins import (
     observe_losing_every_worker,
 )
 
-from scenarios import cli, engines, runner
-from scenarios.chunks import Chunk, Journal
-from scenarios.command_line import UsageError
-from scenarios.engines import LocalEngine, LostWorkerError
-from scenarios.load import load
-from scenarios.problems import ScenarioError
-from scenarios.runner import Observe, Progress
-from scenarios.sweep import command, worlds
-from scenarios.sweep.command import sweep
-from scenarios.sweep.plan import load_plan
-from scenarios.verify import verify_scenario
+from relaysim.scenarios import cli, engines, runner
+from relaysim.scenarios.chunks import Chunk, Journal
+from relaysim.scenarios.command_line import UsageError
+from relaysim.scenarios.engines import LocalEngine, LostWorkerError
+from relaysim.scenarios.load import load
+from relaysim.scenarios.problems import ScenarioError
+from relaysim.scenarios.runner import Observe, Progress
+from relaysim.scenarios.sweep import command, worlds
+from relaysim.scenarios.sweep.command import sweep
+from relaysim.scenarios.sweep.plan import load_plan
+from relaysim.scenarios.verify import verify_scenario
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -57,9 +57,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FOLDER, str(tmp_path))
     engines._end_workers()  # those of another test know nothing of this one's folder
     # Also while somebody edits the sources.
-    monkeypatch.setattr(importlib.import_module("scenarios.timing"), "code_version", lambda: "0.1.0+tested")
+    monkeypatch.setattr(importlib.import_module("relaysim.scenarios.timing"), "code_version", lambda: "0.1.0+tested")
     # Drawing takes seconds and is tested where it is done.
-    monkeypatch.setattr(importlib.import_module("reports.sweep_page"), "render_sweep", lambda *_: None)
+    monkeypatch.setattr(importlib.import_module("relaysim.reports.sweep_page"), "render_sweep", lambda *_: None)
     write(tmp_path)
 
 
@@ -192,8 +192,8 @@ import sys
 from pathlib import Path
 sys.path[:0] = [{here!r}, {root!r}]
 from sweep_stand_ins import observe_stopping
-from scenarios import cli, timing
-from scenarios.sweep.command import sweep
+from relaysim.scenarios import cli, timing
+from relaysim.scenarios.sweep.command import sweep
 timing.code_version = lambda: "0.1.0+tested"
 sweep(cli._parser().parse_args(["sweep", "small.toml", *sys.argv[1:]]), observe_stopping)
 """
@@ -369,7 +369,7 @@ def test_other_code_other_scenarios_and_other_lanes_do_not_count(
     assert "3 lines of other scenarios or other code stay there and do not count" in told
     assert run(*GRID, "--lane", "sdk", out="undisturbed") == 0
     assert len(lines("undisturbed")) == 15
-    monkeypatch.setattr(importlib.import_module("scenarios.timing"), "code_version", lambda: "0.1.0+other")
+    monkeypatch.setattr(importlib.import_module("relaysim.scenarios.timing"), "code_version", lambda: "0.1.0+other")
     assert run(*GRID, out="undisturbed") == 0
     assert len(lines("undisturbed")) == 21
 
@@ -390,7 +390,7 @@ def test_a_relay_from_elsewhere_is_known_by_its_source(tmp_path: Path, monkeypat
     before = worlds.source_digest("bots.two_bot:make")
     worlds.source_digest.cache_clear()
     assert worlds.source_digest("bots.two_bot:make") != before
-    assert worlds.source_digest("relay:drain") == ""
+    assert worlds.source_digest("relaysim.relay:drain") == ""
 
 
 def test_a_second_sweep_into_the_same_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -475,7 +475,7 @@ def test_a_policy_file_is_the_relay_of_every_point(capsys: pytest.CaptureFixture
     Path("tuned.toml").write_text(f'schema = 1\npolicy = "cancel_and_retry"\n{settings}', encoding="utf-8")
     assert run("--policy", "tuned.toml", "--grid", "relay.settings.attempts=2,4") == 0
     data = json.loads(results())
-    assert data["factory"] == "relay:cancel_and_retry"
+    assert data["factory"] == "relaysim.relay:cancel_and_retry"
     for attempts, point in zip((2, 4), data["points"], strict=True):
         swept = ["relay.settings.first_wait_seconds=3.5", f"relay.settings.attempts={attempts}"]
         assert point["hash"] == load("small.toml", swept).hash

@@ -25,12 +25,12 @@ import pytest
 from scenario_stand_ins import observe, write
 from sweep_stand_ins import FOLDER, observe_losing_a_worker
 
-from scenarios import cli
-from scenarios.command_line import UsageError
-from scenarios.engines import ClusterEngine, ClusterError
-from scenarios.runner import Observe
-from scenarios.sweep import worlds
-from scenarios.sweep.command import sweep
+from relaysim.scenarios import cli
+from relaysim.scenarios.command_line import UsageError
+from relaysim.scenarios.engines import ClusterEngine, ClusterError
+from relaysim.scenarios.runner import Observe
+from relaysim.scenarios.sweep import worlds
+from relaysim.scenarios.sweep.command import sweep
 
 pytest.importorskip("distributed")
 
@@ -96,7 +96,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(importlib.import_module("reports.sweep_page"), "render_sweep", lambda *_: None)
+    monkeypatch.setattr(importlib.import_module("relaysim.reports.sweep_page"), "render_sweep", lambda *_: None)
     write(tmp_path)
 
 
@@ -123,7 +123,9 @@ def test_real_worlds_are_the_same_there(cluster: Cluster) -> None:
 
 
 def test_a_worker_with_other_code_is_named(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.import_module("scenarios.sweep.worlds"), "code_version", lambda: "0.1.0+other")
+    monkeypatch.setattr(
+        importlib.import_module("relaysim.scenarios.sweep.worlds"), "code_version", lambda: "0.1.0+other"
+    )
     with pytest.raises(UsageError) as caught:
         run(*on(cluster))
     assert str(caught.value).startswith("worker tcp://127.0.0.1:")

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from reports.claims import ClaimSpec, Tally, judge
-from reports.sweep import results_csv, short_names
-from reports.sweep_figures import draw_sweep
-from reports.sweep_page import ROWS_MAX, publish_sweep, sweep_html
-from reports.sweep_terminal import POINTS_MAX, print_sweep
+from relaysim.reports.claims import ClaimSpec, Tally, judge
+from relaysim.reports.sweep import results_csv, short_names
+from relaysim.reports.sweep_figures import draw_sweep
+from relaysim.reports.sweep_page import ROWS_MAX, publish_sweep, sweep_html
+from relaysim.reports.sweep_terminal import POINTS_MAX, print_sweep
 
 CLAIMS = (
     ClaimSpec(id="first-retry", title="most <recover>", kind="between", event="e", target=0.9, margin=0.05),
@@ -39,7 +39,7 @@ def point(count: int, **values: Any) -> dict[str, Any]:
         "root_seed": 7,
         "lane": "direct",
         "profile": "claimed",
-        "factory": "relay:cancel_and_retry",
+        "factory": "relaysim.relay:cancel_and_retry",
         "replications": 100,
         "claims": claims,
         "outcomes": {"messages": 200},
@@ -63,7 +63,7 @@ def swept(points: list[dict[str, Any]], **axes: list[Any]) -> dict[str, Any]:
         "hash": "1" * 16,
         "lane": "direct",
         "mode": "realizable",
-        "factory": "relay:cancel_and_retry",
+        "factory": "relaysim.relay:cancel_and_retry",
         "settings": {},
         "confidence": 0.99,
         "axes": [{"path": path.replace("__", "."), "values": values} for path, values in axes.items()],

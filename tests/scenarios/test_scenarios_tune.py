@@ -14,20 +14,20 @@ from typing import Any
 import pytest
 from tune_stand_ins import CONFLICT, arguments, observe_conflict, observe_drain, observe_no_conflict
 
-from relay import RetrySettings, load_policy
-from reports.results import canonical
-from reports.tune import recommendation
-from scenarios import timing
-from scenarios.cli import main
-from scenarios.command_line import UsageError
-from scenarios.load import load
-from scenarios.tune.closed_form import Backend, dominates, expected
-from scenarios.tune.command import tune
-from scenarios.tune.held_out import Judged, choose, front, recommended
-from scenarios.tune.objectives import IDS, gain
-from scenarios.tune.space import SPACES, effective, present, settings_of, starts
-from scenarios.tune.study import Found, Search, Trial, importances, search
-from sim.world import WorldSettings
+from relaysim.relay import RetrySettings, load_policy
+from relaysim.reports.results import canonical
+from relaysim.reports.tune import recommendation
+from relaysim.scenarios import timing
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.command_line import UsageError
+from relaysim.scenarios.load import load
+from relaysim.scenarios.tune.closed_form import Backend, dominates, expected
+from relaysim.scenarios.tune.command import tune
+from relaysim.scenarios.tune.held_out import Judged, choose, front, recommended
+from relaysim.scenarios.tune.objectives import IDS, gain
+from relaysim.scenarios.tune.space import SPACES, effective, present, settings_of, starts
+from relaysim.scenarios.tune.study import Found, Search, Trial, importances, search
+from relaysim.sim.world import WorldSettings
 
 IDENTITY = {"scenario": "abc", "code version": "1"}
 START = {

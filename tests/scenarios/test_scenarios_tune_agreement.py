@@ -15,18 +15,18 @@ from typing import Any
 import pytest
 from tune_stand_ins import CONFLICT, arguments, observe_conflict
 
-from relay import RetrySettings
-from reports.paired import ratio
-from reports.statistics import rounded, upper_bound
-from reports.tune import agreement_words
-from scenarios.load import load, variant
-from scenarios.model import Scenario
-from scenarios.runner import Batch, run_batches
-from scenarios.tune.agreement import agreement, computed
-from scenarios.tune.closed_form import Backend, dominates
-from scenarios.tune.command import tune
-from scenarios.tune.objectives import IDS, Objective, beside, objectives
-from scenarios.tune.space import grid
+from relaysim.relay import RetrySettings
+from relaysim.reports.paired import ratio
+from relaysim.reports.statistics import rounded, upper_bound
+from relaysim.reports.tune import agreement_words
+from relaysim.scenarios.load import load, variant
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.runner import Batch, run_batches
+from relaysim.scenarios.tune.agreement import agreement, computed
+from relaysim.scenarios.tune.closed_form import Backend, dominates
+from relaysim.scenarios.tune.command import tune
+from relaysim.scenarios.tune.objectives import IDS, Objective, beside, objectives
+from relaysim.scenarios.tune.space import grid
 
 WORLDS = 500
 #: Of 54 intervals one in a thousand may miss.

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relay import RetrySettings
-from reports.paired import ratio
-from reports.statistics import upper_bound
-from scenarios.load import load, variant
-from scenarios.runner import Batch, run_batches
-from scenarios.tune.closed_form import Backend, Expected, dominates, expected, front
-from scenarios.tune.objectives import beside, objectives
-from scenarios.tune.sensitivity import PERTURBATIONS, indices, perturbed, sobol
-from scenarios.tune.space import grid
-from sim.kernel.distributions import Constant, Exponential, Uniform
+from relaysim.relay import RetrySettings
+from relaysim.reports.paired import ratio
+from relaysim.reports.statistics import upper_bound
+from relaysim.scenarios.load import load, variant
+from relaysim.scenarios.runner import Batch, run_batches
+from relaysim.scenarios.tune.closed_form import Backend, Expected, dominates, expected, front
+from relaysim.scenarios.tune.objectives import beside, objectives
+from relaysim.scenarios.tune.sensitivity import PERTURBATIONS, indices, perturbed, sobol
+from relaysim.scenarios.tune.space import grid
+from relaysim.sim.kernel.distributions import Constant, Exponential, Uniform
 
 FREE_AT_3 = Backend(
     free=Constant(kind="constant", value=3.0), request=Constant(kind="constant", value=0.2), arrival=0.5

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-import reports
-from reports.tune_figures import closed_form, judged, place_labels, shown_range
+from relaysim import reports
+from relaysim.reports.tune_figures import closed_form, judged, place_labels, shown_range
 
 ROOM = (0.0, 0.0, 140.0, 150.0)
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from tune_stand_ins import CONFLICT, arguments, observe_conflict
 
-from scenarios.cli import main
-from scenarios.command_line import UsageError
-from scenarios.tune import command
-from scenarios.tune.command import tune
-from sim.world import WorldSettings
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.command_line import UsageError
+from relaysim.scenarios.tune import command
+from relaysim.scenarios.tune.command import tune
+from relaysim.sim.world import WorldSettings
 
 
 class ReachedError(Exception):

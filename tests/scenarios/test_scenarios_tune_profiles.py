@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from tune_stand_ins import CONFLICT, arguments, observe_conflict
 
-from relay import load_policy
-from scenarios.cli import main
-from scenarios.problems import ScenarioError
-from scenarios.tune.command import tune
-from scenarios.tune.worlds import load_tuned
-from sim.openai.profile import PROFILE_FOLDER
+from relaysim.relay import load_policy
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.problems import ScenarioError
+from relaysim.scenarios.tune.command import tune
+from relaysim.scenarios.tune.worlds import load_tuned
+from relaysim.sim.openai.profile import PROFILE_FOLDER
 
 CLAIMED = (PROFILE_FOLDER / "claimed.toml").read_text(encoding="utf-8")
 SLOWER = "value = 0.02"

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from tune_stand_ins import CONFLICT, arguments, observe_conflict
 
-from relay import load_policy
-from reports.paired import Totals, ratio_difference
-from reports.tune import (
+from relaysim.relay import load_policy
+from relaysim.reports.paired import Totals, ratio_difference
+from relaysim.reports.tune import (
     agreement_words,
     difference_words,
     excess_words,
@@ -28,10 +28,10 @@ from reports.tune import (
     recommendation,
     value_words,
 )
-from scenarios.tune.command import tune
-from scenarios.tune.held_out import DIFFERING_MIN, WORLDS_MIN, verdict
-from scenarios.tune.objectives import IDS
-from sim.world import INVARIANTS
+from relaysim.scenarios.tune.command import tune
+from relaysim.scenarios.tune.held_out import DIFFERING_MIN, WORLDS_MIN, verdict
+from relaysim.scenarios.tune.objectives import IDS
+from relaysim.sim.world import INVARIANTS
 
 UNITS = dict(zip(IDS, ("share", "s", "requests"), strict=True))
 

@@ -6,10 +6,10 @@ import argparse
 from hashlib import blake2b
 from typing import Any
 
-from relay import RetrySettings
-from scenarios.tune.command import add_arguments
-from sim.kernel import Draws
-from sim.world import COUNTS, WorldSettings
+from relaysim.relay import RetrySettings
+from relaysim.scenarios.tune.command import add_arguments
+from relaysim.sim.kernel import Draws
+from relaysim.sim.world import COUNTS, WorldSettings
 
 #: One conflict in each world; the backend's latency is the same at every request, and frees slowly at times, so that few
 #: worlds tell settings apart.
@@ -28,7 +28,7 @@ cancel_seconds = { kind = "lognormal", median = 0.8, sigma = 1.5 }
 slow_probability = 0.0
 
 [relay]
-factory = "relay:cancel_and_retry"
+factory = "relaysim.relay:cancel_and_retry"
 
 [workload]
 messages = [{ at_seconds = 0.0 }]

@@ -11,8 +11,9 @@
     with BackgroundServer(ApiSettings(assistants="any"), speed=0) as running:
         client = openai.OpenAI(base_url=running.base_url, api_key="sk-any")
 
-Everything runs in one thread, on one event loop; virtual time only moves inside that loop. Imports: `sim.openai`, and
-`uvicorn` with `httptools`; this package itself imports neither, so that naming it costs nothing.
+Everything runs in one thread, on one event loop; virtual time only moves inside that loop. Imports:
+`relaysim.sim.openai`, and `uvicorn` with `httptools`; this package itself imports neither, so that naming it costs
+nothing.
 """
 
 from __future__ import annotations

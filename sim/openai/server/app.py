@@ -17,14 +17,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sim.kernel import EPOCH_SECONDS
-from sim.openai import errors
-from sim.openai.arrivals import cut_body
-from sim.openai.faults import ApiFault
-from sim.openai.operations import Answer, Call
-from sim.openai.server import API_PREFIX, CONTROL_PREFIX, HEALTH_PATH
-from sim.openai.server.body import BodyTooLargeError, ClientGoneError, read_body
-from sim.openai.server.delivery import (
+from relaysim.sim.kernel import EPOCH_SECONDS
+from relaysim.sim.openai import errors
+from relaysim.sim.openai.arrivals import cut_body
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.operations import Answer, Call
+from relaysim.sim.openai.server import API_PREFIX, CONTROL_PREFIX, HEALTH_PATH
+from relaysim.sim.openai.server.body import BodyTooLargeError, ClientGoneError, read_body
+from relaysim.sim.openai.server.delivery import (
     Exchange,
     Message,
     NoWireError,
@@ -35,11 +35,11 @@ from sim.openai.server.delivery import (
     cut_events,
     send_whole,
 )
-from sim.openai.server.outages import Door, Outages
-from sim.openai.server.pacer import Pacer, WorldEndedError
-from sim.openai.simulation import ApiSettings, SimulatedApi
-from sim.openai.streaming import EventStream
-from sim.openai.wire import READ_HEADERS, error_response, request_id_header
+from relaysim.sim.openai.server.outages import Door, Outages
+from relaysim.sim.openai.server.pacer import Pacer, WorldEndedError
+from relaysim.sim.openai.simulation import ApiSettings, SimulatedApi
+from relaysim.sim.openai.streaming import EventStream
+from relaysim.sim.openai.wire import READ_HEADERS, error_response, request_id_header
 
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -47,7 +47,7 @@ SIMULATOR_ERROR: Final = "simulator_error"
 """The `type` of an error body that tells of a fault of the simulator itself, which the real API never has."""
 
 _READ_HEADERS: Final = tuple((name.encode(), name) for name in READ_HEADERS)
-_CONTROL_MODULE: Final = "sim.openai.server.control"
+_CONTROL_MODULE: Final = "relaysim.sim.openai.server.control"
 
 _UNANSWERED: Final = frozenset({"connect_error", "request_lost", "response_lost", "read_timeout"})
 _BREAKING: Final = frozenset({"reset", "truncated", "malformed"})
@@ -71,7 +71,7 @@ class SimulatedServer:
     Args:
         settings: what the API is like.
         speed: virtual seconds per real second; 0: time only moves by `advance`, and requests take no time.
-        start_seconds: what Unix time it is at virtual 0; by default now, or `sim.kernel.EPOCH_SECONDS` at speed 0.
+        start_seconds: what Unix time it is at virtual 0; by default now, or `relaysim.sim.kernel.EPOCH_SECONDS` at speed 0.
 
     Attributes:
         api: the API; `reset` replaces what is in it.

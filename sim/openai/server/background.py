@@ -8,10 +8,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from sim.openai.server.app import SimulatedServer
-from sim.openai.server.listener import Listener
-from sim.openai.server.protocol import CONNECTIONS_MAX
-from sim.openai.simulation import ApiSettings
+from relaysim.sim.openai.server.app import SimulatedServer
+from relaysim.sim.openai.server.listener import Listener
+from relaysim.sim.openai.server.protocol import CONNECTIONS_MAX
+from relaysim.sim.openai.simulation import ApiSettings
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -18,11 +18,11 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, Path, Query, Response
 from fastapi_offline import FastAPIOffline
 
-from sim.openai.replies import Replies
-from sim.openai.server.app import SimulatedServer
-from sim.openai.server.control_errors import ControlError, ErrorAnswer
-from sim.openai.server.control_faults import add_fault, remove_fault
-from sim.openai.server.control_models import (
+from relaysim.sim.openai.replies import Replies
+from relaysim.sim.openai.server.app import SimulatedServer
+from relaysim.sim.openai.server.control_errors import ControlError, ErrorAnswer
+from relaysim.sim.openai.server.control_faults import add_fault, remove_fault
+from relaysim.sim.openai.server.control_models import (
     Advance,
     Clock,
     ClockChange,
@@ -41,12 +41,18 @@ from sim.openai.server.control_models import (
     TracePage,
     TraceQuery,
 )
-from sim.openai.server.control_replies import RepliesInForce, allowed, written
-from sim.openai.server.control_requests import AsgiApp, ReadableJson, StrictJsonRoute, below_prefix, tell_errors
-from sim.openai.server.control_reset import reset
-from sim.openai.server.control_runs import find_run, move, stick
-from sim.openai.server.control_trace import page_of_trace
-from sim.openai.server.control_world import (
+from relaysim.sim.openai.server.control_replies import RepliesInForce, allowed, written
+from relaysim.sim.openai.server.control_requests import (
+    AsgiApp,
+    ReadableJson,
+    StrictJsonRoute,
+    below_prefix,
+    tell_errors,
+)
+from relaysim.sim.openai.server.control_reset import reset
+from relaysim.sim.openai.server.control_runs import find_run, move, stick
+from relaysim.sim.openai.server.control_trace import page_of_trace
+from relaysim.sim.openai.server.control_world import (
     installed_version,
     show_clock,
     show_faults,
@@ -55,7 +61,7 @@ from sim.openai.server.control_world import (
     show_settings,
     show_states,
 )
-from sim.openai.simulation import ApiSettings
+from relaysim.sim.openai.simulation import ApiSettings
 
 TITLE: Final = "relaysim control API"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sim.openai.faults import ApiFault
-from sim.openai.server.app import SimulatedServer
-from sim.openai.server.control_errors import ControlError
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.server.app import SimulatedServer
+from relaysim.sim.openai.server.control_errors import ControlError
 
 
 def add_fault(server: SimulatedServer, fault: ApiFault) -> int:

@@ -6,11 +6,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sim.openai.faults import ApiFault
-from sim.openai.replies import EchoReplies, ScriptedReplies
-from sim.openai.server.control_trace import FIELDS, MEANING, Kind
-from sim.openai.simulation import ApiSettings
-from sim.openai.states import Status
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.replies import EchoReplies, ScriptedReplies
+from relaysim.sim.openai.server.control_trace import FIELDS, MEANING, Kind
+from relaysim.sim.openai.simulation import ApiSettings
+from relaysim.sim.openai.states import Status
 
 SPEED_MAX: Final = 1_000_000.0
 """Virtual seconds per real second."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sim.openai.replies import EchoReplies, Replies, ScriptedReplies
-from sim.openai.server.app import SimulatedServer
-from sim.openai.server.control_errors import ControlError
-from sim.openai.server.control_models import RefusedReplies
+from relaysim.sim.openai.replies import EchoReplies, Replies, ScriptedReplies
+from relaysim.sim.openai.server.app import SimulatedServer
+from relaysim.sim.openai.server.control_errors import ControlError
+from relaysim.sim.openai.server.control_models import RefusedReplies
 
 _REFUSED: Final = (
     "replies of kind `callable` would import code into the server, which is for whoever starts it to decide: use "

@@ -14,12 +14,12 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from sim.openai.errors import ApiError
-from sim.openai.json_body import DEPTH_MAX, parse_json_object
-from sim.openai.server import CONTROL_PREFIX
-from sim.openai.server.body import BodyTooLargeError, ClientGoneError, read_body
-from sim.openai.server.control_errors import ControlError, Problem, invalid, problems_of
-from sim.openai.server.delivery import Message, Receive, Scope, Send
+from relaysim.sim.openai.errors import ApiError
+from relaysim.sim.openai.json_body import DEPTH_MAX, parse_json_object
+from relaysim.sim.openai.server import CONTROL_PREFIX
+from relaysim.sim.openai.server.body import BodyTooLargeError, ClientGoneError, read_body
+from relaysim.sim.openai.server.control_errors import ControlError, Problem, invalid, problems_of
+from relaysim.sim.openai.server.delivery import Message, Receive, Scope, Send
 
 BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 """Largest body of a control request; a long reply script has some kilobytes."""

@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sim.openai.profile import Profile
-from sim.openai.server.app import SimulatedServer
-from sim.openai.server.control_errors import Problem, invalid, problems_of
-from sim.openai.server.control_models import Reset
-from sim.openai.server.control_replies import allowed
-from sim.openai.simulation import ApiSettings
+from relaysim.sim.openai.profile import Profile
+from relaysim.sim.openai.server.app import SimulatedServer
+from relaysim.sim.openai.server.control_errors import Problem, invalid, problems_of
+from relaysim.sim.openai.server.control_models import Reset
+from relaysim.sim.openai.server.control_replies import allowed
+from relaysim.sim.openai.simulation import ApiSettings
 
 
 def reset(server: SimulatedServer, body: Reset | None) -> None:

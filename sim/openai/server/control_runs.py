@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sim.openai.records import RunRecord
-from sim.openai.server.control_errors import ControlError
-from sim.openai.simulation import SimulatedApi
-from sim.openai.states import TERMINAL, TRANSITIONS, Status
+from relaysim.sim.openai.records import RunRecord
+from relaysim.sim.openai.server.control_errors import ControlError
+from relaysim.sim.openai.simulation import SimulatedApi
+from relaysim.sim.openai.states import TERMINAL, TRANSITIONS, Status
 
 CAUSE: Final = "control"
 """What the trace names as the cause of a move by hand."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, Literal, NamedTuple
 
-from sim.kernel import Record
-from sim.openai.simulation import RecentTrace
+from relaysim.sim.kernel import Record
+from relaysim.sim.openai.simulation import RecentTrace
 
 Kind = Literal["request", "served", "fault", "response", "run.state", "message.stored"]
 

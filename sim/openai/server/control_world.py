@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 from typing import Any, Final
 
-from sim.openai.records import RunRecord
-from sim.openai.server import CONTROL_PREFIX
-from sim.openai.server.app import SimulatedServer
-from sim.openai.server.control_models import (
+from relaysim.sim.openai.records import RunRecord
+from relaysim.sim.openai.server import CONTROL_PREFIX
+from relaysim.sim.openai.server.app import SimulatedServer
+from relaysim.sim.openai.server.control_models import (
     Clock,
     Counts,
     FaultEntry,
@@ -21,10 +21,10 @@ from sim.openai.server.control_models import (
     StateEntry,
     States,
 )
-from sim.openai.server.control_replies import written
-from sim.openai.server.control_runs import moves_from
-from sim.openai.simulation import ApiSettings, SimulatedApi
-from sim.openai.states import EXPIRY_SECONDS, RULES, STATES, TRANSITIONS, Evidence, mermaid
+from relaysim.sim.openai.server.control_replies import written
+from relaysim.sim.openai.server.control_runs import moves_from
+from relaysim.sim.openai.simulation import ApiSettings, SimulatedApi
+from relaysim.sim.openai.states import EXPIRY_SECONDS, RULES, STATES, TRANSITIONS, Evidence, mermaid
 
 _LINKS: Final = ("docs", "openapi.json", "clock", "faults", "trace", "runs", "replies", "settings", "states")
 

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Final, Protocol
 
-from sim.openai.arrivals import PIECES, cut_text
-from sim.openai.server.pacer import Pacer, WorldEndedError
-from sim.openai.streaming import EventStream
+from relaysim.sim.openai.arrivals import PIECES, cut_text
+from relaysim.sim.openai.server.pacer import Pacer, WorldEndedError
+from relaysim.sim.openai.streaming import EventStream
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -15,9 +15,9 @@ from typing import Final
 
 from uvicorn.config import Config
 
-from sim.openai.server import API_PREFIX, CONTROL_PREFIX
-from sim.openai.server.app import SimulatedServer
-from sim.openai.server.protocol import CONNECTIONS_MAX, Connection, Connections
+from relaysim.sim.openai.server import API_PREFIX, CONTROL_PREFIX
+from relaysim.sim.openai.server.app import SimulatedServer
+from relaysim.sim.openai.server.protocol import CONNECTIONS_MAX, Connection, Connections
 
 GRACE_SECONDS: Final = 2.0
 """How long requests in flight may take to finish when the server stops."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from sim.openai.faults import ApiFault
-from sim.openai.simulation import SimulatedApi
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.simulation import SimulatedApi
 
 
 class Door(Protocol):

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sim.kernel import Kernel, ticks
+from relaysim.sim.kernel import Kernel, ticks
 
 T = TypeVar("T")
 

@@ -23,10 +23,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from sim.openai.errors import ApiError
-from sim.openai.server import CONTROL_PREFIX, HEALTH_PATH
-from sim.openai.server.delivery import EXTENSION
-from sim.openai.wire import error_response, request_id_header
+from relaysim.sim.openai.errors import ApiError
+from relaysim.sim.openai.server import CONTROL_PREFIX, HEALTH_PATH
+from relaysim.sim.openai.server.delivery import EXTENSION
+from relaysim.sim.openai.wire import error_response, request_id_header
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 """The longest request line with headers, in bytes."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Final
 
-from sim.world.judge.history import History, Interval, Tenure
-from sim.world.judge.settings import JudgeSettings
+from relaysim.sim.world.judge.history import History, Interval, Tenure
+from relaysim.sim.world.judge.settings import JudgeSettings
 
 _LOSING: Final = ("restart", "failover")
 

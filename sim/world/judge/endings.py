@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sim.world.judge.disturbances import Disturbances
-from sim.world.judge.findings import Findings, at
-from sim.world.judge.history import History, Message, Send
-from sim.world.judge.settings import JudgeSettings
+from relaysim.sim.world.judge.disturbances import Disturbances
+from relaysim.sim.world.judge.findings import Findings, at
+from relaysim.sim.world.judge.history import History, Message, Send
+from relaysim.sim.world.judge.settings import JudgeSettings
 
 _REPLIES = ("answered", "covered")
 _APOLOGIES = ("friendly_apology", "generic_apology")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sim.world.judge.catalogue import JUDGED_COUNTS
+from relaysim.sim.world.judge.catalogue import JUDGED_COUNTS
 
 DETAILS_MAX: Final = 3
 
@@ -13,7 +13,7 @@ class Findings:
     """Filled by the checks.
 
     Attributes:
-        counts: see `sim.world.judge.catalogue.JUDGED_COUNTS`.
+        counts: see `relaysim.sim.world.judge.catalogue.JUDGED_COUNTS`.
         details: per count of breaches or residues at most three dicts whose `text` is a sentence.
     """
 

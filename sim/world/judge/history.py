@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from sim.kernel import Record
-from sim.openai.states import TERMINAL
+from relaysim.sim.kernel import Record
+from relaysim.sim.openai.states import TERMINAL
 
 EPOCH_METADATA: Final = "relay_epoch"
 """The name under which a relay writes its lease's epoch on a run."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 
-from sim.world.judge.disturbances import Disturbances
-from sim.world.judge.findings import Findings, at
-from sim.world.judge.history import History, Message, Release, Request, Run, Send, Tenure
-from sim.world.judge.settings import JudgeSettings
+from relaysim.sim.world.judge.disturbances import Disturbances
+from relaysim.sim.world.judge.findings import Findings, at
+from relaysim.sim.world.judge.history import History, Message, Release, Request, Run, Send, Tenure
+from relaysim.sim.world.judge.settings import JudgeSettings
 
 
 def check_steps(history: History, disturbances: Disturbances, findings: Findings) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sim.world.judge.disturbances import Disturbances
-from sim.world.judge.endings import ending_deadline, not_over
-from sim.world.judge.findings import Findings, at
-from sim.world.judge.history import History, Message, Tenure
-from sim.world.judge.settings import JudgeSettings
+from relaysim.sim.world.judge.disturbances import Disturbances
+from relaysim.sim.world.judge.endings import ending_deadline, not_over
+from relaysim.sim.world.judge.findings import Findings, at
+from relaysim.sim.world.judge.history import History, Message, Tenure
+from relaysim.sim.world.judge.settings import JudgeSettings
 
 _API_SHADOW_SECONDS = 60.0
 """For so long after a failed request a relay may be slow to send the thread's next one: it paces itself."""

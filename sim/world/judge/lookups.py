@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from sim.world.judge.disturbances import Disturbances
-from sim.world.judge.findings import Findings, at
-from sim.world.judge.history import History, Request
+from relaysim.sim.world.judge.disturbances import Disturbances
+from relaysim.sim.world.judge.findings import Findings, at
+from relaysim.sim.world.judge.history import History, Request
 
 
 def check_lookups(history: History, disturbances: Disturbances, findings: Findings) -> None:

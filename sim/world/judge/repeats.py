@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Hashable
 
-from sim.world.judge.findings import Findings, at
-from sim.world.judge.history import History, Request
-from sim.world.judge.settings import JudgeSettings
+from relaysim.sim.world.judge.findings import Findings, at
+from relaysim.sim.world.judge.history import History, Request
+from relaysim.sim.world.judge.settings import JudgeSettings
 
 _EQUAL_MAX = 2
 """Two jittered waits may be equal by chance, once in some million pairs; a third one is not."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sim.world.judge.findings import Findings, at
-from sim.world.judge.history import History, Send
+from relaysim.sim.world.judge.findings import Findings, at
+from relaysim.sim.world.judge.history import History, Send
 
 
 def check_replies(history: History, findings: Findings) -> None:

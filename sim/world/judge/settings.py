@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from relay.drain.settings import DrainSettings
-from sim.world.settings import WorldSettings
+from relaysim.relay.drain.settings import DrainSettings
+from relaysim.sim.world.settings import WorldSettings
 
 _ALMOST_ALL: Final = 1 - 2.0**-20
 _DEFAULT: Final = DrainSettings()

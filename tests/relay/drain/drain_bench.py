@@ -23,12 +23,12 @@ from typing import Any, NamedTuple, Self
 
 from prometheus_client import generate_latest
 
-from relay import Handled, Message, drain
-from relay.drain import Backend, Drain, DrainSettings
-from relay.drain.channel import SenderChannel
-from relay.telemetry import Telemetry
-from sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
-from sim.openai import (
+from relaysim.relay import Handled, Message, drain
+from relaysim.relay.drain import Backend, Drain, DrainSettings
+from relaysim.relay.drain.channel import SenderChannel
+from relaysim.relay.telemetry import Telemetry
+from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
+from relaysim.sim.openai import (
     ApiFault,
     Network,
     Replier,
@@ -38,11 +38,11 @@ from sim.openai import (
     load_profile,
     make_client,
 )
-from sim.openai import warm_up as warm_up_openai
-from sim.openai.replies import Reply, Turn, text_of
-from sim.redis import RedisFault, RedisLink
-from sim.redis import make_client as make_redis_client
-from sim.redis import warm_up as warm_up_redis
+from relaysim.sim.openai import warm_up as warm_up_openai
+from relaysim.sim.openai.replies import Reply, Turn, text_of
+from relaysim.sim.redis import RedisFault, RedisLink
+from relaysim.sim.redis import make_client as make_redis_client
+from relaysim.sim.redis import warm_up as warm_up_redis
 
 CONVERSATION = "+55 11 90000-0001"
 SEND_SECONDS = 0.1

@@ -14,7 +14,16 @@ import httpx2
 import openai
 import pytest
 
-from relay.drain.backend import Busy, Conflict, NoThread, Refused, Rejected, RunView, ThreadsBackend, Unavailable
+from relaysim.relay.drain.backend import (
+    Busy,
+    Conflict,
+    NoThread,
+    Refused,
+    Rejected,
+    RunView,
+    ThreadsBackend,
+    Unavailable,
+)
 
 T = TypeVar("T")
 Answer = Callable[[httpx2.Request], httpx2.Response]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from drain_bench import Bench, constant
 
-from relay.drain.identity import metadata_of
-from sim.openai.replies import Failure
+from relaysim.relay.drain.identity import metadata_of
+from relaysim.sim.openai.replies import Failure
 
 
 def test_a_foreign_run_is_waited_for() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from drain_bench import Bench
 
-from relay import FRIENDLY_APOLOGY
+from relaysim.relay import FRIENDLY_APOLOGY
 
 LANES = pytest.mark.parametrize("lane", ["sdk", "direct"])
 

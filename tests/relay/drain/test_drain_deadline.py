@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from drain_bench import Bench, answer_all, constant
 
-from relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY
-from relay.drain.identity import metadata_of
-from sim.openai.replies import Failure
+from relaysim.relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY
+from relaysim.relay.drain.identity import metadata_of
+from relaysim.sim.openai.replies import Failure
 
 # Runs of ours take so long that every deadline here passes first.
 LONG = {"run_seconds": constant(300.0)}
@@ -193,7 +193,7 @@ def test_a_bug_is_told_and_the_message_has_its_apology_all_the_same(names: tuple
         assert bench.metric("relay_drain_failures_total") >= 1
         failure = bench.events("drain_failed")[0]
         assert failure["error"] == "AttributeError"
-        assert any(line.startswith("relay.drain.drainer:") for line in failure["where"])
+        assert any(line.startswith("relaysim.relay.drain.drainer:") for line in failure["where"])
         assert len(bench.runs) <= 1
 
 

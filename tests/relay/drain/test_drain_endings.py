@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from drain_bench import Bench, answer_all
 
-from relay import GENERIC_APOLOGY
-from sim.openai.replies import Failure, Incomplete, Text, ToolCall, ToolCalls
+from relaysim.relay import GENERIC_APOLOGY
+from relaysim.sim.openai.replies import Failure, Incomplete, Text, ToolCall, ToolCalls
 
 FAILURES = pytest.mark.parametrize("code", ["rate_limit_exceeded", "server_error"])
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from drain_bench import ASSISTANT, CONVERSATION, SEND_SECONDS, Bench
 
-from relay import Handled, Outcome
-from relay.telemetry.events import digest
+from relaysim.relay import Handled, Outcome
+from relaysim.relay.telemetry.events import digest
 
 LANES = pytest.mark.parametrize("lane", ["sdk", "direct"])
 

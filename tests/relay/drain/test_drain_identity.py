@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.drain.identity import answers, is_ours, metadata_of
-from relay.telemetry.events import digest
+from relaysim.relay.drain.identity import answers, is_ours, metadata_of
+from relaysim.relay.telemetry.events import digest
 
 REQUEST_ID = "0123456789abcdef" * 2
 

@@ -8,9 +8,9 @@ import pytest
 import redis.asyncio
 from drain_bench import CONVERSATION, Bench, Sent, constant
 
-from relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY, InboxUnavailable, Outcome
-from relay.messages import Handled
-from sim.openai.replies import Incomplete, ToolCall, ToolCalls
+from relaysim.relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY, InboxUnavailable, Outcome
+from relaysim.relay.messages import Handled
+from relaysim.sim.openai.replies import Incomplete, ToolCall, ToolCalls
 
 LANES = pytest.mark.parametrize("lane", ["sdk", "direct"])
 AWAY = {"kind": "away"}

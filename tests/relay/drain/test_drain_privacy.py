@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from drain_bench import Bench, Sent, constant
 
-from relay.drain.channel import NotSent
-from sim.openai.replies import Failure
+from relaysim.relay.drain.channel import NotSent
+from relaysim.sim.openai.replies import Failure
 
 TROUBLES: dict[str, dict[str, Any]] = {
     "api": {"faults": [{"kind": "status", "status": 500, "probability": 0.5}]},

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 import pytest
 from drain_bench import Bench, attach
 
-from relay.drain.backend import Busy, Conflict, Refused, Unavailable
-from relay.drain.budget import RetryBudget
-from relay.drain.requests import OutOfTimeError, Requests
-from relay.drain.settings import DrainSettings
-from relay.telemetry import Telemetry
-from sim.kernel import Kernel
+from relaysim.relay.drain.backend import Busy, Conflict, Refused, Unavailable
+from relaysim.relay.drain.budget import RetryBudget
+from relaysim.relay.drain.requests import OutOfTimeError, Requests
+from relaysim.relay.drain.settings import DrainSettings
+from relaysim.relay.telemetry import Telemetry
+from relaysim.sim.kernel import Kernel
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from drain_bench import SEND_SECONDS, Bench, Sent
 
-from relay.drain.channel import NotSent, SenderChannel, surely_not_sent
+from relaysim.relay.drain.channel import NotSent, SenderChannel, surely_not_sent
 
 
 class Script:

@@ -10,10 +10,10 @@ from typing import Any, get_type_hints
 import pytest
 from drain_bench import NoClient
 
-from relay import DrainSettings, drain
-from relay.drain.requests import GRACE_SECONDS
-from relay.drain.settings import DrainArguments
-from relay.telemetry import Telemetry
+from relaysim.relay import DrainSettings, drain
+from relaysim.relay.drain.requests import GRACE_SECONDS
+from relaysim.relay.drain.settings import DrainArguments
+from relaysim.relay.telemetry import Telemetry
 
 NOT_SECONDS = [-1, -0.001, math.inf, math.nan, "2", None, True]
 NOT_POSITIVE = [*NOT_SECONDS, 0, 0.0]

@@ -17,8 +17,8 @@ from typing import Any
 
 import redis.asyncio
 
-from relay.drain.store import EntryState, Lease, LeaseLost, Store
-from relay.messages import Outcome
+from relaysim.relay.drain.store import EntryState, Lease, LeaseLost, Store
+from relaysim.relay.messages import Outcome
 
 LEASE_SECONDS = 0.3
 CONVERSATIONS = 4

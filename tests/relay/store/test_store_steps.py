@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from store_arms import LONG_LEASE_SECONDS, REMEMBER_SECONDS, Arm, RecordingClient, dump
 
-from relay.drain import scripts
-from relay.drain.store import Accepted, Entry, EntryState, Inbox, Lease, LeaseLost, Store, StoreUnavailable
-from relay.messages import Outcome
+from relaysim.relay.drain import scripts
+from relaysim.relay.drain.store import Accepted, Entry, EntryState, Inbox, Lease, LeaseLost, Store, StoreUnavailable
+from relaysim.relay.messages import Outcome
 
 ANY_CHARACTERS = "wamid.A1=\n 1:2%3A\r\n\x00 {é} 😀 $-1"
 EMPTY = Inbox(entries=(), request_id=None, run_id=None, run_age_seconds=None, batch=(), attempts=0)

@@ -10,7 +10,7 @@ import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.kernel import TICK, Kernel, ticks
+from relaysim.sim.kernel import TICK, Kernel, ticks
 
 
 def test_the_clock_stands_at_the_instant_even_where_nothing_is_due() -> None:

@@ -18,7 +18,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from sim.kernel import Fence, Host, Kernel, current_host, power_cut
+from relaysim.sim.kernel import Fence, Host, Kernel, current_host, power_cut
 
 Waits = Callable[[list[str]], Coroutine[Any, Any, None]]
 
@@ -266,7 +266,7 @@ AT_EXIT = """
 import os, sys
 sys.path.insert(0, "tests/sim/kernel")
 import test_kernel_crash as crash
-from sim.kernel import power_cut
+from relaysim.sim.kernel import power_cut
 
 if not {marking}:
     power_cut._place = None

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import pytest
 
-from sim import openai as simulated_openai
-from sim import redis as simulated_redis
-from sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
+from relaysim.sim import openai as simulated_openai
+from relaysim.sim import redis as simulated_redis
+from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
 
 LOCK_SECONDS = 30.0
 
@@ -153,7 +153,7 @@ def test_without_a_crash_closing_the_world_releases_the_lock(lane: Lane) -> None
 AT_EXIT = """
 import os, sys
 sys.path.insert(0, "tests/sim/kernel")
-from sim.kernel import power_cut
+from relaysim.sim.kernel import power_cut
 from test_kernel_crash_with_clients import world
 
 if not {marking}:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from sim.kernel import ConditionedDraws, Draws
-from sim.kernel.distributions import Distribution, LogNormal
+from relaysim.sim.kernel import ConditionedDraws, Draws
+from relaysim.sim.kernel.distributions import Distribution, LogNormal
 
 DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from sim.kernel import EPOCH_SECONDS, Fence, Kernel, LeavesSimulationError
+from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Kernel, LeavesSimulationError
 
 
 @pytest.fixture

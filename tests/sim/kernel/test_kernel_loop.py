@@ -12,8 +12,8 @@ import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.kernel import TICK, Kernel, LeavesSimulationError, StuckSimulationError, current_host, ticks
-from sim.kernel.loop import REFUSED_METHODS
+from relaysim.sim.kernel import TICK, Kernel, LeavesSimulationError, StuckSimulationError, current_host, ticks
+from relaysim.sim.kernel.loop import REFUSED_METHODS
 
 
 @given(st.floats(0, 1e6))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sim.kernel import TICK, Host, Kernel
+from relaysim.sim.kernel import TICK, Host, Kernel
 
 Seen = list[tuple[float, str]]
 

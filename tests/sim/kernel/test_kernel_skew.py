@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
+from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
-from sim.openai import (
+from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
+from relaysim.sim.openai import (
     ApiFault,
     Lane,
     Network,

@@ -16,10 +16,10 @@ import httpx2
 import openai
 import pytest
 
-from sim.kernel import LeavesSimulationError
-from sim.openai.in_process import InProcessOpenAI
-from sim.openai.replies import Failure, ToolCall, ToolCalls, Turn
-from sim.openai.simulation import ApiSettings
+from relaysim.sim.kernel import LeavesSimulationError
+from relaysim.sim.openai.in_process import InProcessOpenAI
+from relaysim.sim.openai.replies import Failure, ToolCall, ToolCalls, Turn
+from relaysim.sim.openai.simulation import ApiSettings
 
 ASSISTANT = "asst_support"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from openai.types.beta import Assistant
 
-from sim.kernel import Draws
-from sim.openai.errors import ApiError
-from sim.openai.service import ThreadsService
+from relaysim.sim.kernel import Draws
+from relaysim.sim.openai.errors import ApiError
+from relaysim.sim.openai.service import ThreadsService
 
 UNKNOWN = "asst_" + "u" * 24
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sim.openai import errors
-from sim.openai.errors import ApiError
+from relaysim.sim.openai import errors
+from relaysim.sim.openai.errors import ApiError
 
 T, R = "thread_" + "A" * 24, "run_" + "B" * 24
 

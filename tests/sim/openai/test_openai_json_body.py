@@ -9,9 +9,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import example, given
 
-from sim.openai import errors
-from sim.openai.errors import ApiError
-from sim.openai.json_body import DEPTH_MAX, parse_json_object
+from relaysim.sim.openai import errors
+from relaysim.sim.openai.errors import ApiError
+from relaysim.sim.openai.json_body import DEPTH_MAX, parse_json_object
 
 JSON = "application/json"
 

@@ -15,8 +15,8 @@ import openai._base_client
 import pytest
 from openai_world import ASSISTANT, World, constant, flat_profile
 
-from sim.openai import LANES, ApiFault, Lane, NotInDirectLaneError, keyed_retry_jitter, make_client, warm_up
-from sim.openai.profile import Profile, load_profile
+from relaysim.sim.openai import LANES, ApiFault, Lane, NotInDirectLaneError, keyed_retry_jitter, make_client, warm_up
+from relaysim.sim.openai.profile import Profile, load_profile
 
 both_lanes = pytest.mark.parametrize("lane", LANES)
 

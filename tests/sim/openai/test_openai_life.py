@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from openai_world import ASSISTANT, World, constant, flat_profile
 
-from sim.openai.replies import Turn, echo_reply, text_of
-from sim.openai.states import LOCKING
+from relaysim.sim.openai.replies import Turn, echo_reply, text_of
+from relaysim.sim.openai.states import LOCKING
 
 
 def started(world: World) -> str:

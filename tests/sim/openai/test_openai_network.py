@@ -11,7 +11,7 @@ import pytest
 from openai_world import ASSISTANT, World, constant, flat_profile
 from pydantic import ValidationError
 
-from sim.openai import ApiFault
+from relaysim.sim.openai import ApiFault
 
 
 async def append(client: Any, thread: str, **options: Any) -> Any:

@@ -8,9 +8,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from sim.openai import errors
-from sim.openai.errors import ApiError
-from sim.openai.pages import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, page_of
+from relaysim.sim.openai import errors
+from relaysim.sim.openai.errors import ApiError
+from relaysim.sim.openai.pages import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, page_of
 
 Item = dict[str, Any]
 

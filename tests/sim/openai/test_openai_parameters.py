@@ -20,9 +20,9 @@ from openai.types.beta import (
 from openai.types.beta.threads import message_create_params, run_create_params, run_submit_tool_outputs_params
 from pydantic import TypeAdapter
 
-from sim.openai import errors
-from sim.openai.errors import ApiError
-from sim.openai.parameters import (
+from relaysim.sim.openai import errors
+from relaysim.sim.openai.errors import ApiError
+from relaysim.sim.openai.parameters import (
     CONTENT_LENGTH_MAX,
     check_assistant,
     check_content,

@@ -8,7 +8,7 @@ import pytest
 from openai_world import flat_profile
 from pydantic import ValidationError
 
-from sim.openai.profile import (
+from relaysim.sim.openai.profile import (
     OVERRIDE_BASIS,
     PROFILE_FOLDER,
     Profile,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openai_world import ASSISTANT, World, constant, flat_profile
 
-from sim.openai.errors import ApiError
+from relaysim.sim.openai.errors import ApiError
 
 
 def world_with(**quirks: float) -> World:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.openai.reference import page
+from relaysim.sim.openai.reference import page
 
 ROOT = Path(__file__).parents[3]
 STATES_PAGE = ROOT / "docs" / "run-states.md"
@@ -28,7 +28,7 @@ def rows() -> list[list[str]]:
 
 def test_the_page_of_run_states_is_the_tables() -> None:
     assert STATES_PAGE.read_text(encoding="utf-8") == page(), (
-        "run `python -m sim.openai.reference > docs/run-states.md`"
+        "run `python -m relaysim.sim.openai.reference > docs/run-states.md`"
     )
 
 

@@ -8,10 +8,10 @@ import pytest
 from openai_world import ASSISTANT, World, flat_profile
 from pydantic import TypeAdapter, ValidationError
 
-from sim.kernel import EPOCH_SECONDS
-from sim.openai.replies import EchoReplies, Replies, Reply, Text, ToolCall, ToolCalls, Turn, echo_reply
-from sim.openai.simulation import ApiSettings, SimulatedApi
-from sim.openai.usage import tokens_of_messages, tokens_of_text, usage_of
+from relaysim.sim.kernel import EPOCH_SECONDS
+from relaysim.sim.openai.replies import EchoReplies, Replies, Reply, Text, ToolCall, ToolCalls, Turn, echo_reply
+from relaysim.sim.openai.simulation import ApiSettings, SimulatedApi
+from relaysim.sim.openai.usage import tokens_of_messages, tokens_of_text, usage_of
 
 ADAPTER: TypeAdapter[Any] = TypeAdapter(Replies)
 
@@ -182,7 +182,9 @@ def test_echo_is_what_worlds_do_by_default() -> None:
 
 
 def test_a_callable_replies() -> None:
-    replier = ADAPTER.validate_python({"kind": "callable", "factory": "sim.openai.replies:echo_reply"}).replier()
+    replier = ADAPTER.validate_python(
+        {"kind": "callable", "factory": "relaysim.sim.openai.replies:echo_reply"}
+    ).replier()
     assert replier is echo_reply
 
 
@@ -193,7 +195,7 @@ def test_a_callable_replies() -> None:
         ({"kind": "script", "replies": [{}]}, "exactly one of text, tool_calls, fail, incomplete"),
         ({"kind": "script", "replies": [{"text": "a", "fail": {}}]}, "given: text, fail"),
         ({"kind": "script", "replies": [{"tool_calls": [{"name": "no spaces"}]}]}, "tool_calls.0.name"),
-        ({"kind": "callable", "factory": "sim.openai.replies:nothing"}, "has no function nothing"),
+        ({"kind": "callable", "factory": "relaysim.sim.openai.replies:nothing"}, "has no function nothing"),
         ({"kind": "callable", "factory": "no_such_module:f"}, "cannot be imported"),
         ({"kind": "other"}, "'echo', 'script', 'callable'"),
     ],

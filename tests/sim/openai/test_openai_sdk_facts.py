@@ -15,7 +15,7 @@ import openai._base_client
 import openai._utils._sync
 import pytest
 
-from sim.openai.transport import API_KEY, BASE_URL
+from relaysim.sim.openai.transport import API_KEY, BASE_URL
 
 
 def ask(answer: Callable[[httpx2.Request], httpx2.Response]) -> Any:

@@ -12,11 +12,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from openai.types.beta import Thread
 from openai.types.beta.threads import Message, Run
 
-from sim.kernel import Draws
-from sim.openai.errors import ApiError
-from sim.openai.records import RunRecord
-from sim.openai.service import ThreadsService
-from sim.openai.states import LOCKING, RULE, STATES, TERMINAL, TRANSITIONS, ImpossibleTransitionError, Status
+from relaysim.sim.kernel import Draws
+from relaysim.sim.openai.errors import ApiError
+from relaysim.sim.openai.records import RunRecord
+from relaysim.sim.openai.service import ThreadsService
+from relaysim.sim.openai.states import LOCKING, RULE, STATES, TERMINAL, TRANSITIONS, ImpossibleTransitionError, Status
 
 ASSISTANT = "asst_" + "a" * 24
 START = 1_762_257_600

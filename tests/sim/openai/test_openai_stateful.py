@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from sim.kernel import EPOCH_SECONDS
-from sim.openai.operations import OPERATIONS
-from sim.openai.records import RunRecord
-from sim.openai.simulation import ApiSettings, SimulatedApi
-from sim.openai.states import LOCKING, NO_RUN, RULE, TRANSITIONS, Status
+from relaysim.sim.kernel import EPOCH_SECONDS
+from relaysim.sim.openai.operations import OPERATIONS
+from relaysim.sim.openai.records import RunRecord
+from relaysim.sim.openai.simulation import ApiSettings, SimulatedApi
+from relaysim.sim.openai.states import LOCKING, NO_RUN, RULE, TRANSITIONS, Status
 
 HEADERS = {"Authorization": "Bearer sk-test", "OpenAI-Beta": "assistants=v2", "Content-Type": "application/json"}
 MOVES = {(row.source, row.target) for row in TRANSITIONS}

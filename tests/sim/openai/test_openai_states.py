@@ -7,9 +7,9 @@ from typing import get_args
 import pytest
 from openai.types.beta.threads import run_status
 
-from sim.openai import states
-from sim.openai.operations import OPERATION_NAMES
-from sim.openai.states import (
+from relaysim.sim.openai import states
+from relaysim.sim.openai.operations import OPERATION_NAMES
+from relaysim.sim.openai.states import (
     LOCKING,
     NO_RUN,
     RULE,

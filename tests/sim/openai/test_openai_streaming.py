@@ -9,9 +9,9 @@ import pytest
 from openai.types.beta.threads.runs import RunStep
 from openai_world import ASSISTANT, World, flat_profile
 
-from sim.openai.operations import Call, execute
-from sim.openai.replies import Reply, Text, ToolCall, ToolCalls, Turn
-from sim.openai.streaming import EventStream
+from relaysim.sim.openai.operations import Call, execute
+from relaysim.sim.openai.replies import Reply, Text, ToolCall, ToolCalls, Turn
+from relaysim.sim.openai.streaming import EventStream
 
 RUN = ["thread.run.created", "thread.run.queued", "thread.run.in_progress"]
 STEP = ["thread.run.step.created", "thread.run.step.in_progress"]

@@ -13,8 +13,8 @@ import pytest
 from openai.lib.streaming import AsyncAssistantEventHandler
 from openai_world import ASSISTANT, World, flat_profile
 
-from sim.openai import ApiFault, NotInDirectLaneError, make_client, warm_up
-from sim.openai.replies import Reply, Text, ToolCall, ToolCalls, Turn
+from relaysim.sim.openai import ApiFault, NotInDirectLaneError, make_client, warm_up
+from relaysim.sim.openai.replies import Reply, Text, ToolCall, ToolCalls, Turn
 
 TEXT = "um dois três quatro cinco seis sete oito nove dez"
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from openai_world import ASSISTANT
 
-from sim.kernel import Draws
-from sim.openai import errors
-from sim.openai.operations import OPERATIONS
-from sim.openai.service import ThreadsService
-from sim.openai.wire import Wire
+from relaysim.sim.kernel import Draws
+from relaysim.sim.openai import errors
+from relaysim.sim.openai.operations import OPERATIONS
+from relaysim.sim.openai.service import ThreadsService
+from relaysim.sim.openai.wire import Wire
 
 HEADERS = {"Authorization": "Bearer sk-test", "OpenAI-Beta": "assistants=v2", "Content-Type": "application/json"}
 

@@ -17,11 +17,11 @@ import pytest
 from openai_world import ASSISTANT, World, flat_profile
 from pydantic import ValidationError
 
-from sim.kernel import EPOCH_SECONDS
-from sim.openai import LANES, ApiFault, Lane, warm_up
-from sim.openai.arrivals import READ_ERROR, REMOTE_PROTOCOL_ERROR, cut_body
-from sim.openai.faults import FaultPlan
-from sim.openai.transport import network_error
+from relaysim.sim.kernel import EPOCH_SECONDS
+from relaysim.sim.openai import LANES, ApiFault, Lane, warm_up
+from relaysim.sim.openai.arrivals import READ_ERROR, REMOTE_PROTOCOL_ERROR, cut_body
+from relaysim.sim.openai.faults import FaultPlan
+from relaysim.sim.openai.transport import network_error
 
 both_lanes = pytest.mark.parametrize("lane", LANES)
 

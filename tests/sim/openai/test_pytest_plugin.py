@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from sim.openai.in_process import InProcessOpenAI
-from sim.openai.served import ServedOpenAI
+from relaysim.sim.openai.in_process import InProcessOpenAI
+from relaysim.sim.openai.served import ServedOpenAI
 
 pytest_plugins = ["pytester"]
 
@@ -102,11 +102,11 @@ def test_importing_it_imports_nothing_of_the_simulator() -> None:
 import sys
 import pytest
 before = set(sys.modules)
-import sim.pytest_plugin
+import relaysim.sim.pytest_plugin
 print(sorted(name for name in set(sys.modules) - before if name.partition(".")[0] not in sys.stdlib_module_names))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['sim', 'sim.pytest_plugin']"
+    assert done.stdout.strip() == "['relaysim', 'relaysim.sim', 'relaysim.sim.pytest_plugin']"
 
 
 WITHOUT = """
@@ -144,7 +144,7 @@ def test_a_suite_that_does_not_use_it_sees_no_difference(pytester: pytest.Pytest
         import pytest
 
         def test_nothing_is_imported():
-            assert "sim.openai" not in sys.modules
+            assert "relaysim.sim.openai" not in sys.modules
 
         def test_clocks_are_real():
             assert type(time.sleep).__name__ == "builtin_function_or_method"
@@ -224,7 +224,7 @@ def simulated_openai_settings():
             "test_settings.py",
             """
 import pytest
-from sim.openai.simulation import ApiSettings
+from relaysim.sim.openai.simulation import ApiSettings
 
 pytestmark = pytest.mark.simulated_openai(profile="claimed", replies="from the module")
 

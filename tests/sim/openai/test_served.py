@@ -14,9 +14,9 @@ import httpx2
 import openai
 import pytest
 
-from sim.openai.replies import Turn
-from sim.openai.served import ServedOpenAI
-from sim.openai.simulation import ApiSettings
+from relaysim.sim.openai.replies import Turn
+from relaysim.sim.openai.served import ServedOpenAI
+from relaysim.sim.openai.simulation import ApiSettings
 
 ASSISTANT = "asst_support"
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from sim.kernel import Fence
-from sim.openai.thread_clock import ThreadClock
+from relaysim.sim.kernel import Fence
+from relaysim.sim.openai.thread_clock import ThreadClock
 
 REAL = {"sleep": time.sleep}  # not a name of a module, which would be replaced
 

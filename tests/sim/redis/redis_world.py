@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 import redis.asyncio
 
-from sim.kernel import Fence, Host, Kernel, Record, current_context
-from sim.redis import RedisFault, RedisLink, make_client, warm_up
+from relaysim.sim.kernel import Fence, Host, Kernel, Record, current_context
+from relaysim.sim.redis import RedisFault, RedisLink, make_client, warm_up
 
 
 class Place(NamedTuple):

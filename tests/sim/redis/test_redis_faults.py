@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from redis.exceptions import NoScriptError
 from redis_world import LANES, Place, fault, live, of_kind, outcome
 
-from sim.kernel import Record
+from relaysim.sim.kernel import Record
 
 REFUSED = "ConnectionError: Error 111 connecting to localhost:6379. Connect call failed ('127.0.0.1', 6379)."
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from sim.kernel import Fence, Host, Kernel, LeavesSimulationError, Record, current_context
-from sim.redis import RedisLink, make_client, warm_up
+from relaysim.sim.kernel import Fence, Host, Kernel, LeavesSimulationError, Record, current_context
+from relaysim.sim.redis import RedisLink, make_client, warm_up
 
 RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
 RENEW = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) else return 0 end"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis_world import LANES, Place, fault, live, of_kind, outcome
 
-from sim.redis import replication
+from relaysim.sim.redis import replication
 
 LOSES_A_SECOND = fault(kind="failover", at_seconds=10, seconds=1, lost_seconds=1)
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from fakeredis import FakeServer
 
-from sim.redis import link
-from sim.redis.link import CommandSocket
-from sim.redis.scripts import _HARMLESS, ScriptServer
+from relaysim.sim.redis import link
+from relaysim.sim.redis.link import CommandSocket
+from relaysim.sim.redis.scripts import _HARMLESS, ScriptServer
 
 RELEASE = b"""
 if redis.call("GET", KEYS[1]) == ARGV[1] then
@@ -107,8 +107,8 @@ def test_a_server_in_which_a_script_left_something_is_not_used_again(
 
 @pytest.fixture
 def make_link() -> Any:
-    from sim.kernel import Kernel
-    from sim.redis import RedisLink
+    from relaysim.sim.kernel import Kernel
+    from relaysim.sim.redis import RedisLink
 
     return lambda: RedisLink(Kernel(), lambda u: 0.001)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.kernel import Record
-from sim.world.invariants import Findings, JudgeSettings, judge
-from sim.world.settings import FRIENDLY_TEXT, GENERIC_TEXT
+from relaysim.sim.kernel import Record
+from relaysim.sim.world.invariants import Findings, JudgeSettings, judge
+from relaysim.sim.world.settings import FRIENDLY_TEXT, GENERIC_TEXT
 
 APOLOGY = GENERIC_TEXT
 SETTINGS = JudgeSettings(apologies=frozenset((FRIENDLY_TEXT, GENERIC_TEXT)), limit_seconds=1000.0)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.load import load, shipped
-from sim.kernel import Host, Kernel
-from sim.world import Lane, Session, run_world
+from relaysim.scenarios.load import load, shipped
+from relaysim.sim.kernel import Host, Kernel
+from relaysim.sim.world import Lane, Session, run_world
 
 FILE = Path(__file__).with_name("fingerprints.json")
 ROOT = Path(__file__).parents[3]

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from world_bench import run, settings
 
-from sim.world import Session, WorldSettings
-from sim.world.settings import FAULT_LISTS
+from relaysim.sim.world import Session, WorldSettings
+from relaysim.sim.world.settings import FAULT_LISTS
 
 ROOT = Path(__file__).parents[3]
 
@@ -91,7 +91,7 @@ CASES: dict[str, dict[str, list[dict[str, Any]]]] = {
     },
 }
 
-RELAYS = {"world_relays:queue": {}, "relay:cancel_and_retry": {"lock_retry_seconds": 1.5}}
+RELAYS = {"world_relays:queue": {}, "relaysim.relay:cancel_and_retry": {"lock_retry_seconds": 1.5}}
 LIVENESS = {"faults_stop_seconds": 60.0, "settle_seconds": 30.0}
 
 
@@ -169,7 +169,7 @@ def test_another_process_with_another_hash_seed_gives_the_same_worlds(hash_seed:
 
 
 def test_a_world_with_faults_leaves_nothing_behind_for_the_next() -> None:
-    plain = world_of("relay:cancel_and_retry")
+    plain = world_of("relaysim.relay:cancel_and_retry")
     alone = run(plain, lane="sdk").fingerprint
     run(world_of("world_relays:queue", **everything(), liveness=LIVENESS), lane="sdk")
     assert run(plain, lane="sdk").fingerprint == alone

@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 from world_bench import run, settings, told
 
-from sim.world import Session
-from sim.world.host_faults import HostFault
+from relaysim.sim.world import Session
+from relaysim.sim.world.host_faults import HostFault
 
 
 @pytest.fixture(autouse=True)
@@ -214,7 +214,7 @@ def test_a_time_is_drawn_for_each_of_its_times() -> None:
 )
 def test_an_event_strikes_the_worker_whose_it_is(on: str, at: float) -> None:
     made = settings(
-        "relay:cancel_and_retry",
+        "relaysim.relay:cancel_and_retry",
         workload={"messages": [{"at_seconds": 1.0, "worker": 2}]},
         host_faults=[crash(on=on)],
     )
@@ -241,9 +241,9 @@ def test_an_event_strikes_at_most_so_many_times_and_only_named_workers() -> None
 
 
 def test_a_fault_that_does_not_strike_changes_nothing() -> None:
-    plain = settings("relay:cancel_and_retry", 1.0, 1.5, constant=False)
+    plain = settings("relaysim.relay:cancel_and_retry", 1.0, 1.5, constant=False)
     off = [crash(on="*:*", probability=0.0), {"kind": "pause", "at_seconds": 2.0, "seconds": 1.0, "probability": 0.0}]
-    idle = settings("relay:cancel_and_retry", 1.0, 1.5, constant=False, host_faults=off)
+    idle = settings("relaysim.relay:cancel_and_retry", 1.0, 1.5, constant=False, host_faults=off)
     for seed in range(3):
         assert run(plain, seed=seed).fingerprint == run(idle, seed=seed).fingerprint
     assert run(idle).observation["fault_hits"] == {"host_faults": [0, 0]}

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from judged_story import JudgedStory, answered_story
 
-from sim.kernel import Record
-from sim.world import CHECKED, COUNTS, INVARIANTS, observe
-from sim.world.invariants import JUDGED_COUNTS, JudgeSettings
-from sim.world.judge.catalogue import PROMISES
-from sim.world.settings import FRIENDLY_TEXT, RelayUnderTest, WorldSettings
+from relaysim.sim.kernel import Record
+from relaysim.sim.world import CHECKED, COUNTS, INVARIANTS, observe
+from relaysim.sim.world.invariants import JUDGED_COUNTS, JudgeSettings
+from relaysim.sim.world.judge.catalogue import PROMISES
+from relaysim.sim.world.settings import FRIENDLY_TEXT, RelayUnderTest, WorldSettings
 
-OLD = RelayUnderTest(factory="relay:cancel_and_retry")
+OLD = RelayUnderTest(factory="relaysim.relay:cancel_and_retry")
 
 
 def test_every_promise_has_its_counts_and_every_invariant_names_some() -> None:
@@ -73,12 +73,12 @@ def test_settings_are_the_relays_own_with_the_defaults_of_drain() -> None:
 
 
 def test_settings_know_what_the_world_can_do() -> None:
-    from sim.openai import load_profile
+    from relaysim.sim.openai import load_profile
 
     world = WorldSettings.model_validate(
         {
             "profile": load_profile("typical"),
-            "relay": {"factory": "relay:drain", "settings": {"wait_replicas": 1}},
+            "relay": {"factory": "relaysim.relay:drain", "settings": {"wait_replicas": 1}},
             "workload": {"messages": [{"at_seconds": 0.0}]},
             "redis_faults": [{"kind": "failover", "at_seconds": 1.0, "seconds": 2.0, "lost_seconds": 0.5}],
             "limit_seconds": 300.0,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from judged_story import SETTINGS, JudgedStory, answered_story
 
-from sim.world.invariants import judge
+from relaysim.sim.world.invariants import judge
 
 
 def count(story: JudgedStory, name: str, **settings: Any) -> int:

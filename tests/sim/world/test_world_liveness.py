@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 from world_bench import run, settings, told
 
-from sim.world import Session
-from sim.world.audit import AuditError
+from relaysim.sim.world import Session
+from relaysim.sim.world.audit import AuditError
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def test_a_relay_that_serves_has_its_ledger_read() -> None:
         "world_relays:queue", 1.0, 2.0, relay={"runs": False}, send_faults=[{"kind": "refused", "nth": [2]}]
     )
     with Session() as session:
-        from sim.world import World
+        from relaysim.sim.world import World
 
         world = World(made, 7, 0, "direct")
         session.run(world)
@@ -40,7 +40,7 @@ def test_a_relay_that_serves_has_its_ledger_read() -> None:
 
 def test_the_ledger_is_what_the_world_left_when_it_was_cut_off() -> None:
     """Nobody works on while it is read: what was under way at the end stays open."""
-    from sim.world import World
+    from relaysim.sim.world import World
 
     with Session() as session:
         world = World(settings("world_relays:queue", limit_seconds=3.0), 7, 0, "direct")
@@ -51,10 +51,10 @@ def test_the_ledger_is_what_the_world_left_when_it_was_cut_off() -> None:
 
 
 def test_a_relay_without_ledger_or_serve_lives_as_it_always_did() -> None:
-    from sim.world import World
+    from relaysim.sim.world import World
 
     with Session() as session:
-        world = World(settings("relay:cancel_and_retry"), 7, 0, "direct")
+        world = World(settings("relaysim.relay:cancel_and_retry"), 7, 0, "direct")
         session.run(world)
     assert world.ledger is None
 

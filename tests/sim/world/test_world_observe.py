@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from sim.kernel import Record
-from sim.world import COUNTS, SERIES, observe
-from sim.world.settings import FRIENDLY_TEXT, GENERIC_TEXT, RelayUnderTest
+from relaysim.sim.kernel import Record
+from relaysim.sim.world import COUNTS, SERIES, observe
+from relaysim.sim.world.settings import FRIENDLY_TEXT, GENERIC_TEXT, RelayUnderTest
 
-RELAY = RelayUnderTest(factory="relay:cancel_and_retry")
+RELAY = RelayUnderTest(factory="relaysim.relay:cancel_and_retry")
 THREADS = {"thread_1": "c1", "thread_2": "c2"}
 
 

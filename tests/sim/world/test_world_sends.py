@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 from world_bench import run, settings, told
 
-from sim.world import Session
-from sim.world.send_faults import SendFault, SendRefused
+from relaysim.sim.world import Session
+from relaysim.sim.world.send_faults import SendFault, SendRefused
 
 
 @pytest.fixture(autouse=True)

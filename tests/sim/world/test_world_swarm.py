@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 from world_bench import run, settings
 
-from sim.kernel import Draws
-from sim.world import Session
-from sim.world.send_faults import SendFault
-from sim.world.swarm import Swarm, chosen
+from relaysim.sim.kernel import Draws
+from relaysim.sim.world import Session
+from relaysim.sim.world.send_faults import SendFault
+from relaysim.sim.world.swarm import Swarm, chosen
 
 FAULTS = [SendFault(kind="refused", probability=0.5), SendFault(kind="slow", nth=(3,))]
 

@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 from world_bench import run, settings, told
 
-from sim.world import Session
-from sim.world.webhook_faults import WebhookFault
+from relaysim.sim.world import Session
+from relaysim.sim.world.webhook_faults import WebhookFault
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sim.openai.profile import Profile, override, read_profile_table
-from sim.world import Lane, Result, WorldSettings, run_world
+from relaysim.sim.openai.profile import Profile, override, read_profile_table
+from relaysim.sim.world import Lane, Result, WorldSettings, run_world
 
 CONSTANT = {
     "queue_seconds": 0.5,

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import httpx2
 import openai
 
-from sim.kernel import EPOCH_SECONDS, Fence
-from sim.openai import Network, keyed_retry_jitter, warm_up
-from sim.openai.server.background import BackgroundServer
-from sim.openai.simulation import ApiSettings, SimulatedApi
-from sim.openai.transport import SimTransport
+from relaysim.sim.kernel import EPOCH_SECONDS, Fence
+from relaysim.sim.openai import Network, keyed_retry_jitter, warm_up
+from relaysim.sim.openai.server.background import BackgroundServer
+from relaysim.sim.openai.simulation import ApiSettings, SimulatedApi
+from relaysim.sim.openai.transport import SimTransport
 
 KEY = "sk-conformance-0123456789abcdef"
 HEADERS = {"authorization": f"Bearer {KEY}", "openai-beta": "assistants=v2"}

@@ -11,7 +11,7 @@ import openai
 import pytest
 from doors import DOORS, HEADERS, Door, Response, in_process, over_a_socket
 
-from sim.openai.states import NO_RUN, RULE, STATES
+from relaysim.sim.openai.states import NO_RUN, RULE, STATES
 
 RunConversation = Callable[..., Any]
 

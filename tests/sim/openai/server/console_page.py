@@ -53,7 +53,7 @@ def serving(example: Example, folder: Path) -> Iterator[int]:
     command = shlex.split(example.command)
     assert command[:2] == ["relaysim", "serve"]
     server = subprocess.Popen(
-        [sys.executable, "-m", "scenarios.cli", *command[1:], "--port", "0"],
+        [sys.executable, "-m", "relaysim.scenarios.cli", *command[1:], "--port", "0"],
         stdout=subprocess.PIPE,
         text=True,
         cwd=folder,

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from sim.openai.server.app import SimulatedServer
-from sim.openai.simulation import ApiSettings
+from relaysim.sim.openai.server.app import SimulatedServer
+from relaysim.sim.openai.simulation import ApiSettings
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ import socket
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from sim.openai.server.background import BackgroundServer
+from relaysim.sim.openai.server.background import BackgroundServer
 
 HEADERS = {
     "host": "simulated",

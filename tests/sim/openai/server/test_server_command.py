@@ -18,8 +18,8 @@ import httpx2
 import pytest
 from raw_client import ASSISTANT, HEADERS
 
-from scenarios.cli import main
-from scenarios.command_line import EXIT_USAGE
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.command_line import EXIT_USAGE
 
 SENT = {name: value for name, value in HEADERS.items() if name != "host"}
 EXIT_SECONDS = 20.0
@@ -28,7 +28,7 @@ EXIT_SECONDS = 20.0
 @contextmanager
 def serving(*arguments: str, folder: Path | None = None) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """The command with a free port; the process, and what its first line says."""
-    command = [sys.executable, "-m", "scenarios", "serve", "--port", "0", "--json", *arguments]
+    command = [sys.executable, "-m", "relaysim.scenarios", "serve", "--port", "0", "--json", *arguments]
     root = Path(__file__).parents[4]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     with subprocess.Popen(
@@ -148,7 +148,7 @@ def test_code_of_the_current_directory_replies(tmp_path: Path) -> None:
 
 
 def test_it_says_in_words_where_it_is() -> None:
-    command = [sys.executable, "-m", "scenarios", "serve", "--port", "0", "--host", "0.0.0.0", "--speed", "0"]
+    command = [sys.executable, "-m", "relaysim.scenarios", "serve", "--port", "0", "--host", "0.0.0.0", "--speed", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         first, *following = [process.stdout.readline() for _ in range(5)]
@@ -285,14 +285,14 @@ def test_a_bad_value_is_told_by_its_option(capsys: pytest.CaptureFixture[str], o
 
 def test_the_help_needs_nothing_that_takes_time_to_import() -> None:
     code = (
-        "import sys; from scenarios.cli import main; main(['serve', '--help']); "
-        "sys.exit(any(name.partition('.')[0] in ('sim', 'uvicorn', 'pydantic', 'asyncio') for name in sys.modules))"
+        "import sys; from relaysim.scenarios.cli import main; main(['serve', '--help']); "
+        "sys.exit(any(name.partition('.')[0] in ('simpy', 'uvicorn', 'pydantic', 'asyncio') for name in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_it_takes_no_more_connections_than_it_may_open_files() -> None:
-    command = f"ulimit -n 200 && exec {sys.executable} -m scenarios serve --port 0 --speed 0 --json"
+    command = f"ulimit -n 200 && exec {sys.executable} -m relaysim.scenarios serve --port 0 --speed 0 --json"
     root = Path(__file__).parents[4]
     with subprocess.Popen(
         ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root

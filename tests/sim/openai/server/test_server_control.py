@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from control_bench import ASSISTANT, FLAT, Bench, constant
 
-from sim.kernel import EPOCH_SECONDS
-from sim.openai.profile import PROFILE_FOLDER
-from sim.openai.server.control_errors import ErrorAnswer
-from sim.openai.server.control_models import ADVANCE_SECONDS_MAX, SPEED_MAX
-from sim.openai.server.control_requests import BODY_BYTES_MAX
-from sim.openai.simulation import ApiSettings
+from relaysim.sim.kernel import EPOCH_SECONDS
+from relaysim.sim.openai.profile import PROFILE_FOLDER
+from relaysim.sim.openai.server.control_errors import ErrorAnswer
+from relaysim.sim.openai.server.control_models import ADVANCE_SECONDS_MAX, SPEED_MAX
+from relaysim.sim.openai.server.control_requests import BODY_BYTES_MAX
+from relaysim.sim.openai.simulation import ApiSettings
 
 
 def test_the_overview_counts_what_there_is() -> None:
@@ -310,7 +310,7 @@ def test_answers_are_for_reading() -> None:
 
 
 def test_the_states_are_the_table() -> None:
-    from sim.openai.states import RULES, STATES, TRANSITIONS, mermaid
+    from relaysim.sim.openai.states import RULES, STATES, TRANSITIONS, mermaid
 
     with Bench() as bench:
         table = bench.done("GET", "/states")

@@ -13,7 +13,7 @@ import pytest
 from console_page import Example, assert_printed, examples_of, outputs_of
 from control_bench import Bench
 
-from sim.openai.server.background import BackgroundServer
+from relaysim.sim.openai.server.background import BackgroundServer
 
 PAGE = Path(__file__).parents[4] / "docs" / "control-api.md"
 

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from control_bench import Bench
 
-from sim.openai.faults import ApiFault
+from relaysim.sim.openai.faults import ApiFault
 
 NO_THREAD = "/threads/thread_none"
 

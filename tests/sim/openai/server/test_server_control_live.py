@@ -9,8 +9,8 @@ import httpx2
 import pytest
 from control_bench import API_HEADERS, ASSISTANT
 
-from sim.openai.server.background import BackgroundServer
-from sim.openai.simulation import ApiSettings
+from relaysim.sim.openai.server.background import BackgroundServer
+from relaysim.sim.openai.simulation import ApiSettings
 
 
 def settings(*faults: dict[str, Any]) -> ApiSettings:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from control_bench import API_HEADERS, ASSISTANT, FLAT, Bench, constant
 
-from sim.openai.states import LOCKING, STATES, TERMINAL, TRANSITIONS
+from relaysim.sim.openai.states import LOCKING, STATES, TERMINAL, TRANSITIONS
 
 TOOLS = {"kind": "script", "replies": [{"tool_calls": [{"name": "f"}, {"name": "g"}]}, {"text": "Done."}]}
 

@@ -9,9 +9,9 @@ from typing import Any, get_args
 import pytest
 from control_bench import ASSISTANT, FLAT, Bench
 
-from sim.kernel import EPOCH_SECONDS, Kernel, Record
-from sim.openai import Network, RunLives, ThreadsService, load_profile, make_client
-from sim.openai.server.control_trace import FIELDS, MEANING, Kind
+from relaysim.sim.kernel import EPOCH_SECONDS, Kernel, Record
+from relaysim.sim.openai import Network, RunLives, ThreadsService, load_profile, make_client
+from relaysim.sim.openai.server.control_trace import FIELDS, MEANING, Kind
 
 PREFIXES = {"thread_id": "thread_", "run_id": "run_", "message_id": "msg_"}
 

@@ -11,9 +11,9 @@ from typing import get_args
 import pytest
 from console_page import assert_printed, examples_of, outputs_of, serving
 
-from sim.openai.faults import ApiFault
-from sim.openai.profile import shipped_profiles
-from sim.openai.replies import ScriptedReplies
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.profile import shipped_profiles
+from relaysim.sim.openai.replies import ScriptedReplies
 
 PAGE = Path(__file__).parents[4] / "docs" / "serving.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -12,10 +12,10 @@ import openai
 import pytest
 from raw_client import ASSISTANT, CLOSED, HEADERS, RESET, RawClient, chunks
 
-from sim.openai.faults import ApiFault
-from sim.openai.server.app import SimulatedServer
-from sim.openai.server.background import BackgroundServer
-from sim.openai.simulation import ApiSettings
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.server.app import SimulatedServer
+from relaysim.sim.openai.server.background import BackgroundServer
+from relaysim.sim.openai.simulation import ApiSettings
 
 SENT = {name: value for name, value in HEADERS.items() if name != "host"}
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from console_page import assert_printed, examples_of, outputs_of, serving
 
-from relay import load_policy
-from sim.openai.profile import load_profile
+from relaysim.relay import load_policy
+from relaysim.sim.openai.profile import load_profile
 
 ROOT = Path(__file__).parents[4]
 
@@ -30,7 +30,7 @@ def _commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`relaysim` and `python` are this interpreter's, wherever it is installed."""
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name, module in (("relaysim", "-m scenarios.cli "), ("python", "")):
+    for name, module in (("relaysim", "-m relaysim.scenarios.cli "), ("python", "")):
         script = commands / name
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {module}"$@"\n')
         script.chmod(0o755)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sim.kernel import Kernel
-from sim.openai.server.pacer import Pacer, WorldEndedError
+from relaysim.sim.kernel import Kernel
+from relaysim.sim.openai.server.pacer import Pacer, WorldEndedError
 
 
 class SettableLoop(asyncio.SelectorEventLoop):

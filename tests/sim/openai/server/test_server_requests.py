@@ -13,13 +13,13 @@ import openai
 import pytest
 from raw_client import ASSISTANT, CLOSED, HEADERS, RawClient
 
-from sim.kernel import EPOCH_SECONDS
-from sim.openai.faults import ApiFault
-from sim.openai.server.app import SimulatedServer
-from sim.openai.server.background import BackgroundServer
-from sim.openai.server.listener import READING_SECONDS
-from sim.openai.server.protocol import HEAD_BYTES_MAX
-from sim.openai.simulation import ApiSettings, SimulatedApi
+from relaysim.sim.kernel import EPOCH_SECONDS
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.server.app import SimulatedServer
+from relaysim.sim.openai.server.background import BackgroundServer
+from relaysim.sim.openai.server.listener import READING_SECONDS
+from relaysim.sim.openai.server.protocol import HEAD_BYTES_MAX
+from relaysim.sim.openai.simulation import ApiSettings, SimulatedApi
 
 ANY = ApiSettings(assistants="any")
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sim.openai.faults import ApiFault
-from sim.openai.replies import ScriptedReplies, ScriptedReply, Turn
-from sim.openai.simulation import ApiSettings, RecentTrace, SimulatedApi
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.replies import ScriptedReplies, ScriptedReply, Turn
+from relaysim.sim.openai.simulation import ApiSettings, RecentTrace, SimulatedApi
 
 HEADERS = {"Authorization": "Bearer sk-test", "OpenAI-Beta": "assistants=v2", "Content-Type": "application/json"}
 ASSISTANT = "asst_" + "a" * 24

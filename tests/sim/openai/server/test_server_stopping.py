@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from raw_client import ASSISTANT, CLOSED, RESET, RawClient
 
-from sim.openai.faults import ApiFault
-from sim.openai.server import listener
-from sim.openai.server.app import SimulatedServer
-from sim.openai.server.background import BackgroundServer
-from sim.openai.simulation import ApiSettings
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.server import listener
+from relaysim.sim.openai.server.app import SimulatedServer
+from relaysim.sim.openai.server.background import BackgroundServer
+from relaysim.sim.openai.simulation import ApiSettings
 
 LATENCY = {"request_arrival_fraction": 0.5, "slow_probability": 0.0}
 

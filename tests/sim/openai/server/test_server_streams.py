@@ -8,10 +8,10 @@ import openai
 import pytest
 from raw_client import ASSISTANT, CLOSED, RawClient, chunks
 
-from sim.openai.replies import ScriptedReplies, ScriptedReply
-from sim.openai.server.app import SimulatedServer
-from sim.openai.server.background import BackgroundServer
-from sim.openai.simulation import ApiSettings
+from relaysim.sim.openai.replies import ScriptedReplies, ScriptedReply
+from relaysim.sim.openai.server.app import SimulatedServer
+from relaysim.sim.openai.server.background import BackgroundServer
+from relaysim.sim.openai.simulation import ApiSettings
 
 ANY = ApiSettings(assistants="any")
 DONE = b"event: done\ndata: [DONE]\n\n"
