@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: setup incident test lint gate pythons fingerprints clients bench clean
+.PHONY: setup incident test lint gate pythons fingerprints clients bench wheel release clean
 
 setup: $(STAMP)
 
@@ -47,5 +47,16 @@ clients: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
+# Build the source distribution and the wheel, and use the wheel in empty environments, as its users will (minutes).
+wheel: $(STAMP)
+	$(BIN)/python -m pytest tests/release/test_wheel.py
+
+# A release: everything that must hold, then dist/ with what is to be uploaded. CONTRIBUTING.md tells the steps.
+release: $(STAMP)
+	$(BIN)/python -m tests.release.check_release
+	$(MAKE) test gate wheel
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
 clean:
-	rm -rf $(VENV) .venv-3.* .clients build *.egg-info reports/out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* .clients build dist *.egg-info reports/out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,10 +11,14 @@ Whatever takes time to import is imported by the command that needs it, so that 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
+import relaysim
 from relaysim.scenarios import serve
 from relaysim.scenarios.command_line import EXIT_INTERRUPTED, EXIT_USAGE, UsageError, stop_output
 from relaysim.scenarios.commands import ablate, compare, listing, replay, run, verify
@@ -32,7 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has said what is wrong, or printed the help
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
     try:
+        if importlib.util.find_spec("simpy") is None:
+            raise UsageError(_install_the_simulator())
         status: int = arguments.command(arguments)
+    except ModuleNotFoundError:
+        if not _absent_requirements():
+            raise
+        _complain(_install_the_simulator())
+        return EXIT_USAGE
     except KeyboardInterrupt:
         print("relaysim: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -42,6 +53,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         _flush()
     return status
+
+
+def _absent_requirements() -> list[str]:
+    """Names of the distributions of the extra `sim` that are not installed: all of them, where only the relay is.
+
+    A copy of the source that was never installed has no list of them.
+    """
+    import importlib.metadata  # takes as long as the rest of the help
+
+    try:
+        requirements = importlib.metadata.requires("relaysim") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    of_simulator = [re.match(r"[\w.-]+", line) for line in requirements if re.search(r"""extra == ["']sim["']""", line)]
+    return [found[0] for found in of_simulator if found and not _is_installed(found[0])]
+
+
+def _install_the_simulator() -> str:
+    absent = ", ".join(_absent_requirements()) or "simpy"
+    return f"the simulator is not installed (missing: {absent}); install it with: pip install 'relaysim[sim]'"
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+class _Version(argparse.Action):
+    """`--version`: the version of the installed distribution, looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(f"relaysim {relaysim.__version__}")
+        parser.exit()
 
 
 def _complain(said: str) -> None:
@@ -69,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         "4 non-determinism found, 130 interrupted",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(

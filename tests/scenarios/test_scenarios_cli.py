@@ -6,6 +6,7 @@ Method: `main` in this process on worlds that take no time, and the command itse
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import json
 import os
 import signal
@@ -474,3 +475,32 @@ def test_results_that_another_command_goes_on_from_are_left_alone(
     )
     assert capsys.readouterr().err.startswith(said)
     assert Path("out/results.json").read_text() == "theirs"
+
+
+# Without the simulator
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"relaysim {importlib.metadata.version('relaysim')}\n"
+
+
+def _needs_what_is_absent(arguments: object) -> int:
+    raise ModuleNotFoundError("No module named 'rich'", name="rich")
+
+
+def test_a_missing_requirement_of_the_simulator_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("relaysim.scenarios.cli._is_installed", lambda name: name != "rich")
+    monkeypatch.setattr("relaysim.scenarios.commands.listing.run", _needs_what_is_absent)
+    assert main(["list"]) == 2
+    assert capsys.readouterr().err == (
+        "relaysim: the simulator is not installed (missing: rich); install it with: pip install 'relaysim[sim]'\n"
+    )
+
+
+def test_a_missing_module_of_another_kind_is_no_matter_of_installing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relaysim.scenarios.commands.listing.run", _needs_what_is_absent)
+    with pytest.raises(ModuleNotFoundError):
+        main(["list"])
