@@ -8,18 +8,12 @@ simulation (clocks, entropy, sockets, threads, subprocesses) virtual or an error
 This folder imports nothing of the project and could be published alone.
 """
 
+from relaysim.sim.kernel.agenda import StuckSimulationError, Timer
+from relaysim.sim.kernel.clock import EPOCH_SECONDS, TICK, ticks
 from relaysim.sim.kernel.draws import ConditionedDraws, Draws
 from relaysim.sim.kernel.fence import Fence, LeavesSimulationError
-from relaysim.sim.kernel.kernel import (
-    EPOCH_SECONDS,
-    TICK,
-    Host,
-    Kernel,
-    StuckSimulationError,
-    Timer,
-    current_host,
-    ticks,
-)
+from relaysim.sim.kernel.kernel import Host, Kernel
+from relaysim.sim.kernel.running import current_host
 from relaysim.sim.kernel.trace import Record, Trace, current_context
 
 __all__ = [

@@ -32,16 +32,15 @@ import uuid
 from collections.abc import Callable, Mapping
 from threading import get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 from zoneinfo import ZoneInfo
 
 import _time_machine
 import time_machine
 
-from relaysim.sim.kernel.kernel import EPOCH_SECONDS, current_host
-
-if TYPE_CHECKING:
-    from relaysim.sim.kernel.kernel import Kernel
+from relaysim.sim.kernel.clock import EPOCH_SECONDS
+from relaysim.sim.kernel.draws import Draws
+from relaysim.sim.kernel.running import current_host
 
 
 class LeavesSimulationError(RuntimeError):
@@ -56,7 +55,20 @@ class LeavesSimulationError(RuntimeError):
 
 _EPOCH_NANOSECONDS = EPOCH_SECONDS * 1_000_000_000
 
-_kernel: Kernel | None = None
+
+class FencedKernel(Protocol):
+    """What the fence needs of the kernel whose world it encloses: its clock, its draws, and who notes an error."""
+
+    @property
+    def now(self) -> float: ...
+
+    @property
+    def draws(self) -> Draws: ...
+
+    def fail(self, error: BaseException) -> None: ...
+
+
+_kernel: FencedKernel | None = None
 _thread: int = 0
 
 _REFUSED_EVENTS = {
@@ -77,7 +89,7 @@ _REFUSED_EVENTS = {
 }
 
 
-def _inside() -> Kernel | None:
+def _inside() -> FencedKernel | None:
     """The kernel whose world this code belongs to, if it does."""
     return _kernel if _kernel is not None and get_ident() == _thread else None
 
@@ -160,7 +172,7 @@ class Fence:
 
     _depth = 0
     _undo: list[Callable[[], None]]
-    _outer: list[tuple[Kernel | None, int]]
+    _outer: list[tuple[FencedKernel | None, int]]
 
     def __enter__(self) -> Self:
         if Fence._depth == 0:
@@ -184,7 +196,7 @@ class Fence:
         if Fence._depth == 0:
             self._uninstall()
 
-    def attach(self, kernel: Kernel | None) -> None:
+    def attach(self, kernel: FencedKernel | None) -> None:
         """From now on this thread's code belongs to `kernel`'s world; None: to no world."""
         global _kernel, _thread
         if Fence._depth == 0:

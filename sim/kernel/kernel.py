@@ -20,104 +20,19 @@ from __future__ import annotations
 import math
 import sys
 from asyncio import Task
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context
-from heapq import heapify, heappop, heappush
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from heapq import heappop
+from typing import Any, TypeVar
 
-import simpy
-
+from relaysim.sim.kernel.agenda import Agenda, HostTimer, Timer
+from relaysim.sim.kernel.clock import TICK, ticks
 from relaysim.sim.kernel.draws import Draws
+from relaysim.sim.kernel.loop import HostLoop
+from relaysim.sim.kernel.running import adopt_generator, finalize_generator
 from relaysim.sim.kernel.trace import Trace
 
-if TYPE_CHECKING:
-    from relaysim.sim.kernel.loop import HostLoop, HostTimer
-
 T = TypeVar("T")
-
-TICK = 2.0**-20
-"""Virtual seconds between two instants (just under a microsecond)."""
-
-EPOCH_SECONDS = 1_762_257_600
-"""What `time.time()` reads at a world's start: 2025-11-04 12:00:00 UTC."""
-
-STEPS_PER_INSTANT_MAX = 1_000_000
-"""How many callbacks one host may run without virtual time moving before it counts as stuck."""
-
-_NORMAL = 1
-
-
-class StuckSimulationError(RuntimeError):
-    """A host ran a million callbacks at one instant: a loop that awaits nothing that takes time."""
-
-
-def ticks(seconds: float) -> float:
-    """`seconds` rounded up to a multiple of `TICK`.
-
-    Raises:
-        ValueError: for a negative, infinite or undefined duration.
-    """
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"a delay must be a finite number of seconds, not negative: {seconds!r}")
-    return math.ceil(seconds * 1048576.0) * TICK
-
-
-class Timer:
-    """A callback at a virtual time; itself the entry in SimPy's heap."""
-
-    __slots__ = ("args", "callback")
-
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self.callback: Callable[..., object] | None = callback
-        self.args = args
-
-    def cancel(self) -> None:
-        """Do nothing when the time comes."""
-        self.callback = None
-        self.args = ()
-
-
-class VirtualEnvironment(simpy.Environment):
-    """A SimPy environment whose heap also carries the kernel's timers, which `Kernel.run` takes out of it."""
-
-    now = property(attrgetter("_now"), doc="Virtual seconds; SimPy's own takes a Python call.")
-
-    def step(self) -> None:
-        """Process the next entry.
-
-        A failed event that nobody waits for is raised as it is: SimPy's own way, rebuilding it from its arguments,
-        turns exceptions with other constructors into a TypeError.
-        """
-        if not self._queue:
-            raise simpy.core.EmptySchedule
-        entry: Any
-        self._now, _, _, entry = heappop(self._queue)
-        if not isinstance(entry, simpy.Event):
-            raise RuntimeError("timers and hosts run under `Kernel.run`, which steps this environment itself")
-        callbacks, entry.callbacks = entry.callbacks, None  # type: ignore[assignment]
-        try:
-            for callback in callbacks:
-                callback(entry)
-        except simpy.core.StopSimulation:
-            entry.callbacks = callbacks[callbacks.index(callback) + 1 :]
-            self.schedule(entry, -1)  # type: ignore[arg-type]
-            raise
-        if not entry._ok and not hasattr(entry, "_defused"):
-            raise entry._value
-
-
-_running_host: Host | None = None
-
-
-def current_host() -> Host | None:
-    """The host whose code is running now; None in kernel and SimPy code."""
-    return _running_host
-
-
-def _set_running_host(host: Host | None) -> None:
-    global _running_host
-    _running_host = host
 
 
 class Host:
@@ -131,13 +46,11 @@ class Host:
     """
 
     def __init__(self, kernel: Kernel, name: str, index: int) -> None:
-        from relaysim.sim.kernel.loop import HostLoop
-
         self.kernel = kernel
         self.name = name
         self.index = index
         self.skew_seconds = 0.0
-        self.loop: HostLoop = HostLoop(self)
+        self.loop: HostLoop = HostLoop(self, kernel)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, context: Context | None = None) -> Task[T]:
         """Start a coroutine on this host; its first step runs at this instant, after the kernel's own events.
@@ -193,18 +106,7 @@ class Host:
         self.loop.slow(delay)
 
 
-def _adopt_generator(generator: AsyncGenerator[Any, Any]) -> None:
-    if _running_host is not None:
-        _running_host.loop.adopt_generator(generator)
-
-
-def _finalize_generator(generator: AsyncGenerator[Any, Any]) -> None:
-    # Dropped where no host runs, it has no loop to be closed on; its host ends with the world.
-    if _running_host is not None:
-        _running_host.loop.finalize_generator(generator)
-
-
-class Kernel:
+class Kernel(Agenda):
     """The clock, the draws and the trace of one world.
 
     Args:
@@ -214,17 +116,10 @@ class Kernel:
     """
 
     def __init__(self, root: int = 0, replication: int = 0, draws: Draws | None = None) -> None:
-        self.env = VirtualEnvironment(0.0)
+        super().__init__()
         self.draws = Draws(root, replication) if draws is None else draws
         self.trace = Trace(self.env)
         self.hosts: list[Host] = []
-        self._turns: list[int] = []  # heap of the hosts that have something to do at this instant
-        self.failures: list[BaseException] = []
-
-    @property
-    def now(self) -> float:
-        """Virtual seconds since the world's start."""
-        return self.env._now  # the property on the environment costs a call more
 
     def host(self, name: str) -> Host:
         """A new host. At one instant hosts run in the order in which they were made.
@@ -235,51 +130,6 @@ class Kernel:
         self.hosts.append(host)
         return host
 
-    def at(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
-        """Call back after `delay` seconds, rounded up to a tick, outside every host."""
-        if not 0 <= delay < math.inf:
-            ticks(delay)  # raises
-        timer = Timer(callback, args)
-        env = self.env
-        # What `ticks` does, without the call: this is called for nearly everything that happens in a world.
-        entry: Any = (env._now + math.ceil(delay * 1048576.0) * TICK, _NORMAL, next(env._eid), timer)
-        heappush(env._queue, entry)
-        return timer
-
-    def schedule_host(self, host: Host) -> None:
-        """Let a host run at this instant, after the kernel's events and the hosts before it."""
-        heappush(self._turns, host.index)
-
-    def unschedule_host(self, host: Host) -> None:
-        """Take back what `schedule_host` did, if it has not run since."""
-        if host.index in self._turns:
-            self._turns.remove(host.index)
-            heapify(self._turns)
-
-    def take_timers(self, loop: HostLoop) -> list[HostTimer]:
-        """Remove all timers of one host; they are returned in the order in which they would have been due."""
-        from relaysim.sim.kernel.loop import HostTimer
-
-        queue: list[Any] = self.env._queue
-        taken = sorted(entry for entry in queue if type(entry[3]) is HostTimer and entry[3].loop is loop)
-        if taken:
-            # In place: `run` holds this list. What remains keeps its order, which is by time and number.
-            queue[:] = [entry for entry in queue if not (type(entry[3]) is HostTimer and entry[3].loop is loop)]
-            heapify(queue)
-        return [entry[3] for entry in taken]
-
-    def schedule_timer(self, when: float, timer: HostTimer) -> None:
-        """Put a timer of a host at an exact instant, not before the present one."""
-        env = self.env
-        now = env._now
-        instant = math.ceil(when * 1048576.0) * TICK if when > now else now
-        entry: Any = (instant, _NORMAL, next(env._eid), timer)
-        heappush(env._queue, entry)
-
-    def fail(self, error: BaseException) -> None:
-        """Note an error that no code can receive; `run` raises the first one."""
-        self.failures.append(error)
-
     def run(self, until: float | None = None) -> None:
         """Run until nothing is left to do, or until the virtual time `until`.
 
@@ -287,15 +137,13 @@ class Kernel:
             StuckSimulationError: if a host keeps running without time passing.
             Exception: the first error that a SimPy process or a kernel event let escape.
         """
-        from relaysim.sim.kernel.loop import HostTimer
-
         env = self.env
         queue: list[Any] = env._queue
         step, failures = env.step, self.failures
         hosts, turns = self.hosts, self._turns
         limit = math.inf if until is None else until
         outer_hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(firstiter=_adopt_generator, finalizer=_finalize_generator)
+        sys.set_asyncgen_hooks(firstiter=adopt_generator, finalizer=finalize_generator)
         try:
             while True:
                 if turns and (not queue or queue[0][0] > env._now):

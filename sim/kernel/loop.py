@@ -6,6 +6,8 @@ subprocesses, signals, file descriptors) raises `LeavesSimulationError` where it
 
 A host's faults are here too: standing still, being slow, and the loop of a host that has crashed, which takes everything
 and does nothing. They cost a healthy host nothing, since each replaces what it changes instead of being asked about.
+
+More than 400 lines, because it is one interface of asyncio's, whole, and a loop changes into its own dead form in place.
 """
 
 from __future__ import annotations
@@ -19,63 +21,22 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from functools import partial
 from heapq import heappush
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from relaysim.sim.kernel.fence import refuse
-from relaysim.sim.kernel.kernel import (
+from relaysim.sim.kernel.agenda import (
     STEPS_PER_INSTANT_MAX,
-    Host,
+    Agenda,
+    HostTimer,
+    ReadyHandle,
     StuckSimulationError,
     Timer,
-    _set_running_host,
-    current_host,
-    ticks,
 )
+from relaysim.sim.kernel.clock import ticks
+from relaysim.sim.kernel.fence import refuse
 from relaysim.sim.kernel.power_cut import Remains
-
-if TYPE_CHECKING:
-    from relaysim.sim.kernel.kernel import Kernel
+from relaysim.sim.kernel.running import RunningHost, current_host, set_running_host
 
 T = TypeVar("T")
-
-
-class ReadyHandle:
-    """A callback waiting its turn on a host (the loop's `asyncio.Handle`)."""
-
-    __slots__ = ("args", "callback", "context")
-
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> None:
-        self.callback: Callable[..., object] | None = callback
-        self.args = args
-        self.context = context
-
-    def cancel(self) -> None:
-        """Skip the callback."""
-        self.callback = None
-        self.args = ()
-
-    def cancelled(self) -> bool:
-        """Whether the callback is skipped."""
-        return self.callback is None
-
-
-class HostTimer(ReadyHandle):
-    """A callback of a host at a virtual time (the loop's `asyncio.TimerHandle`); itself the entry in SimPy's heap."""
-
-    __slots__ = ("_when", "loop")
-
-    def __init__(
-        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context, loop: HostLoop, when: float
-    ) -> None:
-        self.callback = callback
-        self.args = args
-        self.context = context
-        self.loop = loop
-        self._when = when
-
-    def when(self) -> float:
-        """The virtual time at which it is due."""
-        return self._when
 
 
 def _refuse(name: str) -> Callable[..., Any]:
@@ -91,12 +52,12 @@ def _refuse(name: str) -> Callable[..., Any]:
 class HostLoop(asyncio.AbstractEventLoop):
     """The event loop of one host."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: RunningHost, agenda: Agenda) -> None:
         self._host = host
-        self._kernel: Kernel = host.kernel
+        self._agenda = agenda
         self._ready: deque[ReadyHandle] = deque()
         self._scheduled = False  # or standing still: either way nothing needs to be scheduled
-        self._schedule: Callable[[], None] = partial(heappush, self._kernel._turns, host.index)
+        self._schedule: Callable[[], None] = partial(heappush, self._agenda._turns, host.index)
         self._pause: Timer | None = None
         self._paused_until = 0.0
         self._late_turn: Timer | None = None
@@ -137,20 +98,20 @@ class HostLoop(asyncio.AbstractEventLoop):
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> HostTimer:
         # Rounded before it is added: the delay must come out the same at every time of day.
-        when = self._kernel.env._now + (ticks(delay) if delay > 0 else 0.0)
+        when = self._agenda.env._now + (ticks(delay) if delay > 0 else 0.0)
         timer = HostTimer(callback, args, copy_context() if context is None else context, self, when)
-        self._kernel.schedule_timer(when, timer)
+        self._agenda.schedule_timer(when, timer)
         return timer
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> HostTimer:
         timer = HostTimer(callback, args, copy_context() if context is None else context, self, when)
-        self._kernel.schedule_timer(when, timer)
+        self._agenda.schedule_timer(when, timer)
         return timer
 
     def time(self) -> float:
-        return self._kernel.now
+        return self._agenda.now
 
     def drain(self) -> None:
         """Run everything that is ready on this host, and what becomes ready meanwhile.
@@ -168,7 +129,7 @@ class HostLoop(asyncio.AbstractEventLoop):
             ready.append(waiting.popleft())
         outer_loop, outer_host = _get_running_loop(), current_host()
         _set_running_loop(self)
-        _set_running_host(self._host)
+        set_running_host(self._host)
         budget = STEPS_PER_INSTANT_MAX
         # What is made ready during the drain must not schedule a second one.
         self._scheduled = True
@@ -191,7 +152,7 @@ class HostLoop(asyncio.AbstractEventLoop):
                     if budget == 0:
                         raise StuckSimulationError(
                             f"host {self._host.name} ran {STEPS_PER_INSTANT_MAX} callbacks at virtual time "
-                            f"{self._kernel.now:.6f} s without time passing; a loop there awaits nothing that takes time"
+                            f"{self._agenda.now:.6f} s without time passing; a loop there awaits nothing that takes time"
                         )
                 if not waiting or ready is not self._ready:
                     break
@@ -201,7 +162,7 @@ class HostLoop(asyncio.AbstractEventLoop):
                 self._ready.extend(waiting)
             if ready is self._ready:  # else one of its own steps let it stand still or crash: it has no turn
                 self._scheduled = False
-            _set_running_host(outer_host)
+            set_running_host(outer_host)
             _set_running_loop(outer_loop)
 
     # Tasks and futures
@@ -298,9 +259,9 @@ class HostLoop(asyncio.AbstractEventLoop):
             return
         exception = context.get("exception")
         if isinstance(exception, BaseException):
-            self._kernel.fail(exception)
+            self._agenda.fail(exception)
         else:
-            self._kernel.fail(RuntimeError(f"host {self._host.name}: {context.get('message')}"))
+            self._agenda.fail(RuntimeError(f"host {self._host.name}: {context.get('message')}"))
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if self._exception_handler is None:
@@ -322,8 +283,8 @@ class HostLoop(asyncio.AbstractEventLoop):
 
     def pause(self, seconds: float) -> None:
         """Stand still from the end of the running step on."""
-        kernel = self._kernel
-        until = kernel.now + ticks(seconds)
+        agenda = self._agenda
+        until = agenda.now + ticks(seconds)
         if self._closing:
             return
         if self._pause is None:
@@ -333,7 +294,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         else:
             self._pause.cancel()
         self._paused_until = until
-        self._pause = kernel.at(until - kernel.now, self.resume)
+        self._pause = agenda.at(until - agenda.now, self.resume)
 
     def resume(self) -> None:
         """Go on, if paused, with whatever became ready meanwhile, in the order in which it did."""
@@ -350,21 +311,21 @@ class HostLoop(asyncio.AbstractEventLoop):
         if delay is not None and not self._closing:
             self._schedule = partial(self._schedule_late, delay)
             return
-        self._schedule = partial(heappush, self._kernel._turns, self._host.index)
+        self._schedule = partial(heappush, self._agenda._turns, self._host.index)
         if self._late_turn is not None:
             self._drop_turn()
             self._schedule()
 
     def _schedule_late(self, delay: Callable[[], float]) -> None:
-        self._late_turn = self._kernel.at(delay(), self._take_late_turn)
+        self._late_turn = self._agenda.at(delay(), self._take_late_turn)
 
     def _take_late_turn(self) -> None:
         self._late_turn = None
-        self._kernel.schedule_host(self._host)
+        self._agenda.schedule_host(self._host)
 
     def _drop_turn(self) -> None:
         """Take back the turn that has been given to this host, if there is one."""
-        self._kernel.unschedule_host(self._host)
+        self._agenda.unschedule_host(self._host)
         if self._late_turn is not None:
             self._late_turn.cancel()
             self._late_turn = None
@@ -391,7 +352,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         remains.tasks.extend(dict.fromkeys((*self._unfinished_tasks(), *asyncio.all_tasks(self))))
         remains.generators.extend(self._generators or ())
         remains.callbacks.append(self._ready)
-        remains.callbacks.extend(self._kernel.take_timers(self))
+        remains.callbacks.extend(self._agenda.take_timers(self))
         self._tasks.clear()
         self._remains = remains
         self.__class__ = DeadLoop
@@ -502,7 +463,7 @@ class DeadLoop(HostLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> HostTimer:
-        return self.call_at(self._kernel.now + max(delay, 0.0), callback, *args, context=context)
+        return self.call_at(self._agenda.now + max(delay, 0.0), callback, *args, context=context)
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None

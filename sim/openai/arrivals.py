@@ -12,8 +12,8 @@ from asyncio import Future, get_running_loop
 from typing import Final
 
 from relaysim.sim.kernel import Kernel, ticks
+from relaysim.sim.openai.calls import Answer
 from relaysim.sim.openai.errors import ApiError
-from relaysim.sim.openai.operations import Answer
 from relaysim.sim.openai.streaming import EventStream
 
 CONNECT_ERROR: Final = "ConnectError"

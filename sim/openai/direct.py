@@ -35,9 +35,10 @@ from openai._types import NotGiven, Omit, not_given, omit
 
 from relaysim.sim.kernel import Host
 from relaysim.sim.openai.arrivals import READ_TIMEOUT, BrokenAnswer
+from relaysim.sim.openai.calls import Answer, Call
 from relaysim.sim.openai.errors import ApiError
 from relaysim.sim.openai.network import Network
-from relaysim.sim.openai.operations import OPERATIONS, Answer, Call
+from relaysim.sim.openai.operations import OPERATIONS
 from relaysim.sim.openai.service import RUN_OPTIONS
 from relaysim.sim.openai.transport import BASE_URL, JITTER_PURPOSE, malformed_response, network_error
 from relaysim.sim.openai.wire import Wire, error_response, request_id_header

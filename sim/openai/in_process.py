@@ -408,7 +408,7 @@ class _WorkersTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         host = current_host()
-        if host is None:
+        if not isinstance(host, Host):
             raise RuntimeError(
                 "the simulation's async client is awaited outside `run`: give `run` the coroutine function"
             )

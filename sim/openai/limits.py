@@ -16,7 +16,7 @@ from relaysim.sim.openai import errors
 from relaysim.sim.openai.profile import Profile
 
 if TYPE_CHECKING:
-    from relaysim.sim.openai.operations import Call
+    from relaysim.sim.openai.calls import Call
 
 _CREATES_RUNS: Final = ("runs.create", "threads.create_and_run")
 

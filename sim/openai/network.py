@@ -31,8 +31,9 @@ from relaysim.sim.openai.arrivals import (
     BrokenAnswer,
     StreamedAnswer,
 )
+from relaysim.sim.openai.calls import Answer, Call
 from relaysim.sim.openai.faults import ApiFault, FaultPlan
-from relaysim.sim.openai.operations import Answer, Call, execute
+from relaysim.sim.openai.operations import execute
 from relaysim.sim.openai.profile import Profile
 from relaysim.sim.openai.service import ThreadsService
 

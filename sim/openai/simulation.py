@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from relaysim.sim.kernel import Kernel, Record
+from relaysim.sim.openai.calls import Answer, Call
 from relaysim.sim.openai.faults import ApiFault, FaultPlan
 from relaysim.sim.openai.life import RunLives
-from relaysim.sim.openai.operations import Answer, Call, execute
+from relaysim.sim.openai.operations import execute
 from relaysim.sim.openai.profile import Profile, load_profile
 from relaysim.sim.openai.replies import EchoReplies, Failure, Replier, Replies, Reply, Turn, checked
 from relaysim.sim.openai.service import ThreadsService

@@ -35,8 +35,8 @@ from relaysim.sim.openai.arrivals import (
     StreamedAnswer,
     cut_body,
 )
+from relaysim.sim.openai.calls import Answer, Call
 from relaysim.sim.openai.network import Network
-from relaysim.sim.openai.operations import Answer, Call
 from relaysim.sim.openai.wire import READ_HEADERS, Wire, request_id_header
 
 API_KEY: Final = "sk-simulated-0000000000000000"

@@ -16,8 +16,9 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from relaysim.sim.openai import errors
+from relaysim.sim.openai.calls import Answer, Call
 from relaysim.sim.openai.json_body import parse_json_object
-from relaysim.sim.openai.operations import OPERATIONS, Answer, Call, Operation, execute
+from relaysim.sim.openai.operations import OPERATIONS, Operation, execute
 from relaysim.sim.openai.service import ThreadsService
 from relaysim.sim.openai.streaming import MEDIA_TYPE
 

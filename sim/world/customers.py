@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import simpy
 
-from relaysim.sim.kernel import ticks
-from relaysim.sim.world.settings import Bursts, ScriptedMessage
-
-if TYPE_CHECKING:
-    from relaysim.sim.world.world import World
+from relaysim.sim.kernel import Kernel, ticks
+from relaysim.sim.world.settings import Bursts, ScriptedMessage, WorldSettings
 
 
 class SentMessage:
@@ -38,10 +35,23 @@ class SentMessage:
         return f"SentMessage(id={self.id!r}, conversation={self.conversation!r}, text={self.text!r})"
 
 
+class Surroundings(Protocol):
+    """What a customer needs of the world."""
+
+    kernel: Kernel
+    settings: WorldSettings
+
+    def post(self, message: SentMessage, worker: int | None) -> None:
+        """Deliver a message to the relay, through its webhooks; to that worker first, where one is given."""
+
+    def let_write(self, process: Generator[simpy.Event, Any, None]) -> None:
+        """Start a process that writes messages: the world is not over while it goes on."""
+
+
 class Customer:
     """One customer, in one conversation."""
 
-    def __init__(self, world: World, number: int, thread_id: str) -> None:
+    def __init__(self, world: Surroundings, number: int, thread_id: str) -> None:
         self.world = world
         self.name = f"c{number}"
         self.entity = f"customer:c{number}"

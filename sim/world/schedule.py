@@ -12,9 +12,9 @@ from typing import Any
 
 from relaysim.sim.kernel import Host, current_context
 from relaysim.sim.openai.arrivals import READ_TIMEOUT
+from relaysim.sim.openai.calls import Answer, Call
 from relaysim.sim.openai.faults import ApiFault
 from relaysim.sim.openai.network import Network
-from relaysim.sim.openai.operations import Answer, Call
 
 Place = tuple[str, str]
 """A delivery and an operation: the first such request is meant."""

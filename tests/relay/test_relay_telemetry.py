@@ -41,7 +41,7 @@ from relaysim.relay.telemetry import Cause, Telemetry, default, digest, emit
 from relaysim.relay.telemetry import metrics as metrics_module
 from relaysim.relay.telemetry.metrics import OTHER
 from relaysim.scenarios.load import load
-from relaysim.sim.kernel.kernel import EPOCH_SECONDS
+from relaysim.sim.kernel import EPOCH_SECONDS
 from relaysim.sim.world import Lane, Session, run_world
 
 WHO = "+55 11 90000-0000"

@@ -20,8 +20,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 from relaysim.sim.kernel import EPOCH_SECONDS
 from relaysim.sim.openai import errors
 from relaysim.sim.openai.arrivals import cut_body
+from relaysim.sim.openai.calls import Answer, Call
 from relaysim.sim.openai.faults import ApiFault
-from relaysim.sim.openai.operations import Answer, Call
 from relaysim.sim.openai.server import API_PREFIX, CONTROL_PREFIX, HEALTH_PATH
 from relaysim.sim.openai.server.body import BodyTooLargeError, ClientGoneError, read_body
 from relaysim.sim.openai.server.delivery import (

