@@ -21,9 +21,10 @@ FOLDERS = ("relay", "sim", "scenarios", "reports")
 MAY_IMPORT = {
     "relay": set(),
     "sim.kernel": set(),
-    "sim.redis": {"sim.kernel"},
-    "sim.openai": {"sim.kernel"},
-    "sim.world": {"sim.kernel", "sim.redis", "sim.openai", "relay"},
+    "sim.faults": {"sim.kernel"},
+    "sim.redis": {"sim.kernel", "sim.faults"},
+    "sim.openai": {"sim.kernel", "sim.faults"},
+    "sim.world": {"sim.kernel", "sim.faults", "sim.redis", "sim.openai", "relay"},
     "sim.pytest_plugin": {"sim.openai"},
     "reports": set(),
     "scenarios": {"relay", "reports", "sim.kernel", "sim.redis", "sim.openai", "sim.world"},

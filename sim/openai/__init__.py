@@ -28,7 +28,7 @@ Begin with `states`, then `service`. A world does:
     with keyed_retry_jitter():
         client = make_client(kernel, host, network, "sdk")
 
-Imports: `relaysim.sim.kernel`, and in the doors `openai` and `httpx2`.
+Imports: `relaysim.sim.kernel`, `relaysim.sim.faults`, and in the doors `openai` and `httpx2`.
 """
 
 from __future__ import annotations

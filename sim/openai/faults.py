@@ -38,7 +38,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from relaysim.sim.kernel.occasions import counted_from_one, ordered_window
+from relaysim.sim.faults import AtOccasions, FaultPlan
+from relaysim.sim.faults.when import NthAttempts, WindowSeconds
 from relaysim.sim.openai.errors import ApiError, for_status
 from relaysim.sim.openai.operations import OPERATION_NAMES
 
@@ -71,10 +72,10 @@ class ApiFault(BaseModel):
     )
     route: str = Field(default="*", description="an operation's name, or a pattern such as `messages.*`")
     probability: float = Field(default=1.0, ge=0, le=1, description="share of the matching attempts that it hits")
-    window_seconds: tuple[float, float] | None = Field(
+    window_seconds: WindowSeconds = Field(
         default=None, description="only attempts that leave at or after the first and before the second virtual second"
     )
-    nth: tuple[int, ...] | None = Field(
+    nth: NthAttempts = Field(
         default=None, description="only the attempts with these numbers, counted from 1 over the world, per route given"
     )
     status: int | None = Field(default=None, ge=400, le=599, description="HTTP status, for kind `status`")
@@ -96,16 +97,6 @@ class ApiFault(BaseModel):
         if not any(fnmatchcase(name, route) for name in OPERATION_NAMES):
             raise ValueError(f"{route!r} matches no operation; there are {', '.join(OPERATION_NAMES)}")
         return route
-
-    @field_validator("window_seconds")
-    @classmethod
-    def _ordered(cls, window: tuple[float, float] | None) -> tuple[float, float] | None:
-        return ordered_window(window)
-
-    @field_validator("nth")
-    @classmethod
-    def _counts(cls, nth: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        return counted_from_one(nth, "attempt")
 
     @field_validator("headers")
     @classmethod
@@ -148,9 +139,10 @@ class ApiFault(BaseModel):
             raise ValueError(f"`seconds` belongs to kind 'slow_body' only, not to {self.kind!r}: leave it out")
         return self
 
-    def matches(self, operation: str) -> bool:
-        """Whether the route covers an operation."""
-        return fnmatchcase(operation, self.route)
+    @property
+    def when(self) -> AtOccasions:
+        """When it strikes: it watches the attempts at the operations of its route."""
+        return AtOccasions(self.route, self.probability, self.window_seconds, self.nth)
 
     def error(self) -> ApiError:
         """The error answer of a fault of kind `status`."""
@@ -160,53 +152,30 @@ class ApiFault(BaseModel):
         return error
 
 
-class FaultPlan:
-    """The faults of one world, with how often each has fired.
+class ApiFaultPlan(FaultPlan[ApiFault]):
+    """The API's faults of one world. Of those that strike an attempt the first decides.
 
-    Attributes:
+    Args:
         faults: in order of precedence.
-        fired: per fault, in how many attempts it decided.
+        uniform: a keyed draw, see `relaysim.sim.kernel.Draws.uniform`.
     """
 
-    __slots__ = ("_by_operation", "_seen", "_uniform", "faults", "fired")
+    __slots__ = ("_uniform",)
 
-    def __init__(self, faults: tuple[ApiFault, ...], uniform: Callable[[str, str, int], float]) -> None:
-        self.faults = faults
-        self.fired = [0] * len(faults)
-        self._seen = [0] * len(faults)
+    def __init__(self, faults: Iterable[ApiFault], uniform: Callable[[str, str, int], float]) -> None:
+        super().__init__(faults)
         self._uniform = uniform
-        self._by_operation: dict[str, tuple[int, ...]] = {}
-
-    def changed(self, kept: Iterable[int], added: Iterable[ApiFault] = ()) -> FaultPlan:
-        """A plan of the faults at these positions, which go on counting, and after them new ones, which begin to."""
-        positions, new = list(kept), tuple(added)
-        plan = FaultPlan((*(self.faults[position] for position in positions), *new), self._uniform)
-        for position, old in enumerate(positions):
-            plan._seen[position] = self._seen[old]
-            plan.fired[position] = self.fired[old]
-        return plan
 
     def decide(self, operation: str, now: float, draw_key: str, draw_index: int) -> ApiFault | None:
-        """The fault that hits this attempt, if one does. Call it once per attempt: it counts."""
-        positions = self._by_operation.get(operation)
-        if positions is None:
-            positions = tuple(i for i, fault in enumerate(self.faults) if fault.matches(operation))
-            self._by_operation[operation] = positions
-        chosen: ApiFault | None = None
-        for position in positions:
-            fault = self.faults[position]
-            # Every fault counts its attempts, also when one above it has decided.
-            self._seen[position] += 1
-            if chosen is not None or (fault.nth is not None and self._seen[position] not in fault.nth):
-                continue
-            window = fault.window_seconds
-            if window is not None and not window[0] <= now < window[1]:
-                continue
-            if fault.probability < 1.0:
-                if fault.probability == 0.0:
-                    continue
-                if self._uniform(draw_key, f"fault-{position}", draw_index) >= fault.probability:
-                    continue
-            chosen = fault
-            self.fired[position] += 1
-        return chosen
+        """The fault that hits this attempt, if one does. Call it once per attempt: it counts.
+
+        Args:
+            operation: what is attempted.
+            now: virtual seconds, as the attempt leaves.
+            draw_key, draw_index: key the attempt's draws.
+        """
+        uniform = self._uniform
+        position = self.first_hit(
+            self.watching(operation), now, lambda place, _: uniform(draw_key, f"fault-{place}", draw_index)
+        )
+        return None if position is None else self.faults[position]

@@ -32,7 +32,7 @@ from relaysim.sim.openai.arrivals import (
     StreamedAnswer,
 )
 from relaysim.sim.openai.calls import Answer, Call
-from relaysim.sim.openai.faults import ApiFault, FaultPlan
+from relaysim.sim.openai.faults import ApiFault, ApiFaultPlan
 from relaysim.sim.openai.operations import execute
 from relaysim.sim.openai.profile import Profile
 from relaysim.sim.openai.service import ThreadsService
@@ -72,7 +72,7 @@ class Network:
     ) -> None:
         self.kernel = kernel
         self.service = service
-        self.faults = FaultPlan(tuple(faults), kernel.draws.uniform)
+        self.faults = ApiFaultPlan(tuple(faults), kernel.draws.uniform)
         self._has_faults = bool(self.faults.faults)
         self._uniform = kernel.draws.uniform
         self._trace = kernel.trace.add

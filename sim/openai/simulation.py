@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from relaysim.sim.kernel import Kernel, Record
 from relaysim.sim.openai.calls import Answer, Call
-from relaysim.sim.openai.faults import ApiFault, FaultPlan
+from relaysim.sim.openai.faults import ApiFault, ApiFaultPlan
 from relaysim.sim.openai.life import RunLives
 from relaysim.sim.openai.operations import execute
 from relaysim.sim.openai.profile import Profile, load_profile
@@ -144,7 +144,7 @@ class SimulatedApi:
     kernel: Kernel
     service: ThreadsService
     lives: RunLives
-    faults: FaultPlan
+    faults: ApiFaultPlan
     wire: Wire
     trace: RecentTrace
     profile: Profile
@@ -189,7 +189,7 @@ class SimulatedApi:
         self._threads: OrderedDict[str, ThreadRecord] = OrderedDict()
         self.service.threads = self._threads
         self.lives = RunLives(kernel, self.service, profile)
-        self.faults = FaultPlan(settings.faults, kernel.draws.uniform)
+        self.faults = ApiFaultPlan(settings.faults, kernel.draws.uniform)
         self.wire = Wire(self.service, keys=settings.keys, poll_after_ms=settings.poll_after_ms, pretty=settings.pretty)
         self.requests = 0
         self._id_prefix = f"{settings.seed}/"
@@ -209,7 +209,7 @@ class SimulatedApi:
 
     def set_faults(self, faults: tuple[ApiFault, ...]) -> None:
         """Put other faults in place of the present ones. Counts begin anew, windows count from virtual 0 as ever."""
-        self.faults = FaultPlan(faults, self.kernel.draws.uniform)
+        self.faults = ApiFaultPlan(faults, self.kernel.draws.uniform)
 
     def change_faults(self, kept: Iterable[int], added: tuple[ApiFault, ...] = ()) -> None:
         """Keep the faults at these positions, which go on counting, and put new ones after them, which begin to."""

@@ -6,7 +6,7 @@ over a connection class of ours (`sdk` lane), and the same client with only its 
 Keys expire in virtual time, because the fence makes `time.time()` virtual. The server can be slow, away, restarted or
 replaced by a replica, and packets can be lost: see `RedisFault`.
 
-May import `relaysim.sim.kernel`. Begin with `RedisLink`.
+May import `relaysim.sim.kernel` and `relaysim.sim.faults`. Begin with `RedisLink`.
 """
 
 from relaysim.sim.redis.client import make_client

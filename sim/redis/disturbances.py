@@ -252,7 +252,7 @@ class Disturbances:
         for number, fields in enumerate(exchange.commands):
             read = read or self._read(fields)
             command = read[2]
-            begins = plan.begins_with(command)
+            begins = plan.begins_with(command, now)
             if begins is not None and begins.lost_seconds is not None and exchange.begins is None:
                 exchange.begins = begins
             elif begins is not None:
@@ -363,7 +363,7 @@ class Disturbances:
 
     def _schedule(self) -> None:
         now = self._kernel.now
-        for window in self.faults.timed():
+        for window in self.faults.windows():
             assert window.begins is not None
             lost = window.lost_seconds
             if lost is None:
@@ -384,7 +384,7 @@ class Disturbances:
     def _begin(self, window: Window, read: Read | None = None, lag: Lag | None = None) -> None:
         """Now it is slow or gone; `read` is the command with which that begins."""
         fault, now = window.fault, self._kernel.now
-        self.faults.fired[window.position] += 1
+        self.faults.fire(window.position)
         self._kernel.trace.add("redis", "redis.fault", fault.kind, *(("", "") if read is None else read[2:]))
         if fault.kind == "slow":
             self._slow.append(window)

@@ -23,13 +23,14 @@ server that is gone that is about 4 s, and where every reply is lost a minute. I
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
 from typing import Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from relaysim.sim.faults import AtOccasions, AtTimes, FaultPlan
+from relaysim.sim.faults.plan import Watch
+from relaysim.sim.faults.when import NthCommands, WindowSeconds
 from relaysim.sim.kernel.distributions import Seconds
-from relaysim.sim.kernel.occasions import counted_from_one, ordered_window
 
 LOSSES: Final = ("reply_lost", "command_lost")
 """The kinds that hit single commands; the others last."""
@@ -72,26 +73,16 @@ class RedisFault(BaseModel):
     command: str = Field(
         default="*", min_length=1, description="a command's or a named script's name, or a pattern such as `*` or `SE*`"
     )
-    nth: tuple[int, ...] | None = Field(
+    nth: NthCommands = Field(
         default=None,
         description="only the matching commands with these numbers, counted from 1 over the world as they reach the "
         "server; a kind that lasts begins with each of them",
     )
-    window_seconds: tuple[float, float] | None = Field(
+    window_seconds: WindowSeconds = Field(
         default=None,
         description="`reply_lost` and `command_lost`: only commands at or after the first and before the second virtual "
         "second",
     )
-
-    @field_validator("nth")
-    @classmethod
-    def _counts(cls, nth: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        return counted_from_one(nth, "command")
-
-    @field_validator("window_seconds")
-    @classmethod
-    def _ordered(cls, window: tuple[float, float] | None) -> tuple[float, float] | None:
-        return ordered_window(window)
 
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> RedisFault:
@@ -132,9 +123,12 @@ class RedisFault(BaseModel):
         """Whether the server comes back without the scripts that were loaded."""
         return self.kind in _FORGETFUL
 
-    def matches(self, command: str) -> bool:
-        """Whether it is about a command, or a script by its name."""
-        return fnmatchcase(command, self.command)
+    @property
+    def when(self) -> AtTimes | AtOccasions:
+        """When it strikes: at times, or at the commands, or scripts, of its name as they reach the server."""
+        if self.at_seconds is not None:
+            return AtTimes(self.at_seconds, self.times, self.probability)
+        return AtOccasions(self.command, self.probability, self.window_seconds, self.nth)
 
 
 def _refuse(fault: RedisFault, given: set[str], names: tuple[str, ...], why: str) -> None:
@@ -161,40 +155,32 @@ class Window(NamedTuple):
     lost_seconds: float | None
 
 
-class RedisFaultPlan:
-    """The faults of one world, with how often each has fired.
+class RedisFaultPlan(FaultPlan[RedisFault]):
+    """The faults of Redis in one world. One that lasts has fired once it begins, see `fire`.
 
     Args:
-        faults: in order of precedence. One that is off keeps its place, with probability 0: places key the draws.
+        faults: in order of precedence.
         uniform: a keyed draw, see `relaysim.sim.kernel.Draws.uniform`.
-
-    Attributes:
-        faults: as given.
-        fired: per fault, how often it began, or how many commands it hit.
-        stopped: no fault fires any more.
     """
 
-    __slots__ = ("_by_command", "_seen", "_uniform", "faults", "fired", "stopped")
+    __slots__ = ("_beginning", "_losing", "_uniform")
 
     def __init__(self, faults: Sequence[RedisFault], uniform: Callable[[str, str, int], float]) -> None:
-        self.faults = tuple(faults)
-        self.fired = [0] * len(self.faults)
-        self.stopped = False
-        self._seen = [0] * len(self.faults)
+        super().__init__(faults)
         self._uniform = uniform
-        self._by_command: dict[str, tuple[int, ...]] = {}
+        self._beginning: dict[str, tuple[Watch, ...]] = {}
+        self._losing: dict[str, tuple[Watch, ...]] = {}
 
-    def timed(self) -> list[Window]:
-        """All that will begin at a time of its own; each counts as fired only once it begins."""
-        windows = []
-        for position, fault in enumerate(self.faults):
-            if fault.at_seconds is None:
-                continue
-            for number in range(fault.times):
-                if self._uniform("redis", f"fault-{position}", number) < fault.probability:
-                    begins = fault.at_seconds.sample(self._uniform("redis", f"fault-{position} at", number))
-                    windows.append(self._window(position, number, begins))
-        return windows
+    def windows(self) -> list[Window]:
+        """All that will begin at a time of its own."""
+        strikes = self.timed(self._strikes_at, lambda position, number: self._draw(position, "at", number))
+        return [self._window(position, number, at) for position, number, at in strikes]
+
+    def _strikes_at(self, position: int, number: int) -> float:
+        return self._uniform("redis", f"fault-{position}", number)
+
+    def _draw(self, position: int, purpose: str, number: int) -> float:
+        return self._uniform("redis", f"fault-{position} {purpose}", number)
 
     def _window(self, position: int, number: int, begins: float | None) -> Window:
         fault = self.faults[position]
@@ -204,25 +190,17 @@ class RedisFaultPlan:
             position,
             fault,
             begins,
-            fault.seconds.sample(self._uniform("redis", f"fault-{position} seconds", number)),
-            None if lost is None else lost.sample(self._uniform("redis", f"fault-{position} lost", number)),
+            fault.seconds.sample(self._draw(position, "seconds", number)),
+            None if lost is None else lost.sample(self._draw(position, "lost", number)),
         )
 
-    def begins_with(self, command: str) -> Window | None:
+    def begins_with(self, command: str, now: float) -> Window | None:
         """What begins with this command, which has just reached the server. Call it once per command: it counts."""
-        begins: Window | None = None
-        for position in self._about(command):
-            fault = self.faults[position]
-            if not fault.lasts:
-                continue
-            self._seen[position] += 1
-            number = self._seen[position]
-            assert fault.nth is not None
-            if self.stopped or begins is not None or number not in fault.nth:
-                continue
-            if self._uniform("redis", f"fault-{position}", number) < fault.probability:
-                begins = self._window(position, number, None)
-        return begins
+        watching = self._beginning.get(command)
+        if watching is None:
+            watching = self._beginning[command] = self._watching_commands(command, lasts=True)
+        position = self.first(watching, now, self._strikes_at)
+        return None if position is None else self._window(position, self.occasions(position), None)
 
     def loses(self, command: str, now: float, worker: str, purpose: str, index: int) -> RedisFault | None:
         """The loss that hits this command, if one does; it counts as fired. Call it once per command: it counts.
@@ -234,34 +212,12 @@ class RedisFaultPlan:
             purpose: what the command is.
             index: its number among the worker's commands of that purpose.
         """
-        chosen: RedisFault | None = None
-        for position in self._about(command):
-            fault = self.faults[position]
-            if fault.lasts:
-                continue
-            self._seen[position] += 1
-            if self.stopped or chosen is not None:
-                continue
-            if fault.nth is not None and self._seen[position] not in fault.nth:
-                continue
-            window = fault.window_seconds
-            if window is not None and not window[0] <= now < window[1]:
-                continue
-            if (
-                fault.probability == 1.0
-                or self._uniform(worker, f"{purpose} fault-{position}", index) < fault.probability
-            ):
-                chosen = fault
-                self.fired[position] += 1
-        return chosen
+        watching = self._losing.get(command)
+        if watching is None:
+            watching = self._losing[command] = self._watching_commands(command, lasts=False)
+        uniform = self._uniform
+        position = self.first_hit(watching, now, lambda place, _: uniform(worker, f"{purpose} fault-{place}", index))
+        return None if position is None else self.faults[position]
 
-    def _about(self, command: str) -> tuple[int, ...]:
-        """The places of the faults that look at this command."""
-        positions = self._by_command.get(command)
-        if positions is None:
-            positions = self._by_command[command] = tuple(
-                position
-                for position, fault in enumerate(self.faults)
-                if fault.at_seconds is None and fault.matches(command)
-            )
-        return positions
+    def _watching_commands(self, command: str, *, lasts: bool) -> tuple[Watch, ...]:
+        return tuple(watch for watch in self.watching(command) if self.faults[watch[0]].lasts == lasts)

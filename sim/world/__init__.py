@@ -1,8 +1,8 @@
 """One simulated world from a seed.
 
 `settings` says what a world is made of, `world` builds and runs it, `customers` write, `schedule` constrains the order of
-requests, `observe` distils what happened into plain data. May import `relaysim.sim.openai`, `relaysim.sim.redis` and
-`relaysim.sim.kernel`. Begin with `run_world`.
+requests, `observe` distils what happened into plain data. May import `relaysim.sim.openai`, `relaysim.sim.redis`,
+`relaysim.sim.faults` and `relaysim.sim.kernel`. Begin with `run_world`.
 """
 
 from relaysim.sim.world.factories import FactoryError, resolve

@@ -11,8 +11,8 @@ from asyncio import Future
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from relaysim.sim.faults import FaultPlan
 from relaysim.sim.kernel import Host, Kernel, current_context
-from relaysim.sim.world.firing import Firing
 from relaysim.sim.world.send_faults import SendFault, SendRefused
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Channel:
         customers: by conversation; may be filled later.
 
     Attributes:
-        faults: with `fired`.
+        faults: the plan of them.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Channel:
         faults: Sequence[SendFault],
         customers: Mapping[str, Customer],
     ) -> None:
-        self.faults = Firing(faults, kernel.draws.uniform)
+        self.faults = FaultPlan(faults)
         self._kernel = kernel
         self._seconds = seconds
         self._customers = customers
@@ -99,15 +99,14 @@ class Channel:
 
     def _fault(self, worker: str, purpose: str, index: int) -> tuple[SendFault | None, float]:
         """The first fault that hits this text, and its seconds."""
-        kernel = self._kernel
-        chosen: SendFault | None = None
-        extra = 0.0
-        for position, fault in enumerate(self.faults.faults):
-            assert isinstance(fault, SendFault)
-            if self.faults.hits(position, kernel.now, worker, purpose, index, decided=chosen is not None):
-                chosen = fault
-                extra = fault.seconds.sample(kernel.draws.uniform(worker, f"{purpose} fault-{position} seconds", index))
-        return chosen, extra
+        plan, now, uniform = self.faults, self._kernel.now, self._kernel.draws.uniform
+        position = plan.first_hit(
+            plan.watching("send"), now, lambda place, _: uniform(worker, f"{purpose} fault-{place}", index)
+        )
+        if position is None:
+            return None, 0.0
+        fault = plan.faults[position]
+        return fault, fault.seconds.sample(uniform(worker, f"{purpose} fault-{position} seconds", index))
 
 
 async def _sleep(kernel: Kernel, host: Host, seconds: float) -> None:

@@ -19,19 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from relaysim.sim.faults import AtOccasions, AtTimes, Draw, FaultPlan, TimedStrike
+from relaysim.sim.faults.events import OF_REDIS, OF_REQUESTS, PLAIN, Events
+from relaysim.sim.faults.when import NthEvents
 from relaysim.sim.kernel import Kernel, Record
 from relaysim.sim.kernel.distributions import Seconds
-from relaysim.sim.kernel.occasions import counted_from_one
 from relaysim.sim.openai.operations import OPERATION_NAMES
 from relaysim.sim.world.workers import Worker
 
-_OF_REQUESTS: Final = ("request", "served", "response")
-_PLAIN: Final = ("handling.start", "handling.end", "send", "send.fate", "lease.taken", "lease.released")
-_EVENTS: Final = (*(f"{kind}:{name}" for kind in _OF_REQUESTS for name in OPERATION_NAMES), *_PLAIN)
+_EVENTS: Final = (*(f"{kind}:{name}" for kind in OF_REQUESTS for name in OPERATION_NAMES), *PLAIN)
 
 
 class HostFault(BaseModel):
@@ -61,7 +61,7 @@ class HostFault(BaseModel):
     times: int = Field(
         default=1, ge=1, le=10_000, description="with `at_seconds` how often; with `on` how often at most"
     )
-    nth: tuple[int, ...] | None = Field(
+    nth: NthEvents = Field(
         default=None, description="with `on`: at the events with these numbers, counted from 1 over the world"
     )
     seconds: Seconds | None = Field(
@@ -81,16 +81,15 @@ class HostFault(BaseModel):
             raise ValueError("names at least one worker, counting from 1, and each only once")
         return workers
 
-    @field_validator("nth")
-    @classmethod
-    def _counts(cls, nth: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        return counted_from_one(nth)
-
     @field_validator("on")
     @classmethod
     def _matches_something(cls, on: str | None) -> str | None:
-        if on is not None and not on.startswith("redis:") and not any(fnmatchcase(event, on) for event in _EVENTS):
-            kinds = ", ".join((*(f"{kind}:OPERATION" for kind in _OF_REQUESTS), "redis:COMMAND", *_PLAIN))
+        if (
+            on is not None
+            and not on.startswith(f"{OF_REDIS}:")
+            and not any(fnmatchcase(event, on) for event in _EVENTS)
+        ):
+            kinds = ", ".join((*(f"{kind}:OPERATION" for kind in OF_REQUESTS), f"{OF_REDIS}:COMMAND", *PLAIN))
             raise ValueError(f"{on!r} matches no event; there are {kinds}")
         return on
 
@@ -114,6 +113,16 @@ class HostFault(BaseModel):
             raise ValueError(f"`behind_probability` belongs to kind 'skew' only, not to {self.kind!r}: leave it out")
         return self
 
+    @property
+    def when(self) -> AtTimes | AtOccasions:
+        """When it strikes: at times, or at the events of the workers that it may strike."""
+        if self.on is None:
+            assert self.at_seconds is not None
+            return AtTimes(self.at_seconds, self.times, self.probability)
+        return AtOccasions(
+            self.on, self.probability, nth=self.nth, strikes_max=self.times if self.nth is None else None
+        )
+
 
 class HostFaults:
     """The host faults of one world.
@@ -126,7 +135,7 @@ class HostFaults:
         on_crash: called after a worker has crashed.
 
     Attributes:
-        fired: per fault, how often it struck.
+        plan: when they strike, and how often each has.
     """
 
     def __init__(
@@ -137,32 +146,26 @@ class HostFaults:
         stop_seconds: float,
         on_crash: Callable[[Worker], None],
     ) -> None:
-        self.faults = tuple(faults)
-        self.fired = [0] * len(self.faults)
+        self.plan = FaultPlan(faults)
         self._kernel = kernel
         self._workers = workers
         self._by_name = {worker.name: worker for worker in workers}
         self._stop_seconds = stop_seconds
         self._on_crash = on_crash
-        self._stopped = False
         self._coming_back = 0
-        self._seen = [0] * len(self.faults)
-        self._begun = [0] * len(self.faults)
-        self._looked: dict[tuple[int, str], int] = {}
-        self._operations: dict[str, str] = {}
-        self._listening = [position for position, fault in enumerate(self.faults) if fault.on is not None]
+        self._events = Events()
+        self._occasions: dict[tuple[int, str], int] = {}
+        self._listens = any(fault.on is not None for fault in faults)
 
     def start(self) -> None:
         """Schedule what strikes at a time, and listen for the events at which the rest does. Call it at time 0."""
         kernel = self._kernel
-        for position, fault in enumerate(self.faults):
-            if fault.at_seconds is None:
-                continue
-            for occurrence in range(fault.times):
-                if self._draw(position, "strikes", occurrence) < fault.probability:
-                    at = fault.at_seconds.sample(self._draw(position, "at", occurrence))
-                    kernel.at(at, self._strike_at_a_time, position, occurrence)
-        if self._listening:
+        for strike in self.plan.timed(
+            lambda position, number: self._draw(position, "strikes", number),
+            lambda position, number: self._draw(position, "at", number),
+        ):
+            kernel.at(strike.at_seconds, self._strike_at_a_time, strike)
+        if self._listens:
             kernel.trace.listener = self._listen
 
     @property
@@ -172,8 +175,8 @@ class HostFaults:
 
     def stop(self) -> None:
         """No fault strikes any more, and every worker is well."""
-        self._stopped = True
-        if self._listening:
+        self.plan.stopped = True
+        if self._listens:
             self._kernel.trace.listener = None
         for worker in self._workers:
             if not worker.alive:
@@ -186,66 +189,47 @@ class HostFaults:
     def _draw(self, position: int, purpose: str, index: int, worker: str = "") -> float:
         return self._kernel.draws.uniform(f"host-fault-{position} {worker}", purpose, index)
 
-    # When
+    # When it strikes
 
-    def _strike_at_a_time(self, position: int, occurrence: int) -> None:
-        fault, workers = self.faults[position], self._workers
-        if fault.workers is None:
-            number = int(self._draw(position, "worker", occurrence) * len(workers))
+    def _strike_at_a_time(self, strike: TimedStrike) -> None:
+        position, workers = strike.position, self._workers
+        chosen = self.plan.faults[position].workers
+        if chosen is None:
+            number = int(self._draw(position, "worker", strike.number) * len(workers))
             self._strike(position, workers[min(number, len(workers) - 1)])
         else:
-            for number in fault.workers:
+            for number in chosen:
                 self._strike(position, workers[number - 1])
 
     def _listen(self, record: Record) -> None:
-        found = self._event(record)
-        if found is None:
+        event = self._events.read(record)
+        worker = None if event is None else self._by_name.get(event.worker)
+        if event is None or worker is None:
             return
-        worker, event = found
-        for position in self._listening:
-            fault = self.faults[position]
-            assert fault.on is not None
-            if not fnmatchcase(event, fault.on):
+        plan, now = self.plan, record.time
+        for position, when in plan.watching(event.name):
+            chosen = plan.faults[position].workers
+            if chosen is not None and worker.number not in chosen:
                 continue
-            if fault.workers is not None and worker.number not in fault.workers:
-                continue
-            self._seen[position] += 1
-            place = (position, worker.name)
-            index = self._looked[place] = self._looked.get(place, -1) + 1
-            if fault.nth is not None:
-                if self._seen[position] not in fault.nth:
-                    continue
-            elif self._begun[position] >= fault.times:
-                continue
-            if self._draw(position, "strikes", index, worker.name) < fault.probability:
-                self._begun[position] += 1
+            if plan.strikes(position, when, now, self._draw_of(worker, self._count(position, worker))):
                 self._kernel.at(0.0, self._strike, position, worker)
 
-    def _event(self, record: Record) -> tuple[Worker, str] | None:
-        """Whose event a record is, and what patterns call it."""
-        _, entity, kind, fields = record
-        detail: Any = None
-        if kind == "request":
-            detail = self._operations[str(fields[0])] = str(fields[2])
-        elif kind in ("served", "response"):
-            request_id = str(fields[0])
-            entity, detail = request_id.partition("#")[0], self._operations.get(request_id)
-        elif kind == "redis":
-            detail = fields[1]
-        elif kind in ("lease.taken", "lease.released"):
-            entity = str(fields[1])
-        elif kind not in _PLAIN:
-            return None
-        worker = self._by_name.get(entity)
-        return None if worker is None else (worker, kind if detail is None else f"{kind}:{detail}")
+    def _count(self, position: int, worker: Worker) -> int:
+        """The number of this occasion among those of a fault and a worker, counting from 0."""
+        key = (position, worker.name)
+        index = self._occasions[key] = self._occasions.get(key, -1) + 1
+        return index
 
-    # What
+    def _draw_of(self, worker: Worker, index: int) -> Draw:
+        return lambda position, _: self._draw(position, "strikes", index, worker.name)
+
+    # What it does
 
     def _strike(self, position: int, worker: Worker) -> None:
-        if self._stopped or not worker.alive:
+        if self.plan.stopped or not worker.alive:
             return
-        fault = self.faults[position]
-        self.fired[position] += 1
+        fault = self.plan.faults[position]
+        self.plan.fire(position)
         index = self._kernel.draws.next_index(worker.name, f"host-fault-{position}")
         left = self._stop_seconds - self._kernel.now
         if fault.seconds is not None:
@@ -304,7 +288,7 @@ class HostFaults:
 
     def _slow(self, worker: Worker, position: int, seconds: float) -> None:
         draws, name = self._kernel.draws, worker.name
-        distribution = self.faults[position].delay_seconds
+        distribution = self.plan.faults[position].delay_seconds
         assert distribution is not None
         sample = distribution.sampler
 

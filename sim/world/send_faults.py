@@ -17,8 +17,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from relaysim.sim.faults import EventFault
 from relaysim.sim.kernel.distributions import Constant, Seconds
-from relaysim.sim.world.firing import Fault
 
 
 class SendRefused(Exception):
@@ -27,7 +27,7 @@ class SendRefused(Exception):
     not_sent = True
 
 
-class SendFault(Fault):
+class SendFault(EventFault):
     """One fault of sending: what happens, to which texts, how often and when. The first in the list that hits decides."""
 
     kind: Literal["refused", "unknown_delivered", "unknown_lost", "slow"] = Field(

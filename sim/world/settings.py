@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from relaysim.sim.faults import Swarm
 from relaysim.sim.kernel.distributions import Constant, Seconds
 from relaysim.sim.openai.faults import ApiFault
 from relaysim.sim.openai.profile import Profile
@@ -18,7 +19,6 @@ from relaysim.sim.world.host_faults import HostFault
 from relaysim.sim.world.liveness import Liveness
 from relaysim.sim.world.send_faults import SendFault
 from relaysim.sim.world.strata import Strata
-from relaysim.sim.world.swarm import Swarm
 from relaysim.sim.world.webhook_faults import WebhookFault
 
 FRIENDLY_TEXT = "Desculpe, estou processando sua mensagem anterior. Por favor, aguarde um momento e tente novamente."

@@ -10,11 +10,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from relaysim.sim.faults import AtOccasions, EventFault
 from relaysim.sim.kernel.distributions import Constant, Seconds
-from relaysim.sim.world.firing import Fault
 
 
-class WebhookFault(Fault):
+class WebhookFault(EventFault):
     """One fault of webhooks: what happens, to which deliveries, how often and when."""
 
     kind: Literal["duplicate", "late", "lost_ack"] = Field(
@@ -32,3 +32,8 @@ class WebhookFault(Fault):
         if self.kind == "late" and "seconds" not in self.model_fields_set:
             raise ValueError("kind 'late' needs `seconds`, how much longer the delivery takes")
         return self
+
+    @property
+    def when(self) -> AtOccasions:
+        """When it strikes: it watches the occasions that are named like its kind."""
+        return super().when._replace(pattern=self.kind)

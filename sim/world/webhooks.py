@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
+from relaysim.sim.faults import AtOccasions, FaultPlan
 from relaysim.sim.kernel import Kernel, current_context
 from relaysim.sim.openai import NotInDirectLaneError
-from relaysim.sim.world.firing import Firing
 from relaysim.sim.world.webhook_faults import WebhookFault
 from relaysim.sim.world.workers import Worker
 
@@ -40,7 +40,7 @@ class Webhooks:
         workers: all workers, in their order.
 
     Attributes:
-        faults: with `fired`.
+        faults: the plan of them.
         handled: the deliveries that are being handled.
         outstanding: deliveries that are on their way, being handled, or to be repeated.
     """
@@ -54,10 +54,9 @@ class Webhooks:
         groups: Sequence[WorkerGroup],
         workers: Sequence[Worker],
     ) -> None:
-        self.faults = Firing(faults, kernel.draws.uniform)
+        self.faults = FaultPlan(faults)
         self.handled: set[str] = set()
         self.outstanding = 0
-        self._kinds = [fault.kind for fault in faults]
         self._kernel = kernel
         self._workload = workload
         self._seconds = seconds
@@ -74,8 +73,8 @@ class Webhooks:
         if workload.duplicate_probability and uniform(message.id, "duplicate", 0) < workload.duplicate_probability:
             later = workload.redelivery_seconds.sample(uniform(message.id, "redelivery", 0))
             self._dispatch(message, delay + later, None)
-        for position, kind in enumerate(self._kinds):
-            if kind == "duplicate" and self._hit(position, message, 1):
+        for position, when in self.faults.watching("duplicate"):
+            if self._hits(position, when, message, 1):
                 later = self._fault_seconds(position, message, 1)
                 delivery = self._dispatch(message, delay + later, None)
                 self._kernel.trace.add(ENTITY, "webhook.duplicate", delivery, later)
@@ -86,19 +85,22 @@ class Webhooks:
             self.handled.discard(delivery)
             self._failed(message, number, worker, "worker crashed")
 
-    def _hit(self, position: int, message: SentMessage, number: int) -> bool:
-        return self.faults.hits(position, self._kernel.now, message.id, "webhook", number)
+    def _hits(self, position: int, when: AtOccasions, message: SentMessage, number: int) -> bool:
+        uniform = self._kernel.draws.uniform
+        return self.faults.hits(
+            position, when, self._kernel.now, lambda place, _: uniform(message.id, f"webhook fault-{place}", number)
+        )
 
     def _fault_seconds(self, position: int, message: SentMessage, number: int) -> float:
-        fault = self.faults.faults[position]
-        assert isinstance(fault, WebhookFault)
-        return fault.seconds.sample(self._kernel.draws.uniform(message.id, f"webhook fault-{position} seconds", number))
+        return self.faults.faults[position].seconds.sample(
+            self._kernel.draws.uniform(message.id, f"webhook fault-{position} seconds", number)
+        )
 
     def _dispatch(self, message: SentMessage, delay: float, worker: int | None, *, again: bool = False) -> str:
         number = self._numbers[message.id] = self._numbers.get(message.id, 0) + 1
         delivery = f"{message.id}#{number}"
-        for position, kind in enumerate(self._kinds):
-            if kind == "late" and self._hit(position, message, number):
+        for position, when in self.faults.watching("late"):
+            if self._hits(position, when, message, number):
                 later = self._fault_seconds(position, message, number)
                 delay += later
                 self._kernel.trace.add(ENTITY, "webhook.late", delivery, later)
@@ -160,8 +162,8 @@ class Webhooks:
         if error_class is not None:
             self._failed(message, number, worker, "handle raised")
             return
-        for position, kind in enumerate(self._kinds):
-            if kind == "lost_ack" and self._hit(position, message, number):
+        for position, when in self.faults.watching("lost_ack"):
+            if self._hits(position, when, message, number):
                 seconds = self._fault_seconds(position, message, number)
                 self._failed(message, number, worker, "acknowledgement lost", seconds)
                 return

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import simpy
 
 from relaysim.sim import redis
+from relaysim.sim.faults import FaultPlan, chosen
 from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
 from relaysim.sim.openai import Network, RunLives, ThreadsService, keyed_retry_jitter, make_client
 from relaysim.sim.openai import warm_up as warm_up_openai
@@ -28,7 +29,6 @@ from relaysim.sim.world.logs import LogCapture
 from relaysim.sim.world.observe import observe
 from relaysim.sim.world.schedule import ScheduledNetwork
 from relaysim.sim.world.settings import WorkerGroup, WorldSettings
-from relaysim.sim.world.swarm import chosen
 from relaysim.sim.world.webhooks import Webhooks
 from relaysim.sim.world.workers import Worker
 
@@ -83,7 +83,6 @@ class World:
         self.lives = RunLives(kernel, self.service, profile)
         network_class = ScheduledNetwork if settings.schedule else Network
         self.network = network_class(kernel, self.service, profile, self._chosen("faults"))
-        self.api_faults = self.network.faults
         self.webhooks = Webhooks(
             kernel,
             settings.workload,
@@ -113,6 +112,13 @@ class World:
             kernel, self._chosen("host_faults"), self.workers, self._faults_stop_seconds, self.webhooks.worker_died
         )
         self.host_faults.start()
+        self.fault_plans: dict[str, FaultPlan[Any]] = {
+            "faults": self.network.faults,
+            "host_faults": self.host_faults.plan,
+            "redis_faults": self.redis.faults,
+            "webhook_faults": self.webhooks.faults,
+            "send_faults": self.channel.faults,
+        }
         if settings.liveness is not None:
             kernel.at(settings.liveness.faults_stop_seconds, self._stop_faults)
 
@@ -235,9 +241,8 @@ class World:
 
     def _stop_faults(self) -> None:
         """From now on nothing goes wrong, and whatever was out of order is in order."""
-        self.network.faults = self.api_faults.changed(())
-        self.webhooks.faults.stopped = True
-        self.channel.faults.stopped = True
+        for plan in self.fault_plans.values():
+            plan.stopped = True
         self.redis.stop_faults()
         self.host_faults.stop()
 
@@ -253,13 +258,7 @@ class World:
     @property
     def fault_hits(self) -> dict[str, list[int]]:
         """How often each fault has hit, by the list that it stands in; lists without faults are left out."""
-        fired = {
-            "faults": self.api_faults.fired,
-            "host_faults": self.host_faults.fired,
-            "redis_faults": self.redis.faults.fired,
-            "webhook_faults": self.webhooks.faults.fired,
-            "send_faults": self.channel.faults.fired,
-        }
+        fired = {name: plan.fired for name, plan in self.fault_plans.items()}
         if self._conditioned is not None:
             # A draw that nobody ever asks for divides nothing: to be told, as a fault is that never fired.
             fired["strata"] = [self._conditioned.hits]

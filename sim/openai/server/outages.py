@@ -64,7 +64,7 @@ class Outages:
         current = [window for window in self._windows if window.start <= now < window.end]
         if current and not self.closed:
             self.closed = True
-            api.faults.fired[current[0].position] += 1
+            api.faults.fire(current[0].position)
             self._door.close_door()
         elif self.closed and not current:
             self.closed = False

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from relaysim.sim.kernel import EPOCH_SECONDS
 from relaysim.sim.openai import LANES, ApiFault, Lane, warm_up
 from relaysim.sim.openai.arrivals import READ_ERROR, REMOTE_PROTOCOL_ERROR, cut_body
-from relaysim.sim.openai.faults import FaultPlan
+from relaysim.sim.openai.faults import ApiFaultPlan
 from relaysim.sim.openai.transport import network_error
 
 both_lanes = pytest.mark.parametrize("lane", LANES)
@@ -263,7 +263,9 @@ def test_the_errors_are_those_of_a_real_connection(how: str) -> None:
 
 def hits(*tables: dict[str, Any], attempts: int = 400, uniform: Callable[[str, str, int], float] | None = None) -> Any:
     """Which of a row of attempts each fault hits: one per second, appends and lists in turn."""
-    plan = FaultPlan(tuple(ApiFault.model_validate(table) for table in tables), uniform or World().kernel.draws.uniform)
+    plan = ApiFaultPlan(
+        tuple(ApiFault.model_validate(table) for table in tables), uniform or World().kernel.draws.uniform
+    )
     found: list[list[int]] = [[] for _ in tables]
     for number in range(attempts):
         operation = (APPEND, "messages.list")[number % 2]

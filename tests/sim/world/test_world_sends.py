@@ -71,3 +71,10 @@ def test_without_faults_and_ids_there_is_only_the_text() -> None:
 def test_a_refusal_has_no_seconds() -> None:
     with pytest.raises(ValidationError, match="`seconds` does not belong to kind 'refused'"):
         SendFault.model_validate({"kind": "refused", "seconds": 1.0})
+
+
+def test_a_fault_that_is_left_out_hits_nothing_by_number_either() -> None:
+    made = settings("world_relays:sender", send_faults=[{"kind": "refused", "nth": [1]}], swarm={"weight_decades": 0.0})
+    with Session():
+        hits = [run(made, seed=seed).observation["fault_hits"]["send_faults"][0] for seed in range(40)]
+    assert 8 < sum(hits) < 32
