@@ -12,8 +12,8 @@ From the inside out; each layer knows only those before it:
 - `operations`: names, routes and parameters of the operations; calls and answers without HTTP.
 - `profile`, `limits`, `quirks`, `life`: how slow a backend is, how many requests it takes, what nobody has proved of it,
   and the SimPy processes that move runs accordingly.
-- `faults`, `arrivals`, `network`: one attempt at a request in virtual time: latency, faults, broken and streamed answers,
-  trace.
+- `faults`, `effects`: which faults there are, and what each does to an attempt; `latency`: how long one takes.
+- `arrivals`, `network`: one attempt at a request in virtual time: latency, effect, broken and streamed answers, trace.
 - `wire`: HTTP to calls and answers to HTTP, sans-I/O, for any door.
 - `transport`, `direct`: the two doors. Lane `sdk` is the real SDK on a simulated transport, lane `direct` the same
   calls without the SDK's code; equal traces.

@@ -1,6 +1,6 @@
 """Answers that do not reach a worker whole and at once: bodies that break off, bodies cut off, and streams.
 
-`BrokenAnswer` is what the faults `reset`, `truncated` and `malformed` make of an answer, the same in both lanes.
+`BrokenAnswer` is what a fault that damages answers makes of one, the same in both lanes.
 `Arrivals` carries a streamed answer from the service to its reader: frames leave at kernel instants, travel for as long
 as the request's own way back, and wait in a buffer until the reader, on its host, asks for them. The service and the
 host meet in kernel events only, so how many steps a reader needs cannot change another host.
@@ -9,58 +9,40 @@ host meet in kernel events only, so how many steps a reader needs cannot change 
 from __future__ import annotations
 
 from asyncio import Future, get_running_loop
-from typing import Final
 
 from relaysim.sim.kernel import Kernel, ticks
 from relaysim.sim.openai.calls import Answer
+from relaysim.sim.openai.effects import MALFORMED, PIECES, READ_TIMEOUT, Effect
 from relaysim.sim.openai.errors import ApiError
 from relaysim.sim.openai.streaming import EventStream
-
-CONNECT_ERROR: Final = "ConnectError"
-READ_TIMEOUT: Final = "ReadTimeout"
-READ_ERROR: Final = "ReadError"
-REMOTE_PROTOCOL_ERROR: Final = "RemoteProtocolError"
-MALFORMED: Final = "malformed"
-"""What can become of an answer, as `Answer.failure` and the trace say it; all but the last are httpx2 exceptions."""
-
-PIECES: Final = 10
-"""Into how many pieces a body falls that dribbles."""
-
-
-def cut_text(text: str) -> str:
-    """The first half of a body, at least one character less; of a JSON object that is never JSON."""
-    return text[: len(text) // 2]
-
-
-def cut_body(body: bytes) -> bytes:
-    """The same of a body's bytes, between two characters."""
-    return cut_text(body.decode()).encode()
 
 
 class BrokenAnswer(Answer):
     """An answer that the service gave and that breaks on its way.
 
-    Its status is 0 if the body breaks off, since the client never has a whole answer, and the answer's own if only its
-    JSON is cut off. An error's JSON is already cut off here; an object's is cut by whoever renders it.
+    Its status is 0 if the body breaks off, since the client never has a whole answer, and the answer's own if the body
+    ends in order. An error's body is damaged already; an object's is damaged by whoever renders it, with `effect.body`.
 
     Attributes:
         whole: the answer as the service gave it.
+        effect: the fault's.
     """
 
-    __slots__ = ("whole",)
+    __slots__ = ("effect", "whole")
 
-    def __init__(self, whole: Answer, failure: str) -> None:
-        error = whole.error
+    def __init__(self, whole: Answer, effect: Effect) -> None:
+        error, failure = whole.error, effect.failure
         if failure != MALFORMED:
             super().__init__(0, failure=failure, detail=whole.detail)
         else:
             if error is not None:
-                cut = cut_body(error.to_bytes())
+                sent = effect.body(error.to_bytes())
                 error = ApiError(
-                    error.status, error.message, error.type, error.param, error.code, headers=error.headers, raw=cut
+                    error.status, error.message, error.type, error.param, error.code, headers=error.headers, raw=sent
                 )
             super().__init__(whole.status, whole.payload, error, whole.detail, failure)
         self.whole = whole
+        self.effect = effect
 
 
 class StreamedAnswer(Answer):
@@ -97,18 +79,17 @@ class Arrivals:
         kernel: the world.
         stream: what the service adds its frames to.
         way_back: seconds from the service to the worker.
-        failure: how the stream breaks after what it has now, by a fault: `ReadError`, `RemoteProtocolError`,
-            `malformed` (the first frame's JSON is cut off, and nothing follows) or None.
-        dribble_seconds: over how many seconds what it has now arrives; 0: at once.
+        effect: of the fault that it meets. If that damages it, nothing follows what it has now.
+        slow_seconds: over how many seconds what it has now arrives; 0: at once.
     """
 
     __slots__ = (
         "_buffer",
         "_deadline",
-        "_dribbles_until",
         "_ended",
         "_failure",
         "_kernel",
+        "_slow_until",
         "_stream",
         "_waiting",
         "_watched",
@@ -120,8 +101,8 @@ class Arrivals:
         kernel: Kernel,
         stream: EventStream,
         way_back: float,
-        failure: str | None = None,
-        dribble_seconds: float = 0.0,
+        effect: Effect | None = None,
+        slow_seconds: float = 0.0,
     ) -> None:
         self._kernel = kernel
         self._stream = stream
@@ -132,25 +113,23 @@ class Arrivals:
         self._waiting: Future[None] | None = None
         self._deadline = 0.0
         self._watched = False
-        self._dribbles_until = 0.0
+        self._slow_until = 0.0
 
         frames = stream.read()
-        if failure is not None:
+        if effect is not None and effect.damages:
             stream.detach()
-            if failure == MALFORMED:
-                kernel.at(way_back, self._arrive, _cut_first_frame(frames), True)
-            else:
-                kernel.at(way_back, self._arrive, frames, True, failure)
+            breaks = None if effect.ends == "in_order" else effect.failure
+            kernel.at(way_back, self._arrive, effect.events(frames), True, breaks)
             return
-        if dribble_seconds > 0:
+        if slow_seconds > 0:
             size = -(-len(frames) // PIECES)
             for number in range(PIECES):
                 piece = frames[number * size : (number + 1) * size]
                 last = number == PIECES - 1
                 # The last one's delay must come out as below, to the last bit.
-                delay = way_back + (dribble_seconds if last else dribble_seconds * (number + 1) / PIECES)
+                delay = way_back + (slow_seconds if last else slow_seconds * (number + 1) / PIECES)
                 kernel.at(delay, self._arrive, piece, stream.ended and last)
-            self._dribbles_until = kernel.now + ticks(way_back + dribble_seconds)
+            self._slow_until = kernel.now + ticks(way_back + slow_seconds)
         else:
             kernel.at(way_back, self._arrive, frames, stream.ended)
         stream.on_frames = self._send
@@ -158,8 +137,8 @@ class Arrivals:
     def _send(self) -> None:
         """Frames were added: they set out."""
         frames = self._stream.read()
-        # Not before what dribbles: a connection keeps its order.
-        delay = max(self._way_back, self._dribbles_until - self._kernel.now)
+        # Not before what is slow: a connection keeps its order.
+        delay = max(self._way_back, self._slow_until - self._kernel.now)
         self._kernel.at(delay, self._arrive, frames, self._stream.ended)
 
     def _arrive(self, frames: bytes, ended: bool, failure: str | None = None) -> None:
@@ -227,10 +206,3 @@ class Arrivals:
         self._stream.detach()
         self._buffer.clear()
         self._ended = True
-
-
-def _cut_first_frame(frames: bytes) -> bytes:
-    """The first event, with its JSON cut off."""
-    first, _, _ = frames.decode().partition("\n\n")
-    name, separator, data = first.partition("\ndata: ")
-    return f"{name}{separator}{cut_text(data)}\n\n".encode()

@@ -34,8 +34,9 @@ from openai._constants import (
 from openai._types import NotGiven, Omit, not_given, omit
 
 from relaysim.sim.kernel import Host
-from relaysim.sim.openai.arrivals import READ_TIMEOUT, BrokenAnswer
+from relaysim.sim.openai.arrivals import BrokenAnswer
 from relaysim.sim.openai.calls import Answer, Call
+from relaysim.sim.openai.effects import READ_TIMEOUT
 from relaysim.sim.openai.errors import ApiError
 from relaysim.sim.openai.network import Network
 from relaysim.sim.openai.operations import OPERATIONS
@@ -324,12 +325,13 @@ class DirectClient:
         """No whole answer came."""
         assert answer.failure is not None
         request: Any = _Deferred(_request_builder(call))
-        body: bytes | None = None
+        lengths: tuple[int, int] | None = None
         if isinstance(answer, BrokenAnswer):
             _, _, body = Wire(self._network.service).render(answer.whole, call, request_id_header(answer.request_id))
+            lengths = len(answer.effect.body(body)), len(body)
         kind = openai.APITimeoutError if answer.failure == READ_TIMEOUT else openai.APIConnectionError
         error = kind(request=request)
-        error.__cause__ = network_error(answer.failure, body)
+        error.__cause__ = network_error(answer.failure, lengths)
         return error
 
     def _json_error(self, call: Call, answer: Answer) -> Exception:

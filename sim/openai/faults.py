@@ -1,7 +1,8 @@
 """Faults of the API and of the way to it, as scenario files write them.
 
 Each `[[faults]]` table is one `ApiFault`. For every attempt at a request (the SDK's own retries are attempts of their
-own) the list is read from the top, and the first fault that fires decides; so several can be combined.
+own) the list is read from the top, and the first fault that fires decides; so several can be combined. What the kinds
+do is said by `relaysim.sim.openai.effects`, for the transport in a world and for the served socket alike:
 
 | kind            | what the server does                            | what the client sees                            |
 |-----------------|-------------------------------------------------|-------------------------------------------------|
@@ -34,12 +35,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from relaysim.sim.faults import AtOccasions, FaultPlan
 from relaysim.sim.faults.when import NthAttempts, WindowSeconds
+from relaysim.sim.openai.calls import Answer
+from relaysim.sim.openai.effects import EFFECTS, Effect, FaultKind
 from relaysim.sim.openai.errors import ApiError, for_status
 from relaysim.sim.openai.operations import OPERATION_NAMES
 
@@ -54,17 +57,7 @@ class ApiFault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal[
-        "connect_error",
-        "request_lost",
-        "response_lost",
-        "read_timeout",
-        "status",
-        "reset",
-        "truncated",
-        "malformed",
-        "slow_body",
-    ] = Field(
+    kind: FaultKind = Field(
         description="`connect_error`: never leaves; `request_lost`: never arrives; `response_lost`: processed, unanswered; "
         "`read_timeout`: processed after the client gave up; `status`: answered with that HTTP status; the others are "
         "processed in time, and the answer suffers: `reset`: the connection is reset in mid-body; `truncated`: the body "
@@ -144,12 +137,39 @@ class ApiFault(BaseModel):
         """When it strikes: it watches the attempts at the operations of its route."""
         return AtOccasions(self.route, self.probability, self.window_seconds, self.nth)
 
+    @property
+    def effect(self) -> Effect:
+        """What it does."""
+        return EFFECTS[self.kind]
+
+    @property
+    def slow_seconds(self) -> float:
+        """How long the body, or the first events of a stream, takes to arrive; 0: it arrives at once."""
+        return self.seconds if self.seconds is not None and self.effect.slow else 0.0
+
     def error(self) -> ApiError:
-        """The error answer of a fault of kind `status`."""
+        """The error answer of a fault that replaces the service's answer."""
         assert self.status is not None
         error = for_status(self.status, html=self.html, retry_after_seconds=self.retry_after_seconds)
         error.headers.update({name.lower(): value for name, value in self.headers.items()})
         return error
+
+
+def answer_under(fault: ApiFault, process: Callable[[], Answer]) -> Answer:
+    """What is answered to a request that arrives under a fault: the service's answer, or the fault's in its place.
+
+    Args:
+        fault: whatever its kind.
+        process: lets the service process the request. Called now, or not at all.
+    """
+    if not fault.effect.replaced:
+        return process()
+    if fault.processed:
+        unseen = process().stream
+        if unseen is not None:
+            unseen.detach()
+    error = fault.error()
+    return Answer(error.status, error=error)
 
 
 class ApiFaultPlan(FaultPlan[ApiFault]):

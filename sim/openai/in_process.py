@@ -27,7 +27,6 @@ import httpx2
 import openai
 
 from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, current_host, ticks
-from relaysim.sim.kernel.distributions import Constant
 from relaysim.sim.openai.api_handle import ApiHandle
 from relaysim.sim.openai.faults import ApiFault
 from relaysim.sim.openai.given_replies import GivenReplies
@@ -340,14 +339,11 @@ class InProcessOpenAI(ApiHandle):
 
 
 class _SharedNetwork(Network):
-    """A network that keeps its records and its faults where the API keeps them."""
+    """A network with the latency and the faults of an API, which keeps its records where that API does."""
 
     def __init__(self, api: SimulatedApi) -> None:
-        profile = api.profile
-        if not api.settings.latency:
-            at_once = Constant(kind="constant", value=0.0)
-            profile = profile.model_copy(update={"request_seconds": at_once, "slow_probability": 0.0})
-        super().__init__(api.kernel, api.service, profile)
+        super().__init__(api.kernel, api.service, api.profile)
+        self._latency = api.latency
         self._trace = api.trace.add
         self.faults = api.faults
         self._has_faults = True  # or will have

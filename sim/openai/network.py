@@ -8,7 +8,7 @@ Draws are keyed by (worker, operation, thread) and the attempt's number among th
 elsewhere, so both lanes and any two relays meet the same latencies for the same requests.
 
 The trace gets `request` when the attempt leaves, `served` when the service has processed it, `response` when the
-answer, or the failure in its place, reaches the worker, unless it has crashed meanwhile; of an answer whose body dribbles
+answer, or the failure in its place, reaches the worker, unless it has crashed meanwhile; of an answer whose body is slow
 when the body is whole, of a stream when its head arrives (its frames leave no records). An answer that nobody waits for
 any more (the waiting task was cancelled) leaves no `response`.
 """
@@ -17,30 +17,16 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Iterable
-from typing import Final
 
 from relaysim.sim.kernel import Host, Kernel, current_context
-from relaysim.sim.openai.arrivals import (
-    CONNECT_ERROR,
-    MALFORMED,
-    PIECES,
-    READ_ERROR,
-    READ_TIMEOUT,
-    REMOTE_PROTOCOL_ERROR,
-    Arrivals,
-    BrokenAnswer,
-    StreamedAnswer,
-)
+from relaysim.sim.openai.arrivals import Arrivals, BrokenAnswer, StreamedAnswer
 from relaysim.sim.openai.calls import Answer, Call
-from relaysim.sim.openai.faults import ApiFault, ApiFaultPlan
+from relaysim.sim.openai.effects import CONNECT_ERROR, PIECES, READ_TIMEOUT
+from relaysim.sim.openai.faults import ApiFault, ApiFaultPlan, answer_under
+from relaysim.sim.openai.latency import RequestLatency
 from relaysim.sim.openai.operations import execute
 from relaysim.sim.openai.profile import Profile
 from relaysim.sim.openai.service import ThreadsService
-
-_BREAKS: Final = {"reset": READ_ERROR, "truncated": REMOTE_PROTOCOL_ERROR, "malformed": MALFORMED}
-
-_ANSWERED: Final = frozenset({"status", "slow_body", *_BREAKS})
-"""The faults under which the service processes the request in time, or answers at once, and an answer sets out."""
 
 
 class _Stream:
@@ -74,13 +60,9 @@ class Network:
         self.service = service
         self.faults = ApiFaultPlan(tuple(faults), kernel.draws.uniform)
         self._has_faults = bool(self.faults.faults)
-        self._uniform = kernel.draws.uniform
         self._trace = kernel.trace.add
         self._at = kernel.at
-        self._request_seconds = profile.request_seconds.sampler
-        self._slow_probability = profile.slow_probability
-        self._slow_seconds = None if profile.slow_seconds is None else profile.slow_seconds.sampler
-        self._arrival_fraction = profile.request_arrival_fraction
+        self._latency = RequestLatency(profile, kernel.draws.uniform)
         self._streams: dict[tuple[str, str, str | None], _Stream] = {}
         self._attempts: dict[str, int] = {}
 
@@ -112,30 +94,27 @@ class Network:
         stream.count = index + 1
         self._trace(worker, "request", request_id, current_context.get(), operation, thread_id, call.run_id)
 
-        if self._slow_probability > 0 and self._uniform(key, "slow", index) < self._slow_probability:
-            assert self._slow_seconds is not None
-            duration = self._slow_seconds(self._uniform(key, "slow-seconds", index))
-        else:
-            duration = self._request_seconds(self._uniform(key, "request-seconds", index))
-        way_out = duration * self._arrival_fraction
+        duration = self._latency.seconds(key, index)
+        way_out = self._latency.way_out(duration)
         fault = self.faults.decide(operation, kernel.env.now, key, index) if self._has_faults else None
 
         future: Future[Answer] = host.loop.create_future()
-        if fault is None or fault.kind in _ANSWERED:
+        effect = None if fault is None else fault.effect
+        if effect is None or effect.answered:
             way_back = duration - way_out
             if read_timeout is not None and duration > read_timeout:
                 self._at(read_timeout, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
                 way_back = -1.0
             self._at(way_out, self._serve, call, request_id, worker, key, index, way_back, future, fault, read_timeout)
-        elif fault.kind == "connect_error":
+        elif not effect.connects:
             wait = way_out if connect_timeout is None else min(way_out, connect_timeout)
             self._at(wait, self._fail, CONNECT_ERROR, request_id, worker, key, index, future)
         else:
-            if fault.kind == "response_lost":
+            if effect.processed == "in_time":
                 self._at(way_out, self._serve, call, request_id, worker, key, index, -1.0, future, None, None)
             if read_timeout is not None:
                 self._at(read_timeout, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
-                if fault.kind == "read_timeout":
+                if effect.processed == "late":
                     late = read_timeout + way_out
                     self._at(late, self._serve, call, request_id, worker, key, index, -1.0, future, None, None)
         return future
@@ -153,15 +132,10 @@ class Network:
         read_timeout: float | None,
     ) -> None:
         """The request arrives at the service. A negative way back: no answer will reach the worker."""
-        if fault is None or fault.kind != "status":
+        if fault is None:
             answer = execute(self.service, call, request_id)
         else:
-            if fault.processed:
-                unseen = execute(self.service, call, request_id).stream
-                if unseen is not None:
-                    unseen.detach()
-            error = fault.error()
-            answer = Answer(error.status, error=error)
+            answer = answer_under(fault, lambda: execute(self.service, call, request_id))
         answer.request_id = request_id
         answer.draw_key = key
         answer.draw_index = index
@@ -173,24 +147,24 @@ class Network:
                 return
             answer = self._stream(answer, way_back, fault)
         elif fault is not None and way_back >= 0.0:
-            if fault.kind in _BREAKS:
-                answer = _named_as(answer, BrokenAnswer(answer, _BREAKS[fault.kind]))
-            elif fault.seconds is not None:
-                if read_timeout is not None and fault.seconds / PIECES > read_timeout:
-                    late = way_back + read_timeout
-                    self._at(late, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
-                    return
-                way_back += fault.seconds
+            effect, slow_seconds = fault.effect, fault.slow_seconds
+            if effect.damages:
+                answer = _named_as(answer, BrokenAnswer(answer, effect))
+            elif read_timeout is not None and slow_seconds / PIECES > read_timeout:
+                late = way_back + read_timeout
+                self._at(late, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
+                return
+            else:
+                way_back += slow_seconds
         if way_back >= 0.0:
             self._at(way_back, self._respond, answer, worker, future)
 
     def _stream(self, answer: Answer, way_back: float, fault: ApiFault | None) -> Answer:
         """A streamed answer sets out, head and first frames together."""
         assert answer.stream is not None
-        failure = None if fault is None else _BREAKS.get(fault.kind)
-        dribble = 0.0 if fault is None or fault.seconds is None else fault.seconds
-        arrivals = Arrivals(self.kernel, answer.stream, way_back, failure, dribble)
-        return _named_as(answer, StreamedAnswer(answer, arrivals, failure))
+        effect, slow_seconds = (None, 0.0) if fault is None else (fault.effect, fault.slow_seconds)
+        arrivals = Arrivals(self.kernel, answer.stream, way_back, effect, slow_seconds)
+        return _named_as(answer, StreamedAnswer(answer, arrivals, None if effect is None else effect.failure))
 
     def _respond(self, answer: Answer, worker: str, future: Future[Answer]) -> None:
         loop = future.get_loop()

@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from relaysim.sim.kernel import Kernel, Record
 from relaysim.sim.openai.calls import Answer, Call
-from relaysim.sim.openai.faults import ApiFault, ApiFaultPlan
+from relaysim.sim.openai.faults import ApiFault, ApiFaultPlan, answer_under
+from relaysim.sim.openai.latency import RequestLatency
 from relaysim.sim.openai.life import RunLives
 from relaysim.sim.openai.operations import execute
 from relaysim.sim.openai.profile import Profile, load_profile
@@ -129,6 +130,7 @@ class SimulatedApi:
         settings, start_seconds: as given, or as given to the last `reset`.
         profile: the profile with its overrides.
         kernel, service, lives, wire: of the present world; `reset` makes new ones.
+        latency: of the present world's requests; their draws are keyed by `DRAW_KEY` and their numbers.
         faults: the plan of the present faults, with how often each has fired.
         trace: the newest domain events: `request` and `served` of every request (the id is the answer's `x-request-id`),
             `run.state`, `message.stored`, and `fault`.
@@ -144,6 +146,7 @@ class SimulatedApi:
     kernel: Kernel
     service: ThreadsService
     lives: RunLives
+    latency: RequestLatency
     faults: ApiFaultPlan
     wire: Wire
     trace: RecentTrace
@@ -193,9 +196,7 @@ class SimulatedApi:
         self.wire = Wire(self.service, keys=settings.keys, poll_after_ms=settings.poll_after_ms, pretty=settings.pretty)
         self.requests = 0
         self._id_prefix = f"{settings.seed}/"
-        self._uniform = kernel.draws.uniform
-        self._request_seconds = profile.request_seconds.sampler
-        self._slow_seconds = None if profile.slow_seconds is None else profile.slow_seconds.sampler
+        self.latency = RequestLatency(profile, kernel.draws.uniform, enabled=settings.latency)
 
     def _guarded(self, replier: Replier) -> Replier:
         def reply(turn: Turn) -> Reply:
@@ -226,16 +227,6 @@ class SimulatedApi:
         self.requests = number = self.requests + 1
         return number, request_id_header(f"{self._id_prefix}{number}")
 
-    def request_seconds(self, number: int) -> float:
-        """How long a request takes in all, from leaving the client to its answer's arrival; 0 without latency."""
-        if not self.settings.latency:
-            return 0.0
-        probability = self.profile.slow_probability
-        if probability > 0 and self._uniform(DRAW_KEY, "slow", number) < probability:
-            assert self._slow_seconds is not None
-            return self._slow_seconds(self._uniform(DRAW_KEY, "slow-seconds", number))
-        return self._request_seconds(self._uniform(DRAW_KEY, "request-seconds", number))
-
     def decide_fault(self, call: Call, number: int, request_id: str) -> ApiFault | None:
         """Record that a request has left its client, and decide which fault hits it, if one does. Once per request."""
         trace, operation = self.trace, call.operation
@@ -247,11 +238,19 @@ class SimulatedApi:
             trace.add("network", "fault", request_id, fault.kind, operation, call.thread_id)
         return fault
 
-    def execute(self, call: Call, request_id: str, *, recorded: bool = True) -> Answer:
-        """Let the service process a call now, and record the answer."""
+    def answer(self, call: Call, request_id: str, fault: ApiFault | None = None) -> Answer:
+        """What is answered to a request that arrives now, recorded: by the service, or by a fault in its place."""
+        if fault is None:
+            answer = self._execute(call, request_id)
+        else:
+            answer = answer_under(fault, lambda: self._execute(call, request_id))
+        error = answer.error
+        message = None if error is None else error.message
+        self.trace.add("api", "served", request_id, answer.status, message, answer.detail)
+        return answer
+
+    def _execute(self, call: Call, request_id: str) -> Answer:
         answer = execute(self.service, call, request_id)
-        if recorded:
-            self.record_answer(answer, request_id)
         threads = self._threads
         thread_id = call.thread_id
         if thread_id is not None and thread_id in threads:
@@ -259,12 +258,6 @@ class SimulatedApi:
         if len(threads) > self.settings.threads_max:
             self._forget_idle(len(threads) - self.settings.threads_max)
         return answer
-
-    def record_answer(self, answer: Answer, request_id: str) -> None:
-        """Record an answer that sets out now; `execute` has done so for its own."""
-        error = answer.error
-        said = None if error is None else error.message
-        self.trace.add("api", "served", request_id, answer.status, said, answer.detail)
 
     def handle(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
@@ -283,7 +276,7 @@ class SimulatedApi:
         _, request_id = self.next_request()
         call = self.wire.parse(method, path, headers, body)
         self.trace.add("client", "request", request_id, "", call.operation, call.thread_id, call.run_id)
-        return self.wire.render(self.execute(call, request_id), call, request_id)
+        return self.wire.render(self.answer(call, request_id), call, request_id)
 
     def _forget_idle(self, excess: int) -> None:
         threads = self._threads

@@ -24,18 +24,9 @@ import openai
 import openai._base_client
 
 from relaysim.sim.kernel import Draws, Host
-from relaysim.sim.openai.arrivals import (
-    CONNECT_ERROR,
-    MALFORMED,
-    READ_ERROR,
-    READ_TIMEOUT,
-    Arrivals,
-    BrokenAnswer,
-    BrokenStreamError,
-    StreamedAnswer,
-    cut_body,
-)
+from relaysim.sim.openai.arrivals import Arrivals, BrokenAnswer, BrokenStreamError, StreamedAnswer
 from relaysim.sim.openai.calls import Answer, Call
+from relaysim.sim.openai.effects import CONNECT_ERROR, MALFORMED, READ_ERROR, READ_TIMEOUT
 from relaysim.sim.openai.network import Network
 from relaysim.sim.openai.wire import READ_HEADERS, Wire, request_id_header
 
@@ -101,15 +92,18 @@ class SimTransport(httpx2.AsyncBaseTransport):
         if answer.failure == MALFORMED:
             return malformed_response(self._wire, answer, call)
         status, answered, content = self._wire.render(answer.whole, call, request_id)
-        return httpx2.Response(status, headers=answered, stream=_BrokenBody(answer.failure, content))
+        return httpx2.Response(
+            status, headers=answered, stream=_BrokenBody(answer.failure, answer.effect.body(content), len(content))
+        )
 
 
-def network_error(failure: str, body: bytes | None = None) -> httpx2.TransportError:
+def network_error(failure: str, lengths: tuple[int, int] | None = None) -> httpx2.TransportError:
     """The exception by which a client of httpx2 learns of a failure, worded as by the real one.
 
     Args:
         failure: as `Answer.failure` names it.
-        body: the whole body of an answer that breaks off half-way; None: a stream, whose length is not told.
+        lengths: of an answer that breaks off, how many bytes of its body were received, and how many were announced;
+            None: a stream, whose length is not told.
     """
     if failure == CONNECT_ERROR:
         return httpx2.ConnectError("All connection attempts failed")
@@ -118,30 +112,32 @@ def network_error(failure: str, body: bytes | None = None) -> httpx2.TransportEr
     if failure == READ_ERROR:
         return httpx2.ReadError("")
     counts = "incomplete chunked read"
-    if body is not None:
-        counts = f"received {len(cut_body(body))} bytes, expected {len(body)}"
+    if lengths is not None:
+        received, announced = lengths
+        counts = f"received {received} bytes, expected {announced}"
     return httpx2.RemoteProtocolError(f"peer closed connection without sending complete message body ({counts})")
 
 
 def malformed_response(wire: Wire, answer: BrokenAnswer, call: Call) -> httpx2.Response:
-    """A whole response whose JSON is cut off."""
+    """A response that ends in order, with a damaged body."""
     status, headers, content = wire.render(answer, call, request_id_header(answer.request_id))
     if answer.error is None:
-        content = cut_body(content)
+        content = answer.effect.body(content)
         headers["content-length"] = str(len(content))
     return httpx2.Response(status, headers=headers, content=content)
 
 
 class _BrokenBody(httpx2.AsyncByteStream):
-    """A body that breaks off half-way."""
+    """A body that breaks off before its announced length."""
 
-    def __init__(self, failure: str, content: bytes) -> None:
+    def __init__(self, failure: str, content: bytes, length: int) -> None:
         self._failure = failure
         self._content = content
+        self._length = length
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield cut_body(self._content)
-        raise network_error(self._failure, self._content)
+        yield self._content
+        raise network_error(self._failure, (len(self._content), self._length))
 
 
 class _Frames(httpx2.AsyncByteStream):

@@ -11,8 +11,8 @@ from asyncio import Future
 from typing import Any
 
 from relaysim.sim.kernel import Host, current_context
-from relaysim.sim.openai.arrivals import READ_TIMEOUT
 from relaysim.sim.openai.calls import Answer, Call
+from relaysim.sim.openai.effects import READ_TIMEOUT
 from relaysim.sim.openai.faults import ApiFault
 from relaysim.sim.openai.network import Network
 

@@ -1,16 +1,17 @@
-"""How an answer leaves, where it does not simply leave whole: streams, silences, and answers that are damaged on the way.
+"""How an answer leaves: in one piece, or as a stream, slowly, damaged, or not at all.
 
-A plain answer never comes here. An `Exchange` is one request whose answer takes its time: it watches whether the client is
-still there, and can be ended from outside when the server stops or the world is reset.
+An `Exchange` is one request whose answer takes its time: it watches whether the client is still there, and can be ended
+from outside when the server stops or the world is reset. Plain answers need none, see `send_whole`. What a fault does to an
+answer is said by `relaysim.sim.openai.effects`; here is how the parts of an effect look on a socket.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
-from relaysim.sim.openai.arrivals import PIECES, cut_text
+from relaysim.sim.openai.effects import PIECES, Effect
 from relaysim.sim.openai.server.pacer import Pacer, WorldEndedError
 from relaysim.sim.openai.streaming import EventStream
 
@@ -48,6 +49,26 @@ class Wire(Protocol):
     def respond(self, scope: Scope, status: int, headers: Mapping[str, str], body: bytes) -> bool:
         """Answer a request whole, in one write; False if that cannot be, and nothing was written."""
         ...
+
+
+class Rendered(NamedTuple):
+    """An answer as it sets out; the body of a stream is what there is of it by then."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    stream: EventStream | None = None
+
+    def damaged(self, effect: Effect) -> Rendered:
+        """What is sent of it under a fault that damages answers. A stream ends with that."""
+        if self.stream is not None:
+            self.stream.detach()
+            sent = effect.events(self.body)
+        else:
+            sent = effect.body(self.body)
+        if effect.ends != "in_order":  # the length that was announced is not reached
+            return Rendered(self.status, self.headers, sent)
+        return Rendered(self.status, {**self.headers, "content-length": str(len(sent))}, sent)
 
 
 class Exchange:
@@ -111,45 +132,40 @@ class Exchange:
         self._wire.reset()
         await self._watch
 
-    async def reset_within(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Send the head and a part of the body, then reset the connection."""
+    async def break_off(self, sent: Rendered, ends: Literal["reset", "closed"]) -> None:
+        """Send the head and what is sent of the body, then reset the connection, or close it in order."""
         if self._wire is None:
             raise NoWireError
-        await self._begin(status, headers, body)
-        # A reset overtakes what the client has not read yet.
-        await asyncio.sleep(_ARRIVAL_SECONDS)
-        self._wire.reset()
+        await self._send({"type": "http.response.start", "status": sent.status, "headers": raw(sent.headers)})
+        if sent.body:
+            await self._send({"type": "http.response.body", "body": sent.body, "more_body": True})
+        if ends == "reset":
+            # A reset overtakes what the client has not read yet.
+            await asyncio.sleep(_ARRIVAL_SECONDS)
+            self._wire.reset()
+        else:
+            self._wire.close()
         await self._watch
 
-    async def cut_off(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Send the head and a part of the body, then close the connection in order."""
-        if self._wire is None:
-            raise NoWireError
-        await self._begin(status, headers, body)
-        self._wire.close()
-        await self._watch
-
-    async def dribble(self, status: int, headers: Mapping[str, str], body: bytes, seconds: float) -> None:
+    async def send_slowly(self, answer: Rendered, seconds: float) -> None:
         """Send the head at once and the body in pieces, evenly over so many virtual seconds."""
-        await self._send({"type": "http.response.start", "status": status, "headers": raw(headers)})
-        async for piece, last in self._pieces(body, seconds):
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": raw(answer.headers)})
+        async for piece, last in self._pieces(answer.body, seconds):
             await self._send({"type": "http.response.body", "body": piece, "more_body": not last})
             self._whole = last
 
-    async def stream(
-        self, status: int, headers: Mapping[str, str], stream: EventStream, first: bytes, seconds: float = 0.0
-    ) -> None:
+    async def send_stream(self, answer: Rendered, stream: EventStream, seconds: float = 0.0) -> None:
         """Send a stream's events as they come, until its last or until there is no reader any more.
 
         Args:
-            status, headers: of the answer.
+            answer: the head, and the events that were read from the stream already.
             stream: where the events come from.
-            first: events that were read from it already.
-            seconds: virtual; if above 0 these first events dribble, and those that follow queue up behind them.
+            seconds: virtual; if above 0 these first events are slow, and those that follow queue up behind them.
         """
+        first = answer.body
         stream.on_frames = self._change.set
         try:
-            await self._send({"type": "http.response.start", "status": status, "headers": raw(headers)})
+            await self._send({"type": "http.response.start", "status": answer.status, "headers": raw(answer.headers)})
             if seconds > 0.0:
                 async for piece, _ in self._pieces(first, seconds):
                     await self._send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -166,11 +182,6 @@ class Exchange:
                 await self._changed()
         finally:
             stream.detach()
-
-    async def _begin(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        await self._send({"type": "http.response.start", "status": status, "headers": raw(headers)})
-        if body:
-            await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def _changed(self) -> None:
         await self._change.wait()
@@ -202,12 +213,12 @@ class Exchange:
             self.ended = True
 
 
-async def send_whole(scope: Scope, send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Send an answer that is there whole."""
+async def send_whole(scope: Scope, send: Send, answer: Rendered) -> None:
+    """Send an answer in one piece."""
     wire = wire_of(scope)
-    if wire is None or not wire.respond(scope, status, headers, body):
-        await send({"type": "http.response.start", "status": status, "headers": raw(headers)})
-        await send({"type": "http.response.body", "body": body})
+    if wire is None or not wire.respond(scope, answer.status, answer.headers, answer.body):
+        await send({"type": "http.response.start", "status": answer.status, "headers": raw(answer.headers)})
+        await send({"type": "http.response.body", "body": answer.body})
 
 
 def wire_of(scope: Scope) -> Wire | None:
@@ -226,10 +237,3 @@ def in_pieces(body: bytes) -> Sequence[bytes]:
     """A body in ten pieces of about the same size; fewer only if it has fewer bytes, and one if it has none."""
     count = max(1, min(PIECES, len(body)))
     return [body[len(body) * number // count : len(body) * (number + 1) // count] for number in range(count)]
-
-
-def cut_events(frames: bytes) -> bytes:
-    """The first event of a stream, its JSON cut off."""
-    first, _, _ = frames.decode().partition("\n\n")
-    name, separator, data = first.partition("\ndata: ")
-    return f"{name}{separator}{cut_text(data)}\n\n".encode()

@@ -1,9 +1,10 @@
 """Outages: while a fault says that nobody can connect at all, nothing listens.
 
-That is a fault of kind `connect_error` with a window, for every route, without `nth` and with probability 1. While it lasts
-(in virtual time) new connections are refused by the operating system, as if the server did not run. The door stays open at
-speed 0, where nobody could come in to move the clock on; requests are then reset one by one, as under any other
-`connect_error`. A closed door counts once in the fault's `fired`, since refused connections cannot be counted.
+That is a fault under which no attempt connects, such as `connect_error`, with a window, for every route, without `nth` and
+with probability 1. While it lasts (in virtual time) new connections are refused by the operating system, as if the server
+did not run. The door stays open at speed 0, where nobody could come in to move the clock on; requests are then reset one by
+one, as under any other such fault. A closed door counts once in the fault's `fired`, since refused connections cannot be
+counted.
 """
 
 from __future__ import annotations
@@ -76,5 +77,6 @@ def _windows(faults: tuple[ApiFault, ...]) -> list[_Window]:
         _Window(position, *fault.window_seconds)
         for position, fault in enumerate(faults)
         if fault.window_seconds is not None
-        and (fault.kind, fault.route, fault.nth, fault.probability) == ("connect_error", "*", None, 1.0)
+        and not fault.effect.connects
+        and (fault.route, fault.nth, fault.probability) == ("*", None, 1.0)
     ]

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from relaysim.sim.kernel import EPOCH_SECONDS
 from relaysim.sim.openai import LANES, ApiFault, Lane, warm_up
-from relaysim.sim.openai.arrivals import READ_ERROR, REMOTE_PROTOCOL_ERROR, cut_body
+from relaysim.sim.openai.effects import READ_ERROR, REMOTE_PROTOCOL_ERROR, first_half
 from relaysim.sim.openai.faults import ApiFaultPlan
 from relaysim.sim.openai.transport import network_error
 
@@ -167,7 +167,7 @@ def test_an_answer_that_comes_too_late_is_not_broken_as_well(lane: Lane) -> None
 def test_half_of_a_body_ends_between_two_characters() -> None:
     for body in ('{"ç":"ação"}', '{"text":"日本語のテキスト"}', '{"a":1}'):
         for length in range(2, len(body) + 1):
-            cut = cut_body(body[:length].encode())
+            cut = first_half(body[:length].encode())
             assert body.startswith(cut.decode())
             assert len(cut) < len(body[:length].encode())
 
@@ -220,10 +220,10 @@ async def _misbehave(how: str, writer: asyncio.StreamWriter) -> None:
     body = b'{"id": "thread_1", "object": "thread"}'
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
     if how.startswith("chunked"):
-        part = cut_body(body)
+        part = first_half(body)
         writer.write(head + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(part), part))
     else:
-        writer.write(head + b"content-length: %d\r\n\r\n%b" % (len(body), cut_body(body)))
+        writer.write(head + b"content-length: %d\r\n\r\n%b" % (len(body), first_half(body)))
     await writer.drain()
     if how.endswith("reset"):
         connection = writer.get_extra_info("socket")
@@ -253,8 +253,8 @@ def test_the_errors_are_those_of_a_real_connection(how: str) -> None:
 
     error = asyncio.run(met())
     failure = READ_ERROR if how.endswith("reset") else REMOTE_PROTOCOL_ERROR
-    body = None if how.startswith("chunked") else b'{"id": "thread_1", "object": "thread"}'
-    expected = network_error(failure, body)
+    body = b'{"id": "thread_1", "object": "thread"}'
+    expected = network_error(failure, None if how.startswith("chunked") else (len(first_half(body)), len(body)))
     assert (type(error), str(error)) == (type(expected), str(expected))
 
 

@@ -236,7 +236,7 @@ def test_a_client_that_leaves_a_slow_body_ends_it() -> None:
         with RawClient(running) as client:
             client.send("POST", "/v1/threads", {})
             client.wait_for(b"\r\n\r\n")
-        assert until(lambda: not running.server._exchanges)
+        assert until(lambda: not running.server._requests.exchanges)
         assert running.server.errors == 0
 
 

@@ -74,9 +74,9 @@ def test_a_reader_that_leaves_does_not_stop_the_run() -> None:
             thread = start_stream(client)
             client.wait_for(b"event: thread.run.queued\n")
         deadline = time.monotonic() + 5.0
-        while running.server._exchanges and time.monotonic() < deadline:
+        while running.server._requests.exchanges and time.monotonic() < deadline:
             time.sleep(0.005)
-        assert not running.server._exchanges
+        assert not running.server._requests.exchanges
         (run,) = running.server.api.service.threads[thread].runs
         assert run.stream is not None
         assert run.stream.detached
