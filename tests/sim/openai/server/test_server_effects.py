@@ -40,6 +40,7 @@ def test_a_socket_does_what_the_table_says(kind: FaultKind) -> None:
                 assert client.silent(0.1)
             elif effect.slow:
                 client.wait_for(b"\r\n\r\n")
+                assert client.received == b""
                 assert client.silent(0.05)
                 running.advance(20.0)
                 assert client.wait_for(body_without_faults())
