@@ -16,7 +16,7 @@ from redis.exceptions import MaxConnectionsError
 from redis.utils import format_error_message
 
 from relaysim.sim.kernel import Host, current_context
-from relaysim.sim.redis.disturbances import CLOSED, HOST, RESET
+from relaysim.sim.redis.faulty_path import CLOSED, HOST, RESET
 from relaysim.sim.redis.link import RedisLink
 from relaysim.sim.redis.wait import Waits
 
@@ -47,7 +47,7 @@ class _LinkedSocket(Waits, AsyncFakeSocket):
         if self.handshaking:
             self.sendall(data)
             return
-        if self.session != self.link.disturbances.session:
+        if self.session != self.link.faulty_path.session:
             self.fail(redis.asyncio.ConnectionError(CLOSED))
             return
         sent: list[list[Any]] = []
@@ -130,7 +130,7 @@ class _LinkedConnection(FakeAsyncRedisConnection):
 
     async def _connect(self) -> None:
         again, self._was_connected = self._was_connected, True
-        session = await self._link.disturbances.connect(self._worker, again=again)
+        session = await self._link.faulty_path.connect(self._worker, again=again)
         socket = _LinkedSocket(
             self._server,
             self.db,
@@ -142,8 +142,8 @@ class _LinkedConnection(FakeAsyncRedisConnection):
         socket.worker = self._worker
         socket.session = session
         socket.timeout = math.inf if self.socket_timeout is None else self.socket_timeout
-        if self._link.disturbed:
-            self._link.disturbances.register(socket)
+        if self._link.has_faults:
+            self._link.faulty_path.register(socket)
         self._sock = socket
         self._reader = FakeReader(socket)
         self._writer = _LinkedWriter(socket)
@@ -180,7 +180,7 @@ class _DirectLine:
 class DirectRedis(redis.asyncio.Redis):
     """redis-py's client with its connections bypassed: same commands, same replies, a sixth of the time.
 
-    In a disturbed world it keeps what matters of them: which are reset, what redis-py's own `Retry` does about it, and
+    In a world with faults it keeps what matters of them: which are reset, what redis-py's own `Retry` does about it, and
     that a command that was given up takes its connection with it.
 
     Transactions, subscriptions and blocking commands need a connection; here they raise.
@@ -204,7 +204,7 @@ class DirectRedis(redis.asyncio.Redis):
         name: str = args[0]
         fields = _packed(args)
         link = self._link
-        if link.disturbed or name == "WAIT":
+        if link.has_faults or name == "WAIT":
             (reply,) = await self.exchange([fields])
         else:
             future = self._sim_host.loop.create_future()
@@ -271,7 +271,7 @@ class DirectRedis(redis.asyncio.Redis):
         """See `redis.asyncio.Connection.connect_check_health`."""
         again, line.was_connected = line.was_connected, True
         try:
-            line.session = await self._link.disturbances.connect(self._sim_host.name, again=again)
+            line.session = await self._link.faulty_path.connect(self._sim_host.name, again=again)
         except OSError as error:
             raise redis.asyncio.ConnectionError(format_error_message(HOST, error)) from error
 
@@ -279,7 +279,7 @@ class DirectRedis(redis.asyncio.Redis):
         """See `redis.asyncio.Redis._send_command_parse_response`."""
         if line.session is None:
             await self._connect(line)
-        if line.session != self._link.disturbances.session:
+        if line.session != self._link.faulty_path.session:
             raise redis.asyncio.ConnectionError(CLOSED)
         future = self._sim_host.loop.create_future()
 

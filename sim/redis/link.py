@@ -11,8 +11,9 @@ import redis.asyncio
 from fakeredis._socket import FakeSocket
 
 from relaysim.sim.kernel import EPOCH_SECONDS, Kernel
-from relaysim.sim.redis.disturbances import Disturbances, Exchange, Line, Read, has_wait
+from relaysim.sim.redis.exchange import Exchange, Line, Read, has_wait
 from relaysim.sim.redis.faults import RedisFault
+from relaysim.sim.redis.faulty_path import FaultyPath
 from relaysim.sim.redis.leases import LeaseWatch
 from relaysim.sim.redis.scripts import ScriptServer
 from relaysim.sim.redis.wait import Waits
@@ -103,8 +104,8 @@ class RedisLink:
         faults: the faults with how often each has fired.
         outages: from when to when, in virtual seconds, the server was gone; a last one that goes on ends at infinity.
         pauses: from when to when a command waited for a pause of the server.
-        disturbed: whether this world has faults at all, also once they have stopped.
-        disturbances: what comes between commands and replies then.
+        has_faults: whether this world has faults at all, also once they have stopped.
+        faulty_path: the path of commands and replies then.
     """
 
     def __init__(
@@ -131,8 +132,8 @@ class RedisLink:
         self._script_names: dict[bytes, str] = {}
         self._direct_socket: CommandSocket | None = None
         self._watch = None if watched is None else LeaseWatch(kernel, self.server, watched)
-        self.disturbed = bool(faults)
-        self.disturbances = Disturbances(
+        self.has_faults = bool(faults)
+        self.faulty_path = FaultyPath(
             kernel,
             self.server,
             faults,
@@ -143,8 +144,8 @@ class RedisLink:
             perform=self._perform,
             after_loss=self._note_lost_writes,
         )
-        self.faults = self.disturbances.faults
-        self.outages = self.disturbances.outages
+        self.faults = self.faulty_path.faults
+        self.outages = self.faulty_path.outages
         self.pauses: list[tuple[float, float]] = []
 
     def close(self) -> None:
@@ -163,8 +164,8 @@ class RedisLink:
         return None if self._watch is None else self._watch.holder(conversation)
 
     def stop_faults(self) -> None:
-        """From now on nothing goes wrong any more: what goes on ends, what is due does not begin."""
-        self.disturbances.stop()
+        """Stop all faults: what lasts ends now, what is due does not begin."""
+        self.faulty_path.stop()
 
     def submit(
         self,
@@ -180,7 +181,7 @@ class RedisLink:
 
         `process` runs for each when they reach the server, in their order; `answer` gets the replies when they are
         back. The latency is keyed by worker, first command, its key and how often that was sent, so both lanes draw
-        the same. Where something may come between, as in a disturbed world or with WAIT, `line` is the connection, and
+        the same. Where something may come between, as in a world with faults or with WAIT, `line` is the connection, and
         `fail` gets what happened to it instead of `answer` the replies.
         """
         first = self._read(commands[0])
@@ -197,11 +198,11 @@ class RedisLink:
         ):
             outward += self._pause(draws.uniform(worker, purpose + " pause", index))
             self.pauses.append((self.kernel.now, self.kernel.now + outward))
-        if line is None or not (self.disturbed or command == b"WAIT" or (len(commands) > 1 and has_wait(commands))):
+        if line is None or not (self.has_faults or command == b"WAIT" or (len(commands) > 1 and has_wait(commands))):
             self.kernel.at(outward, self._arrive, worker, delivery, commands, first, process, answer, half)
         else:
             exchange = Exchange(worker, delivery, commands, first, process, answer, fail, line, purpose, index, half)
-            self.disturbances.send(exchange, outward)
+            self.faulty_path.send(exchange, outward)
 
     def _read(self, fields: list[bytes]) -> Read:
         """A command's name and first key, as bytes and as text. A script is named by its first line, if that does."""

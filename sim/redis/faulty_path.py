@@ -1,4 +1,4 @@
-"""What comes between a command and its reply: a server that is slow or gone, lost packets, and WAIT."""
+"""The path of a command and its reply where something may come between: a server that is slow or gone, losses, WAIT."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import errno
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import redis.asyncio
 
 from relaysim.sim.kernel import Kernel, Timer
+from relaysim.sim.redis.exchange import Exchange, Read, Resettable
 from relaysim.sim.redis.faults import RedisFault, RedisFaultPlan, Window
 from relaysim.sim.redis.replication import Lag, Replication
 from relaysim.sim.redis.scripts import ScriptServer
@@ -25,120 +26,9 @@ CLOSED: Final = "Connection closed by server."
 REFUSED: Final = "Connect call failed ('127.0.0.1', 6379)"
 TIMED_OUT: Final = f"Timeout reading from {HOST}"
 
-Read = tuple[bytes, bytes, str, str]
-"""A command's name and first key, as bytes and as text."""
 
-
-class Resettable(Protocol):
-    """What is told when the server resets its connections."""
-
-    def reset(self) -> None:
-        """The connection is gone."""
-        ...
-
-
-class Line(Protocol):
-    """A client's end of one connection.
-
-    Attributes:
-        session: the link's when it was made; None while it is not connected.
-        written: see `relaysim.sim.redis.replication.Writer`.
-        timeout: how many seconds a reply may take.
-    """
-
-    session: int | None
-    written: int
-    timeout: float
-
-
-class Exchange:
-    """A command, or a pipeline of several, and its replies, where something may come between.
-
-    Attributes:
-        worker: who sent it.
-        delivery: what for, see `relaysim.sim.kernel.current_context`.
-        commands: as fields.
-        first: the first of them, read.
-        process: lets the server process one, returns its reply.
-        answer: takes all replies.
-        fail: takes an error instead of them.
-        line: the connection.
-        session: the connection's when it was sent.
-        purpose: keys its draws, with the worker and the next.
-        index: its number among the worker's of that purpose.
-        back: seconds that the way back takes.
-        deadline: when the client gives up, in virtual seconds.
-        begins: what begins once it is processed.
-        position: how many of its commands have been processed.
-        replies: theirs.
-        counted: faults have counted it.
-        slowed: a slow server has let it wait.
-        waited: the WAIT that comes next has waited.
-        unanswered: it gets no reply.
-        timing_out: the client will give up.
-        ended: the client has its replies, or has given up.
-    """
-
-    __slots__ = (
-        "answer",
-        "back",
-        "begins",
-        "commands",
-        "counted",
-        "deadline",
-        "delivery",
-        "ended",
-        "fail",
-        "first",
-        "index",
-        "line",
-        "position",
-        "process",
-        "purpose",
-        "replies",
-        "session",
-        "slowed",
-        "timing_out",
-        "unanswered",
-        "waited",
-        "worker",
-    )
-
-    def __init__(
-        self,
-        worker: str,
-        delivery: str,
-        commands: list[list[bytes]],
-        first: Read,
-        process: Callable[[list[bytes]], Any],
-        answer: Callable[[list[Any]], object],
-        fail: Callable[[Exception], object],
-        line: Line,
-        purpose: str,
-        index: int,
-        back: float,
-    ) -> None:
-        self.worker = worker
-        self.delivery = delivery
-        self.commands = commands
-        self.first = first
-        self.process = process
-        self.answer = answer
-        self.fail = fail
-        self.line = line
-        self.session = line.session
-        self.purpose = purpose
-        self.index = index
-        self.back = back
-        self.deadline = math.inf
-        self.begins: Window | None = None
-        self.position = 0
-        self.replies: list[Any] = []
-        self.counted = self.slowed = self.waited = self.unanswered = self.timing_out = self.ended = False
-
-
-class Disturbances:
-    """The disturbed way between the hosts of a world and its Redis server.
+class FaultyPath:
+    """The path between the hosts of a world and its Redis server, with its faults.
 
     Args:
         kernel: the world's kernel.
@@ -192,7 +82,7 @@ class Disturbances:
     async def connect(self, worker: str, *, again: bool) -> int:
         """Make a connection; its session.
 
-        The first time takes none, as from a pool that is warm. In a disturbed world a lost connection takes a round trip
+        The first time takes none, as from a pool that is warm. In a world with faults a lost connection takes a round trip
         to make again. Otherwise it would be there at once after a different number of steps in each lane, and two
         commands of one instant would change places.
 
@@ -202,14 +92,14 @@ class Disturbances:
         if not self.faults.faults or not (again or self._away):
             return self.session
         half = 0.5 * self._round_trip(self._kernel.draws.uniform(worker, "redis connect"))
-        await self._pass(half)
+        await self._sleep(half)
         if self._away:
             raise ConnectionRefusedError(errno.ECONNREFUSED, REFUSED)
         session = self.session
-        await self._pass(half)
+        await self._sleep(half)
         return session
 
-    async def _pass(self, seconds: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
         future = asyncio.get_running_loop().create_future()
         self._kernel.at(seconds, _wake, future)
         await future
@@ -221,17 +111,17 @@ class Disturbances:
     def send(self, exchange: Exchange, outward: float) -> None:
         """Let an exchange begin; the way out takes `outward` seconds."""
         exchange.deadline = self._kernel.now + exchange.line.timeout
-        self._answer_within(exchange, outward)
-        self._kernel.at(outward, self._reach, exchange)
+        self._time_out_if_late(exchange, outward)
+        self._kernel.at(outward, self._arrive, exchange)
 
-    def _reach(self, exchange: Exchange) -> None:
-        """A command reaches the server, or what is left of it."""
+    def _arrive(self, exchange: Exchange) -> None:
+        """A command reaches the server, or the server comes to it at last."""
         if exchange.session != self.session:
             self._reset(exchange)
             return
         if not exchange.counted:
             exchange.counted = True
-            if self._hit(exchange):
+            if self._meet_faults(exchange):
                 return
         if self._slow and not exchange.slowed:
             exchange.slowed = True
@@ -244,7 +134,7 @@ class Disturbances:
         if begins is not None:
             self._begin(begins, exchange.first, lag)
 
-    def _hit(self, exchange: Exchange) -> bool:
+    def _meet_faults(self, exchange: Exchange) -> bool:
         """Let faults hit a command that has just reached the server; whether it goes no further."""
         plan, trace, now = self.faults, self._kernel.trace, self._kernel.now
         read: Read | None = exchange.first
@@ -272,7 +162,7 @@ class Disturbances:
         return lost
 
     def _delay(self, exchange: Exchange) -> None:
-        """A slow server comes to this command later."""
+        """A slow server processes this command later."""
         seconds = 0.0
         for window in self._slow:
             assert window.fault.delay_seconds is not None
@@ -280,8 +170,8 @@ class Disturbances:
                 exchange.worker, f"{exchange.purpose} slow-{window.position}", exchange.index
             )
             seconds += window.fault.delay_seconds.sample(u)
-        self._answer_within(exchange, seconds)
-        self._kernel.at(seconds, self._reach, exchange)
+        self._time_out_if_late(exchange, seconds)
+        self._kernel.at(seconds, self._arrive, exchange)
 
     def _process(self, exchange: Exchange) -> None:
         """Process commands at this instant, as far as none has to wait, and send the replies back after the last."""
@@ -289,7 +179,7 @@ class Disturbances:
         while exchange.position < len(commands):
             fields = commands[exchange.position]
             read = self._read(fields) if exchange.position else exchange.first
-            if read[0] == b"WAIT" and not exchange.waited and self._wait(exchange, fields):
+            if read[0] == b"WAIT" and not exchange.waited and self._wait_for_replicas(exchange, fields):
                 return
             exchange.waited = False
             exchange.position += 1
@@ -298,7 +188,7 @@ class Disturbances:
             if replication is not None and replication.written != written:
                 exchange.line.written = replication.written
         if not exchange.unanswered:
-            self._answer_within(exchange, 0.0)
+            self._time_out_if_late(exchange, 0.0)
             self._kernel.at(exchange.back, self._answer, exchange)
 
     def _answer(self, exchange: Exchange) -> None:
@@ -314,13 +204,13 @@ class Disturbances:
     def _reset(self, exchange: Exchange) -> None:
         self._fail(exchange, redis.asyncio.ConnectionError(RESET))
 
-    def _answer_within(self, exchange: Exchange, seconds: float) -> None:
-        """The reply sets off in so many seconds; if that is too late, the client gives up before."""
+    def _time_out_if_late(self, exchange: Exchange, seconds: float) -> None:
+        """The reply sets off in so many seconds: if that is past the deadline, the client gives up before."""
         if self._kernel.now + seconds + exchange.back >= exchange.deadline:
             self._time_out(exchange)
 
     def _time_out(self, exchange: Exchange) -> None:
-        """The client will wait in vain."""
+        """The client will give up at its deadline."""
         if not exchange.timing_out and exchange.deadline < math.inf:
             exchange.timing_out = True
             left = max(exchange.deadline - self._kernel.now, 0.0)
@@ -328,8 +218,8 @@ class Disturbances:
 
     # WAIT: its reply comes when the replicas have confirmed, or when its own time is up
 
-    def _wait(self, exchange: Exchange, fields: list[bytes]) -> bool:
-        """Let a WAIT wait; False if it makes no sense, which the server will say."""
+    def _wait_for_replicas(self, exchange: Exchange, fields: list[bytes]) -> bool:
+        """Let a WAIT wait for its replicas; False if its arguments are wrong, which the server will say."""
         try:
             asked, limit = (int(field) for field in fields[1:])
         except ValueError:
@@ -348,11 +238,11 @@ class Disturbances:
                 return True
             seconds = limit_seconds
         self._waiting.append(exchange)
-        self._answer_within(exchange, seconds)
-        self._kernel.at(seconds, self._wait_no_longer, exchange, confirmed)
+        self._time_out_if_late(exchange, seconds)
+        self._kernel.at(seconds, self._finish_wait, exchange, confirmed)
         return True
 
-    def _wait_no_longer(self, exchange: Exchange, confirmed: int) -> None:
+    def _finish_wait(self, exchange: Exchange, confirmed: int) -> None:
         if exchange in self._waiting:
             self._waiting.remove(exchange)
             self._server.confirmed = confirmed
@@ -367,11 +257,11 @@ class Disturbances:
             assert window.begins is not None
             lost = window.lost_seconds
             if lost is None:
-                self._later(window.begins - now, self._begin, window)
+                self._at_unless_stopped(window.begins - now, self._begin, window)
             else:
-                self._later(max(window.begins - lost, now) - now, self._fall_behind, window)
+                self._at_unless_stopped(max(window.begins - lost, now) - now, self._fall_behind, window)
 
-    def _later(self, seconds: float, callback: Callable[..., object], *args: Any) -> None:
+    def _at_unless_stopped(self, seconds: float, callback: Callable[..., object], *args: Any) -> None:
         """Call back unless the faults are stopped before."""
         self._timers.append(self._kernel.at(max(seconds, 0.0), callback, *args))
 
@@ -379,16 +269,16 @@ class Disturbances:
         assert self._replication is not None
         assert window.begins is not None
         lag = self._replication.fall_behind()
-        self._later(window.begins - self._kernel.now, self._begin, window, None, lag)
+        self._at_unless_stopped(window.begins - self._kernel.now, self._begin, window, None, lag)
 
     def _begin(self, window: Window, read: Read | None = None, lag: Lag | None = None) -> None:
-        """Now it is slow or gone; `read` is the command with which that begins."""
+        """Now the server is slow or gone; `read` is the command with which that begins."""
         fault, now = window.fault, self._kernel.now
         self.faults.fire(window.position)
         self._kernel.trace.add("redis", "redis.fault", fault.kind, *(("", "") if read is None else read[2:]))
         if fault.kind == "slow":
             self._slow.append(window)
-            self._later(window.seconds, self._end_slow, window)
+            self._at_unless_stopped(window.seconds, self._end_slow, window)
             return
         if not self._away:
             self.outages.append((now, math.inf))
@@ -405,7 +295,7 @@ class Disturbances:
         sockets, self._sockets = self._sockets, []
         for socket in sockets:
             socket.reset()
-        self._later(window.seconds, self._end_away, window)
+        self._at_unless_stopped(window.seconds, self._end_away, window)
 
     def _end_slow(self, window: Window) -> None:
         self._slow.remove(window)
@@ -418,7 +308,7 @@ class Disturbances:
             self._kernel.trace.add("redis", "redis.back", window.fault.kind)
 
     def stop(self) -> None:
-        """From now on nothing goes wrong any more: what goes on ends, what is due does not begin."""
+        """Stop all faults: what lasts ends now, what is due does not begin."""
         self.faults.stopped = True
         for timer in self._timers:
             timer.cancel()
@@ -434,8 +324,3 @@ class Disturbances:
 def _wake(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def has_wait(commands: list[list[bytes]]) -> bool:
-    """Whether one of these commands is WAIT."""
-    return any(fields[0].upper() == b"WAIT" for fields in commands)

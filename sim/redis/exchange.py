@@ -1,0 +1,125 @@
+"""A command, or a pipeline of several, on its way to the server and back, and what it needs to know of its connection."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from relaysim.sim.redis.faults import Window
+
+Read = tuple[bytes, bytes, str, str]
+"""A command's name and first key, as bytes and as text."""
+
+
+class Resettable(Protocol):
+    """What is told when the server resets its connections."""
+
+    def reset(self) -> None:
+        """The connection is gone."""
+        ...
+
+
+class Line(Protocol):
+    """A client's end of one connection.
+
+    Attributes:
+        session: the link's when it was made; None while it is not connected.
+        written: see `relaysim.sim.redis.replication.Writer`.
+        timeout: how many seconds a reply may take.
+    """
+
+    session: int | None
+    written: int
+    timeout: float
+
+
+class Exchange:
+    """A command, or a pipeline of several, and its replies, where something may come between.
+
+    Attributes:
+        worker: who sent it.
+        delivery: what for, see `relaysim.sim.kernel.current_context`.
+        commands: as fields.
+        first: the first of them, read.
+        process: lets the server process one, returns its reply.
+        answer: takes all replies.
+        fail: takes an error instead of them.
+        line: the connection.
+        session: the connection's when it was sent.
+        purpose: keys its draws, with the worker and the next.
+        index: its number among the worker's of that purpose.
+        back: seconds that the way back takes.
+        deadline: when the client gives up, in virtual seconds.
+        begins: the window of a fault that begins once it is processed.
+        position: how many of its commands have been processed.
+        replies: theirs.
+        counted: faults have counted it.
+        slowed: a slow server has let it wait.
+        waited: the WAIT that comes next has waited.
+        unanswered: its replies are lost.
+        timing_out: the client will give up at the deadline.
+        ended: the client has its replies, or has given up.
+    """
+
+    __slots__ = (
+        "answer",
+        "back",
+        "begins",
+        "commands",
+        "counted",
+        "deadline",
+        "delivery",
+        "ended",
+        "fail",
+        "first",
+        "index",
+        "line",
+        "position",
+        "process",
+        "purpose",
+        "replies",
+        "session",
+        "slowed",
+        "timing_out",
+        "unanswered",
+        "waited",
+        "worker",
+    )
+
+    def __init__(
+        self,
+        worker: str,
+        delivery: str,
+        commands: list[list[bytes]],
+        first: Read,
+        process: Callable[[list[bytes]], Any],
+        answer: Callable[[list[Any]], object],
+        fail: Callable[[Exception], object],
+        line: Line,
+        purpose: str,
+        index: int,
+        back: float,
+    ) -> None:
+        self.worker = worker
+        self.delivery = delivery
+        self.commands = commands
+        self.first = first
+        self.process = process
+        self.answer = answer
+        self.fail = fail
+        self.line = line
+        self.session = line.session
+        self.purpose = purpose
+        self.index = index
+        self.back = back
+        self.deadline = math.inf
+        self.begins: Window | None = None
+        self.position = 0
+        self.replies: list[Any] = []
+        self.counted = self.slowed = self.waited = self.unanswered = self.timing_out = self.ended = False
+
+
+def has_wait(commands: list[list[bytes]]) -> bool:
+    """Whether one of these commands is WAIT."""
+    return any(fields[0].upper() == b"WAIT" for fields in commands)
