@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: setup incident test lint gate pythons fingerprints clients bench wheel release clean
+.PHONY: setup incident test soak lint gate pythons fingerprints clients bench wheel release clean
 
 setup: $(STAMP)
 
@@ -20,6 +20,10 @@ incident: $(STAMP)
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
+
+# What takes minutes and proves more of what a cheaper test already guards; docs/testing.md lists it.
+soak: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal -m soak
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

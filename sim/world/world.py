@@ -39,6 +39,9 @@ _COLLECT_EVERY = 200
 _UNCOLLECTED_MAX = 200_000
 """Garbage is collected after so many worlds, or once so many objects are there that it has not looked at."""
 
+_FROZEN_BY_A_CALLER = 10_000
+"""So many frozen objects were frozen by somebody; Python 3.12 begins with some hundreds."""
+
 
 class Result(NamedTuple):
     """What one replication leaves behind: plain data."""
@@ -323,10 +326,12 @@ class Session:
             stack.close()
             raise
         Session._current = self
-        # What is loaded now stays; collections between worlds need not look through it again.
+        # What is loaded now stays; collections between worlds need not look through it again. Who froze objects before, as
+        # a test runner does after loading all tests, keeps them frozen: Python can only unfreeze all.
         gc.collect()
-        gc.freeze()
-        stack.callback(gc.unfreeze)
+        if gc.get_freeze_count() < _FROZEN_BY_A_CALLER:
+            gc.freeze()
+            stack.callback(gc.unfreeze)
         if gc.isenabled():
             gc.disable()
             stack.callback(gc.enable)
