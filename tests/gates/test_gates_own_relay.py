@@ -35,7 +35,9 @@ def test_the_bot_knows_nothing_of_the_simulator() -> None:
 
 
 def test_its_race_is_found_and_shown(tmp_path: Path) -> None:
-    judged = relaysim("verify", "rapid_pair", "--factory", "my_bot:make", "--replications", "5", "--out", str(tmp_path))
+    judged = relaysim(
+        "verify", "rapid_pair", "--factory", "my_bot:make", "--replications", "5", "--jobs", "1", "--out", str(tmp_path)
+    )
     assert judged.returncode == 1, judged.stderr
     assert "Is my_bot:make safe? No." in judged.stdout
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
@@ -85,7 +87,11 @@ def test_a_bot_that_leaves_the_simulation_is_told_where(body: str, said: str, tm
         "    return Bot()\n",
         encoding="utf-8",
     )
-    done = relaysim("verify", "stuck_run", "--factory", "odd_bot:make", "--out", str(tmp_path), folder=tmp_path)
+    done = relaysim(
+        *("verify", "stuck_run", "--factory", "odd_bot:make", "--out", str(tmp_path)),
+        *("--replications", "2", "--jobs", "1"),
+        folder=tmp_path,
+    )
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr

@@ -25,7 +25,7 @@ from relaysim.reports.sequential import (
 )
 
 LOOKS = [500, 750, 1000, 1250, 1500, 2000, 2500, 3000, 3750, 4500, 5500, 6750, 8250, 10_000]
-RUNS = 2_000
+RUNS, RUNS_IN_SOAK = 500, 2_000
 
 
 def claim(kind: str, **numbers: Any) -> ClaimSpec:
@@ -74,11 +74,12 @@ def verdicts(spec: ClaimSpec, rate: float, *, error: float, runs: int, seed: int
     ],
 )
 @pytest.mark.parametrize("error", [0.01, 0.1])
+@pytest.mark.parametrize("runs", [RUNS, pytest.param(RUNS_IN_SOAK, marks=pytest.mark.soak)])
 def test_at_the_limit_the_wrong_verdict_is_as_rare_as_promised(
-    spec: ClaimSpec, rate: float, wrong: str, error: float
+    spec: ClaimSpec, rate: float, wrong: str, error: float, runs: int
 ) -> None:
-    found = verdicts(spec, rate, error=error, runs=RUNS, seed=20251104)
-    assert found[wrong] <= error * RUNS
+    found = verdicts(spec, rate, error=error, runs=runs, seed=20251104)
+    assert found[wrong] <= error * runs
     if error == 0.1:
         assert found[wrong] > 0, "the runs are long enough for it to happen"
 

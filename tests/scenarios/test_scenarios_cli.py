@@ -367,11 +367,24 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
-    for environment in ({}, {"NO_COLOR": "1"}):
-        made = run("verify", "race", "--replications", "3", "--jobs", "1", "--quiet", **environment)
-        assert made.returncode in (0, 1, 3)
-        assert "\x1b" not in made.stdout + made.stderr
-        assert made.stderr == ""
+    made = run("verify", "race", "--replications", "3", "--lane-check", "0", "--jobs", "1", "--quiet")
+    assert made.returncode in (0, 1, 3)
+    assert "\x1b" not in made.stdout + made.stderr
+    assert made.stderr == ""
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}])
+def test_a_terminal_gets_colours_unless_it_wants_none(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    terminal: Any = _Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    main(["verify", "race", "--replications", "3", "--lane-check", "0", "--jobs", "1", "--quiet"])
+    assert ("\x1b[3" in terminal.text) == (environment == {})
 
 
 def test_a_reader_who_goes_away_changes_no_exit_code() -> None:

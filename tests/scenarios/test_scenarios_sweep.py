@@ -241,6 +241,36 @@ def test_a_lost_worker_is_replaced_and_its_seeds_are_run_again(whole: str, capfd
     assert len(lines()) == 6
 
 
+class Deadly(LocalEngine):
+    """An engine of two processes of which one dies whenever a call comes to a seed; the rest is run here."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(1)
+        self.jobs, self.seed = 2, seed
+
+    def run(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]], **options: Any) -> Iterator[Any]:
+        for call in calls:
+            _, _, first, count, *_ = call
+            if first <= self.seed < first + count:
+                raise LostWorkerError("a worker process died")
+            yield function(*call)
+
+
+def test_a_piece_that_kills_every_worker_is_run_alone_and_then_given_up() -> None:
+    plan = load_plan("small.toml")
+    its = worlds.worlds_of(plan, version="0.1.0+tested", replications=600, lane=None)
+    ran = worlds.Ran()
+    said = "a worker process died; it died each of 3 times, also alone, with seeds 300 to 311"
+    with Journal(Path("chunks.jsonl")) as journal:
+        with pytest.raises(LostWorkerError) as caught:
+            worlds.run_worlds(its, journal, Deadly(300), ran, tell=lambda text: None, observe=observe)
+        assert str(caught.value) == said
+        # Whatever else could be done is kept: all whole chunks but the one of these seeds.
+        assert sorted(each.first for each in journal.chunks()) == [0, 500]
+    assert ran.lost == 6
+
+
+@pytest.mark.soak
 def test_a_seed_that_kills_every_worker_ends_the_sweep(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

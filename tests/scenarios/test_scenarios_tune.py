@@ -340,13 +340,14 @@ def test_a_second_run_takes_the_trials_up_and_writes_the_same(
     scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timing, "code_version", lambda: "1")  # somebody may be at work on the code
-    first = run(scenario, tmp_path / "one")
+    small = ("--replications", "10", "--held-out", "10")
+    first = run(scenario, tmp_path / "one", *small)
     study = (tmp_path / "one" / "study.db").read_bytes()
     figure = (tmp_path / "one" / "figures" / "front.svg").read_bytes()
-    assert canonical(run(scenario, tmp_path / "one")) == canonical(first)
+    assert canonical(run(scenario, tmp_path / "one", *small)) == canonical(first)
     assert (tmp_path / "one" / "study.db").read_bytes() == study
     assert (tmp_path / "one" / "figures" / "front.svg").read_bytes() == figure
-    assert canonical(run(scenario, tmp_path / "two")) == canonical(first)
+    assert canonical(run(scenario, tmp_path / "two", *small)) == canonical(first)
 
 
 def test_what_is_tuned_for_less_is_judged_by_less(scenario: str, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Goal: the front that worlds show and the front by arithmetic are the same front, and a page says how far they are.
 
-Method: settings on the computed front and off it, each in hundreds of real worlds of one conflict; agreement of fronts whose
-distance is known.
+Method: settings on the computed front and off it, each in real worlds of one conflict (as few as show a mistake of some
+hundredths, in `make soak` hundreds); agreement of fronts whose distance is known.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from relaysim.scenarios.tune.command import tune
 from relaysim.scenarios.tune.objectives import IDS, Objective, beside, objectives
 from relaysim.scenarios.tune.space import grid
 
-WORLDS = 500
+WORLDS, WORLDS_IN_SOAK = 60, 500
 #: Of 54 intervals one in a thousand may miss.
 ALPHA = 0.001
 
@@ -84,13 +84,13 @@ def compared() -> list[Objective]:
     return [beside("cancel_and_retry")[0], *others]
 
 
-def measured(profile: str) -> dict[str, list[tuple[float, tuple[float, float]]]]:
+def measured(profile: str, worlds: int) -> dict[str, list[tuple[float, tuple[float, float]]]]:
     """Each setting's values in worlds with their intervals."""
     batches = [
         Batch(
             name,
             variant(one_conflict(profile), {"relay.settings": dict(settings)}).to_json(),
-            WORLDS,
+            worlds,
             "direct",
             claims=(),
             rows=True,
@@ -105,16 +105,17 @@ def measured(profile: str) -> dict[str, list[tuple[float, tuple[float, float]]]]
             found = ratio(each.totals(summaries[name]), alpha=ALPHA)
             assert found is not None
             # Where all worlds show the same, a jackknife knows no error.
-            most = upper_bound(0, WORLDS, ALPHA)
+            most = upper_bound(0, worlds, ALPHA)
             ends = found.interval or (found.value - most, found.value + most)
             shown[name].append((found.value * each.scale, (ends[0] * each.scale, ends[1] * each.scale)))
     return shown
 
 
+@pytest.mark.parametrize("replications", [WORLDS, pytest.param(WORLDS_IN_SOAK, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("profile", ["claimed", "typical"])
-def test_worlds_and_arithmetic_agree_point_by_point_and_on_the_front(profile: str) -> None:
+def test_worlds_and_arithmetic_agree_point_by_point_and_on_the_front(profile: str, replications: int) -> None:
     """One test, since both need the same worlds."""
-    seen = measured(profile)
+    seen = measured(profile, replications)
     backend = Backend.of(one_conflict(profile).backend)
     arithmetic = {
         name: computed(RetrySettings(**settings), {profile: backend}, IDS)[profile]
@@ -209,7 +210,7 @@ def test_fewer_objectives_have_a_front_of_their_own() -> None:
 def test_a_search_is_shown_against_arithmetic(tmp_path: Path) -> None:
     scenario = tmp_path / "conflict.toml"
     scenario.write_text(CONFLICT, encoding="utf-8")
-    sizes = ("--budget", "12", "--replications", "200", "--held-out", "1500", "--judged", "2")
+    sizes = ("--budget", "12", "--replications", "60", "--held-out", "300", "--judged", "2")
     assert tune(arguments(str(scenario), *sizes, "--out", str(tmp_path / "out")), observe_conflict) == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
     block = results["closed_form"]

@@ -171,9 +171,10 @@ def chaos(
     return list(world.kernel.trace.records), seen, world.network.faults.fired, world.kernel.trace.fingerprint()
 
 
-def test_both_lanes_leave_the_same_trace() -> None:
+@pytest.mark.parametrize("seeds", [range(8), pytest.param(range(8, 200), marks=pytest.mark.soak)])
+def test_both_lanes_leave_the_same_trace(seeds: range) -> None:
     fired = [0] * len(FAULTS)
-    for seed in range(30):
+    for seed in seeds:
         sdk, direct = chaos("sdk", seed), chaos("direct", seed)
         assert sdk[0] == direct[0]
         assert sdk[1] == direct[1]
@@ -223,9 +224,10 @@ def any_fault(choose: random.Random) -> ApiFault:
     return ApiFault.model_validate(table)
 
 
-def test_both_lanes_leave_the_same_trace_in_any_world() -> None:
+@pytest.mark.parametrize("seeds", [range(15), pytest.param(range(15, 300), marks=pytest.mark.soak)])
+def test_both_lanes_leave_the_same_trace_in_any_world(seeds: range) -> None:
     failures: set[str | None] = set()
-    for seed in range(60):
+    for seed in seeds:
         choose = random.Random(seed)
         faults = [any_fault(choose) for _ in range(choose.randint(1, 5))]
         profile = load_profile(choose.choice(("claimed", "typical", "bad_day", "outage")))
