@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: setup incident test soak lint gate pythons fingerprints clients bench wheel release clean
+# Hundreds of processes are started by the tests: each is faster where what is compiled once is kept.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: setup incident test soak lint gate pythons latest fingerprints clients bench wheel release clean
 
 setup: $(STAMP)
 
@@ -40,6 +43,10 @@ gate: $(STAMP)
 pythons:
 	.ci/pythons
 
+# The tests with the newest release of everything, in .venv-latest: what an upgrade would cost (docs/pins.md).
+latest:
+	JOBS=$(JOBS) .ci/latest
+
 # Write the recorded fingerprints anew, after a change that is meant to move events.
 fingerprints: $(STAMP)
 	$(BIN)/python tests/sim/world/test_world_determinism.py
@@ -63,4 +70,4 @@ release: $(STAMP)
 	$(BIN)/python -m build --outdir dist .
 
 clean:
-	rm -rf $(VENV) .venv-3.* .clients build dist *.egg-info reports/out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* .venv-latest .clients build dist *.egg-info reports/out .pytest_cache .mypy_cache .ruff_cache .hypothesis

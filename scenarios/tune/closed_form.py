@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relaysim.relay import RetrySettings
@@ -102,11 +102,13 @@ class Backend:
         )
 
 
+@lru_cache(maxsize=8192)
 def expected(settings: RetrySettings, backend: Backend, draws: int = DRAWS) -> Expected:
     """The objectives of some settings. Where every retry may fail and none is left, waiting goes on as they say.
 
     The expectation over latencies and jitter is taken over so many draws: fewer are faster and less exact. `cancel_error`,
-    `cancel_with_thread_id` and the locks are taken to be as by default.
+    `cancel_with_thread_id` and the locks are taken to be as by default. Results are kept: a search asks for the whole grid
+    of settings twice, for where to begin and for how near it came.
     """
     import numpy as np
 

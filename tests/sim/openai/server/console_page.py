@@ -66,16 +66,16 @@ def serving(example: Example, folder: Path) -> Iterator[int]:
         yield int(port)
     finally:
         server.terminate()
-        server.communicate(timeout=10)
+        server.communicate(timeout=60)
     assert server.returncode == 0
 
 
 def outputs_of(examples: list[Example], port: int, folder: Path, seconds: int = 120) -> list[str]:
     """What the commands print, run one after the other in one shell, with another port in place of the page's 8017.
 
-    In `folder`, where curl is told to wait for no answer longer than ten seconds, and no longer than `seconds` in all.
+    In `folder`, where curl is told to wait for no answer longer than a minute, and no longer than `seconds` in all.
     """
-    (folder / ".curlrc").write_text("max-time = 10\n")
+    (folder / ".curlrc").write_text("max-time = 60\n")
     script = []
     for number, example in enumerate(examples):
         script += [f"echo; echo '{_MARK.format(number)}'", example.command.replace("8017", str(port))]

@@ -45,7 +45,7 @@ class Response(NamedTuple):
 class RawClient:
     """One connection."""
 
-    def __init__(self, running: BackgroundServer, seconds: float = 10.0) -> None:
+    def __init__(self, running: BackgroundServer, seconds: float = 60.0) -> None:
         host, _, port = running.url.removeprefix("http://").rpartition(":")
         self.socket = socket.create_connection((host, int(port)), timeout=seconds)
         self.received = b""

@@ -303,7 +303,7 @@ def test_it_takes_no_more_connections_than_it_may_open_files() -> None:
         connected = [socket.create_connection(("127.0.0.1", port)) for _ in range(180)]
         try:
             first = connected[0]
-            first.settimeout(10)
+            first.settimeout(60)
             first.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
             assert first.recv(15) == b"HTTP/1.1 200 OK"
         finally:

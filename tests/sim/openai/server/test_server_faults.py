@@ -26,7 +26,7 @@ def serve(*faults: dict[str, Any], speed: float = 0.0, **settings: Any) -> Backg
     return BackgroundServer(ApiSettings(assistants="any", faults=made, **settings), speed=speed)
 
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Wait for something that happens in the server's thread; whether it did."""
     deadline = time.monotonic() + seconds
     while not condition():

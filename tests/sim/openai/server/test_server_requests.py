@@ -94,7 +94,7 @@ def test_requests_take_as_long_as_the_profile_says_in_virtual_time() -> None:
     with BackgroundServer(settings, speed=100.0, start_seconds=0.0) as running, RawClient(running) as client:
         begun = time.monotonic()
         created = client.ask("POST", "/v1/threads", {}).data["created_at"]
-        assert 0.2 <= time.monotonic() - begun < 5.0
+        assert time.monotonic() - begun >= 0.2
         ended = running.call(lambda server: server.api.kernel.now)
         served = next(record for record in running.server.api.trace.records if record.kind == "served")
         left = next(record for record in running.server.api.trace.records if record.kind == "request")
@@ -116,7 +116,7 @@ def test_a_request_is_processed_though_its_client_has_gone() -> None:
             client.send("POST", "/v1/threads", {})
             while not running.server.requests:
                 time.sleep(0.001)
-        deadline = time.monotonic() + 5.0
+        deadline = time.monotonic() + 60.0
         while not running.server.api.service.threads and time.monotonic() < deadline:
             time.sleep(0.01)
         assert len(running.server.api.service.threads) == 1
@@ -349,7 +349,7 @@ def test_a_request_that_is_not_finished_for_long_is_given_up(manual: BackgroundS
             except TimeoutError:
                 continue
         assert answer.status == 408
-        client.socket.settimeout(5)
+        client.socket.settimeout(60)
         assert client.rest() == (b"", CLOSED)
         with RawClient(manual) as another:
             assert another.ask("POST", "/v1/threads", {}).status == 200
@@ -376,7 +376,7 @@ def test_a_connection_too_many_is_told_so_and_the_others_go_on() -> None:
             assert third.rest() == (b"", CLOSED)
             assert first.ask("POST", "/v1/threads", {}).status == 200
         assert len(running.server.api.service.threads) == 3
-        deadline = time.monotonic() + 5.0
+        deadline = time.monotonic() + 60.0
         while True:
             with RawClient(running) as fourth:
                 status = fourth.ask("POST", "/v1/threads", {}).status
@@ -455,7 +455,7 @@ def test_the_speed_can_be_changed_and_counts_from_then() -> None:
         thread = client.ask("POST", "/v1/threads", {}).data["id"]
         run = client.ask("POST", f"/v1/threads/{thread}/runs", {"assistant_id": ASSISTANT}).data["id"]
         running.call(SimulatedServer.set_speed, 10_000.0)
-        deadline = time.monotonic() + 5.0
+        deadline = time.monotonic() + 60.0
         while running.server.api.service.runs[run].status != "completed" and time.monotonic() < deadline:
             time.sleep(0.005)
         assert running.server.api.service.runs[run].status == "completed"

@@ -15,7 +15,16 @@ from relaysim.sim.openai.server.app import SimulatedServer
 from relaysim.sim.openai.server.background import BackgroundServer
 from relaysim.sim.openai.simulation import ApiSettings
 
+AT_ONCE_SECONDS = 30.0
+"""Far longer than a busy machine takes for what happens at once, far shorter than the grace that is given here."""
+
 LATENCY = {"request_arrival_fraction": 0.5, "slow_probability": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def _a_long_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that waits for something open would wait for minutes."""
+    monkeypatch.setattr(listener.Listener.stop, "__defaults__", (120.0,))
 
 
 def latency(seconds: float) -> dict[str, Any]:
@@ -25,7 +34,7 @@ def latency(seconds: float) -> dict[str, Any]:
 
 def processed(running: BackgroundServer, count: int) -> None:
     """Wait until so many requests have arrived."""
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 60.0
     while running.server.requests < count and time.monotonic() < deadline:
         time.sleep(0.002)
     assert running.server.requests == count
@@ -57,7 +66,7 @@ def test_an_open_silence_ends_at_once(kind: str) -> None:
         client.send("POST", "/v1/threads", {})
         processed(running, 1)
         begun = time.monotonic()
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < AT_ONCE_SECONDS
     with client:
         assert client.rest() == (b"", CLOSED)
     assert len(running.server.api.service.threads) == (kind == "response_lost")
@@ -70,7 +79,7 @@ def test_an_open_stream_ends_at_once_and_not_as_if_it_were_over() -> None:
         client.send("POST", "/v1/threads/runs", {"assistant_id": ASSISTANT, "stream": True})
         client.wait_for(b"event: thread.run.queued\n")
         begun = time.monotonic()
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < AT_ONCE_SECONDS
     with client:
         received, end = client.rest()
         assert end == CLOSED
@@ -84,7 +93,7 @@ def test_a_body_that_dribbles_ends_at_once() -> None:
         client.send("POST", "/v1/threads", {})
         client.wait_for(b"\r\n\r\n")
         begun = time.monotonic()
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < AT_ONCE_SECONDS
     with client:
         assert client.rest() == (b"", CLOSED)
 
@@ -108,7 +117,7 @@ def test_a_request_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatc
         client.send("POST", "/v1/threads", {})
         processed(running, 1)
         begun = time.monotonic()
-    assert 0.1 <= time.monotonic() - begun < 1.0
+    assert 0.1 <= time.monotonic() - begun < AT_ONCE_SECONDS
     with client:
         assert client.rest() in ((b"", CLOSED), (b"", RESET))
     assert running.server.errors == 0
@@ -121,7 +130,7 @@ def test_a_client_that_has_sent_half_a_request_does_not_hold_up_the_stop(monkeyp
         client.send("POST", "/v1/threads", b"", content_length="10")
         time.sleep(0.05)
         begun = time.monotonic()
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < AT_ONCE_SECONDS
     client.socket.close()
 
 
@@ -136,7 +145,7 @@ def test_a_reader_that_does_not_read_does_not_hold_up_the_stop(monkeypatch: pyte
         client.send("GET", f"/v1/threads/{thread}/messages?limit=40")
         time.sleep(0.05)
         begun = time.monotonic()
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < AT_ONCE_SECONDS
     client.socket.close()
 
 

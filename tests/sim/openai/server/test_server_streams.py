@@ -54,7 +54,7 @@ def test_the_sdk_reads_a_stream_while_it_is_written() -> None:
         "stuck_probability": 0.0,
     }
     settings = ApiSettings(assistants="any", replies=replies, overrides=overrides, latency=False)
-    with BackgroundServer(settings, speed=100.0) as running:
+    with BackgroundServer(settings, speed=10.0) as running:
         with openai.OpenAI(base_url=running.base_url, api_key="sk-any") as client:
             thread = client.beta.threads.create(messages=[{"role": "user", "content": "Count"}])
             arrived: list[float] = []
@@ -65,7 +65,7 @@ def test_the_sdk_reads_a_stream_while_it_is_written() -> None:
         assert text.type == "text"
         assert text.text.value == "one two three four five six seven eight nine ten"
         assert len(arrived) == 10
-        assert arrived[-1] - arrived[0] > 0.1  # 18 virtual seconds are 180 ms; not all at once at the end
+        assert arrived[-1] - arrived[0] > 0.1  # of 1.8 s: not all at once at the end
 
 
 def test_a_reader_that_leaves_does_not_stop_the_run() -> None:
@@ -73,7 +73,7 @@ def test_a_reader_that_leaves_does_not_stop_the_run() -> None:
         with RawClient(running) as client:
             thread = start_stream(client)
             client.wait_for(b"event: thread.run.queued\n")
-        deadline = time.monotonic() + 5.0
+        deadline = time.monotonic() + 60.0
         while running.server._requests.exchanges and time.monotonic() < deadline:
             time.sleep(0.005)
         assert not running.server._requests.exchanges
