@@ -16,20 +16,20 @@ import asyncio
 import inspect
 import math
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from threading import get_ident
 from types import CoroutineType, TracebackType
 from typing import Any, Final, Self, TypeVar
 
-import httpx2
 import openai
 
-from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, current_host, ticks
+from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, ticks
 from relaysim.sim.openai.api_handle import ApiHandle
 from relaysim.sim.openai.faults import ApiFault
 from relaysim.sim.openai.given_replies import GivenReplies
+from relaysim.sim.openai.in_process_transport import PlainTransport, WorkersTransport
 from relaysim.sim.openai.network import Network
 from relaysim.sim.openai.simulation import ApiSettings, SimulatedApi
 from relaysim.sim.openai.thread_clock import ThreadClock
@@ -69,8 +69,8 @@ class InProcessOpenAI(ApiHandle):
         self._busy = False
         self._thread: int | None = None
         self._workers = 0
-        self._left: list[asyncio.Task[Any]] = []
-        self._desk = self._kernel.host("test")  # where plain code's requests leave from
+        self._unfinished_tasks: list[asyncio.Task[Any]] = []
+        self._plain_host = self._kernel.host("test")  # where plain code's requests leave from
         self._client: openai.OpenAI | None = None
         self._async_client: openai.AsyncOpenAI | None = None
         self._stack = ExitStack()
@@ -109,7 +109,7 @@ class InProcessOpenAI(ApiHandle):
     def client(self) -> openai.OpenAI:
         """For plain code. It lets virtual time pass until its answers are there."""
         if self._client is None:
-            transport = _PlainTransport(SimTransport(self._desk, self._network, self._api.wire), self._carry)
+            transport = PlainTransport(SimTransport(self._plain_host, self._network, self._api.wire), self._wait_for)
             http_client = openai.DefaultHttpxClient(transport=transport, trust_env=False)
             self._client = openai.OpenAI(api_key=API_KEY, base_url=BASE_URL, http_client=http_client)
         return self._client
@@ -118,7 +118,7 @@ class InProcessOpenAI(ApiHandle):
     def async_client(self) -> openai.AsyncOpenAI:
         """For coroutines that bring a client of their own: it works as whichever worker awaits it, inside `run`."""
         if self._async_client is None:
-            http_client = openai.DefaultAsyncHttpxClient(transport=_WorkersTransport(self._transport), trust_env=False)
+            http_client = openai.DefaultAsyncHttpxClient(transport=WorkersTransport(self._transport), trust_env=False)
             self._async_client = openai.AsyncOpenAI(api_key=API_KEY, base_url=BASE_URL, http_client=http_client)
         return self._async_client
 
@@ -189,7 +189,9 @@ class InProcessOpenAI(ApiHandle):
             task.add_done_callback(note)
         limit = self._kernel.now + LIMIT_SECONDS if until is None else until
         try:
-            self._go_on(lambda: bool(failed) or all(task.done() for task in tasks), limit, stay=until is not None)
+            self._advance_until(
+                lambda: bool(failed) or all(task.done() for task in tasks), limit, stay=until is not None
+            )
         except BaseException:
             self._cancel(tasks)
             raise
@@ -202,7 +204,7 @@ class InProcessOpenAI(ApiHandle):
             self._cancel(unfinished)
             raise error
         # Tasks that wait for each other only are garbage to Python; these have been promised to go on.
-        self._left = [task for task in (*self._left, *unfinished) if not task.done()]
+        self._unfinished_tasks = [task for task in (*self._unfinished_tasks, *unfinished) if not task.done()]
         return [task.result() if task.done() else None for task in tasks]
 
     def _new_worker(self) -> Host:
@@ -228,7 +230,7 @@ class InProcessOpenAI(ApiHandle):
     def _cancel(self, tasks: list[asyncio.Task[Any]]) -> None:
         for task in tasks:
             task.cancel()
-        self._go_on(lambda: all(task.done() for task in tasks), self._kernel.now + CLEARING_SECONDS, quiet=True)
+        self._advance_until(lambda: all(task.done() for task in tasks), self._kernel.now + CLEARING_SECONDS, quiet=True)
 
     def _unfinished(self, tasks: list[asyncio.Task[Any]]) -> TimeoutError:
         waiting = "; ".join(_where(task) for task in tasks)
@@ -273,7 +275,9 @@ class InProcessOpenAI(ApiHandle):
             self._fence.attach(None)
             self._busy = False
 
-    def _go_on(self, done: Callable[[], bool], limit: float, *, stay: bool = False, quiet: bool = False) -> None:
+    def _advance_until(
+        self, done: Callable[[], bool], limit: float, *, stay: bool = False, quiet: bool = False
+    ) -> None:
         """Let time pass, instant by instant, until `done`, until nothing is left to do, or until the instant `limit`.
 
         Args:
@@ -301,8 +305,8 @@ class InProcessOpenAI(ApiHandle):
             else:
                 instant = limit
 
-    def _carry(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine for plain code, at its desk, until it has returned."""
+    def _wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine for plain code, on a host of its own, until it has returned."""
         __tracebackhide__ = True
         try:
             self._check_outside("a request of the plain client")
@@ -310,9 +314,9 @@ class InProcessOpenAI(ApiHandle):
             coroutine.close()
             raise
         context = copy_context()
-        task = self._desk.spawn(coroutine, context=context)
+        task = self._plain_host.spawn(coroutine, context=context)
         try:
-            self._go_on(task.done, math.inf)
+            self._advance_until(task.done, math.inf)
         except BaseException:
             task.cancel()
             raise
@@ -347,71 +351,6 @@ class _SharedNetwork(Network):
         self._trace = api.trace.add
         self.faults = api.faults
         self._has_faults = True  # or will have
-
-
-class _PlainTransport(httpx2.BaseTransport):
-    """Lets plain code use a transport for coroutines."""
-
-    def __init__(self, transport: SimTransport, carry: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-        self._transport = transport
-        self._carry = carry
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request, and let virtual time pass until its answer is there.
-
-        Raises:
-            httpx2.TransportError: as `SimTransport`.
-        """
-        __tracebackhide__ = True
-        response: httpx2.Response = self._carry(self._transport.handle_async_request(request))
-        if isinstance(response.stream, httpx2.SyncByteStream):
-            return response
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        body = _PlainBody(response.stream, self._carry)
-        return httpx2.Response(response.status_code, headers=response.headers, stream=body)
-
-
-class _PlainBody(httpx2.SyncByteStream):
-    """A body whose pieces come as virtual time passes."""
-
-    def __init__(self, body: httpx2.AsyncByteStream, carry: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-        self._body = body
-        self._carry = carry
-
-    def __iter__(self) -> Iterator[bytes]:
-        __tracebackhide__ = True
-        pieces = aiter(self._body)
-        while True:
-            piece: bytes | None = self._carry(_next(pieces))
-            if piece is None:
-                return
-            yield piece
-
-    def close(self) -> None:
-        self._carry(self._body.aclose())
-
-
-async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
-    return await anext(pieces, None)
-
-
-class _WorkersTransport(httpx2.AsyncBaseTransport):
-    """Sends each request as the worker that awaits it."""
-
-    def __init__(self, transport_of: Callable[[Host], SimTransport]) -> None:
-        self._transport_of = transport_of
-        self._transports: dict[str, SimTransport] = {}
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        host = current_host()
-        if not isinstance(host, Host):
-            raise RuntimeError(
-                "the simulation's async client is awaited outside `run`: give `run` the coroutine function"
-            )
-        transport = self._transports.get(host.name)
-        if transport is None:
-            transport = self._transports[host.name] = self._transport_of(host)
-        return await transport.handle_async_request(request)
 
 
 def _takes_a_client(function: Callable[..., Any]) -> bool:
