@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from relaysim.sim.kernel import Record
 
@@ -49,17 +49,16 @@ class Events:
 
     def read(self, record: Record) -> Event | None:
         """The event that a record tells of, if it is one."""
-        _, entity, kind, fields = record
+        entity, kind = record.entity, record.kind
+        event: Any = record.fields
         if kind == "request":
-            request_id, operation = str(fields[0]), str(fields[2])
-            self._operations[request_id] = operation
-            return Event(entity, f"request:{operation}")
+            self._operations[event.request_id] = event.operation
+            return Event(entity, f"request:{event.operation}")
         if kind in OF_REQUESTS:
-            request_id = str(fields[0])
-            sent = self._operations.get(request_id)
-            return None if sent is None else Event(request_id.partition("#")[0], f"{kind}:{sent}")
+            sent = self._operations.get(event.request_id)
+            return None if sent is None else Event(event.request_id.partition("#")[0], f"{kind}:{sent}")
         if kind == OF_REDIS:
-            return Event(entity, f"{kind}:{fields[1]}")
+            return Event(entity, f"{kind}:{event.command}")
         if kind in ("lease.taken", "lease.released"):
-            return Event(str(fields[1]), kind)
+            return Event(event.worker, kind)
         return Event(entity, kind) if kind in PLAIN else None

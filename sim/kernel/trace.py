@@ -10,17 +10,50 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from hashlib import blake2b
 from operator import itemgetter
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 Field = str | int | float | bool | None
 Fields = tuple["Field | tuple[Field, ...]", ...]
+EventType = TypeVar("EventType", bound=type[tuple[Any, ...]])
 
 # What the running task is working on (a delivery's label); "" outside. Tasks inherit it, on every Python alike.
 current_context: ContextVar[str] = ContextVar("current_context", default="")
 
 
+class _Kinds(dict[type[Any], str]):
+    """What a trace calls the events of each class."""
+
+    def __missing__(self, event: type[Any]) -> str:
+        raise TypeError(f"{event.__name__} is no kind of event: give its class the decorator record_kind")
+
+
+_kinds = _Kinds()
+
+
+def record_kind(kind: str) -> Callable[[EventType], EventType]:
+    """Class decorator of a `NamedTuple`: in a trace its instances are events of this kind.
+
+    The fields are plain: texts, numbers, booleans, None, or tuples of those.
+    """
+
+    def name(event: EventType) -> EventType:
+        _kinds[event] = kind
+        return event
+
+    return name
+
+
+def kind_of(event: type[Any]) -> str:
+    """What a trace calls the events of this class.
+
+    Raises:
+        TypeError: it has no `record_kind`.
+    """
+    return _kinds[event]
+
+
 class Record(NamedTuple):
-    """One domain event: virtual seconds since the world's start, who, what kind, and the kind's own fields."""
+    """One domain event: virtual seconds since the world's start, who, what kind, and the kind's own fields by name."""
 
     time: float
     entity: str
@@ -28,6 +61,7 @@ class Record(NamedTuple):
     fields: Fields
 
 
+_written = tuple.__repr__
 _new_tuple: Callable[[type[Record], tuple[float, str, str, Fields]], Record] = tuple.__new__
 
 
@@ -69,11 +103,11 @@ class Trace:
         self.closed = False
         self.listener: Callable[[Record], None] | None = None
 
-    def add(self, entity: str, kind: str, *fields: Field | tuple[Field, ...]) -> None:
-        """Record an event now. After `close` nothing is recorded."""
+    def add(self, entity: str, event: Fields) -> None:
+        """Record an event of an entity now; its class has a `record_kind`. After `close` nothing is recorded."""
         if not self.closed:
             # Past the named tuple's own constructor, which takes twice as long.
-            self.records.append(_new_tuple(Record, (self._clock.now, entity, kind, fields)))
+            self.records.append(_new_tuple(Record, (self._clock.now, entity, _kinds[type(event)], event)))
             if self.listener is not None:
                 self.listener(self.records[-1])
 
@@ -82,7 +116,7 @@ class Trace:
         self.closed = True
 
     def fingerprint(self) -> str:
-        """A digest of all events (32 hexadecimal digits).
+        """A digest of all events (32 hexadecimal digits): of their values, whatever their fields are called.
 
         Events of different entities at the same instant have no order in the world, so they are put into the order of
         their entities' names first; one entity's events keep theirs.
@@ -94,6 +128,6 @@ class Trace:
         for time, entity, kind, fields in sorted(self.records, key=itemgetter(0, 1)):
             if time != instant:  # writing a float is a third of the cost, and many events share an instant
                 instant, written = time, repr(time)
-            lines.append(f"({written}, {quoted[entity]}, {quoted[kind]}, {fields!r})")
+            lines.append(f"({written}, {quoted[entity]}, {quoted[kind]}, {_written(fields)})")
         digest.update("\n".join(lines).encode())
         return digest.hexdigest()

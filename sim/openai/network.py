@@ -27,6 +27,7 @@ from relaysim.sim.openai.latency import RequestLatency
 from relaysim.sim.openai.operations import execute
 from relaysim.sim.openai.profile import Profile
 from relaysim.sim.openai.service import ThreadsService
+from relaysim.sim.trace.schema import RequestSent, RequestServed, ResponseReceived
 
 
 class _Stream:
@@ -92,7 +93,14 @@ class Network:
             stream = self._streams[place] = _Stream(f"{worker}/{operation}/{thread_id or ''}")
         key, index = stream.key, stream.count
         stream.count = index + 1
-        self._trace(worker, "request", request_id, current_context.get(), operation, thread_id, call.run_id)
+        sent = RequestSent(
+            request_id=request_id,
+            context=current_context.get(),
+            operation=operation,
+            thread_id=thread_id,
+            run_id=call.run_id,
+        )
+        self._trace(worker, sent)
 
         duration = self._latency.seconds(key, index)
         way_out = self._latency.way_out(duration)
@@ -140,7 +148,10 @@ class Network:
         answer.draw_key = key
         answer.draw_index = index
         error_message = None if answer.error is None else answer.error.message
-        self._trace("api", "served", request_id, answer.status, error_message, answer.detail)
+        served = RequestServed(
+            request_id=request_id, status=answer.status, error_message=error_message, detail=answer.detail
+        )
+        self._trace("api", served)
         if answer.stream is not None:
             if way_back < 0.0:
                 answer.stream.detach()
@@ -172,7 +183,8 @@ class Network:
             if answer.stream is not None:
                 answer.stream.detach()
             return
-        self._trace(worker, "response", answer.request_id, answer.status, answer.failure)
+        received = ResponseReceived(request_id=answer.request_id, status=answer.status, failure=answer.failure)
+        self._trace(worker, received)
         future.set_result(answer)
 
     def _fail(self, failure: str, request_id: str, worker: str, key: str, index: int, future: Future[Answer]) -> None:

@@ -41,6 +41,7 @@ from relaysim.sim.openai.states import EXPIRY_SECONDS, LOCKING, RULE, TERMINAL, 
 from relaysim.sim.openai.streaming import EventStream
 from relaysim.sim.openai.usage import usage_of
 from relaysim.sim.openai.writing import TraceSink, Writer, function_of, with_outputs
+from relaysim.sim.trace.schema import RunMetadata, RunState
 
 if TYPE_CHECKING:
     from relaysim.sim.openai.limits import RateLimits
@@ -388,7 +389,7 @@ class ThreadsService:
         if metadata and self._trace is not None:
             shown = tuple(f"{name}={metadata[name]}" for name in sorted(self.traced_metadata & metadata.keys()))
             if shown:
-                self._trace.add("api", "run.metadata", run.id, thread.id, shown)
+                self._trace.add("api", RunMetadata(run_id=run.id, thread_id=thread.id, pairs=shown))
         return run
 
     def retrieve_run(self, thread_id: str, run_id: str) -> Object:
@@ -596,7 +597,7 @@ class ThreadsService:
 
     def _announce(self, run: RunRecord, state: Status, cause: str) -> None:
         if self._trace is not None:
-            self._trace.add("api", "run.state", run.id, run.thread.id, state, cause)
+            self._trace.add("api", RunState(run_id=run.id, thread_id=run.thread.id, state=state, cause=cause))
         stream = run.stream
         if stream is not None:
             stream.add(f"thread.run.{state}", run.view)

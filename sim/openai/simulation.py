@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from relaysim.sim.kernel import Kernel, Record
+from relaysim.sim.kernel import Kernel, Record, kind_of
 from relaysim.sim.openai.calls import Answer, Call
 from relaysim.sim.openai.faults import ApiFault, ApiFaultPlan, answer_under
 from relaysim.sim.openai.latency import RequestLatency
@@ -28,10 +28,10 @@ from relaysim.sim.openai.profile import Profile, load_profile
 from relaysim.sim.openai.replies import EchoReplies, Failure, Replier, Replies, Reply, Turn, checked
 from relaysim.sim.openai.service import ThreadsService
 from relaysim.sim.openai.wire import Wire, request_id_header
+from relaysim.sim.trace.schema import FaultStruck, RequestSent, RequestServed
 
 if TYPE_CHECKING:
     from relaysim.sim.kernel.trace import Clock, Fields
-    from relaysim.sim.kernel.trace import Field as TraceField
     from relaysim.sim.openai.records import ThreadRecord
 
 DRAW_KEY: Final = "request"
@@ -98,11 +98,11 @@ class RecentTrace:
         self.count = 0
         self.records: deque[Record] = deque(maxlen=records_max)
 
-    def add(self, entity: str, kind: str, *fields: TraceField | tuple[TraceField, ...]) -> None:
-        """Record an event now."""
+    def add(self, entity: str, event: Fields) -> None:
+        """Record an event now; its class has a `record_kind`."""
         self.count += 1
         # Past the named tuple's own constructor, which takes twice as long.
-        self.records.append(_new_record(Record, (self._clock.now, entity, kind, fields)))
+        self.records.append(_new_record(Record, (self._clock.now, entity, kind_of(type(event)), event)))
 
     @property
     def dropped(self) -> int:
@@ -229,14 +229,26 @@ class SimulatedApi:
 
     def decide_fault(self, call: Call, number: int, request_id: str) -> ApiFault | None:
         """Record that a request has left its client, and decide which fault hits it, if one does. Once per request."""
-        trace, operation = self.trace, call.operation
-        trace.add("client", "request", request_id, "", operation, call.thread_id, call.run_id)
+        self._record_request(call, request_id)
         if not self.faults.faults:
             return None
-        fault = self.faults.decide(operation, self.kernel.now, DRAW_KEY, number)
+        fault = self.faults.decide(call.operation, self.kernel.now, DRAW_KEY, number)
         if fault is not None:
-            trace.add("network", "fault", request_id, fault.kind, operation, call.thread_id)
+            struck = FaultStruck(
+                request_id=request_id, fault=fault.kind, operation=call.operation, thread_id=call.thread_id
+            )
+            self.trace.add("network", struck)
         return fault
+
+    def _record_request(self, call: Call, request_id: str) -> None:
+        sent = RequestSent(
+            request_id=request_id,
+            context="",
+            operation=call.operation,
+            thread_id=call.thread_id,
+            run_id=call.run_id,
+        )
+        self.trace.add("client", sent)
 
     def answer(self, call: Call, request_id: str, fault: ApiFault | None = None) -> Answer:
         """What is answered to a request that arrives now, recorded: by the service, or by a fault in its place."""
@@ -246,7 +258,8 @@ class SimulatedApi:
             answer = answer_under(fault, lambda: self._execute(call, request_id))
         error = answer.error
         message = None if error is None else error.message
-        self.trace.add("api", "served", request_id, answer.status, message, answer.detail)
+        served = RequestServed(request_id=request_id, status=answer.status, error_message=message, detail=answer.detail)
+        self.trace.add("api", served)
         return answer
 
     def _execute(self, call: Call, request_id: str) -> Answer:
@@ -275,7 +288,7 @@ class SimulatedApi:
         """
         _, request_id = self.next_request()
         call = self.wire.parse(method, path, headers, body)
-        self.trace.add("client", "request", request_id, "", call.operation, call.thread_id, call.run_id)
+        self._record_request(call, request_id)
         return self.wire.render(self.answer(call, request_id), call, request_id)
 
     def _forget_idle(self, excess: int) -> None:

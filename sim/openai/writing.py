@@ -15,13 +15,14 @@ from relaysim.sim.openai.records import RunRecord, ThreadRecord, step_view
 from relaysim.sim.openai.replies import ToolCall, ToolCalls, text_of
 from relaysim.sim.openai.streaming import EventStream
 from relaysim.sim.openai.usage import tokens_of_messages, tokens_of_text, usage_of
+from relaysim.sim.trace.schema import MessageStored
 
 
 class TraceSink(Protocol):
     """Where domain events go; `relaysim.sim.kernel.Trace` is one."""
 
-    def add(self, entity: str, kind: str, *fields: Any) -> None:
-        """Record an event now."""
+    def add(self, entity: str, event: Any) -> None:
+        """Record an event of `relaysim.sim.trace.schema` now."""
         ...
 
 
@@ -162,8 +163,7 @@ class Writer:
         run.message = None
         text = text_of(message)
         run.completion_tokens += tokens_of_text(text)
-        if self._trace is not None:
-            self._trace.add("api", "message.stored", run.thread.id, message["id"], "assistant", run.id, text)
+        self._trace_stored(run.thread.id, message["id"], "assistant", run.id, text)
         if run.stream is not None:
             run.stream.add(f"thread.message.{status}", message)
 
@@ -173,9 +173,13 @@ class Writer:
         """Append a message of the client's."""
         message = self._new_message(thread, role, parts, metadata, attachments)
         thread.messages.append(message)
-        if self._trace is not None:
-            self._trace.add("api", "message.stored", thread.id, message["id"], role, cause, text_of(message))
+        self._trace_stored(thread.id, message["id"], role, cause, text_of(message))
         return message
+
+    def _trace_stored(self, thread_id: str, message_id: str, role: str, cause: str, text: str) -> None:
+        if self._trace is not None:
+            stored = MessageStored(thread_id=thread_id, message_id=message_id, role=role, cause=cause, text=text)
+            self._trace.add("api", stored)
 
     def _new_message(
         self,

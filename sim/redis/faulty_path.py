@@ -15,6 +15,7 @@ from relaysim.sim.redis.exchange import Exchange, Read, Resettable
 from relaysim.sim.redis.faults import RedisFault, RedisFaultPlan, Window
 from relaysim.sim.redis.replication import Lag, Replication
 from relaysim.sim.redis.scripts import ScriptServer
+from relaysim.sim.trace.schema import RedisBack, RedisFaultStruck
 
 _SECONDS_PER_MILLISECOND = 0.001
 
@@ -150,7 +151,7 @@ class FaultyPath:
             purpose = exchange.purpose if number == 0 else f"{exchange.purpose} {number}"
             loss = plan.loses(command, now, exchange.worker, purpose, exchange.index)
             if loss is not None:
-                trace.add("redis", "redis.fault", loss.kind, *read[2:])
+                trace.add("redis", RedisFaultStruck(fault=loss.kind, command=command, key=read[3]))
                 exchange.unanswered = True
                 lost = lost or loss.kind == "command_lost"
             read = None
@@ -275,7 +276,8 @@ class FaultyPath:
         """Now the server is slow or gone; `read` is the command with which that begins."""
         fault, now = window.fault, self._kernel.now
         self.faults.fire(window.position)
-        self._kernel.trace.add("redis", "redis.fault", fault.kind, *(("", "") if read is None else read[2:]))
+        command, key = ("", "") if read is None else read[2:]
+        self._kernel.trace.add("redis", RedisFaultStruck(fault=fault.kind, command=command, key=key))
         if fault.kind == "slow":
             self._slow.append(window)
             self._at_unless_stopped(window.seconds, self._end_slow, window)
@@ -299,13 +301,13 @@ class FaultyPath:
 
     def _end_slow(self, window: Window) -> None:
         self._slow.remove(window)
-        self._kernel.trace.add("redis", "redis.back", window.fault.kind)
+        self._kernel.trace.add("redis", RedisBack(fault=window.fault.kind))
 
     def _end_away(self, window: Window) -> None:
         self._away.remove(window)
         if not self._away:
             self.outages[-1] = (self.outages[-1][0], self._kernel.now)
-            self._kernel.trace.add("redis", "redis.back", window.fault.kind)
+            self._kernel.trace.add("redis", RedisBack(fault=window.fault.kind))
 
     def stop(self) -> None:
         """Stop all faults: what lasts ends now, what is due does not begin."""

@@ -7,6 +7,7 @@ from typing import Final
 from fakeredis import FakeServer
 
 from relaysim.sim.kernel import EPOCH_SECONDS, TICK, Kernel
+from relaysim.sim.trace.schema import LeaseBack, LeaseGone, LeaseReleased, LeaseTaken
 
 _LATE_SECONDS: Final = 2 * TICK
 """How long after its last instant a key is looked at: by then the server counts it as gone."""
@@ -69,12 +70,12 @@ class LeaseWatch:
                 return
             if token is None and worker == lease.worker:
                 del self._leases[key]
-                self._tell("lease.released", key, lease)
+                self._tell(LeaseReleased(conversation=self._conversation(key), worker=lease.worker))
             else:
                 self._end(key, lease)
         if token is not None:
             self._workers[token] = worker
-            self._hold("lease.taken", key, token, until)
+            self._hold(LeaseTaken, key, token, until)
 
     def after_loss(self) -> None:
         """The server has lost its last writes: leases of those are gone, and released ones can be back."""
@@ -88,18 +89,19 @@ class LeaseWatch:
                     continue
                 self._end(key, lease)
             if token is not None:
-                self._hold("lease.back", key, token, until)
+                self._hold(LeaseBack, key, token, until)
 
-    def _hold(self, kind: str, key: bytes, token: bytes, until: float | None) -> None:
+    def _hold(self, event: type[LeaseTaken | LeaseBack], key: bytes, token: bytes, until: float | None) -> None:
         lease = self._leases[key] = _Lease(token, self._workers.get(token, ""))
-        self._tell(kind, key, lease)
+        self._tell(event(conversation=self._conversation(key), worker=lease.worker))
         self._expect(key, lease, until)
 
     def _end(self, key: bytes, lease: _Lease) -> None:
         """Its token is no longer there, and not by its holder's doing."""
         del self._leases[key]
         expired = lease.until is not None and lease.until <= self._now()
-        self._tell("lease.gone", key, lease, "expired" if expired else "lost")
+        how = "expired" if expired else "lost"
+        self._tell(LeaseGone(conversation=self._conversation(key), worker=lease.worker, how=how))
 
     def _expect(self, key: bytes, lease: _Lease, until: float | None) -> None:
         lease.until = until
@@ -127,6 +129,8 @@ class LeaseWatch:
             return None, None
         return item.value, item.expireat
 
-    def _tell(self, kind: str, key: bytes, lease: _Lease, *more: str) -> None:
-        conversation = key[len(self.prefix) :].decode("utf-8", "replace")
-        self._kernel.trace.add("redis", kind, conversation, lease.worker, *more)
+    def _conversation(self, key: bytes) -> str:
+        return key[len(self.prefix) :].decode("utf-8", "replace")
+
+    def _tell(self, event: LeaseTaken | LeaseBack | LeaseReleased | LeaseGone) -> None:
+        self._kernel.trace.add("redis", event)

@@ -17,6 +17,7 @@ from relaysim.sim.redis.faulty_path import FaultyPath
 from relaysim.sim.redis.leases import LeaseWatch
 from relaysim.sim.redis.scripts import ScriptServer
 from relaysim.sim.redis.wait import Waits
+from relaysim.sim.trace.schema import LockExpired, LockLost, RedisCommand
 
 _SECONDS_PER_MILLISECOND = 0.001
 
@@ -266,7 +267,8 @@ class RedisLink:
                 watch.before(key)  # type: ignore[union-attr]
             reply = process(fields)
             replies.append(reply)
-            trace.add(worker, "redis", delivery, command_text, key_text, _summary(reply))
+            said = RedisCommand(delivery=delivery, command=command_text, key=key_text, reply=_summary(reply))
+            trace.add(worker, said)
             if command == b"SET" and reply is not None and not isinstance(reply, Exception):
                 self._note_grant(worker, delivery, key, fields)
             elif key in self._grants:
@@ -310,9 +312,8 @@ class RedisLink:
             if self._stored(key)[0] != grant.token and self.kernel.now < grant.expires_at:
                 del self._grants[key]
                 if self._is_handled(grant.delivery):
-                    self.kernel.trace.add(
-                        "redis", "lease.lost", key.decode("utf-8", "replace"), grant.worker, grant.delivery
-                    )
+                    name = key.decode("utf-8", "replace")
+                    self.kernel.trace.add("redis", LockLost(key=name, worker=grant.worker, delivery=grant.delivery))
         if self._watch is not None:
             self._watch.after_loss()
 
@@ -333,9 +334,8 @@ class RedisLink:
                 return
         del self._grants[key]
         if self._is_handled(grant.delivery):
-            self.kernel.trace.add(
-                "redis", "lease.expired", key.decode("utf-8", "replace"), grant.worker, grant.delivery
-            )
+            name = key.decode("utf-8", "replace")
+            self.kernel.trace.add("redis", LockExpired(key=name, worker=grant.worker, delivery=grant.delivery))
 
 
 def _key_of(command: bytes, fields: list[bytes]) -> bytes:

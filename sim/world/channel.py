@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from relaysim.sim.faults import FaultPlan
 from relaysim.sim.kernel import Host, Kernel, current_context
+from relaysim.sim.trace.schema import TextEnds, TextFate, TextSent
 from relaysim.sim.world.send_faults import SendFault, SendRefused
 
 if TYPE_CHECKING:
@@ -74,16 +75,18 @@ class Channel:
                 TimeoutError: whether it was sent is not known.
             """
             delivery = current_context.get()
-            trace.add(host.name, "send", delivery, conversation, text)
+            trace.add(host.name, TextSent(delivery=delivery, conversation=conversation, text=text))
             if message_ids:
-                trace.add(host.name, "send.for", delivery, conversation, tuple(message_ids))
+                ended = tuple(message_ids)
+                trace.add(host.name, TextEnds(delivery=delivery, conversation=conversation, message_ids=ended))
             purpose = f"send {conversation}"
             index = draws.next_index(host.name, purpose)
             duration = seconds(draws.uniform(host.name, purpose, index))
             fault, extra = self._fault(host.name, purpose, index) if has_faults else (None, 0.0)
             kind = None if fault is None else fault.kind
             if has_faults:
-                trace.add(host.name, "send.fate", delivery, conversation, kind if kind in _FATES else "delivered")
+                fate = kind if kind is not None and kind in _FATES else "delivered"
+                trace.add(host.name, TextFate(delivery=delivery, conversation=conversation, fate=fate))
             customer = customers.get(conversation)
             if kind == "slow":
                 duration += extra

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import simpy
 
 from relaysim.sim.kernel import Kernel, ticks
+from relaysim.sim.trace.schema import MessageSent, Received
 from relaysim.sim.world.settings import Bursts, ScriptedMessage, WorldSettings
 
 
@@ -88,16 +89,16 @@ class Customer:
         text = f"Question [{message_id}]" if again is None else f"Question [{message_id}], once more"
         message = SentMessage(message_id, self.name, text, self.thread_id, 0 if again is None else again.tries + 1)
         self.last = message
-        self.world.kernel.trace.add(
-            self.entity, "message.sent", message_id, self.name, text, None if again is None else again.id
-        )
+        retry_of = None if again is None else again.id
+        sent = MessageSent(message_id=message_id, conversation=self.name, text=text, retry_of=retry_of)
+        self.world.kernel.trace.add(self.entity, sent)
         self.world.post(message, worker)
         return message
 
     def receive(self, text: str) -> None:
         """A text arrives."""
         world = self.world
-        world.kernel.trace.add(self.entity, "received", self.name, text)
+        world.kernel.trace.add(self.entity, Received(conversation=self.name, text=text))
         workload = world.settings.workload
         message = self.last
         if (

@@ -29,6 +29,7 @@ from relaysim.sim.faults.when import NthEvents
 from relaysim.sim.kernel import Kernel, Record
 from relaysim.sim.kernel.distributions import Seconds
 from relaysim.sim.openai.operations import OPERATION_NAMES
+from relaysim.sim.trace.schema import HostPause, HostResume, HostSkew, HostSlow
 from relaysim.sim.world.workers import Worker
 
 _EVENTS: Final = (*(f"{kind}:{name}" for kind in OF_REQUESTS for name in OPERATION_NAMES), *PLAIN)
@@ -271,7 +272,7 @@ class HostFaults:
 
     def _pause(self, worker: Worker, seconds: float) -> None:
         kernel = self._kernel
-        kernel.trace.add(worker.name, "host.pause", seconds)
+        kernel.trace.add(worker.name, HostPause(seconds=seconds))
         until = kernel.now + seconds
         if worker.paused_until is None:
             self._coming_back += 1
@@ -284,7 +285,7 @@ class HostFaults:
         if worker.starts == starts and worker.alive and worker.paused_until == until:
             worker.paused_until = None
             self._coming_back -= 1
-            self._kernel.trace.add(worker.name, "host.resume")
+            self._kernel.trace.add(worker.name, HostResume())
 
     def _slow(self, worker: Worker, position: int, seconds: float) -> None:
         draws, name = self._kernel.draws, worker.name
@@ -295,7 +296,7 @@ class HostFaults:
         def delay() -> float:
             return sample(draws.uniform(name, f"host-fault-{position} delay"))
 
-        self._kernel.trace.add(name, "host.slow", seconds)
+        self._kernel.trace.add(name, HostSlow(seconds=seconds))
         worker.delayed_by = delay
         worker.host.slow(delay)
         self._kernel.at(seconds, self._end_slow, worker, delay)
@@ -307,5 +308,5 @@ class HostFaults:
                 worker.host.slow(None)
 
     def _skew(self, worker: Worker, seconds: float) -> None:
-        self._kernel.trace.add(worker.name, "host.skew", seconds)
+        self._kernel.trace.add(worker.name, HostSkew(seconds=seconds))
         worker.host.skew_seconds = seconds

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from relaysim.sim.kernel import Trace, current_context, current_host
+from relaysim.sim.trace.schema import LogLine
 
 _DETAILS = ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks")
 """What `logging` looks up for each line and no trace shows: source line, thread, process, task. Its own documentation
@@ -30,7 +31,8 @@ class _Handler(logging.Handler):
         host = current_host()
         if trace is None or host is None or record.name.partition(".")[0] in _LIBRARIES:
             return
-        trace.add(host.name, "log", current_context.get(), record.levelname, record.getMessage())
+        line = LogLine(delivery=current_context.get(), level=record.levelname, text=record.getMessage())
+        trace.add(host.name, line)
 
 
 class LogCapture:

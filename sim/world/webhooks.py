@@ -18,6 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 from relaysim.sim.faults import AtOccasions, FaultPlan
 from relaysim.sim.kernel import Kernel, current_context
 from relaysim.sim.openai import NotInDirectLaneError
+from relaysim.sim.trace.schema import (
+    HandlingEnd,
+    HandlingStart,
+    LogLine,
+    WebhookDuplicate,
+    WebhookFailed,
+    WebhookLate,
+)
 from relaysim.sim.world.webhook_faults import WebhookFault
 from relaysim.sim.world.workers import Worker
 
@@ -77,7 +85,7 @@ class Webhooks:
             if self._hits(position, when, message, 1):
                 later = self._fault_seconds(position, message, 1)
                 delivery = self._dispatch(message, delay + later, None)
-                self._kernel.trace.add(ENTITY, "webhook.duplicate", delivery, later)
+                self._kernel.trace.add(ENTITY, WebhookDuplicate(delivery=delivery, seconds=later))
 
     def worker_died(self, worker: Worker) -> None:
         """What it was handling is not acknowledged."""
@@ -103,7 +111,7 @@ class Webhooks:
             if self._hits(position, when, message, number):
                 later = self._fault_seconds(position, message, number)
                 delay += later
-                self._kernel.trace.add(ENTITY, "webhook.late", delivery, later)
+                self._kernel.trace.add(ENTITY, WebhookLate(delivery=delivery, seconds=later))
         self.outstanding += 1
         self._kernel.at(delay, self._deliver, message, worker, number, again)
         return delivery
@@ -136,7 +144,7 @@ class Webhooks:
 
     async def _handle(self, worker: Worker, relay: Any, message: SentMessage, delivery: str, number: int) -> None:
         trace = self._kernel.trace
-        trace.add(worker.name, "handling.start", delivery, message.id, number)
+        trace.add(worker.name, HandlingStart(delivery=delivery, message_id=message.id, delivery_number=number))
         self.handled.add(delivery)
         outcome = error_class = None
         try:
@@ -147,10 +155,11 @@ class Webhooks:
         except Exception as error:
             # A relay that raises has failed this message; what became of it is judged like any other ending.
             error_class = type(error).__name__
-            trace.add(worker.name, "log", delivery, "ERROR", f"handle raised {error_class}: {error}")
+            said = f"handle raised {error_class}: {error}"
+            trace.add(worker.name, LogLine(delivery=delivery, level="ERROR", text=said))
         finally:
             self.handled.discard(delivery)
-            trace.add(worker.name, "handling.end", delivery, outcome, error_class)
+            trace.add(worker.name, HandlingEnd(delivery=delivery, outcome=outcome, error_class=error_class))
             self._returned(worker, message, delivery, number, error_class)
 
     def _returned(
@@ -178,7 +187,8 @@ class Webhooks:
         if seconds is None and again is not None:
             seconds = again.sample(self._kernel.draws.uniform(message.id, "redeliver", number))
         if seconds is not None or reason != "handle raised":
-            self._kernel.trace.add(ENTITY, "webhook.failed", f"{message.id}#{number}", worker.name, reason)
+            failed = WebhookFailed(delivery=f"{message.id}#{number}", worker=worker.name, reason=reason)
+            self._kernel.trace.add(ENTITY, failed)
         if seconds is not None:
             self._dispatch(message, seconds, None, again=True)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from relaysim.sim.kernel import Host, Kernel, current_context
 from relaysim.sim.openai import NotInDirectLaneError
+from relaysim.sim.trace.schema import HostCrash, HostRestart, LogLine
 
 
 class Worker:
@@ -61,7 +62,7 @@ class Worker:
     def start(self) -> None:
         """Build the relay on a new host, and let it serve if it has a `serve`."""
         if self.starts:
-            self._kernel.trace.add(self.name, "host.restart")
+            self._kernel.trace.add(self.name, HostRestart())
         self.starts += 1
         self.alive = True
         self.host = self._kernel.host(self.name)
@@ -79,7 +80,7 @@ class Worker:
 
     def crash(self) -> None:
         """End it as a power cut does."""
-        self._kernel.trace.add(self.name, "host.crash")
+        self._kernel.trace.add(self.name, HostCrash())
         self.alive = False
         self.host.crash()
 
@@ -92,4 +93,4 @@ class Worker:
         except Exception as error:
             # The process lives on without it; what becomes of its messages is judged like anything else.
             said = f"serve raised {type(error).__name__}: {error}"
-            self._kernel.trace.add(self.name, "log", "", "ERROR", said)
+            self._kernel.trace.add(self.name, LogLine(delivery="", level="ERROR", text=said))

@@ -6,6 +6,18 @@ import pytest
 
 from relaysim.sim.faults.events import Event, Events
 from relaysim.sim.kernel import Kernel
+from relaysim.sim.trace.schema import (
+    HandlingEnd,
+    HandlingStart,
+    HostPause,
+    LeaseReleased,
+    LeaseTaken,
+    RedisCommand,
+    RequestSent,
+    RequestServed,
+    ResponseReceived,
+    TextSent,
+)
 
 
 @pytest.fixture
@@ -15,11 +27,11 @@ def kernel() -> Kernel:
 
 def test_a_request_is_named_by_its_operation_until_it_is_answered(kernel: Kernel) -> None:
     trace, events = kernel.trace, Events()
-    trace.add("worker-1", "request", "worker-1#1", "c1.m1#1", "runs.create", "thread_1", None)
-    trace.add("worker-2", "request", "worker-2#1", "c2.m1#1", "runs.list", "thread_2", None)
-    trace.add("api", "served", "worker-1#1", 200, None, "run_1")
-    trace.add("api", "served", "worker-2#1", 200, None, 0)
-    trace.add("worker-1", "response", "worker-1#1", 200, None)
+    trace.add("worker-1", RequestSent("worker-1#1", "c1.m1#1", "runs.create", "thread_1", None))
+    trace.add("worker-2", RequestSent("worker-2#1", "c2.m1#1", "runs.list", "thread_2", None))
+    trace.add("api", RequestServed("worker-1#1", 200, None, "run_1"))
+    trace.add("api", RequestServed("worker-2#1", 200, None, 0))
+    trace.add("worker-1", ResponseReceived("worker-1#1", 200, None))
     assert [events.read(record) for record in trace.records] == [
         Event("worker-1", "request:runs.create"),
         Event("worker-2", "request:runs.list"),
@@ -31,12 +43,12 @@ def test_a_request_is_named_by_its_operation_until_it_is_answered(kernel: Kernel
 
 def test_commands_leases_and_the_rest(kernel: Kernel) -> None:
     trace, events = kernel.trace, Events()
-    trace.add("worker-1", "redis", "c1.m1#1", "renew", "lease:c1", 1)
-    trace.add("redis", "lease.taken", "c1", "worker-2", 7)
-    trace.add("redis", "lease.released", "c1", "worker-2")
-    trace.add("worker-1", "handling.start", "c1.m1#1", "c1.m1", 1)
-    trace.add("worker-1", "handling.end", "c1.m1#1", None, None)
-    trace.add("worker-1", "send", "c1.m1#1", "c1", "text")
+    trace.add("worker-1", RedisCommand("c1.m1#1", "renew", "lease:c1", 1))
+    trace.add("redis", LeaseTaken("c1", "worker-2"))
+    trace.add("redis", LeaseReleased("c1", "worker-2"))
+    trace.add("worker-1", HandlingStart("c1.m1#1", "c1.m1", 1))
+    trace.add("worker-1", HandlingEnd("c1.m1#1", None, None))
+    trace.add("worker-1", TextSent("c1.m1#1", "c1", "text"))
     assert [events.read(record) for record in trace.records] == [
         Event("worker-1", "redis:renew"),
         Event("worker-2", "lease.taken"),
@@ -48,6 +60,6 @@ def test_commands_leases_and_the_rest(kernel: Kernel) -> None:
 
 
 def test_the_rest_of_a_trace_is_no_event(kernel: Kernel) -> None:
-    kernel.trace.add("worker-1", "host.pause", 3.0)
-    kernel.trace.add("api", "served", "nobody#1", 200, None, "")
+    kernel.trace.add("worker-1", HostPause(3.0))
+    kernel.trace.add("api", RequestServed("nobody#1", 200, None, ""))
     assert [Events().read(record) for record in kernel.trace.records] == [None, None]

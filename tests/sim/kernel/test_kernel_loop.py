@@ -5,15 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Generator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relaysim.sim.kernel import TICK, Kernel, LeavesSimulationError, StuckSimulationError, current_host, ticks
+from relaysim.sim.kernel import (
+    TICK,
+    Kernel,
+    LeavesSimulationError,
+    StuckSimulationError,
+    current_host,
+    kind_of,
+    record_kind,
+    ticks,
+)
 from relaysim.sim.kernel.loop import REFUSED_METHODS
+
+
+@record_kind("went.by")
+class WentBy(NamedTuple):
+    what: str
 
 
 @given(st.floats(0, 1e6))
@@ -204,7 +218,7 @@ def test_closing_a_world_ends_what_is_unfinished_without_a_trace() -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            kernel.trace.add("w", "late")
+            kernel.trace.add("w", WentBy("late"))
             ended.append("cleaned up")
 
     kernel.host("w").spawn(forever())
@@ -218,7 +232,7 @@ def test_the_fingerprint_orders_entities_at_one_instant_and_nothing_else() -> No
     def world(*events: tuple[float, str, str]) -> str:
         kernel = Kernel()
         for at, entity, kind in events:
-            kernel.at(at, kernel.trace.add, entity, kind)
+            kernel.at(at, kernel.trace.add, entity, WentBy(kind))
         kernel.run()
         return kernel.trace.fingerprint()
 
@@ -226,6 +240,36 @@ def test_the_fingerprint_orders_entities_at_one_instant_and_nothing_else() -> No
     assert world((1, "b", "y"), (1, "a", "x")) == base
     assert world((1, "a", "x"), (2, "b", "y")) != base
     assert world((1, "a", "x"), (1, "a", "y")) != world((1, "a", "y"), (1, "a", "x"))
+
+
+def test_the_fingerprint_digests_values_and_kinds_and_not_the_names_of_fields() -> None:
+    @record_kind("went.by")
+    class Renamed(NamedTuple):
+        otherwise: str
+
+    @record_kind("went.away")
+    class OtherKind(NamedTuple):
+        what: str
+
+    def fingerprint(event: tuple[Any, ...]) -> str:
+        kernel = Kernel()
+        kernel.trace.add("w", event)
+        return kernel.trace.fingerprint()
+
+    assert fingerprint(Renamed("x")) == fingerprint(WentBy("x"))
+    assert fingerprint(OtherKind("x")) != fingerprint(WentBy("x"))
+
+
+def test_an_event_is_recorded_under_the_kind_of_its_class_and_needs_one() -> None:
+    kernel = Kernel()
+    kernel.trace.add("w", WentBy("x"))
+    (record,) = kernel.trace.records
+    assert (record.kind, record.fields) == ("went.by", WentBy("x"))
+    assert kind_of(WentBy) == "went.by"
+    with pytest.raises(TypeError, match="tuple is no kind of event"):
+        kernel.trace.add("w", ("x",))
+    with pytest.raises(TypeError, match="str is no kind of event"):
+        kind_of(str)
 
 
 def test_closing_a_world_with_nothing_due_still_runs_what_it_cancels() -> None:

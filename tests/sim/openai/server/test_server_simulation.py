@@ -6,11 +6,12 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableSequence, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from pydantic import ValidationError
 
+from relaysim.sim.kernel import record_kind
 from relaysim.sim.openai.faults import ApiFault
 from relaysim.sim.openai.replies import ScriptedReplies, ScriptedReply, Turn
 from relaysim.sim.openai.simulation import ApiSettings, RecentTrace, SimulatedApi
@@ -169,11 +170,15 @@ def test_the_trace_keeps_the_newest_records_and_says_what_was_dropped() -> None:
     class Clock:
         now = 0.0
 
+    @record_kind("kind")
+    class Counted(NamedTuple):
+        number: int
+
     clock = Clock()
     trace = RecentTrace(clock, 3)
     for number in range(1, 6):
         clock.now = float(number)
-        trace.add("api", "kind", number)
+        trace.add("api", Counted(number))
     assert (trace.count, trace.dropped) == (5, 2)
     assert [record.fields for record in trace.after(0)] == [(3,), (4,), (5,)]
     assert [record.fields for record in trace.after(3)] == [(4,), (5,)]

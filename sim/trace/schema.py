@@ -1,0 +1,345 @@
+"""What a trace can tell: a named record for each kind of event, its fields by name.
+
+Whoever records an event writes one of these (`trace.add(worker, RunState(run_id=..., ...))`), and whoever reads a trace
+reads its fields by name. The fingerprint digests the fields in the order given here, so a new field, another order or
+another value gives every world a new fingerprint. `docs/trace.md` is made from this file by `relaysim.sim.trace.page`.
+
+A trace may also hold kinds that are not here: those of somebody else's simulation on `relaysim.sim.kernel`, or of
+another version. `named` leaves their fields as they are, and no reader may fail on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, NamedTuple
+
+from relaysim.sim.kernel import kind_of, record_kind
+
+# Customers and webhooks
+
+
+@record_kind("message.sent")
+class MessageSent(NamedTuple):
+    """A customer has sent a message."""
+
+    message_id: Annotated[str, "unique in the world, e.g. `c1.m2`"]
+    conversation: Annotated[str, "whose chat, e.g. `c1`"]
+    text: Annotated[str, "what the customer wrote"]
+    retry_of: Annotated[str | None, "the message that this one repeats"]
+
+
+@record_kind("received")
+class Received(NamedTuple):
+    """A text has reached a customer."""
+
+    conversation: Annotated[str, "whose chat"]
+    text: Annotated[str, "what the customer reads"]
+
+
+@record_kind("webhook.duplicate")
+class WebhookDuplicate(NamedTuple):
+    """A message will be delivered twice."""
+
+    delivery: Annotated[str, "the second delivery: the message's id, `#` and the delivery's number"]
+    seconds: Annotated[float, "how long after the first one"]
+
+
+@record_kind("webhook.late")
+class WebhookLate(NamedTuple):
+    """A delivery will be late."""
+
+    delivery: Annotated[str, "which"]
+    seconds: Annotated[float, "by how much"]
+
+
+@record_kind("webhook.failed")
+class WebhookFailed(NamedTuple):
+    """A delivery was not acknowledged."""
+
+    delivery: Annotated[str, "which"]
+    worker: Annotated[str, "whose it was"]
+    reason: Annotated[str, "`worker dead`, `worker crashed`, `handle raised` or `acknowledgement lost`"]
+
+
+@record_kind("handling.start")
+class HandlingStart(NamedTuple):
+    """A worker's `handle` is called."""
+
+    delivery: Annotated[str, "the message's id, `#` and the number"]
+    message_id: Annotated[str, "the message"]
+    delivery_number: Annotated[int, "counts the message's deliveries, from 1"]
+
+
+@record_kind("handling.end")
+class HandlingEnd(NamedTuple):
+    """A worker's `handle` has returned or raised; a worker that crashes leaves none."""
+
+    delivery: Annotated[str, "which"]
+    outcome: Annotated[str | None, "the outcome that it returned, if it did return one"]
+    error_class: Annotated[str | None, "the class of the exception that it raised"]
+
+
+# Requests to the API, and what becomes of them
+
+
+@record_kind("request")
+class RequestSent(NamedTuple):
+    """A request has left its client."""
+
+    request_id: Annotated[str, "of this attempt; each repetition has its own"]
+    context: Annotated[str, "the delivery in whose handling it left; empty outside of one"]
+    operation: Annotated[str, "e.g. `messages.create`"]
+    thread_id: Annotated[str | None, "the thread that it names"]
+    run_id: Annotated[str | None, "the run that it names"]
+
+
+@record_kind("fault")
+class FaultStruck(NamedTuple):
+    """A fault has hit a request to the served API; in a scenario's world only its effects are seen."""
+
+    request_id: Annotated[str, "the request"]
+    fault: Annotated[str, "the fault's kind"]
+    operation: Annotated[str, "as the request says"]
+    thread_id: Annotated[str | None, "as the request says"]
+
+
+@record_kind("served")
+class RequestServed(NamedTuple):
+    """The API has processed a request, or a fault has answered it."""
+
+    request_id: Annotated[str, "the request"]
+    status: Annotated[int, "of the answer that sets out"]
+    error_message: Annotated[str | None, "of an error"]
+    detail: Annotated[str | int | None, "the id of what was created, a run's state, or a list's length"]
+
+
+@record_kind("response")
+class ResponseReceived(NamedTuple):
+    """An answer, or the failure in its place, has reached its client; scenarios only."""
+
+    request_id: Annotated[str, "the request"]
+    status: Annotated[int, "0 for a failure"]
+    failure: Annotated[str | None, "what the client raises, if no whole answer arrives"]
+
+
+# What is in the API
+
+
+@record_kind("run.state")
+class RunState(NamedTuple):
+    """A run has come into a state."""
+
+    run_id: Annotated[str, "which"]
+    thread_id: Annotated[str, "its thread"]
+    state: Annotated[str, "as in the table of states"]
+    cause: Annotated[str, "a request's id, `time`, `expiry`, or `control`"]
+
+
+@record_kind("run.metadata")
+class RunMetadata(NamedTuple):
+    """A run was created with metadata that the world wants to see."""
+
+    run_id: Annotated[str, "which"]
+    thread_id: Annotated[str, "its thread"]
+    pairs: Annotated[tuple[str, ...], "each `name=value`"]
+
+
+@record_kind("message.stored")
+class MessageStored(NamedTuple):
+    """A thread has one more message, which will not change any more."""
+
+    thread_id: Annotated[str, "which"]
+    message_id: Annotated[str, "the API's id of the message"]
+    role: Annotated[str, "`user` or `assistant`"]
+    cause: Annotated[str, "a request's id, or the id of the run that wrote it"]
+    text: Annotated[str, "the whole text"]
+
+
+# Redis
+
+
+@record_kind("redis")
+class RedisCommand(NamedTuple):
+    """Redis has processed a command."""
+
+    delivery: Annotated[str, "in whose handling it was sent; empty outside of one"]
+    command: Annotated[str, "its name; of a script the name in its first line, if it has one"]
+    key: Annotated[str, "its first key"]
+    reply: Annotated[str | int, "a number, or what kind of reply; never a value, since values hold tokens"]
+
+
+@record_kind("redis.fault")
+class RedisFaultStruck(NamedTuple):
+    """A fault of Redis strikes or begins."""
+
+    fault: Annotated[str, "its kind"]
+    command: Annotated[str, "the command that it strikes, empty if none"]
+    key: Annotated[str, "that command's first key"]
+
+
+@record_kind("redis.back")
+class RedisBack(NamedTuple):
+    """A fault of Redis has ended."""
+
+    fault: Annotated[str, "its kind"] = ""
+
+
+@record_kind("lease.taken")
+class LeaseTaken(NamedTuple):
+    """A worker holds a conversation's lease from now on."""
+
+    conversation: Annotated[str, "whose"]
+    worker: Annotated[str, "the holder"]
+
+
+@record_kind("lease.released")
+class LeaseReleased(NamedTuple):
+    """A lease's holder has let it go."""
+
+    conversation: Annotated[str, "whose"]
+    worker: Annotated[str, "the holder until now"]
+
+
+@record_kind("lease.gone")
+class LeaseGone(NamedTuple):
+    """A lease is no longer there, and not by its holder's doing."""
+
+    conversation: Annotated[str, "whose"]
+    worker: Annotated[str, "the holder until now"]
+    how: Annotated[str, "`expired`, or `lost` with the server's last writes"] = "expired"
+
+
+@record_kind("lease.back")
+class LeaseBack(NamedTuple):
+    """A lease that was released is there again: the server has lost its last writes."""
+
+    conversation: Annotated[str, "whose"]
+    worker: Annotated[str, "the holder"]
+
+
+@record_kind("lease.expired")
+class LockExpired(NamedTuple):
+    """A lock given by `SET NX` with a time to live ran out while its handling went on."""
+
+    key: Annotated[str, "of the lock"]
+    worker: Annotated[str, "who had it"]
+    delivery: Annotated[str, "whose handling goes on"]
+
+
+@record_kind("lease.lost")
+class LockLost(NamedTuple):
+    """A lock given by `SET NX` with a time to live was lost with the server's last writes while its handling went on."""
+
+    key: Annotated[str, "of the lock"]
+    worker: Annotated[str, "who had it"]
+    delivery: Annotated[str, "whose handling goes on"]
+
+
+# Workers
+
+
+@record_kind("host.crash")
+class HostCrash(NamedTuple):
+    """A worker loses its power."""
+
+
+@record_kind("host.restart")
+class HostRestart(NamedTuple):
+    """A worker starts again after a crash."""
+
+
+@record_kind("host.pause")
+class HostPause(NamedTuple):
+    """A worker stands still."""
+
+    seconds: Annotated[float, "for how long"]
+
+
+@record_kind("host.resume")
+class HostResume(NamedTuple):
+    """A paused worker goes on."""
+
+
+@record_kind("host.slow")
+class HostSlow(NamedTuple):
+    """A worker is slow."""
+
+    seconds: Annotated[float, "for how long"]
+
+
+@record_kind("host.skew")
+class HostSkew(NamedTuple):
+    """A worker's clock is set wrong, or right again."""
+
+    seconds: Annotated[float, "how far it is ahead; negative: behind; 0: right"]
+
+
+@record_kind("log")
+class LogLine(NamedTuple):
+    """The relay has logged a line."""
+
+    delivery: Annotated[str, "in whose handling; empty outside of one"]
+    level: Annotated[str, "e.g. `INFO`"]
+    text: Annotated[str, "the line"]
+
+
+# Texts to customers
+
+
+@record_kind("send")
+class TextSent(NamedTuple):
+    """A worker sends a text."""
+
+    delivery: Annotated[str, "in whose handling; empty outside of one"]
+    conversation: Annotated[str, "to whose customer"]
+    text: Annotated[str, "what"]
+
+
+@record_kind("send.for")
+class TextEnds(NamedTuple):
+    """Which messages the text just sent ends, as the relay says."""
+
+    delivery: Annotated[str, "as of the text"]
+    conversation: Annotated[str, "as of the text"]
+    message_ids: Annotated[tuple[str, ...], "the messages"]
+
+
+@record_kind("send.fate")
+class TextFate(NamedTuple):
+    """What will become of the text just sent; only in worlds with faults of sends."""
+
+    delivery: Annotated[str, "as of the text"]
+    conversation: Annotated[str, "as of the text"]
+    fate: Annotated[str, "`delivered`, `refused`, `unknown_delivered` or `unknown_lost`"]
+
+
+EVENTS: Final[tuple[type[Any], ...]] = (
+    *(MessageSent, Received, WebhookDuplicate, WebhookLate, WebhookFailed, HandlingStart, HandlingEnd),
+    *(RequestSent, FaultStruck, RequestServed, ResponseReceived, RunState, RunMetadata, MessageStored),
+    *(RedisCommand, RedisFaultStruck, RedisBack),
+    *(LeaseTaken, LeaseReleased, LeaseGone, LeaseBack, LockExpired, LockLost),
+    *(HostCrash, HostRestart, HostPause, HostResume, HostSlow, HostSkew, LogLine, TextSent, TextEnds, TextFate),
+)
+"""The records, in the order of the page."""
+
+SCHEMA: Final[Mapping[str, type[Any]]] = {kind_of(event): event for event in EVENTS}
+"""The record of each kind."""
+
+
+def named(kind: str, fields: Sequence[Any]) -> Any:
+    """An event's fields by name, also where only their values were kept.
+
+    The fields of a kind that is not in `SCHEMA` come back as they are.
+
+    Raises:
+        ValueError: the values are more or fewer than this kind has, so the trace is of another version.
+    """
+    event = SCHEMA.get(kind)
+    if event is None or isinstance(fields, event):
+        return fields
+    try:
+        return event(*fields)
+    except TypeError:
+        raise ValueError(
+            f"{kind} has the fields {', '.join(event._fields) or '(none)'}, and not {len(fields)} values"
+        ) from None
