@@ -27,8 +27,8 @@ MAY_IMPORT = {
     "sim.openai": {"sim.kernel", "sim.trace", "sim.faults"},
     "sim.world": {"sim.kernel", "sim.trace", "sim.faults", "sim.redis", "sim.openai", "relay"},
     "sim.pytest_plugin": {"sim.openai"},
-    "reports": set(),
-    "scenarios": {"relay", "reports", "sim.kernel", "sim.redis", "sim.openai", "sim.world"},
+    "reports": {"sim.trace"},
+    "scenarios": {"relay", "reports", "sim.kernel", "sim.trace", "sim.redis", "sim.openai", "sim.world"},
 }
 """Which rooms each room may import, besides itself."""
 

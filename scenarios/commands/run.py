@@ -10,12 +10,15 @@ from typing import Any
 
 from relaysim.scenarios.command_line import UsageError, add_world, say, say_json
 from relaysim.scenarios.commands.one_world import add_one_world, one_world, sentences
+from relaysim.sim.trace.schema import as_object
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add_one_world(parser)
-    parser.add_argument("--trace", type=Path, metavar="FILE", help="write what happened as JSON lines")
+    parser.add_argument(
+        "--trace", type=Path, metavar="FILE", help="write what happened as JSON lines, see docs/trace.md"
+    )
     add_world(parser)
 
 
@@ -57,7 +60,7 @@ def _write_trace(path: Path, records: Iterable[tuple[float, str, str, Sequence[A
     try:
         with path.open("w", encoding="utf-8", newline="\n") as file:
             for time, entity, kind, fields in records:
-                record = {"time": time, "entity": entity, "kind": kind, "fields": list(fields)}
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                event = as_object(time, entity, kind, fields)
+                file.write(json.dumps(event, ensure_ascii=False) + "\n")
     except OSError as error:
         raise UsageError(f"--trace {path}: cannot be written: {(error.strerror or str(error)).lower()}") from error

@@ -11,7 +11,7 @@ another version. `named` leaves their fields as they are, and no reader may fail
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, get_type_hints
 
 from relaysim.sim.kernel import kind_of, record_kind
 
@@ -343,3 +343,39 @@ def named(kind: str, fields: Sequence[Any]) -> Any:
         raise ValueError(
             f"{kind} has the fields {', '.join(event._fields) or '(none)'}, and not {len(fields)} values"
         ) from None
+
+
+def as_object(time: float, entity: str, kind: str, fields: Sequence[Any]) -> dict[str, Any]:
+    """An event as an object for JSON: `time`, `entity`, `kind`, and the kind's own fields by their names.
+
+    Of a kind whose fields have no names they are the list `fields`; so are those of another version of a kind.
+    """
+    event: dict[str, Any] = {"time": time, "entity": entity, "kind": kind}
+    try:
+        fields = named(kind, fields)
+    except ValueError:
+        fields = tuple(fields)
+    names = getattr(fields, "_fields", None)
+    if names is None:
+        event["fields"] = list(fields)
+    else:
+        event.update(zip(names, fields, strict=True))
+    return event
+
+
+class FieldDescription(NamedTuple):
+    """What a page says of a field."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+def describe(event: type[Any]) -> list[FieldDescription]:
+    """The fields of a record: names, types and meanings, in their order."""
+    hints = get_type_hints(event, include_extras=True)
+    return [FieldDescription(name, _type_name(hints[name].__origin__), *hints[name].__metadata__) for name in hints]
+
+
+def _type_name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)

@@ -25,6 +25,7 @@ from relaysim.scenarios.cli import main
 from relaysim.scenarios.load import INCIDENT, shipped
 from relaysim.scenarios.progress import reporter
 from relaysim.scenarios.runner import Cost, Progress
+from relaysim.sim.trace.schema import SCHEMA
 
 COMMAND = [sys.executable, "-m", "relaysim.scenarios"]
 ROOT = Path(__file__).parents[2]
@@ -213,7 +214,11 @@ def test_run_prints_its_fingerprint_on_a_line_of_its_own(tmp_path: Path, capsys:
     assert (plain["scenario"], plain["seed"], plain["lane"]) == ("race", 3, "sdk")
     records = [json.loads(line) for line in (tmp_path / "trace.jsonl").read_text("utf-8").splitlines()]
     assert len(records) == plain["events"]
-    assert all(set(record) == {"time", "entity", "kind", "fields"} for record in records)
+    for record in records:
+        assert tuple(record) == ("time", "entity", "kind", *SCHEMA[record["kind"]]._fields)
+    first = records[0]
+    assert (first["kind"], first["message_id"], first["conversation"]) == ("message.sent", "c1.m1", "c1")
+    assert [record["state"] for record in records if record["kind"] == "run.state"][:2] == ["queued", "cancelling"]
 
 
 def test_replay_tells_the_story_in_a_screenful(capsys: pytest.CaptureFixture[str]) -> None:

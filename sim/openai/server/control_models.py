@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from relaysim.sim.openai.faults import ApiFault
 from relaysim.sim.openai.replies import EchoReplies, ScriptedReplies
-from relaysim.sim.openai.server.control_trace import FIELDS, MEANING, Kind
+from relaysim.sim.openai.server.control_trace import KINDS, Kind
 from relaysim.sim.openai.simulation import ApiSettings
 from relaysim.sim.openai.states import Status
+from relaysim.sim.trace.schema import SCHEMA, describe
 
 SPEED_MAX: Final = 1_000_000.0
 """Virtual seconds per real second."""
@@ -193,7 +194,9 @@ class TraceQuery(BaseModel):
 
 class TraceEvent(BaseModel):
     __doc__ = "One event. Fields by kind:\n\n" + "\n".join(
-        f"- `{kind}`: {', '.join(f'`{name}`' for name in names)}: {MEANING[kind]}" for kind, names in FIELDS.items()
+        f"- `{kind}`: {SCHEMA[kind].__doc__} "
+        + "; ".join(f"`{name}`: {meaning}" for name, _, meaning in describe(SCHEMA[kind]))
+        for kind in KINDS
     )
 
     model_config = ConfigDict(

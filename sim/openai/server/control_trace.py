@@ -1,39 +1,22 @@
-"""The trace as the control API shows it: events with named fields.
+"""The trace as the control API shows it: numbered events, a page at a time.
 
-The trace itself holds tuples, for speed; `FIELDS` names their parts. A field that an event does not have is null, or empty
-where the simulator writes it so.
+A field that an event does not have is null, or empty where the simulator writes it so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from relaysim.sim.kernel import Record
 from relaysim.sim.openai.simulation import RecentTrace
+from relaysim.sim.trace.schema import as_object
 
 Kind = Literal["request", "served", "fault", "response", "run.state", "message.stored"]
 
-FIELDS: Final[dict[str, tuple[str, ...]]] = {
-    "request": ("request_id", "context", "operation", "thread_id", "run_id"),
-    "served": ("request_id", "status", "error_message", "detail"),
-    "fault": ("request_id", "fault", "operation", "thread_id"),
-    "response": ("request_id", "status", "failure"),
-    "run.state": ("run_id", "thread_id", "state", "cause"),
-    "message.stored": ("thread_id", "message_id", "role", "cause", "text"),
-}
-"""Per kind of event, the names of its fields in the trace's order."""
-
-MEANING: Final[dict[str, str]] = {
-    "request": "a request has left its client; `context` is empty outside of scenarios",
-    "served": "the API has processed a request, or a fault has answered it; `detail` is the id of what was created, a run's "
-    "state, or a list's length",
-    "fault": "a fault has hit a request; `fault` is its kind",
-    "response": "an answer has reached its client; scenarios only, since a real client's time is its own",
-    "run.state": "a run has come into a state; `cause` is a request's id, `time`, `expiry`, or `control`",
-    "message.stored": "a thread has one more message; `cause` is a request's id, or the id of the run that wrote it",
-}
+KINDS: Final[tuple[str, ...]] = get_args(Kind)
+"""What a simulated API records; `relaysim.sim.trace.schema` says what of each."""
 
 Event = dict[str, Any]
 
@@ -54,13 +37,7 @@ class Page(NamedTuple):
 
 def named(record: Record, number: int) -> Event:
     """One event, with its number in the trace."""
-    event: Event = {"number": number, "time": record.time, "entity": record.entity, "kind": record.kind}
-    names = FIELDS.get(record.kind)
-    if names is None or len(names) != len(record.fields):
-        event["fields"] = list(record.fields)
-    else:
-        event.update(zip(names, record.fields, strict=True))
-    return event
+    return {"number": number, **as_object(*record)}
 
 
 def page_of_trace(
@@ -93,21 +70,22 @@ def _numbered(trace: RecentTrace, first: int) -> Iterator[tuple[int, Record]]:
 
 def _about(trace: RecentTrace, thread_id: str) -> Callable[[Record], bool]:
     """Whether an event is about a thread. What a request did to it names the request, and so do its answer and its fault."""
-    requests: set[Any] = set()
-    for _, _, kind, fields in trace.records:
-        if kind == "request":
-            if fields[3] == thread_id:
-                requests.add(fields[0])
-        elif kind == "served":
-            if fields[3] == thread_id:  # the request that has created it
-                requests.add(fields[0])
-        elif (kind == "run.state" and fields[1] == thread_id) or (kind == "message.stored" and fields[0] == thread_id):
-            requests.add(fields[3])
+    requests: set[str] = set()
+    for record in trace.records:
+        event: Any = record.fields
+        if record.kind == "request":
+            if event.thread_id == thread_id:
+                requests.add(event.request_id)
+        elif record.kind == "served":
+            if event.detail == thread_id:  # the request that has created it
+                requests.add(event.request_id)
+        elif record.kind in ("run.state", "message.stored") and event.thread_id == thread_id:
+            requests.add(event.cause)
 
     def matches(record: Record) -> bool:
-        names = FIELDS.get(record.kind, ())
-        if "request_id" in names:
-            return record.fields[names.index("request_id")] in requests
-        return "thread_id" in names and record.fields[names.index("thread_id")] == thread_id
+        request_id = getattr(record.fields, "request_id", None)
+        if request_id is not None:
+            return request_id in requests
+        return getattr(record.fields, "thread_id", None) == thread_id
 
     return matches

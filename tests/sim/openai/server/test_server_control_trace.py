@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from control_bench import ASSISTANT, FLAT, Bench
 
 from relaysim.sim.kernel import EPOCH_SECONDS, Kernel, Record
 from relaysim.sim.openai import Network, RunLives, ThreadsService, load_profile, make_client
-from relaysim.sim.openai.server.control_trace import FIELDS, MEANING, Kind
+from relaysim.sim.openai.server.control_models import TraceEvent
+from relaysim.sim.openai.server.control_trace import KINDS
+from relaysim.sim.trace.schema import SCHEMA
 
 PREFIXES = {"thread_id": "thread_", "run_id": "run_", "message_id": "msg_"}
 
@@ -55,12 +57,13 @@ def a_world() -> list[Record]:
 
 
 @pytest.mark.parametrize("made", [a_server, a_world])
-def test_the_table_of_fields_fits_what_is_recorded(made: Any) -> None:
+def test_every_event_has_the_record_of_its_kind_and_fields_that_fit_their_names(made: Any) -> None:
     records = made()
     expected = {"run.state", "message.stored", "request", "served", "fault" if made is a_server else "response"}
     assert {record.kind for record in records} == expected
     for record in records:
-        fields = dict(zip(FIELDS[record.kind], record.fields, strict=True))
+        assert type(record.fields) is SCHEMA[record.kind]
+        fields: dict[str, Any] = record.fields._asdict()  # type: ignore[attr-defined]
         for name, prefix in PREFIXES.items():
             assert fields.get(name) is None or fields[name].startswith(prefix), record
         assert "status" not in fields or fields["status"] in (200, 400, 503), record
@@ -75,10 +78,11 @@ def test_the_table_of_fields_fits_what_is_recorded(made: Any) -> None:
             assert fields["fault"] == "status"
 
 
-def test_the_table_is_whole_and_no_field_hides_another() -> None:
-    assert set(FIELDS) == set(MEANING) == set(get_args(Kind))
-    for names in FIELDS.values():
-        assert not {"number", "time", "entity", "kind", "fields"} & set(names)
+def test_every_kind_that_can_be_asked_for_is_described() -> None:
+    described = TraceEvent.__doc__ or ""
+    for kind in KINDS:
+        assert f"- `{kind}`: {SCHEMA[kind].__doc__}" in described
+        assert all(f"`{name}`: " in described for name in SCHEMA[kind]._fields)
 
 
 def test_events_tell_what_happened_to_a_request() -> None:
