@@ -24,7 +24,17 @@ from relaysim.sim.world.judge.repeats import check_repeats
 from relaysim.sim.world.judge.replies import check_replies
 from relaysim.sim.world.judge.settings import JudgeSettings
 
-__all__ = ["CHECKED", "INVARIANTS", "JUDGED_COUNTS", "TRACED_METADATA", "Findings", "JudgeSettings", "judge"]
+__all__ = [
+    "CHECKED",
+    "INVARIANTS",
+    "JUDGED_COUNTS",
+    "TRACED_METADATA",
+    "Findings",
+    "JudgeSettings",
+    "judge",
+    "judge_history",
+    "read_history",
+]
 
 _OF_CUSTOMERS: Final[Mapping[str, str]] = {
     "T1-no-message-lost": "lost",
@@ -63,8 +73,29 @@ def judge(
         redis_pauses: from when to when a command waited for a pause of the Redis server, which leaves no record.
     """
     settings = JudgeSettings() if settings is None else settings
+    return judge_history(read_history(records, threads, settings), ledger, settings, redis_pauses)
+
+
+def read_history(records: Iterable[Record], threads: Mapping[str, str], settings: JudgeSettings) -> History:
+    """Read a trace once, for the judge and whoever else wants a chronicle of it.
+
+    Args:
+        records: the trace.
+        threads: the conversation of each thread that was there from the start.
+        settings: what is known of the relay's keys and texts.
+    """
     history = History(threads, settings.lease_prefix, settings.apologies)
     history.read(records)
+    return history
+
+
+def judge_history(
+    history: History,
+    ledger: Mapping[str, str | None] | None,
+    settings: JudgeSettings,
+    redis_pauses: Iterable[tuple[float, float]] = (),
+) -> Findings:
+    """As `judge`, of a trace that has been read."""
     history.redis += [Interval(begin, end, "pause") for begin, end in redis_pauses]
     disturbances = Disturbances(history, settings)
     findings = Findings()

@@ -14,7 +14,7 @@ LAYERS = (
     ("kernel", ("/sim/kernel/", "/simpy/", "/time_machine/")),
     ("API service and network", ("/sim/openai/", "/sim/world/schedule.py")),
     ("Redis", ("/sim/redis/", "/fakeredis/", "/site-packages/redis/", "/lupa/")),
-    ("observation", ("/sim/world/observe.py",)),
+    ("observation", (*tuple(f"/sim/world/{file}.py" for file in ("observe", "outcomes", "conflicts")), "/sim/trace/")),
     ("fingerprint", ("/sim/kernel/trace.py:fingerprint",)),
     ("world and customers", ("/sim/world/",)),
     ("relay under test", ("/relay/",)),

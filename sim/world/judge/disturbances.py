@@ -8,7 +8,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Final
 
-from relaysim.sim.world.judge.history import History, Interval, Tenure
+from relaysim.sim.trace.subjects import Lease
+from relaysim.sim.world.judge.history import History, Interval
 from relaysim.sim.world.judge.settings import JudgeSettings
 
 _LOSING: Final = ("restart", "failover")
@@ -112,7 +113,7 @@ class Disturbances:
         """All that kept this conversation's messages from ending, by its beginning."""
         history = self._history
         found = [*history.redis, *self.nobody_there]
-        for tenure in history.tenures.get(conversation, ()):
+        for tenure in history.leases.get(conversation, ()):
             ended = float("inf") if tenure.ended is None else tenure.ended
             for each in history.down.get(tenure.worker, ()):
                 if each.begin <= ended and each.end >= tenure.began:
@@ -137,7 +138,7 @@ class Disturbances:
         history = self._history
         if any(each.end >= since for each in history.redis):
             return True
-        for tenure in history.tenures.get(conversation, ()):
+        for tenure in history.leases.get(conversation, ()):
             if tenure.ended is not None and tenure.ended < since:
                 continue
             if tenure.how in ("expired", "lost", "taken"):
@@ -146,7 +147,7 @@ class Disturbances:
                 return True
         return False
 
-    def lost_under(self, tenure: Tenure, time: float) -> bool:
+    def lost_under(self, tenure: Lease, time: float) -> bool:
         """Whether the server had lost this lease, so that its worker could not know by then.
 
         A worker may rely on a lease for its length after the last confirmation, which came before the loss at the latest.

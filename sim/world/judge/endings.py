@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from relaysim.sim.trace.subjects import Message, Text
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
-from relaysim.sim.world.judge.history import History, Message, Send
+from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.judge.settings import JudgeSettings
 
 _REPLIES = ("answered", "covered")
@@ -88,7 +89,7 @@ def _wrong_ending(
 
 
 def _may_be_unknown(
-    history: History, message: Message, sends: list[Send], settings: JudgeSettings, disturbances: Disturbances
+    history: History, message: Message, sends: list[Text], settings: JudgeSettings, disturbances: Disturbances
 ) -> bool:
     """Whether something can have kept a worker from knowing what became of its text."""
     assert message.accepted is not None
@@ -229,8 +230,8 @@ def check_apologies(history: History, settings: JudgeSettings, disturbances: Dis
     Would miss: two apologies for messages of one burst that were accepted while the first was being decided; apologies
     that name no message.
     """
-    last_apology: dict[str, Send] = {}
-    replies: dict[str, dict[str, Send]] = {}  # per conversation and thread, the one that covers most
+    last_apology: dict[str, Text] = {}
+    replies: dict[str, dict[str, Text]] = {}  # per conversation and thread, the one that covers most
     for send in history.sends:
         if not send.names or send.fate == "refused":
             continue
@@ -257,7 +258,7 @@ def check_apologies(history: History, settings: JudgeSettings, disturbances: Dis
 
 
 def _wrong_apology(
-    history: History, settings: JudgeSettings, send: Send, earlier: Send | None, replies: Mapping[str, Send]
+    history: History, settings: JudgeSettings, send: Text, earlier: Text | None, replies: Mapping[str, Text]
 ) -> str | None:
     burst_ends = 0.0
     if earlier is not None:

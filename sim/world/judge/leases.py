@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 
+from relaysim.sim.trace.subjects import Lease, Message, Request, Run, Text
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
-from relaysim.sim.world.judge.history import History, Message, Release, Request, Run, Send, Tenure
+from relaysim.sim.world.judge.history import EPOCH_METADATA, History, Release
 from relaysim.sim.world.judge.settings import JudgeSettings
 
 
@@ -21,7 +22,7 @@ def check_steps(history: History, disturbances: Disturbances, findings: Findings
     """
     findings.check("S7", history.steps + len(history.sends))
     begun = [(each.left, each.worker, each.conversation, each.operation) for each in history.stale]
-    begun += [(each.time, each.worker, each.conversation, "send") for each in history.sends if each.tenure is None]
+    begun += [(each.time, each.worker, each.conversation, "send") for each in history.sends if each.lease is None]
     for time, worker, conversation, step in begun:
         assert conversation is not None
         tenure = last_tenure(history, conversation, worker, time)
@@ -36,15 +37,15 @@ def check_steps(history: History, disturbances: Disturbances, findings: Findings
             findings.breach("S7", text, **facts)
 
 
-def last_tenure(history: History, conversation: str, worker: str, time: float) -> Tenure | None:
+def last_tenure(history: History, conversation: str, worker: str, time: float) -> Lease | None:
     """The latest lease of a conversation that this worker had taken by then."""
-    for tenure in reversed(history.tenures.get(conversation, ())):
+    for tenure in reversed(history.leases.get(conversation, ())):
         if tenure.worker == worker and tenure.began <= time:
             return tenure
     return None
 
 
-def _end_of(tenure: Tenure) -> str:
+def _end_of(tenure: Lease) -> str:
     ended = "" if tenure.ended is None else f" at {at(tenure.ended)}"
     words = {"expired": "let expire", "lost": "lost", "taken": "lost to another worker"}
     return f"{words.get(tenure.how or '', 'released')}{ended}"
@@ -57,7 +58,7 @@ def check_runs(history: History, disturbances: Disturbances, findings: Findings)
     Would miss: an epoch that is wrong in all runs of a lease and still grows; two active runs of one conversation on two
     threads.
     """
-    highest: dict[str, tuple[int, Tenure]] = {}
+    highest: dict[str, tuple[int, Lease]] = {}
     for run in history.runs.values():
         request = run.request
         if request is None:
@@ -67,13 +68,13 @@ def check_runs(history: History, disturbances: Disturbances, findings: Findings)
             continue
         findings.check("S4")
         facts = {"conversation": conversation, "run": run.id}
-        if request.tenure is None:
+        if request.lease is None:
             tenure = last_tenure(history, conversation, request.worker, request.left)
             # Counted as a residue where the step is judged.
             if tenure is None or not disturbances.lost_under(tenure, request.left):
                 findings.breach("S4", f"{request.worker} created {run.id} without {conversation}'s lease", **facts)
             continue
-        text = _wrong_epoch(run, request, request.tenure, highest, disturbances)
+        text = _wrong_epoch(run, request, request.lease, highest, disturbances)
         if text is not None:
             findings.breach("S4", text, **facts)
 
@@ -81,13 +82,14 @@ def check_runs(history: History, disturbances: Disturbances, findings: Findings)
 def _wrong_epoch(
     run: Run,
     request: Request,
-    tenure: Tenure,
-    highest: dict[str, tuple[int, Tenure]],
+    tenure: Lease,
+    highest: dict[str, tuple[int, Lease]],
     disturbances: Disturbances,
 ) -> str | None:
-    if run.epoch is None or not run.epoch.isdecimal():
+    said = run.metadata.get(EPOCH_METADATA)
+    if said is None or not said.isdecimal():
         return f"{request.worker} created {run.id} without its lease's epoch"
-    epoch = int(run.epoch)
+    epoch = int(said)
     if tenure.epoch is not None:
         if tenure.epoch != epoch:
             return f"{request.worker} created {run.id} under epoch {epoch}, but its lease has epoch {tenure.epoch}"
@@ -145,7 +147,7 @@ def check_cancels(history: History, disturbances: Disturbances, findings: Findin
         else:
             findings.breach("S5", text, **facts)
     for send in history.sends:
-        if send.tenure is None and send.run is None and send.names and send.worker in cancelled:
+        if send.lease is None and send.run is None and send.names and send.worker in cancelled:
             _check_late_apology(history, send, cancelled[send.worker], findings)
 
 
@@ -157,7 +159,7 @@ def _named_before(message: Message, index: int) -> bool:
     return any(send.index < index for send in message.reached)
 
 
-def _check_late_apology(history: History, send: Send, cancelled: list[tuple[float, Run]], findings: Findings) -> None:
+def _check_late_apology(history: History, send: Text, cancelled: list[tuple[float, Run]], findings: Findings) -> None:
     for time, run in cancelled:
         names = [each for each in send.names if history.covers(run, each)]
         if time <= send.time and names:
@@ -196,19 +198,19 @@ def check_releases(
         findings.check("S8")
         findings.check("S10")
         _check_runs_left(history, release, findings)
-        conversation = release.tenure.conversation
+        conversation = release.lease.conversation
         messages = waiting.get(conversation, [])
         # Newest first: what is older was there when earlier leases were released.
         for position in range(bisect_left(keys.get(conversation, []), release.index) - 1, -1, -1):
             message = messages[position]
             assert message.stored_at is not None
-            if message.stored_at < release.tenure.began and _is_old(message, release):
+            if message.stored_at < release.lease.began and _is_old(message, release):
                 break
             if not _waits(message, release, ledger) or _was_lost(message, release, settings, disturbances):
                 continue
             findings.breach(
                 "S10",
-                f"{release.tenure.worker} released {conversation}'s lease at {at(release.time)} while {message.id}, "
+                f"{release.lease.worker} released {conversation}'s lease at {at(release.time)} while {message.id}, "
                 f"accepted at {at(message.stored_at)}, waited",
                 conversation=conversation,
                 message=message.id,
@@ -227,7 +229,7 @@ def _by_acceptance(history: History) -> dict[str, list[Message]]:
 def _is_old(message: Message, release: Release) -> bool:
     """Whether it had been named by a text before the lease began."""
     reached = message.reached
-    return bool(reached) and reached[0].time < release.tenure.began
+    return bool(reached) and reached[0].time < release.lease.began
 
 
 def _waits(message: Message, release: Release, ledger: Mapping[str, str | None] | None) -> bool:
@@ -246,12 +248,12 @@ def _was_lost(message: Message, release: Release, settings: JudgeSettings, distu
 
 
 def _check_runs_left(history: History, release: Release, findings: Findings) -> None:
-    tenure = release.tenure
+    tenure = release.lease
     for run, is_cancelled in release.runs:
         request = run.request
         if request is None or is_cancelled:
             continue
-        made = request.tenure is tenure
+        made = request.lease is tenure
         if not made and run.id not in tenure.looked:
             continue
         text = f"{tenure.worker} released {tenure.conversation}'s lease at {at(release.time)} while {run.id} was active"
@@ -263,10 +265,10 @@ def _check_runs_left(history: History, release: Release, findings: Findings) -> 
             findings.residue("orphan_run", f"{text}, of which it could not know", **facts)
 
 
-def _was_listed(history: History, run: Run, tenure: Tenure, release: Release) -> bool:
+def _was_listed(history: History, run: Run, tenure: Lease, release: Release) -> bool:
     return any(
         each.operation == "runs.list"
-        and each.tenure is tenure
+        and each.lease is tenure
         and each.succeeded
         and each.served_at is not None
         and run.created <= each.served_at

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from relaysim.sim.trace.subjects import Lease, Message
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.endings import ending_deadline, not_over
 from relaysim.sim.world.judge.findings import Findings, at
-from relaysim.sim.world.judge.history import History, Message, Tenure
+from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.judge.settings import JudgeSettings
 
 _API_SHADOW_SECONDS = 60.0
@@ -85,7 +86,7 @@ def check_recovery(
             continue
         begin = disturbances.redis_calm_after(max(died, tenure.renewed), allowed)
         until = begin + allowed
-        takers = [each for each in history.tenures[conversation] if died < each.began <= until]
+        takers = [each for each in history.leases[conversation] if died < each.began <= until]
         if takers:
             # If the first one had died too, that is another crash, and another recovery.
             if not _is_dead(history, takers[0].worker, takers[0].began):
@@ -145,8 +146,8 @@ def check_first_actions(
     Would miss: bursts collected too long, and conversations held up, later under the same lease.
     """
     allowed = settings.burst_cap_seconds + settings.slack_seconds
-    by_worker: dict[str, list[Tenure]] = {}
-    for tenures in history.tenures.values():
+    by_worker: dict[str, list[Lease]] = {}
+    for tenures in history.leases.values():
         for tenure in tenures:
             by_worker.setdefault(tenure.worker, []).append(tenure)
     for tenures in by_worker.values():
@@ -179,7 +180,7 @@ def check_first_actions(
 
 
 def _is_excused(
-    history: History, tenure: Tenure, until: float, settings: JudgeSettings, disturbances: Disturbances
+    history: History, tenure: Lease, until: float, settings: JudgeSettings, disturbances: Disturbances
 ) -> bool:
     began = tenure.began
     return (

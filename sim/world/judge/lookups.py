@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+from relaysim.sim.trace.subjects import Request
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
-from relaysim.sim.world.judge.history import History, Request
+from relaysim.sim.world.judge.history import History
 
 
 def check_lookups(history: History, disturbances: Disturbances, findings: Findings) -> None:
@@ -102,7 +103,7 @@ def _lookup(history: History, thread: str, earlier: Request, request: Request) -
 
 def _lease_since(history: History, request: Request) -> float:
     """Since when a request's worker had held the lease when it left; its leaving, if it held none."""
-    tenures = history.tenures.get(request.conversation or "", ())
+    tenures = history.leases.get(request.conversation or "", ())
     held = [each.began for each in tenures if each.worker == request.worker and each.began <= request.left]
     return max(held, default=request.left)
 

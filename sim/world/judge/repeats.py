@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Hashable
 
+from relaysim.sim.trace.subjects import Request
 from relaysim.sim.world.judge.findings import Findings, at
-from relaysim.sim.world.judge.history import History, Request
+from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.judge.settings import JudgeSettings
 
 _EQUAL_MAX = 2
@@ -39,7 +40,7 @@ def check_repeats(history: History, settings: JudgeSettings, findings: Findings)
     for request in history.requests.values() if has_failures else ():
         worker = request.worker
         calls[worker] = calls.get(worker, 0) + 1
-        doer: Hashable = request.delivery if request.tenure is None else id(request.tenure)
+        doer: Hashable = request.delivery if request.lease is None else id(request.lease)
         key = (worker, doer, request.operation, request.thread, request.run)
         earlier, failures = latest.get(key, (None, 0))
         if earlier is None or not _is_repeat(history, earlier, request, settings):
@@ -70,7 +71,7 @@ def check_repeats(history: History, settings: JudgeSettings, findings: Findings)
 def _tenures_of(history: History) -> dict[str, list[float]]:
     """When each worker took its leases: the first request of a lease may repeat, unknowingly, one of an earlier lease."""
     found: dict[str, list[float]] = {}
-    for tenures in history.tenures.values():
+    for tenures in history.leases.values():
         for tenure in tenures:
             found.setdefault(tenure.worker, []).append(tenure.began)
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from relaysim.sim.trace.subjects import Text
 from relaysim.sim.world.judge.findings import Findings, at
-from relaysim.sim.world.judge.history import History, Send
+from relaysim.sim.world.judge.history import History
 
 
 def check_replies(history: History, findings: Findings) -> None:
@@ -29,7 +30,7 @@ def check_replies(history: History, findings: Findings) -> None:
             )
 
 
-def _wrong_reply(history: History, send: Send) -> str | None:
+def _wrong_reply(history: History, send: Text) -> str | None:
     run = send.run
     assert run is not None
     owner = history.threads.get(run.thread, send.conversation)

@@ -1,0 +1,299 @@
+"""The one reader of a trace: builds messages, handlings, requests, runs, texts and leases, and ties them together.
+
+Nothing is judged here, and nothing is known of a relay. Events of one instant are taken in the order in which the trace has
+them, which for Redis is the order in which the server processed its commands.
+
+Whoever needs more of the order in which things happened derives a class and extends the methods of the kinds concerned;
+each has taken its event in when it returns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from relaysim.sim.trace.reader import TraceReader
+from relaysim.sim.trace.schema import (
+    HandlingEnd,
+    HandlingStart,
+    LeaseBack,
+    LeaseGone,
+    LeaseReleased,
+    LeaseTaken,
+    LockExpired,
+    LogLine,
+    MessageSent,
+    MessageStored,
+    RedisCommand,
+    RequestSent,
+    RequestServed,
+    ResponseReceived,
+    RunMetadata,
+    RunState,
+    TextEnds,
+    TextFate,
+    TextSent,
+)
+from relaysim.sim.trace.subjects import Handling, Lease, Message, Request, Run, Text
+
+ENDED_STATES: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired"})
+"""The states in which a run ends; the table of states has the same, see tests/sim/trace/test_trace_chronicle.py."""
+
+_MESSAGE_ID: Final = re.compile(r"\[(c\d+\.m\d+)\]")
+"""How a customer's text names its message; it stays recognisable in whatever a relay stores."""
+
+
+class Chronicle(TraceReader):
+    """What a trace tells, once it is read.
+
+    Args:
+        threads: the conversation of each thread that was there from the start; others are learned from what is stored.
+        apologies: texts that are known to be no assistant's.
+
+    Attributes:
+        messages, handlings, requests, runs: by their ids or deliveries, in the order of their appearance.
+        sends: in their order.
+        leases: per conversation, in their order.
+        threads: the conversation of each thread.
+        named_threads: per thread the conversation in whose handling a request first named it.
+        replies: which run wrote a text.
+        locks_expired: locks that ran out while their handling went on.
+        redis_commands: how many there were.
+    """
+
+    def __init__(self, threads: Mapping[str, str] | None = None, apologies: frozenset[str] = frozenset()) -> None:
+        self.threads = dict(threads or {})
+        self.messages: dict[str, Message] = {}
+        self.handlings: dict[str, Handling] = {}
+        self.requests: dict[str, Request] = {}
+        self.runs: dict[str, Run] = {}
+        self.sends: list[Text] = []
+        self.leases: dict[str, list[Lease]] = {}
+        self.named_threads: dict[str, str] = {}
+        self.replies: dict[str, Run] = {}
+        self.locks_expired: list[LockExpired] = []
+        self.redis_commands = 0
+        self._apologies = apologies
+        self._holders: dict[str, Lease] = {}
+        self._active: dict[str, Run] = {}
+        self._last_sends: dict[str, Text] = {}
+        self._threads_of: dict[str, list[str]] = {}
+        for thread, conversation in self.threads.items():
+            self._threads_of.setdefault(conversation, []).append(thread)
+        self._places: dict[str, dict[str, int]] = {}
+        self._reach: dict[str, int] = {}
+        self._seen_ended: set[tuple[str, str]] = set()
+        self._lists: dict[tuple[str, str], float] = {}
+
+    @property
+    def has_leases(self) -> bool:
+        """Whether some worker ever held a lease."""
+        return bool(self.leases)
+
+    def covers(self, run: Run, message_id: str) -> bool:
+        """Whether a message was in the thread when the run was created."""
+        return self._places.get(run.thread, {}).get(message_id, run.reach) < run.reach
+
+    def covered_by(self, run: Run) -> list[str]:
+        """The messages that were in the thread when the run was created."""
+        return [each for each, place in self._places.get(run.thread, {}).items() if place < run.reach]
+
+    def author_of(self, text: str) -> Run | None:
+        """The run that wrote this text, also where a relay put words around it; None: no assistant wrote it."""
+        run = self.replies.get(text)
+        if run is None:
+            run = next((each for reply, each in self.replies.items() if reply in text), None)
+        return run
+
+    # Customers and webhooks
+
+    def on_message_sent(self, time: float, entity: str, event: MessageSent) -> None:
+        message = Message(event.message_id, event.conversation, event.text, event.retry_of, time)
+        self.messages[event.message_id] = message
+
+    def on_handling_start(self, time: float, entity: str, event: HandlingStart) -> None:
+        message = self.messages.get(event.message_id)
+        handling = Handling(event.delivery, event.message_id, message, event.delivery_number, entity, time)
+        self.handlings[event.delivery] = handling
+        if message is not None:
+            message.handlings.append(handling)
+
+    def on_handling_end(self, time: float, entity: str, event: HandlingEnd) -> None:
+        handling = self.handlings.get(event.delivery)
+        if handling is not None:
+            handling.end, handling.outcome, handling.error_class = time, event.outcome, event.error_class
+        message = self.messages.get(event.delivery.rpartition("#")[0])
+        if event.error_class is None and message is not None and message.accepted is None:
+            message.accepted = time
+
+    def on_log(self, time: float, entity: str, event: LogLine) -> None:
+        handling = self.handlings.get(event.delivery)
+        if handling is not None:
+            handling.logs.append(event.text)
+
+    # The API
+
+    def on_request(self, time: float, entity: str, event: RequestSent) -> None:
+        request_id, delivery, operation, thread, run = event
+        request = Request(request_id, entity, delivery, operation, thread, run, time, self.index)
+        self.requests[request_id] = request
+        handling = self.handlings.get(delivery)
+        if handling is not None:
+            handling.steps.append((time, "request", request))
+            if thread is not None:
+                self.named_threads.setdefault(thread, handling.conversation)
+        if thread is not None:
+            conversation = request.conversation = self.threads.get(thread)
+            lease = None if conversation is None else self._holders.get(conversation)
+            if lease is not None and lease.worker == entity:
+                request.lease = lease
+                if lease.first_action is None:
+                    lease.first_action = time
+                if operation == "runs.retrieve" and run is not None:
+                    lease.looked.add(run)
+        if request.conversation is None and operation == "threads.create":
+            for lease in self._holders.values():
+                if lease.worker == entity and lease.first_action is None:
+                    lease.first_action = time
+
+    def on_served(self, time: float, entity: str, event: RequestServed) -> None:
+        request = self.requests.get(event.request_id)
+        if request is None:
+            return
+        request.served_at = time
+        _, request.served_status, request.error_message, request.detail = event
+        if event.status == 400:
+            # Known from the runs' states, not from the message: a backend that words it differently still refuses.
+            request.refused_by = self._active.get(request.thread or "")
+        elif event.status == 200 and request.operation == "runs.cancel" and request.run in self.runs:
+            self.runs[request.run].cancels.append(request)
+        handling = self.handlings.get(request.delivery)
+        if handling is not None:
+            handling.steps.append((time, "served", request))
+
+    def on_response(self, time: float, entity: str, event: ResponseReceived) -> None:
+        request = self.requests.get(event.request_id)
+        if request is None:
+            return
+        request.answered = time
+        _, request.status, request.failure = event
+        handling = self.handlings.get(request.delivery)
+        if handling is not None:
+            handling.steps.append((time, "response", request))
+        if request.failed:
+            return
+        if request.run is not None:
+            run = self.runs.get(request.run)
+            served = request.served_at
+            if run is not None and run.ended is not None and served is not None and served >= run.ended:
+                self._seen_ended.add((request.worker, run.id))
+        elif request.operation == "runs.list" and request.thread is not None and request.served_at is not None:
+            self._lists[request.worker, request.thread] = request.served_at
+
+    def on_run_state(self, time: float, entity: str, event: RunState) -> None:
+        run_id, thread, state, cause = event
+        run = self.runs.get(run_id)
+        if run is None:
+            request = self.requests.get(cause)
+            run = self.runs[run_id] = Run(run_id, thread, request, time, self._reach.get(thread, 0))
+            if request is not None:
+                request.run_made = run
+        run.states.append((time, state))
+        if state in ENDED_STATES:
+            run.ended = time
+            if self._active.get(thread) is run:
+                del self._active[thread]
+        else:
+            self._active[thread] = run
+
+    def on_run_metadata(self, time: float, entity: str, event: RunMetadata) -> None:
+        run = self.runs.get(event.run_id)
+        if run is not None:
+            run.metadata.update((name, value) for name, _, value in (pair.partition("=") for pair in event.pairs))
+
+    def on_message_stored(self, time: float, entity: str, event: MessageStored) -> None:
+        if event.role != "user":
+            run = self.runs.get(event.cause)
+            if run is not None:
+                self.replies[event.text] = run
+            return
+        thread = event.thread_id
+        ids = _MESSAGE_ID.findall(event.text)
+        if thread not in self.threads and ids:
+            self.learn_thread(thread, ids[0].partition(".")[0])
+        place = self._reach[thread] = self._reach.get(thread, 0) + 1
+        places = self._places.setdefault(thread, {})
+        for each in ids:
+            places.setdefault(each, place - 1)
+
+    def learn_thread(self, thread: str, conversation: str) -> None:
+        """From now on this thread is known to be the conversation's."""
+        self.threads[thread] = conversation
+        self._threads_of.setdefault(conversation, []).append(thread)
+
+    # Redis
+
+    def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
+        self.redis_commands += 1
+
+    def on_lease_taken(self, time: float, entity: str, event: LeaseTaken) -> None:
+        self._hold(time, event, restored=False)
+
+    def on_lease_back(self, time: float, entity: str, event: LeaseBack) -> None:
+        self._hold(time, event, restored=True)
+
+    def _hold(self, time: float, event: LeaseTaken | LeaseBack, *, restored: bool) -> Lease:
+        self._end_lease(time, event.conversation, "taken")
+        lease = self._holders[event.conversation] = Lease(event.conversation, event.worker, time, restored)
+        self.leases.setdefault(event.conversation, []).append(lease)
+        return lease
+
+    def on_lease_released(self, time: float, entity: str, event: LeaseReleased) -> None:
+        self._end_lease(time, event.conversation, "released")
+
+    def on_lease_gone(self, time: float, entity: str, event: LeaseGone) -> None:
+        self._end_lease(time, event.conversation, event.how)
+
+    def _end_lease(self, time: float, conversation: str, how: str) -> None:
+        lease = self._holders.pop(conversation, None)
+        if lease is not None:
+            lease.ended, lease.how = time, how
+
+    def on_lease_expired(self, time: float, entity: str, event: LockExpired) -> None:
+        self.locks_expired.append(event)
+
+    # Texts to customers
+
+    def on_send(self, time: float, entity: str, event: TextSent) -> None:
+        delivery, conversation, text = event
+        send = Text(time, self.index, entity, delivery, conversation, text)
+        self.sends.append(send)
+        self._last_sends[entity] = send
+        handling = self.handlings.get(delivery)
+        if handling is not None:
+            handling.steps.append((time, "send", send))
+        lease = self._holders.get(conversation)
+        if lease is not None and lease.worker == entity:
+            send.lease = lease
+            if lease.first_action is None:
+                lease.first_action = time
+        run = send.run = self.replies.get(text) if text in self._apologies else self.author_of(text)
+        if run is not None:
+            listed = self._lists.get((entity, run.thread), -1.0)
+            send.informed = (entity, run.id) in self._seen_ended or (run.ended is not None and listed >= run.ended)
+
+    def on_send_for(self, time: float, entity: str, event: TextEnds) -> None:
+        send = self._last_sends.get(entity)
+        if send is None:
+            return
+        send.names = event.message_ids
+        for each in send.names:
+            message = self.messages.get(each)
+            if message is not None:
+                message.sends.append(send)
+
+    def on_send_fate(self, time: float, entity: str, event: TextFate) -> None:
+        send = self._last_sends.get(entity)
+        if send is not None:
+            send.fate = event.fate

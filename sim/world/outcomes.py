@@ -1,0 +1,341 @@
+"""What became of each message and each sent text, counted: see the definitions in `relaysim.sim.world.observe`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from relaysim.sim.trace.chronicle import Chronicle
+from relaysim.sim.trace.subjects import Message, Request, Run
+from relaysim.sim.world.conflicts import Encounter, is_conflict
+from relaysim.sim.world.judge.catalogue import JUDGED_COUNTS
+
+COUNTS: Mapping[str, str] = {
+    "messages": "messages that customers sent, new tries included",
+    "met_active_run": "messages whose append was refused because a run was active",
+    "recovered_at_2": "of those, appended at the second attempt",
+    "recovered_at_3": "of those, appended at the third attempt",
+    "recovered_later": "of those, appended at a later attempt",
+    "not_recovered": "of those, never appended",
+    "friendly_failure": "messages for which the friendly apology was sent",
+    "generic_failure": "messages for which another apology was sent",
+    "failed": "messages for which an apology was sent, or which no sent reply covers",
+    "succeeded": "messages that did not fail",
+    "answered": "messages answered by a reply sent in their own handling",
+    "covered": "messages covered by a reply sent in another handling",
+    "lost": "messages that no sent reply covers",
+    "apology_despite_cover": "messages with an apology although a sent reply covers them",
+    "answered_but_apologised": "messages with an apology although an answer was ready and never sent",
+    "wrong_conversation": "replies sent to another conversation than their thread's",
+    "duplicate_reply": "replies that cover only messages which an earlier reply covered",
+    "out_of_order": "replies about earlier messages than one that was replied to before",
+    "transparency_breaches": "the sum of the six kinds above, from `lost` on",
+    "log_mismatch": "messages that met an active run and whose log lines are not the promised ones",
+    "conflicts": "appends refused because a run was active",
+    "creation_conflicts": "run creations refused because a run was active",
+    "runs": "runs created",
+    "cancels": "cancels that the API accepted",
+    "foreign_cancels": "of those, cancels of a run that another handling had created",
+    "requests": "HTTP requests, the SDK's own retries included",
+    "redis_commands": "Redis commands",
+    "leases_lost": "leases that ran out while their handling went on",
+    "retries_answered": "new tries after the friendly text that were answered",
+    "met_and_failed": "messages that met an active run and failed",
+    "clearing_requests": "HTTP requests of a handling from its first refused append to the append's success or a text",
+    "clearing_milliseconds": "how long that took, from answer to answer as the relay saw them",
+    **JUDGED_COUNTS,
+}
+"""The counts of an observation, with what each means."""
+
+SERIES: Mapping[str, str] = {
+    "wait_seconds": "per message that met an active run: how long its relay waited",
+    "polite_wait_seconds": "per first try that met an active run: how long its relay waited if it then ended in the "
+    "friendly text and the new try was answered; -1 otherwise",
+    "reply_seconds": "per message with a reply: from sending it until the first covering reply left",
+}
+"""The series of an observation, in seconds."""
+
+_BREACHES = (
+    "lost",
+    "apology_despite_cover",
+    "answered_but_apologised",
+    "wrong_conversation",
+    "duplicate_reply",
+    "out_of_order",
+)
+_DETAILS_MAX = 3
+_ARRIVING: Final = ("delivered", "unknown_delivered")
+
+
+class _Outcome:
+    """What became of a message.
+
+    Attributes:
+        accepted: the how manieth of its conversation it was when its handling first started, from 0; -1: it never was.
+        apologies: when which was sent for it.
+        covered_at: when the first reply that covers it was sent.
+        own: whether that reply was sent in its own handling, or names it last.
+    """
+
+    __slots__ = ("accepted", "apologies", "covered_at", "message", "own")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.accepted = -1
+        self.apologies: list[tuple[float, str]] = []
+        self.covered_at: float | None = None
+        self.own = False
+
+
+class Outcomes:
+    """What became of each message and each sent text.
+
+    Args:
+        chronicle: of the world.
+        threads: the conversation of each thread that was there from the start.
+        friendly_text: the friendly apology.
+        settings: of the relay under test: `attempts`, and what it `cancels`.
+
+    Attributes:
+        counts, series: see `COUNTS` and `SERIES`.
+        details: per count at most three dicts whose `text` is a sentence.
+    """
+
+    def __init__(
+        self, chronicle: Chronicle, threads: Mapping[str, str], friendly_text: str, settings: Mapping[str, Any]
+    ) -> None:
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self.series: dict[str, list[float]] = {name: [] for name in SERIES}
+        self.details: dict[str, list[dict[str, Any]]] = {}
+        self._chronicle = chronicle
+        self._threads = threads
+        self._friendly_text = friendly_text
+        self._attempts = int(settings.get("attempts", 3))
+        self._cancels_once = settings.get("cancels") == "first_conflict"
+        self._messages = {each.id: _Outcome(each) for each in chronicle.messages.values()}
+        accepted: dict[str, int] = {}
+        for handling in chronicle.handlings.values():
+            outcome = self._messages.get(handling.message_id)
+            if outcome is not None and outcome.accepted < 0:
+                outcome.accepted = accepted.get(handling.conversation, 0)
+                accepted[handling.conversation] = outcome.accepted + 1
+
+    def judge(self) -> None:
+        """Fill counts, series and details in."""
+        self._judge_sends()
+        answered_retries = {each.message.retry_of for each in self._messages.values() if each.own}
+        for outcome in self._messages.values():
+            self._judge_message(outcome)
+            self._judge_conflicts(outcome, outcome.message.id in answered_retries)
+        self._count_requests()
+        self.counts["transparency_breaches"] = sum(self.counts[name] for name in _BREACHES)
+
+    def _note(self, count: str, text: str, **fields: Any) -> None:
+        self.counts[count] += 1
+        names = [count, "transparency_breaches"] if count in _BREACHES else [count]
+        for name in names:
+            notes = self.details.setdefault(name, [])
+            if len(notes) < _DETAILS_MAX:
+                notes.append({"text": text, "kind": count, **fields})
+
+    def _judge_sends(self) -> None:
+        chronicle, messages = self._chronicle, self._messages
+        covered_before: dict[str, set[str]] = {}
+        newest: dict[str, int] = {}
+        for sent in chronicle.sends:
+            if sent.fate not in _ARRIVING:
+                continue
+            time, conversation, text = sent.time, sent.conversation, sent.text
+            run = chronicle.author_of(text)
+            named = sent.names
+            handling = chronicle.handlings.get(sent.delivery)
+            if not named and handling is not None:
+                named = (handling.message_id,)
+            own = [messages[each] for each in named if each in messages]
+            if run is None:
+                for outcome in own:
+                    outcome.apologies.append((time, text))
+                continue
+            owner = self._threads.get(run.thread, conversation)
+            if owner != conversation:
+                self._note(
+                    "wrong_conversation",
+                    f"a reply on {owner}'s thread was sent to {conversation}",
+                    conversation=conversation,
+                    run=run.id,
+                    received=text,
+                )
+                continue
+            covered = [messages[each] for each in chronicle.covered_by(run) if each in messages]
+            seen = covered_before.setdefault(conversation, set())
+            # What a reply is about: the messages that no earlier reply covered, or else all that it covers.
+            subjects = [outcome for outcome in covered if outcome.message.id not in seen] or covered
+            subject = max(subjects, key=lambda outcome: outcome.accepted, default=None)
+            if subject is not None and subject.accepted < newest.get(conversation, -1):
+                self._note(
+                    "out_of_order",
+                    f"the reply to {subject.message.id} was sent after a reply to a later message of {conversation}",
+                    conversation=conversation,
+                    run=run.id,
+                    received=text,
+                )
+            elif subject is not None and subject.message.id in seen:
+                self._note(
+                    "duplicate_reply",
+                    f"{conversation} was sent another reply to {subject.message.id}, which an earlier one covered",
+                    conversation=conversation,
+                    run=run.id,
+                    received=text,
+                )
+            last = max((outcome.accepted for outcome in covered), default=-1)
+            newest[conversation] = max(newest.get(conversation, -1), last)
+            for outcome in covered:
+                seen.add(outcome.message.id)
+                if outcome.covered_at is None:
+                    outcome.covered_at = time
+                    outcome.own = bool(own) and own[-1] is outcome
+
+    def _judge_message(self, outcome: _Outcome) -> None:
+        counts = self.counts
+        counts["messages"] += 1
+        covered = outcome.covered_at is not None
+        if outcome.covered_at is not None:
+            counts["answered" if outcome.own else "covered"] += 1
+            self.series["reply_seconds"].append(outcome.covered_at - outcome.message.sent_at)
+            if outcome.message.retry_of and outcome.own:
+                counts["retries_answered"] += 1
+        else:
+            self._note("lost", self._story(outcome, "was covered by no reply"), **self._facts(outcome))
+        if outcome.apologies:
+            friendly = any(text == self._friendly_text for _, text in outcome.apologies)
+            self._note(
+                "friendly_failure" if friendly else "generic_failure",
+                self._story(outcome, "ended in an apology"),
+                **self._facts(outcome),
+            )
+            if covered:
+                self._note(
+                    "apology_despite_cover",
+                    self._story(outcome, "got an apology although a reply that was sent covers it"),
+                    **self._facts(outcome),
+                )
+            elif any(self._answer_was_ready(outcome.message, time) for time, _ in outcome.apologies):
+                self._note(
+                    "answered_but_apologised",
+                    self._story(outcome, "got an apology although its answer was ready"),
+                    **self._facts(outcome),
+                )
+        if outcome.apologies or not covered:
+            self._note("failed", self._story(outcome, "failed"), **self._facts(outcome))
+        else:
+            counts["succeeded"] += 1
+
+    def _answer_was_ready(self, message: Message, time: float) -> bool:
+        for run in self._chronicle.runs.values():
+            completed = [at for at, state in run.states if state == "completed" and at <= time]
+            if completed and self._chronicle.covers(run, message.id):
+                return True
+        return False
+
+    def _judge_conflicts(self, outcome: _Outcome, retry_answered: bool) -> None:
+        message = outcome.message
+        met = [
+            Encounter(handling)
+            for handling in message.handlings
+            if any(
+                step == "served" and isinstance(each, Request) and is_conflict(each) for _, step, each in handling.steps
+            )
+        ]
+        if not met:
+            return
+        counts, ended = self.counts, self._chronicle.end
+        counts["met_active_run"] += 1
+        if outcome.apologies or outcome.covered_at is None:
+            counts["met_and_failed"] += 1
+        for each in met:
+            counts["conflicts"] += each.conflicts
+            refused_at = ended if each.refused_at is None else each.refused_at
+            cleared_at = ended if each.cleared_at is None else each.cleared_at
+            counts["clearing_requests"] += each.clearing_requests
+            counts["clearing_milliseconds"] += round((cleared_at - refused_at) * 1000)
+        first = met[0]
+        if first.recovered_at == 0:
+            counts["not_recovered"] += 1
+        elif first.recovered_at <= 3:
+            counts[f"recovered_at_{first.recovered_at}"] += 1
+        else:
+            counts["recovered_later"] += 1
+        self.series["wait_seconds"].append(first.waited)
+        if message.retry_of is None:
+            friendly = any(text == self._friendly_text for _, text in outcome.apologies)
+            self.series["polite_wait_seconds"].append(first.waited if friendly and retry_answered else -1.0)
+        for each in met:
+            promised, logged = each.promised(self._attempts, cancels_once=self._cancels_once), each.logged
+            if logged != promised:
+                missing = next((line for line in promised if line not in logged), None)
+                what = f"the line {missing!r} is missing" if missing else f"unexpected lines or order: {logged!r}"
+                self._note(
+                    "log_mismatch",
+                    f"in the log of {each.handling.delivery}, {what}",
+                    message=message.id,
+                    conversation=message.conversation,
+                )
+                break
+
+    def _count_requests(self) -> None:
+        chronicle, counts = self._chronicle, self.counts
+        counts["requests"] = len(chronicle.requests)
+        counts["redis_commands"] = chronicle.redis_commands
+        counts["leases_lost"] = len(chronicle.locks_expired)
+        for request in chronicle.requests.values():
+            if request.operation == "runs.create" and request.refused_by is not None:
+                counts["creation_conflicts"] += 1
+        for run in chronicle.runs.values():
+            counts["runs"] += run.states[0][1] == "queued"
+            counts["cancels"] += len(run.cancels)
+            counts["foreign_cancels"] += sum(
+                run.request is None or cancel.delivery != run.delivery for cancel in run.cancels
+            )
+
+    # Stories
+
+    def _cancelled_run(self, message: Message) -> Run | None:
+        """The run that was answering this message when somebody else cancelled it."""
+        deliveries = [handling.delivery for handling in message.handlings]
+        for run in self._chronicle.runs.values():
+            if run.cancels and run.delivery in deliveries and run.cancels[-1].delivery not in deliveries:
+                return run
+        return None
+
+    def _facts(self, outcome: _Outcome) -> dict[str, Any]:
+        message = outcome.message
+        facts: dict[str, Any] = {
+            "message": message.id,
+            "conversation": message.conversation,
+            "received": [text for _, text in outcome.apologies],
+            "covered": outcome.covered_at is not None,
+        }
+        run = self._cancelled_run(message)
+        if run is not None:
+            cancel = run.cancels[-1]
+            facts["run"] = run.id
+            facts["answering"] = message.id
+            facts["cancelled_by"] = cancel.delivery
+            facts["cancelled_at_seconds"] = cancel.served_at
+        return facts
+
+    def _story(self, outcome: _Outcome, ending: str) -> str:
+        message = outcome.message
+        run = self._cancelled_run(message)
+        parts = []
+        if run is not None:
+            canceller = self._chronicle.handlings.get(run.cancels[-1].delivery)
+            worker = self._chronicle.handlings[run.delivery].worker
+            who = f"{canceller.worker}, handling {canceller.message_id}," if canceller else "somebody"
+            parts.append(f"{worker}'s {run.id} was answering {message.id} when {who} cancelled it")
+        parts.append(f"{message.id} {ending}")
+        if outcome.apologies:
+            parts.append(f"its customer received: {outcome.apologies[0][1]!r}")
+        elif outcome.covered_at is None:
+            parts.append("its customer received nothing")
+        return "; ".join(parts)
