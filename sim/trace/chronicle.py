@@ -141,7 +141,7 @@ class Chronicle(TraceReader):
         handling = self.handlings.get(delivery)
         if handling is not None:
             handling.steps.append((time, "request", request))
-            if thread is not None:
+            if thread is not None and handling.conversation:
                 self.named_threads.setdefault(thread, handling.conversation)
         if thread is not None:
             conversation = request.conversation = self.threads.get(thread)

@@ -15,6 +15,10 @@ REPEATED_STATUSES: Final = frozenset({0, 408, 409, 429})
 """Statuses below 500 on which the SDK repeats a request; 0 is a failure on the way."""
 
 
+CREATIONS: Final = frozenset({"messages.create", "runs.create"})
+"""The operations that an active run keeps out of its thread."""
+
+
 class Message:
     """What a customer wrote.
 
@@ -180,6 +184,11 @@ class Request:
         self.failure: str | None = None
         self.refused_by: Run | None = None
         self.run_made: Run | None = None
+
+    @property
+    def conflict(self) -> bool:
+        """Whether it is an append or a creation that was refused because a run was active on its thread."""
+        return self.refused_by is not None and self.operation in CREATIONS
 
     @property
     def succeeded(self) -> bool:

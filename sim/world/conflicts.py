@@ -20,9 +20,12 @@ _PROMISED: Final = re.compile(
 )
 
 
-def is_conflict(request: Request) -> bool:
-    """Whether it is an append that was refused because of an active run."""
-    return request.operation == "messages.create" and request.refused_by is not None
+def has_met_active_run(handling: Handling) -> bool:
+    """Whether one of its appends was refused because of an active run."""
+    return any(
+        isinstance(subject, Request) and subject.refused_by is not None and subject.operation == "messages.create"
+        for _, _, subject in handling.steps
+    )
 
 
 class Encounter:
@@ -86,7 +89,7 @@ class Encounter:
 
     def _served(self, request: Request) -> None:
         status = request.served_status
-        if is_conflict(request) and request.refused_by is not None:
+        if request.operation == "messages.create" and request.refused_by is not None:
             self.conflicts += 1
             self._conflicting.append(("conflict", request.refused_by.id))
         elif request.operation == "messages.create":

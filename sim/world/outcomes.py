@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from relaysim.sim.trace.chronicle import Chronicle
-from relaysim.sim.trace.subjects import Message, Request, Run
-from relaysim.sim.world.conflicts import Encounter, is_conflict
+from relaysim.sim.trace.subjects import Message, Run
+from relaysim.sim.world.conflicts import Encounter, has_met_active_run
 from relaysim.sim.world.judge.catalogue import JUDGED_COUNTS
 
 COUNTS: Mapping[str, str] = {
@@ -239,13 +239,7 @@ class Outcomes:
 
     def _judge_conflicts(self, outcome: _Outcome, retry_answered: bool) -> None:
         message = outcome.message
-        met = [
-            Encounter(handling)
-            for handling in message.handlings
-            if any(
-                step == "served" and isinstance(each, Request) and is_conflict(each) for _, step, each in handling.steps
-            )
-        ]
+        met = [Encounter(handling) for handling in message.handlings if has_met_active_run(handling)]
         if not met:
             return
         counts, ended = self.counts, self._chronicle.end

@@ -31,6 +31,32 @@ def test_lock_lost_list_empty_foreign_run_400_in_that_order(lines_max: int, byst
     position(lines, "ends m2: generic_apology", after=at)
 
 
+def test_words_in_a_log_are_no_link_of_the_chain() -> None:
+    """The chain is known from what happened: a relay that logs the story's own words changes nothing in it."""
+    trace = lock_lost_trace()
+    conflict = next(index for index, record in enumerate(trace) if record[2] == "served" and record[3][1] == 400)
+    time, _, _, (request, *_) = trace[conflict]
+    delivery = next(record[3][1] for record in trace if record[2] == "request" and record[3][0] == request)
+    words = ("list empty", "a foreign run", "calls x: 400 no")
+    said = [(time, "worker-2", "log", (delivery, "INFO", each)) for each in words]
+    told = render_timeline([*trace[:conflict], *said, *trace[conflict:]], 120, lines_max=8)
+    assert told[:-1] == render_timeline(trace, 120, lines_max=8)[:-1]
+    assert told[-1].endswith("less important lines left out")
+
+
+def test_kinds_that_nobody_knows_are_passed_over() -> None:
+    trace = lock_lost_trace()
+    unknown = (1.0, "tram", "tram.arrived", (6, "late"))
+    assert render_timeline([unknown, *trace, unknown], 120) == render_timeline(trace, 120)
+
+
+def test_a_trace_of_another_version_is_refused_and_says_so() -> None:
+    with pytest.raises(
+        ValueError, match=r"run\.state has the fields run_id, thread_id, state, cause, and not 1 values"
+    ):
+        render_timeline([(0.0, "api", "run.state", ("run_1",))], 120)
+
+
 def test_whose_run_was_cancelled_and_what_that_customer_received() -> None:
     lines = render_timeline(cancelled_trace(), 130)
     at = position(lines, "worker-2 m2", "400 Can't add messages")

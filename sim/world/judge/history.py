@@ -38,8 +38,6 @@ EPOCH_METADATA: Final = "relay_epoch"
 STEPS: Final = frozenset({"messages.create", "runs.create", "runs.cancel"})
 """Requests that change a thread: a worker without the lease must not begin one."""
 
-CREATIONS: Final = frozenset({"messages.create", "runs.create"})
-
 _LOOKUPS: Final = frozenset({"runs.list", "runs.retrieve", "messages.list"})
 
 

@@ -1,0 +1,117 @@
+"""The lines of a story: what each tells, how much, which link of the chain of causes it is; and how they are laid out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import pairwise
+from typing import Final
+
+_ID = re.compile(r"\b(?:thread|run|msg|asst|call)_[A-Za-z0-9]+")
+_ID_LETTERS_MIN = 4
+
+
+class Rank:
+    """How much a line tells. What makes a failure a failure stands above what merely happened near it."""
+
+    KEY: Final = 100
+    LOCK_LOST, CONFLICT, FOREIGN_RUN, CANCEL_OF_ANOTHER = 97, 95, 92, 90
+    HOST, LEASE_LOST, RECEIVED, LEASE, SEND, SENT, ENDED_BADLY, NO_ANSWER = 88, 87, 85, 82, 78, 76, 74, 72
+    NAMED_SEND, OUTAGE, CANCEL_UNDER_LEASE, TAKEN_OVER = 88, 70, 70, 68
+    CANCEL, REFUSED, RUN_ENDED_EARLY, LEASE_RELEASED, SLEPT, REDELIVERED, CREATED = 66, 64, 62, 62, 60, 58, 56
+    APPENDED, LISTED, ACCEPTED, STARTED, LOCK_TAKEN, ENDED_WELL = 48, 46, 44, 42, 40, 38
+    COMPLETED, LOCK_RELEASED, POLLED, LOCK_HELD, READ, LOG, IN_PROGRESS = 30, 26, 24, 22, 16, 14, 10
+    OTHER_STORY: Final = 20  # taken off lines of deliveries that did not overlap with the one in focus
+
+
+class Link(Enum):
+    """What a line is in the chain of causes of a failure."""
+
+    LOCK_LOST = auto()
+    LIST_EMPTY = auto()
+    FOREIGN_RUN = auto()
+    REFUSED = auto()
+    ENDED = auto()
+
+
+@dataclass(slots=True)
+class Line:
+    """One line of a story.
+
+    Attributes:
+        time, order: when, and its place in the trace.
+        who: whose doing it is.
+        text: what happened, in people's words.
+        rank: how much it tells, see `Rank`.
+        delivery: in whose handling; "" in none.
+        loud: whether it made the difference.
+        link: what it is in the chain of causes; None: nothing.
+        messages: the messages that it is about.
+        by_customer: whether a customer did or saw it.
+    """
+
+    time: float
+    order: int
+    who: str
+    text: str
+    rank: int
+    delivery: str = ""
+    loud: bool = False
+    link: Link | None = None
+    messages: tuple[str, ...] = ()
+    by_customer: bool = False
+
+
+def lay_out(
+    window: Sequence[Line], threads: Mapping[str, str], conversation: str, subject: str, width: int, lines_max: int
+) -> list[str]:
+    """The lines as rows of at most `width` columns, the least important ones left out.
+
+    Args:
+        window: the lines, in their order.
+        threads: of the whole trace, with the conversation of each: their ids stay apart.
+        conversation: whose story it is; the first row names it, its thread, and the subject.
+        subject: what the first row ends in.
+        width: columns.
+        lines_max: rows.
+    """
+    shorten = _short_ids([*(line.text for line in window), *threads])
+    kept = _fit(window, lines_max - 2)
+    start = kept[0].time if kept else 0.0
+    own = [shorten(thread) for thread, owner in threads.items() if owner == conversation]
+    where = ", ".join([f"conversation {conversation}", *own[:1]])
+    rows = [f"{where}{subject}; seconds after {start:.3f} s"]
+    column = min(max((len(line.who) for line in kept), default=0), 24)
+    for line in kept:
+        mark = "!" if line.loud else " "
+        rows.append(f"{line.time - start:9.3f} {mark} {line.who[:24]:<{column}}  {shorten(line.text)}")
+    if left_out := len(window) - len(kept):
+        rows.append(f"{'':9}   {left_out} less important line{'s' if left_out > 1 else ''} left out")
+    return [row if len(row) <= width else row[: width - 1] + "…" for row in rows]
+
+
+def quoted(text: str, length: int = 60) -> str:
+    """A text on one line, cut to a length."""
+    flat = " ".join(str(text).split())
+    return f"“{flat if len(flat) <= length else flat[: length - 1] + '…'}”"
+
+
+def _short_ids(texts: Sequence[str]) -> Callable[[str], str]:
+    """A function that shortens every API id in a text to as few letters as keep all of them apart."""
+    ordered = sorted({each for text in texts if "_" in text for each in _ID.findall(text)})
+    shared = dict.fromkeys(ordered, 0)
+    for one, other in pairwise(ordered):
+        same = next((at for at in range(len(one)) if one[at : at + 1] != other[at : at + 1]), len(one))
+        shared[one], shared[other] = max(shared[one], same), max(shared[other], same)
+    short = {each: each[: max(shared[each] + 1, each.index("_") + 1 + _ID_LETTERS_MIN)] for each in ordered}
+    return lambda text: _ID.sub(lambda match: short.get(match[0], match[0]), text)
+
+
+def _fit(window: Sequence[Line], budget: int) -> list[Line]:
+    if len(window) <= budget:
+        return list(window)
+    # Of two lines that tell as much, the later one goes: what started a failure explains more than what followed.
+    ranked = sorted(range(len(window)), key=lambda index: (-window[index].rank, index))
+    return [window[index] for index in sorted(ranked[:budget])]

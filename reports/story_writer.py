@@ -1,0 +1,306 @@
+"""The lines of one conversation's story, written from its trace: who did what, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from relaysim.reports.story_lines import Line, Link, Rank, quoted
+from relaysim.sim.trace.chronicle import Chronicle
+from relaysim.sim.trace.reader import TraceReader
+from relaysim.sim.trace.schema import (
+    HandlingEnd,
+    HandlingStart,
+    LockExpired,
+    LogLine,
+    MessageSent,
+    Received,
+    RedisCommand,
+    RequestSent,
+    RequestServed,
+    ResponseReceived,
+    RunState,
+    TextSent,
+)
+from relaysim.sim.trace.subjects import Handling, Request, Run
+
+_WAIT_SECONDS_MIN: Final = 0.05
+_SLEEP_SECONDS_MIN: Final = 0.5  # below this a pause may be anything; from here on somebody meant to wait
+_ACTIVE: Final = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
+_RUN_OPERATIONS: Final = frozenset({"runs.create", "runs.retrieve"})
+_FAILED_OUTCOMES: Final = frozenset({"friendly_apology", "generic_apology", "lost", "unknown"})
+
+
+def has_failed(handling: Handling) -> bool:
+    """Whether it ended badly."""
+    return handling.outcome in _FAILED_OUTCOMES or handling.error_class is not None
+
+
+def is_active_at(run: Run, time: float) -> bool:
+    """Whether a run was active after that instant."""
+    return run.state_at(time) in _ACTIVE
+
+
+class StoryWriter(TraceReader):
+    """Turns the records of one conversation into lines: `read` the trace, then take `lines`.
+
+    Args:
+        chronicle: of the whole trace.
+        conversation: which.
+        focus: the handling that the story is about; None: none.
+
+    Attributes:
+        lines: so far, not in order.
+    """
+
+    def __init__(self, chronicle: Chronicle, conversation: str, focus: Handling | None) -> None:
+        self.chronicle = chronicle
+        self.conversation = conversation
+        self.focus = focus
+        self.lines: list[Line] = []
+        self._busy: dict[str, tuple[float, str]] = {}  # delivery -> when it last heard from outside, and of what
+        self._polls: dict[tuple[str, str], Line] = {}
+        self._tries: dict[tuple[str, str], Line] = {}
+        self._times: dict[int, int] = {}  # how often what a folded line tells has happened
+
+    def _line(self, time: float, who: str, text: str, rank: int, **facts: Any) -> Line:
+        line = Line(time, self.index, who, text, rank, **facts)
+        self.lines.append(line)
+        return line
+
+    def _conversation_of(self, delivery: str) -> str:
+        handling = self.chronicle.handlings.get(delivery)
+        return "" if handling is None else handling.conversation
+
+    def _message_of(self, delivery: str) -> str:
+        handling = self.chronicle.handlings.get(delivery)
+        return "" if handling is None else handling.message_id
+
+    def _is_told(self, delivery: str, thread: str | None = None) -> bool:
+        """Whether what belongs to this handling, or to this thread, belongs to the story."""
+        conversation = self._conversation_of(delivery) or self.chronicle.named_threads.get(thread or "", "")
+        return conversation == self.conversation
+
+    def _who(self, delivery: str, worker: str = "") -> str:
+        handling = self.chronicle.handlings.get(delivery)
+        return f"{handling.worker} {handling.message_id}" if handling else worker
+
+    # What customers do and see.
+
+    def on_message_sent(self, time: float, entity: str, event: MessageSent) -> None:
+        message_id, conversation, text, retry_of = event
+        if conversation == self.conversation:
+            verb = f"tries {retry_of} again as {message_id}" if retry_of else f"sends {message_id}"
+            messages = (retry_of, message_id) if retry_of else (message_id,)
+            said = f"{verb} {quoted(text)}"
+            self._line(time, "customer", said, Rank.SENT, messages=messages, by_customer=True)
+
+    def on_received(self, time: float, entity: str, event: Received) -> None:
+        if event.conversation == self.conversation:
+            self._line(time, "customer", f"received {quoted(event.text, 90)}", Rank.RECEIVED, by_customer=True)
+
+    def on_send(self, time: float, entity: str, event: TextSent) -> None:
+        delivery, conversation, text = event
+        own = self._conversation_of(delivery)
+        if self.conversation in (conversation, own):
+            self._tell_wait(time, delivery, "send")
+            note = f" to the wrong conversation, {conversation}" if own not in (conversation, "") else ""
+            self._line(time, self._who(delivery, entity), f"sends {quoted(text)}{note}", Rank.SEND, delivery=delivery)
+            self._busy[delivery] = (time, "send")
+
+    # What workers do.
+
+    def on_handling_start(self, time: float, entity: str, event: HandlingStart) -> None:
+        delivery, message_id, number = event
+        if self._is_told(delivery):
+            again = f" again (delivery {number})" if number > 1 else ""
+            rank = Rank.REDELIVERED if again else Rank.STARTED
+            said = f"takes {message_id}{again}"
+            self._line(time, self._who(delivery, entity), said, rank, delivery=delivery, messages=(message_id,))
+
+    def on_handling_end(self, time: float, entity: str, event: HandlingEnd) -> None:
+        delivery, outcome, error_class = event
+        handling = self.chronicle.handlings.get(delivery)
+        if handling is None or not self._is_told(delivery):
+            return
+        self._tell_wait(time, delivery, "end")
+        ending = " with ".join(each for each in (outcome, error_class) if each) or "without an outcome"
+        failed = has_failed(handling)
+        self._line(
+            time,
+            self._who(delivery, entity),
+            f"ends {handling.message_id}: {ending}",
+            Rank.ENDED_BADLY if failed else Rank.ENDED_WELL,
+            delivery=delivery,
+            loud=failed,
+            link=Link.ENDED,
+            messages=(handling.message_id,),
+        )
+
+    def on_log(self, time: float, entity: str, event: LogLine) -> None:
+        if self._is_told(event.delivery):
+            said = f"logs {quoted(event.text, 90)}"
+            self._line(time, self._who(event.delivery, entity), said, Rank.LOG, delivery=event.delivery)
+
+    def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
+        delivery, command, key, reply = event
+        if not self._is_told(delivery):
+            return
+        who, verb = self._who(delivery, entity), command.upper()
+        self._busy[delivery] = (time, "redis")
+        if verb.startswith("SET"):
+            if reply in ("nil", None):
+                line = self._fold(self._tries, (delivery, key), time, who, Rank.LOCK_HELD)
+                times = self._times[id(line)]
+                line.text = f"finds the lock {key} held" + (f" (tried {times} times)" if times > 1 else "")
+            else:
+                self._line(time, who, f"takes the lock {key}", Rank.LOCK_TAKEN, delivery=delivery)
+        elif verb.startswith(("EVAL", "DEL")):
+            gone = reply in (0, "0", "nil", None)
+            said = f"releases the lock {key}" + (": it was no longer its own" if gone else "")
+            self._line(time, who, said, Rank.REFUSED if gone else Rank.LOCK_RELEASED, delivery=delivery)
+
+    def on_lease_expired(self, time: float, entity: str, event: LockExpired) -> None:
+        key, worker, delivery = event
+        if self._is_told(delivery):
+            self._line(
+                time,
+                self._who(delivery, worker),
+                f"lock lost: {key} expired while {worker} is still handling {self._message_of(delivery)}",
+                Rank.LOCK_LOST,
+                delivery=delivery,
+                loud=True,
+                link=Link.LOCK_LOST,
+            )
+
+    def on_request(self, time: float, entity: str, event: RequestSent) -> None:
+        if self._is_told(event.context):
+            self._tell_wait(time, event.context, event.operation)
+            self._busy[event.context] = (time, event.operation)
+
+    def on_response(self, time: float, entity: str, event: ResponseReceived) -> None:
+        request = self.chronicle.requests.get(event.request_id)
+        if request is None or not self._is_told(request.delivery, request.thread):
+            return
+        self._busy[request.delivery] = (time, request.operation)
+        if event.status == 0 or (request.served_at is not None and event.status != request.served_status):
+            landed = "" if request.served_at is None else ", which the server had carried out"
+            said = f"gets no answer to {request.operation}{landed}: {event.failure or event.status}"
+            self._line(time, self._who(request.delivery, entity), said, Rank.NO_ANSWER, delivery=request.delivery)
+
+    def _tell_wait(self, time: float, delivery: str, following: str) -> None:
+        heard, before = self._busy.get(delivery, (time, "redis"))
+        # Sleeping between polls of a run or of a lock belongs to the polling, which is told in one line.
+        polling = following == "runs.retrieve" or before in ("redis", *_RUN_OPERATIONS)
+        if time - heard >= _WAIT_SECONDS_MIN and not polling:
+            rank = Rank.SLEPT if time - heard >= _SLEEP_SECONDS_MIN else Rank.READ
+            self._line(time, self._who(delivery), f"slept {time - heard:.3f} s", rank, delivery=delivery)
+
+    def _fold(
+        self, folded: dict[tuple[str, str], Line], key: tuple[str, str], time: float, who: str, rank: int
+    ) -> Line:
+        """One line for what repeats, standing where it happened last; its text is yet to be written."""
+        line = folded.get(key)
+        if line is None:
+            line = folded[key] = self._line(time, who, "", rank, delivery=key[0])
+        line.time, line.order = time, self.index
+        self._times[id(line)] = self._times.get(id(line), 0) + 1
+        return line
+
+    # What the API does.
+
+    def on_served(self, time: float, entity: str, event: RequestServed) -> None:
+        request = self.chronicle.requests.get(event.request_id)
+        if request is None or not self._is_told(request.delivery, request.thread):
+            return
+        who, delivery, operation = self._who(request.delivery, request.worker), request.delivery, request.operation
+        status, error = event.status, event.error_message or ""
+        refused = {"delivery": delivery, "link": Link.REFUSED if status == 400 else None}
+        if request.conflict:
+            what = "appends its message" if operation == "messages.create" else f"calls {operation}"
+            self._line(time, who, f"{what}: 400 {error}", Rank.CONFLICT, loud=True, **refused)
+        elif operation == "runs.cancel":
+            self._tell_cancel(time, who, request)
+        elif status >= 400:
+            self._line(time, who, f"calls {operation}: {status} {error}", Rank.REFUSED, **refused)
+        elif operation == "runs.list":
+            known = isinstance(event.detail, int) and not isinstance(event.detail, bool)
+            active = event.detail if known else self._active_runs(request.thread, time)
+            found, link = (f"{active} active", None) if active else ("list empty", Link.LIST_EMPTY)
+            said = f"lists the thread's runs: {found}"
+            self._line(time, who, said, Rank.LISTED, delivery=delivery, link=link)
+        elif operation == "runs.create":
+            self._tell_creation(time, who, request)
+        elif operation == "messages.create":
+            message = self._message_of(delivery)
+            said = f"appended {message or 'a message'} to the thread"
+            self._line(time, who, said, Rank.APPENDED, delivery=delivery, messages=(message,) if message else ())
+        elif operation == "runs.retrieve":
+            run = self.chronicle.runs.get(request.run or "")
+            state = f", last seen {run.state_at(time)}" if run else ""
+            line = self._fold(self._polls, (delivery, str(request.run)), time, who, Rank.POLLED)
+            times = self._times[id(line)]
+            line.text = f"polled {request.run} {times} time{'s' if times > 1 else ''}{state}"
+        else:
+            self._line(time, who, f"calls {operation}", Rank.READ, delivery=delivery)
+
+    def _active_runs(self, thread: str | None, time: float) -> int:
+        return sum(run.thread == thread and is_active_at(run, time) for run in self.chronicle.runs.values())
+
+    def _tell_cancel(self, time: float, who: str, request: Request) -> None:
+        run = self.chronicle.runs.get(request.run or "")
+        if request.served_status >= 400:
+            self._line(
+                time,
+                who,
+                f"cancels {request.run}: {request.served_status} {request.error_message or ''}",
+                Rank.REFUSED,
+                delivery=request.delivery,
+                link=Link.REFUSED if request.served_status == 400 else None,
+            )
+            return
+        another = run is not None and run.delivery != request.delivery
+        handling = None if run is None else self.chronicle.handlings.get(run.delivery)
+        answering = "nobody known" if handling is None else f"{handling.message_id} of {handling.worker}"
+        whose = f", which was answering {answering}" if another else ", its own"
+        rank = Rank.CANCEL_OF_ANOTHER if another else Rank.CANCEL
+        self._line(time, who, f"cancels {request.run}{whose}", rank, delivery=request.delivery, loud=another)
+
+    def _tell_creation(self, time: float, who: str, request: Request) -> None:
+        # Of a served API the trace may not hold the run's first state; then the server names what it created.
+        name = request.run_made.id if request.run_made else str(request.detail or "a run")
+        # Whoever waits for a lock and has asked the API nothing yet is not surprised by the run.
+        asked = {each.delivery for each in self.chronicle.requests.values() if each.left <= time}
+        others = [
+            each
+            for each in self.chronicle.handlings.values()
+            if each.conversation == self.conversation
+            and each.delivery != request.delivery
+            and each.delivery in asked
+            and each.under_way(time)
+        ]
+        if others:
+            other = self.focus if self.focus is not None and self.focus in others else others[0]
+            self._line(
+                time,
+                who,
+                f"created {name}: a foreign run to {other.message_id} of {other.worker}",
+                Rank.FOREIGN_RUN,
+                delivery=request.delivery,
+                loud=True,
+                link=Link.FOREIGN_RUN,
+            )
+        else:
+            self._line(time, who, f"created {name}", Rank.CREATED, delivery=request.delivery)
+
+    def on_run_state(self, time: float, entity: str, event: RunState) -> None:
+        run_id, thread, state, _ = event
+        if self.chronicle.named_threads.get(thread) != self.conversation or state in ("queued", "cancelling"):
+            return
+        run = self.chronicle.runs[run_id]
+        if state == "in_progress":
+            self._line(time, "api", f"{run_id} starts", Rank.IN_PROGRESS, delivery=run.delivery)
+            return
+        asked = next((at for at, name in run.states if name == "cancelling" and at <= time), None)
+        after = f", {time - asked:.3f} s after the request to cancel it" if asked is not None else ""
+        rank = Rank.COMPLETED if state == "completed" and asked is None else Rank.RUN_ENDED_EARLY
+        self._line(time, "api", f"{run_id} is {state}{after}", rank, delivery=run.delivery)

@@ -1,0 +1,127 @@
+"""The chronicle ties together what a trace tells piece by piece, whoever wrote the trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relaysim.sim.openai.states import TERMINAL
+from relaysim.sim.trace import chronicle as module
+from relaysim.sim.trace.chronicle import ENDED_STATES, Chronicle
+from relaysim.sim.trace.reader import TraceReader
+from relaysim.sim.trace.schema import SCHEMA, RunState
+from relaysim.sim.world.judge import history
+
+THREAD, RUN = "thread_1", "run_1"
+
+RECORDS: list[tuple[float, str, str, Any]] = [
+    (0.0, "customer:c1", "message.sent", ("c1.m1", "c1", "Question [c1.m1]", None)),
+    (1.0, "w1", "handling.start", ("c1.m1#1", "c1.m1", 1)),
+    (1.0, "redis", "lease.taken", ("c1", "w1")),
+    (1.1, "w1", "request", ("w1#1", "c1.m1#1", "messages.create", THREAD, None)),
+    (1.2, "api", "message.stored", (THREAD, "msg_1", "user", "w1#1", "Question [c1.m1]")),
+    (1.2, "api", "served", ("w1#1", 200, None, "msg_1")),
+    (1.3, "w1", "response", ("w1#1", 200, None)),
+    (2.0, "w1", "request", ("w1#2", "c1.m1#1", "runs.create", THREAD, None)),
+    (2.1, "api", "run.state", (RUN, THREAD, "queued", "w1#2")),
+    (2.1, "api", "run.metadata", (RUN, THREAD, ("relay_epoch=7",))),
+    (2.1, "api", "served", ("w1#2", 200, None, RUN)),
+    (2.2, "w1", "response", ("w1#2", 200, None)),
+    (3.0, "w2", "request", ("w2#1", "", "messages.create", THREAD, None)),
+    (3.1, "api", "served", ("w2#1", 400, "worded otherwise", "")),
+    (3.2, "w2", "response", ("w2#1", 400, None)),
+    (5.0, "api", "message.stored", (THREAD, "msg_2", "assistant", RUN, "Reply 1")),
+    (5.0, "api", "run.state", (RUN, THREAD, "completed", "time")),
+    (6.0, "w1", "request", ("w1#3", "c1.m1#1", "runs.retrieve", THREAD, RUN)),
+    (6.1, "api", "served", ("w1#3", 200, None, "completed")),
+    (6.2, "w1", "response", ("w1#3", 200, None)),
+    (7.0, "w1", "send", ("c1.m1#1", "c1", "Here: Reply 1")),
+    (7.0, "w1", "send.for", ("c1.m1#1", "c1", ("c1.m1",))),
+    (7.0, "w1", "send.fate", ("c1.m1#1", "c1", "unknown_lost")),
+    (8.0, "w1", "handling.end", ("c1.m1#1", "answered", None)),
+    (9.0, "redis", "lease.gone", ("c1", "w1", "lost")),
+]
+
+
+def read(records: list[tuple[float, str, str, Any]]) -> Chronicle:
+    chronicle = Chronicle({THREAD: "c1"})
+    chronicle.read(records)
+    return chronicle
+
+
+def test_a_message_knows_its_handling_and_the_text_that_ends_it() -> None:
+    chronicle = read(RECORDS)
+    message = chronicle.messages["c1.m1"]
+    (handling,) = message.handlings
+    assert (handling.worker, handling.start, handling.end, handling.outcome) == ("w1", 1.0, 8.0, "answered")
+    assert (message.first_start, message.accepted, message.reached) == (1.0, 8.0, chronicle.sends)
+    assert [step for _, step, _ in handling.steps] == [*("request", "served", "response") * 3, "send"]
+    (sent,) = chronicle.sends
+    assert (sent.run, sent.fate, sent.names) == (chronicle.runs[RUN], "unknown_lost", ("c1.m1",))
+    assert (sent.informed, sent.lease) == (True, chronicle.leases["c1"][0])
+
+
+def test_a_run_knows_its_request_its_states_and_what_it_covers() -> None:
+    chronicle = read(RECORDS)
+    run = chronicle.runs[RUN]
+    assert run.request is chronicle.requests["w1#2"]
+    assert run.request.run_made is run
+    assert (run.states, run.ended, run.delivery) == ([(2.1, "queued"), (5.0, "completed")], 5.0, "c1.m1#1")
+    assert [run.state_at(time) for time in (2.0, 2.1, 4.9, 5.0)] == ["", "queued", "queued", "completed"]
+    assert run.metadata == {"relay_epoch": "7"}
+    assert chronicle.covered_by(run) == ["c1.m1"]
+    assert chronicle.covers(run, "c1.m1")
+    assert not chronicle.covers(run, "c1.m2")
+
+
+def test_a_refusal_is_known_from_the_runs_states_and_not_from_its_wording() -> None:
+    requests = read(RECORDS).requests
+    assert [request.conflict for request in requests.values()] == [False, False, True, False]
+    refused = requests["w2#1"].refused_by
+    assert refused is not None
+    assert refused.id == RUN
+    idle = [record for record in RECORDS if record[2] != "run.state"]
+    assert not any(request.conflict for request in read(idle).requests.values())
+
+
+def test_a_request_leaves_under_its_own_workers_lease_only() -> None:
+    chronicle = read(RECORDS)
+    (lease,) = chronicle.leases["c1"]
+    assert [request.lease for request in chronicle.requests.values()] == [lease, lease, None, lease]
+    assert (lease.began, lease.ended, lease.how) == (1.0, 9.0, "lost")
+    assert (lease.first_action, lease.looked) == (1.1, {RUN})
+
+
+def test_part_of_a_trace_is_read_as_far_as_it_goes() -> None:
+    """The served API keeps the newest events only, and a trace may hold kinds that nobody here knows."""
+    for first in range(len(RECORDS)):
+        part = [(0.0, "tram", "tram.arrived", (6,)), *RECORDS[first:], (99.0, "tram", "tram.left", ())]
+        chronicle = read(part)
+        assert (chronicle.count, chronicle.end) == (len(part), 99.0)
+
+
+def test_named_records_and_bare_values_are_read_alike() -> None:
+    named = [(time, entity, kind, SCHEMA[kind](*fields)) for time, entity, kind, fields in RECORDS]
+    assert read(named).runs[RUN].states == read(RECORDS).runs[RUN].states
+
+
+def test_every_method_of_a_reader_has_a_kind() -> None:
+    kinds = {"on_" + kind.replace(".", "_") for kind in SCHEMA}
+    for reader in (module.Chronicle, history.History):
+        assert {name for name in dir(reader) if name.startswith("on_")} <= kinds
+
+
+def test_a_reader_knows_where_it_is() -> None:
+    class Places(TraceReader):
+        def __init__(self) -> None:
+            self.seen: list[tuple[int, float, str]] = []
+
+        def on_run_state(self, time: float, entity: str, event: RunState) -> None:
+            self.seen.append((self.index, time, event.state))
+
+    places = Places()
+    places.read(RECORDS)
+    assert places.seen == [(8, 2.1, "queued"), (16, 5.0, "completed")]
+
+
+def test_the_ends_of_runs_are_those_of_the_table() -> None:
+    assert ENDED_STATES == TERMINAL
