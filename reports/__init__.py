@@ -1,14 +1,19 @@
 """Results to people and to CI: statistics of claims, the results folder, terminal, figures, page, timeline.
 
-Everything here reads plain data and never a live world, so it imports nothing of the simulator or of the relay. Begin
-with `claims` (what is claimed, counted and judged) and `results` (what a run writes and the exit status that it means);
+Everything here reads plain data and never a live world, so it imports nothing of the relay, and of the simulator only what
+reads a trace (`relaysim.sim.trace`), for the timeline, which is loaded when somebody asks for it. Begin with `claims` (what
+is claimed, counted and judged) and `results` (what a run writes and the exit status that it means);
 `publish` writes a whole results folder. scipy and matplotlib are imported only by the functions that need them.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from relaysim.reports.claims import ClaimSpec, Tally, UnknownEventError, judge, measure
 from relaysim.reports.publish import publish, render
 from relaysim.reports.results import ResultsError, build_results, canonical, exit_status, read_results, replay_command
-from relaysim.reports.timeline import render_timeline
+
+if TYPE_CHECKING:
+    from relaysim.reports.timeline import render_timeline
 
 __all__ = [
     "ClaimSpec",
@@ -26,3 +31,12 @@ __all__ = [
     "render_timeline",
     "replay_command",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`render_timeline`, looked up when somebody asks: reading traces takes longer to import than all the rest."""
+    if name == "render_timeline":
+        from relaysim.reports.timeline import render_timeline
+
+        return render_timeline
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
