@@ -12,6 +12,7 @@ What lives here
     identity.py        what is written on a run
     without_store.py   answering while Redis is away, if so wished
     settings.py        every setting
+    promises.py        what it promises, for whoever judges it
 
 May import the rest of `relay`, `openai` and `redis`.
 """

@@ -17,6 +17,7 @@ from relaysim.relay.drain.backend import Backend, ThreadsBackend
 from relaysim.relay.drain.budget import RetryBudget
 from relaysim.relay.drain.channel import Channel, SenderChannel
 from relaysim.relay.drain.drainer import Drainer
+from relaysim.relay.drain.promises import promises
 from relaysim.relay.drain.requests import Requests
 from relaysim.relay.drain.settings import DrainArguments, DrainSettings
 from relaysim.relay.drain.store import Accepted, Lease, Store, StoreUnavailable
@@ -119,6 +120,11 @@ class Drain:
         self._sweeper = self.sweeper_class(self._store, settings, self._token, self._begin, telemetry)
         self._drains: dict[asyncio.Task[None], Drainer] = {}
         self._closing = False
+
+    @property
+    def promises(self) -> dict[str, Any]:
+        """What this relay promises, for whoever judges it from outside; see `relaysim.relay.drain.promises`."""
+        return promises(self._settings)
 
     async def handle(self, message: IncomingMessage) -> Handled:
         """Hand in one delivery of a message. When this returns, it is in Redis, and its webhook may be acknowledged.

@@ -17,6 +17,7 @@ from relaysim.relay.drain.backend import Backend, ThreadsBackend
 from relaysim.relay.drain.channel import Channel
 from relaysim.relay.drain.drain import Drain, build
 from relaysim.relay.drain.drainer import Drainer
+from relaysim.relay.drain.promises import promises
 from relaysim.relay.drain.settings import DrainArguments, DrainSettings
 from relaysim.relay.drain.store import Accepted, Lease
 from relaysim.relay.messages import Handled, IncomingMessage, Sender
@@ -69,6 +70,12 @@ class _Wrapped(Drain):
         telemetry: Telemetry,
     ) -> None:
         super().__init__(self._backend_of(backend), redis_client, channel, self._settings_of(settings), telemetry)
+        self._promised = promises(settings)
+
+    @property
+    def promises(self) -> dict[str, Any]:
+        """What the whole policy promises: an ablation breaks promises, it does not take them back."""
+        return self._promised
 
     def _backend_of(self, backend: Backend) -> Backend:
         return backend

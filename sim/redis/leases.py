@@ -1,4 +1,4 @@
-"""Who holds which lease: keys of one prefix, whose value is the holder's token."""
+"""Who holds which lease: keys of one form, whose value is the holder's token."""
 
 from __future__ import annotations
 
@@ -38,19 +38,29 @@ class LeaseWatch:
     Args:
         kernel: the world's kernel.
         server: the server.
-        prefix: of the keys that are leases; the rest of such a key is the conversation.
+        key: of a conversation's lease, with `{conversation}` once.
     """
 
-    def __init__(self, kernel: Kernel, server: FakeServer, prefix: str) -> None:
-        self.prefix = prefix.encode()
+    def __init__(self, kernel: Kernel, server: FakeServer, key: str) -> None:
+        before, _, after = key.partition("{conversation}")
+        self._before = before.encode()
+        self._after = after.encode()
         self._kernel = kernel
         self._server = server
         self._leases: dict[bytes, _Lease] = {}
         self._workers: dict[bytes, str] = {}
 
+    def watches(self, key: bytes) -> bool:
+        """Whether a key is a lease."""
+        return (
+            key.startswith(self._before)
+            and key.endswith(self._after)
+            and len(key) > len(self._before) + len(self._after)
+        )
+
     def holder(self, conversation: str) -> str | None:
         """The worker that holds the conversation's lease at this instant."""
-        key = self.prefix + conversation.encode()
+        key = self._before + conversation.encode() + self._after
         lease = self._leases.get(key)
         return lease.worker if lease is not None and self._stored(key)[0] == lease.token else None
 
@@ -79,7 +89,7 @@ class LeaseWatch:
 
     def after_loss(self) -> None:
         """The server has lost its last writes: leases of those are gone, and released ones can be back."""
-        present = [key for key in self._server.dbs[0]._dict if key.startswith(self.prefix)]
+        present = [key for key in self._server.dbs[0]._dict if self.watches(key)]
         for key in sorted({*self._leases, *present}):
             lease = self._leases.get(key)
             token, until = self._stored(key)
@@ -127,10 +137,12 @@ class LeaseWatch:
         item = self._server.dbs[0]._dict.get(key)
         if item is None or (item.expireat is not None and item.expireat < self._now()):
             return None, None
+        if not isinstance(item.value, bytes):
+            return None, None  # no token: a hash or a list under a key of this form
         return item.value, item.expireat
 
     def _conversation(self, key: bytes) -> str:
-        return key[len(self.prefix) :].decode("utf-8", "replace")
+        return key[len(self._before) : len(key) - len(self._after)].decode("utf-8", "replace")
 
     def _tell(self, event: LeaseTaken | LeaseBack | LeaseReleased | LeaseGone) -> None:
         self._kernel.trace.add("redis", event)

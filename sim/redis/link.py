@@ -97,7 +97,7 @@ class RedisLink:
         pause: turns a uniform into the seconds of such a pause.
         is_handled: whether a delivery is still being handled; a lease that runs out after its handling is no loss.
         faults: what goes wrong, see `relaysim.sim.redis.faults`. What will begin at a time of its own is scheduled now.
-        watched: prefix of the keys that are leases, see `relaysim.sim.redis.leases`; None to watch none.
+        watched: as of `watch_leases`, from the start.
         replicas: how many replicas WAIT can count on.
         replication: turns a uniform into the seconds until they have confirmed.
 
@@ -159,6 +159,14 @@ class RedisLink:
         if self._direct_socket is None:
             self._direct_socket = CommandSocket(self.server)
         return self._direct_socket
+
+    def watch_leases(self, key: str) -> None:
+        """Tell the trace who holds which lease, from now on.
+
+        Args:
+            key: of a conversation's lease, with `{conversation}` once; its value is the holder's token.
+        """
+        self._watch = LeaseWatch(self.kernel, self.server, key)
 
     def holder(self, conversation: str) -> str | None:
         """The worker that holds a conversation's watched lease at this instant; None also where none is watched."""
@@ -262,7 +270,7 @@ class RedisLink:
             command, key, command_text, key_text = read or self._read(fields)
             read = None
             self._note_losses(key)
-            watched = watch is not None and key.startswith(watch.prefix)
+            watched = watch is not None and watch.watches(key)
             if watched:
                 watch.before(key)  # type: ignore[union-attr]
             reply = process(fields)

@@ -1,7 +1,8 @@
 """What a relay must promise (S1 to S11, L1 to L5), checked on the trace of one world.
 
-`INVARIANTS` names the promises and their counts. Those of a lease are judged if some worker ever held one, those of a
-ledger if the relay keeps one; S9 and L5 need neither. A relay without both is judged by what its customers saw.
+`INVARIANTS` names the promises and their counts. Those of a lease are judged if the relay declares one and some worker ever
+held it, those of a ledger if the relay keeps one (`outcome_of`); S9 and L5 need neither. A relay without both is judged by
+what its customers saw.
 
 A breach is definite: where the trace allows another reading, the judge is silent, and each check says what it would miss.
 """
@@ -16,7 +17,7 @@ from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, JUDGED_COU
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.endings import check_apologies, check_endings, check_order, check_sent_once
 from relaysim.sim.world.judge.findings import Findings
-from relaysim.sim.world.judge.history import EPOCH_METADATA, History, Interval
+from relaysim.sim.world.judge.history import History, Interval
 from relaysim.sim.world.judge.leases import check_cancels, check_releases, check_runs, check_steps
 from relaysim.sim.world.judge.liveness import check_first_actions, check_outcomes_in_time, check_recovery
 from relaysim.sim.world.judge.lookups import check_lookups
@@ -28,7 +29,6 @@ __all__ = [
     "CHECKED",
     "INVARIANTS",
     "JUDGED_COUNTS",
-    "TRACED_METADATA",
     "Findings",
     "JudgeSettings",
     "judge",
@@ -52,9 +52,6 @@ INVARIANTS: Final[Mapping[str, str]] = {**_OF_CUSTOMERS, **BREACH_OF}
 CHECKED: Final[Mapping[str, str]] = {**dict.fromkeys(_OF_CUSTOMERS, "messages"), **CHECKED_OF}
 """Invariants, and the count of the cases in which each could have been broken."""
 
-TRACED_METADATA: Final = frozenset({EPOCH_METADATA})
-"""The metadata of runs that the judge must find in the trace."""
-
 
 def judge(
     records: Iterable[Record],
@@ -69,7 +66,7 @@ def judge(
         records: its trace.
         threads: the conversation of each thread that was there from the start.
         ledger: per message the outcome that the relay has recorded, None for none; None: the relay keeps no ledger.
-        settings: the numbers behind the promises; by default those of `drain`.
+        settings: the numbers behind the promises; by default those of a relay that declares nothing.
         redis_pauses: from when to when a command waited for a pause of the Redis server, which leaves no record.
     """
     settings = JudgeSettings() if settings is None else settings
@@ -84,7 +81,7 @@ def read_history(records: Iterable[Record], threads: Mapping[str, str], settings
         threads: the conversation of each thread that was there from the start.
         settings: what is known of the relay's keys and texts.
     """
-    history = History(threads, settings.lease_prefix, settings.apologies)
+    history = History(threads, settings.promises.lease, settings.apologies)
     history.read(records)
     return history
 
@@ -103,12 +100,15 @@ def judge_history(
     check_repeats(history, settings, findings)
     check_replies(history, findings)
     check_sent_once(history, disturbances, findings)
-    check_order(history, disturbances, findings)
+    if settings.promises.ordered:
+        check_order(history, disturbances, findings)
     check_apologies(history, settings, disturbances, findings)
+    lease = settings.promises.lease
     if history.has_leases:
         check_steps(history, disturbances, findings)
-        check_runs(history, disturbances, findings)
-        check_cancels(history, disturbances, findings)
+        check_runs(history, settings, disturbances, findings)
+        if lease is not None and lease.steps.hand_over:
+            check_cancels(history, disturbances, findings)
         check_releases(history, ledger, settings, disturbances, findings)
         check_recovery(history, ledger, settings, disturbances, findings)
         check_first_actions(history, settings, disturbances, findings)

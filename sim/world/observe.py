@@ -64,7 +64,7 @@ def observe(
         seed: the replication's seed, passed through.
         fingerprint: the trace's, passed through.
         ledger: per message the outcome that the relay has recorded, None for none; None: the relay keeps no ledger.
-        promises: the numbers behind what the relay promises; by default as its settings say.
+        promises: the numbers behind what the relay promises; by default nothing of its own.
         redis_pauses: from when to when a command waited for a pause of the Redis server, which leaves no record.
 
     Returns:
@@ -72,7 +72,7 @@ def observe(
         dicts whose `text` is a sentence), `virtual_seconds` and `events`.
     """
     if promises is None:
-        promises = JudgeSettings.of_relay(relay.settings, apologies=frozenset((relay.friendly_text,)))
+        promises = JudgeSettings(apologies=frozenset((relay.friendly_text,)))
     history = read_history(records, threads, promises)
     outcomes = Outcomes(history, threads, relay.friendly_text, relay.settings)
     outcomes.judge()

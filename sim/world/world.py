@@ -23,7 +23,8 @@ from relaysim.sim.world.channel import Channel
 from relaysim.sim.world.customers import Customer, SentMessage
 from relaysim.sim.world.factories import resolve
 from relaysim.sim.world.host_faults import HostFaults
-from relaysim.sim.world.invariants import TRACED_METADATA, JudgeSettings
+from relaysim.sim.world.invariants import JudgeSettings
+from relaysim.sim.world.judge.promises import Promises, declared_by
 from relaysim.sim.world.liveness import SETTLE_SECONDS, Rest
 from relaysim.sim.world.logs import LogCapture
 from relaysim.sim.world.observe import observe
@@ -61,6 +62,7 @@ class World:
         lane: `sdk` for the real OpenAI SDK and redis client, `direct` for the same relay without their code.
 
     Attributes:
+        promises: what the relay declares.
         ledger: what the relay says became of each message, once the world has been run; None: it keeps no ledger.
     """
 
@@ -82,7 +84,6 @@ class World:
         """Make the service, the workers and the customers; the fence must be attached to this kernel."""
         settings, kernel, profile = self.settings, self.kernel, self.settings.profile
         self.service = ThreadsService(kernel.draws, lambda: EPOCH_SECONDS + kernel.now, kernel.trace)
-        self.service.traced_metadata = TRACED_METADATA
         self.lives = RunLives(kernel, self.service, profile)
         network_class = ScheduledNetwork if settings.schedule else Network
         self.network = network_class(kernel, self.service, profile, self._chosen("faults"))
@@ -101,7 +102,6 @@ class World:
             pause=None if profile.redis_pause_seconds is None else profile.redis_pause_seconds.sampler,
             is_handled=self.webhooks.handled.__contains__,
             faults=self._chosen("redis_faults"),
-            watched=f"{settings.relay.settings.get('key_prefix', 'relay:')}lease:",
         )
         self._customer_of: dict[str, Customer] = {}
         self.channel = Channel(kernel, profile.send_seconds.sampler, self._chosen("send_faults"), self._customer_of)
@@ -111,6 +111,7 @@ class World:
                 made = Worker(kernel, len(self.workers) + 1, partial(self._make_relay, group))
                 made.start()
                 self.workers.append(made)  # only now, since one that an interrupt kept from its start has no host
+        self._believe(declared_by(self.workers[0].relay))
         self.host_faults = HostFaults(
             kernel, self._chosen("host_faults"), self.workers, self._faults_stop_seconds, self.webhooks.worker_died
         )
@@ -139,6 +140,15 @@ class World:
     def _faults_stop_seconds(self) -> float:
         liveness = self.settings.liveness
         return self.settings.limit_seconds if liveness is None else liveness.faults_stop_seconds
+
+    def _believe(self, promises: Promises) -> None:
+        """Watch what the relay promises."""
+        self.promises = promises
+        lease = promises.lease
+        if lease is not None:
+            self.redis.watch_leases(lease.key)
+            if lease.epoch_metadata is not None:
+                self.service.traced_metadata = frozenset({lease.epoch_metadata})
 
     def _make_relay(self, group: WorkerGroup, host: Host) -> Any:
         openai_client = make_client(self.kernel, host, self.network, self.lane)
@@ -395,7 +405,7 @@ def run_world(
         seed=seed,
         fingerprint=fingerprint,
         ledger=world.ledger,
-        promises=JudgeSettings.of(settings),
+        promises=JudgeSettings.of(settings, world.promises),
         redis_pauses=world.redis.pauses,
     )
     observation["fault_hits"] = world.fault_hits

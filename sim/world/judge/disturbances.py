@@ -46,7 +46,7 @@ class Disturbances:
 
     def acknowledged_writes_lost(self, begin: float, end: float) -> bool:
         """The same, of a relay that promises nothing about them: one that waits for replicas loses none."""
-        return self._settings.wait_replicas == 0 and self.writes_lost(begin, end)
+        return self._settings.promises.confirming_replicas == 0 and self.writes_lost(begin, end)
 
     def redis_calm_after(self, begin: float, seconds: float) -> float:
         """The first instant, `begin` or later, from which nothing was wrong with Redis for so many seconds."""
@@ -127,7 +127,7 @@ class Disturbances:
                     for request in history.failures.get(thread, ())
                     if request.answered is not None
                 ]
-        timeout = self._settings.send_timeout_seconds
+        timeout = self._settings.promises.send_timeout_seconds
         for send in history.sends:
             if send.conversation == conversation and send.fate != "delivered":
                 found.append(Interval(send.time, send.time + timeout, "send"))
@@ -153,7 +153,8 @@ class Disturbances:
         A worker may rely on a lease for its length after the last confirmation, which came before the loss at the latest.
         """
         ended = float("inf") if tenure.ended is None else tenure.ended
-        lease = self._settings.lease_seconds
+        promised = self._settings.promises.lease
+        lease = 0.0 if promised is None else promised.seconds
         return any(
             tenure.began <= each.end and ended >= each.begin and time <= each.begin + lease for each in self.losses
         )

@@ -108,7 +108,7 @@ def _may_be_unknown(
         ),
         None,
     )
-    if arrived is None or 2 * (arrived - send.time) >= settings.send_timeout_seconds:
+    if arrived is None or 2 * (arrived - send.time) >= settings.promises.send_timeout_seconds:
         return True
     return disturbances.sender_disturbed(message.conversation, send.decided)
 
@@ -117,7 +117,7 @@ def _may_be_lost(message: Message, settings: JudgeSettings, disturbances: Distur
     """Whether a failover can have taken back what the ledger knew of a message: its acceptance, or a sending of its text."""
     stored = message.accepted if message.stored_at is None else message.stored_at
     moments = [] if stored is None else [(stored, stored)]
-    moments += [(send.decided, send.time + settings.send_timeout_seconds) for send in message.reached]
+    moments += [(send.decided, send.time + settings.promises.send_timeout_seconds) for send in message.reached]
     return any(disturbances.acknowledged_writes_lost(begin, end) for begin, end in moments)
 
 
@@ -130,7 +130,7 @@ def ending_deadline(
 ) -> float:
     """Until when a message must have ended: so long after its acceptance, or the end of the last disturbance that began
     before that. `outcome_at` only saves work: a message that ended in time needs no disturbances."""
-    allowed = settings.outcome_seconds
+    allowed = settings.promises.deadline_seconds
     deadline = accepted + allowed
     if outcome_at is not None and outcome_at <= deadline:
         return deadline
@@ -266,7 +266,7 @@ def _wrong_apology(
         oldest = min(
             (_first_start(history.messages[each]) for each in earlier.names if each in history.messages), default=0.0
         )
-        burst_ends = min(earlier.decided, oldest + settings.apology_span_seconds)
+        burst_ends = min(earlier.decided, oldest + settings.promises.burst.apology_span_seconds)
     for each in send.names:
         message = history.messages.get(each)
         if message is None:

@@ -31,9 +31,7 @@ from relaysim.sim.trace.schema import (
     TextSent,
 )
 from relaysim.sim.trace.subjects import Lease, Request, Run
-
-EPOCH_METADATA: Final = "relay_epoch"
-"""The name under which a relay writes its lease's epoch on a run."""
+from relaysim.sim.world.judge.promises import CONVERSATION, LeasePromise
 
 STEPS: Final = frozenset({"messages.create", "runs.create", "runs.cancel"})
 """Requests that change a thread: a worker without the lease must not begin one."""
@@ -76,7 +74,7 @@ class History(Chronicle):
 
     Args:
         threads: the conversation of each thread that was there from the start; others are learned from what is stored.
-        lease_prefix: of the Redis keys that are leases.
+        lease: what the relay promises of its leases; None: it has none.
         apologies: texts that are known to be no assistant's.
 
     Attributes:
@@ -96,7 +94,7 @@ class History(Chronicle):
         received: per conversation, what its customer got when.
     """
 
-    def __init__(self, threads: Mapping[str, str], lease_prefix: str, apologies: frozenset[str]) -> None:
+    def __init__(self, threads: Mapping[str, str], lease: LeasePromise | None, apologies: frozenset[str]) -> None:
         super().__init__(threads, apologies)
         self.releases: list[Release] = []
         self.handovers: dict[str, list[int]] = {}
@@ -114,8 +112,11 @@ class History(Chronicle):
         self.down: dict[str, list[Interval]] = {}
         self.redis: list[Interval] = []
         self.received: dict[str, list[tuple[float, str]]] = {}
-        self._prefix = lease_prefix
-        self._cut = len(lease_prefix)
+        self._before, self._after = "", ""
+        self._step_of: dict[str, str] = {}
+        if lease is not None:
+            self._before, _, self._after = lease.key.partition(CONVERSATION)
+            self._step_of = {command: step for step, commands in lease.steps for command in commands}
         self._cancelled: set[str] = set()
         self._inbox_reads: dict[str, tuple[float, str]] = {}
         self._last_commands: dict[str, tuple[float, str, str]] = {}
@@ -175,9 +176,9 @@ class History(Chronicle):
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         self.redis_commands += 1  # as the chronicle does, without the cost of a call for the most frequent event
         delivery, command, key, reply = event
-        if not key.startswith(self._prefix):
+        if not self._before or not key.startswith(self._before) or not key.endswith(self._after):
             return
-        conversation = key[self._cut :]
+        conversation = key[len(self._before) : len(key) - len(self._after)]
         self._last_commands[conversation] = (time, entity, command)
         if self._unnamed:
             release = self._unnamed.pop(conversation, None)
@@ -185,27 +186,29 @@ class History(Chronicle):
                 release.command = command
         if (reply < 0) if isinstance(reply, int) else reply.startswith("error"):
             return  # it was refused: the lease was another's, or the step came too late
-        if command == "accept":
+        step = self._step_of.get(command)
+        if step == "accept":
             message = self.messages.get(delivery.rpartition("#")[0])
             if message is not None and message.stored_at is None:
                 message.stored_at = time
                 message.stored_index = self.index
             return
-        if command == "inbox":
+        if step == "read_inbox":
             self._inbox_reads[conversation] = (time, entity)
             return
         holder = self._holders.get(conversation)
         if holder is None or holder.worker != entity:
             return
-        if command == "renew":
-            holder.renewed = time
-        elif command in ("set_thread", "replace_thread"):
+        if step == "renew":
+            if reply != 0:  # what PEXPIRE says of a key that is gone
+                holder.renewed = time
+        elif step == "bind_thread":
             thread = self._opened.pop((entity, delivery), None)
             if thread is not None and thread not in self.threads:
                 self.learn_thread(thread, conversation)
-        elif command in ("take_over", "end"):
+        elif step in ("hand_over", "end"):
             self.handovers.setdefault(conversation, []).append(self.index)
-            if command == "end":
+            if step == "end":
                 self.ends.setdefault(conversation, []).append(time)
 
     def _hold(self, time: float, event: LeaseTaken | LeaseBack, *, restored: bool) -> Lease:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from relaysim.sim.trace.subjects import Lease, Message, Request, Run, Text
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
-from relaysim.sim.world.judge.history import EPOCH_METADATA, History, Release
+from relaysim.sim.world.judge.history import History, Release
 from relaysim.sim.world.judge.settings import JudgeSettings
 
 
@@ -51,13 +51,15 @@ def _end_of(tenure: Lease) -> str:
     return f"{words.get(tenure.how or '', 'released')}{ended}"
 
 
-def check_runs(history: History, disturbances: Disturbances, findings: Findings) -> None:
+def check_runs(history: History, settings: JudgeSettings, disturbances: Disturbances, findings: Findings) -> None:
     """S4: the request that created a run left while its worker held the conversation's lease, and the run's metadata has the
-    lease's epoch: one for all runs of a lease, and above those of all earlier leases.
+    lease's epoch, if the relay has epochs: one for all runs of a lease, and above those of all earlier leases.
 
     Would miss: an epoch that is wrong in all runs of a lease and still grows; two active runs of one conversation on two
     threads.
     """
+    promised = settings.promises.lease
+    epoch_name = None if promised is None else promised.epoch_metadata
     highest: dict[str, tuple[int, Lease]] = {}
     for run in history.runs.values():
         request = run.request
@@ -74,19 +76,22 @@ def check_runs(history: History, disturbances: Disturbances, findings: Findings)
             if tenure is None or not disturbances.lost_under(tenure, request.left):
                 findings.breach("S4", f"{request.worker} created {run.id} without {conversation}'s lease", **facts)
             continue
-        text = _wrong_epoch(run, request, request.lease, highest, disturbances)
+        if epoch_name is None:
+            continue
+        text = _wrong_epoch(epoch_name, run, request, request.lease, highest, disturbances)
         if text is not None:
             findings.breach("S4", text, **facts)
 
 
 def _wrong_epoch(
+    epoch_name: str,
     run: Run,
     request: Request,
     tenure: Lease,
     highest: dict[str, tuple[int, Lease]],
     disturbances: Disturbances,
 ) -> str | None:
-    said = run.metadata.get(EPOCH_METADATA)
+    said = run.metadata.get(epoch_name)
     if said is None or not said.isdecimal():
         return f"{request.worker} created {run.id} without its lease's epoch"
     epoch = int(said)
@@ -190,13 +195,17 @@ def check_releases(
     Would miss: S8, a creation that is still on its way and creates its run later; S10, a message that waited and then ended
     without any text.
     """
+    promised = settings.promises.lease
+    handing_back = promised.steps.hand_back if promised is not None else ()
+    accepts = promised is not None and bool(promised.steps.accept)
     waiting = _by_acceptance(history)
     keys = {conversation: [message.stored_index for message in each] for conversation, each in waiting.items()}
     for release in history.releases:
-        if release.command == "hand_back":
+        if release.command in handing_back:
             continue
         findings.check("S8")
-        findings.check("S10")
+        if accepts:
+            findings.check("S10")
         _check_runs_left(history, release, findings)
         conversation = release.lease.conversation
         messages = waiting.get(conversation, [])
@@ -243,7 +252,9 @@ def _was_lost(message: Message, release: Release, settings: JudgeSettings, distu
     """Whether the server may have lost the message's acceptance before the lease was released."""
     stored = message.stored_at
     assert stored is not None
-    confirmed = settings.wait_replicas > 0 and message.accepted is not None and message.accepted < release.time
+    confirmed = (
+        settings.promises.confirming_replicas > 0 and message.accepted is not None and message.accepted < release.time
+    )
     return not confirmed and disturbances.writes_lost(stored, stored)
 
 

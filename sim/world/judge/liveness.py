@@ -37,7 +37,7 @@ def check_outcomes_in_time(
         ended_at = reached[0].time if reached else None
         if ended_at is None and ledger.get(message.id) is not None:
             continue
-        if ended_at is not None and ended_at <= message.accepted + settings.outcome_seconds:
+        if ended_at is not None and ended_at <= message.accepted + settings.promises.deadline_seconds:
             continue
         deadline = ending_deadline(message.accepted, message.conversation, ended_at, settings, disturbances)
         facts = {"message": message.id, "conversation": message.conversation}
@@ -73,7 +73,10 @@ def check_recovery(
     Would miss: conversations whose every message had a text on its way at that instant; a worker that could not take over
     since it was busy with others, if no other one was well.
     """
-    allowed = settings.lease_seconds + settings.sweep_seconds + settings.slack_seconds
+    lease = settings.promises.lease
+    if lease is None or lease.sweep_seconds is None:
+        return
+    allowed = lease.seconds + lease.sweep_seconds + settings.slack_seconds
     left = _by_conversation(history) if history.crashes else {}
     for tenure, died in history.crashes:
         conversation = tenure.conversation
@@ -145,7 +148,9 @@ def check_first_actions(
 
     Would miss: bursts collected too long, and conversations held up, later under the same lease.
     """
-    allowed = settings.burst_cap_seconds + settings.slack_seconds
+    if settings.promises.burst.cap_seconds is None:
+        return
+    allowed = settings.promises.burst.cap_seconds + settings.slack_seconds
     by_worker: dict[str, list[Lease]] = {}
     for tenures in history.leases.values():
         for tenure in tenures:
@@ -184,7 +189,7 @@ def _is_excused(
 ) -> bool:
     began = tenure.began
     return (
-        disturbances.redis_disturbed(began - settings.step_seconds, until)
+        disturbances.redis_disturbed(began - settings.promises.step_timeout_seconds, until)
         or disturbances.worker_disturbed(tenure.worker, began, until)
         or disturbances.api_disturbed(began, until)
         or any(

@@ -35,6 +35,7 @@ def check_repeats(history: History, settings: JudgeSettings, findings: Findings)
     judged: set[str] = set()
     latest: dict[Hashable, tuple[Request, int]] = {}
     waits: dict[tuple[int, float], list[Request]] = {}
+    budget = settings.promises.retries
     tenures_of = _tenures_of(history)
     has_failures = bool(history.failures)
     for request in history.requests.values() if has_failures else ():
@@ -54,9 +55,9 @@ def check_repeats(history: History, settings: JudgeSettings, findings: Findings)
         _check_wait(earlier, request, failures, waits, findings)
         lives = history.lives.get(worker, 1)
         allowed = (
-            settings.retry_ratio * calls[worker]
-            + settings.retry_reserve * lives
-            + settings.retry_refill_per_second * request.left
+            budget.ratio * calls[worker]
+            + budget.reserve * lives
+            + budget.refill_per_second * request.left
             + len(tenures_of.get(worker, ()))
         )
         if repeats[worker] > allowed and worker not in judged:
@@ -80,7 +81,7 @@ def _tenures_of(history: History) -> dict[str, list[float]]:
 def _is_repeat(history: History, earlier: Request, request: Request, settings: JudgeSettings) -> bool:
     if not earlier.failed or earlier.answered is None or earlier.answered > request.left:
         return False
-    if request.operation == "runs.retrieve" and request.left - earlier.answered >= settings.poll_seconds:
+    if request.operation == "runs.retrieve" and request.left - earlier.answered >= settings.promises.poll_seconds:
         return False
     ends = history.ends.get(request.conversation or "", [])
     position = bisect_right(ends, earlier.left)

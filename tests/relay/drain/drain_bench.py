@@ -217,7 +217,7 @@ class Bench:
         self.lives = RunLives(self.kernel, self.service, self._profile)
         self.network = Network(self.kernel, self.service, self._profile, self._faults)
         self.redis = RedisLink(
-            self.kernel, lambda _: self._redis_latency, faults=self._redis_faults, watched="relay:lease:"
+            self.kernel, lambda _: self._redis_latency, faults=self._redis_faults, watched="relay:lease:{conversation}"
         )
         self.workers: dict[str, Worker] = {}
         self.lives_of_workers: list[Worker] = []

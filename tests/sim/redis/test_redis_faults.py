@@ -606,6 +606,6 @@ def test_a_world_without_faults_and_names_is_what_it_was() -> None:
         return [(record.kind, record.fields[1]) for record in records]
 
     plain = live("direct", work)
-    off = live("direct", work, faults=[fault(kind="reply_lost", probability=0.0)], watched="relay:lease:")
+    off = live("direct", work, faults=[fault(kind="reply_lost", probability=0.0)], watched="relay:lease:{conversation}")
     assert off[:2] == plain[:2]
     assert kinds(plain[0]) == [("redis", "SET"), ("redis", "EVAL"), ("redis", "GET")]

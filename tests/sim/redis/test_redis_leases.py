@@ -34,7 +34,7 @@ def test_a_lease_is_taken_renewed_and_released_by_scripts(lane: str) -> None:
         holders.append(place.link.holder("c1"))
         return holders
 
-    records, results, _ = live(lane, hold, watched=PREFIX)
+    records, results, _ = live(lane, hold, watched=f"{PREFIX}{{conversation}}")
     assert told(records) == [(0.0, "lease.taken", ("c1", "w1")), (2.0, "lease.released", ("c1", "w1"))]
     assert results == [[None, "w1", "w1", "w1", "w1", None]]
 
@@ -52,7 +52,7 @@ def test_a_lease_that_runs_out_is_told_when_it_does(lane: str) -> None:
             kernel.at(time, lambda: seen.append(link.holder("c1")))
 
     seen: list[Any] = []
-    records, _, _ = live(lane, hold, watched=PREFIX, events=events)
+    records, _, _ = live(lane, hold, watched=f"{PREFIX}{{conversation}}", events=events)
     assert told(records) == [(0.0, "lease.taken", ("c1", "w1")), (2.0, "lease.gone", ("c1", "w1", "expired"))]
     (gone,) = of_kind(records, "lease.gone")
     assert 2.0 < gone[0] < 2.01
@@ -66,7 +66,7 @@ def test_a_lease_made_shorter_runs_out_earlier(lane: str) -> None:
         await place.client.eval(RENEW, 1, PREFIX + "c1", "t", 300)
         await asyncio.sleep(10)
 
-    records, _, _ = live(lane, hold, watched=PREFIX)
+    records, _, _ = live(lane, hold, watched=f"{PREFIX}{{conversation}}")
     assert told(records)[1:] == [(0.3, "lease.gone", ("c1", "w1", "expired"))]
 
 
@@ -81,7 +81,7 @@ def test_the_next_holder_comes_after_the_last_one_is_gone(lane: str) -> None:
         while not await place.client.eval(CLAIM, 1, PREFIX + "c1", place.host.name, 1000):
             await asyncio.sleep(0.001)
 
-    records, _, _ = live(lane, hold, want, watched=PREFIX)
+    records, _, _ = live(lane, hold, want, watched=f"{PREFIX}{{conversation}}")
     assert told(records)[:3] == [
         (0.0, "lease.taken", ("c1", "w1")),
         (1.0, "lease.gone", ("c1", "w1", "expired")),
@@ -101,7 +101,7 @@ def test_a_lease_taken_away_by_another_is_lost(lane: str) -> None:
         await place.client.set(PREFIX + "c2", "other", px=60_000)
         await place.client.delete(PREFIX + "c2")
 
-    records, _, _ = live(lane, hold, rob, watched=PREFIX)
+    records, _, _ = live(lane, hold, rob, watched=f"{PREFIX}{{conversation}}")
     assert told(records)[2:] == [
         (1.0, "lease.gone", ("c1", "w1", "lost")),
         (1.0, "lease.gone", ("c2", "w1", "lost")),
@@ -121,7 +121,7 @@ def test_a_lease_that_went_unseen_is_gone_before_its_holder_looks(lane: str) -> 
         await asyncio.sleep(1)
         await place.client.delete("other", PREFIX + "c1")  # only the first key of a command is looked at
 
-    records, _, _ = live(lane, hold, rob, watched=PREFIX)
+    records, _, _ = live(lane, hold, rob, watched=f"{PREFIX}{{conversation}}")
     assert told(records)[1:] == [(2.0, "lease.gone", ("c1", "w1", "lost"))]
 
 
@@ -140,7 +140,7 @@ def test_a_failover_loses_leases_and_brings_released_ones_back(lane: str) -> Non
 
     seen: list[Any] = []
     faults = [fault(kind="failover", at_seconds=10, seconds=1, lost_seconds=1)]
-    records, _, _ = live(lane, hold, watched=PREFIX, faults=faults, events=events)
+    records, _, _ = live(lane, hold, watched=f"{PREFIX}{{conversation}}", faults=faults, events=events)
     assert told(records)[2:] == [
         (9.5, "lease.taken", ("new", "w1")),
         (9.5, "lease.released", ("released", "w1")),
@@ -158,7 +158,7 @@ def test_other_keys_are_not_watched_and_no_token_is_told(lane: str) -> None:
         await place.client.set("lock", "secret", nx=True, px=1000)
         await place.client.eval(CLAIM, 1, PREFIX + "c1", "secret", 1000)
 
-    records, _, _ = live(lane, hold, watched=PREFIX)
+    records, _, _ = live(lane, hold, watched=f"{PREFIX}{{conversation}}")
     assert [fields for _, _, fields in told(records)] == [("c1", "w1"), ("c1", "w1", "expired")]
     assert "secret" not in repr(records)
     assert live(lane, hold)[2].holder("c1") is None

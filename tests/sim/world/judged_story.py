@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from relaysim.sim.kernel import Record
 from relaysim.sim.world.invariants import Findings, JudgeSettings, judge
+from relaysim.sim.world.judge.promises import Promises
 from relaysim.sim.world.settings import FRIENDLY_TEXT, GENERIC_TEXT
 
 APOLOGY = GENERIC_TEXT
-SETTINGS = JudgeSettings(apologies=frozenset((FRIENDLY_TEXT, GENERIC_TEXT)), limit_seconds=1000.0)
+PROMISES = Promises.model_validate(
+    {
+        "lease": {
+            "key": "relay:lease:{conversation}",
+            "seconds": 10.0,
+            "sweep_seconds": 3.0,
+            "epoch_metadata": "relay_epoch",
+            "steps": {
+                "accept": ["accept"],
+                "read_inbox": ["inbox"],
+                "renew": ["renew"],
+                "bind_thread": ["set_thread", "replace_thread"],
+                "hand_over": ["take_over"],
+                "end": ["end"],
+                "hand_back": ["hand_back"],
+            },
+        },
+        "burst": {"cap_seconds": 2.0, "apology_span_seconds": 15.0},
+    }
+)
+"""A relay with a ledger and leases, of which nothing else is known."""
+
+CONFIRMED = PROMISES.model_copy(update={"confirming_replicas": 1})
+"""The same, where a replica confirms each message."""
+
+SETTINGS = JudgeSettings(promises=PROMISES, apologies=frozenset((FRIENDLY_TEXT, GENERIC_TEXT)), limit_seconds=1000.0)
 
 
 class JudgedStory:
@@ -180,10 +207,7 @@ class JudgedStory:
     # The verdict
 
     def findings(self, *, ledger: bool = True, **settings: Any) -> Findings:
-        known = {name: getattr(SETTINGS, name) for name in SETTINGS.__dataclass_fields__}
-        return judge(
-            self.records, self.threads, self.ledger if ledger else None, JudgeSettings(**{**known, **settings})
-        )
+        return judge(self.records, self.threads, self.ledger if ledger else None, replace(SETTINGS, **settings))
 
     def broken(self, **settings: Any) -> dict[str, int]:
         """The promises that are broken, and how often."""

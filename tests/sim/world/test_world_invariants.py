@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from judged_story import JudgedStory, answered_story
+from judged_story import CONFIRMED, JudgedStory, answered_story
 
 from relaysim.sim.kernel import Record
 from relaysim.sim.world import CHECKED, COUNTS, INVARIANTS, observe
@@ -62,16 +62,6 @@ def test_a_relay_without_leases_and_ledger_is_judged_by_what_needs_neither() -> 
     assert {name: n for name, n in findings.counts.items() if n} == {}
 
 
-def test_settings_are_the_relays_own_with_the_defaults_of_drain() -> None:
-    given = {"lease_seconds": 6.0, "key_prefix": "{relay}:", "poll_first_seconds": 2.0, "sweep_seconds": "soon"}
-    settings = JudgeSettings.of_relay(given)
-    assert settings.lease_prefix == "{relay}:lease:"
-    assert settings.lease_seconds == 6.0
-    assert settings.sweep_seconds == 3.0
-    assert settings.poll_seconds == pytest.approx(0.8 * 1.6)
-    assert JudgeSettings.of_relay({}) == JudgeSettings()
-
-
 def test_settings_know_what_the_world_can_do() -> None:
     from relaysim.sim.openai import load_profile
 
@@ -84,12 +74,11 @@ def test_settings_know_what_the_world_can_do() -> None:
             "limit_seconds": 300.0,
         }
     )
-    settings = JudgeSettings.of(world)
-    assert settings.wait_replicas == 1
+    settings = JudgeSettings.of(world, CONFIRMED)
+    assert settings.promises is CONFIRMED
     assert settings.lost_seconds == {"failover": 0.5}
     assert settings.limit_seconds == 300.0
     assert FRIENDLY_TEXT in settings.apologies
-    assert JudgeSettings.of(world) is settings
 
 
 # What an observation of a relay without leases says is as before, but for the SDK's own waits.

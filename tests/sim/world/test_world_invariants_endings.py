@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from judged_story import APOLOGY, JudgedStory, answered_story
+from judged_story import APOLOGY, CONFIRMED, JudgedStory, answered_story
 
 FAILOVER = {"failover": 1.0}
 """A failover loses the writes of the last second."""
@@ -158,7 +158,7 @@ def test_what_a_failover_has_lost_is_a_residue_only_within_its_window_and_withou
     story.add("redis", "redis.back", "failover", at=3.0)
     assert story.broken(lost_seconds=FAILOVER) == ({} if is_lost else {"S1": 1, "L1": 1})
     assert story.residues(lost_seconds=FAILOVER) == ({"lost_writes": 1} if is_lost else {})
-    assert story.broken(lost_seconds=FAILOVER, wait_replicas=1) == {"S1": 1, "L1": 1}
+    assert story.broken(lost_seconds=FAILOVER, promises=CONFIRMED) == {"S1": 1, "L1": 1}
     assert story.broken() == {"S1": 1, "L1": 1}
 
 
@@ -188,7 +188,7 @@ def test_a_second_text_after_a_failover_lost_the_first_is_a_residue_unless_repli
     story.send("c1.m1", run="run_a")
     assert "S2" not in story.broken(lost_seconds=FAILOVER)
     assert story.residues(lost_seconds=FAILOVER)["lost_writes"] == 2  # S1 counts it as well
-    assert story.broken(lost_seconds=FAILOVER, wait_replicas=1)["S2"] == 1
+    assert story.broken(lost_seconds=FAILOVER, promises=CONFIRMED)["S2"] == 1
     assert story.broken(lost_seconds={"failover": 0.4})["S2"] == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from judged_story import JudgedStory, answered_story
+from judged_story import CONFIRMED, JudgedStory, answered_story
 
 FAILOVER = {"failover": 1.0}
 
@@ -185,7 +185,7 @@ def test_a_cancel_by_who_cannot_know_what_the_run_answers_is_a_residue_unless_re
     assert count(story, "breach_S5") == 1
     assert count(story, "breach_S5", lost_seconds=FAILOVER) == 0
     assert count(story, "residue_lost_writes", lost_seconds=FAILOVER) == 2  # and the message has not ended
-    assert count(story, "breach_S5", lost_seconds=FAILOVER, wait_replicas=1) == 1
+    assert count(story, "breach_S5", lost_seconds=FAILOVER, promises=CONFIRMED) == 1
 
 
 def test_a_run_that_a_predecessor_gave_up_may_be_cancelled_by_the_next_holder() -> None:
@@ -365,7 +365,7 @@ def test_a_message_that_the_server_has_lost_is_not_waiting() -> None:
     story.release()
     assert count(story, "breach_S10") == 1
     assert count(story, "breach_S10", lost_seconds=FAILOVER) == 0
-    assert count(story, "breach_S10", lost_seconds=FAILOVER, wait_replicas=1) == 1
+    assert count(story, "breach_S10", lost_seconds=FAILOVER, promises=CONFIRMED) == 1
 
 
 # S9: looked up before repeated

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from judged_story import SETTINGS, JudgedStory, answered_story
+from judged_story import CONFIRMED, PROMISES, SETTINGS, JudgedStory, answered_story
 
 from relaysim.sim.world.invariants import judge
+from relaysim.sim.world.judge.promises import Promises, RetryPromise
 
 
 def count(story: JudgedStory, name: str, **settings: Any) -> int:
@@ -207,7 +208,7 @@ def test_what_a_failover_may_have_lost_needs_no_taker_unless_it_was_acknowledged
     story.gone(why="lost", at=3.9)
     story.add("redis", "redis.back", "failover", at=5.0)
     story.add("customer:c1", "received", "c1", "x", at=40.0)
-    settings = replace(SETTINGS, lost_seconds={"failover": 1.0}, wait_replicas=1)
+    settings = replace(SETTINGS, lost_seconds={"failover": 1.0}, promises=CONFIRMED)
     assert judge(story.records, story.threads, story.ledger, settings).counts["breach_L2"] == breaches
 
 
@@ -240,8 +241,8 @@ def test_a_pause_of_the_redis_server_excuses_and_leaves_no_record() -> None:
     story.accept("c1.m1", lease=True)
     story.now = 5.0
     story.ask("runs.list")
-    assert judge(story.records, story.threads, redis_pauses=[(2.0, 4.0)]).counts["breach_L3"] == 0
-    assert judge(story.records, story.threads, redis_pauses=[(3.001, 4.0)]).counts["breach_L3"] == 1
+    assert judge(story.records, story.threads, settings=SETTINGS, redis_pauses=[(2.0, 4.0)]).counts["breach_L3"] == 0
+    assert judge(story.records, story.threads, settings=SETTINGS, redis_pauses=[(3.001, 4.0)]).counts["breach_L3"] == 1
 
 
 @pytest.mark.parametrize(("back_at", "breaches"), [(57.0, 0), (56.999, 1)])
@@ -310,6 +311,11 @@ def failing_story(
     return story
 
 
+def budget(**retries: float) -> Promises:
+    """The promises of the story, with another budget of repetitions."""
+    return PROMISES.model_copy(update={"retries": RetryPromise(**retries)})
+
+
 def jittered(count: int) -> list[float]:
     """Short waits, no two alike."""
     return [2.0**-20 * (number + 1) for number in range(count)]
@@ -319,17 +325,17 @@ def jittered(count: int) -> list[float]:
 def test_repetitions_stay_within_the_budget(repetitions: int, breaches: int) -> None:
     """At the 14th: a tenth of 15 requests, 11.3 in reserve, 0.5 for the first second, and 1 for the lease make 14.3."""
     story = failing_story(repetitions, jittered(40))
-    findings = story.findings(retry_reserve=11.3)
+    findings = story.findings(promises=budget(reserve=11.3))
     assert (findings.counts["breach_L5"], findings.counts["checked_L5"]) == (breaches, repetitions)
 
 
 def test_the_budget_grows_with_time_requests_and_lives() -> None:
     story = failing_story(15, jittered(40))
-    assert count(story, "breach_L5", retry_reserve=11.3, retry_refill_per_second=1.2) == 0
-    assert count(story, "breach_L5", retry_reserve=11.3, retry_ratio=0.2) == 0
-    assert count(story, "breach_L5", retry_reserve=6.0) == 1
+    assert count(story, "breach_L5", promises=budget(reserve=11.3, refill_per_second=1.2)) == 0
+    assert count(story, "breach_L5", promises=budget(reserve=11.3, ratio=0.2)) == 0
+    assert count(story, "breach_L5", promises=budget(reserve=6.0)) == 1
     story.records.insert(0, story.records[0]._replace(entity="w1", kind="host.restart", fields=()))
-    assert count(story, "breach_L5", retry_reserve=6.0) == 0
+    assert count(story, "breach_L5", promises=budget(reserve=6.0)) == 0
 
 
 @pytest.mark.parametrize(("equal", "breaches"), [(2, 0), (3, 1), (4, 1)])

@@ -1,0 +1,45 @@
+"""What the policy `drain` promises, as plain data: for whoever judges it from outside, in production or in a simulation.
+
+The names are those of docs/promises.md. Nothing here is used by the relay itself.
+"""
+
+from typing import Any
+
+from relaysim.relay.drain.identity import EPOCH
+from relaysim.relay.drain.settings import DrainSettings
+
+
+def promises(settings: DrainSettings) -> dict[str, Any]:
+    """What `drain` promises under these settings; all times in seconds."""
+    return {
+        "deadline_seconds": 90.0,
+        "lease": {
+            "key": f"{settings.key_prefix}lease:{{conversation}}",
+            "seconds": settings.lease_seconds,
+            "sweep_seconds": settings.sweep_seconds,
+            "epoch_metadata": EPOCH,
+            "steps": {
+                "accept": ["accept"],
+                "read_inbox": ["inbox"],
+                "renew": ["renew"],
+                "bind_thread": ["set_thread", "replace_thread"],
+                "hand_over": ["take_over"],
+                "end": ["end"],
+                "hand_back": ["hand_back"],
+            },
+        },
+        "burst": {
+            "cap_seconds": settings.burst_cap_seconds,
+            "apology_span_seconds": settings.apology_span_seconds,
+        },
+        "retries": {
+            "ratio": settings.retry_budget_ratio,
+            "reserve": settings.retry_budget_reserve,
+            "refill_per_second": settings.retry_budget_refill_per_second,
+        },
+        "send_timeout_seconds": settings.send_timeout_seconds,
+        "step_timeout_seconds": settings.store_timeout_seconds + settings.wait_milliseconds / 1000,
+        # Pauses are jittered by a fifth.
+        "poll_seconds": 0.8 * min(settings.poll_first_seconds, settings.poll_cap_seconds),
+        "confirming_replicas": settings.wait_replicas,
+    }

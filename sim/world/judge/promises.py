@@ -1,0 +1,154 @@
+"""What a relay promises, as it declares it: the judge knows nothing else of a relay.
+
+A relay declares with an attribute `promises` of the object that handles messages. It is plain data, so that a relay needs
+nothing of the simulator for it:
+
+    class Bot:
+        promises = {"lease": {"key": "lock:{conversation}", "seconds": 10.0, "steps": {"renew": ["PEXPIRE"]}}}
+
+        async def handle(self, message): ...
+
+What is not declared is not promised: without a lease nothing is judged of leases, without a step that accepts messages
+nothing of what waits when a lease is let go, and so on; `docs/promises.md` has the rows. What every relay owes its
+customers is judged of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Commands = tuple[Annotated[str, Field(min_length=1)], ...]
+
+CONVERSATION: Final = "{conversation}"
+"""Where the conversation stands in the key of a lease."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class LeaseSteps(_Table):
+    """Which Redis commands on a lease's key are which step: names of commands, or first lines of Lua scripts (`-- renew`).
+
+    accept       stores a message that is to be answered, from then on whatever crashes; S1, S8 and S10 start there
+    read_inbox   reads what waits
+    renew        lengthens the lease
+    bind_thread  notes which thread the conversation has
+    hand_over    takes the messages of a run over from it, before it is cancelled; without it S5 is not judged
+    end          notes a message's outcome
+    hand_back    lets the lease go with all that waits; such a release is no breach of S10
+    """
+
+    accept: Commands = Field(default=(), strict=False)
+    read_inbox: Commands = Field(default=(), strict=False)
+    renew: Commands = Field(default=(), strict=False)
+    bind_thread: Commands = Field(default=(), strict=False)
+    hand_over: Commands = Field(default=(), strict=False)
+    end: Commands = Field(default=(), strict=False)
+    hand_back: Commands = Field(default=(), strict=False)
+
+
+class LeasePromise(_Table):
+    """One worker at a time acts for a conversation: who holds a Redis key, whose value is the holder's token.
+
+    key             of the lease, with `{conversation}` once
+    seconds         it lasts unless renewed
+    sweep_seconds   between two looks for conversations whose holder died; None: L2 is not promised
+    epoch_metadata  name of the run's metadata that has the lease's epoch, a number that grows from lease to lease; None:
+                    no epochs, and S4 asks for the lease alone
+    steps           see `LeaseSteps`
+    """
+
+    key: str
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    sweep_seconds: Seconds | None = None
+    epoch_metadata: str | None = None
+    steps: LeaseSteps = LeaseSteps()
+
+    @field_validator("key")
+    @classmethod
+    def _names_the_conversation(cls, key: str) -> str:
+        before, *after = key.split(CONVERSATION)
+        if len(after) != 1 or not before:
+            raise ValueError(f"write {CONVERSATION} once, after a prefix, as in 'lock:{CONVERSATION}'")
+        return key
+
+
+class BurstPromise(_Table):
+    """Messages that come in a burst are answered together.
+
+    cap_seconds           how long a burst is collected at most; None: L3 and L4 are not promised
+    apology_span_seconds  an apology is also for what was accepted at most so long after its oldest message
+    """
+
+    cap_seconds: Seconds | None = None
+    apology_span_seconds: Seconds = 15.0
+
+
+class RetryPromise(_Table):
+    """How often a worker may repeat requests that failed.
+
+    ratio               repetitions per request
+    reserve             repetitions on top, per life of a worker
+    refill_per_second   repetitions per second on top
+    """
+
+    ratio: Seconds = 0.1
+    reserve: Seconds = 10.0
+    refill_per_second: Seconds = 0.5
+
+
+class Promises(_Table):
+    """What a relay promises; the defaults are what every relay is held to.
+
+    deadline_seconds      from a message's acceptance, or the last disturbance, to its outcome
+    ordered               texts leave in the order of the messages that they answer (S3)
+    lease                 None: no leases
+    burst, retries        see there
+    send_timeout_seconds  after so long the relay gives up on a send
+    step_timeout_seconds  after so long it gives up on a step in Redis
+    poll_seconds          the shortest regular pause between two looks at a run
+    confirming_replicas   replicas that confirm an accepted message; 0: a failover may lose what was acknowledged
+    """
+
+    deadline_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 90.0
+    ordered: bool = True
+    lease: LeasePromise | None = None
+    burst: BurstPromise = BurstPromise()
+    retries: RetryPromise = RetryPromise()
+    send_timeout_seconds: Seconds = 10.0
+    step_timeout_seconds: Seconds = 3.0
+    poll_seconds: Seconds = 0.8 * 0.8
+    confirming_replicas: Annotated[int, Field(ge=0)] = 0
+
+
+NOTHING_DECLARED: Final = Promises()
+
+
+class PromisesError(ValueError):
+    """A declaration cannot be read; one line per mistake, each with its path."""
+
+
+def declared_by(relay: Any) -> Promises:
+    """What a relay declares.
+
+    Raises:
+        PromisesError: for a declaration that is no table, or has unknown names or wrong values.
+    """
+    declared = getattr(relay, "promises", None)
+    if declared is None:
+        return NOTHING_DECLARED
+    if not isinstance(declared, Mapping):
+        raise PromisesError(f"promises: must be a table of what the relay promises, not {type(declared).__name__}")
+    try:
+        return Promises.model_validate(dict(declared))
+    except ValidationError as error:
+        lines = [
+            f"promises.{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors()
+        ]
+        raise PromisesError("\n".join(lines)) from None

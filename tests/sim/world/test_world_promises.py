@@ -1,0 +1,131 @@
+"""Goal: the judge knows no relay. What a relay promises it declares, and a lease of anybody's design is judged by that.
+
+Method: the judge in a process that cannot import the relay; a bot with a lock of its own, with and without its renewal;
+and declarations with mistakes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from judged_story import PROMISES
+from lease_bot import LeaseBot
+from world_bench import run, settings
+
+from relaysim.relay.drain.promises import promises
+from relaysim.relay.drain.settings import DrainSettings
+from relaysim.sim.world import Session, WorldSettings
+from relaysim.sim.world.judge.promises import NOTHING_DECLARED, Promises, PromisesError, declared_by
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def _session() -> Iterator[None]:
+    with Session():
+        yield
+
+
+def test_the_judge_runs_where_no_relay_can_be_imported() -> None:
+    code = """
+import sys
+class NoRelay:
+    def find_spec(self, name, path=None, target=None):
+        if name == "relaysim.relay" or name.startswith("relaysim.relay."):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, NoRelay())
+sys.path.insert(0, "tests/sim/world")
+from judged_story import answered_story
+import relaysim.sim.world
+counts = answered_story().findings().counts
+print(counts["breach_S1"], counts["checked_S1"], "relaysim.relay" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "0 1 False\n", done.stderr
+
+
+def _world(factory: str) -> WorldSettings:
+    """Two messages of one customer, half a second apart, and runs of six seconds: longer than the lock lasts."""
+    made = settings(f"lease_bot:{factory}", 1.0, 1.5, workers=2)
+    table = made.profile.model_dump()
+    table["run_seconds"] = {"kind": "constant", "value": 6.0}
+    return made.model_copy(update={"profile": type(made.profile).model_validate(table)})
+
+
+def _breaches(world: WorldSettings) -> dict[str, int]:
+    counts = run(world).observation["counts"]
+    assert counts["checked_S7"] > 0
+    assert counts["checked_S4"] > 0
+    return {name.removeprefix("breach_"): n for name, n in counts.items() if name.startswith("breach_") and n}
+
+
+def test_a_bot_that_keeps_its_own_lock_breaks_no_promise() -> None:
+    assert _breaches(_world("lease_bot")) == {}
+
+
+def test_the_missing_renewal_of_a_bots_own_lock_is_found() -> None:
+    assert _breaches(_world("forgetful_bot")).get("S7", 0) > 0
+
+
+def test_what_is_not_promised_is_not_judged() -> None:
+    """No epochs, no ledger, no hand-over and no inbox: these have no cases."""
+    counts = run(_world("forgetful_bot")).observation["counts"]
+    assert {
+        name: counts[f"checked_{name}"] for name in ("S1", "S3", "S5", "S10", "L1", "L2", "L3", "L4")
+    } == dict.fromkeys(("S1", "S3", "S5", "S10", "L1", "L2", "L3", "L4"), 0)
+
+
+def test_a_bot_that_declares_nothing_has_no_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(LeaseBot, "promises")
+    counts = run(_world("forgetful_bot")).observation["counts"]
+    assert {n for name, n in counts.items() if name.startswith("checked_S") and name != "checked_S9"} == {0}
+
+
+def test_drain_declares_what_its_settings_say() -> None:
+    declared = Promises.model_validate(promises(DrainSettings()))
+    assert declared == PROMISES
+    given = DrainSettings(lease_seconds=6.0, key_prefix="{relay}:", poll_first_seconds=2.0, wait_replicas=2)
+    declared = Promises.model_validate(promises(given))
+    assert declared.lease is not None
+    assert declared.lease.key == "{relay}:lease:{conversation}"
+    assert declared.lease.seconds == 6.0
+    assert declared.poll_seconds == pytest.approx(0.8 * 1.6)
+    assert declared.confirming_replicas == 2
+
+
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        (["lease"], "promises: must be a table of what the relay promises, not list"),
+        ({"leases": {}}, "promises.leases: Extra inputs are not permitted"),
+        (
+            {"lease": {"key": "lock:", "seconds": 1.0}},
+            "promises.lease.key: write {conversation} once, after a prefix, as in 'lock:{conversation}'",
+        ),
+        (
+            {"lease": {"key": "{conversation}", "seconds": 1.0}},
+            "promises.lease.key: write {conversation} once, after a prefix, as in 'lock:{conversation}'",
+        ),
+        (
+            {"lease": {"key": "k:{conversation}", "seconds": 0.0}},
+            "promises.lease.seconds: Input should be greater than 0",
+        ),
+        ({"deadline_seconds": "soon"}, "promises.deadline_seconds: Input should be a valid number"),
+    ],
+)
+def test_a_mistake_in_a_declaration_is_one_clear_line(declared: Any, problem: str) -> None:
+    class Relay:
+        promises = declared
+
+    with pytest.raises(PromisesError) as caught:
+        declared_by(Relay())
+    assert str(caught.value) == problem
+
+
+def test_a_relay_without_a_declaration_promises_nothing() -> None:
+    assert declared_by(object()) is NOTHING_DECLARED
