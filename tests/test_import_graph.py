@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "sim.faults": {"sim.kernel", "sim.trace"},
     "sim.redis": {"sim.kernel", "sim.trace", "sim.faults"},
     "sim.openai": {"sim.kernel", "sim.trace", "sim.faults"},
-    "sim.world": {"sim.kernel", "sim.trace", "sim.faults", "sim.redis", "sim.openai", "relay"},
+    "sim.world": {"sim.kernel", "sim.trace", "sim.faults", "sim.redis", "sim.openai"},
     "sim.pytest_plugin": {"sim.openai"},
     "reports": {"sim.trace"},
     "scenarios": {"relay", "reports", "sim.kernel", "sim.trace", "sim.redis", "sim.openai", "sim.world"},
