@@ -318,8 +318,7 @@ def rate(tally: Tally, *, alpha: float = ALPHA, one_sided: bool = False) -> dict
         spread = clustering(tally, alpha)
         entry |= {"n_effective": rounded(spread.n_effective), "deff": rounded(spread.deff)}
         count, n = count / spread.deff, spread.n_effective
-    share = alpha if one_sided else alpha / 2
-    low, high = statistics.lower_bound(count, n, share), statistics.upper_bound(count, n, share)
+    low, high = statistics.clopper_pearson(count, n, 2 * alpha if one_sided else alpha)
     entry["interval"] = [rounded(low), rounded(high)]
     return entry
 
@@ -337,12 +336,11 @@ def decide(spec: ClaimSpec, low: float, high: float) -> Verdict:
 
 
 def _needed(spec: ClaimSpec, observed: float) -> int | None:
-    share = spec.alpha / 2 if spec.kind == "between" else spec.alpha
+    alpha = spec.alpha if spec.kind == "between" else 2 * spec.alpha
 
     def decides(count: float, n: float) -> bool:
-        low = rounded(statistics.lower_bound(count, n, share))
-        high = rounded(statistics.upper_bound(count, n, share))
-        return decide(spec, low, high) != "inconclusive"
+        low, high = statistics.clopper_pearson(count, n, alpha)
+        return decide(spec, rounded(low), rounded(high)) != "inconclusive"
 
     return statistics.trials_to_decide(decides, observed)
 

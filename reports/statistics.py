@@ -14,9 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
-
-Sides = Literal["both", "lower", "upper"]
 
 #: Intervals are rounded to this many decimals before anything is decided on them, so that the last bits, which may
 #: differ between processors, reach neither a verdict nor a results file.
@@ -67,17 +64,9 @@ def upper_bound(count: float, n: float, alpha: float) -> float:
     return 1.0 if count >= n else _beta_quantile(count + 1, n - count, 1 - alpha)
 
 
-def clopper_pearson(count: float, n: float, alpha: float, *, sides: Sides = "both") -> tuple[float, float]:
-    """Clopper-Pearson interval of a rate at confidence `1 - alpha`.
-
-    `sides="both"` splits alpha between the two ends; `"lower"` and `"upper"` spend it on one and leave the other at
-    1 or 0. Raises like `lower_bound`.
-    """
+def clopper_pearson(count: float, n: float, alpha: float) -> tuple[float, float]:
+    """Two-sided Clopper-Pearson interval of a rate at confidence `1 - alpha`. Raises like `lower_bound`."""
     _check(count, n, alpha)
-    if sides == "lower":
-        return lower_bound(count, n, alpha), 1.0
-    if sides == "upper":
-        return 0.0, upper_bound(count, n, alpha)
     return lower_bound(count, n, alpha / 2), upper_bound(count, n, alpha / 2)
 
 
@@ -152,27 +141,6 @@ def trials_to_decide(decides: Callable[[float, float], bool], rate: float, *, n_
         else:
             low = middle
     return high
-
-
-def success_at(attempt: int, probability: float) -> float:
-    """Probability that independent tries first succeed at try `attempt` (1, 2, ...): (1-p)**(attempt-1) * p.
-
-    Raises ValueError for an attempt below 1 or a probability outside 0 to 1.
-    """
-    if attempt < 1:
-        raise ValueError(f"attempts count from 1, not {attempt!r}")
-    if not 0 <= probability <= 1:
-        raise ValueError(f"a probability lies between 0 and 1, not {probability!r}")
-    return float((1 - probability) ** (attempt - 1) * probability)
-
-
-def recovery_shares(probability: float, retries: int) -> list[float]:
-    """Shares that recover at retry 1, 2, ... `retries`, and, last, the share that does not. They add up to 1.
-
-    `recovery_shares(0.9, 2)` is 0.9, 0.09, 0.01: the arithmetic behind the fix's claim.
-    """
-    shares = [success_at(attempt, probability) for attempt in range(1, retries + 1)]
-    return [*shares, (1 - probability) ** retries]
 
 
 def rounded(value: float) -> float:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from relaysim.reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent
+from relaysim.reports.summary import SYMBOLS, interval_words, observed_words, percent
 
 KIND = "sweep"
 #: Kinds of claims that are about a rate.
@@ -74,11 +74,6 @@ def claim_words(claim: Mapping[str, Any]) -> str:
     """The verdict's symbol and what was observed."""
     observed = observed_words(claim) if claim["n"] else "never met"
     return f"{SYMBOLS[claim['verdict']]} {observed}"
-
-
-def among_words(claim: Mapping[str, Any]) -> str:
-    """What a claim allows, with its name."""
-    return f"{claim['id']}: {limit_words(claim)}"
 
 
 def headline(results: Mapping[str, Any]) -> str:

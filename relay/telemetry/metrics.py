@@ -180,7 +180,6 @@ class Metrics:
             "Cancels requested, by whose run and whether its messages were taken over",
         )
         self.sends_unknown = counter("relay_sends_unknown_total", "Texts of which nobody knows whether they arrived")
-        self.sends_duplicate = counter("relay_sends_duplicate_total", "Texts sent for a message that had one already")
         self.replies_lost = counters("relay_replies_lost_total", "Runs whose reply will not reach its customer")
         self.fence_rejections = counters(
             "relay_fence_rejections_total",

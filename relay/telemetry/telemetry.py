@@ -147,11 +147,6 @@ class Telemetry:
         self._metrics.sends_unknown.inc()
         self._tell("send_unknown", "error", conversation)
 
-    def duplicate_send(self, conversation: str, run_id: str | None = None) -> None:
-        """A text was sent for a message that had one already."""
-        self._metrics.sends_duplicate.inc()
-        self._tell("duplicate_send", "error", conversation, run=run_id)
-
     # Failures and repetitions
 
     def drain_failed(self, conversation: str, error: BaseException) -> None:

@@ -57,7 +57,7 @@ EVENT_KINDS: Final = {
     b"lease_taken": Kind.LEASE_EVENT,
 }
 OTHER_EVENTS: Final = frozenset(
-    b"accepted duplicate lease_lost released fence_rejected run_adopted thread_moved send_unknown duplicate_send "
+    b"accepted duplicate lease_lost released fence_rejected run_adopted thread_moved send_unknown "
     b"drain_failed retry budget_exhausted redis_unavailable api_error sweep".split()
 )
 """The relay's other events, which tell nothing that is used here."""

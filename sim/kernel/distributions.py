@@ -1,8 +1,7 @@
 """Distributions of durations, as scenario and profile files write them.
 
-Each is a TOML table with a `kind`; `sample(u)` turns a keyed uniform into seconds, `cdf(x)` gives the probability of
-at most `x` seconds, `scaled(factor)` is the same shape with all times so many times as long. A log-normal is given by
-its median and either `sigma` or one upper quantile.
+Each is a TOML table with a `kind`; `sample(u)` turns a keyed uniform into seconds, `scaled(factor)` is the same shape
+with all times so many times as long. A log-normal is given by its median and either `sigma` or one upper quantile.
 """
 
 from __future__ import annotations
@@ -42,10 +41,6 @@ class Constant(_Table):
         value = self.value
         return lambda u: value
 
-    def cdf(self, x: float) -> float:
-        """P(duration <= x)."""
-        return 1.0 if x >= self.value else 0.0
-
     def scaled(self, factor: float) -> Constant:
         """The same with all times multiplied."""
         return Constant(kind="constant", value=self.value * factor)
@@ -69,12 +64,6 @@ class Uniform(_Table):
         low, width = self.low, self.high - self.low
         return lambda u: low + width * u
 
-    def cdf(self, x: float) -> float:
-        """P(duration <= x)."""
-        if x >= self.high:
-            return 1.0
-        return 0.0 if x < self.low else (x - self.low) / (self.high - self.low)
-
     def scaled(self, factor: float) -> Uniform:
         """The same with all times multiplied."""
         return Uniform(kind="uniform", low=self.low * factor, high=self.high * factor)
@@ -90,10 +79,6 @@ class Exponential(_Table):
     def sampler(self) -> Callable[[float], float]:
         mean, log = self.mean, math.log
         return lambda u: -mean * log(1.0 - u)
-
-    def cdf(self, x: float) -> float:
-        """P(duration <= x)."""
-        return 0.0 if x <= 0 else -math.expm1(-x / self.mean)
 
     def scaled(self, factor: float) -> Exponential:
         """The same with all times multiplied."""
@@ -135,12 +120,6 @@ class LogNormal(_Table):
         mu, sigma, inverse, exp = math.log(self.median), self.log_sigma, _STANDARD_NORMAL.inv_cdf, math.exp
         return lambda u: exp(mu + sigma * inverse(u))
 
-    def cdf(self, x: float) -> float:
-        """P(duration <= x)."""
-        if x <= 0:
-            return 0.0
-        return _STANDARD_NORMAL.cdf(math.log(x / self.median) / self.log_sigma)
-
     def scaled(self, factor: float) -> LogNormal:
         """The same with all times multiplied."""
         return LogNormal(kind="lognormal", median=self.median * factor, sigma=self.log_sigma)
@@ -178,11 +157,6 @@ class Mixture(_Table):
             return sampler(u / share)
 
         return sample
-
-    def cdf(self, x: float) -> float:
-        """P(duration <= x)."""
-        total = sum(part.weight for part in self.parts)
-        return sum(part.weight / total * part.distribution.cdf(x) for part in self.parts)
 
     def scaled(self, factor: float) -> Mixture:
         """The same with all times multiplied."""

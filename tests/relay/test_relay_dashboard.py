@@ -31,7 +31,7 @@ ROWS = [
     "Conflicts and retry rate",
     "Recovered at attempt n",
     "Cancels and runs",
-    "Lost replies, duplicate sends, fences",
+    "Lost replies, unknown sends, fences",
     "Inbox and sweeper",
     "Retry budget",
     "Redis and API errors",

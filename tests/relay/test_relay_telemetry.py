@@ -185,12 +185,6 @@ FACTS: list[Fact] = [
         ("error", "send_unknown", {"conversation": PSEUDONYM}),
     ),
     (
-        "duplicate_send",
-        (WHO, "run_1"),
-        {"relay_sends_duplicate_total": 1},
-        ("error", "duplicate_send", {"conversation": PSEUDONYM, "run": "run_1"}),
-    ),
-    (
         "drain_failed",
         (WHO, ABugError("Qual é o horário?")),
         {"relay_drain_failures_total": 1},

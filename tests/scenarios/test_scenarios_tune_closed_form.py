@@ -12,21 +12,48 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from relaysim.relay import RetrySettings
 from relaysim.reports.paired import ratio
 from relaysim.reports.statistics import upper_bound
 from relaysim.scenarios.load import load, variant
 from relaysim.scenarios.runner import Batch, run_batches
-from relaysim.scenarios.tune.closed_form import Backend, Expected, dominates, expected, front
+from relaysim.scenarios.tune.closed_form import Backend, Expected, cdf, dominates, expected, front
 from relaysim.scenarios.tune.objectives import beside, objectives
 from relaysim.scenarios.tune.sensitivity import PERTURBATIONS, indices, perturbed, sobol
 from relaysim.scenarios.tune.space import grid
-from relaysim.sim.kernel.distributions import Constant, Exponential, Uniform
+from relaysim.sim.kernel.distributions import Constant, Distribution, Exponential, Uniform
 
 FREE_AT_3 = Backend(
     free=Constant(kind="constant", value=3.0), request=Constant(kind="constant", value=0.2), arrival=0.5
 )
+
+
+TABLES = [
+    {"kind": "constant", "value": 2.0},
+    {"kind": "uniform", "low": 0.3, "high": 2.0},
+    {"kind": "exponential", "mean": 1.5},
+    {"kind": "lognormal", "median": 0.3, "p99": 2.0},
+    {"kind": "lognormal", "median": 0.52, "sigma": 1.05},
+    {
+        "kind": "mixture",
+        "parts": [
+            {"weight": 97, "distribution": {"kind": "lognormal", "median": 0.52, "sigma": 1.05}},
+            {"weight": 3, "distribution": {"kind": "uniform", "low": 5, "high": 20}},
+        ],
+    },
+]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_probabilities_are_those_of_the_samples(table: dict[str, Any]) -> None:
+    distribution: Distribution = TypeAdapter(Distribution).validate_python(table)
+    n = 4001
+    samples = np.sort([distribution.sample((index + 0.5) / n) for index in range(n)])
+    at_most = np.searchsorted(samples, samples, side="right") / n
+    assert cdf(distribution, samples) == pytest.approx(at_most, abs=0.002)
+    assert cdf(distribution, np.array([-1.0, 0.0])) == pytest.approx(0.0)
 
 
 def assert_nearly(found: Expected, wanted: Expected) -> None:
