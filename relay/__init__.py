@@ -4,7 +4,7 @@ What lives here
     check_then_act.py    policy: what the incident of 4 November 2025 ran before its fix; begin with its `handle`
     cancel_and_retry.py  policy: the same with the fix that the incident report describes
     drain/               policy: a durable inbox and one worker at a time that answers it; the one for production
-    settings.py          every setting, with its unit, range and default
+    policy_settings.py   every setting, with its unit, range and default
     policy_file.py       a policy and its settings from a file: `load_policy`
     messages.py          what goes in and what comes out: `Message`, `Handled`, `Outcome`, the customers' two apologies
     threads_api.py       the part of the OpenAI client that is used, as protocols, and how a conflict is recognised
@@ -38,7 +38,7 @@ from relaysim.relay.messages import (
     Sender,
 )
 from relaysim.relay.policy_file import PolicyFile, PolicyFileError, load_policy
-from relaysim.relay.settings import RelaySettings, RetrySettings
+from relaysim.relay.policy_settings import RelaySettings, RetrySettings
 from relaysim.relay.threads_api import ThreadsClient
 
 __all__ = [

@@ -18,7 +18,7 @@ import redis.asyncio
 from relaysim.relay.check_then_act import CheckThenAct, Ending, Progress
 from relaysim.relay.log_lines import PLAIN, WITH_SYMBOLS, logger
 from relaysim.relay.messages import FRIENDLY_APOLOGY, Outcome, Sender
-from relaysim.relay.settings import RetryArguments, RetrySettings
+from relaysim.relay.policy_settings import RetryArguments, RetrySettings
 from relaysim.relay.telemetry import Telemetry
 from relaysim.relay.threads_api import ThreadsClient, active_run_id, describe, is_conflict
 

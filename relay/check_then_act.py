@@ -29,7 +29,7 @@ import redis.asyncio
 from relaysim.relay.locks import LockNotTaken, Locks
 from relaysim.relay.log_lines import logger, pseudonym
 from relaysim.relay.messages import GENERIC_APOLOGY, Handled, IncomingMessage, Outcome, Sender
-from relaysim.relay.settings import SEEN_KEY_PREFIX, THREAD_KEY_PREFIX, RelayArguments, RelaySettings
+from relaysim.relay.policy_settings import SEEN_KEY_PREFIX, THREAD_KEY_PREFIX, RelayArguments, RelaySettings
 from relaysim.relay.telemetry import Cause, Telemetry, default
 from relaysim.relay.threads_api import (
     CANCELLABLE_STATES,

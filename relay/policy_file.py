@@ -28,8 +28,8 @@ from relaysim.relay.cancel_and_retry import cancel_and_retry
 from relaysim.relay.check_then_act import check_then_act
 from relaysim.relay.drain import DrainSettings, drain
 from relaysim.relay.messages import Policy, Sender
+from relaysim.relay.policy_settings import RelaySettings, RetrySettings
 from relaysim.relay.setting_rules import Settings
-from relaysim.relay.settings import RelaySettings, RetrySettings
 from relaysim.relay.telemetry import Telemetry
 
 SCHEMA: Final = 1

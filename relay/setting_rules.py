@@ -4,7 +4,8 @@ import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Final, Self
+from functools import cache
+from typing import Any, Final, Self, get_type_hints
 
 Rule = Callable[[object], str | None]
 """What is wrong with a value, said as what it must be; None if nothing is."""
@@ -58,12 +59,20 @@ FACTOR: Final = number("a number above 0", lambda value: value > 0)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Settings whose every field has a rule. Raises `ValueError` naming every setting that is out of its range."""
+    """Settings whose every field is annotated with its rule, as `Annotated[float, SECONDS]`.
 
-    rules: ClassVar[Mapping[str, Rule]] = {}
+    Raises `ValueError` naming every setting that is out of its range.
+    """
 
     def __post_init__(self) -> None:
         raise_if_any(self._problems())
+
+    @classmethod
+    @cache
+    def rules(cls) -> Mapping[str, Rule]:
+        """The rule of each setting, in the order of the fields."""
+        hints = get_type_hints(cls, include_extras=True)
+        return {field.name: hints[field.name].__metadata__[0] for field in fields(cls)}
 
     @classmethod
     def read(cls, policy: str, arguments: Mapping[str, Any]) -> Self:
@@ -91,7 +100,7 @@ class Settings:
 
     @classmethod
     def _describe(cls, name: str, value: object) -> str | None:
-        remedy = cls.rules[name](value)
+        remedy = cls.rules()[name](value)
         return None if remedy is None else f"{name} = {value!r}: {remedy}"
 
     def _problems(self) -> list[str]:

@@ -11,7 +11,7 @@ What lives here
     requests.py        repetitions, with budget.py
     identity.py        what is written on a run
     without_store.py   answering while Redis is away, if so wished
-    settings.py        every setting
+    drain_settings.py  every setting
     promises.py        what it promises, for whoever judges it
 
 May import the rest of `relay`, `openai` and `redis`.
@@ -30,7 +30,7 @@ from relaysim.relay.drain.backend import (
 )
 from relaysim.relay.drain.channel import Channel, NotSent
 from relaysim.relay.drain.drain import Drain, InboxUnavailable, drain
-from relaysim.relay.drain.settings import DrainSettings
+from relaysim.relay.drain.drain_settings import DrainSettings
 
 __all__ = [
     "Backend",

@@ -5,8 +5,8 @@ The names are those of docs/promises.md. Nothing here is used by the relay itsel
 
 from typing import Any
 
+from relaysim.relay.drain.drain_settings import DrainSettings
 from relaysim.relay.drain.identity import EPOCH
-from relaysim.relay.drain.settings import DrainSettings
 
 
 def promises(settings: DrainSettings) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from relaysim.relay.drain.backend import BackendError, Busy, Conflict, Unavailable
 from relaysim.relay.drain.budget import RetryBudget
-from relaysim.relay.drain.settings import DrainSettings
+from relaysim.relay.drain.drain_settings import DrainSettings
 from relaysim.relay.telemetry import Telemetry
 
 T = TypeVar("T")

@@ -33,7 +33,7 @@ from redis.exceptions import NoScriptError, RedisError
 from relaysim.relay.drain import scripts
 from relaysim.relay.drain.records import Accepted, Entry, EntryState, Inbox, Lease, LeaseLost, StoreUnavailable
 from relaysim.relay.messages import Outcome
-from relaysim.relay.settings import THREAD_KEY_PREFIX
+from relaysim.relay.policy_settings import THREAD_KEY_PREFIX
 
 __all__ = ["Accepted", "Entry", "EntryState", "Inbox", "Lease", "LeaseLost", "Store", "StoreUnavailable"]
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from relaysim.relay.drain.settings import DrainSettings
+from relaysim.relay.drain.drain_settings import DrainSettings
 from relaysim.relay.drain.store import Lease, Store, StoreUnavailable
 from relaysim.relay.telemetry import Telemetry
 

@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from relaysim.relay import DrainSettings, RetrySettings
-from relaysim.relay.settings import Cancels
+from relaysim.relay.policy_settings import Cancels
 from relaysim.reports.statistics import rounded
 from relaysim.scenarios.tune.closed_form import Backend, expected
 

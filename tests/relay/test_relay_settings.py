@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from relay_doubles import MemoryApi, MemoryRedis
 
 from relaysim.relay import RelaySettings, RetrySettings, cancel_and_retry, check_then_act
-from relaysim.relay.settings import RelayArguments, RetryArguments
+from relaysim.relay.policy_settings import RelayArguments, RetryArguments
 
 
 async def _send(conversation: str, text: str) -> None: ...

@@ -11,8 +11,8 @@ import pytest
 from drain_bench import NoClient
 
 from relaysim.relay import DrainSettings, drain
+from relaysim.relay.drain.drain_settings import DrainArguments
 from relaysim.relay.drain.requests import GRACE_SECONDS
-from relaysim.relay.drain.settings import DrainArguments
 from relaysim.relay.telemetry import Telemetry
 
 NOT_SECONDS = [-1, -0.001, math.inf, math.nan, "2", None, True]
@@ -89,7 +89,7 @@ def make(**settings: Any) -> Any:
 def test_every_setting_has_a_rule_and_wrong_values_to_try() -> None:
     names = [field.name for field in fields(DrainSettings)]
     assert list(WRONG) == names
-    assert list(DrainSettings.rules) == names
+    assert list(DrainSettings.rules()) == names
 
 
 @pytest.mark.parametrize("name", list(WRONG))

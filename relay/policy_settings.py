@@ -5,9 +5,9 @@ decided here: one place per decision, each of them a setting.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, TypedDict
+from typing import Annotated, Final, Literal, TypedDict
 
 from relaysim.relay.setting_rules import (
     FACTOR,
@@ -15,7 +15,6 @@ from relaysim.relay.setting_rules import (
     MEMORY,
     PAUSE,
     SECONDS,
-    Rule,
     Settings,
     choice,
     flag,
@@ -62,32 +61,6 @@ def _cap(value: object) -> str | None:
     return None if value is None else SECONDS(value)
 
 
-_RULES: Final[Mapping[str, Rule]] = {
-    "assistant_id": name_rule,
-    "poll_interval_seconds": PAUSE,
-    "poll_attempts": whole_number,
-    "chat_lock_seconds": LEASE,
-    "thread_lock_seconds": LEASE,
-    "chat_lock_prefix": _key_prefix,
-    "thread_lock_prefix": _key_prefix,
-    "lock_retry_seconds": PAUSE,
-    "lock_wait_seconds": SECONDS,
-    "lock_release": choice("token", "delete"),
-    "deduplicate_seconds": MEMORY,
-    "attempts": _attempts,
-    "first_wait_seconds": SECONDS,
-    "factor": FACTOR,
-    "max_wait_seconds": _cap,
-    "waits": _waits,
-    "jitter": choice("none", "full", "equal"),
-    "wait_after_last_failure": flag,
-    "cancels": choice("each_conflict", "first_conflict"),
-    "cancel_error": choice("ignore", "raise"),
-    "cancel_with_thread_id": flag,
-    "log_symbols": flag,
-}
-
-
 @dataclass(frozen=True, kw_only=True)
 class RelaySettings(Settings):
     """The settings of `check_then_act`. Raises `ValueError` naming every setting that is out of its range.
@@ -108,23 +81,21 @@ class RelaySettings(Settings):
                            within that time is ignored, also if the first delivery's worker crashed
     """
 
-    assistant_id: str = "asst_relaysim"
-    poll_interval_seconds: float = 1.0
-    poll_attempts: int = 60
-    chat_lock_seconds: float = 60.0
-    thread_lock_seconds: float = 120.0
-    chat_lock_prefix: str = "lock:chat:"
-    thread_lock_prefix: str = "lock:thread:"
-    lock_retry_seconds: float = 0.1
-    lock_wait_seconds: float = 180.0
-    lock_release: LockRelease = "token"
-    deduplicate_seconds: float = 0.0
-
-    rules: ClassVar[Mapping[str, Rule]] = _RULES
+    assistant_id: Annotated[str, name_rule] = "asst_relaysim"
+    poll_interval_seconds: Annotated[float, PAUSE] = 1.0
+    poll_attempts: Annotated[int, whole_number] = 60
+    chat_lock_seconds: Annotated[float, LEASE] = 60.0
+    thread_lock_seconds: Annotated[float, LEASE] = 120.0
+    chat_lock_prefix: Annotated[str, _key_prefix] = "lock:chat:"
+    thread_lock_prefix: Annotated[str, _key_prefix] = "lock:thread:"
+    lock_retry_seconds: Annotated[float, PAUSE] = 0.1
+    lock_wait_seconds: Annotated[float, SECONDS] = 180.0
+    lock_release: Annotated[LockRelease, choice("token", "delete")] = "token"
+    deduplicate_seconds: Annotated[float, MEMORY] = 0.0
 
     @classmethod
     def _unknown(cls, policy: str, name: str, value: object, known: Sequence[str]) -> str:
-        if name in _RULES:
+        if name in RetrySettings.rules():
             problem = f"{name} = {value!r}: {policy} has no such setting"
             return f"{problem}, as it never retries: remove it, or use cancel_and_retry"
         return super()._unknown(policy, name, value, known)
@@ -154,17 +125,17 @@ class RetrySettings(RelaySettings):
     log_symbols              whether the report's symbols stand before its log lines
     """
 
-    attempts: int = 3
-    first_wait_seconds: float = 2.0
-    factor: float = 2.0
-    max_wait_seconds: float | None = None
-    waits: Sequence[float] | None = None
-    jitter: Jitter = "none"
-    wait_after_last_failure: bool = True
-    cancels: Cancels = "each_conflict"
-    cancel_error: CancelError = "ignore"
-    cancel_with_thread_id: bool = True
-    log_symbols: bool = True
+    attempts: Annotated[int, _attempts] = 3
+    first_wait_seconds: Annotated[float, SECONDS] = 2.0
+    factor: Annotated[float, FACTOR] = 2.0
+    max_wait_seconds: Annotated[float | None, _cap] = None
+    waits: Annotated[Sequence[float] | None, _waits] = None
+    jitter: Annotated[Jitter, choice("none", "full", "equal")] = "none"
+    wait_after_last_failure: Annotated[bool, flag] = True
+    cancels: Annotated[Cancels, choice("each_conflict", "first_conflict")] = "each_conflict"
+    cancel_error: Annotated[CancelError, choice("ignore", "raise")] = "ignore"
+    cancel_with_thread_id: Annotated[bool, flag] = True
+    log_symbols: Annotated[bool, flag] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

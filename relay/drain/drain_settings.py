@@ -1,10 +1,9 @@
 """Every setting of the policy `drain`, with its unit, its range and its default."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, TypedDict
+from typing import Annotated, Final, Literal, TypedDict
 
-from relaysim.relay.setting_rules import PAUSE, SECONDS, Rule, Settings, choice, flag, name_rule, number, whole_number
+from relaysim.relay.setting_rules import PAUSE, SECONDS, Settings, choice, flag, name_rule, number, whole_number
 
 WhenRedisIsAway = Literal["fail_closed", "fail_open"]
 
@@ -37,43 +36,6 @@ def _moved(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 32:
         return None
     return "must be a whole number from 0 to 32"
-
-
-_RULES: Final[Mapping[str, Rule]] = {
-    "assistant_id": name_rule,
-    "key_prefix": name_rule,
-    "lease_seconds": _LEASE,
-    "sweep_seconds": PAUSE,
-    "sweep_batch": whole_number,
-    "burst_gap_seconds": SECONDS,
-    "burst_cap_seconds": SECONDS,
-    "batch_messages_max": _batch,
-    "poll_first_seconds": PAUSE,
-    "poll_factor": _GROWTH,
-    "poll_cap_seconds": PAUSE,
-    "poll_hint": flag,
-    "request_timeout_seconds": PAUSE,
-    "retry_first_seconds": PAUSE,
-    "retry_cap_seconds": PAUSE,
-    "retry_budget_ratio": _SHARE,
-    "retry_budget_reserve": _count,
-    "retry_budget_refill_per_second": PAUSE,
-    "run_patience_seconds": PAUSE,
-    "foreign_patience_seconds": SECONDS,
-    "thread_patience_seconds": SECONDS,
-    "moved_messages_max": _moved,
-    "deadline_seconds": PAUSE,
-    "apology_span_seconds": SECONDS,
-    "cancel_patience_seconds": SECONDS,
-    "creations_max": whole_number,
-    "send_timeout_seconds": PAUSE,
-    "send_patience_seconds": SECONDS,
-    "remember_seconds": _REMEMBER,
-    "store_timeout_seconds": PAUSE,
-    "when_redis_is_away": choice("fail_closed", "fail_open"),
-    "wait_replicas": _count,
-    "wait_milliseconds": whole_number,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,41 +85,39 @@ class DrainSettings(Settings):
     wait_milliseconds         1 or more; how long they are waited for
     """
 
-    assistant_id: str = "asst_relaysim"
-    key_prefix: str = "relay:"
-    lease_seconds: float = 10.0
-    sweep_seconds: float = 3.0
-    sweep_batch: int = 50
-    burst_gap_seconds: float = 0.5
-    burst_cap_seconds: float = 2.0
-    batch_messages_max: int = 20
-    poll_first_seconds: float = 0.8
-    poll_factor: float = 1.25
-    poll_cap_seconds: float = 1.6
-    poll_hint: bool = False
-    request_timeout_seconds: float = 10.0
-    retry_first_seconds: float = 0.5
-    retry_cap_seconds: float = 8.0
-    retry_budget_ratio: float = 0.1
-    retry_budget_reserve: int = 10
-    retry_budget_refill_per_second: float = 0.5
-    run_patience_seconds: float = 40.0
-    foreign_patience_seconds: float = 10.0
-    thread_patience_seconds: float = 8.0
-    moved_messages_max: int = 32
-    deadline_seconds: float = 80.0
-    apology_span_seconds: float = 15.0
-    cancel_patience_seconds: float = 5.0
-    creations_max: int = 4
-    send_timeout_seconds: float = 10.0
-    send_patience_seconds: float = 120.0
-    remember_seconds: float = REMEMBER_SECONDS_MIN
-    store_timeout_seconds: float = 2.0
-    when_redis_is_away: WhenRedisIsAway = "fail_closed"
-    wait_replicas: int = 0
-    wait_milliseconds: int = 1000
-
-    rules: ClassVar[Mapping[str, Rule]] = _RULES
+    assistant_id: Annotated[str, name_rule] = "asst_relaysim"
+    key_prefix: Annotated[str, name_rule] = "relay:"
+    lease_seconds: Annotated[float, _LEASE] = 10.0
+    sweep_seconds: Annotated[float, PAUSE] = 3.0
+    sweep_batch: Annotated[int, whole_number] = 50
+    burst_gap_seconds: Annotated[float, SECONDS] = 0.5
+    burst_cap_seconds: Annotated[float, SECONDS] = 2.0
+    batch_messages_max: Annotated[int, _batch] = 20
+    poll_first_seconds: Annotated[float, PAUSE] = 0.8
+    poll_factor: Annotated[float, _GROWTH] = 1.25
+    poll_cap_seconds: Annotated[float, PAUSE] = 1.6
+    poll_hint: Annotated[bool, flag] = False
+    request_timeout_seconds: Annotated[float, PAUSE] = 10.0
+    retry_first_seconds: Annotated[float, PAUSE] = 0.5
+    retry_cap_seconds: Annotated[float, PAUSE] = 8.0
+    retry_budget_ratio: Annotated[float, _SHARE] = 0.1
+    retry_budget_reserve: Annotated[int, _count] = 10
+    retry_budget_refill_per_second: Annotated[float, PAUSE] = 0.5
+    run_patience_seconds: Annotated[float, PAUSE] = 40.0
+    foreign_patience_seconds: Annotated[float, SECONDS] = 10.0
+    thread_patience_seconds: Annotated[float, SECONDS] = 8.0
+    moved_messages_max: Annotated[int, _moved] = 32
+    deadline_seconds: Annotated[float, PAUSE] = 80.0
+    apology_span_seconds: Annotated[float, SECONDS] = 15.0
+    cancel_patience_seconds: Annotated[float, SECONDS] = 5.0
+    creations_max: Annotated[int, whole_number] = 4
+    send_timeout_seconds: Annotated[float, PAUSE] = 10.0
+    send_patience_seconds: Annotated[float, SECONDS] = 120.0
+    remember_seconds: Annotated[float, _REMEMBER] = REMEMBER_SECONDS_MIN
+    store_timeout_seconds: Annotated[float, PAUSE] = 2.0
+    when_redis_is_away: Annotated[WhenRedisIsAway, choice("fail_closed", "fail_open")] = "fail_closed"
+    wait_replicas: Annotated[int, _count] = 0
+    wait_milliseconds: Annotated[int, whole_number] = 1000
 
 
 class DrainArguments(TypedDict, total=False):
