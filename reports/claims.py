@@ -18,6 +18,9 @@ exact     values, and each equals `value`            one value that differs
 Everything else is *inconclusive*, and so is a claim without a single trial: what was never met was not tested.
 `between` is judged on a two-sided interval at confidence 1 - alpha; the others have one-sided bounds, each at
 confidence 1 - alpha. Alpha is 1 % times the claim's `alpha_share`.
+
+Longer than 400 lines because a claim's kinds, their tallies and their verdicts are one table of cases; splitting it would
+part each kind from its rule.
 """
 
 from __future__ import annotations
@@ -232,8 +235,8 @@ def measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int, 
         differing = [value for value in values if value != spec.value]
         if not differing:
             return len(values), len(values), False, {}
-        said = f"{spec.event} was {_number(differing[0])}, not {_number(spec.value)}"
-        return len(values) - len(differing), len(values), True, _detail(observation, (spec.event,), said)
+        message = f"{spec.event} was {_number(differing[0])}, not {_number(spec.value)}"
+        return len(values) - len(differing), len(values), True, _detail(observation, (spec.event,), message)
     happened = _count(spec, observation, spec.event)
     if spec.among == REPLICATIONS:
         count, n = min(happened, 1), 1
@@ -242,19 +245,19 @@ def measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int, 
     if count > n and spec.kind != "never":
         raise ValueError(f"claim {spec.id!r}: {count} times {spec.event} among only {n} of {spec.among}")
     if spec.kind == "above":
-        said = f"{n - count} of {n} {_words(spec.among)} without {_words(spec.event)}"
-        return count, n, count < n, _detail(observation, ("failed", "lost"), said) if count < n else {}
+        message = f"{n - count} of {n} {_words(spec.among)} without {_words(spec.event)}"
+        return count, n, count < n, _detail(observation, ("failed", "lost"), message) if count < n else {}
     if spec.kind == "between" and spec.event.startswith("recovered_at_"):
         counts = observation["counts"]
         recovered = sum(counts[name] for name in sorted(counts) if name.startswith("recovered_at_"))
-        said = f"{n - recovered} of {n} {_words(spec.among)} recovered at no attempt"
+        message = f"{n - recovered} of {n} {_words(spec.among)} recovered at no attempt"
         offends = recovered < n
         failures = ("friendly_failure", "failed", "generic_failure")
-        return count, n, offends, _detail(observation, failures, said) if offends else {}
-    said = f"{happened} times {_words(spec.event)}"
+        return count, n, offends, _detail(observation, failures, message) if offends else {}
+    message = f"{happened} times {_words(spec.event)}"
     parts = TRANSPARENCY_PARTS if spec.event == "transparency_breaches" else ()
     names = (spec.event, *parts)
-    return count, n, count > 0, _detail(observation, names, said) if count else {}
+    return count, n, count > 0, _detail(observation, names, message) if count else {}
 
 
 def _series(spec: ClaimSpec, observation: Mapping[str, Any]) -> list[float]:
@@ -391,17 +394,17 @@ def _verdict(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any]) -> dict[st
         return {"verdict": "refuted", "why": f"happened {times}; one occurrence refutes"}
     if tally.n == 0:
         among = spec.event if spec.kind == "exact" else spec.among
-        said = f"never met: not one trial ({_words(among)}) in {tally.replications} replications"
-        return {"verdict": "inconclusive", "reason": "never met", "why": said}
+        message = f"never met: not one trial ({_words(among)}) in {tally.replications} replications"
+        return {"verdict": "inconclusive", "reason": "never met", "why": message}
     if spec.kind == "never":
-        said = f"did not happen; its rate is below {_percent(high)} at {_percent(1 - spec.alpha)} confidence"
-        return {"verdict": "verified", "why": said + _unknown_clustering(entry)}
+        message = f"did not happen; its rate is below {_percent(high)} at {_percent(1 - spec.alpha)} confidence"
+        return {"verdict": "verified", "why": message + _unknown_clustering(entry)}
     if spec.kind == "exact":
         if tally.count == tally.n:
             return {"verdict": "verified", "why": f"every value is exactly {_number(spec.value)}"}
         seen = f", between {_number(tally.low)} and {_number(tally.high)}" if tally.low is not None else ""
-        said = f"{tally.n - tally.count:,} of {tally.n:,} values are not {_number(spec.value)}{seen}"
-        return {"verdict": "refuted", "why": said}
+        message = f"{tally.n - tally.count:,} of {tally.n:,} values are not {_number(spec.value)}{seen}"
+        return {"verdict": "refuted", "why": message}
     verdict = decide(spec, low, high)
     if verdict != "inconclusive":
         side = "inside" if verdict == "verified" else "outside"
@@ -412,8 +415,8 @@ def _verdict(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any]) -> dict[st
     trials = math.ceil(needed * entry.get("deff", 1.0))
     replications = math.ceil(trials * tally.replications / tally.n)
     among = "" if trials == replications else f" ({replications:,} replications)"
-    said = f"the interval crosses the limit; about {trials:,} trials{among} would decide, should the rate stay"
-    return {"verdict": verdict, "needed": trials, "needed_replications": replications, "why": said}
+    message = f"the interval crosses the limit; about {trials:,} trials{among} would decide, should the rate stay"
+    return {"verdict": verdict, "needed": trials, "needed_replications": replications, "why": message}
 
 
 def _unknown_clustering(entry: Mapping[str, Any]) -> str:

@@ -147,9 +147,9 @@ def _difference(
         both = [each.values[measure.at, measure.view] for each in (found, found_base)]
         entry = _entry(found.difference(found_base, measure.at, measure.view, ALPHA))
         return {**entry, "both_never": both == [math.inf, math.inf]}
-    mine, theirs = worlds.totals(measure), base.totals(measure)
-    entry = _entry(ratio_difference(mine, theirs, ALPHA), _factor(measure))
-    return {**entry, "worlds_differing": worlds_differing(mine, theirs)}
+    policy_totals, base_totals = worlds.totals(measure), base.totals(measure)
+    entry = _entry(ratio_difference(policy_totals, base_totals, ALPHA), _factor(measure))
+    return {**entry, "worlds_differing": worlds_differing(policy_totals, base_totals)}
 
 
 def _factor(measure: Measure) -> float:
@@ -274,29 +274,29 @@ def _pairs(settings: Mapping[str, Any]) -> str:
 
 def notes(results: Mapping[str, Any]) -> list[str]:
     """What a reader must know to read this comparison rightly, a sentence each."""
-    said = []
+    message = []
     for policy in results["policies"]:
         others = [each["settings"] for each in results["policies"] if each is not policy]
         if policy["own"] and any(policy["settings"].keys() - each.keys() for each in others):
-            said.append(
+            message.append(
                 f"{policy['policy']} has the settings that the scenario wrote for it ({_pairs(policy['settings'])}); "
                 "the others have what --settings gave them, and otherwise their defaults."
             )
         for group in policy["left_out"]:
             names = ", ".join(group["settings"])
-            said.append(
+            message.append(
                 f"{policy['policy']} does not know {names}, so {group['workers']} ran it without: what the scenario "
                 "means by them is in its worlds only if --settings put something in their place."
             )
         if policy["never_met"]:
-            said.append(f"{policy['policy']} never met {', '.join(policy['never_met'])}.")
+            message.append(f"{policy['policy']} never met {', '.join(policy['never_met'])}.")
     counts = {policy["counts"]["messages"] for policy in results["policies"]}
     if len(counts) > 1:
-        said.append(
+        message.append(
             "The numbers of messages differ, because customers try again after the friendly apology: each policy "
             "makes its own part of the load."
         )
-    return said
+    return message
 
 
 def headline(results: Mapping[str, Any]) -> str:

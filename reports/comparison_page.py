@@ -28,7 +28,7 @@ from relaysim.reports.comparison import (
     settings_words,
     value_words,
 )
-from relaysim.reports.html import cell_table, figure_list, timing_facts, whole_page, with_below
+from relaysim.reports.html import cell_table, figure_list, render_page, timing_facts, with_below
 from relaysim.reports.publish import publish_folder, publish_page
 
 _FIGURES = {
@@ -83,7 +83,7 @@ def comparison_html(
         ("replay", "See for yourself", _examples(results)),
         ("limits", "What this rests on", _limits(results, timing)),
     ]
-    return whole_page(headline(results), lead(results), sections, code_version=str(results["code_version"]))
+    return render_page(headline(results), lead(results), sections, code_version=str(results["code_version"]))
 
 
 # Side by side
@@ -97,12 +97,12 @@ def _side_by_side(results: Mapping[str, Any]) -> str:
         (escape(measure.title), [_measured(measure, policy["measures"][measure.id]) for policy in policies])
         for measure in MEASURES
     ]
-    said = "".join(f"<li>{escape(note)}</li>" for note in notes(results))
+    message = "".join(f"<li>{escape(note)}</li>" for note in notes(results))
     return (
         cell_table(heads, rows)
         + f"<p class='quiet'>Below each number is its {CONFIDENCE} interval. “Reply or never” counts every message, "
         "those without a reply as waiting for ever; percentiles of the messages replied to alone would hide them.</p>"
-        + (f"<ul>{said}</ul>" if said else "")
+        + (f"<ul>{message}</ul>" if message else "")
     )
 
 
@@ -153,13 +153,13 @@ def _policy(policy: Mapping[str, Any]) -> str:
         ("hash", policy["hash"]),
         ("fingerprint", policy["fingerprint"]),
     ]
-    told = "".join(f"<dt>{name}</dt><dd>{escape(str(said))}</dd>" for name, said in facts if said)
+    description = "".join(f"<dt>{name}</dt><dd>{escape(str(message))}</dd>" for name, message in facts if message)
     counts = "".join(
         f"<span><b>{escape(name.replace('_', ' '))}</b> {count:,}</span>" for name, count in policy["counts"].items()
     )
     return (
         f'<details><summary><span class="id">{escape(policy["policy"])}</span></summary>\n'
-        f'<dl>{told}</dl><p class="facts-line">{counts}</p></details>\n'
+        f'<dl>{description}</dl><p class="facts-line">{counts}</p></details>\n'
     )
 
 
@@ -175,19 +175,19 @@ def _invariants(results: Mapping[str, Any]) -> str:
         for name in broken
     ]
     kept = [name for name in names if name not in broken]
-    told = f"<p class='quiet'>Never broken by any: {escape(', '.join(kept))}.</p>" if kept else ""
+    description = f"<p class='quiet'>Never broken by any: {escape(', '.join(kept))}.</p>" if kept else ""
     heads = [escape(policy["policy"]) for policy in policies]
-    return (cell_table(heads, rows) if rows else "") + told
+    return (cell_table(heads, rows) if rows else "") + description
 
 
 # Examples
 
 
 def _examples(results: Mapping[str, Any]) -> str:
-    said = "".join(_example(each) for each in results["differences"] if each["example"] is not None)
-    if not said:
-        said = "<p>As many messages failed under every policy in every world.</p>"
-    return said + (
+    message = "".join(_example(each) for each in results["differences"] if each["example"] is not None)
+    if not message:
+        message = "<p>As many messages failed under every policy in every world.</p>"
+    return message + (
         "<p>The same world under another policy is one command away: <code>relaysim replay</code> with the same seed and "
         "the settings that the policy had here.</p>"
     )
@@ -195,11 +195,11 @@ def _examples(results: Mapping[str, Any]) -> str:
 
 def _example(difference: Mapping[str, Any]) -> str:
     example = difference["example"]
-    mine, theirs = example["failed"]
+    failed, failed_against = example["failed"]
     commands = "\n".join(escape(command) for command in example["replay"])
     return (
-        f"<p>World {example['seed']}: {mine:,} messages failed under {escape(difference['policy'])}, {theirs:,} under "
-        f"{escape(difference['against'])}.</p><pre><code>{commands}</code></pre>"
+        f"<p>World {example['seed']}: {failed:,} messages failed under {escape(difference['policy'])}, "
+        f"{failed_against:,} under {escape(difference['against'])}.</p><pre><code>{commands}</code></pre>"
     )
 
 
@@ -207,9 +207,9 @@ def _example(difference: Mapping[str, Any]) -> str:
 
 
 def _limits(results: Mapping[str, Any], timing: Mapping[str, Any] | None) -> str:
-    told = "".join(
-        f"<span><b>{name}</b> {escape(str(said))}</span>"
-        for name, said in (
+    description = "".join(
+        f"<span><b>{name}</b> {escape(str(message))}</span>"
+        for name, message in (
             ("scenario", results["title"]),
             ("hash", results["hash"]),
             ("root seed", results["root_seed"]),
@@ -218,7 +218,7 @@ def _limits(results: Mapping[str, Any], timing: Mapping[str, Any] | None) -> str
             ("resamples", f"{results['resamples']:,}"),
         )
     )
-    return f"""<p class="facts-line">{told}</p><ul>
+    return f"""<p class="facts-line">{description}</p><ul>
 <li>World i is the same world for every policy until the policies' own doings part them: every draw is keyed by what it
 is for. Customers who try again after an apology make messages of their own.</li>
 <li>Worlds are what is independent, so every interval is taken over worlds: shares of one policy are Clopper and

@@ -99,8 +99,8 @@ def _print(console: Console, title: str, columns: list[_Column]) -> None:
     (_, titles), *rest = columns
     for name, cells in rest:
         console.print(Text(name, style="bold"))
-        for said, cell in zip(titles, cells, strict=True):
-            console.print(Text(f"  {said}: {cell}"))
+        for message, cell in zip(titles, cells, strict=True):
+            console.print(Text(f"  {message}: {cell}"))
     console.print()
 
 
@@ -119,9 +119,9 @@ def _table(title: str, columns: list[_Column]) -> Table:
 
 def _example(difference: Mapping[str, Any]) -> list[str]:
     example = difference["example"]
-    mine, theirs = example["failed"]
+    failed, failed_against = example["failed"]
     return [
-        f"Farthest apart: in world {example['seed']}, {mine:,} messages failed under {difference['policy']}, "
-        f"{theirs:,} under {difference['against']}.",
+        f"Farthest apart: in world {example['seed']}, {failed:,} messages failed under {difference['policy']}, "
+        f"{failed_against:,} under {difference['against']}.",
         *(f"      {command}" for command in example["replay"]),
     ]

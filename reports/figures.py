@@ -3,6 +3,9 @@
 Text stays text, so that it can be read out, searched and set in the reader's own font. Colours are Okabe and Ito's,
 and never carry a meaning alone: verdicts have a symbol, series a label beside them. Ink, rules and quiet text are CSS
 variables with a default, so a figure follows the page that it stands in, and a file of its own follows the system.
+
+Longer than 400 lines because the report's figures share their scales, marks and captions; other pages' figures have files of
+their own.
 """
 
 from __future__ import annotations
@@ -144,12 +147,12 @@ def forest(results: Mapping[str, Any]) -> str | None:
             _forest_row(axes, scenario, claim, first=index == 0 or rates[index - 1][1]["id"] != claim["id"])
         return figure
 
-    told = "; ".join(
+    details = "; ".join(
         f"{claim['id']} in {scenario['scenario']}: {percent(claim['observed'])} ({interval_words(claim)}), "
         f"limit {limit_words(claim)}, {claim['verdict']}"
         for scenario, claim in rates
     )
-    return draw_svg("forest", "Observed rates with their intervals against their limits", told, draw)
+    return draw_svg("forest", "Observed rates with their intervals against their limits", details, draw)
 
 
 def _forest_row(axes: Axes, scenario: Mapping[str, Any], claim: Mapping[str, Any], *, first: bool) -> None:
@@ -177,8 +180,8 @@ def _forest_row(axes: Axes, scenario: Mapping[str, Any], claim: Mapping[str, Any
     if first:
         axes.text(-0.74, 0.5, claim["id"], transform=axes.transAxes, va="bottom", ha="left", fontweight="bold")
     axes.text(-0.74, 0.35, where, transform=axes.transAxes, va="top", ha="left", color=QUIET, fontsize=8.5)
-    said = f"{SYMBOLS[claim['verdict']]} {claim['verdict']}"
-    axes.text(1.04, 0.5, said, transform=axes.transAxes, va="bottom", ha="left", fontweight="bold")
+    message = f"{SYMBOLS[claim['verdict']]} {claim['verdict']}"
+    axes.text(1.04, 0.5, message, transform=axes.transAxes, va="bottom", ha="left", fontweight="bold")
     numbers = f"{percent(claim['observed'])}  ({interval_words(claim)})"
     axes.text(1.04, 0.35, numbers, transform=axes.transAxes, va="top", ha="left", color=QUIET, fontsize=8.5)
 
@@ -213,12 +216,12 @@ def region_map(scenario: Mapping[str, Any]) -> str | None:
 
     flat = [cell["verdicts"] for row in cells for cell in row]
     counts = {name: [sum(each.get(name) == verdict for each in flat) for verdict in VERDICT_COLOURS] for name in ids}
-    told = "; ".join(
+    details = "; ".join(
         f"{identifier}: verified in {some[0]} cells, refuted in {some[1]}, inconclusive in {some[2]}"
         for identifier, some in counts.items()
     )
     name = f"map-{slug(scenario['scenario'])}"
-    return draw_svg(name, f"Where the claims hold, over {x['name']} and {y['name']}", told, draw)
+    return draw_svg(name, f"Where the claims hold, over {x['name']} and {y['name']}", details, draw)
 
 
 def _map_panel(axes: Axes, identifier: str, block: Mapping[str, Any]) -> None:
@@ -233,8 +236,8 @@ def _map_panel(axes: Axes, identifier: str, block: Mapping[str, Any]) -> None:
             colour = VERDICT_COLOURS[verdict]
             axes.add_patch(Rectangle((left + 0.03, top + 0.05), 0.94, 0.9, facecolor=colour, alpha=0.26, linewidth=0))
             observed = cell.get("observed", {}).get(identifier)
-            said = "" if observed is None else f" {observed * 100:.1f}"
-            axes.text(left + 0.5, top + 0.5, f"{SYMBOLS[verdict]}{said}", ha="center", va="center", fontsize=8.5)
+            message = "" if observed is None else f" {observed * 100:.1f}"
+            axes.text(left + 0.5, top + 0.5, f"{SYMBOLS[verdict]}{message}", ha="center", va="center", fontsize=8.5)
     bare(axes)
     axes.set_xlim(0, len(x["values"]))
     axes.set_ylim(0, len(y["values"]))
@@ -290,10 +293,10 @@ def load_curve(scenario: Mapping[str, Any]) -> str | None:
         bare(axes)
         return figure
 
-    told = "; ".join(
+    details = "; ".join(
         f"at {number(point['x'])}: {percent(point['observed'])} ({interval_words(point)})" for point in points
     )
-    return draw_svg(f"curve-{slug(scenario['scenario'])}", f"Failures over {block['x']['name']}", told, draw)
+    return draw_svg(f"curve-{slug(scenario['scenario'])}", f"Failures over {block['x']['name']}", details, draw)
 
 
 def sequence(scenario: Mapping[str, Any]) -> str | None:
@@ -316,13 +319,13 @@ def sequence(scenario: Mapping[str, Any]) -> str | None:
         figure.subplots_adjust(hspace=0.5)
         return figure
 
-    told = "; ".join(
+    details = "; ".join(
         f"{claim['id']}: {claim['verdict']}, {decided_words(scenario, claim)}, band {interval_words(claim)}, "
         f"limit {limit_words(claim)}"
         for claim in claims
     )
     name = f"sequence-{slug(scenario['scenario'])}"
-    return draw_svg(name, "The bands from look to look, and the limits", told, draw)
+    return draw_svg(name, "The bands from look to look, and the limits", details, draw)
 
 
 def _sequence_panel(axes: Axes, claim: Mapping[str, Any], maximum: int) -> None:
@@ -358,18 +361,25 @@ def _sequence_panel(axes: Axes, claim: Mapping[str, Any], maximum: int) -> None:
     )
     cut = [number for number, *ends in zip(at, low, high, strict=True) if ends[0] < bottom or ends[1] > top]
     if cut:
-        said = (
+        message = (
             f"bands up to {cut[-1]:,} go beyond the scale" if len(cut) > 1 else "the first band goes beyond the scale"
         )
         axes.annotate(
-            said, (0.99, 0.96), xycoords="axes fraction", ha="right", va="top", fontsize=8, color=QUIET, style="italic"
+            message,
+            (0.99, 0.96),
+            xycoords="axes fraction",
+            ha="right",
+            va="top",
+            fontsize=8,
+            color=QUIET,
+            style="italic",
         )
     stopped = claim["stopped_at"]
     if stopped is not None:
         axes.axvline(stopped, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-    said = f"{SYMBOLS[claim['verdict']]} {claim['verdict']}"
+    message = f"{SYMBOLS[claim['verdict']]} {claim['verdict']}"
     where = f"at {stopped:,}" if stopped is not None else f"after {at[-1]:,}"
-    axes.set_title(f"{claim['id']}: {said} {where} of {maximum:,}, limit {limit_words(claim)}", fontweight="bold")
+    axes.set_title(f"{claim['id']}: {message} {where} of {maximum:,}, limit {limit_words(claim)}", fontweight="bold")
     axes.set_ylabel("%")
     ticks = sequence_ticks(at[0], last)
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
@@ -428,13 +438,13 @@ def recovery(results: Mapping[str, Any]) -> str | None:
         bare(axes)
         return figure
 
-    told = "; ".join(
+    details = "; ".join(
         f"{scenario}, {label}: {percent(claims[identifier]['observed'])}"
         for identifier, label in _RECOVERY
         for scenario, claims in observed.items()
         if identifier in claims
     )
-    return draw_svg("recovery", "When messages that met an active run recovered, claimed and observed", told, draw)
+    return draw_svg("recovery", "When messages that met an active run recovered, claimed and observed", details, draw)
 
 
 def _bar(axes: Axes, y: float, share: float, colour: str, label: str) -> None:
@@ -473,8 +483,8 @@ def latency(results: Mapping[str, Any]) -> str | None:
             axes.plot([p50, p90], [index, index], color=BLUE, linewidth=4, alpha=0.5)
             axes.plot([p50], [index], marker="o", color=BLUE, markersize=7)
             axes.plot([p99], [index], marker="|", color=BLUE, markersize=8)
-            told = f"{number(round(p50, 1))}  ·  {number(round(p90, 1))}  ·  {number(round(p99, 1))} s"
-            axes.annotate(told, (p99, index), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8.5)
+            details = f"{number(round(p50, 1))}  ·  {number(round(p90, 1))}  ·  {number(round(p99, 1))} s"
+            axes.annotate(details, (p99, index), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8.5)
         longest = max(given["p99"] for _, given in rows)
         axes.set_xlim(0, longest * 1.42 or 1)
         axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -486,8 +496,10 @@ def latency(results: Mapping[str, Any]) -> str | None:
         bare(axes)
         return figure
 
-    told = "; ".join(f"{name}: " + ", ".join(f"{q} {number(given[q])} s" for q in _QUANTILES) for name, given in rows)
-    return draw_svg("latency", "How long customers wait for a reply", told, draw)
+    details = "; ".join(
+        f"{name}: " + ", ".join(f"{q} {number(given[q])} s" for q in _QUANTILES) for name, given in rows
+    )
+    return draw_svg("latency", "How long customers wait for a reply", details, draw)
 
 
 def slug(name: str) -> str:

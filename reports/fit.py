@@ -29,7 +29,7 @@ def lead(results: Mapping[str, Any]) -> str:
         by_status.setdefault(each["status"], []).append(each["number"])
     log = results["log"]
     lines = sum(log["relay_lines"].values())
-    told = f"{lines:,} of {log['lines']:,} lines are the relay's. "
+    description = f"{lines:,} of {log['lines']:,} lines are the relay's. "
     base = results["base"]
     made = [
         f"{named}: {', '.join(by_status[status])}."
@@ -41,8 +41,8 @@ def lead(results: Mapping[str, Any]) -> str:
         if status in by_status
     ]
     if not made:
-        return told + f"They identify no number of a profile; profile.toml has the numbers of {base}."
-    return told + " ".join([*made, f"All else in profile.toml is from {base}."])
+        return description + f"They identify no number of a profile; profile.toml has the numbers of {base}."
+    return description + " ".join([*made, f"All else in profile.toml is from {base}."])
 
 
 def ending_words(ending: str) -> str:
@@ -75,8 +75,8 @@ def numbers_words(entry: Mapping[str, Any]) -> str:
         return f"times {high:.3g} as long, the most" if high is not None else f"times {low:.3g} as long, the least"
     if "median_seconds" not in entry:
         return number(entry["value"]["value"])
-    told = f"median {parameter_words(entry['median_seconds'], ' s')}, sigma {parameter_words(entry['sigma'])}"
-    return f"{told}, stuck {parameter_words(entry['stuck'])}" if "stuck" in entry else told
+    description = f"median {parameter_words(entry['median_seconds'], ' s')}, sigma {parameter_words(entry['sigma'])}"
+    return f"{description}, stuck {parameter_words(entry['stuck'])}" if "stuck" in entry else description
 
 
 def claim_interval_words(claim: Mapping[str, Any]) -> str:
@@ -112,55 +112,55 @@ def damage_words(log: Mapping[str, Any]) -> list[str]:
         "broken_off": "compressed logs break off",
         "broken_events": "events have a missing or wrong field",
     }
-    return [f"{log[name]:,} {said}" for name, said in names.items() if log[name]]
+    return [f"{log[name]:,} {message}" for name, message in names.items() if log[name]]
 
 
 def notes(results: Mapping[str, Any]) -> list[str]:
     """What a reader must know to read this rightly, a sentence each."""
     conflicts = results["conflicts"]
-    said = []
+    message = []
     open_ones = conflicts["met"] - conflicts["ended"]
     if open_ones > 0:
-        said.append(
+        message.append(
             f"{open_ones:,} of {conflicts['met']:,} messages that met an active run have no ending in the log: they are "
             "no trials."
         )
     if open_ones < 0:
-        said.append(f"{-open_ones:,} endings have their beginning outside of the log; they count.")
+        message.append(f"{-open_ones:,} endings have their beginning outside of the log; they count.")
     apart = conflicts["ended"] - conflicts["joined"]
     if apart and conflicts["ended"]:
-        said.append(
+        message.append(
             f"{apart:,} of {conflicts['ended']:,} episodes could not be joined line by line, since their lines name no "
             "conversation: their attempt counts, at the moments that the waits give."
         )
     for entry in conflicts["endings"]:
         low, high = entry["interval"]
         if entry["profile"] is not None and not low <= entry["profile"] <= high:
-            said.append(
+            message.append(
                 f"profile.toml does not agree with the log: it has {percent(entry['profile'])} {_plural(entry['ending'])}, "
                 f"the log {percent(entry['observed'])} ({interval_words(entry)})."
             )
     if conflicts["ended"] and not conflicts["waits_from_log"]:
-        said.append("The log does not say what was waited, so the planned 2, 4 and 8 s were taken.")
+        message.append("The log does not say what was waited, so the planned 2, 4 and 8 s were taken.")
     if len(conflicts["attempts_seen"]) > 1:
         seen = ", ".join(f"{each} ({count:,})" for each, count in conflicts["attempts_seen"].items())
-        said.append(
+        message.append(
             f"Relays with different numbers of attempts wrote this: {seen}; each message that gave up counts up to its own "
             "last retry."
         )
     if conflicts["early"]:
-        said.append(
+        message.append(
             f"{conflicts['early']:,} conflicts met a run that the check before had begun to cancel: their time counts from "
             "there, and only those that were not free by the append could be seen, which is allowed for."
         )
     if unnamed := results["log"]["relay_lines"].get("no_run_named", 0):
-        said.append(
+        message.append(
             f"{unnamed:,} refusals named no run, so none was cancelled: their threads became free by themselves, and still "
             "count as if after a cancel."
         )
     if conflicts["drained"]:
-        said.append(
+        message.append(
             f"{conflicts['drained']:,} conflicts are of the policy drain, which waits for the run in the way; they are no "
             "attempts and are left out."
         )
-    return said + damage_words(results["log"])
+    return message + damage_words(results["log"])

@@ -35,10 +35,10 @@ def endings(results: Mapping[str, Any]) -> str | None:
             _ending(axes, entry)
         return figure
 
-    told = "; ".join(
+    details = "; ".join(
         f"{ending_words(entry['ending'])}: {percent(entry['observed'])} ({interval_words(entry)})" for entry in rows
     )
-    return draw_svg("endings", "How conflicts ended", told, draw)
+    return draw_svg("endings", "How conflicts ended", details, draw)
 
 
 def _ending(axes: Axes, entry: Mapping[str, Any]) -> None:
@@ -56,8 +56,8 @@ def _ending(axes: Axes, entry: Mapping[str, Any]) -> None:
         axes.plot([claimed], [0], marker="D", markersize=9, color=ORANGE, markerfacecolor="none", markeredgewidth=1.6)
     axes.text(-0.05, 0.5, ending_words(entry["ending"]), transform=axes.transAxes, va="center", ha="right", fontsize=9)
     axes.text(1.04, 0.62, words, transform=axes.transAxes, va="center", ha="left", fontsize=8.5)
-    said = "nothing is claimed" if claimed is None else f"claimed {claimed * 100:g} %"
-    axes.text(1.04, 0.12, said, transform=axes.transAxes, va="center", ha="left", fontsize=8, color=QUIET)
+    message = "nothing is claimed" if claimed is None else f"claimed {claimed * 100:g} %"
+    axes.text(1.04, 0.12, message, transform=axes.transAxes, va="center", ha="left", fontsize=8, color=QUIET)
     bare(axes)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -102,5 +102,5 @@ def freed(results: Mapping[str, Any]) -> str | None:
         bare(axes)
         return figure
 
-    told = "; ".join(f"{percent(share)} free by {number(at)} s" for at, share in steps[:12])
-    return draw_svg("freed", "Time from a cancel to the freed thread", told, draw)
+    details = "; ".join(f"{percent(share)} free by {number(at)} s" for at, share in steps[:12])
+    return draw_svg("freed", "Time from a cancel to the freed thread", details, draw)

@@ -22,7 +22,7 @@ from relaysim.reports.fit import (
     numbers_words,
     share_words,
 )
-from relaysim.reports.html import cell_table, figure_list, timing_facts, whole_page
+from relaysim.reports.html import cell_table, figure_list, render_page, timing_facts
 from relaysim.reports.publish import publish_folder, publish_page
 from relaysim.reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent, trials_words
 
@@ -86,7 +86,7 @@ def fit_html(
         ("log", "What was read", _log(results)),
         ("limits", "What this rests on", _limits(timing)),
     ]
-    return whole_page(headline(results), lead(results), sections, code_version=str(results["code_version"]))
+    return render_page(headline(results), lead(results), sections, code_version=str(results["code_version"]))
 
 
 def _endings(results: Mapping[str, Any]) -> str:
@@ -105,8 +105,8 @@ def _endings(results: Mapping[str, Any]) -> str:
                 ],
             )
         )
-    said = "".join(f"<li>{escape(each)}</li>" for each in notes(results))
-    listed = f"<ul>{said}</ul>" if said else ""
+    message = "".join(f"<li>{escape(each)}</li>" for each in notes(results))
+    listed = f"<ul>{message}</ul>" if message else ""
     if not rows:
         return "<p>No message that met an active run has an ending in the log.</p>" + listed
     return cell_table(("count / n", "share", "99 % interval", "claimed", "profile"), rows) + listed
@@ -127,14 +127,14 @@ def _claims(results: Mapping[str, Any]) -> str:
         )
         for claim in results["claims"]
     ]
-    told = cell_table(("verdict", "count / n", "observed", "interval", "limit"), rows) if rows else ""
+    description = cell_table(("verdict", "count / n", "observed", "interval", "limit"), rows) if rows else ""
     if family := family_words(results):
-        told += f"<p>{escape(family, quote=False)}</p>"
+        description += f"<p>{escape(family, quote=False)}</p>"
     others = "".join(
         f'<dt>{escape(each["id"])}</dt><dd>{escape(each["title"])}: <span class="quiet">{escape(each["why"])}</span></dd>'
         for each in results["untold"]
     )
-    return told + (f"<h3>What this log cannot tell</h3><dl>{others}</dl>" if others else "")
+    return description + (f"<h3>What this log cannot tell</h3><dl>{others}</dl>" if others else "")
 
 
 def _numbers(results: Mapping[str, Any]) -> str:
@@ -145,10 +145,12 @@ def _numbers(results: Mapping[str, Any]) -> str:
         )
         for each in results["numbers"]
     ]
-    said = "".join(f"<dt>{escape(each['number'])}</dt><dd>{escape(each['said'])}</dd>" for each in results["numbers"])
+    message = "".join(
+        f"<dt>{escape(each['number'])}</dt><dd>{escape(each['said'])}</dd>" for each in results["numbers"]
+    )
     return (
         cell_table(("", "observations", "value, with 95 % interval"), rows)
-        + f"<dl>{said}</dl><p>All other numbers, and those that are kept, are the profile {escape(results['base'])}'s. "
+        + f"<dl>{message}</dl><p>All other numbers, and those that are kept, are the profile {escape(results['base'])}'s. "
         f"<code>{PROFILE}</code> beside this page has them all, each with what it rests on; a scenario takes it with "
         f'<code>profile = "path/to/{PROFILE}"</code>, a command with <code>--set profile=path/to/{PROFILE}</code>.</p>'
     )

@@ -3,6 +3,8 @@
 Drawn from `results.json` and `timing.json` alone, and from the results of the run before where there are some. The
 order is the reader's: the verdicts, what changed, the figures, then scenario by scenario, how to replay, and what all
 this rests on. Whatever came from a scenario or a trace is escaped.
+
+Longer than 400 lines because it is one page, section by section, with its texts.
 """
 
 from __future__ import annotations
@@ -92,7 +94,7 @@ def render_html(
         ("replay", "See for yourself", _replay(results)),
         ("limits", "What this rests on", _limits(results, timing)),
     ]
-    return whole_page(_headline(results), closing_words(results), sections, code_version=str(results["code_version"]))
+    return render_page(_headline(results), closing_words(results), sections, code_version=str(results["code_version"]))
 
 
 def figure_list(words: Mapping[str, tuple[str, str]], figures: Mapping[str, str]) -> str:
@@ -117,7 +119,7 @@ def with_below(words: str, *below: str) -> str:
     return escape(words) + "".join(f"<span class='where'>{escape(each)}</span>" for each in below if each)
 
 
-def whole_page(headline: str, lead: str, sections: Sequence[tuple[str, str, str]], *, code_version: str) -> str:
+def render_page(headline: str, lead: str, sections: Sequence[tuple[str, str, str]], *, code_version: str) -> str:
     """A page of sections `(anchor, title, HTML)`; those without HTML are left out. Headline and lead are plain text.
 
     Raises ValueError should the page weigh more than `SIZE_MAX` bytes.
@@ -233,9 +235,9 @@ def _claim_rows(row: Row) -> str:
 
 
 def _story(example: Mapping[str, Any]) -> str:
-    said = escape(_clipped(example_words(example)))
+    message = escape(_clipped(example_words(example)))
     replay = f" <code>{escape(str(example['replay']))}</code>" if example.get("replay") else ""
-    return f"<p>Seed {escape(str(example['seed']))}: {said}</p>{replay}"
+    return f"<p>Seed {escape(str(example['seed']))}: {message}</p>{replay}"
 
 
 def _numbers(claim: Mapping[str, Any]) -> str:
@@ -272,12 +274,14 @@ def _entry(scenario: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
                 f"independent ones (design effect {claim['deff']:.2f})",
             ),
         )
-    told = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(said))}</dd>" for name, said in facts if said)
+    description = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(str(message))}</dd>" for name, message in facts if message
+    )
     variant = variant_of(scenario)
     note = f' <span class="quiet">{escape(variant)}</span>' if variant else ""
     return (
         f'<div class="entry"><h4>{escape(str(scenario["scenario"]))}{note} '
-        f"{_verdict(claim['verdict'], claim.get('by_construction', False))}</h4><dl>{told}</dl>"
+        f"{_verdict(claim['verdict'], claim.get('by_construction', False))}</h4><dl>{description}</dl>"
         f"{_examples(claim['examples'])}</div>\n"
     )
 
@@ -288,7 +292,7 @@ def _examples(examples: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _example(example: Mapping[str, Any]) -> str:
-    said = _clipped(example_words(example))
+    message = _clipped(example_words(example))
     detail = example.get("detail")
     facts = ""
     if isinstance(detail, Mapping):
@@ -297,7 +301,7 @@ def _example(example: Mapping[str, Any]) -> str:
         ]
         facts = "; ".join(f"{key.replace('_', ' ')} {_clipped(str(value))}" for key, value in named)
     facts = f'<span class="facts">{escape(facts)}</span>' if facts else ""
-    sentence = f"<p>{escape(said)} {facts}</p>" if said or facts else ""
+    sentence = f"<p>{escape(message)} {facts}</p>" if message or facts else ""
     replay = f"<code>{escape(str(example['replay']))}</code>" if example.get("replay") else ""
     return f'<li><span class="seed">seed {escape(str(example["seed"]))}</span>{sentence}{replay}</li>'
 
@@ -368,7 +372,7 @@ def _scenario(scenario: Mapping[str, Any]) -> str:
         ("hash", str(scenario.get("hash", ""))[:12]),
         ("strata", "counts and waits are of the worlds that were run, and not weighed" if "strata" in scenario else ""),
     ]
-    told = "".join(f"<span><b>{name}</b> {escape(str(said))}</span>" for name, said in facts if said)
+    description = "".join(f"<span><b>{name}</b> {escape(str(message))}</span>" for name, message in facts if message)
     counts = _counts("outcomes", scenario.get("outcomes", {}))
     broken = _verdict("refuted")
     judged = sorted(scenario.get("invariants", {}).items(), key=_by_number)
@@ -392,7 +396,7 @@ def _scenario(scenario: Mapping[str, Any]) -> str:
     title = f'<span class="title">{escape(str(scenario.get("title", "")))}</span>'
     return (
         f'<details class="scenario"><summary><span class="id">{escape(str(scenario["scenario"]))}</span> {title}'
-        f'</summary>\n<p class="facts-line">{told}</p>{counts}{waits}{invariants}</details>\n'
+        f'</summary>\n<p class="facts-line">{description}</p>{counts}{waits}{invariants}</details>\n'
     )
 
 
@@ -474,9 +478,9 @@ may still happen.</li>
 
 def timing_facts(timing: Mapping[str, Any] | None) -> str:
     """What a run took, and where; "" if nobody wrote it down."""
-    told = "".join(
+    description = "".join(
         f"<span><b>{escape(name.replace('_', ' '))}</b> {escape(str(value))}</span>"
         for name, value in (timing or {}).items()
         if not isinstance(value, (Mapping, list, tuple))
     )
-    return f'<h4>This run</h4><p class="facts-line">{told}</p>' if told else ""
+    return f'<h4>This run</h4><p class="facts-line">{description}</p>' if description else ""

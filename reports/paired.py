@@ -164,11 +164,11 @@ class Percentiles:
 
         Infinite where one of them never comes; two that never come do not differ.
         """
-        mine, theirs = self.values[percent, view], other.values[percent, view]
-        if mine is None or theirs is None:
+        own_value, other_value = self.values[percent, view], other.values[percent, view]
+        if own_value is None or other_value is None:
             return None
         pairs = zip(self.resampled[percent, view], other.resampled[percent, view], strict=True)
-        return Estimate(_apart(mine, theirs), _middle([_apart(one, two) for one, two in pairs], alpha))
+        return Estimate(_apart(own_value, other_value), _middle([_apart(one, two) for one, two in pairs], alpha))
 
 
 def _plain(value: float) -> float:

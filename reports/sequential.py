@@ -292,8 +292,10 @@ def judge_sequence(sequence: ConfidenceSequence, tally: Tally, *, maximum: int, 
 def _why(sequence: ConfidenceSequence, tally: Tally, maximum: int) -> Mapping[str, Any]:
     if sequence.stopped_at is not None:
         side = "inside" if sequence.verdict == "verified" else "outside"
-        said = f"the whole band lies {side} the limit: decided at {sequence.stopped_at:,} of {maximum:,} replications"
-        return {"why": said + (" (asymptotic)" if sequence.method == "asymptotic" else "")}
+        message = (
+            f"the whole band lies {side} the limit: decided at {sequence.stopped_at:,} of {maximum:,} replications"
+        )
+        return {"why": message + (" (asymptotic)" if sequence.method == "asymptotic" else "")}
     needed = sequence.needed(tally)
     if needed is None:
         return {"why": "the observed rate lies on the limit, and no number of trials would decide"}
@@ -301,5 +303,5 @@ def _why(sequence: ConfidenceSequence, tally: Tally, maximum: int) -> Mapping[st
     if replications <= tally.replications:
         return {"why": f"the band crosses the limit after {tally.replications:,} replications"}
     among = "" if needed == replications else f" ({replications:,} replications)"
-    said = f"the band crosses the limit; about {needed:,} trials{among} would decide, should the rate stay"
-    return {"needed": needed, "needed_replications": replications, "why": said}
+    message = f"the band crosses the limit; about {needed:,} trials{among} would decide, should the rate stay"
+    return {"needed": needed, "needed_replications": replications, "why": message}

@@ -149,5 +149,5 @@ def _decided(spec: ClaimSpec, strata: Sequence[Stratum], low: float, high: float
     needed = statistics.trials_to_decide(decides, 0.0)
     if needed is None:
         return {"verdict": verdict, "why": "the observed rate lies on the limit, and no number of trials would decide"}
-    said = f"the interval crosses the limit; about {needed:,} replications would decide, should the rates stay"
-    return {"verdict": verdict, "needed": needed, "needed_replications": needed, "why": said}
+    message = f"the interval crosses the limit; about {needed:,} replications would decide, should the rates stay"
+    return {"verdict": verdict, "needed": needed, "needed_replications": needed, "why": message}

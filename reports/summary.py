@@ -234,7 +234,7 @@ def closing_words(results: Mapping[str, Any]) -> str:
     counts = verdict_counts(results)
     total = sum(counts.values())
     surprises = sum(claim["verdict"] != claim["expected"] for _, claim in claims_of(results))
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    description = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     ids = len({claim["id"] for _, claim in claims_of(results)})
     end = "all as expected" if not surprises else f"{surprises} not as expected"
-    return f"{total} verdict{'s' * (total != 1)} on {ids} claim{'s' * (ids != 1)}: {told}; {end}."
+    return f"{total} verdict{'s' * (total != 1)} on {ids} claim{'s' * (ids != 1)}: {description}; {end}."

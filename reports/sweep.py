@@ -128,12 +128,12 @@ def _lines(results: Mapping[str, Any]) -> Iterator[list[Any]]:
         "fingerprint",
     ]
     for point in points:
-        told = {**point["counts"], **point["outcomes"]}
+        details = {**point["counts"], **point["outcomes"]}
         yield [
             *(_cell(point["values"][path]) for path in paths),
             point["replications"],
             *(cell for claim in claims for cell in _claim_cells(claim_at(point, claim))),
-            *(told.get(name, "") for name in counts),
+            *(details.get(name, "") for name in counts),
             *(point["latency"].get(name, {}).get(column, "") for name in series for column in _QUANTILES),
             point["hash"],
             point["fingerprint"],
@@ -155,10 +155,10 @@ def _claim_cells(claim: Mapping[str, Any] | None) -> list[Any]:
 
 def told_points(results: Mapping[str, Any], identifier: str) -> str:
     """A claim at all points, in a line for those who cannot see the figure."""
-    told = []
+    details = []
     for point in results["points"]:
         claim = claim_at(point, identifier)
         if claim is not None and claim["n"]:
             words = f"{percent(claim['observed'])} ({interval_words(claim)}) {claim['verdict']}"
-            told.append(f"{point_words(results, point)}: {words}")
-    return "; ".join(told)
+            details.append(f"{point_words(results, point)}: {words}")
+    return "; ".join(details)

@@ -57,8 +57,8 @@ def rates(results: Mapping[str, Any], axis: Mapping[str, Any]) -> str | None:
         figure.subplots_adjust(hspace=0.5, wspace=0.24)
         return figure
 
-    told = " | ".join(f"{claim['id']}: {told_points(results, claim['id'])}" for claim in claims)
-    return draw_svg("rates", f"Rates with their intervals over {axis['path']}", told, draw)
+    details = " | ".join(f"{claim['id']}: {told_points(results, claim['id'])}" for claim in claims)
+    return draw_svg("rates", f"Rates with their intervals over {axis['path']}", details, draw)
 
 
 def _points_of(
@@ -138,8 +138,8 @@ def heat(results: Mapping[str, Any], *axes: Mapping[str, Any]) -> str | None:
         figure.subplots_adjust(hspace=0.62, wspace=0.2)
         return figure
 
-    told = " | ".join(f"{claim['id']}: {told_points(results, claim['id'])}" for claim in claims)
-    return draw_svg("heat", f"Rates over {across['path']} and {up['path']}, in percent", told, draw)
+    details = " | ".join(f"{claim['id']}: {told_points(results, claim['id'])}" for claim in claims)
+    return draw_svg("heat", f"Rates over {across['path']} and {up['path']}, in percent", details, draw)
 
 
 def _heat_panel(
@@ -163,8 +163,8 @@ def _heat_panel(
         left, top = xs.index(x), ys.index(y)
         depth = 0.07 + 0.38 * (_shown(each) - low) / span
         axes.add_patch(Rectangle((left + 0.03, top + 0.05), 0.94, 0.9, facecolor=BLUE, alpha=depth, linewidth=0))
-        said = f"{SYMBOLS[each['verdict']]} {_shown(each):.{2 if 0 < _shown(each) < 1 else 1}f}"
-        axes.text(left + 0.5, top + 0.5, said, ha="center", va="center", fontsize=8.5)
+        message = f"{SYMBOLS[each['verdict']]} {_shown(each):.{2 if 0 < _shown(each) < 1 else 1}f}"
+        axes.text(left + 0.5, top + 0.5, message, ha="center", va="center", fontsize=8.5)
     bare(axes)
     axes.set_xlim(0, len(xs))
     axes.set_ylim(0, len(ys))

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from relaysim.reports.html import figure_list, timing_facts, whole_page
+from relaysim.reports.html import figure_list, render_page, timing_facts
 from relaysim.reports.publish import publish_folder, publish_page
 from relaysim.reports.summary import SYMBOLS, interval_words, limit_words, number
 from relaysim.reports.sweep import (
@@ -80,7 +80,7 @@ def sweep_html(
         ("points", "Points", _points(results)),
         ("limits", "What this rests on", _limits(results, timing)),
     ]
-    return whole_page(headline(results), lead(results), sections, code_version=str(results["code_version"]))
+    return render_page(headline(results), lead(results), sections, code_version=str(results["code_version"]))
 
 
 def _claims(results: Mapping[str, Any]) -> str:
@@ -99,15 +99,15 @@ def _claims(results: Mapping[str, Any]) -> str:
         row += "".join(_claim(claim_at(point, claim["id"])) for claim in claims)
         body.append(f"<tr>{row}</tr>")
     shown = len(body)
-    said = [*notes(results)]
+    message = [*notes(results)]
     if shown < len(results["points"]):
-        said.append(f"These are the first {shown:,} of {len(results['points']):,} points; results.csv has all.")
+        message.append(f"These are the first {shown:,} of {len(results['points']):,} points; results.csv has all.")
     titles = "".join(f"<li><b>{escape(claim['id'])}</b> {escape(claim['title'])}</li>" for claim in claims)
     return (
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>\n'
         f"<p class='quiet'>{' '.join(f'{SYMBOLS[each]} {each}' for each in ('verified', 'refuted', 'inconclusive'))}. "
         "Below each rate is its interval: 99 %, shared by the claims of one family.</p>"
-        + "".join(f"<p>{escape(each)}</p>" for each in said)
+        + "".join(f"<p>{escape(each)}</p>" for each in message)
         + (f"<ul class='plain quiet'>{titles}</ul>" if titles else "")
     )
 
@@ -121,10 +121,10 @@ def _claim(claim: Mapping[str, Any] | None) -> str:
 
 def _points(results: Mapping[str, Any]) -> str:
     points = results["points"]
-    told = "".join(_point(results, point) for point in points[:DETAILS_MAX])
+    description = "".join(_point(results, point) for point in points[:DETAILS_MAX])
     if len(points) > DETAILS_MAX:
-        told += f"<p>These are the first {DETAILS_MAX} of {len(points):,} points; results.json has all.</p>"
-    return told
+        description += f"<p>These are the first {DETAILS_MAX} of {len(points):,} points; results.json has all.</p>"
+    return description
 
 
 def _point(results: Mapping[str, Any], point: Mapping[str, Any]) -> str:
@@ -135,7 +135,7 @@ def _point(results: Mapping[str, Any], point: Mapping[str, Any]) -> str:
         ("root seed", point["root_seed"]),
         ("fingerprint", point["fingerprint"]),
     ]
-    told = "".join(f"<dt>{name}</dt><dd>{escape(str(said))}</dd>" for name, said in facts)
+    description = "".join(f"<dt>{name}</dt><dd>{escape(str(message))}</dd>" for name, message in facts)
     counts = {**point["outcomes"], **{name: count for name, count in point["counts"].items() if count}}
     counted = "".join(
         f"<span><b>{escape(name.replace('_', ' '))}</b> {count:,}</span>" for name, count in counts.items()
@@ -153,23 +153,23 @@ def _point(results: Mapping[str, Any], point: Mapping[str, Any]) -> str:
     replay = escape(point["replay"].replace("{seed}", "0"))
     return (
         f'<details><summary><span class="id">{escape(point_words(results, point))}</span></summary>\n'
-        f'<dl>{told}</dl><p class="facts-line">{counted}</p>'
+        f'<dl>{description}</dl><p class="facts-line">{counted}</p>'
         + (f"<ul class='plain'>{waits}{broken}</ul>" if waits or broken else "")
         + f"<pre><code>{replay}</code></pre></details>\n"
     )
 
 
 def _limits(results: Mapping[str, Any], timing: Mapping[str, Any] | None) -> str:
-    told = "".join(
-        f"<span><b>{name}</b> {escape(str(said))}</span>"
-        for name, said in (
+    description = "".join(
+        f"<span><b>{name}</b> {escape(str(message))}</span>"
+        for name, message in (
             ("scenario", results["title"]),
             ("hash", results["hash"]),
             ("lane", results["lane"]),
             ("factory", results["factory"]),
         )
     )
-    return f"""<p class="facts-line">{told}</p><ul>
+    return f"""<p class="facts-line">{description}</p><ul>
 <li>World i is the same at every point as far as the points' values leave it so: every draw is keyed by what it is for. The
 points are thus not independent of each other, and a curve over them is smoother than its intervals.</li>
 <li>Each interval holds at 99 % by itself, the claims of one family sharing the 1 % at each point. Among many points one in a

@@ -58,9 +58,9 @@ def print_sweep(console: Console, results: Mapping[str, Any], *, report: Path | 
 def _fixed_words(results: Mapping[str, Any]) -> str:
     """The axes with a single value, which have no column of their own; "" if there are none."""
     fixed = [axis for axis in results["axes"] if len(axis["values"]) == 1]
-    said = ", ".join(f"{axis['path']}={value_words(axis['values'][0])}" for axis in fixed)
+    message = ", ".join(f"{axis['path']}={value_words(axis['values'][0])}" for axis in fixed)
     where = "At every point" if len(results["points"]) > 1 else "At this point"
-    return f"{where}: {said}" if said else ""
+    return f"{where}: {message}" if message else ""
 
 
 def _table(results: Mapping[str, Any]) -> Table:
@@ -93,6 +93,6 @@ def _print_blocks(console: Console, results: Mapping[str, Any]) -> None:
     for point in results["points"][:POINTS_MAX]:
         console.print(Text(f"{point_words(results, point)}: {point['replications']:,} worlds", style="bold"))
         for claim in point["claims"]:
-            said = f"  {claim['id']} ({limit_words(claim)}): {claim_words(claim)} ({interval_words(claim)})"
-            console.print(Text(said), soft_wrap=True)
+            message = f"  {claim['id']} ({limit_words(claim)}): {claim_words(claim)} ({interval_words(claim)})"
+            console.print(Text(message), soft_wrap=True)
     console.print()

@@ -127,8 +127,8 @@ def _expected(claim: Mapping[str, Any], as_expected: bool) -> Text:
     if as_expected:
         return Text("as expected", style="dim")
     wanted = claim["expected"]
-    said = f"NOT EXPECTED (should be {wanted})" if claim["verdict"] != wanted else "NOT EXPECTED in some scenario"
-    return Text(said, style="bold red")
+    message = f"NOT EXPECTED (should be {wanted})" if claim["verdict"] != wanted else "NOT EXPECTED in some scenario"
+    return Text(message, style="bold red")
 
 
 def _numbers(claim: Mapping[str, Any]) -> list[Text]:
@@ -210,18 +210,18 @@ def _print_how_decided(console: Console, results: Mapping[str, Any]) -> None:
     if in_strata:
         console.print(Text("How the strata add up", style="bold"))
         for scenario, claim in in_strata:
-            said = f"  {claim['id']} in {scenario['scenario']}, {percent(claim['observed'])}: {strata_words(claim)}"
-            console.print(Text(said), soft_wrap=True)
+            message = f"  {claim['id']} in {scenario['scenario']}, {percent(claim['observed'])}: {strata_words(claim)}"
+            console.print(Text(message), soft_wrap=True)
         console.print()
-    told = [(scenario, claim) for scenario, claim in claims_of(results) if "looks" in claim]
-    if not told:
+    details = [(scenario, claim) for scenario, claim in claims_of(results) if "looks" in claim]
+    if not details:
         return
-    error = told[0][0]["sequential"]["error"]
+    error = details[0][0]["sequential"]["error"]
     console.print(Text(f"When the claims were decided, with at most {percent(error)} wrong", style="bold"))
-    for scenario, claim in told:
+    for scenario, claim in details:
         symbol = SYMBOLS[claim["verdict"]]
-        said = f"  {symbol} {claim['id']} in {scenario['scenario']}: {decided_words(scenario, claim)}"
-        console.print(Text(said), soft_wrap=True)
+        message = f"  {symbol} {claim['id']} in {scenario['scenario']}: {decided_words(scenario, claim)}"
+        console.print(Text(message), soft_wrap=True)
     console.print()
 
 
@@ -249,8 +249,8 @@ def _print_wrong(console: Console, results: Mapping[str, Any], rows: list[Row]) 
     if not lines:
         return
     console.print(Text("What went wrong, and how to see it", style="bold"))
-    for head, said, replay in lines:
-        console.print(Text(f"  {head}" + (f": {said}" if said else "")), soft_wrap=True)
+    for head, message, replay in lines:
+        console.print(Text(f"  {head}" + (f": {message}" if message else "")), soft_wrap=True)
         if replay:
             # Never wrapped, so that it can be copied as it stands.
             console.print(Text(f"      {replay}", style="cyan"), soft_wrap=True)

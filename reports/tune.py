@@ -185,24 +185,24 @@ def recommendation(results: Mapping[str, Any]) -> str:
                 f"Keep the present settings: {held_out['replications']:,} held-out worlds are too few to judge by; give "
                 f"--held-out at least {held_out['replications_min']:,}, better thousands."
             )
-        said = [
+        message = [
             "Keep the present settings: none of the candidates judged on held-out seeds is shown to be better in some "
             "objective and worse in none under every profile."
         ]
         if wanting := _for_want_of_worlds(results):
             which = f"candidate{'' if len(wanting) == 1 else 's'} {_listed(wanting)}"
-            said.append(f"Of {which} too few worlds differ to tell; give more --held-out.")
-        return " ".join(said)
+            message.append(f"Of {which} too few worlds differ to tell; give more --held-out.")
+        return " ".join(message)
     judged = results["judged"][place]
     ids = [each["id"] for each in results["objectives"]]
     units = {each["id"]: each["unit"] for each in results["objectives"]}
     better, others = _sorted_out(results, judged)
     if not others:
-        said = [f"Take candidate {place + 1}: better in every objective under every profile."]
+        message = [f"Take candidate {place + 1}: better in every objective under every profile."]
     else:
         where = f"better in {_listed(better)} under every profile" if better else "better in no objective everywhere"
         doubts = "; ".join(f"{name}: {_listed(each)}" for name, each in others.items())
-        said = [
+        message = [
             f"Candidate {place + 1} is {where}. Not told apart from the present settings: {doubts}.",
             "Take it if you can accept that; otherwise keep the present settings, or judge again in more worlds "
             "(--held-out).",
@@ -213,9 +213,9 @@ def recommendation(results: Mapping[str, Any]) -> str:
             f"({interval_words(units[each], found[each]['difference_interval'], signed=True) or 'no interval'})"
             for each in ids
         ]
-        said.append(f"Under {profile}: {', '.join(parts)}.")
-    said.append(f"In brackets the {CONFIDENCE} intervals; better is one that lies below zero.")
-    return " ".join(said)
+        message.append(f"Under {profile}: {', '.join(parts)}.")
+    message.append(f"In brackets the {CONFIDENCE} intervals; better is one that lies below zero.")
+    return " ".join(message)
 
 
 def _for_want_of_worlds(results: Mapping[str, Any]) -> list[str]:
@@ -239,7 +239,7 @@ def _differs_too_rarely(results: Mapping[str, Any], found: Mapping[str, Any]) ->
 
 def _rarely_differing(results: Mapping[str, Any]) -> list[str]:
     """Of which objectives nothing is claimed, because they differ in too few worlds."""
-    said = []
+    message = []
     least = results["held_out"].get("differing_min", 0)
     for profile in results["judged"][0]["by_profile"] if results["judged"] else ():
         for each in results["objectives"]:
@@ -249,11 +249,11 @@ def _rarely_differing(results: Mapping[str, Any]) -> list[str]:
                 if _differs_too_rarely(results, judged["by_profile"][profile][each["id"]])
             ]
             if rare:
-                said.append(
+                message.append(
                     f"Under {profile}, {SHORT[each['id']]} differ from the {PRESENT}' in fewer than {least} worlds, too few "
                     f"to claim anything: {', '.join(rare)}."
                 )
-    return said
+    return message
 
 
 def excess_words(name: str, count: int) -> str:
@@ -267,25 +267,25 @@ def excess_words(name: str, count: int) -> str:
 
 def notes(results: Mapping[str, Any]) -> list[str]:
     """What must be known to read the tables."""
-    said = []
+    message = []
     fragile = [str(place) for place, each in enumerate(results["judged"], 1) if each["fragile"]]
     if fragile:
-        said.append(
+        message.append(
             f"Fragile: {'candidate' if len(fragile) == 1 else 'candidates'} {_listed(fragile)} "
             f"{'is' if len(fragile) == 1 else 'are'} better under one profile and not under another."
         )
     for place, each in enumerate(results["judged"], 1):
         for profile, excess in each["excess"].items():
             for name, count in excess.items():
-                said.append(f"Candidate {place} under {profile}: {excess_words(name, count)} than at present.")
-    said += _rarely_differing(results)
+                message.append(f"Candidate {place} under {profile}: {excess_words(name, count)} than at present.")
+    message += _rarely_differing(results)
     infeasible = sum(not trial["feasible"] for trial in results["trials"])
     if infeasible:
-        said.append(
+        message.append(
             f"{infeasible} of {len(results['trials'])} trials broke a promise more often than the present settings in "
             f"the same worlds, and {'was' if infeasible == 1 else 'were'} put aside."
         )
-    return said
+    return message
 
 
 def compared_values(results: Mapping[str, Any], trial: Mapping[str, Any]) -> list[float]:
@@ -305,23 +305,23 @@ def compared_values(results: Mapping[str, Any], trial: Mapping[str, Any]) -> lis
 def agreement_words(results: Mapping[str, Any]) -> list[str]:
     """How far the front that was found and that of the closed form agree, and worlds with arithmetic."""
     block = results["closed_form"]
-    told = [each for each in block["held_out"] if each["inside"] is not None]
-    inside = sum(each["inside"] for each in told)
-    said = []
-    if told:
-        said.append(
-            f"{inside} of {len(told)} values measured in held-out worlds have the computed one in their {CONFIDENCE} "
+    details = [each for each in block["held_out"] if each["inside"] is not None]
+    inside = sum(each["inside"] for each in details)
+    message = []
+    if details:
+        message.append(
+            f"{inside} of {len(details)} values measured in held-out worlds have the computed one in their {CONFIDENCE} "
             "interval."
         )
     front = len(block["front"])
     if not front:
-        return [*said, f"Of {block['grid']:,} settings computed, none fails no more than the {PRESENT}."]
+        return [*message, f"Of {block['grid']:,} settings computed, none fails no more than the {PRESENT}."]
     one = front == 1
-    said.append(
+    message.append(
         f"Of {block['grid']:,} settings computed, {front:,} {'fails' if one else 'fail'} no more than the {PRESENT} and "
         f"{'is' if one else 'are'} beaten by no other: {'it is' if one else 'they are'} the computed front."
     )
-    return [*said, *_behind_words(block), *_gap_words(block)]
+    return [*message, *_behind_words(block), *_gap_words(block)]
 
 
 def _behind_words(block: Mapping[str, Any]) -> list[str]:
@@ -331,26 +331,26 @@ def _behind_words(block: Mapping[str, Any]) -> list[str]:
     rest = found - more
     if not found:
         return ["The search found no settings to compare with it."]
-    said, all_found = [], "the one setting found" if found == 1 else f"the {found:,} settings found"
+    message, all_found = [], "the one setting found" if found == 1 else f"the {found:,} settings found"
     if more:
         which = all_found if not rest else f"{more:,} of {all_found}"
         left_out = f", and {'is' if more == 1 else 'are'} left out of the next line" if rest else ""
-        said.append(
+        message.append(
             f"By the same arithmetic {which} {'fails' if more == 1 else 'fail'} more than the {PRESENT}{left_out}."
         )
     if not rest:
-        return said
+        return message
     if block["off_front"]:
         which = f"The other {'one' if rest == 1 else f'{rest:,}'}" if more else f"By the same arithmetic {all_found}"
-        said.append(
+        message.append(
             f"{which} {'lies' if rest == 1 else 'lie'} behind that front by at most {_times(block['off_front'])} the "
             f"{PRESENT}' value, in every objective at once."
         )
     else:
         which = f"the other {'one' if rest == 1 else f'{rest:,}'}" if more else all_found
         words = f"{which} is not" if rest == 1 else f"none of {which} is"
-        said.append(f"By the same arithmetic {words} beaten by that front in every objective.")
-    return said
+        message.append(f"By the same arithmetic {words} beaten by that front in every objective.")
+    return message
 
 
 def _gap_words(block: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from relaysim.reports.html import cell_table, figure_list, timing_facts, whole_page, with_below
+from relaysim.reports.html import cell_table, figure_list, render_page, timing_facts, with_below
 from relaysim.reports.publish import publish_folder, publish_page
 from relaysim.reports.tune import (
     CONFIDENCE,
@@ -107,37 +107,37 @@ def tuning_html(
         ("sensitivity", "If the backend is another", _sensitivity(results)),
         ("limits", "What this rests on", _limits(results, timing)),
     ]
-    return whole_page(headline(results), lead(results), sections, code_version=str(results["code_version"]))
+    return render_page(headline(results), lead(results), sections, code_version=str(results["code_version"]))
 
 
 def _advice(results: Mapping[str, Any], policy: str) -> str:
-    said = "".join(f"<li>{escape(note)}</li>" for note in notes(results))
+    message = "".join(f"<li>{escape(note)}</li>" for note in notes(results))
     return (
         f"<p>{escape(recommendation(results))}</p>"
         f"<pre><code>{escape(policy)}</code></pre>"
         "<p class='quiet'>This is <code>policy.toml</code>: <code>relay.load_policy</code> reads it, and so does "
-        "<code>relaysim verify</code> with <code>--policy</code>.</p>" + (f"<ul>{said}</ul>" if said else "")
+        "<code>relaysim verify</code> with <code>--policy</code>.</p>" + (f"<ul>{message}</ul>" if message else "")
     )
 
 
 def _candidates(results: Mapping[str, Any]) -> str:
-    told = measures(results)
-    heads = [escape(SHORT[each["id"]]) for each in told]
+    details = measures(results)
+    heads = [escape(SHORT[each["id"]]) for each in details]
     parts = [_settings(results)]
     for profile in results["profiles"]:
         present = results["present"]["held_out"][profile]
         rows = [
-            (PRESENT, [_cell(each["unit"], present[each["id"]]) for each in told]),
+            (PRESENT, [_cell(each["unit"], present[each["id"]]) for each in details]),
             *(
                 (
                     with_below(f"candidate {place}", _mark(results, place, profile)),
-                    [_judged_cell(each, one, profile) for each in told],
+                    [_judged_cell(each, one, profile) for each in details],
                 )
                 for place, one in enumerate(results["judged"], 1)
             ),
         ]
         parts.append(f"<h3>Under {escape(profile)}</h3>{cell_table(heads, rows)}")
-    meant = "".join(f"<li>{escape(SHORT[each['id']])}: {escape(each['title'])}</li>" for each in told)
+    meant = "".join(f"<li>{escape(SHORT[each['id']])}: {escape(each['title'])}</li>" for each in details)
     return (
         "".join(parts)
         + f"<p class='quiet'>Below each value: the difference from the {PRESENT}, world by world paired, with its "
@@ -235,18 +235,18 @@ def _closed_form(results: Mapping[str, Any]) -> str:
         [escape(SHORT[each]) for each in block["compared"].values()],
         [(with_below(*names), cells) for names, cells in rows.items()],
     )
-    said = "".join(f"<p>{escape(each)}</p>" for each in agreement_words(results))
+    message = "".join(f"<p>{escape(each)}</p>" for each in agreement_words(results))
     return (
-        f"{said}{table}<p class='quiet'>What held-out worlds showed, what the closed form computes (= inside the "
+        f"{message}{table}<p class='quiet'>What held-out worlds showed, what the closed form computes (= inside the "
         f"{CONFIDENCE} interval, ≠ outside), and that interval. Arithmetic leaves out requests that fail, runs that end by "
         "themselves, and other workers that create a run meanwhile.</p>"
     )
 
 
 def _limits(results: Mapping[str, Any], timing: Mapping[str, Any] | None) -> str:
-    told = "".join(
-        f"<span><b>{name}</b> {escape(str(said))}</span>"
-        for name, said in (
+    description = "".join(
+        f"<span><b>{name}</b> {escape(str(message))}</span>"
+        for name, message in (
             ("scenario", results["title"]),
             ("hash", results["hash"]),
             ("root seed", results["root_seed"]),
@@ -255,7 +255,7 @@ def _limits(results: Mapping[str, Any], timing: Mapping[str, Any] | None) -> str
             ("profiles", ", ".join(results["profiles"])),
         )
     )
-    return f"""<p class="facts-line">{told}</p><ul>
+    return f"""<p class="facts-line">{description}</p><ul>
 <li>World i is the same world for every candidate until its own doings part them: every draw is keyed by what it is
 for.</li>
 <li>The search took the best of many noisy values, which flatters them. So nothing that it measured is claimed: the

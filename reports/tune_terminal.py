@@ -39,8 +39,8 @@ def print_tuning(console: Console, results: Mapping[str, Any], *, folder: Path |
         console.print(Text(lead(results)), soft_wrap=True)
         console.print()
         for place, judged in enumerate(results["judged"], 1):
-            said = settings_words(changes(results, judged["settings"]))
-            console.print(Text(f"  candidate {place} (trial {judged['trial'] + 1}): {said}"), soft_wrap=True)
+            message = settings_words(changes(results, judged["settings"]))
+            console.print(Text(f"  candidate {place} (trial {judged['trial'] + 1}): {message}"), soft_wrap=True)
         console.print()
         for profile in results["profiles"]:
             console.print(_table(results, profile))
@@ -48,8 +48,8 @@ def print_tuning(console: Console, results: Mapping[str, Any], *, folder: Path |
         for note in notes(results):
             console.print(Text(f"! {note}"), soft_wrap=True)
         if results["closed_form"] is not None:
-            for said in agreement_words(results):
-                console.print(Text(f"Arithmetic: {said}", style="dim"), soft_wrap=True)
+            for message in agreement_words(results):
+                console.print(Text(f"Arithmetic: {message}", style="dim"), soft_wrap=True)
         console.print()
         console.print(Text(recommendation(results), style="bold"), soft_wrap=True)
         if folder is not None:
@@ -65,14 +65,14 @@ def _table(results: Mapping[str, Any], profile: str) -> Table:
     title = f"Held-out worlds under {profile}: value, and difference from the {PRESENT} with its {CONFIDENCE} interval"
     table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("candidate", no_wrap=True)
-    told = results["objectives"]  # the page has what is told beside them too
-    for each in told:
+    details = results["objectives"]  # the page has what is told beside them too
+    for each in details:
         table.add_column(SHORT[each["id"]], justify="right", no_wrap=True)
     present = results["present"]["held_out"][profile]
-    table.add_row(PRESENT, *(value_words(each["unit"], present[each["id"]]["value"]) for each in told))
+    table.add_row(PRESENT, *(value_words(each["unit"], present[each["id"]]["value"]) for each in details))
     for place, judged in enumerate(results["judged"], 1):
         cells = []
-        for each in told:
+        for each in details:
             found, unit = judged["by_profile"][profile][each["id"]], each["unit"]
             interval = interval_words(unit, found["difference_interval"], signed=True)
             words = "as now" if found["verdict"] == "same" else difference_words(unit, found["difference"])

@@ -142,8 +142,10 @@ def _up_to(points: Sequence[Mapping[str, Any]]) -> str:
         good += 1
     longest = points[-1]["free_seconds"]
     if good == len(points):
-        said = f"every message that met an active run got through, even where a cancelled run took {longest:g} s to end"
-        return f"Under which waits: {said}."
+        message = (
+            f"every message that met an active run got through, even where a cancelled run took {longest:g} s to end"
+        )
+        return f"Under which waits: {message}."
     bad = points[good]
     share = f"{bad['met_active_run'] - bad['got_through']} of {bad['met_active_run']}"
     if not good:

@@ -29,7 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
-from relaysim.scenarios.file_lock import LockedError, lock
+from filelock import FileLock, Timeout
 
 SCHEMA: Final = 1
 CHUNK: Final = 250
@@ -166,10 +166,11 @@ class Journal:
     torn: list[int] = field(default_factory=list)
     foreign: int = 0
     _file: BinaryIO | None = None
+    _lock: FileLock | None = None
     _broken: bool = False
 
     def __enter__(self) -> Self:
-        """Open and lock the file, making it if there is none.
+        """Open and lock the file, making it if there is none. The lock ends with the process, however that ends.
 
         Raises:
             JournalError: if that cannot be done, or another process has it open.
@@ -183,24 +184,28 @@ class Journal:
         except OSError as error:
             self.__exit__(None, None, None)
             raise JournalError(f"{self.path}: cannot be opened: {_reason(error)}") from error
+        # On a file of its own: on Windows nobody may read what is locked.
+        self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), blocking=False, fallback_to_soft=False)
         try:
-            lock(self._file)
-        except OSError as error:
-            self._file.close()
-            raise JournalError(f"{self.path}: cannot be locked: {_reason(error)}") from error
-        except LockedError as error:
-            self._file.close()
+            self._lock.acquire()
+        except Timeout as error:
+            self.__exit__(None, None, None)
             raise JournalError(
                 f"{self.path}: another process is writing it; wait for that one, or name another folder with --out"
             ) from error
+        except (OSError, NotImplementedError) as error:
+            self.__exit__(None, None, None)
+            raise JournalError(f"{self.path}: cannot be locked: {_reason(error)}") from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.close()  # and so unlocked
+            self._file.close()
             self._file = None
+        if self._lock is not None:
+            self._lock.release()
 
     def chunks(self) -> Iterator[Chunk]:
         """Every chunk, in the order of the lines. Only one line at a time is held in memory.
@@ -264,8 +269,8 @@ class Journal:
         return self._file.read(1) == b"\n"
 
 
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def _sync_folder(folder: Path) -> None:

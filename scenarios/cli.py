@@ -19,12 +19,19 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import relaysim
-from relaysim.scenarios import serve
-from relaysim.scenarios.command_line import EXIT_INTERRUPTED, EXIT_USAGE, UsageError, stop_output
-from relaysim.scenarios.commands import ablate, compare, listing, replay, run, verify
-from relaysim.scenarios.fit import command as fit
-from relaysim.scenarios.sweep import command as sweep
-from relaysim.scenarios.tune import command as tune
+from relaysim.scenarios.commands import (
+    ablate,
+    compare,
+    fit,
+    list_scenarios,
+    replay,
+    run,
+    serve,
+    sweep,
+    tune,
+    verify,
+)
+from relaysim.scenarios.commands.command_line import EXIT_INTERRUPTED, EXIT_USAGE, UsageError, stop_output
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -186,8 +193,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     command(
         "list",
-        listing.add_arguments,
-        listing.run,
+        list_scenarios.add_arguments,
+        list_scenarios.run,
         "List the shipped scenarios with their claims and expected verdicts.",
     )
     return parser

@@ -37,10 +37,11 @@ from relaysim.scenarios.policy import (
     policy_sets,
     settings_named_by,
 )
-from relaysim.scenarios.problems import Problem, ScenarioError, did_you_mean
+from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.scenarios.strata import refuse_strata
 from relaysim.scenarios.summary import ROW_COUNTS, Summary
+from relaysim.sim.openai.validation_words import did_you_mean
 from relaysim.sim.world import FactoryError, resolve
 
 #: The policies of the relay, in the order in which they were written.
@@ -143,12 +144,12 @@ def _own_sets(names: Sequence[str], settings: Iterable[str]) -> tuple[dict[str, 
     problems = []
     for typed in settings:
         # The longest name first: one policy's name may be the beginning of another's.
-        said = typed.removeprefix(HOME)
-        name = next((each for each in sorted(names, key=len, reverse=True) if said.startswith(f"{each}.")), None)
-        rest = said.removeprefix(f"{name}.")
+        message = typed.removeprefix(HOME)
+        name = next((each for each in sorted(names, key=len, reverse=True) if message.startswith(f"{each}.")), None)
+        rest = message.removeprefix(f"{name}.")
         try:
             if name is None:
-                suggestion = did_you_mean(said.partition(".")[0], names, what="compared are")
+                suggestion = did_you_mean(message.partition(".")[0], names, what="compared are")
                 raise PathError(f"begins with no policy that is compared: write POLICY.KEY=VALUE; {suggestion}")
             parse_setting(rest)
         except PathError as error:
@@ -168,21 +169,21 @@ def _load_policy(
         return _load_policy_file(name_or_path, scenario, name, sets, own_sets)
     factory = factory_of(name)
     left_out: tuple[LeftOut, ...] = ()
-    theirs = list(sets)
+    scenario_sets = list(sets)
     own = factory == scenario.relay.factory
     if not own:
         try:
             known = settings_named_by(resolve(factory))
         except FactoryError as error:
-            said = str(error).removeprefix(f"factory {factory!r}: ")
-            raise ScenarioError([Problem(where, "", said)]) from error
-        theirs.append(f"{FACTORY_PATH}={factory}")
+            sentence = str(error).removeprefix(f"factory {factory!r}: ")
+            raise ScenarioError([Problem(where, "", sentence)]) from error
+        scenario_sets.append(f"{FACTORY_PATH}={factory}")
         if scenario.relay.settings:
-            theirs.append("relay.settings={}")
+            scenario_sets.append("relay.settings={}")
         more, left_out = known_group_settings(scenario, known)
-        theirs += more
+        scenario_sets += more
     try:
-        return Compared(name, load(name_or_path, [*theirs, *own_sets]), own, left_out)
+        return Compared(name, load(name_or_path, [*scenario_sets, *own_sets]), own, left_out)
     except ScenarioError as error:
         # The scenario itself is right, so all that is wrong is this policy's.
         raise ScenarioError(
@@ -194,8 +195,8 @@ def _load_policy_file(
     name_or_path: str, scenario: Scenario, name: str, sets: Sequence[str], own_sets: Sequence[str]
 ) -> Compared:
     file = load_policy_file(name)
-    theirs, left_out = policy_sets(file.policy, file.settings, scenario)
-    return Compared(name, load(name_or_path, [*sets, *theirs, *own_sets]), own=False, left_out=left_out)
+    given_sets, left_out = policy_sets(file.policy, file.settings, scenario)
+    return Compared(name, load(name_or_path, [*sets, *given_sets, *own_sets]), own=False, left_out=left_out)
 
 
 # Running
@@ -312,7 +313,7 @@ def _replay(policy: Compared) -> str:
 def _example(policy: Compared, base: Compared, worlds: Mapping[str, PolicyWorlds]) -> dict[str, Any] | None:
     """The world in which most messages more, or fewer, failed than under the other policy; None if none differs."""
     failed = [worlds[each.name].counts["failed"] for each in (policy, base)]
-    apart = [abs(mine - theirs) for mine, theirs in zip(*failed, strict=True)]
+    apart = [abs(first - second) for first, second in zip(*failed, strict=True)]
     seed = max(range(len(apart)), key=lambda each: (apart[each], -each))
     if not apart[seed]:
         return None

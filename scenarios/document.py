@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-Step = str | int
+from relaysim.sim.openai.validation_words import Step, format_path
+
 Document = dict[str, Any]
 
 #: Blocks that a file may take away from what it extends, with `drop = true`.
@@ -29,14 +30,6 @@ def parse_path(path: str) -> list[Step]:
             raise PathError(f"{path!r} is no path: write keys with dots in between, e.g. relay.settings.attempts")
         steps.append(int(part) if part.isdecimal() else part)
     return steps
-
-
-def format_path(steps: Sequence[Step]) -> str:
-    """Steps as people write them: keys with dots, list items in brackets, counted from 0."""
-    text = ""
-    for step in steps:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
 
 
 def set_value(document: Document, path: str, value: Any) -> None:

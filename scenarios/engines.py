@@ -4,6 +4,8 @@ An engine calls one function with many argument tuples and yields what the calls
 share is that the calls are handed out a few at a time, that what they raise is raised here, and that a worker which dies is
 `LostWorkerError` or does not show. On a cluster the workers must run the very code that this process runs, else their
 counts would be another program's: `ClusterEngine` asks each of them before it hands out anything.
+
+Longer than 400 lines because both engines share how calls are handed out and how a lost worker is noticed.
 """
 
 from __future__ import annotations
@@ -100,8 +102,8 @@ class LocalEngine:
 @contextmanager
 def _quiet_interrupts() -> Iterator[None]:
     """After an interrupt loky's own thread may find its queues gone, and would print a traceback about it."""
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    own_version = threading.current_thread() is threading.main_thread()
+    if not own_version or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
     interrupted = False
@@ -179,7 +181,7 @@ class ClusterEngine:
         self._noise = _Noise()
 
     def __enter__(self) -> Self:
-        """Connect, and compare the workers' code with ours.
+        """Connect, and compare the workers' code with own_version.
 
         Raises:
             ClusterError: if there is no such scheduler, it has no workers, or one of them has other code.
@@ -199,7 +201,7 @@ class ClusterEngine:
                 warnings.simplefilter("ignore")  # of versions; the check that matters is our own
                 connect: Any = distributed.Client
                 self._client = connect(self.address, timeout=self._connect_seconds, set_as_default=False)
-            told = self._client.run(self._check, *self._given, on_error="return")
+            description = self._client.run(self._check, *self._given, on_error="return")
         except (OSError, ValueError, TypeError) as error:
             self._leave()
             raise ClusterError(
@@ -210,7 +212,7 @@ class ClusterEngine:
             self._leave()
             raise
         try:
-            self._compare(told)
+            self._compare(description)
         except BaseException:
             self._leave()
             raise
@@ -252,10 +254,10 @@ class ClusterEngine:
             )
             try:
                 await comm.write({"op": "identity", "reply": True})
-                told = await comm.read()
+                details = await comm.read()
             finally:
                 comm.abort()
-            kind = told.get("type") if isinstance(told, dict) else None
+            kind = details.get("type") if isinstance(details, dict) else None
             if kind != "Scheduler":
                 raise OSError(f"it is a {kind}" if isinstance(kind, str) else "it is something else")
 
@@ -286,17 +288,17 @@ class ClusterEngine:
                 f"--scheduler {self.address}: the scheduler has no workers; start some with "
                 f"`dask worker {self.address} --nthreads 1`"
             )
-        ours = self._check(*self._given)
+        own_version = self._check(*self._given)
         for worker in sorted(told):
-            theirs = told[worker]
-            if isinstance(theirs, BaseException):
+            worker_version = told[worker]
+            if isinstance(worker_version, BaseException):
                 raise ClusterError(
-                    f"worker {worker} cannot run this: {_first_line(theirs)}; install the same code there"
+                    f"worker {worker} cannot run this: {_first_line(worker_version)}; install the same code there"
                 )
-            if theirs != ours:
+            if worker_version != own_version:
                 raise ClusterError(
-                    f"worker {worker} runs other code than this process: {theirs}, not {ours}; install the same there "
-                    "and start it again"
+                    f"worker {worker} runs other code than this process: {worker_version}, not {own_version}; "
+                    "install the same there and start it again"
                 )
 
     @property
@@ -372,9 +374,9 @@ class _Noise(logging.Filter):
     leaving = False
 
     def filter(self, record: logging.LogRecord) -> bool:
-        said = str(record.msg)
-        lost = said.startswith("Failed to reconnect to scheduler")
-        return not lost and not (self.leaving and said.startswith("Couldn't gather"))
+        message = str(record.msg)
+        lost = message.startswith("Failed to reconnect to scheduler")
+        return not lost and not (self.leaving and message.startswith("Couldn't gather"))
 
 
 def _backend(engine: ClusterEngine) -> Any:

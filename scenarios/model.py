@@ -178,10 +178,10 @@ class Scenario(WorldTables, Heading):
         How many replications are run and in which lane is left out: those stand beside it in the results, and more of
         the same worlds are still the same worlds.
         """
-        beside = {"replications", "lane", "check_lanes", "profile", "profile_overrides"}
+        left_out = {"replications", "lane", "check_lanes", "profile", "profile_overrides"}
         if self.strata is None:
-            beside.add("strata")  # so that files from before there were any keep their hash
-        plain = self.model_dump(mode="json", by_alias=True, exclude=beside)
+            left_out.add("strata")  # so that files from before there were any keep their hash
+        plain = self.model_dump(mode="json", by_alias=True, exclude=left_out)
         text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

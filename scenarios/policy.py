@@ -9,7 +9,6 @@ Settings belong to the relay that they were written for, so the scenario's are l
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Unpack, get_args, get_origin, get_type_hi
 from relaysim.scenarios.load import load, load_each
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import Problem, ScenarioError
+from relaysim.scenarios.toml_text import toml_value
 from relaysim.sim.world import resolve
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def sets_with_policy(name_or_path: str, policy: PolicyFile, sets: Sequence[str])
 
     Raises ScenarioError if there is no such scenario.
     """
-    theirs, _ = policy_sets(policy.policy, policy.settings, load(name_or_path, check_relay=False))
-    return [*theirs, *sets]
+    policy_settings, _ = policy_sets(policy.policy, policy.settings, load(name_or_path, check_relay=False))
+    return [*policy_settings, *sets]
 
 
 def known_group_settings(scenario: Scenario, known: frozenset[str]) -> tuple[list[str], tuple[LeftOut, ...]]:
@@ -94,19 +94,10 @@ def known_group_settings(scenario: Scenario, known: frozenset[str]) -> tuple[lis
     for index, (workers, settings) in enumerate(groups(scenario)):
         unknown = {key: value for key, value in settings.items() if key not in known}
         if unknown:
-            kept = [f"{json.dumps(key)} = {toml_value(value)}" for key, value in settings.items() if key in known]
-            sets.append(f"workers[{index}].settings={{{', '.join(kept)}}}")
+            kept = {key: value for key, value in settings.items() if key in known}
+            sets.append(f"workers[{index}].settings={toml_value(kept)}")
             left_out.append(LeftOut(workers, unknown))
     return sets, tuple(left_out)
-
-
-def toml_value(value: Any) -> str:
-    """A value as TOML has it, on one line."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(key)} = {toml_value(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(toml_value, value)) + "]"
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def groups(scenario: Scenario) -> list[tuple[str, Mapping[str, Any]]]:
@@ -144,9 +135,9 @@ def _keys_of(factory: Callable[..., Any], keywords: inspect.Parameter) -> set[st
     """The keys of the TypedDict that a `**keywords` unpacks."""
     function = factory.__init__ if inspect.isclass(factory) else factory
     # This one annotation alone: others may be such as only a type checker can read.
-    alone = SimpleNamespace(__annotations__={keywords.name: keywords.annotation})
+    holder = SimpleNamespace(__annotations__={keywords.name: keywords.annotation})
     try:
-        hint = get_type_hints(alone, getattr(inspect.unwrap(function), "__globals__", {})).get(keywords.name)
+        hint = get_type_hints(holder, getattr(inspect.unwrap(function), "__globals__", {})).get(keywords.name)
     except (NameError, TypeError, AttributeError, SyntaxError):
         return set()
     if get_origin(hint) is not Unpack:

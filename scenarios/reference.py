@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from relaysim.scenarios.load import load, shipped
+from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.scenario_files import shipped
 from relaysim.sim.kernel.distributions import Constant, Exponential, LogNormal, Mixture, Uniform
 from relaysim.sim.openai.profile import Profile, shipped_profiles
 from relaysim.sim.world import COUNTS, SERIES

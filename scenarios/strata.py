@@ -28,8 +28,8 @@ def strata_of(scenario: Scenario) -> Strata | None:
 def refuse_strata(scenario: Scenario) -> None:
     """For commands that count worlds as they come, before they run any. Raises ScenarioError if there are strata."""
     if strata_of(scenario) is not None:
-        said = "only `verify` and `sweep` weigh strata, and this command counts worlds as they come"
-        raise ScenarioError([Problem(scenario.origin.given, "strata", said, "add --set strata.enabled=false")])
+        message = "only `verify` and `sweep` weigh strata, and this command counts worlds as they come"
+        raise ScenarioError([Problem(scenario.origin.given, "strata", message, "add --set strata.enabled=false")])
 
 
 def specs_in(specs: Sequence[ClaimSpec], stratum: int) -> list[ClaimSpec]:

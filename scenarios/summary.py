@@ -221,9 +221,9 @@ class Summary:
     def merge(self, other: Summary) -> Summary:
         """Add other replications, and return this summary."""
         self.replications += other.replications
-        for mine, theirs in ((self.tallies, other.tallies), (self.invariants, other.invariants)):
-            for name, tally in theirs.items():
-                mine.setdefault(name, Tally()).merge(tally)
+        for own_tallies, other_tallies in ((self.tallies, other.tallies), (self.invariants, other.invariants)):
+            for name, tally in other_tallies.items():
+                own_tallies.setdefault(name, Tally()).merge(tally)
         for name, count in other.counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
         for name, spread in other.spreads.items():
@@ -238,9 +238,9 @@ class Summary:
 
     def _add_hits(self, hits: Mapping[str, Sequence[int]]) -> None:
         for name, counts in hits.items():
-            mine = self.fault_hits.setdefault(name, [0] * len(counts))
+            own_tallies = self.fault_hits.setdefault(name, [0] * len(counts))
             for index, count in enumerate(counts):
-                mine[index] += count
+                own_tallies[index] += count
 
     def to_plain(self) -> dict[str, Any]:
         """All of it as plain data, fit for JSON; `from_plain` reads it. Equal replications give equal data."""

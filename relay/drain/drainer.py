@@ -237,7 +237,7 @@ class Drainer:
                     run = await self._requests.once("runs.create", start, again=again, until=until)
                 except Conflict as conflict:
                     uncertain, again, blocker = False, False, conflict.run_id
-                    if await self._meet(blocker, request, until):
+                    if await self._handle_conflict(blocker, request, until):
                         return
                     blocker = None
                 except (Busy, Unavailable) as error:
@@ -311,7 +311,7 @@ class Drainer:
 
     # Another run in the way
 
-    async def _meet(self, run_id: str | None, request_id: str, until: float) -> bool:
+    async def _handle_conflict(self, run_id: str | None, request_id: str, until: float) -> bool:
         """A run is active on the thread. True: it answers messages of ours, and was adopted; False: the thread is free.
 
         Raises OutOfTimeError.
@@ -322,7 +322,7 @@ class Drainer:
         blocker = await self._blocker(run_id, until)
         if blocker is None or (blocker.ended and not is_ours(blocker.metadata)):
             self._telemetry.conflict(self._conversation, "unknown", run_id)
-            await self._breathe()
+            await self._wait_before_next_attempt()
             return False
         patience = self._settings.foreign_patience_seconds
         takeover = False
@@ -337,7 +337,7 @@ class Drainer:
                 self._telemetry.run_adopted(self._conversation, blocker.id)
                 return True
             if blocker.ended:
-                await self._breathe()
+                await self._wait_before_next_attempt()
                 return False
             # All that it answers has ended: nobody waits for it, and it only holds the thread.
             patience, takeover = 0.0, True
@@ -353,7 +353,7 @@ class Drainer:
             await self._move_on(until)
         return False
 
-    async def _breathe(self) -> None:
+    async def _wait_before_next_attempt(self) -> None:
         """Before the next attempt at a thread that was refused, and looks free: longer at each conflict."""
         await asyncio.sleep(full_jitter(self._settings, self._conflicts - 1))
 

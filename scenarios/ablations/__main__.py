@@ -28,8 +28,8 @@ def main() -> int:
         del row["fingerprints"]  # they move with every event, and say nothing here
     write_text(RECORDED, canonical(results))
     wrong = surprises(results)
-    for said in wrong:
-        print(said, file=sys.stderr)
+    for message in wrong:
+        print(message, file=sys.stderr)
     print(page(results), end="")
     return 1 if wrong else 0
 

@@ -11,9 +11,10 @@ from typing import Any, Final
 from relaysim.scenarios.ablations.catalogue import ABLATIONS, WHOLE, Ablation, scenario_path
 from relaysim.scenarios.load import load, variant
 from relaysim.scenarios.model import Scenario
-from relaysim.scenarios.problems import Problem, ScenarioError, did_you_mean
+from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.scenarios.summary import Summary
+from relaysim.sim.openai.validation_words import did_you_mean
 from relaysim.sim.world import Session, resolve
 from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, PROMISES
 
@@ -215,17 +216,17 @@ def _whole_row(scenario: Scenario, summaries: Sequence[Summary]) -> dict[str, An
 
 def surprises(results: Mapping[str, Any]) -> list[str]:
     """What is not as it should be, in sentences: ablations that went unnoticed, and what the whole policy broke."""
-    said = []
+    message = []
     for row in results["ablations"]:
         silent = [each for each in row["promises"] if each not in row["noticed"]]
         if silent:
-            said.append(f"{row['ablation']} in {row['scenario']} went unnoticed by {' and '.join(silent)}")
+            message.append(f"{row['ablation']} in {row['scenario']} went unnoticed by {' and '.join(silent)}")
     for row in results["whole"]:
-        said += [
+        message += [
             f"the whole policy broke {each} in {row['scenario']}, root seed {example['root_seed']}, seed "
             f"{example['seed']}: {example['sentence']}"
             for each, example in row["examples"].items()
         ]
         if row["never_met"]:
-            said.append(f"{row['scenario']} has faults that never struck: {', '.join(row['never_met'])}")
-    return said
+            message.append(f"{row['scenario']} has faults that never struck: {', '.join(row['never_met'])}")
+    return message

@@ -79,8 +79,8 @@ def whole_words(results: Mapping[str, Any]) -> str:
     """What the whole policy did in the same worlds, in a sentence."""
     worlds, messages = (sum(whole[each] for whole in results["whole"]) for each in ("worlds", "messages"))
     broken = [each for each in PROMISES if any(each in whole["broken"] for whole in results["whole"])]
-    said = f"{' and '.join(broken)} broken" if broken else "no promise broken"
-    return f"The whole policy in the same {worlds:,} worlds, with {messages:,} messages: {said}."
+    message = f"{' and '.join(broken)} broken" if broken else "no promise broken"
+    return f"The whole policy in the same {worlds:,} worlds, with {messages:,} messages: {message}."
 
 
 def print_ablations(console: Console, results: Mapping[str, Any], wrong: Sequence[str]) -> None:
@@ -105,8 +105,8 @@ def print_ablations(console: Console, results: Mapping[str, Any], wrong: Sequenc
         table.add_row(*map(Text, cells))
     console.print(table)
     console.print(Text(whole_words(results)), soft_wrap=True)
-    for said in wrong:
-        console.print(Text(f"! {said}"), soft_wrap=True)
+    for message in wrong:
+        console.print(Text(f"! {message}"), soft_wrap=True)
 
 
 def page(results: Mapping[str, Any]) -> str:

@@ -6,14 +6,14 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from relaysim.scenarios.command_line import (
+from relaysim.scenarios.commands.command_line import (
     UsageError,
     add_jobs,
     add_lane,
     add_sets,
     checked_folder,
-    count,
     folder,
+    positive_int,
     say_results,
     show,
     writing,
@@ -30,9 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path; by default each one's own"
     )
     parser.add_argument(
-        "--replications", type=count, metavar="N", help="worlds per ablation and root seed, instead of the scenario's"
+        "--replications",
+        type=positive_int,
+        metavar="N",
+        help="worlds per ablation and root seed, instead of the scenario's",
     )
-    parser.add_argument("--root-seeds", type=count, metavar="N", help="how many root seeds; by default 5")
+    parser.add_argument("--root-seeds", type=positive_int, metavar="N", help="how many root seeds; by default 5")
     add_jobs(parser)
     parser.add_argument("--out", type=folder, metavar="DIR", help="folder of the results")
     parser.add_argument("--quiet", action="store_true", help="no progress")

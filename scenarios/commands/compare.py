@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relaysim.scenarios.command_line import (
+from relaysim.scenarios.commands.command_line import (
     UsageError,
     add_jobs,
     add_lane,
     add_results,
     add_sets,
     checked_folder,
-    count,
     names,
+    positive_int,
     say_results,
     show,
     writing,
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--settings", action="append", default=[], metavar="POLICY.KEY=VALUE", help=_POLICY_SETTINGS_HELP
     )
     parser.add_argument(
-        "--replications", type=count, metavar="N", help="worlds per policy, instead of the scenario's own number"
+        "--replications", type=positive_int, metavar="N", help="worlds per policy, instead of the scenario's own number"
     )
     add_jobs(parser)
     add_results(parser)
@@ -87,8 +87,8 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
             shown.done(name, cost, ", ".join(policy.name for policy in comparison.policies))
     except ReplicationError as error:
         policy, replay = comparison.replay(dict(error.values), error.seed)
-        said = " ".join(error.said.split())
-        raise UsageError(f"{name} with {policy}, seed {error.seed}: {said}; see it: {replay}") from error
+        message = " ".join(error.said.split())
+        raise UsageError(f"{name} with {policy}, seed {error.seed}: {message}; see it: {replay}") from error
     except LostWorkerError as error:
         raise UsageError(str(error)) from error
     with writing():

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from relaysim.scenarios.command_line import UsageError, load_scenarios, whole
+from relaysim.scenarios.commands.command_line import UsageError, load_scenarios, non_negative_int
 
 if TYPE_CHECKING:
     from relaysim.scenarios.model import Scenario
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def add_one_world(parser: argparse.ArgumentParser) -> None:
     """The scenario and the seed."""
     parser.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
-    parser.add_argument("--seed", type=whole, required=True, metavar="N", help="the replication's number")
+    parser.add_argument("--seed", type=non_negative_int, required=True, metavar="N", help="the replication's number")
 
 
 def one_world(arguments: argparse.Namespace, *, keep_trace: bool) -> tuple[Scenario, str, Any]:
@@ -33,8 +33,8 @@ def one_world(arguments: argparse.Namespace, *, keep_trace: bool) -> tuple[Scena
             keep_trace=keep_trace,
         )
     except Exception as error:
-        said = f"{scenario.name}, seed {arguments.seed}: {type(error).__name__}: {error}"
-        raise UsageError(said.replace("\n", " ")) from error
+        message = f"{scenario.name}, seed {arguments.seed}: {type(error).__name__}: {error}"
+        raise UsageError(message.replace("\n", " ")) from error
     return scenario, lane, result
 
 
@@ -44,10 +44,10 @@ def sentences(observation: Mapping[str, Any], conversation: str | None = None) -
 
     details = observation["details"]
     names = dict.fromkeys([*TRANSPARENCY_PARTS, *details])
-    told: dict[str, str] = {}
+    facts: dict[str, str] = {}
     for name in names:
         for detail in details.get(name, ()):
             if conversation is not None and detail.get("conversation") != conversation:
                 continue
-            told.setdefault(str(detail.get("message") or detail["text"]), str(detail["text"]))
-    return list(dict.fromkeys(told.values()))
+            facts.setdefault(str(detail.get("message") or detail["text"]), str(detail["text"]))
+    return list(dict.fromkeys(facts.values()))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from relaysim.scenarios.command_line import UsageError, add_world, say, say_json
+from relaysim.scenarios.commands.command_line import UsageError, add_world, say, say_json
 from relaysim.scenarios.commands.one_world import add_one_world, one_world, sentences
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from relaysim.scenarios.command_line import UsageError, add_world, say, say_json
+from relaysim.scenarios.commands.command_line import UsageError, add_world, say, say_json
 from relaysim.scenarios.commands.one_world import add_one_world, one_world, sentences
 from relaysim.sim.trace.schema import as_object
 

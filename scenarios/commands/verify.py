@@ -8,19 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relaysim.scenarios.command_line import (
+from relaysim.scenarios.commands.command_line import (
     EXIT_NOT_DETERMINISTIC,
     UsageError,
     add_jobs,
     add_results,
     add_world,
     checked_folder,
-    count,
     load_scenarios,
+    non_negative_int,
+    positive_int,
     say_results,
     share,
     show,
-    whole,
     writing,
 )
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="shipped scenarios' names, or paths")
     parser.add_argument(
-        "--replications", type=count, metavar="N", help="worlds per scenario, instead of its own number"
+        "--replications", type=positive_int, metavar="N", help="worlds per scenario, instead of its own number"
     )
     parser.add_argument(
         "--sequential", action="store_true", help="stop each scenario as soon as its claims about rates are decided"
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max",
-        type=count,
+        type=positive_int,
         metavar="N",
         dest="maximum",
         help="with --sequential: worlds per scenario at the most; by default ten times its own number",
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_jobs(parser)
     parser.add_argument(
         "--lane-check",
-        type=whole,
+        type=non_negative_int,
         metavar="K",
         help="in lane direct: also run the first K worlds in lane sdk, and compare",
     )
@@ -90,7 +90,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     costs: dict[str, Cost] = {}
     entries: list[dict[str, Any]] = []
     extra: dict[str, Any] = {}
-    said: list[str] = []
+    message: list[str] = []
     try:
         with reporter(quiet=arguments.quiet) as shown:
             for scenario in scenarios:
@@ -108,14 +108,14 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
                     )
                     shown.done("waits", costs["waits"], "done")
                 extra = {"factory": arguments.factory, "waits": waits}
-                said = answer({"scenarios": entries, **extra}, waits)
-                extra["answer"] = said
+                message = answer({"scenarios": entries, **extra}, waits)
+                extra["answer"] = message
     except (ReplicationError, LostWorkerError, UnknownEventError) as error:
         raise UsageError(_one_line(error, scenarios)) from error
     results = build_results(version, entries, **extra)
     with writing():
         folder = publish(results, name=folder_name, timing=timing(costs, jobs=jobs), out=arguments.out)
-    say_results(arguments, results, lambda: _print_table(results, folder, said))
+    say_results(arguments, results, lambda: _print_table(results, folder, message))
     differing = [entry for entry in entries if not entry.get("lane_check", {}).get("equal", True)]
     for entry in differing:
         seed = entry["lane_check"]["first_differing_seed"]
@@ -141,12 +141,12 @@ def _one_line(error: Exception, scenarios: Sequence[Scenario]) -> str:
     from relaysim.reports.results import replay_command
     from relaysim.scenarios.runner import ReplicationError
 
-    said = " ".join(str(error).split())
+    message = " ".join(str(error).split())
     if isinstance(error, ReplicationError):
         origin = next(scenario.origin for scenario in scenarios if scenario.name == error.scenario)
         settings = {**origin.settings, **dict(error.values)}
-        said += f"; see it: {replay_command(origin.given, error.seed, settings=settings, factory=origin.factory)}"
-    return said
+        message += f"; see it: {replay_command(origin.given, error.seed, settings=settings, factory=origin.factory)}"
+    return message
 
 
 def _default_scenarios(factory: str | None) -> Sequence[str]:
@@ -154,7 +154,7 @@ def _default_scenarios(factory: str | None) -> Sequence[str]:
         from relaysim.scenarios.answer import OWN_RELAY
 
         return OWN_RELAY
-    from relaysim.scenarios.load import INCIDENT
+    from relaysim.scenarios.scenario_files import INCIDENT
 
     return INCIDENT
 
@@ -190,8 +190,8 @@ def _verify_one(
     )
     costs[scenario.name] = cost
     surprises = [claim for claim in entry["claims"] if not claim["as_expected"]]
-    told = ", ".join(f"{claim['id']} {claim['verdict']}, not {claim['expected']}" for claim in surprises)
-    shown.done(scenario.name, cost, told or "as expected")
+    description = ", ".join(f"{claim['id']} {claim['verdict']}, not {claim['expected']}" for claim in surprises)
+    shown.done(scenario.name, cost, description or "as expected")
     return entry
 
 

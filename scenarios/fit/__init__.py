@@ -11,5 +11,5 @@ What lives here
     estimates.py     the profile's numbers from what was read, and what cannot be known
     log_claims.py    the fix's claims as a log tells them
     profile_file.py  profile.toml, which scenarios load
-    command.py       the command
+    log_results.py   the content of `results.json`
 """

@@ -54,7 +54,7 @@ class Chain:
 
     attempt: int
     waits: list[float] = field(default_factory=list)
-    whole: bool = True  # seen from its first attempt on
+    complete: bool = True  # seen from its first attempt on
     early: bool = False  # its first cancel was refused: the check had requested one before
     asked_at: float | None = None
     asked_digits: int = 0

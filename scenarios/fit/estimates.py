@@ -12,6 +12,9 @@
 
 Stuck runs are in the endings as well. Where `cancel_seconds` was fitted from them, the profile must not add them again: it
 has no stuck runs then, or, where the events show a share that never ends by itself, their cancels take as long as all do.
+
+Longer than 400 lines because the estimates fall back on one another (fitted, scaled, bounded, kept), and are read
+in that order.
 """
 
 from __future__ import annotations
@@ -192,17 +195,17 @@ def _plain(intervals: Intervals) -> list[Observation]:
 def _request_seconds(reading: Reading) -> Estimate:
     n = reading.requests.total
     if n < FEWEST:
-        told = "no two dated lines enclose" if not n else f"only {n} pairs of dated lines enclose"
+        description = "no two dated lines enclose" if not n else f"only {n} pairs of dated lines enclose"
         return Estimate(
-            "request_seconds", n, None, f"{told} a request to cancel, with a date to the hundredth or finer"
+            "request_seconds", n, None, f"{description} a request to cancel, with a date to the hundredth or finer"
         )
     fit = fit_lognormal(_plain(reading.requests), may_stick=False)
     assert fit is not None
     if not fit.identified:
         return Estimate("request_seconds", n, None, f"all {n:,} requests took as long as far as the dates tell", fit)
     slow = f"; {reading.slow_requests:,} slower than 10 s are left out" if reading.slow_requests else ""
-    said = f"fitted from {n:,} requests to cancel{slow}; {_interval_words(fit)}"
-    return Estimate("request_seconds", n, _table(fit), said, fit)
+    message = f"fitted from {n:,} requests to cancel{slow}; {_interval_words(fit)}"
+    return Estimate("request_seconds", n, _table(fit), message, fit)
 
 
 def _table(fit: LogNormalFit) -> dict[str, Any]:
@@ -210,8 +213,8 @@ def _table(fit: LogNormalFit) -> dict[str, Any]:
 
 
 def _interval_words(fit: LogNormalFit) -> str:
-    told = f"{CONFIDENCE * 100:g} % intervals: median {_ends(fit.median)} s, sigma {_ends(fit.sigma)}"
-    return told if fit.stuck is None else f"{told}, share that is stuck {_ends(fit.stuck)}"
+    description = f"{CONFIDENCE * 100:g} % intervals: median {_ends(fit.median)} s, sigma {_ends(fit.sigma)}"
+    return description if fit.stuck is None else f"{description}, share that is stuck {_ends(fit.stuck)}"
 
 
 def _ends(parameter: Parameter) -> str:
@@ -294,7 +297,7 @@ def _most_common(reading: Reading) -> int:
 def _waits(reading: Reading, count: int) -> tuple[list[Amounts], bool]:
     """What was waited in all before each retry. From events, or else from the lines, or else as planned."""
     found: list[Amounts] = []
-    told = True
+    description = True
     total = 0.0
     for retry in range(1, count + 1):
         amounts = reading.waited_events.get(retry + 1) or reading.waited.get(retry)
@@ -303,13 +306,13 @@ def _waits(reading: Reading, count: int) -> tuple[list[Amounts], bool]:
             for seconds, number in alone.weights():
                 amounts.add(total + seconds, number)
         if amounts is None:
-            told = told and bool(found) and retry > 1 and not reading.recovered[retry + 1]
+            description = description and bool(found) and retry > 1 and not reading.recovered[retry + 1]
             planned = PLANNED_WAITS[retry - 1] if retry <= len(PLANNED_WAITS) else 2.0**retry
             amounts = Amounts()
             amounts.add(total + planned)
         found.append(amounts)
         total = amounts.middle() or 0.0
-    return found, told
+    return found, description
 
 
 def _quantile(amounts: Amounts, probability: float) -> float:
@@ -353,8 +356,8 @@ def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[O
         )
         return Estimate(number, n, None, f"{met}; at least {FEWEST} are needed")
     if n < FEWEST:
-        told = f"only {n} messages met an active run and have an ending; at least {FEWEST} are needed"
-        return _as_allowed(told, observations, base, None)
+        details = f"only {n} messages met an active run and have an ending; at least {FEWEST} are needed"
+        return _as_allowed(details, observations, base, None)
     fit = fit_lognormal(observations)
     assert fit is not None
     if not fit.identified:
@@ -364,9 +367,9 @@ def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[O
     if reading.early:
         how += f", {reading.early:,} of them cancelled before they were refused"
     waits = "" if retries.from_log else "; the waits are not in the log and were taken as planned"
-    said = f"fitted from {n:,} conflicts, {how}{waits}; {_interval_words(fit)}"
+    message = f"fitted from {n:,} conflicts, {how}{waits}; {_interval_words(fit)}"
     if fit.stuck is None:
-        return Estimate(number, n, _table(fit), said, fit)
+        return Estimate(number, n, _table(fit), message, fit)
     # What never ended while anybody looked; no log can say how long that lasts.
     longest = max(max(each.lows) for each in observations)
     parts = [
@@ -380,8 +383,8 @@ def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[O
             },
         },
     ]
-    said += "; how long the stuck ones last is assumed: up to the API's expiry"
-    return Estimate(number, n, {"kind": "mixture", "parts": parts}, said, fit)
+    message += "; how long the stuck ones last is assumed: up to the API's expiry"
+    return Estimate(number, n, {"kind": "mixture", "parts": parts}, message, fit)
 
 
 def _as_allowed(why: str, observations: Sequence[Observation], base: Profile, fit: LogNormalFit | None) -> Estimate:
@@ -390,23 +393,23 @@ def _as_allowed(why: str, observations: Sequence[Observation], base: Profile, fi
     scale = fit_scale(observations, lambda seconds: cdf(shape, seconds))
     low, high = scale.low, scale.high
     if low is not None and high is not None and n >= FEWEST:
-        told = f"the shape is {base.name}'s, its times {scale.value:.3g} of theirs, fitted from {n:,} conflicts"
-        said = f"{told} ({CONFIDENCE * 100:g} % interval {_ends(scale)}); {why}"
-        return Estimate(number, n, _scaled(shape, scale.value), said, fit, scale=scale)
+        description = f"the shape is {base.name}'s, its times {scale.value:.3g} of theirs, fitted from {n:,} conflicts"
+        message = f"{description} ({CONFIDENCE * 100:g} % interval {_ends(scale)}); {why}"
+        return Estimate(number, n, _scaled(shape, scale.value), message, fit, scale=scale)
     highest = log_likelihood(observations, lambda seconds: cdf(shape, seconds / scale.value))
     backend = Backend.of(base)
     if 2 * (highest - log_likelihood(observations, lambda seconds: 1 - survival(backend, seconds))) <= CRITICAL:
         return Estimate(number, n, None, why, fit, scale=scale)
     factor = min(max(1.0, low or 0.0), math.inf if high is None else high)
     if factor == 1:
-        said = f"{base.name}'s stuck runs contradict the log, which has fewer: they were taken away; {why}"
+        message = f"{base.name}'s stuck runs contradict the log, which has fewer: they were taken away; {why}"
     else:
-        told = f"{'at most' if factor < 1 else 'at least'} {factor:.3g}"
-        said = (
-            f"{base.name}'s times contradict the log, which allows {told} of them ({CONFIDENCE * 100:g} % interval): "
+        description = f"{'at most' if factor < 1 else 'at least'} {factor:.3g}"
+        message = (
+            f"{base.name}'s times contradict the log, which allows {description} of them ({CONFIDENCE * 100:g} % interval): "
             f"the nearest that it allows were taken; {why}"
         )
-    return Estimate(number, n, _scaled(shape, factor), said, fit, scale=scale, bounded=True)
+    return Estimate(number, n, _scaled(shape, factor), message, fit, scale=scale, bounded=True)
 
 
 def _scaled(shape: Distribution, factor: float) -> dict[str, Any]:
@@ -433,21 +436,21 @@ def _unknown(reading: Reading, retries: Retries, fit: LogNormalFit) -> str:
     endings = [*sorted(reading.recovered), *([FAILED] if reading.failed else [])]
     first = retries.waits[0]
     if endings == [2]:
-        said = f"all {reading.recovered[2]:,} recovered at the first retry"
+        message = f"all {reading.recovered[2]:,} recovered at the first retry"
     elif endings == [FAILED]:
-        said = f"all {reading.failed:,} gave up"
+        message = f"all {reading.failed:,} gave up"
     elif len(endings) == 2:
         names = ["gave up" if each == FAILED else f"recovered at attempt {each}" for each in endings]
-        said = f"all {reading.ended:,} either {names[0]} or {names[1]}, and one share cannot give two numbers"
+        message = f"all {reading.ended:,} either {names[0]} or {names[1]}, and one share cannot give two numbers"
     else:
-        said = f"{reading.ended:,} endings are too few to give two numbers"
+        message = f"{reading.ended:,} endings are too few to give two numbers"
     known = []
     if fit.median.high is not None and fit.median.high < MEDIAN_SECONDS[1]:
         known.append(f"at most {fit.median.high:.3g} s")
     if fit.median.low is not None:
         known.append(f"at least {fit.median.low:.3g} s")
-    told = f"; the median is {' and '.join(reversed(known))}" if known else ""
-    return f"{said} (first wait {first:g} s): the log-normal's two numbers are not identified{told}"
+    description = f"; the median is {' and '.join(reversed(known))}" if known else ""
+    return f"{message} (first wait {first:g} s): the log-normal's two numbers are not identified{description}"
 
 
 # Runs
@@ -458,8 +461,8 @@ def _run_numbers(reading: Reading, base: Profile) -> tuple[Estimate, Estimate]:
     n = reading.runs.total
     stuck_kept = "no share of runs that never end shows in the log"
     if completed < FEWEST:
-        told = "no run is seen to complete" if not completed else f"only {completed} runs are seen to complete"
-        why = f"{told}: only the events run_ended tell"
+        description = "no run is seen to complete" if not completed else f"only {completed} runs are seen to complete"
+        why = f"{description}: only the events run_ended tell"
         return Estimate("run_seconds", n, None, why), Estimate("stuck_probability", n, None, why)
     queue = [base.queue_seconds.sample((node + 0.5) / _QUEUE_NODES) for node in range(_QUEUE_NODES)]
     observations = [
@@ -476,13 +479,13 @@ def _run_numbers(reading: Reading, base: Profile) -> tuple[Estimate, Estimate]:
         why = f"{n:,} runs do not identify the log-normal's two numbers"
         return Estimate("run_seconds", n, None, why, fit), Estimate("stuck_probability", n, None, stuck_kept)
     endings = ", ".join(f"{count:,} {name}" for name, count in sorted(reading.run_endings.items()))
-    said = f"fitted from {n:,} runs ({endings}), the base profile's queue_seconds taken off; {_interval_words(fit)}"
-    runs = Estimate("run_seconds", n, _table(fit), said, fit)
+    message = f"fitted from {n:,} runs ({endings}), the base profile's queue_seconds taken off; {_interval_words(fit)}"
+    runs = Estimate("run_seconds", n, _table(fit), message, fit)
     if fit.stuck is None:
         return runs, Estimate("stuck_probability", n, None, stuck_kept)
     share = f"{CONFIDENCE * 100:g} % interval {_ends(fit.stuck)}"
-    told = f"fitted from {n:,} runs: those that were not seen to end beyond what the log-normal leaves; {share}"
-    return runs, Estimate("stuck_probability", n, {"value": _significant(fit.stuck.value)}, told)
+    description = f"fitted from {n:,} runs: those that were not seen to end beyond what the log-normal leaves; {share}"
+    return runs, Estimate("stuck_probability", n, {"value": _significant(fit.stuck.value)}, description)
 
 
 def _without_stuck_twice(cancel: Estimate, runs: Estimate, stuck: Estimate) -> tuple[Estimate, ...]:
@@ -490,10 +493,10 @@ def _without_stuck_twice(cancel: Estimate, runs: Estimate, stuck: Estimate) -> t
     if cancel.table is None:
         return runs, stuck
     if stuck.table is None:
-        said = "stuck runs are in cancel_seconds, which was fitted from all endings"
-        return runs, Estimate("stuck_probability", cancel.n, {"value": 0.0}, said, follows=True)
-    said = "as cancel_seconds, which was fitted from all endings, those of stuck runs included"
-    return runs, stuck, Estimate("stuck_cancel_seconds", cancel.n, cancel.table, said, cancel.fit, follows=True)
+        message = "stuck runs are in cancel_seconds, which was fitted from all endings"
+        return runs, Estimate("stuck_probability", cancel.n, {"value": 0.0}, message, follows=True)
+    message = "as cancel_seconds, which was fitted from all endings, those of stuck runs included"
+    return runs, stuck, Estimate("stuck_cancel_seconds", cancel.n, cancel.table, message, cancel.fit, follows=True)
 
 
 def predicted(estimates: Estimates) -> Mapping[int, float] | None:

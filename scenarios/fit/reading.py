@@ -194,7 +194,7 @@ class _Reader:
         if conflict is None:
             return
         if chain is None or conflict.attempt != chain.attempt + 1:
-            chain = Chain(conflict.attempt, whole=conflict.attempt == 1)
+            chain = Chain(conflict.attempt, complete=conflict.attempt == 1)
         chain.attempt = conflict.attempt
         chain.asked_at, chain.asked_digits = line.at, line.digits
         self._chains.put(line.run, chain)
@@ -234,7 +234,7 @@ class _Reader:
             return
         if len(chain.waits) < WAITS_MAX:
             chain.waits.append(line.seconds)
-        if chain.whole and chain.attempt <= ATTEMPTS_MAX:
+        if chain.complete and chain.attempt <= ATTEMPTS_MAX:
             self._reading.waited.setdefault(chain.attempt, Amounts()).add(sum(chain.waits))
 
     def _cancelled_at_check(self, line: Line, worker: _Worker) -> None:
@@ -348,11 +348,11 @@ class _Reader:
         if refusals > WAITS_MAX:
             return ()
         chain = self._chains.get(episode.runs[0])
-        if chain is not None and chain.whole and len(chain.waits) in (refusals - 1, refusals):
-            told = chain.waits
+        if chain is not None and chain.complete and len(chain.waits) in (refusals - 1, refusals):
+            description = chain.waits
             # Of a relay whose cancel failed in another way, or whose lines were torn, the sums differ.
-            if abs(sum(told) - line.seconds) < 0.005 * refusals:
-                return told
+            if abs(sum(description) - line.seconds) < 0.005 * refusals:
+                return description
         count = refusals
         if line.kind is Kind.GAVE_UP_EVENT and line.at is not None and episode.moments[-1] is not None:
             # Whether the last failure was waited for as well, is seen by when the relay gave up.

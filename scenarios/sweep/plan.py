@@ -118,7 +118,7 @@ def _rows_of_grids(grids: Sequence[str]) -> list[list[Setting]]:
         except PathError as error:
             problems.append(Problem(f"--grid {grid}", "", str(error)))
     paths = [axis[0].path for axis in axes]
-    problems += [Problem(f"--grid {path}", "", said) for path, said in _wrong_paths(paths)]
+    problems += [Problem(f"--grid {path}", "", message) for path, message in _wrong_paths(paths)]
     count = 1
     for axis in axes:
         count *= len(axis)
@@ -140,8 +140,8 @@ def _axis(grid: str) -> list[Setting]:
         if not each.strip():
             raise PathError("has an empty value: between two commas there must be one")
         axis.append(Setting(f"--grid {path}={each}", path, each, _read(each)))
-    said = [each.written for each in axis]
-    if twice := sorted({each for each in said if said.count(each) > 1}):
+    message = [each.written for each in axis]
+    if twice := sorted({each for each in message if message.count(each) > 1}):
         raise PathError(f"has the value {twice[0]} twice")
     return axis
 
@@ -239,8 +239,8 @@ def _rows_of_file(path: Path) -> list[list[Setting]]:
 
 def _wrong_header(path: Path, line: int, header: Sequence[str]) -> list[Problem]:
     if any(";" in name for name in header):
-        said = "has semicolons between its paths; a list is read with commas, in every line"
-        return [Problem(f"{path}, line {line}", "", said)]
+        message = "has semicolons between its paths; a list is read with commas, in every line"
+        return [Problem(f"{path}, line {line}", "", message)]
     problems = []
     for column, name in enumerate(header, 1):
         try:
@@ -248,14 +248,14 @@ def _wrong_header(path: Path, line: int, header: Sequence[str]) -> list[Problem]
         except PathError as error:
             problems.append(Problem(f"{path}, line {line}, column {column}", "", str(error)))
     if not problems:
-        problems = [Problem(f"{path}, line {line}", name, said) for name, said in _wrong_paths(header)]
+        problems = [Problem(f"{path}, line {line}", name, message) for name, message in _wrong_paths(header)]
     return problems
 
 
 def _row(path: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> tuple[list[Setting], list[Problem]]:
     if len(cells) != len(header):
-        said = f"has {len(cells)} values, and line 1 names {len(header)} paths"
-        return [], [Problem(f"{path}, line {line}", "", said)]
+        message = f"has {len(cells)} values, and line 1 names {len(header)} paths"
+        return [], [Problem(f"{path}, line {line}", "", message)]
     row, problems = [], []
     for column, (name, cell) in enumerate(zip(header, cells, strict=True), 1):
         typed_in = f"{path}, line {line}, column {column} ({name})"

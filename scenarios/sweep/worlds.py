@@ -273,9 +273,11 @@ def _results(
     def run(drawn: Iterable[tuple[int, _Piece]]) -> Generator[_Found, None, None]:
         calls = _calls(drawn, worlds, engine.parent, observe)
         with closing(engine.run(run_piece, calls, ordered=False)) as results:
-            for number, summary, process, peak, theirs in results:
-                if theirs and theirs != version:
-                    raise ClusterError(f"a worker that has joined the cluster runs other code: {theirs}, not {version}")
+            for number, summary, process, peak, worker_version in results:
+                if worker_version and worker_version != version:
+                    raise ClusterError(
+                        f"a worker that has joined the cluster runs other code: {worker_version}, not {version}"
+                    )
                 yield queue.done(number), summary, process, peak
 
     some = True
@@ -305,8 +307,8 @@ def _results(
             if len(culprits) == TRIES:
                 break  # so it is not the pieces
     if culprits:
-        said = "; ".join(f"seeds {each.first} to {each.first + each.count - 1}" for each in culprits)
-        raise LostWorkerError(f"{lost}; it died each of {TRIES} times, also alone, with {said}") from lost
+        message = "; ".join(f"seeds {each.first} to {each.first + each.count - 1}" for each in culprits)
+        raise LostWorkerError(f"{lost}; it died each of {TRIES} times, also alone, with {message}") from lost
 
 
 def _here(pieces: Iterable[_Piece], worlds: Sequence[Worlds], parent: int, observe: Observe | None) -> Iterator[_Found]:
@@ -358,9 +360,9 @@ def torn_words(ran: Ran, journal: Journal) -> str:
 
 def reused_words(ran: Ran, journal: Journal) -> list[str]:
     """What to tell of the lines that count, and of those that do not."""
-    said = []
+    message = []
     if ran.reused:
-        said.append(f"{journal.path}: {ran.reused:,} replications are done already")
+        message.append(f"{journal.path}: {ran.reused:,} replications are done already")
     if others := ran.others + journal.foreign:
-        said.append(f"{journal.path}: {others:,} lines of other scenarios or other code stay there and do not count")
-    return said
+        message.append(f"{journal.path}: {others:,} lines of other scenarios or other code stay there and do not count")
+    return message

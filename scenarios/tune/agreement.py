@@ -62,18 +62,18 @@ def agreement(
                    them that is as good, as a share of the present values (the additive epsilon indicator)
     """
 
-    def whole(settings: RetrySettings) -> dict[str, float]:
+    def all_objectives(settings: RetrySettings) -> dict[str, float]:
         return dict(zip(IDS, means(computed(settings, backends, IDS)), strict=True))
 
     def values_of(all_of: Mapping[str, float]) -> tuple[float, ...]:
         return tuple(all_of[each] for each in ids)
 
-    at_present = whole(present)
+    at_present = all_objectives(present)
     now, limit = values_of(at_present), at_present["failures"]
-    of_grid = ((settings, whole(settings)) for settings in grid())
+    of_grid = ((settings, all_objectives(settings)) for settings in grid())
     best = front([(settings, values_of(each)) for settings, each in of_grid if each["failures"] <= limit])
-    of_found = [(number, whole(settings)) for number, settings in found]
-    mine = [(number, values_of(each)) for number, each in of_found]
+    of_found = [(number, all_objectives(settings)) for number, settings in found]
+    found_values = [(number, values_of(each)) for number, each in of_found]
     fails_more = {number for number, each in of_found if each["failures"] > limit}
     return {
         "compared": {each: COMPARED[each] for each in ids},
@@ -84,12 +84,14 @@ def agreement(
         "present": [rounded(each) for each in now],
         "found": [
             {"number": number, "values": [rounded(each) for each in values], "fails_more": number in fails_more}
-            for number, values in mine
+            for number, values in found_values
         ],
         "off_front": rounded(
-            max((_beaten(values, best, now) for number, values in mine if number not in fails_more), default=0.0)
+            max(
+                (_beaten(values, best, now) for number, values in found_values if number not in fails_more), default=0.0
+            )
         ),
-        "uncovered": rounded(max((_uncovered(values, mine, now) for _, values in best), default=0.0)),
+        "uncovered": rounded(max((_uncovered(values, found_values, now) for _, values in best), default=0.0)),
     }
 
 
@@ -103,7 +105,10 @@ def _shown(settings: RetrySettings) -> dict[str, Any]:
 
 def _shares(one: Sequence[float], other: Sequence[float], now: Sequence[float]) -> list[float]:
     """By how much one is larger than the other, in each objective, as a share of the present value."""
-    return [(mine - theirs) / here if here else 0.0 for mine, theirs, here in zip(one, other, now, strict=True)]
+    return [
+        (value - other_value) / now_value if now_value else 0.0
+        for value, other_value, now_value in zip(one, other, now, strict=True)
+    ]
 
 
 def _beaten(values: Sequence[float], best: Sequence[tuple[Any, Sequence[float]]], now: Sequence[float]) -> float:

@@ -228,4 +228,4 @@ def front(candidates: Iterable[tuple[Candidate, tuple[float, ...]]]) -> list[tup
 
 def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     """Whether one is nowhere larger than the other, and somewhere smaller."""
-    return one != other and all(mine <= theirs for mine, theirs in zip(one, other, strict=True))
+    return one != other and all(value <= other_value for value, other_value in zip(one, other, strict=True))

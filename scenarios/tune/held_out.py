@@ -112,9 +112,9 @@ def choose(
 def _order(trial: Trial, present: Found) -> tuple[float, float, int]:
     """The largest gain first; of those that gain as much where they gain least, the one that gains most in all."""
     in_all = math.fsum(
-        (theirs - mine) / theirs if theirs else 0.0
+        (other_value - value) / other_value if other_value else 0.0
         for profile, values in present.by_profile.items()
-        for mine, theirs in zip(trial.found.by_profile[profile], values, strict=True)
+        for value, other_value in zip(trial.found.by_profile[profile], values, strict=True)
     )
     return -_gain(trial.found, present), -in_all, trial.number
 
@@ -130,8 +130,8 @@ def _spans(values: Sequence[tuple[float, ...]]) -> list[float]:
 def _nearest(trial: Trial, chosen: Sequence[Trial], spans: Sequence[float]) -> float:
     return min(
         math.fsum(
-            ((mine - theirs) / span) ** 2
-            for mine, theirs, span in zip(trial.found.values, other.found.values, spans, strict=True)
+            ((value - other_value) / span) ** 2
+            for value, other_value, span in zip(trial.found.values, other.found.values, spans, strict=True)
         )
         for other in chosen
     )
@@ -167,25 +167,25 @@ def _shown(objective: Objective, found: Estimate | None) -> dict[str, Any]:
 
 
 def _compare(objective: Objective, candidate: Summary, present: Summary) -> dict[str, Any]:
-    mine, theirs = objective.totals(candidate), objective.totals(present)
-    value = _shown(objective, ratio(mine, ALPHA))
-    difference = _shown(objective, ratio_difference(mine, theirs, ALPHA))
+    candidate_totals, present_totals = objective.totals(candidate), objective.totals(present)
+    value = _shown(objective, ratio(candidate_totals, ALPHA))
+    difference = _shown(objective, ratio_difference(candidate_totals, present_totals, ALPHA))
     return {
         **value,
         "difference": difference["value"],
         "difference_interval": difference["interval"],
-        "verdict": verdict(objective.unit, mine, theirs, difference["interval"]),
-        "worlds_differing": worlds_differing(mine, theirs),
+        "verdict": verdict(objective.unit, candidate_totals, present_totals, difference["interval"]),
+        "worlds_differing": worlds_differing(candidate_totals, present_totals),
     }
 
 
-def verdict(unit: str, mine: Totals, theirs: Totals, interval: Sequence[float] | None) -> str:
+def verdict(unit: str, candidate: Totals, present: Totals, interval: Sequence[float] | None) -> str:
     """What a candidate's worlds, the present settings' and the interval of the difference allow to say, see `Judged`."""
-    if len(mine.events) < WORLDS_MIN:
+    if len(candidate.events) < WORLDS_MIN:
         return "unknown"
-    if list(mine.events) == list(theirs.events) and list(mine.among) == list(theirs.among):
+    if list(candidate.events) == list(present.events) and list(candidate.among) == list(present.among):
         return "same"
-    if interval is None or (unit == "share" and worlds_differing(mine, theirs) < DIFFERING_MIN):
+    if interval is None or (unit == "share" and worlds_differing(candidate, present) < DIFFERING_MIN):
         return "unknown"
     if interval[0] <= 0 <= interval[1]:
         return "open"

@@ -124,7 +124,7 @@ def means(by_profile: Mapping[str, Sequence[float]]) -> tuple[float, ...]:
     return tuple(math.fsum(column) / len(rows) for column in zip(*rows, strict=True))
 
 
-def beside(policy: str) -> tuple[Objective, ...]:
+def secondary_measures(policy: str) -> tuple[Objective, ...]:
     """What is told of a candidate too, though it is not searched for: what the objectives might hide."""
     if policy == "drain":
         return (Objective("lost", "messages that no reply covers", "share", "lost", "messages"),)

@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from relaysim.scenarios.policy import toml_value
+from relaysim.scenarios.toml_text import toml_file
 
 
 def policy_text(policy: str, settings: Mapping[str, Any], origin: Mapping[str, Any]) -> str:
-    """The file's text."""
-    lines = [
-        "# Read it with relay.load_policy, or try it: relaysim verify SCENARIO --policy policy.toml",
-        "schema = 1",
-        f"policy = {toml_value(policy)}",
-        "",
-        "[settings]",
-        *(f"{name} = {toml_value(value)}" for name, value in settings.items() if value is not None),
-        "",
-        "[origin]",
-        *(f"{name} = {toml_value(value)}" for name, value in origin.items()),
-    ]
-    return "\n".join(lines) + "\n"
+    """The file's text. A setting that is None is left out: TOML has no null, and None is its default."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    return toml_file(
+        "Read it with relay.load_policy, or try it: relaysim verify SCENARIO --policy policy.toml",
+        {"schema": 1, "policy": policy, "settings": given, "origin": origin},
+    )

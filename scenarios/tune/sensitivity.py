@@ -57,8 +57,8 @@ def perturbed(
                     "candidate": _shown(then),
                     "present": _shown(now),
                     "better": {
-                        each: bool(mine < theirs)
-                        for each, mine, theirs in zip(IDS, then.as_tuple(), now.as_tuple(), strict=True)
+                        each: bool(value < present_value)
+                        for each, value, present_value in zip(IDS, then.as_tuple(), now.as_tuple(), strict=True)
                     },
                 }
             )

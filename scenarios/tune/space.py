@@ -36,7 +36,7 @@ class Parameter:
     choices: tuple[Any, ...] = ()
 
     @property
-    def whole(self) -> bool:
+    def is_integer(self) -> bool:
         """Whether its values are whole numbers."""
         return all(isinstance(each, int) for each in (self.low, self.high, self.step))
 
@@ -46,13 +46,13 @@ class Parameter:
 
         if self.choices:
             return CategoricalDistribution(self.choices)
-        if self.whole:
+        if self.is_integer:
             return IntDistribution(int(self.low), int(self.high), step=int(self.step))
         return FloatDistribution(self.low, self.high, step=self.step)
 
     def value(self, drawn: Any) -> Any:
         """The setting for a drawn value: on the grid to the last digit, which binary steps are not."""
-        return drawn if self.choices or self.whole else round(float(drawn), 3)
+        return drawn if self.choices or self.is_integer else round(float(drawn), 3)
 
     def holds(self, value: Any) -> bool:
         """Whether a value lies on the grid."""

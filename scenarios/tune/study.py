@@ -19,7 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relaysim.scenarios.command_line import UsageError
+from relaysim.scenarios.commands.command_line import UsageError
 from relaysim.scenarios.tune.objectives import means
 from relaysim.scenarios.tune.space import SPACES
 
@@ -251,8 +251,8 @@ def _told_of(storage: Path | None) -> Iterator[None]:
     except (SQLAlchemyError, StorageInternalError) as error:
         cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
         if isinstance(cause, OperationalError):  # the disk is full, the file may not be written, somebody holds it
-            said = f"--study {storage}: cannot be written: {cause.orig}; name another file"
-            raise UsageError(said) from error
+            message = f"--study {storage}: cannot be written: {cause.orig}; name another file"
+            raise UsageError(message) from error
         raise UsageError(_damaged(storage or Path(_NAME))) from error
 
 

@@ -12,11 +12,12 @@ from relaysim.scenarios.document import PathError, parse_path, parse_setting
 from relaysim.scenarios.load import load, variant
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.policy import HOME, policy_sets
-from relaysim.scenarios.problems import Problem, ScenarioError, did_you_mean
+from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.scenarios.strata import refuse_strata
 from relaysim.scenarios.summary import Summary
 from relaysim.scenarios.tune.space import SPACES
+from relaysim.sim.openai.validation_words import did_you_mean
 
 #: Fields of a scenario that a search does not look at: why not, and the option to use.
 _ELSEWHERE: Mapping[str, tuple[str, str]] = {
@@ -67,8 +68,8 @@ def load_tuned(name_or_path: str, policy: str | None, profiles: Sequence[str], s
     wanted = own.removeprefix(HOME) if policy is None else policy
     if wanted not in SPACES:
         where = "--policy" if policy is not None else scenario.origin.given
-        said = did_you_mean(wanted, list(SPACES), what="can be tuned")
-        raise ScenarioError([Problem(where, "", f"{wanted!r} has no settings that could be tuned", said)])
+        message = did_you_mean(wanted, list(SPACES), what="can be tuned")
+        raise ScenarioError([Problem(where, "", f"{wanted!r} has no settings that could be tuned", message)])
     more: Sequence[str] = () if own == f"{HOME}{wanted}" else policy_sets(wanted, {}, scenario)[0]
     scenario = load(name_or_path, [*more, *sets])
     refuse_strata(scenario)
@@ -85,8 +86,8 @@ def _without_effect(sets: Sequence[str]) -> list[Problem]:
             continue  # `load` says what is wrong with it
         if str(first) in _ELSEWHERE:
             why, option = _ELSEWHERE[str(first)]
-            said = "leave it out" if deeper else f"give {option} {value}"
-            problems.append(Problem(f"--set {typed}", "", f"has no effect here, since {why}", said))
+            message = "leave it out" if deeper else f"give {option} {value}"
+            problems.append(Problem(f"--set {typed}", "", f"has no effect here, since {why}", message))
     return problems
 
 

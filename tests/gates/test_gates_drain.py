@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from relaysim.scenarios.compare import load_comparison
-from relaysim.scenarios.load import INCIDENT
 from relaysim.scenarios.runner import Batch, run_batches
+from relaysim.scenarios.scenario_files import INCIDENT
 from relaysim.sim.world import CHECKED, INVARIANTS
 
 #: How long customers wait for a reply is judged by claims; these are what the relay and its store owe.

@@ -22,9 +22,9 @@ from scenario_stand_ins import SMALL, observe, observe_differing_lanes, observe_
 from relaysim.reports.results import read_results
 from relaysim.scenarios import answer, runner
 from relaysim.scenarios.cli import main
-from relaysim.scenarios.load import INCIDENT, shipped
 from relaysim.scenarios.progress import reporter
 from relaysim.scenarios.runner import Cost, Progress
+from relaysim.scenarios.scenario_files import INCIDENT, shipped
 from relaysim.sim.trace.schema import SCHEMA
 
 COMMAND = [sys.executable, "-m", "relaysim.scenarios"]
@@ -511,7 +511,7 @@ def test_a_missing_requirement_of_the_simulator_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("relaysim.scenarios.cli._is_installed", lambda name: name != "rich")
-    monkeypatch.setattr("relaysim.scenarios.commands.listing.run", _needs_what_is_absent)
+    monkeypatch.setattr("relaysim.scenarios.commands.list_scenarios.run", _needs_what_is_absent)
     assert main(["list"]) == 2
     assert capsys.readouterr().err == (
         "relaysim: the simulator is not installed (missing: rich); install it with: pip install 'relaysim[sim]'\n"
@@ -519,6 +519,6 @@ def test_a_missing_requirement_of_the_simulator_is_one_line(
 
 
 def test_a_missing_module_of_another_kind_is_no_matter_of_installing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relaysim.scenarios.commands.listing.run", _needs_what_is_absent)
+    monkeypatch.setattr("relaysim.scenarios.commands.list_scenarios.run", _needs_what_is_absent)
     with pytest.raises(ModuleNotFoundError):
         main(["list"])

@@ -17,9 +17,9 @@ from fit_logs import Backend, relay_log
 from scipy.stats import binomtest
 
 from relaysim.reports.fit import lead, notes, numbers_words
-from relaysim.scenarios.fit.command import fit_results
 from relaysim.scenarios.fit.estimates import Estimates, estimate
 from relaysim.scenarios.fit.likelihood import CONFIDENCE, Observation, fit_scale
+from relaysim.scenarios.fit.log_results import fit_results
 from relaysim.scenarios.fit.reading import read_logs
 from relaysim.scenarios.tune.closed_form import cdf
 from relaysim.sim.kernel.distributions import LogNormal, Mixture, Part, Uniform

@@ -14,11 +14,13 @@ import pytest
 from pydantic import BaseModel
 from scenario_stand_ins import SMALL, write
 
-from relaysim.scenarios.document import PathError, extend, format_path, parse_path, parse_setting, set_value
-from relaysim.scenarios.load import INCIDENT, load, load_all, shipped, variant
+from relaysim.scenarios.document import PathError, extend, parse_path, parse_setting, set_value
+from relaysim.scenarios.load import load, load_all, variant
 from relaysim.scenarios.model import ClaimEntry, Scenario
-from relaysim.scenarios.problems import ScenarioError, translate
+from relaysim.scenarios.problems import ScenarioError
+from relaysim.scenarios.scenario_files import INCIDENT, shipped
 from relaysim.sim.kernel.distributions import Constant
+from relaysim.sim.openai.validation_words import format_path, translate
 
 
 @pytest.fixture(autouse=True)
@@ -527,10 +529,10 @@ def _models(model: type[BaseModel], seen: dict[type[BaseModel], None]) -> Iterat
         return
     seen[model] = None
     yield model
-    from relaysim.scenarios.problems import _tables
+    from relaysim.sim.openai.validation_words import models_in
 
     for field in model.model_fields.values():
-        for table in _tables(field.annotation):
+        for table in models_in(field.annotation):
             yield from _models(table, seen)
 
 

@@ -156,7 +156,7 @@ def arguments(*given: str) -> Any:
 def test_the_command_says_when_each_claim_was_decided(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relaysim.scenarios.load._check_relay", lambda *_: None)
+    monkeypatch.setattr("relaysim.scenarios.load.check_relay_builds", lambda *_: None)
     given = arguments(write(tmp_path, RATES), "--sequential", "--max", "20000", "--error", "0.05", "--jobs", "1")
     given.out, given.quiet = tmp_path / "out", True
     assert verify(given, observe_one) == 0

@@ -36,13 +36,13 @@ from sweep_stand_ins import (
 
 from relaysim.scenarios import cli, engines, runner
 from relaysim.scenarios.chunks import Chunk, Journal
-from relaysim.scenarios.command_line import UsageError
+from relaysim.scenarios.commands.command_line import UsageError
+from relaysim.scenarios.commands.sweep import sweep
 from relaysim.scenarios.engines import LocalEngine, LostWorkerError
 from relaysim.scenarios.load import load
 from relaysim.scenarios.problems import ScenarioError
 from relaysim.scenarios.runner import Observe, Progress
-from relaysim.scenarios.sweep import command, worlds
-from relaysim.scenarios.sweep.command import sweep
+from relaysim.scenarios.sweep import worlds
 from relaysim.scenarios.sweep.plan import load_plan
 from relaysim.scenarios.verify import verify_scenario
 
@@ -193,7 +193,7 @@ from pathlib import Path
 sys.path[:0] = [{here!r}, {root!r}]
 from sweep_stand_ins import observe_stopping
 from relaysim.scenarios import cli, timing
-from relaysim.scenarios.sweep.command import sweep
+from relaysim.scenarios.commands.sweep import sweep
 timing.code_version = lambda: "0.1.0+tested"
 sweep(cli._parser().parse_args(["sweep", "small.toml", *sys.argv[1:]]), observe_stopping)
 """
@@ -275,7 +275,7 @@ def test_a_seed_that_kills_every_worker_ends_the_sweep(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worlds, "TRIES", 2)  # each costs the seconds that a process takes to start
-    with pytest.raises(command.UsageError, match="it died each of 2 times, also alone, with seeds"):
+    with pytest.raises(UsageError, match="it died each of 2 times, also alone, with seeds"):
         run(observe=observe_losing_every_worker, jobs=2)
     # Whatever else could be done is kept.
     with Journal(Path("out/chunks.jsonl")) as journal:
@@ -425,7 +425,7 @@ def test_a_relay_from_elsewhere_is_known_by_its_source(tmp_path: Path, monkeypat
 
 def test_a_second_sweep_into_the_same_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path("out").mkdir()
-    with Journal(Path("out/chunks.jsonl")), pytest.raises(command.UsageError) as caught:
+    with Journal(Path("out/chunks.jsonl")), pytest.raises(UsageError) as caught:
         run()
     assert str(caught.value) == (
         "out/chunks.jsonl: another process is writing it; wait for that one, or name another folder with --out"
@@ -450,7 +450,7 @@ def test_progress_counts_what_was_reused_and_not_its_rate(whole: str) -> None:
 
 
 def test_a_world_that_raises_is_named_with_its_point() -> None:
-    with pytest.raises(command.UsageError) as caught:
+    with pytest.raises(UsageError) as caught:
         run(*GRID, observe=observe_failing)
     assert str(caught.value) == (
         "small with relay.settings.first_wait_seconds=1, seed 5: RuntimeError: the relay fell over; see it: relaysim "

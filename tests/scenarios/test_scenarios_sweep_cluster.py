@@ -26,11 +26,11 @@ from scenario_stand_ins import observe, write
 from sweep_stand_ins import FOLDER, observe_losing_a_worker
 
 from relaysim.scenarios import cli
-from relaysim.scenarios.command_line import UsageError
+from relaysim.scenarios.commands.command_line import UsageError
+from relaysim.scenarios.commands.sweep import sweep
 from relaysim.scenarios.engines import ClusterEngine, ClusterError
 from relaysim.scenarios.runner import Observe
 from relaysim.scenarios.sweep import worlds
-from relaysim.scenarios.sweep.command import sweep
 
 pytest.importorskip("distributed")
 

@@ -19,10 +19,10 @@ from relaysim.reports.results import canonical
 from relaysim.reports.tune import recommendation
 from relaysim.scenarios import timing
 from relaysim.scenarios.cli import main
-from relaysim.scenarios.command_line import UsageError
+from relaysim.scenarios.commands.command_line import UsageError
+from relaysim.scenarios.commands.tune import tune
 from relaysim.scenarios.load import load
 from relaysim.scenarios.tune.closed_form import Backend, dominates, expected
-from relaysim.scenarios.tune.command import tune
 from relaysim.scenarios.tune.held_out import Judged, choose, front, recommended
 from relaysim.scenarios.tune.objectives import IDS, gain
 from relaysim.scenarios.tune.space import SPACES, effective, present, settings_of, starts

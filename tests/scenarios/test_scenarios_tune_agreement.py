@@ -19,13 +19,13 @@ from relaysim.relay import RetrySettings
 from relaysim.reports.paired import ratio
 from relaysim.reports.statistics import rounded, upper_bound
 from relaysim.reports.tune import agreement_words
+from relaysim.scenarios.commands.tune import tune
 from relaysim.scenarios.load import load, variant
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Batch, run_batches
 from relaysim.scenarios.tune.agreement import agreement, computed
 from relaysim.scenarios.tune.closed_form import Backend, dominates
-from relaysim.scenarios.tune.command import tune
-from relaysim.scenarios.tune.objectives import IDS, Objective, beside, objectives
+from relaysim.scenarios.tune.objectives import IDS, Objective, objectives, secondary_measures
 from relaysim.scenarios.tune.space import grid
 
 WORLDS, WORLDS_IN_SOAK = 60, 500
@@ -81,7 +81,7 @@ def one_conflict(profile: str) -> Scenario:
 
 def compared() -> list[Objective]:
     _, *others = objectives("cancel_and_retry")
-    return [beside("cancel_and_retry")[0], *others]
+    return [secondary_measures("cancel_and_retry")[0], *others]
 
 
 def measured(profile: str, worlds: int) -> dict[str, list[tuple[float, tuple[float, float]]]]:

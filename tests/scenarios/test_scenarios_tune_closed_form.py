@@ -20,7 +20,7 @@ from relaysim.reports.statistics import upper_bound
 from relaysim.scenarios.load import load, variant
 from relaysim.scenarios.runner import Batch, run_batches
 from relaysim.scenarios.tune.closed_form import Backend, Expected, cdf, dominates, expected, front
-from relaysim.scenarios.tune.objectives import beside, objectives
+from relaysim.scenarios.tune.objectives import objectives, secondary_measures
 from relaysim.scenarios.tune.sensitivity import PERTURBATIONS, indices, perturbed, sobol
 from relaysim.scenarios.tune.space import grid
 from relaysim.sim.kernel.distributions import Constant, Distribution, Exponential, Uniform
@@ -122,7 +122,7 @@ def test_worlds_agree_with_it(profile: str) -> None:
         batch = Batch("worlds", scenario.to_json(), 250, "direct", claims=(), rows=True)
         summaries, _ = run_batches([batch])
         _, delay, calls = objectives("cancel_and_retry")
-        failures = beside("cancel_and_retry")[0]
+        failures = secondary_measures("cancel_and_retry")[0]
         for objective, value in zip(
             (failures, delay, calls), expected(relay, Backend.of(incident.backend)).as_tuple(), strict=True
         ):

@@ -13,9 +13,9 @@ import pytest
 from tune_stand_ins import CONFLICT, arguments, observe_conflict
 
 from relaysim.scenarios.cli import main
-from relaysim.scenarios.command_line import UsageError
-from relaysim.scenarios.tune import command
-from relaysim.scenarios.tune.command import tune
+from relaysim.scenarios.commands.command_line import UsageError
+from relaysim.scenarios.commands.tune import tune
+from relaysim.scenarios.tune import tuning
 from relaysim.sim.world import WorldSettings
 
 
@@ -81,7 +81,7 @@ def test_a_second_search_in_the_same_place_is_refused_while_the_first_goes_on(
         told.append(refused(scenario, capsys, *second))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "_tune", in_the_middle)
+    monkeypatch.setattr(tuning, "tuning_results", in_the_middle)
     with pytest.raises(KeyboardInterrupt):
         tune(arguments(scenario, *first))
     assert told == ["first", said]

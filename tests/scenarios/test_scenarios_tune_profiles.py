@@ -14,8 +14,8 @@ from tune_stand_ins import CONFLICT, arguments, observe_conflict
 
 from relaysim.relay import load_policy
 from relaysim.scenarios.cli import main
+from relaysim.scenarios.commands.tune import tune
 from relaysim.scenarios.problems import ScenarioError
-from relaysim.scenarios.tune.command import tune
 from relaysim.scenarios.tune.worlds import load_tuned
 from relaysim.sim.openai.profile import PROFILE_FOLDER
 

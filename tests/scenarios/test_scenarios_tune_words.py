@@ -28,7 +28,7 @@ from relaysim.reports.tune import (
     recommendation,
     value_words,
 )
-from relaysim.scenarios.tune.command import tune
+from relaysim.scenarios.commands.tune import tune
 from relaysim.scenarios.tune.held_out import DIFFERING_MIN, WORLDS_MIN, verdict
 from relaysim.scenarios.tune.objectives import IDS
 from relaysim.sim.world import INVARIANTS

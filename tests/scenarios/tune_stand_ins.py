@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import Any
 
 from relaysim.relay import RetrySettings
-from relaysim.scenarios.tune.command import add_arguments
+from relaysim.scenarios.commands.tune import add_arguments
 from relaysim.sim.kernel import Draws
 from relaysim.sim.world import COUNTS, WorldSettings
 

@@ -161,6 +161,12 @@ def _mistakes(request: Request, error: RequestValidationError) -> list[Problem]:
     problems = []
     for mistake in error.errors():
         part, *place = mistake["loc"]
-        root = expected.get(part)
-        problems += problems_of([{**mistake, "loc": place}], root)
+        if mistake["type"] == "missing" and not place:
+            problems.append(
+                Problem(
+                    where="", message="the request has no body", fix="send a JSON object, with curl by --json '{...}'"
+                )
+            )
+        else:
+            problems += problems_of([{**mistake, "loc": place}], expected.get(part))
     return problems

@@ -280,13 +280,13 @@ BAD_SETTINGS = {
     "simulated_openai('typical')": "@pytest.mark.simulated_openai takes its settings by name*",
     "simulated_openai(profil='x')": "simulated_openai: profil: unknown field; did you mean `profile`[?]",
     "simulated_openai(profile='x')": "simulated_openai: profile x: no profile named 'x'; shipped are *",
-    "simulated_openai(seed=-1)": "simulated_openai: seed: must be greater than or equal to 0, not -1",
+    "simulated_openai(seed=-1)": "simulated_openai: seed: must be 0 or more, not -1",
     "simulated_openai(faults=[{'kind': 'status', 'status': 200}])": (
-        "simulated_openai: faults[[]0[]].status: must be greater than or equal to 400, not 200"
+        "simulated_openai: faults[[]0[]].status: must be 400 or more, not 200"
     ),
     "simulated_openai(replies=[])": "simulated_openai: replies: an empty sequence says nothing*",
     "simulated_openai(overrides={'run_second': 3})": (
-        "simulated_openai: profile typical: run_second: unknown field; did you mean `run_seconds`[?]"
+        "simulated_openai: profile typical: run_second: unknown field; did you mean `run_seconds` or `send_seconds`[?]"
     ),
     "openai_server(speed='fast')": "openai_server: speed: must be a number of virtual seconds per real second*",
     "openai_server(speed=-1)": "openai_server: speed must be 0 (a manual clock) or a positive number*",

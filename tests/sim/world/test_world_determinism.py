@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from relaysim.scenarios.load import load, shipped
+from relaysim.scenarios.load import load
+from relaysim.scenarios.scenario_files import shipped
 from relaysim.sim.kernel import Host, Kernel
 from relaysim.sim.world import Lane, Session, run_world
 

@@ -19,7 +19,7 @@ import pytest
 from raw_client import ASSISTANT, HEADERS
 
 from relaysim.scenarios.cli import main
-from relaysim.scenarios.command_line import EXIT_USAGE
+from relaysim.scenarios.commands.command_line import EXIT_USAGE
 
 SENT = {name: value for name, value in HEADERS.items() if name != "host"}
 EXIT_SECONDS = 20.0

@@ -96,9 +96,9 @@ def test_code_that_is_in_force_is_no_new_code() -> None:
     ("replies", "said"),
     [
         ({}, "`kind` is missing; allowed: echo, script"),
-        ({"kind": "scrip"}, "unknown kind \"scrip\"; allowed: 'echo', 'script', 'callable'"),
+        ({"kind": "scrip"}, 'unknown kind "scrip"; did you mean `script`?'),
         ({"kind": "script"}, "replies: is missing; it says: the turns of a thread, in order"),
-        ({"kind": "script", "replies": []}, "replies: must have at least 1 of them"),
+        ({"kind": "script", "replies": []}, "replies: must have at least 1 entry"),
         ({"kind": "script", "replies": [{"txt": "x"}]}, "replies[0].txt: unknown field; did you mean `text`?"),
         (
             {"kind": "script", "replies": [{"text": "x", "fail": {}}]},

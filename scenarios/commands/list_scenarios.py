@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from relaysim.scenarios.command_line import UsageError, say, say_json
+from relaysim.scenarios.commands.command_line import UsageError, say, say_json
 
 if TYPE_CHECKING:
     from relaysim.scenarios.model import Scenario
@@ -17,8 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The command."""
-    from relaysim.scenarios.load import load, shipped
+    from relaysim.scenarios.load import load
     from relaysim.scenarios.problems import ScenarioError
+    from relaysim.scenarios.scenario_files import shipped
 
     try:
         scenarios = [load(name, check_relay=False) for name in shipped()]

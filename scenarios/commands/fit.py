@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relaysim.scenarios.command_line import (
+from relaysim.scenarios.commands.command_line import (
     UsageError,
     add_results,
     checked_folder,
@@ -18,13 +18,10 @@ from relaysim.scenarios.command_line import (
 )
 
 if TYPE_CHECKING:
-    from relaysim.scenarios.fit.estimates import Estimates
-    from relaysim.scenarios.fit.reading import Reading
     from relaysim.sim.openai.profile import Profile
 
 BASE = "typical"
 """The profile that keeps what a log does not tell."""
-KIND = "fit"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from relaysim.reports.fit_page import publish_fit
     from relaysim.scenarios.fit.blocks import LogError, check_logs
     from relaysim.scenarios.fit.estimates import estimate
+    from relaysim.scenarios.fit.log_results import fit_results
     from relaysim.scenarios.fit.profile_file import profile_table, profile_text
     from relaysim.scenarios.fit.reading import read_logs
     from relaysim.scenarios.timing import code_version
@@ -87,15 +85,15 @@ def run(arguments: argparse.Namespace) -> int:
 def _base(name: str) -> tuple[dict[str, Any], Profile]:
     import tomllib
 
-    from relaysim.scenarios.document import format_path
     from relaysim.scenarios.problems import Problem, findings_of, unreadable
     from relaysim.sim.openai.profile import Profile, read_profile_table
+    from relaysim.sim.openai.validation_words import format_path
 
     try:
         table = read_profile_table(name)
     except FileNotFoundError as error:
-        said = str(error) if error.filename is None else f"there is no file {name}"
-        raise UsageError(f"--profile-from: {said}") from error
+        sentence = str(error) if error.filename is None else f"there is no file {name}"
+        raise UsageError(f"--profile-from: {sentence}") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"--profile-from {name}: {unreadable(error)}") from error
     if found := findings_of(Profile, table):
@@ -103,75 +101,6 @@ def _base(name: str) -> tuple[dict[str, Any], Profile]:
         problems = (Problem(where, format_path(each.steps), each.message, each.suggestion) for each in found)
         raise UsageError("\n".join(map(str, problems)))
     return table, Profile.model_validate(table)
-
-
-def fit_results(reading: Reading, estimates: Estimates, base: str, code_version: str) -> dict[str, Any]:
-    """The content of `results.json`."""
-    from relaysim.reports.results import SCHEMA
-    from relaysim.reports.statistics import rounded
-    from relaysim.scenarios.fit.estimates import predicted
-    from relaysim.scenarios.fit.log_claims import endings, judge_log, share
-
-    judged, untold = judge_log(reading)
-    expected = predicted(estimates)
-    return {
-        "schema": SCHEMA,
-        "kind": KIND,
-        "code_version": code_version,
-        "base": base,
-        "log": {
-            **reading.bytes.to_dict(),
-            "relay_lines": {each.name.lower(): count for each, count in sorted(_found(reading).items(), key=_by_name)},
-            "with_date": reading.unread.dated,
-            "other_wording": reading.unread.by_wording,
-            "broken_events": reading.unread.events,
-        },
-        "conflicts": {
-            "met": reading.met,
-            "ended": reading.ended,
-            "attempts": estimates.retries.attempts,
-            "attempts_seen": {str(each): count for each, count in sorted(reading.attempts.items())},
-            "joined": reading.joined.total(),
-            "early": reading.early,
-            "cancels_at_check": reading.cancels_at_check,
-            "drained": reading.drained,
-            "waits": list(estimates.retries.waits),
-            "waits_from_log": estimates.retries.from_log,
-            "endings": [
-                {
-                    "ending": "failed" if not each else f"recovered_at_{each}",
-                    **share(reading, each),
-                    "profile": None if expected is None or each not in expected else round(expected[each], 6),
-                }
-                for each in endings(reading)
-            ],
-        },
-        "runs": dict(sorted(reading.run_endings.items())),
-        "outcomes": dict(sorted(reading.outcomes.items())),
-        "claims": judged,
-        "untold": untold,
-        "numbers": [each.to_dict() for each in estimates.numbers],
-        "turnbull": [list(each) for each in estimates.steps],
-        "curve": _curve(estimates) if estimates.observations else [],
-        "retry_seconds": [rounded(sorted(each)[len(each) // 2]) for each in estimates.retries.moments],
-    }
-
-
-def _found(reading: Reading) -> Mapping[Any, int]:
-    return reading.unread.found
-
-
-def _by_name(item: tuple[Any, int]) -> str:
-    return str(item[0].name)
-
-
-def _curve(estimates: Estimates) -> list[list[float]]:
-    """The profile's distribution at 60 moments from 20 ms to 30 s."""
-    import numpy as np
-
-    moments = [0.02 * 1500 ** (at / 59) for at in range(60)]
-    shares = estimates.freed_by(np.array(moments)).tolist()
-    return [[round(at, 4), round(share, 5)] for at, share in zip(moments, shares, strict=True)]
 
 
 def _comment(results: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relaysim.scenarios.command_line import (
+from relaysim.scenarios.commands.command_line import (
     EXIT_NOT_DETERMINISTIC,
     JOURNAL,
     UsageError,
@@ -17,7 +17,7 @@ from relaysim.scenarios.command_line import (
     add_results,
     add_world,
     checked_folder,
-    count,
+    positive_int,
     say_results,
     show,
     writing,
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the points as a table: paths in the first line, a point in each other",
     )
     parser.add_argument(
-        "--replications", type=count, metavar="N", help="worlds per point, instead of the scenario's own number"
+        "--replications", type=positive_int, metavar="N", help="worlds per point, instead of the scenario's own number"
     )
     add_jobs(parser)
     parser.add_argument(
@@ -101,8 +101,8 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
             _run(arguments, plan, worlds, journal, engine, ran, observe)
         except DifferingChunksError as error:
             where = next(point for point, its in zip(plan.points, worlds, strict=True) if its.key == error.key)
-            said = ", ".join(f"{path}={value}" for path, value in where.values.items())
-            place = f"{plan.scenario.name}{f' with {said}' if said else ''}"
+            message = ", ".join(f"{path}={value}" for path, value in where.values.items())
+            place = f"{plan.scenario.name}{f' with {message}' if message else ''}"
             print(f"relaysim: {place}: not deterministic: {folder / JOURNAL}: {error}", file=sys.stderr)
             return EXIT_NOT_DETERMINISTIC
         except ReplicationError as error:
@@ -120,9 +120,9 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
             _tell(f"{missing:,} replications are missing; the same command goes on from here")
             raise
         results = measure(plan, worlds, code_version=version, lane=arguments.lane)
-        told = {**timing({plan.scenario.name: ran.cost}, jobs=engine.jobs), "reused": ran.reused}
+        details = {**timing({plan.scenario.name: ran.cost}, jobs=engine.jobs), "reused": ran.reused}
         with writing():
-            publish_sweep(results, name=name, timing=told, out=arguments.out)
+            publish_sweep(results, name=name, timing=details, out=arguments.out)
     say_results(arguments, results, lambda: _print(results, folder))
     return 0
 
@@ -160,8 +160,8 @@ def _run(
     if ran.torn:
         _tell(torn_words(ran, journal))
     if not arguments.quiet:
-        for said in reused_words(ran, journal):
-            _tell(said)
+        for message in reused_words(ran, journal):
+            _tell(message)
     with reporter(quiet=arguments.quiet) as shown:
         run_worlds(
             worlds,
@@ -192,9 +192,9 @@ def _one_line(error: ReplicationError, plan: Plan) -> str:
     point = next(point for point in plan.points if tuple(point.values.items()) == error.values)
     origin = point.scenario.origin
     given = ", ".join(f"{path}={value}" for path, value in error.values)
-    said = f"{error.scenario}{f' with {given}' if given else ''}, seed {error.seed}: {' '.join(error.said.split())}"
+    message = f"{error.scenario}{f' with {given}' if given else ''}, seed {error.seed}: {' '.join(error.said.split())}"
     command = replay_command(origin.given, error.seed, settings=origin.settings, factory=origin.factory)
-    return f"{said}; see it: {command}"
+    return f"{message}; see it: {command}"
 
 
 def _print(results: dict[str, Any], folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,28 +41,28 @@ class UsageError(ValueError):
     """Something that the user can put right; the message says what, one line per problem."""
 
 
-def count(text: str) -> int:
-    """A whole number, 1 to `COUNT_MAX`, for `argparse`; underscores may group its digits."""
+def whole_number(text: str, low: int, high: float, what: str) -> int:
+    """A whole number from `low` to `high`, for `argparse`; underscores may group its digits. `what` says what it must be."""
     try:
         value = int(text.replace("_", ""))
     except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
+        value = low - 1
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"must be {what}, not {text!r}")
+    return value
+
+
+def positive_int(text: str) -> int:
+    """A whole number, 1 to `COUNT_MAX`, for `argparse`."""
+    value = whole_number(text, 1, math.inf, "a whole number, 1 or more")
     if value > COUNT_MAX:
         raise argparse.ArgumentTypeError(f"must be {COUNT_MAX:,} or fewer")
     return value
 
 
-def whole(text: str) -> int:
-    """A whole number, 0 or more, for `argparse`; underscores may group its digits."""
-    try:
-        value = int(text.replace("_", ""))
-    except ValueError:
-        value = -1
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number, 0 or more, not {text!r}")
-    return value
+def non_negative_int(text: str) -> int:
+    """A whole number, 0 or more, for `argparse`."""
+    return whole_number(text, 0, math.inf, "a whole number, 0 or more")
 
 
 def share(text: str) -> float:
@@ -87,7 +88,7 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
-def named(text: str) -> str:
+def non_empty(text: str) -> str:
     """A name, for `argparse`."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty")
@@ -99,9 +100,9 @@ def add_lane(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lane", choices=("sdk", "direct"), help="sdk: with the SDK's own code; direct: without it")
 
 
-def add_sets(parser: argparse.ArgumentParser) -> None:
+def add_sets(parser: argparse.ArgumentParser, metavar: str = "PATH=VALUE", help_text: str = _SET_HELP) -> None:
     """`--set`."""
-    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", dest="sets", help=_SET_HELP)
+    parser.add_argument("--set", action="append", default=[], metavar=metavar, dest="sets", help=help_text)
 
 
 def add_world(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +116,7 @@ def add_world(parser: argparse.ArgumentParser) -> None:
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
     """`--jobs`."""
-    parser.add_argument("--jobs", type=count, metavar="N", help="processes; by default one per processor")
+    parser.add_argument("--jobs", type=positive_int, metavar="N", help="processes; by default one per processor")
 
 
 def add_results(
@@ -127,7 +128,9 @@ def add_results(
     """
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--out", type=folder, metavar="DIR", help=out)
-    place.add_argument("--name", type=named, default=name, metavar="NAME", help="name of the folder below reports/out")
+    place.add_argument(
+        "--name", type=non_empty, default=name, metavar="NAME", help="name of the folder below reports/out"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
@@ -149,9 +152,9 @@ def load_scenarios(names: Sequence[str], arguments: argparse.Namespace) -> list[
 
 
 def say(text: str) -> None:
-    """Print a result. A reader who has gone away changes nothing about the exit code."""
+    """Print a result at once: a program may wait for it. A reader who has gone away changes nothing about the exit code."""
     try:
-        print(text)
+        print(text, flush=True)
     except BrokenPipeError:
         stop_output()
 

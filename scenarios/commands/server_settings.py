@@ -1,0 +1,144 @@
+"""Settings of the served API from the options of `serve`: the profile with its `--set`, faults and replies from files."""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from relaysim.scenarios.document import Document, PathError, parse_path, parse_setting, set_value
+from relaysim.scenarios.problems import Problem, ScenarioError, findings_of, unreadable
+from relaysim.scenarios.runner import here_on_path
+from relaysim.scenarios.scenario_checks import constant_seconds
+from relaysim.sim.openai.faults import ApiFault
+from relaysim.sim.openai.profile import Profile, override, read_profile_table, shipped_profiles
+from relaysim.sim.openai.replies import Replies
+from relaysim.sim.openai.simulation import ApiSettings
+from relaysim.sim.openai.validation_words import did_you_mean, format_path
+
+
+class _FaultsFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    faults: tuple[ApiFault, ...] = Field(description="[[faults]] tables, in order of precedence")
+
+
+class _RepliesFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    replies: Replies = Field(description="what assistants answer")
+
+
+def settings_from(arguments: argparse.Namespace) -> ApiSettings:
+    """The settings that the options and their files ask for.
+
+    Raises:
+        relaysim.scenarios.problems.ScenarioError: with everything that is wrong with them.
+    """
+    problems: list[Problem] = []
+    overrides = _read_profile(arguments.profile, arguments.sets, problems)
+    faults = _read_faults(arguments.faults, problems)
+    replies = _read_replies(arguments.replies, problems)
+    for given in arguments.assistants:
+        if not given.startswith("asst_"):
+            problems.append(Problem(f"--assistant {given}", "", "is no assistant's id", "ids begin with `asst_`"))
+    if problems:
+        raise ScenarioError(list(dict.fromkeys(problems)))
+    chosen = {"replies": replies, "threads_max": arguments.threads_max}
+    return ApiSettings(
+        profile=arguments.profile,
+        overrides=overrides,
+        faults=faults,
+        seed=arguments.seed,
+        assistants="any" if arguments.any_assistant else tuple(arguments.assistants),
+        keys=None if arguments.keys is None else tuple(arguments.keys),
+        poll_after_ms=arguments.poll_after_ms,
+        latency=not arguments.no_latency,
+        **{name: value for name, value in chosen.items() if value is not None},
+    )
+
+
+def _read_profile(named: str, sets: Sequence[str], problems: list[Problem]) -> dict[str, Any]:
+    """The overrides that `--set` makes; the profile with them is checked."""
+    overrides: Document = {}
+    typed: dict[str, str] = {}
+    for each in sets:
+        try:
+            path, value = parse_setting(each)
+            set_value(overrides, path, value)
+        except PathError as error:
+            problems.append(Problem(f"--set {each}", "", str(error)))
+        else:
+            typed[path] = each
+    overrides = {key: constant_seconds(key, value) for key, value in overrides.items()}
+
+    where = f"--profile {named}"
+    try:
+        table = read_profile_table(named)
+    except FileNotFoundError:
+        if named.endswith(".toml"):
+            problems.append(Problem(where, "", "there is no such file"))
+        else:
+            sentence = did_you_mean(named, shipped_profiles(), what="shipped are")
+            problems.append(
+                Problem(where, "", f"there is no profile {named!r}", f"{sentence} (or give a path that ends in .toml)")
+            )
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        problems.append(Problem(where, "", unreadable(error)))
+        return {}
+    merged = override(table, overrides)
+    findings = findings_of(Profile, merged)
+    unknown = any(key not in Profile.model_fields for key in overrides)
+    for finding in findings:
+        if unknown and finding.steps == ("basis",):
+            continue  # says of the unknown key that it has a basis
+        file = named if named.endswith(".toml") else f"profile {named}"
+        if finding.steps and finding.steps[0] in overrides:
+            # The setting of that very place, or else one of the same table.
+            near = {path: each for path, each in typed.items() if parse_path(path)[0] == finding.steps[0]}
+            file = f"--set {near.get(format_path(finding.steps), next(iter(near.values())))}"
+        problems.append(Problem(file, format_path(finding.steps), finding.message, finding.suggestion))
+    return overrides
+
+
+def _read_faults(path: str | None, problems: list[Problem]) -> Any:
+    document = _read_file("--faults", path, problems)
+    if document is None:
+        return ()
+
+    made = _checked(_FaultsFile, document, str(path), problems)
+    return () if made is None else made.faults
+
+
+def _read_replies(path: str | None, problems: list[Problem]) -> Any:
+    document = _read_file("--replies", path, problems)
+    if document is None:
+        return None
+
+    here_on_path()
+    made = _checked(_RepliesFile, {"replies": document}, str(path), problems, below=1)
+    return None if made is None else made.replies
+
+
+def _read_file(option: str, path: str | None, problems: list[Problem]) -> Document | None:
+
+    if path is None:
+        return None
+    try:
+        return tomllib.loads(Path(path).read_bytes().decode("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        problems.append(Problem(f"{option} {path}", "", unreadable(error)))
+        return None
+
+
+def _checked(
+    model: type[BaseModel], document: Mapping[str, Any], file: str, problems: list[Problem], *, below: int = 0
+) -> Any:
+    """The model of a document, if nothing is wrong with it. `below`: how many steps of a place are not in the file."""
+    findings = findings_of(model, document)
+    for finding in findings:
+        problems.append(Problem(file, format_path(finding.steps[below:]), finding.message, finding.suggestion))
+    return None if findings else model.model_validate(document)

@@ -1,0 +1,230 @@
+"""What is checked of a scenario's document: tables, profile, references between tables, claims, and the relay."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from relaysim.reports.claims import REPLICATIONS, Kind
+from relaysim.scenarios.document import Document
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.problems import Problem, errors_of, not_finite, to_problems
+from relaysim.scenarios.scenario_files import Reading, first_lower, shown_path
+from relaysim.sim.kernel.distributions import Distribution
+from relaysim.sim.openai.profile import Profile, override, read_profile_table, shipped_profiles
+from relaysim.sim.openai.validation_words import MISSING, Finding, Step, did_you_mean, format_path
+from relaysim.sim.world import COUNTS, SERIES
+from relaysim.sim.world.settings import WorldSettings
+
+FACTORY_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+
+
+def validate(reading: Reading) -> Scenario | None:
+    """The scenario of a document, if nothing is wrong with it. Adds to `problems`."""
+    document = reading.document
+    profile = _resolve_profile(reading)
+    findings = list(not_finite({key: value for key, value in document.items() if key != "profile"}))
+    if "backend" in document:
+        findings.append(Finding(("backend",), "unknown key", "the profile is named by `profile`"))
+    stand_in = profile if profile is not None else _any_profile()
+    findings += errors_of(Scenario, {**document, "backend": stand_in}, document)
+    findings += _wrong_references(document, findings, stand_in)
+    findings += _wrong_claims(document)
+    if not reading.complete:
+        # What is missing may well stand in the file that could not be read.
+        findings = [finding for finding in findings if finding.message != MISSING]
+    reading.problems += to_problems(findings, reading.file_of)
+    if reading.problems or profile is None:
+        return None
+    return Scenario.model_validate({**document, "backend": profile})
+
+
+def _any_profile() -> Profile:
+    return Profile.model_validate(read_profile_table("claimed"))
+
+
+def _resolve_profile(reading: Reading) -> Profile | None:
+    document = reading.document
+    named, overrides = document.get("profile"), document.get("profile_overrides", {})
+    if not isinstance(named, str) or not named or not isinstance(overrides, dict):
+        return None  # the scenario's own model says what is wrong
+    as_typed = {key: value for key, value in overrides.items() if not isinstance(value, dict)}
+    overrides = {key: constant_seconds(key, value) for key, value in overrides.items()}
+    file, _ = reading.file_of(("profile",))
+    try:
+        table = read_profile_table(named)
+    except FileNotFoundError:
+        if named.endswith(".toml"):
+            reading.problems.append(Problem(file, "profile", f"there is no file {shown_path(Path(named))}"))
+        else:
+            sentence = did_you_mean(named, shipped_profiles(), what="shipped are")
+            message = f"there is no profile {named!r}"
+            reading.problems.append(
+                Problem(file, "profile", message, f"{sentence} (or give a path that ends in .toml)")
+            )
+        _check_profile(reading, read_profile_table("claimed"), overrides, as_typed, None)
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        reading.problems.append(Problem(file, "profile", f"{shown_path(Path(named))} cannot be read: {error}"))
+        return None
+    except tomllib.TOMLDecodeError as error:
+        reading.problems.append(Problem(shown_path(Path(named)), "", f"is no TOML: {first_lower(str(error))}"))
+        return None
+    where = f"profile {named}" if not named.endswith(".toml") else shown_path(Path(named))
+    return _check_profile(reading, table, overrides, as_typed, where)
+
+
+def _check_profile(
+    reading: Reading,
+    table: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    as_typed: Mapping[str, Any],
+    where: str | None,
+) -> Profile | None:
+    """The profile, overridden, if it is right. `where` names it; None: only the overrides are looked at."""
+    merged = override(table, overrides)
+    findings = [*not_finite(merged), *errors_of(Profile, merged, {**merged, **as_typed})]
+    unknown = any(key not in Profile.model_fields for key in overrides)
+    for finding in findings:
+        if unknown and finding.steps == ("basis",):
+            continue  # says of the unknown key that it has a basis
+        if finding.steps and finding.steps[0] in overrides:
+            moved = finding._replace(steps=("profile_overrides", *finding.steps))
+            reading.problems += to_problems([moved], reading.file_of)
+        elif where is not None:
+            reading.problems.append(Problem(where, format_path(finding.steps), finding.message, finding.suggestion))
+    return None if findings else Profile.model_validate(merged)
+
+
+def constant_seconds(key: str, value: Any) -> Any:
+    """A number in place of a distribution of seconds is always that long, as everywhere in a scenario."""
+    field = Profile.model_fields.get(key)
+    of_seconds = field is not None and field.annotation in (Distribution, Distribution | None, _bare(Distribution))
+    if of_seconds and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return {"kind": "constant", "value": value}
+    return value
+
+
+def _bare(annotated: Any) -> Any:
+    return annotated.__origin__
+
+
+def _wrong_references(document: Document, findings: Sequence[Finding], profile: Profile) -> list[Finding]:
+    """What tables say about each other, checked on those that are right in themselves."""
+    wrong = {str(finding.steps[0]) for finding in findings if finding.steps}
+    names = ("workers", "workload", "schedule", "host_faults", "liveness", "limit_seconds", "strata")
+    tables = {name: document[name] for name in names if name in document and name not in wrong}
+    if "workload" not in tables:
+        return []
+    probe = {**tables, "profile": profile, "relay": {"factory": "relaysim.relay:any"}}
+    return errors_of(WorldSettings, probe, probe)
+
+
+def _wrong_claims(document: Document) -> list[Finding]:
+    """Ids that are there twice, events that nobody counts, and maps of claims that are not there."""
+    claims = document.get("claims")
+    tables = [each if isinstance(each, dict) else {} for each in claims] if isinstance(claims, list) else []
+    findings = []
+    ids: list[Any] = []
+    for index, claim in enumerate(tables):
+        identifier = claim.get("id")
+        if identifier is not None and identifier in ids:
+            findings.append(
+                Finding(("claims", index, "id"), f"{identifier!r} is the id of claims[{ids.index(identifier)}], too")
+            )
+        ids.append(identifier)
+        event, among = claim.get("event"), claim.get("among")
+        known, what = (SERIES, "series") if claim.get("kind") == "exact" else (COUNTS, "count")
+        if isinstance(event, str) and event not in known and claim.get("kind") in get_args(Kind):
+            suggestion = did_you_mean(event, [*known], what="there are")
+            findings.append(Finding(("claims", index, "event"), f"there is no {what} {event!r}", suggestion))
+        if isinstance(among, str) and among != REPLICATIONS and among not in COUNTS:
+            suggestion = did_you_mean(among, [*COUNTS, REPLICATIONS], what="there are")
+            findings.append(Finding(("claims", index, "among"), f"there is no count {among!r}", suggestion))
+    findings += _wrong_in_strata(document, tables)
+    known_ids = [each for each in ids if isinstance(each, str)]
+    for steps, name in _claims_named(document):
+        if name not in known_ids:
+            suggestion = did_you_mean(name, known_ids, what="there are")
+            findings.append(Finding(steps, f"there is no claim {name!r}", suggestion))
+    return findings
+
+
+def _wrong_in_strata(document: Document, claims: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """What cannot be weighed stratum by stratum."""
+    strata = document.get("strata")
+    if not isinstance(strata, dict) or strata.get("enabled", True) is not True:
+        return []
+    findings = []
+    for index, claim in enumerate(claims):
+        if claim.get("kind") == "exact":
+            message = "with strata, a claim is about how often something happens, not about values"
+            findings.append(Finding(("claims", index, "kind"), message, "or set strata.enabled = false"))
+        elif claim.get("among", REPLICATIONS) != REPLICATIONS:
+            message = "with strata, the trials of a claim are whole replications"
+            findings.append(Finding(("claims", index, "among"), message, f"leave it out, or write {REPLICATIONS!r}"))
+    for name in ("map", "curve"):
+        if isinstance(document.get(name), dict):
+            message = "a scenario with strata has no map and no curve"
+            findings.append(Finding((name,), message, "or set strata.enabled = false"))
+    return findings
+
+
+def _claims_named(document: Document) -> list[tuple[tuple[Step, ...], str]]:
+    named: list[tuple[tuple[Step, ...], str]] = []
+    plan, curve = document.get("map"), document.get("curve")
+    if isinstance(plan, dict) and isinstance(plan.get("claims"), list):
+        named += [(("map", "claims", index), name) for index, name in enumerate(plan["claims"])]
+    if isinstance(curve, dict):
+        named.append((("curve", "claim"), curve.get("claim", "")))
+    return [(steps, name) for steps, name in named if isinstance(name, str) and name]
+
+
+def check_factory(reading: Reading) -> None:
+    """Whether the factory is there to be called."""
+    from relaysim.sim.world import FactoryError, resolve
+
+    relay = reading.document.get("relay")
+    name = relay.get("factory") if isinstance(relay, dict) else None
+    if not isinstance(name, str) or not re.match(FACTORY_PATTERN, name):
+        return  # the model says what is wrong
+    try:
+        resolve(name)
+    except FactoryError as error:
+        file, steps = reading.file_of(("relay", "factory"))
+        reading.problems.append(Problem(file, format_path(steps), str(error).removeprefix(f"factory {name!r}: ")))
+
+
+def check_relay_builds(scenario: Scenario, reading: Reading) -> None:
+    """Build one world as every replication will, and stop it before anything happens."""
+    from relaysim.sim.world import Session, World
+
+    file, steps = reading.file_of(("relay", "factory"))
+    where = format_path(steps)
+    settings = scenario.world_settings().model_copy(update={"limit_seconds": 2.0**-20})
+    world = World(settings, scenario.root_seed, 0, scenario.lane)
+    try:
+        with Session() as session:
+            session.run(world)
+    except Exception as error:
+        message = f"{scenario.relay.factory} cannot be built with these settings: {_named(error)}"
+        _complain_of_settings(reading, message, file)
+        return
+    for worker in world.workers:
+        if not callable(getattr(worker.relay, "handle", None)):
+            message = f"{scenario.relay.factory} gave {type(worker.relay).__name__}, which has no `handle`"
+            suggestion = "return an object with `async def handle(self, message)`"
+            reading.problems.append(Problem(file, where, message, suggestion))
+            return
+
+
+def _named(error: BaseException) -> str:
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+
+
+def _complain_of_settings(reading: Reading, said: str, file: str) -> None:
+    typed = [setting for path, setting in reading.sets.items() if path.startswith(("relay.", "workers"))]
+    reading.problems.append(Problem(f"--set {typed[0]}" if len(typed) == 1 else file, "relay.settings", said))

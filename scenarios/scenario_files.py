@@ -1,0 +1,207 @@
+"""A scenario on its way from files to a model: the shipped ones, what each extends, and which file says what."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from relaysim.scenarios.document import Document, extend, parse_path
+from relaysim.scenarios.problems import Problem
+from relaysim.sim.openai.validation_words import Step, did_you_mean, shown
+
+SHIPPED_FOLDER = Path(__file__).parent / "shipped"
+
+#: The shipped scenarios in the order in which the incident is told.
+INCIDENT = (
+    "race",
+    "stuck_run",
+    "persistent_failure",
+    "rapid_pair",
+    "incident",
+    "incident_typical",
+    "peak_hour_before",
+    "peak_hour",
+    "stuck_run_cancel_raises",
+    "race_cancel_without_thread_id",
+)
+
+EXTENDS_MAX = 10
+
+
+def shipped() -> tuple[str, ...]:
+    """The names that `load` knows without a path: the incident's in their order, then any others by name."""
+    names = {path.stem for path in SHIPPED_FOLDER.glob("*.toml")}
+    return (*(name for name in INCIDENT if name in names), *sorted(names - set(INCIDENT)))
+
+
+@dataclass(slots=True)
+class SourceFile:
+    """One file of an `extends` chain."""
+
+    shown: str
+    path: Path
+    document: Document
+
+
+@dataclass(slots=True)
+class Reading:
+    """A scenario on its way from files to a model, with what was found wrong so far."""
+
+    given: str
+    files: list[SourceFile] = field(default_factory=list)  # the one that was asked for first, then what it extends
+    document: Document = field(default_factory=dict)
+    sets: dict[str, str] = field(default_factory=dict)  # path -> the setting as typed
+    factory: str | None = None
+    problems: list[Problem] = field(default_factory=list)
+    complete: bool = True  # whether all that it extends could be read
+
+    @property
+    def shown(self) -> str:
+        """The file that was asked for, as people read it."""
+        return self.files[0].shown if self.files else self.given
+
+    def complain(self, message: str, suggestion: str = "", path: str = "") -> None:
+        """Add a problem with the file that was asked for."""
+        self.problems.append(Problem(self.shown, path, message, suggestion))
+
+    def file_of(self, steps: Sequence[Step]) -> tuple[str, Sequence[Step]]:
+        """Which file, or which option, says what lies at a place of the merged document; and the place there."""
+        for path, typed in self.sets.items():
+            set_steps = parse_path(path)
+            if list(steps[: len(set_steps)]) == set_steps:
+                return f"--set {typed}", steps
+        if self.factory is not None and tuple(steps) == ("relay", "factory"):
+            return f"--factory {self.factory}", ()
+        if tuple(steps) == ("name",):
+            return self.shown, steps  # it is not inherited
+        best: tuple[int, str, Sequence[Step]] | None = None
+        for file in self.files:
+            there = self._claim_steps(steps, file.document)
+            depth = _depth(there, file.document)
+            if best is None or depth > best[0]:
+                best = (depth, file.shown, there)
+        assert best is not None
+        return best[1], best[2]
+
+    def _claim_steps(self, steps: Sequence[Step], document: Document) -> Sequence[Step]:
+        """Claims are merged by their id, so their numbers differ between the files."""
+        if len(self.files) == 1 or len(steps) < 2 or steps[0] != "claims" or not isinstance(steps[1], int):
+            return steps
+        merged, own = self.document["claims"], document.get("claims")
+        if not isinstance(own, list) or not isinstance(merged[steps[1]], dict):
+            return steps
+        wanted = merged[steps[1]].get("id")
+        for index, claim in enumerate(own):
+            if isinstance(claim, dict) and claim.get("id") == wanted:
+                return ("claims", index, *steps[2:])
+        return ("", *steps)  # not in this file
+
+
+def _depth(steps: Sequence[Step], document: Any) -> int:
+    depth = 0
+    for step in steps:
+        known = step in document if isinstance(document, dict) else _has_item(document, step)
+        if not known:
+            break
+        document = document[step]
+        depth += 1
+    return depth
+
+
+def _has_item(value: Any, step: Step) -> bool:
+    return isinstance(value, list) and isinstance(step, int) and step < len(value)
+
+
+def _find(name: str, extending: Path | None = None) -> Path:
+    """The file that a name or path means; what is written in a file is relative to it."""
+    if name.endswith(".toml") or "/" in name or "\\" in name:
+        path = Path(name).expanduser()
+        return path if extending is None or path.is_absolute() else extending.parent / path
+    return SHIPPED_FOLDER / f"{name}.toml"
+
+
+def shown_path(path: Path) -> str:
+    """A path as people read it: below the current folder where it is there."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def read_chain(reading: Reading) -> None:
+    """Read the scenario that was asked for and all that it extends; merged, they are the reading's `document`."""
+    name: Any = reading.given
+    extending: Path | None = None
+    seen: list[Path] = []
+    reading.complete = False
+    while True:
+        path = _find(name, extending)
+        if path.resolve() in seen:
+            chain = " -> ".join(each.stem for each in (*seen, path))
+            reading.complain(f"extends itself: {chain}", path="extends")
+            break
+        file = _read_file(reading, name, path)
+        if file is None:
+            break
+        reading.files.append(file)
+        seen.append(path.resolve())
+        if "extends" not in file.document:
+            reading.complete = True
+            break
+        name, extending = file.document["extends"], path
+        if not isinstance(name, str):
+            reading.complain(f"must be the name or the path of a scenario, not {shown(name)}", path="extends")
+            break
+        if len(seen) >= EXTENDS_MAX:
+            reading.complain(f"more than {EXTENDS_MAX} scenarios extend each other", path="extends")
+            break
+    document: Document = {}
+    for file in reversed(reading.files):
+        document = extend(document, file.document)
+    document.pop("extends", None)
+    reading.document = document
+
+
+def _read_file(reading: Reading, name: str, path: Path) -> SourceFile | None:
+    def wrong(message: str, suggestion: str = "") -> None:
+        if reading.files:
+            parent = reading.files[-1]
+            reading.problems.append(Problem(parent.shown, "extends", message, suggestion))
+        else:
+            reading.problems.append(Problem(name, "", message, suggestion))
+
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        if path.parent == SHIPPED_FOLDER:
+            sentence = did_you_mean(name, shipped(), what="shipped are")
+            wrong(f"there is no shipped scenario {name!r}", f"{sentence} (or give a path that ends in .toml)")
+        else:
+            wrong(f"there is no such file{f' ({shown_path(path)})' if reading.files else ''}")
+        return None
+    except OSError as error:
+        wrong(f"cannot be read: {(error.strerror or str(error)).lower()}")
+        return None
+    display = path.name if path.parent == SHIPPED_FOLDER else shown_path(path)
+    try:
+        document = tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        reading.problems.append(Problem(display, "", f"line {line} is not UTF-8, as TOML must be"))
+        return None
+    except tomllib.TOMLDecodeError as error:
+        reading.problems.append(Problem(display, "", f"is no TOML: {first_lower(str(error))}"))
+        return None
+    profile = document.get("profile")
+    if isinstance(profile, str) and profile.endswith(".toml"):
+        # Relative to the file that says so, not to one that extends it.
+        document["profile"] = str(path.parent / profile)
+    return SourceFile(display, path, document)
+
+
+def first_lower(text: str) -> str:
+    """With its first letter in lower case, to stand in a sentence."""
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,261 @@
+"""pydantic's validation errors in the words of somebody who wrote a TOML file, a JSON request or a test's settings.
+
+pydantic finds the mistakes; its own messages speak of inputs, instances and tags. `translate` gives a `Finding` for each:
+the place, what is wrong there, and how to put it right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
+
+from pydantic import BaseModel
+
+Step = str | int
+"""A key of a table, or the index of a list's entry, from 0."""
+
+MISSING: Final = "is missing"
+
+_SHOWN_MAX: Final = 60
+_ABSENT: Final = object()
+
+
+class Finding(NamedTuple):
+    """A mistake: where it stands, what is wrong, and how to put it right ("" if the message says it)."""
+
+    steps: tuple[Step, ...]
+    message: str
+    suggestion: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a format calls its parts, and how it writes a constant number of seconds."""
+
+    key: str
+    table: str
+    constant: str
+
+
+TOML: Final = Terms("key", "a table", '{ kind = "constant", value = 2.0 }')
+JSON: Final = Terms("field", "an object", '{"kind": "constant", "value": 2.0}')
+
+
+def format_path(steps: Iterable[Step]) -> str:
+    """Steps as people write them: keys with dots, list items in brackets, counted from 0: `faults[0].kind`."""
+    text = ""
+    for step in steps:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def did_you_mean(name: str, known: Sequence[str], *, what: str = "") -> str:
+    """A suggestion: the names that are close, or else all of them."""
+    known = list(dict.fromkeys(known))
+    close = difflib.get_close_matches(name, known, n=2)
+    if close:
+        return "did you mean " + " or ".join(f"`{each}`" for each in close) + "?"
+    return f"{what or 'allowed'}: {', '.join(known)}" if known else ""
+
+
+def shown(value: Any, terms: Terms = TOML) -> str:
+    """A value as it was written, cut off where it gets long."""
+    if isinstance(value, (Mapping, list, tuple)):
+        return terms.table if isinstance(value, Mapping) else "a list"
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except TypeError:
+        text = str(value)
+    return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…"
+
+
+def translate(
+    errors: Iterable[Mapping[str, Any]],
+    annotation: Any,
+    document: Mapping[str, Any] | None = None,
+    *,
+    terms: Terms = TOML,
+    hidden: frozenset[str] = frozenset(),
+) -> list[Finding]:
+    """pydantic's errors as findings, one for each place and message.
+
+    Args:
+        errors: as `ValidationError.errors()` gives them.
+        annotation: the model, or the type, that was validated against.
+        document: what was validated; without it places are taken from the annotation alone, which cannot know of a number
+            that stood for a whole table.
+        terms: what the format calls its parts.
+        hidden: fields that are never suggested.
+    """
+    findings: dict[Finding, None] = {}
+    for error in errors:
+        if _said_by_another(error):
+            continue
+        location = error["loc"]
+        steps = _without_tags(location, annotation) if document is None else _place_in(document, location)
+        message, suggestion = _words(error, annotation, steps, terms, hidden)
+        findings.setdefault(Finding(steps, message, suggestion))
+    return list(findings)
+
+
+def _said_by_another(error: Mapping[str, Any]) -> bool:
+    """Whether a list is called too short only because pydantic counts the entries that are right."""
+    value = error.get("input")
+    return (
+        error["type"] == "too_short"
+        and isinstance(value, (list, tuple))
+        and len(value) >= int(error["ctx"]["min_length"])
+    )
+
+
+# Places
+
+
+def _place_in(document: Mapping[str, Any], location: Sequence[Step]) -> tuple[Step, ...]:
+    """The place in the document: pydantic's location without the tags of unions and what a validator has put in."""
+    steps: list[Step] = []
+    here: Any = document
+    for step in location:
+        if here is _ABSENT:
+            steps.append(step)
+        elif isinstance(here, Mapping):
+            if step in here:
+                here = here[step]
+            elif here.get("kind") == step:
+                continue
+            else:
+                here = _ABSENT
+            steps.append(step)
+        elif isinstance(here, (list, tuple)) and isinstance(step, int):
+            here = here[step] if step < len(here) else _ABSENT
+            steps.append(step)
+        else:
+            break  # a number that stood for a whole table
+    return tuple(steps)
+
+
+def _without_tags(location: Sequence[Step], annotation: Any) -> tuple[Step, ...]:
+    """pydantic's location without the tags of unions."""
+    return tuple(step for at, step in enumerate(location) if not _is_tag(_models_at(annotation, location[:at]), step))
+
+
+def _is_tag(models: Sequence[type[BaseModel]], step: Step) -> bool:
+    named = any(step in model.model_fields for model in models)
+    return not named and any(step in _kinds(model) for model in models)
+
+
+def _models_at(annotation: Any, location: Sequence[Step]) -> list[type[BaseModel]]:
+    """The models that may stand at a location of pydantic's."""
+    here = list(models_in(annotation))
+    for step in location:
+        if isinstance(step, int):
+            continue
+        if _is_tag(here, step):
+            here = [each for each in here if step in _kinds(each)]
+            continue
+        here = [
+            inner
+            for model in here
+            for name, field in model.model_fields.items()
+            if step in (name, field.alias)
+            for inner in models_in(field.annotation)
+        ]
+    return here
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models in an annotation, through Annotated, unions, tuples and lists."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) is not Literal:
+        for part in get_args(annotation):
+            yield from models_in(part)
+
+
+def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
+    field = model.model_fields.get("kind")
+    return get_args(field.annotation) if field is not None and get_origin(field.annotation) is Literal else ()
+
+
+def _field_description(models: Sequence[type[BaseModel]], name: Step) -> str:
+    for model in models:
+        for key, field in model.model_fields.items():
+            if name in (key, field.alias) and field.description:
+                return f"it says: {field.description}"
+    return ""
+
+
+# Words
+
+
+def _words(
+    error: Mapping[str, Any], annotation: Any, steps: Sequence[Step], terms: Terms, hidden: frozenset[str]
+) -> tuple[str, str]:
+    kind, location, context = error["type"], error["loc"], error.get("ctx", {})
+    value = error.get("input")
+    given = f", not {shown(value, terms)}"
+    holders = _models_at(annotation, location[:-1])
+    match kind:
+        case "extra_forbidden":
+            keys = [field.alias or name for model in holders for name, field in model.model_fields.items()]
+            return f"unknown {terms.key}", did_you_mean(str(location[-1]), [key for key in keys if key not in hidden])
+        case "missing":
+            if location and isinstance(location[-1], int):
+                return "is missing: the list is too short", ""
+            return MISSING, _field_description(holders, location[-1]) if location else ""
+        case "union_tag_invalid":
+            tags = [tag.strip("'") for tag in str(context["expected_tags"]).split(", ")]
+            return f"unknown kind {shown(context['tag'], terms)}", did_you_mean(str(context["tag"]), tags)
+        case "union_tag_not_found":
+            tags = [str(tag) for model in _models_at(annotation, location) for tag in _kinds(model)]
+            return "`kind` is missing", f"allowed: {', '.join(tags)}" if tags else ""
+        case "literal_error":
+            allowed = [part.strip("'\"") for part in str(context["expected"]).replace(" or ", ", ").split(", ")]
+            close = difflib.get_close_matches(value, allowed, n=1) if isinstance(value, str) else []
+            return f"must be {' or '.join(allowed)}{given}", f"did you mean `{close[0]}`?" if close else ""
+        case "string_pattern_mismatch":
+            suggestion = _field_description(holders, location[-1]) if location else ""
+            return f"has not the right form: {shown(value, terms)}", suggestion
+        case "string_too_short":
+            return "must not be empty", ""
+        case "too_short" | "too_long":
+            bound = "at least" if kind == "too_short" else "at most"
+            number = context.get("min_length" if kind == "too_short" else "max_length")
+            return f"must have {bound} {number} entr{'y' if number == 1 else 'ies'}", ""
+        case "value_error" | "assertion_error":
+            return str(context.get("error", error["msg"])), ""
+    return _type_words(kind, context, _models_at(annotation, location), steps, terms) + given, ""
+
+
+_TYPES: Final = {
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "string": "must be a text",
+    "bool": "must be true or false",
+    "finite": "must be a finite number",
+    "tuple": "must be a list",
+    "list": "must be a list",
+}
+_BOUNDS: Final = {
+    "greater_than": ("gt", "must be above {}"),
+    "greater_than_equal": ("ge", "must be {} or more"),
+    "less_than": ("lt", "must be below {}"),
+    "less_than_equal": ("le", "must be at most {}"),
+}
+
+
+def _type_words(
+    kind: str, context: Mapping[str, Any], models: Sequence[type[BaseModel]], steps: Sequence[Step], terms: Terms
+) -> str:
+    if kind in _BOUNDS:
+        name, text = _BOUNDS[kind]
+        return text.format(f"{context[name]:.15g}")
+    if kind.startswith(("model_", "dict_", "mapping_")):
+        if any("constant" in _kinds(model) for model in models):
+            number = "" if steps[:1] == ("parts",) else "a number of seconds or "
+            return f"must be {number}{terms.table} such as {terms.constant}"
+        return f"must be {terms.table}"
+    return _TYPES.get(kind.partition("_")[0], f"is of the wrong type ({kind.replace('_', ' ')})")
