@@ -9,6 +9,9 @@
 
 At every turn the inbox is read anew, so each of these steps is also how a successor goes on after a crash. Redis holds
 what must not be forgotten; what this object knows beyond it only saves requests.
+
+Longer than 400 lines because it is the protocol of one lease, from its taking to its release: a reader who follows one
+message needs all of its steps in one place.
 """
 
 import asyncio

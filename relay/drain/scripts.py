@@ -15,6 +15,8 @@ A conversation's hash holds `epoch` and `token` of its newest lease, `step` (the
 `request`, `run`, `run_at`. The inbox is a hash from message id to a line of eight words, see `_ENTRIES`; the texts are in
 a hash of their own, so that only one script reads them. A message's own hash outlives its end, and is what recognises a
 redelivery. `due` orders the conversations whose inbox is not empty by the millisecond in which their lease lapses.
+
+Longer than 400 lines because the scripts share their rules, their keys and their pieces of Lua, and are reviewed together.
 """
 
 from typing import Final

@@ -10,7 +10,6 @@ from typing import Any
 
 from relaysim.scenarios.commands.command_line import UsageError, add_world, say, say_json
 from relaysim.scenarios.commands.one_world import add_one_world, one_world, sentences
-from relaysim.sim.trace.schema import as_object
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write_trace(path: Path, records: Iterable[tuple[float, str, str, Sequence[Any]]]) -> None:
+    from relaysim.sim.trace.schema import as_object
+
     try:
         with path.open("w", encoding="utf-8", newline="\n") as file:
             for time, entity, kind, fields in records:

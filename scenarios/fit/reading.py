@@ -7,6 +7,8 @@ by itself.
 
 Endings are also kept in the order of the log, in at most 64 portions of equal size (`Portions`): conflicts that stand
 together share outages, and the spread between portions shows how much.
+
+Longer than 400 lines because the lines of a log are recognised, joined and counted in one pass over it.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Sources, per constructor: *captured* (a wire capture or traceback in a public er
 (public client code matches on it) or *inferred* (our reading of the rest). The body is always `{"error": {"message",
 "type", "param", "code"}}` with all four keys, pretty-printed with two spaces and without a newline at the end: a
 captured Content-Length of 206 fits exactly that, for the creation of a run refused because another is active.
+
+Longer than 400 lines because it is the list of error bodies, each with the evidence for its words.
 """
 
 from __future__ import annotations

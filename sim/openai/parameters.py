@@ -8,6 +8,8 @@ Documented are the sets of keys, which parameters are required, the enumerations
 images, ids of files that begin with `file`; on other endpoints 1,024 characters in a function's description. Inferred:
 the limits of texts in content parts, of `additional_messages`, of a model's name, and that no number of tokens or of
 messages exceeds 2^31 - 1. Whether a file, a vector store or a model exists is not checked: there are none here.
+
+Longer than 400 lines because it is the list of parameters that the API takes, each with its limits.
 """
 
 from __future__ import annotations

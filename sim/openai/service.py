@@ -12,6 +12,8 @@ the store and must not be written to; both doors copy or serialise them.
 Choices where nothing is known (each `inferred`): a message of `additional_messages` has no run_id; updating metadata
 replaces it; a thread with an active run may be deleted; an unknown list cursor answers 404; the message of a run that
 is not streamed appears when it is complete.
+
+Longer than 400 lines because the objects of the API refer to one another, and each request is one method of one object.
 """
 
 from __future__ import annotations

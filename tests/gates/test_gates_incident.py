@@ -67,25 +67,24 @@ def test_transparent_is_followed_to_one_seed(capsys: pytest.CaptureFixture[str],
     records = [json.loads(line) for line in trace.read_text(encoding="utf-8").splitlines()]
 
     def the(kind: str, **fields: Any) -> dict[str, Any]:
-        at = {"request_id": 0, "delivery": 1, "operation": 2, "run": 0, "state": 2, "by": 0, "text": 2}
         found = [
             record
             for record in records
-            if record["kind"] == kind and all(record["fields"][at[name]] == value for name, value in fields.items())
+            if record["kind"] == kind and all(record[name] == value for name, value in fields.items())
         ]
         assert len(found) == 1, (kind, fields, found)
         return found[0]
 
-    created = the("run.state", run=told["run"], state="queued")
-    creation = the("request", request_id=created["fields"][3])
-    assert creation["fields"][1] == f"{told['answering']}#1"
-    cancelling = the("run.state", run=told["run"], state="cancelling")
-    cancel = the("request", request_id=cancelling["fields"][3])
-    assert (cancel["fields"][1], cancel["fields"][2]) == (told["cancelled_by"], "runs.cancel")
-    assert told["cancelled_by"] == "c1.m2#1" != creation["fields"][1]
-    sent = the("send", by=creation["fields"][1])
-    assert sent["fields"][2] == GENERIC_TEXT == told["received"][0]
-    received = [record["fields"][1] for record in records if record["kind"] == "received"]
+    created = the("run.state", run_id=told["run"], state="queued")
+    creation = the("request", request_id=created["cause"])
+    assert creation["context"] == f"{told['answering']}#1"
+    cancelling = the("run.state", run_id=told["run"], state="cancelling")
+    cancel = the("request", request_id=cancelling["cause"])
+    assert (cancel["context"], cancel["operation"]) == (told["cancelled_by"], "runs.cancel")
+    assert told["cancelled_by"] == "c1.m2#1" != creation["context"]
+    sent = the("send", delivery=creation["context"])
+    assert sent["text"] == GENERIC_TEXT == told["received"][0]
+    received = [record["text"] for record in records if record["kind"] == "received"]
     assert received[0] == GENERIC_TEXT
     for word in (told["run"], told["answering"], "c1.m2", GENERIC_TEXT):
         assert word in told["text"]

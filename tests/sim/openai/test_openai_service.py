@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from openai.types.beta import Thread
 from openai.types.beta.threads import Message, Run
 
-from relaysim.sim.kernel import Draws
+from relaysim.sim.kernel import Draws, kind_of
 from relaysim.sim.openai.errors import ApiError
 from relaysim.sim.openai.records import RunRecord
 from relaysim.sim.openai.service import ThreadsService
@@ -28,8 +28,8 @@ class Recorder:
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []
 
-    def add(self, entity: str, kind: str, *fields: Any) -> None:
-        self.events.append((entity, kind, *fields))
+    def add(self, entity: str, event: Any) -> None:
+        self.events.append((entity, kind_of(type(event)), *event))
 
 
 class Setup:

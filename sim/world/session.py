@@ -1,0 +1,159 @@
+"""What is installed around worlds, and one replication: a world built, run, and distilled into plain data."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+from relaysim.sim import redis
+from relaysim.sim.kernel import Fence
+from relaysim.sim.openai import keyed_retry_jitter
+from relaysim.sim.openai import warm_up as warm_up_openai
+from relaysim.sim.world.invariants import JudgeSettings
+from relaysim.sim.world.logs import LogCapture
+from relaysim.sim.world.observe import observe
+from relaysim.sim.world.settings import WorldSettings
+from relaysim.sim.world.world import Lane, World
+
+PlainRecord = tuple[float, str, str, tuple[Any, ...]]
+
+_COLLECT_EVERY = 200
+_UNCOLLECTED_MAX = 200_000
+"""Garbage is collected after so many worlds, or once so many objects are there that it has not looked at."""
+
+_FROZEN_BY_A_CALLER = 10_000
+"""So many frozen objects were frozen by somebody; Python 3.12 begins with some hundreds."""
+
+
+class Result(NamedTuple):
+    """What one replication leaves behind: plain data."""
+
+    observation: dict[str, Any]
+    fingerprint: str
+    records: list[PlainRecord] | None
+
+
+_warm = False
+
+
+def warm_up() -> None:
+    """Import and run once what libraries do only at first use: the first world must be like every other."""
+    global _warm
+    if not _warm:
+        _warm = True
+        warm_up_openai()
+        redis.warm_up()
+
+
+class Session:
+    """Everything that is installed around worlds: fence, log capture, keyed SDK jitter, quiet deprecations.
+
+    Hold one over a batch of worlds; installing costs some milliseconds. While it is held, garbage is collected between
+    worlds only: a finalizer that ran at an arbitrary point could reach a result, and the collector would look through
+    every world that has just been built (an eighth of the time in lane `sdk`).
+    """
+
+    _current: Session | None = None
+
+    def __init__(self) -> None:
+        self.fence = Fence()
+        self.logs = LogCapture()
+        self._stack = ExitStack()
+        self._worlds = 0
+        self._power_was_cut = False
+
+    def __enter__(self) -> Session:
+        if Session._current is not None:
+            return Session._current
+        warm_up()
+        stack = self._stack
+        try:
+            stack.enter_context(warnings.catch_warnings())
+            # Each call under client.beta.threads says that the Assistants API is deprecated; here that is known.
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"^(?!__main__)")
+            # A worker that crashes closes nothing; its clients complain of that when they are collected.
+            warnings.filterwarnings("ignore", "Unclosed", ResourceWarning)
+            stack.enter_context(self.fence)
+            stack.enter_context(self.logs)
+            stack.enter_context(keyed_retry_jitter())
+        except BaseException:
+            stack.close()
+            raise
+        Session._current = self
+        # What is loaded now stays; collections between worlds need not look through it again. Who froze objects before, as
+        # a test runner does after loading all tests, keeps them frozen: Python can only unfreeze all.
+        gc.collect()
+        if gc.get_freeze_count() < _FROZEN_BY_A_CALLER:
+            gc.freeze()
+            stack.callback(gc.unfreeze)
+        if gc.isenabled():
+            gc.disable()
+            stack.callback(gc.enable)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if Session._current is self:
+            Session._current = None
+            if self._power_was_cut:
+                gc.collect()  # here, where what crashed workers have left open is known
+            self._stack.close()
+
+    def run(self, world: World) -> None:
+        """Build, run and close one world."""
+        self.fence.attach(world.kernel)
+        self.logs.attach(world.kernel.trace)
+        try:
+            world.build()
+            try:
+                world.run()
+            finally:
+                world.close()
+        finally:
+            self.logs.attach(None)
+            self.fence.attach(None)
+            self._worlds += 1
+            self._power_was_cut = self._power_was_cut or any(worker.crashed for worker in world.workers)
+            if self._worlds % _COLLECT_EVERY == 0 or gc.get_count()[0] > _UNCOLLECTED_MAX:
+                gc.collect()
+
+
+def run_world(
+    settings: WorldSettings, *, root_seed: int, seed: int, lane: Lane = "sdk", keep_trace: bool = False
+) -> Result:
+    """Run one replication.
+
+    Args:
+        settings: the world without its seed.
+        root_seed: the scenario's root seed.
+        seed: the replication's seed.
+        lane: `sdk` or `direct`.
+        keep_trace: also return the records.
+
+    Raises:
+        FactoryError: if the relay's factory cannot be used.
+        LeavesSimulationError: if the relay tries to reach the world outside.
+        StuckSimulationError: if the relay loops without letting time pass.
+    """
+    world = World(settings, root_seed, seed, lane)
+    if Session._current is not None:  # making another one would cost as much as a host
+        Session._current.run(world)
+    else:
+        with Session() as session:
+            session.run(world)
+    trace = world.kernel.trace
+    fingerprint = trace.fingerprint()
+    observation = observe(
+        trace.records,
+        settings.relay,
+        world.threads(),
+        seed=seed,
+        fingerprint=fingerprint,
+        ledger=world.ledger,
+        promises=JudgeSettings.of(settings, world.promises),
+        redis_pauses=world.redis.pauses,
+    )
+    observation["fault_hits"] = world.fault_hits
+    records = [tuple(record) for record in trace.records] if keep_trace else None
+    return Result(observation, fingerprint, records)  # type: ignore[arg-type]
