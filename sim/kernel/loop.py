@@ -33,7 +33,7 @@ from relaysim.sim.kernel.agenda import (
 )
 from relaysim.sim.kernel.clock import ticks
 from relaysim.sim.kernel.fence import refuse
-from relaysim.sim.kernel.power_cut import Remains
+from relaysim.sim.kernel.power_cut import CrashedWork
 from relaysim.sim.kernel.running import RunningHost, current_host, set_running_host
 
 T = TypeVar("T")
@@ -348,13 +348,13 @@ class HostLoop(asyncio.AbstractEventLoop):
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None
-        remains = Remains()
-        remains.tasks.extend(dict.fromkeys((*self._unfinished_tasks(), *asyncio.all_tasks(self))))
-        remains.generators.extend(self._generators or ())
-        remains.callbacks.append(self._ready)
-        remains.callbacks.extend(self._agenda.take_timers(self))
+        crashed_work = CrashedWork()
+        crashed_work.tasks.extend(dict.fromkeys((*self._unfinished_tasks(), *asyncio.all_tasks(self))))
+        crashed_work.generators.extend(self._generators or ())
+        crashed_work.callbacks.append(self._ready)
+        crashed_work.callbacks.extend(self._agenda.take_timers(self))
         self._tasks.clear()
-        self._remains = remains
+        self._crashed_work = crashed_work
         self.__class__ = DeadLoop
 
     # State
@@ -437,7 +437,7 @@ class DeadLoop(HostLoop):
     accepted and returns what a living loop would return.
     """
 
-    _remains: Remains
+    _crashed_work: CrashedWork
 
     @property
     def crashed(self) -> bool:
@@ -446,7 +446,7 @@ class DeadLoop(HostLoop):
 
     def _keep(self, handle: T) -> T:
         if not self._closed:
-            self._remains.callbacks.append(handle)
+            self._crashed_work.callbacks.append(handle)
         return handle
 
     def enqueue(self, handle: ReadyHandle) -> None:
@@ -482,16 +482,16 @@ class DeadLoop(HostLoop):
             raise RuntimeError(f"the loop of host {self._host.name} is closed")
         # Past the task factory: one for eager tasks would begin it.
         task: Task[T] = Task(coro, loop=self, name=name, context=context)
-        self._remains.tasks.append(task)
+        self._crashed_work.tasks.append(task)
         return task
 
     def adopt_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         """Keep it: its end, if it has not come by the end of the step, never comes."""
-        self._remains.generators.append(generator)
+        self._crashed_work.generators.append(generator)
 
     def finalize_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         """Keep it instead of closing it."""
-        self._remains.generators.append(generator)
+        self._crashed_work.generators.append(generator)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Whatever went wrong on a dead host, nobody hears of it."""
@@ -502,7 +502,7 @@ class DeadLoop(HostLoop):
         """It stands still already."""
 
     def resume(self) -> None:
-        """It never goes on."""
+        """Does nothing: a crashed host has nothing to resume."""
 
     def slow(self, delay: Callable[[], float] | None) -> None:
         """It has no turns."""
@@ -514,9 +514,9 @@ class DeadLoop(HostLoop):
         """Its tasks get no chance to clean up."""
 
     def close(self) -> None:
-        """Put away what is left, without a line of it running."""
+        """Release what is left, without a line of it running."""
         self._closed = True
-        self._remains.put_away()
+        self._crashed_work.release()
         self._ready.clear()
 
 

@@ -49,8 +49,8 @@ _PLACES: Final = {(3, 11): 75, (3, 12): 67, (3, 13): 67}
 """How many bytes into a coroutine or generator its frame's state stands, on 64 bits. Below 0: suspended, or not begun."""
 
 
-class Remains:
-    """What a crashed host leaves: kept from its making until `put_away`.
+class CrashedWork:
+    """What a crashed host leaves: kept from its making until `release`.
 
     Attributes:
         tasks: unfinished ones.
@@ -66,7 +66,7 @@ class Remains:
         self.callbacks: list[object] = []
         _kept.append(self)
 
-    def put_away(self) -> None:
+    def release(self) -> None:
         """Let go of everything, so that nothing of it runs. Nothing of it may be running now."""
         if self not in _kept:
             return
@@ -83,12 +83,12 @@ class Remains:
         self.callbacks.clear()
 
 
-_kept: list[Remains] = []
+_kept: list[CrashedWork] = []
 
 
 def _put_all_away() -> None:
     while _kept:
-        _kept[-1].put_away()
+        _kept[-1].release()
 
 
 atexit.register(_put_all_away)
