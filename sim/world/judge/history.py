@@ -179,6 +179,8 @@ class History(Chronicle):
         if not self._before or not key.startswith(self._before) or not key.endswith(self._after):
             return
         conversation = key[len(self._before) : len(key) - len(self._after)]
+        if not conversation:
+            return
         self._last_commands[conversation] = (time, entity, command)
         if self._unnamed:
             release = self._unnamed.pop(conversation, None)

@@ -19,8 +19,10 @@ from world_bench import run, settings
 
 from relaysim.relay.drain.drain_settings import DrainSettings
 from relaysim.relay.drain.promises import promises
+from relaysim.sim.kernel import Record
 from relaysim.sim.world import Session, WorldSettings
-from relaysim.sim.world.judge.promises import NOTHING_DECLARED, Promises, PromisesError, declared_by
+from relaysim.sim.world.judge.history import History
+from relaysim.sim.world.judge.promises import NOTHING_DECLARED, LeasePromise, Promises, PromisesError, declared_by
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -129,3 +131,18 @@ def test_a_mistake_in_a_declaration_is_one_clear_line(declared: Any, problem: st
 
 def test_a_relay_without_a_declaration_promises_nothing() -> None:
     assert declared_by(object()) is NOTHING_DECLARED
+
+
+def test_a_key_whose_ends_overlap_is_no_lease() -> None:
+    """`bot:lock` begins and ends as the key of a lease does, and names no conversation."""
+    form = LeasePromise.model_validate(
+        {"key": "bot:{conversation}:lock", "seconds": 1.0, "steps": {"accept": ["take"]}}
+    )
+    records = [
+        Record(0.0, "customer:c1", "message.sent", ("c1.m1", "c1", "Question [c1.m1]", None)),
+        Record(1.0, "w1", "redis", ("c1.m1#1", "take", "bot:lock", 1)),
+        Record(2.0, "w1", "redis", ("c1.m1#1", "take", "bot:c1:lock", 1)),
+    ]
+    history = History({}, form, frozenset())
+    history.read(records)
+    assert history.messages["c1.m1"].stored_at == 2.0
