@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -89,9 +90,19 @@ class Environment:
 
 @pytest.fixture(scope="session")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the source distribution, and the wheel that was built from it."""
+    """The folder with the source distribution, and the wheel that was built from it.
+
+    This checkout has been worked in: commands have written reports into it, as `make gate` does before this in CI.
+    """
     folder = tmp_path_factory.mktemp("dist")
-    subprocess.run([sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)], check=True)
+    written = ROOT / "reports" / "out" / f"before-the-wheel-{os.getpid()}"
+    written.mkdir(parents=True)
+    try:
+        for name in ("results.json", "index.html"):
+            (written / name).write_text("{}")
+        subprocess.run([sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)], check=True)
+    finally:
+        shutil.rmtree(written)
     return folder
 
 
@@ -139,6 +150,7 @@ def test_the_wheel_installs_one_name_and_every_file_of_it(wheel: Path, distribut
     with tarfile.open(source) as archive:
         in_source = {name.partition("/")[2] for name in archive.getnames()}
     assert expected | {"pyproject.toml", "README.md", "LICENSE"} <= in_source
+    assert not [name for name in in_source if "reports/out" in name]
 
 
 def test_the_version_stands_in_one_place(alone: Environment, tmp_path: Path) -> None:
