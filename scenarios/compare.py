@@ -41,7 +41,7 @@ from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.scenarios.strata import refuse_strata
 from relaysim.scenarios.summary import ROW_COUNTS, Summary
-from relaysim.sim.openai.validation_words import did_you_mean
+from relaysim.sim.validation_words import did_you_mean
 from relaysim.sim.world import FactoryError, resolve
 
 #: The policies of the relay, in the order in which they were written.

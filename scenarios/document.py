@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from relaysim.sim.openai.validation_words import Step, format_path
+from relaysim.sim.validation_words import Step, format_path
 
 Document = dict[str, Any]
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from relaysim.reports.claims import ClaimSpec
 from relaysim.scenarios.document import Document
-from relaysim.sim.openai.profile import Profile
+from relaysim.sim.backends.profile import Profile
 from relaysim.sim.world.settings import WorldSettings, WorldTables
 
 _NUMBERS_OF_KINDS: dict[str, tuple[str, ...]] = {

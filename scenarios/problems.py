@@ -1,6 +1,6 @@
 """What is wrong with a scenario, one line for each problem: the file, the place in it, what is wrong, what to do.
 
-pydantic finds the mistakes; `relaysim.sim.openai.validation_words` puts them into the words of a TOML file's author.
+pydantic finds the mistakes; `relaysim.sim.validation_words` puts them into the words of a TOML file's author.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from relaysim.scenarios.document import without_lists
-from relaysim.sim.openai.validation_words import Finding, Step, format_path, translate
+from relaysim.sim.validation_words import Finding, Step, format_path, translate
 
 
 @dataclass(frozen=True, slots=True)

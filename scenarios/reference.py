@@ -13,8 +13,8 @@ from pydantic_core import PydanticUndefined
 from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.scenario_files import shipped
+from relaysim.sim.backends.profile import Profile, shipped_profiles
 from relaysim.sim.kernel.distributions import Constant, Exponential, LogNormal, Mixture, Uniform
-from relaysim.sim.openai.profile import Profile, shipped_profiles
 from relaysim.sim.world import COUNTS, SERIES
 
 _DISTRIBUTIONS = (Constant, Uniform, Exponential, LogNormal, Mixture)

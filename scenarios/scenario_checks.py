@@ -13,9 +13,9 @@ from relaysim.scenarios.document import Document
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import Problem, errors_of, not_finite, to_problems
 from relaysim.scenarios.scenario_files import Reading, first_lower, shown_path
+from relaysim.sim.backends.profile import Profile, override, read_profile_table, shipped_profiles
 from relaysim.sim.kernel.distributions import Distribution
-from relaysim.sim.openai.profile import Profile, override, read_profile_table, shipped_profiles
-from relaysim.sim.openai.validation_words import MISSING, Finding, Step, did_you_mean, format_path
+from relaysim.sim.validation_words import MISSING, Finding, Step, did_you_mean, format_path
 from relaysim.sim.world import COUNTS, SERIES
 from relaysim.sim.world.settings import WorldSettings
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from relaysim.scenarios.document import Document, extend, parse_path
 from relaysim.scenarios.problems import Problem
-from relaysim.sim.openai.validation_words import Step, did_you_mean, shown
+from relaysim.sim.validation_words import Step, did_you_mean, shown
 
 SHIPPED_FOLDER = Path(__file__).parent / "shipped"
 

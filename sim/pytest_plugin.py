@@ -6,15 +6,15 @@
 
 | fixture                 | gives                                                                                      |
 |-------------------------|--------------------------------------------------------------------------------------------|
-| `simulated_openai`      | `relaysim.sim.openai.in_process.InProcessOpenAI`: in process, virtual time, same every run |
-| `openai_server`         | `relaysim.sim.openai.served.ServedOpenAI`: a server on a free port, for any language       |
+| `simulated_openai`      | `relaysim.sim.doors.in_process.InProcessOpenAI`: in process, virtual time, same every run |
+| `openai_server`         | `relaysim.sim.doors.served.ServedOpenAI`: a server on a free port, for any language       |
 | `openai_server_session` | the same, one for the whole session, with a fresh world for each test that uses it         |
 
 Settings come from the fixtures `simulated_openai_settings`, `openai_server_settings` (and `openai_server_session_settings`,
 of session scope), which a conftest.py may override, and above them from the markers `@pytest.mark.simulated_openai(...)`
 and `@pytest.mark.openai_server(...)`, the closest last. docs/testing-your-bot.md tells more.
 
-pytest imports this module in every session of an environment that has relaysim. It lives outside `relaysim.sim.openai`,
+pytest imports this module in every session of an environment that has relaysim. It lives outside `relaysim.sim.doors`,
 whose import takes a while and needs the simulator's dependencies: nothing of the simulator is imported before a fixture
 is used.
 """
@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from relaysim.sim.openai.in_process import InProcessOpenAI
-    from relaysim.sim.openai.served import ServedOpenAI
+    from relaysim.sim.doors.in_process import InProcessOpenAI
+    from relaysim.sim.doors.served import ServedOpenAI
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "simulated_openai(profile='typical', faults=[...], replies=..., seed=0, ...): settings of the fixture "
-        "simulated_openai, as of relaysim.sim.openai.simulation.ApiSettings",
+        "simulated_openai, as of relaysim.sim.doors.simulation.ApiSettings",
     )
     config.addinivalue_line(
         "markers",
@@ -104,7 +104,7 @@ def simulated_openai(
     """
     name = "simulated_openai"
     table = _table(name, simulated_openai_settings) | _marked(request, name)
-    module = _load(name, "relaysim.sim.openai.in_process")
+    module = _load(name, "relaysim.sim.doors.in_process")
     with _opened(name, table, module.InProcessOpenAI, request.path.parent, request.config.rootpath) as simulated:
         yield simulated
 
@@ -142,14 +142,14 @@ def _serve(name: str, table: dict[str, Any], *folders: Path) -> ServedOpenAI:
     speed = options.get("speed", 1.0)
     if isinstance(speed, bool) or not isinstance(speed, int | float):
         pytest.fail(f"{name}: speed: must be a number of virtual seconds per real second, not {speed!r}", pytrace=False)
-    module = _load(name, "relaysim.sim.openai.served")
+    module = _load(name, "relaysim.sim.doors.served")
     opener: Callable[..., ServedOpenAI] = partial(module.ServedOpenAI, **options)
     return _opened(name, _ON_SOCKET | table, opener, *folders)
 
 
 def _opened(name: str, table: Mapping[str, Any], opener: Callable[..., T], *folders: Path) -> T:
     """What `opener` makes of checked settings; the test fails, in one sentence, if they have mistakes."""
-    module = _load(name, "relaysim.sim.openai.given_settings")
+    module = _load(name, "relaysim.sim.doors.given_settings")
     try:
         given = module.settings_of(table, *folders)
         with module.profile_told(given.settings):

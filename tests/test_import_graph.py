@@ -24,11 +24,23 @@ MAY_IMPORT = {
     "sim.trace": {"sim.kernel"},
     "sim.faults": {"sim.kernel", "sim.trace"},
     "sim.redis": {"sim.kernel", "sim.trace", "sim.faults"},
-    "sim.openai": {"sim.kernel", "sim.trace", "sim.faults"},
-    "sim.world": {"sim.kernel", "sim.trace", "sim.faults", "sim.redis", "sim.openai"},
-    "sim.pytest_plugin": {"sim.openai"},
+    "sim.validation_words": set(),
+    "sim.backends": {"sim.kernel", "sim.trace"},
+    "sim.doors": {"sim.validation_words", "sim.kernel", "sim.trace", "sim.faults", "sim.backends"},
+    "sim.world": {"sim.kernel", "sim.trace", "sim.faults", "sim.redis", "sim.backends", "sim.doors"},
+    "sim.pytest_plugin": {"sim.doors"},
     "reports": {"sim.trace"},
-    "scenarios": {"relay", "reports", "sim.kernel", "sim.trace", "sim.redis", "sim.openai", "sim.world"},
+    "scenarios": {
+        "relay",
+        "reports",
+        "sim.validation_words",
+        "sim.kernel",
+        "sim.trace",
+        "sim.redis",
+        "sim.backends",
+        "sim.doors",
+        "sim.world",
+    },
 }
 """Which rooms each room may import, besides itself."""
 

@@ -14,7 +14,7 @@ from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.scenarios.summary import Summary
-from relaysim.sim.openai.validation_words import did_you_mean
+from relaysim.sim.validation_words import did_you_mean
 from relaysim.sim.world import Session, resolve
 from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, PROMISES
 

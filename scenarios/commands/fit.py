@@ -18,7 +18,7 @@ from relaysim.scenarios.commands.command_line import (
 )
 
 if TYPE_CHECKING:
-    from relaysim.sim.openai.profile import Profile
+    from relaysim.sim.backends.profile import Profile
 
 BASE = "typical"
 """The profile that keeps what a log does not tell."""
@@ -86,8 +86,8 @@ def _base(name: str) -> tuple[dict[str, Any], Profile]:
     import tomllib
 
     from relaysim.scenarios.problems import Problem, findings_of, unreadable
-    from relaysim.sim.openai.profile import Profile, read_profile_table
-    from relaysim.sim.openai.validation_words import format_path
+    from relaysim.sim.backends.profile import Profile, read_profile_table
+    from relaysim.sim.validation_words import format_path
 
     try:
         table = read_profile_table(name)

@@ -23,7 +23,7 @@ from relaysim.scenarios.commands.command_line import (
 if TYPE_CHECKING:
     import asyncio
 
-    from relaysim.sim.openai.server.app import SimulatedServer
+    from relaysim.sim.doors.server.app import SimulatedServer
 
 PORT = 8017
 SPEED_MAX = 1_000_000
@@ -135,7 +135,7 @@ def serve(arguments: argparse.Namespace) -> int:
     import asyncio
 
     from relaysim.scenarios.commands.server_settings import settings_from
-    from relaysim.sim.openai.server.app import SimulatedServer
+    from relaysim.sim.doors.server.app import SimulatedServer
 
     server = SimulatedServer(settings_from(arguments), arguments.speed, arguments.start_time)
     asyncio.run(_serve(server, arguments))
@@ -173,8 +173,8 @@ def _affordable(connections_max: int) -> int:
 async def _serve(server: SimulatedServer, arguments: argparse.Namespace) -> None:
     import asyncio
 
-    from relaysim.sim.openai.server.listener import Listener, own_process
-    from relaysim.sim.openai.server.protocol import CONNECTIONS_MAX
+    from relaysim.sim.doors.server.listener import Listener, own_process
+    from relaysim.sim.doors.server.protocol import CONNECTIONS_MAX
 
     connections_max = _affordable(arguments.connections_max or CONNECTIONS_MAX)
     listener = Listener(server, arguments.host, arguments.port, connections_max)

@@ -14,11 +14,11 @@ from relaysim.scenarios.document import Document, PathError, parse_path, parse_s
 from relaysim.scenarios.problems import Problem, ScenarioError, findings_of, unreadable
 from relaysim.scenarios.runner import here_on_path
 from relaysim.scenarios.scenario_checks import constant_seconds
-from relaysim.sim.openai.faults import ApiFault
-from relaysim.sim.openai.profile import Profile, override, read_profile_table, shipped_profiles
-from relaysim.sim.openai.replies import Replies
-from relaysim.sim.openai.simulation import ApiSettings
-from relaysim.sim.openai.validation_words import did_you_mean, format_path
+from relaysim.sim.backends.profile import Profile, override, read_profile_table, shipped_profiles
+from relaysim.sim.backends.threads.replies import Replies
+from relaysim.sim.doors.faults import ApiFault
+from relaysim.sim.doors.simulation import ApiSettings
+from relaysim.sim.validation_words import did_you_mean, format_path
 
 
 class _FaultsFile(BaseModel):

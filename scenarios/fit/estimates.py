@@ -40,10 +40,10 @@ from relaysim.scenarios.fit.likelihood import (
 )
 from relaysim.scenarios.fit.reading import FAILED, Reading
 from relaysim.scenarios.tune.closed_form import Backend, cdf, survival
+from relaysim.sim.backends.profile import Profile
+from relaysim.sim.backends.threads.states import EXPIRY_SECONDS
 from relaysim.sim.kernel import Draws
 from relaysim.sim.kernel.distributions import Distribution
-from relaysim.sim.openai.profile import Profile
-from relaysim.sim.openai.states import EXPIRY_SECONDS
 
 if TYPE_CHECKING:
     from relaysim.scenarios.fit.likelihood import Array

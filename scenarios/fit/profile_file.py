@@ -8,7 +8,7 @@ from typing import Any
 
 from relaysim.scenarios.fit.estimates import Estimate
 from relaysim.scenarios.toml_text import toml_file
-from relaysim.sim.openai.profile import Profile
+from relaysim.sim.backends.profile import Profile
 
 
 def profile_table(base: Mapping[str, Any], name: str, title: str, estimates: Sequence[Estimate]) -> dict[str, Any]:

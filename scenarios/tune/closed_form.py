@@ -2,7 +2,7 @@
 
 A conflict is over once the cancelled run has freed its thread, some time T after the cancel was processed, and the
 distribution of T is the profile's. Retry k comes at a time that the waits and the API's latency make up (see
-`relaysim.sim.openai.calibration`), so that
+`relaysim.sim.backends.calibration`), so that
 
     P(not free at retry k) = E[S(t_k)],    S(t) = P(T > t),
 
@@ -23,10 +23,10 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relaysim.relay import RetrySettings
+from relaysim.sim.backends.profile import Profile
+from relaysim.sim.backends.threads.states import EXPIRY_SECONDS
 from relaysim.sim.kernel import Draws
 from relaysim.sim.kernel.distributions import Constant, Distribution, Exponential, LogNormal, Mixture, Uniform
-from relaysim.sim.openai.profile import Profile
-from relaysim.sim.openai.states import EXPIRY_SECONDS
 
 if TYPE_CHECKING:
     import numpy

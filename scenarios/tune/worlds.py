@@ -17,7 +17,7 @@ from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_
 from relaysim.scenarios.strata import refuse_strata
 from relaysim.scenarios.summary import Summary
 from relaysim.scenarios.tune.space import SPACES
-from relaysim.sim.openai.validation_words import did_you_mean
+from relaysim.sim.validation_words import did_you_mean
 
 #: Fields of a scenario that a search does not look at: why not, and the option to use.
 _ELSEWHERE: Mapping[str, tuple[str, str]] = {

@@ -1,7 +1,7 @@
 """When faults strike, and how often they have: one plan for every target.
 
 A fault has two halves. *When* it strikes (at a time, or at the occasions that it watches: by chance, by number, within a
-window) is said and counted here. *What* it does is the target's own: `relaysim.sim.openai.effects`, `relaysim.sim.redis`,
+window) is said and counted here. *What* it does is the target's own: `relaysim.sim.doors.effects`, `relaysim.sim.redis`,
 and in `relaysim.sim.world` the faults of workers, webhooks and sends.
 
 - `when`: the conditions, as values and as fields of scenario files.

@@ -2,7 +2,7 @@
 
 `settings` says what a world is made of, `world` builds and lets it live, `session` runs one replication, `customers`
 write, `schedule` constrains the order of requests, `observe` distils what happened into plain data. May import
-`relaysim.sim.openai`, `relaysim.sim.redis`, `relaysim.sim.faults` and `relaysim.sim.kernel`. Begin with `run_world`.
+`relaysim.sim.doors`, `relaysim.sim.redis`, `relaysim.sim.faults` and `relaysim.sim.kernel`. Begin with `run_world`.
 """
 
 from relaysim.sim.world.factories import FactoryError, resolve

@@ -10,11 +10,11 @@ from __future__ import annotations
 from asyncio import Future
 from typing import Any
 
+from relaysim.sim.backends.calls import Answer, Call
+from relaysim.sim.doors.effects import READ_TIMEOUT
+from relaysim.sim.doors.faults import ApiFault
+from relaysim.sim.doors.network import Network
 from relaysim.sim.kernel import Host, current_context
-from relaysim.sim.openai.calls import Answer, Call
-from relaysim.sim.openai.effects import READ_TIMEOUT
-from relaysim.sim.openai.faults import ApiFault
-from relaysim.sim.openai.network import Network
 
 Place = tuple[str, str]
 """A delivery and an operation: the first such request is meant."""

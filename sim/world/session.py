@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from relaysim.sim import redis
+from relaysim.sim.doors import keyed_retry_jitter
+from relaysim.sim.doors import warm_up as warm_up_openai
 from relaysim.sim.kernel import Fence
-from relaysim.sim.openai import keyed_retry_jitter
-from relaysim.sim.openai import warm_up as warm_up_openai
 from relaysim.sim.world.invariants import JudgeSettings
 from relaysim.sim.world.logs import LogCapture
 from relaysim.sim.world.observe import observe

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from relaysim.sim.backends.profile import Profile
+from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.faults import Swarm
 from relaysim.sim.kernel.distributions import Constant, Seconds
-from relaysim.sim.openai.faults import ApiFault
-from relaysim.sim.openai.profile import Profile
 from relaysim.sim.redis.faults import RedisFault
 from relaysim.sim.world.host_faults import HostFault
 from relaysim.sim.world.liveness import Liveness

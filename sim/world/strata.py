@@ -16,8 +16,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from relaysim.sim.backends.profile import Profile
 from relaysim.sim.kernel import ConditionedDraws
-from relaysim.sim.openai.profile import Profile
 
 _THREAD = re.compile(r"\{c([1-9]\d*)\}")
 

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
+from relaysim.sim.doors import NotInDirectLaneError
 from relaysim.sim.faults import AtOccasions, FaultPlan
 from relaysim.sim.kernel import Kernel, current_context
-from relaysim.sim.openai import NotInDirectLaneError
 from relaysim.sim.trace.schema import (
     HandlingEnd,
     HandlingStart,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
+from relaysim.sim.doors import NotInDirectLaneError
 from relaysim.sim.kernel import Host, Kernel, current_context
-from relaysim.sim.openai import NotInDirectLaneError
 from relaysim.sim.trace.schema import HostCrash, HostRestart, LogLine
 
 

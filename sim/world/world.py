@@ -10,9 +10,9 @@ from typing import Any, Literal
 import simpy
 
 from relaysim.sim import redis
+from relaysim.sim.doors import Network, RunLives, ThreadsService, make_client
 from relaysim.sim.faults import FaultPlan, chosen
 from relaysim.sim.kernel import EPOCH_SECONDS, Host, Kernel
-from relaysim.sim.openai import Network, RunLives, ThreadsService, make_client
 from relaysim.sim.world.audit import NAME as AUDITOR
 from relaysim.sim.world.audit import ledger_of
 from relaysim.sim.world.channel import Channel

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from relaysim.scenarios.load import load
+from relaysim.sim.doors import keyed_retry_jitter, make_sdk_client
 from relaysim.sim.kernel import Fence
-from relaysim.sim.openai import keyed_retry_jitter, make_sdk_client
 from relaysim.sim.world import Session, WorldSettings, run_world
 from tests.benchmarks import recording_relay, telemetry
 from tests.benchmarks.bench_server import STEPS, memory, throughput

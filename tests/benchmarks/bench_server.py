@@ -98,9 +98,9 @@ class Bare:
 
 
 async def _serve(kind: str, threads_max: int, records_max: int) -> None:
-    from relaysim.sim.openai.server.app import SimulatedServer
-    from relaysim.sim.openai.server.listener import Listener, own_process
-    from relaysim.sim.openai.simulation import ApiSettings
+    from relaysim.sim.doors.server.app import SimulatedServer
+    from relaysim.sim.doors.server.listener import Listener, own_process
+    from relaysim.sim.doors.simulation import ApiSettings
 
     if kind == "bare":
         server = cast("SimulatedServer", Bare())

@@ -18,9 +18,9 @@ from typing import Any
 import httpx2
 import openai
 
+from relaysim.sim.doors import Network, RunLives, SimTransport, ThreadsService, keyed_retry_jitter, load_profile
+from relaysim.sim.doors.transport import API_KEY, BASE_URL
 from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
-from relaysim.sim.openai import Network, RunLives, SimTransport, ThreadsService, keyed_retry_jitter, load_profile
-from relaysim.sim.openai.transport import API_KEY, BASE_URL
 
 METHODS = ("create", "retrieve", "list", "cancel")
 

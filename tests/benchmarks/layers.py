@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 LAYERS = (
     ("kernel", ("/sim/kernel/", "/simpy/", "/time_machine/")),
-    ("API service and network", ("/sim/openai/", "/sim/world/schedule.py")),
+    ("API service and network", ("/sim/backends/", "/sim/doors/", "/sim/world/schedule.py")),
     ("Redis", ("/sim/redis/", "/fakeredis/", "/site-packages/redis/", "/lupa/")),
     ("observation", (*tuple(f"/sim/world/{file}.py" for file in ("observe", "outcomes", "conflicts")), "/sim/trace/")),
     ("fingerprint", ("/sim/kernel/trace.py:fingerprint",)),
@@ -26,7 +26,7 @@ REST = "standard library and interpreter"
 def _layer(function: tuple[str, int, str]) -> str:
     file, _, name = function
     place = f"{file.replace(chr(92), '/')}:{name}"
-    # The longest match decides: `sim/openai` is not the SDK, nor is the fingerprint just any part of the kernel.
+    # The longest match decides: `sim/doors` is not the SDK, nor is the fingerprint just any part of the kernel.
     best = max(((len(part), layer) for layer, parts in LAYERS for part in parts if part in place), default=(0, REST))
     return best[1]
 

@@ -19,10 +19,11 @@ from relaysim.reports.statistics import clopper_pearson
 from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Batch, run_batches
+from relaysim.sim.backends import errors
+from relaysim.sim.backends.calibration import share_free, times_to_retries
+from relaysim.sim.backends.profile import load_profile
+from relaysim.sim.doors import ApiError
 from relaysim.sim.kernel import Draws
-from relaysim.sim.openai import ApiError, errors
-from relaysim.sim.openai.calibration import share_free, times_to_retries
-from relaysim.sim.openai.profile import load_profile
 from relaysim.sim.world import Result, Session, run_world
 
 RARE_SEED = 295

@@ -20,7 +20,7 @@ import pytest
 import redis
 
 from relaysim.relay import Outcome
-from relaysim.sim.openai.served import ServedOpenAI
+from relaysim.sim.doors.served import ServedOpenAI
 
 WORKER = Path(__file__).with_name("worker_process.py")
 SPEED = 20.0

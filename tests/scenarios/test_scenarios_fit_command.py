@@ -22,7 +22,7 @@ from relaysim.scenarios.fit.log_claims import CANNOT, JUDGED, judge_log
 from relaysim.scenarios.fit.profile_file import profile_table, profile_text
 from relaysim.scenarios.fit.reading import FAILED, Reading, read_logs
 from relaysim.scenarios.load import load
-from relaysim.sim.openai.profile import load_profile, read_profile_table, shipped_profiles
+from relaysim.sim.backends.profile import load_profile, read_profile_table, shipped_profiles
 from relaysim.sim.world import run_world
 
 

@@ -20,8 +20,8 @@ from relaysim.scenarios.fit.intervals import AMOUNTS_MAX, INTERVALS_MAX, Amounts
 from relaysim.scenarios.fit.likelihood import Observation, Parameter, fit_lognormal, turnbull
 from relaysim.scenarios.fit.reading import FAILED, Reading, read_logs
 from relaysim.scenarios.load import load
+from relaysim.sim.backends.profile import load_profile
 from relaysim.sim.kernel import Draws
-from relaysim.sim.openai.profile import load_profile
 from relaysim.sim.world import Session, run_world
 
 TYPICAL = load_profile("typical")

@@ -22,8 +22,8 @@ from relaysim.scenarios.fit.likelihood import CONFIDENCE, Observation, fit_scale
 from relaysim.scenarios.fit.log_results import fit_results
 from relaysim.scenarios.fit.reading import read_logs
 from relaysim.scenarios.tune.closed_form import cdf
+from relaysim.sim.backends.profile import Profile, load_profile
 from relaysim.sim.kernel.distributions import LogNormal, Mixture, Part, Uniform
-from relaysim.sim.openai.profile import Profile, load_profile
 
 SIGMA = 1.05
 

@@ -19,7 +19,7 @@ from fit_logs import Backend, relay_log
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.load import load
 from relaysim.scenarios.tune import closed_form
-from relaysim.sim.openai.profile import Profile, load_profile, override, read_profile_table
+from relaysim.sim.backends.profile import Profile, load_profile, override, read_profile_table
 from relaysim.sim.world import Session, run_world
 
 WAITS = (2.0, 4.0)

@@ -20,7 +20,7 @@ from relaysim.scenarios.model import ClaimEntry, Scenario
 from relaysim.scenarios.problems import ScenarioError
 from relaysim.scenarios.scenario_files import INCIDENT, shipped
 from relaysim.sim.kernel.distributions import Constant
-from relaysim.sim.openai.validation_words import format_path, translate
+from relaysim.sim.validation_words import format_path, translate
 
 
 @pytest.fixture(autouse=True)
@@ -376,7 +376,7 @@ def test_an_error_names_the_file_of_the_chain_that_has_it(tmp_path: Path) -> Non
 def test_a_profile_is_found_beside_the_file_that_names_it(tmp_path: Path) -> None:
     folder = tmp_path / "base"
     folder.mkdir()
-    shipped_profile = Path(__file__).parents[2] / "sim/openai/profiles/claimed.toml"
+    shipped_profile = Path(__file__).parents[2] / "sim/backends/profiles/claimed.toml"
     (folder / "mine.toml").write_text(shipped_profile.read_text("utf-8").replace('"claimed"', '"mine"', 1), "utf-8")
     write(folder, with_line('profile = "claimed"', 'profile = "mine.toml"'))
     write(tmp_path, 'extends = "base/small.toml"\nname = "c"\n', "child.toml")
@@ -529,7 +529,7 @@ def _models(model: type[BaseModel], seen: dict[type[BaseModel], None]) -> Iterat
         return
     seen[model] = None
     yield model
-    from relaysim.sim.openai.validation_words import models_in
+    from relaysim.sim.validation_words import models_in
 
     for field in model.model_fields.values():
         for table in models_in(field.annotation):

@@ -17,7 +17,7 @@ from relaysim.scenarios.cli import main
 from relaysim.scenarios.commands.tune import tune
 from relaysim.scenarios.problems import ScenarioError
 from relaysim.scenarios.tune.worlds import load_tuned
-from relaysim.sim.openai.profile import PROFILE_FOLDER
+from relaysim.sim.backends.profile import PROFILE_FOLDER
 
 CLAIMED = (PROFILE_FOLDER / "claimed.toml").read_text(encoding="utf-8")
 SLOWER = "value = 0.02"

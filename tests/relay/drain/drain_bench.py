@@ -27,8 +27,8 @@ from relaysim.relay import Handled, Message, drain
 from relaysim.relay.drain import Backend, Drain, DrainSettings
 from relaysim.relay.drain.channel import SenderChannel
 from relaysim.relay.telemetry import Telemetry
-from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
-from relaysim.sim.openai import (
+from relaysim.sim.backends.threads.replies import Reply, Turn, text_of
+from relaysim.sim.doors import (
     ApiFault,
     Network,
     Replier,
@@ -38,8 +38,8 @@ from relaysim.sim.openai import (
     load_profile,
     make_client,
 )
-from relaysim.sim.openai import warm_up as warm_up_openai
-from relaysim.sim.openai.replies import Reply, Turn, text_of
+from relaysim.sim.doors import warm_up as warm_up_openai
+from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
 from relaysim.sim.redis import RedisFault, RedisLink
 from relaysim.sim.redis import make_client as make_redis_client
 from relaysim.sim.redis import warm_up as warm_up_redis

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relaysim.sim.openai.states import TERMINAL
+from relaysim.sim.backends.threads.states import TERMINAL
 from relaysim.sim.trace import chronicle as module
 from relaysim.sim.trace.chronicle import ENDED_STATES, Chronicle
 from relaysim.sim.trace.reader import TraceReader

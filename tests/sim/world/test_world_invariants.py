@@ -63,7 +63,7 @@ def test_a_relay_without_leases_and_ledger_is_judged_by_what_needs_neither() -> 
 
 
 def test_settings_know_what_the_world_can_do() -> None:
-    from relaysim.sim.openai import load_profile
+    from relaysim.sim.doors import load_profile
 
     world = WorldSettings.model_validate(
         {

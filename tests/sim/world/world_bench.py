@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from relaysim.sim.openai.profile import Profile, override, read_profile_table
+from relaysim.sim.backends.profile import Profile, override, read_profile_table
 from relaysim.sim.world import Lane, Result, WorldSettings, run_world
 
 CONSTANT = {

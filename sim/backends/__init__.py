@@ -1,0 +1,1 @@
+"""Simulated conversation APIs, and what they have in common."""

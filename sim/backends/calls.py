@@ -1,0 +1,99 @@
+"""A call of the API and its answer, whatever they came by: neither is HTTP.
+
+The wire layer parses requests into calls and renders answers; the direct lane makes calls and reads answers without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from relaysim.sim.backends.errors import ApiError
+from relaysim.sim.backends.streaming import EventStream
+from relaysim.sim.backends.threads.parameters import Object
+
+Detail = str | int
+_NO_PARAMS: Final[dict[str, Any]] = {}
+
+
+class Call:
+    """One request for the service, whatever it came by.
+
+    Attributes:
+        operation: a name of `OPERATIONS`, or `unknown`.
+        thread_id, run_id, message_id, assistant_id, step_id: those the route names; None otherwise.
+        params: the body's or query's parameters.
+        refusal: set if the request is refused before the service sees it (no such route, no key, no JSON).
+    """
+
+    __slots__ = ("assistant_id", "message_id", "operation", "params", "refusal", "run_id", "step_id", "thread_id")
+
+    def __init__(
+        self,
+        operation: str,
+        thread_id: str | None = None,
+        run_id: str | None = None,
+        message_id: str | None = None,
+        params: dict[str, Any] = _NO_PARAMS,
+        refusal: ApiError | None = None,
+        *,
+        assistant_id: str | None = None,
+        step_id: str | None = None,
+    ) -> None:
+        self.operation = operation
+        self.thread_id = thread_id
+        self.run_id = run_id
+        self.message_id = message_id
+        self.params = params
+        self.refusal = refusal
+        self.assistant_id = assistant_id
+        self.step_id = step_id
+
+
+class Answer:
+    """What came of one attempt at a call.
+
+    Attributes:
+        status: HTTP status; 0 if no answer reached the client.
+        payload: the object, where it succeeded.
+        stream: the events that are the answer in the payload's place, where a stream was asked for.
+        error: the error, where the service refused.
+        headers: further response headers, lower case.
+        detail: for the trace; what the operation's docstring in `operations` says.
+        failure: `ConnectError`, `ReadTimeout`, `ReadError`, `RemoteProtocolError` or `malformed` where no answer, or not a
+            whole one, reached the client.
+        request_id: which attempt of which worker, as the trace names it.
+        draw_key, draw_index: what keys the draws of this attempt.
+    """
+
+    __slots__ = (
+        "detail",
+        "draw_index",
+        "draw_key",
+        "error",
+        "failure",
+        "headers",
+        "payload",
+        "request_id",
+        "status",
+        "stream",
+    )
+
+    def __init__(
+        self,
+        status: int,
+        payload: Object | None = None,
+        error: ApiError | None = None,
+        detail: Detail = "",
+        failure: str | None = None,
+    ) -> None:
+        self.status = status
+        self.payload = payload
+        self.error = error
+        self.headers: Mapping[str, str] = error.headers if error is not None else {}
+        self.detail = detail
+        self.failure = failure
+        self.stream: EventStream | None = None
+        self.request_id = ""
+        self.draw_key = ""
+        self.draw_index = 0

@@ -1,0 +1,183 @@
+"""The lives of runs: one SimPy process per run moves it through its states, after delays drawn from a profile.
+
+A life is queued for `queue_seconds` and in progress for `run_seconds`. Then it does what the turn's reply is: it
+completes with a text, asks for tool calls, fails or ends incomplete; or it fails with `failure_probability`, whatever
+the reply is. If somebody reads the run as a stream, its text is written in pieces, the first after
+`first_token_fraction` of `run_seconds`. A cancel interrupts it: after
+`cancel_seconds` the run is cancelled, or, with `cancel_completes_probability`, completes after all (inferred: the
+documentation only says that cancellation is not guaranteed; off unless a profile says otherwise). A stuck run
+(`stuck_probability`) starts but never finishes, and its cancel takes effect after `stuck_cancel_seconds`, or never
+where the profile gives none. Whatever a run waits for, it expires at its `expires_at`, 600 s after its creation, and
+the thread is free again. A run that waits for tool outputs waits until they come or it expires.
+
+Draws are keyed by the run's thread and number, so two relays that create the same runs see them take as long.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Generator
+from typing import Any
+
+import simpy
+
+from relaysim.sim.backends.limits import RateLimits
+from relaysim.sim.backends.profile import Profile
+from relaysim.sim.backends.threads.quirks import Quirks
+from relaysim.sim.backends.threads.records import RunRecord
+from relaysim.sim.backends.threads.replies import Failure, Incomplete, Text, ToolCalls
+from relaysim.sim.backends.threads.service import ThreadsService
+from relaysim.sim.backends.threads.states import TERMINAL, Status
+from relaysim.sim.kernel import Kernel, ticks
+
+PIECES_MAX = 100
+"""Pieces in which a streamed text is written at most."""
+
+_WORD = re.compile(r"\s*\S+\s*$|\s*\S+|\s+")
+
+_END_OF_TURN: dict[type, Status] = {
+    Text: "completed",
+    ToolCalls: "requires_action",
+    Failure: "failed",
+    Incomplete: "incomplete",
+}
+
+
+class RunLives:
+    """Gives every run of a service a life of its own, and the service the limits and quirks of the profile.
+
+    Attaches itself to `service.on_state`; whoever was there before is still called first.
+
+    Args:
+        kernel: the world's clock and draws.
+        service: whose runs; its `now` must advance with the kernel's.
+        profile: how long everything takes.
+    """
+
+    def __init__(self, kernel: Kernel, service: ThreadsService, profile: Profile) -> None:
+        self._kernel = kernel
+        self._service = service
+        self._profile = profile
+        self._processes: dict[str, simpy.Process] = {}
+        self._made_stuck: set[str] = set()
+        self._before = service.on_state
+        service.on_state = self._on_state
+        service.limits = RateLimits.from_profile(profile, service.now)
+        service.quirks = Quirks.from_profile(profile, kernel.draws)
+
+    def make_stuck(self, run_id: str) -> None:
+        """Let this run never finish by itself from now on, whatever it draws.
+
+        Raises:
+            KeyError: no such run.
+        """
+        status = self._service.runs[run_id].status
+        if status not in TERMINAL:
+            self._made_stuck.add(run_id)
+        if status in ("in_progress", "cancelling"):
+            self.look_again(run_id)
+
+    def look_again(self, run_id: str) -> None:
+        """Let the run's life act on its present state now, not when what it waits for in an earlier one is over.
+
+        Whoever moves a run by `service.advance` calls it then. Not for use inside a SimPy process of this class.
+        """
+        process = self._processes.get(run_id)
+        if process is not None and process.is_alive:
+            process.interrupt()
+
+    def is_stuck(self, run: RunRecord) -> bool:
+        """Whether this run never finishes by itself; known from its draws alone, unless it was made so."""
+        if run.id in self._made_stuck:
+            return True
+        probability = self._profile.stuck_probability
+        return probability > 0 and self._kernel.draws.uniform(run.key, "stuck", 0) < probability
+
+    def _on_state(self, run: RunRecord, state: Status, cause: str) -> None:
+        if self._before is not None:
+            self._before(run, state, cause)
+        if state == "queued":
+            process = self._processes.get(run.id)
+            if process is None:
+                self._processes[run.id] = self._kernel.env.process(self._live(run))
+                return
+        elif state != "cancelling":
+            return
+        self.look_again(run.id)
+
+    def _live(self, run: RunRecord) -> Generator[simpy.Event, Any, None]:
+        service = self._service
+        env = self._kernel.env
+        visits: dict[str, int] = {}
+        # The service publishes whole seconds; it keeps its word to the tick.
+        expires_at: float = run.view["expires_at"]
+        drawn_stuck = self.is_stuck(run)
+        while not run.deleted:
+            status = run.status
+            if status in TERMINAL:
+                break
+            stuck = drawn_stuck or run.id in self._made_stuck
+            visit = visits.get(status, 0)
+            visits[status] = visit + 1
+            wait, target = self._next(run, status, visit, stuck)
+            remaining = expires_at - service.now()
+            cause = "time"
+            pieces: list[tuple[float, str]] = []
+            if run.stream is not None and target in ("completed", "incomplete") and status == "in_progress":
+                pieces = self._pieces(run, wait)
+            if wait >= remaining:
+                wait, target, cause = max(remaining, 0.0), "expired", "expiry"
+            try:
+                begun = env.now
+                for offset, piece in pieces:
+                    if offset >= wait:
+                        break
+                    yield env.timeout(ticks(max(0.0, begun + offset - env.now)))
+                    if run.deleted:
+                        break
+                    service.write(run.id, piece)
+                yield env.timeout(ticks(max(0.0, wait - (env.now - begun)) if pieces else wait))
+            except simpy.Interrupt:
+                continue
+            if not run.deleted and run.status == status:
+                service.advance(run.id, target, cause)
+        self._processes.pop(run.id, None)
+        self._made_stuck.discard(run.id)
+
+    def _pieces(self, run: RunRecord, seconds: float) -> list[tuple[float, str]]:
+        """The turn's text in pieces of whole words, each with its delay from the beginning of the turn."""
+        plan = self._service.plan(run.id)
+        assert isinstance(plan, Text | Incomplete)
+        words = _WORD.findall(plan.text)
+        each = -(-len(words) // PIECES_MAX) or 1
+        pieces = ["".join(words[first : first + each]) for first in range(0, len(words), each)]
+        first_token = seconds * self._profile.first_token_fraction
+        pause = (seconds - first_token) / (len(pieces) or 1)
+        return [(first_token + number * pause, piece) for number, piece in enumerate(pieces)]
+
+    def _next(self, run: RunRecord, status: Status, visit: int, stuck: bool) -> tuple[float, Status]:
+        """Seconds until the next move, and the move."""
+        profile, uniform, key = self._profile, self._kernel.draws.uniform, run.key
+        if status == "queued":
+            return profile.queue_seconds.sample(uniform(key, "queue-seconds", visit)), "in_progress"
+        if status == "in_progress":
+            if stuck:
+                return math.inf, "expired"
+            seconds = profile.run_seconds.sample(uniform(key, "run-seconds", visit))
+            fails = profile.failure_probability
+            if fails > 0 and uniform(key, "failure", visit) < fails:
+                return seconds, "failed"
+            return seconds, _END_OF_TURN[type(self._service.plan(run.id))]
+        if status == "requires_action":
+            return math.inf, "expired"
+        target: Status = "cancelled"
+        if stuck:
+            if profile.stuck_cancel_seconds is None:
+                return math.inf, "expired"
+            return profile.stuck_cancel_seconds.sample(uniform(key, "stuck-cancel-seconds", 0)), target
+        completes = profile.cancel_completes_probability
+        if completes > 0 and uniform(key, "cancel-completes", 0) < completes:
+            # Only a text can still be there in time.
+            target = "completed" if isinstance(self._service.plan(run.id), Text) else "cancelled"
+        return profile.cancel_seconds.sample(uniform(key, "cancel-seconds", 0)), target

@@ -1,0 +1,167 @@
+"""What the SDK does with a failed attempt, for the `direct` lane: whether and when it retries, and what it raises."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import httpx2
+import openai
+from openai._base_client import AsyncAPIClient
+from openai._constants import INITIAL_RETRY_DELAY, MAX_RETRY_AFTER_DELAY, MAX_RETRY_DELAY
+
+from relaysim.sim.backends.calls import Answer, Call
+from relaysim.sim.backends.errors import ApiError
+from relaysim.sim.backends.threads.operations import OPERATIONS
+from relaysim.sim.backends.threads.service import ThreadsService
+from relaysim.sim.doors.arrivals import BrokenAnswer
+from relaysim.sim.doors.effects import READ_TIMEOUT
+from relaysim.sim.doors.transport import BASE_URL, JITTER_PURPOSE, malformed_response, network_error
+from relaysim.sim.doors.wire import Wire, error_response, request_id_header
+from relaysim.sim.kernel import Draws
+
+# The SDK's own decisions, asked without a client of its own: whether to retry, and what a Retry-After header says.
+_SDK: Final = AsyncAPIClient.__new__(AsyncAPIClient)
+
+_STATUS_ERRORS: Final[Mapping[int, type[openai.APIStatusError]]] = {
+    400: openai.BadRequestError,
+    401: openai.AuthenticationError,
+    403: openai.PermissionDeniedError,
+    404: openai.NotFoundError,
+    409: openai.ConflictError,
+    422: openai.UnprocessableEntityError,
+    429: openai.RateLimitError,
+}
+
+_PATHS: Final = {operation.name: (operation.method, operation.path) for operation in OPERATIONS}
+
+
+class _Deferred:
+    """Stands in for an httpx2 object that costs more to build than most callers ever look at."""
+
+    __slots__ = ("_build", "_built")
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._build = build
+        self._built: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _Deferred.__slots__:
+            raise AttributeError(name)
+        if self._built is None:
+            self._built = self._build()
+        return getattr(self._built, name)
+
+
+class _ResponseHead:
+    """As much of a response as the SDK's retry decision reads."""
+
+    __slots__ = ("headers", "status_code")
+
+    def __init__(self, status_code: int, headers: Mapping[str, str]) -> None:
+        self.status_code = status_code
+        self.headers = headers
+
+
+def may_retry(answer: Answer) -> bool:
+    """What the SDK decides after a failed attempt, if it has attempts left."""
+    if answer.status == 0:
+        return True
+    return AsyncAPIClient._should_retry(_SDK, _ResponseHead(answer.status, answer.headers))  # type: ignore[arg-type]
+
+
+def retry_seconds(answer: Answer, taken: int, draws: Draws) -> float:
+    """How long the SDK waits after a failed attempt, when it has already retried `taken` times."""
+    if answer.status:
+        asked = AsyncAPIClient._parse_retry_after_header(_SDK, answer.headers)  # type: ignore[arg-type]
+        if asked is not None and math.isfinite(asked) and 0 < asked <= MAX_RETRY_AFTER_DELAY:
+            return asked
+    seconds: float = min(INITIAL_RETRY_DELAY * 2.0 ** min(taken, 1000), MAX_RETRY_DELAY)
+    u = draws.uniform(answer.draw_key, JITTER_PURPOSE, answer.draw_index)
+    return seconds * (1 - 0.25 * u)
+
+
+def error_of(call: Call, answer: Answer, service: ThreadsService) -> Exception:
+    """What the SDK raises for a failed attempt."""
+    if answer.status == 0:
+        return _connection_error(call, answer, service)
+    if answer.status == 200:
+        return _json_error(call, answer, service)
+    return _status_error(call, answer)
+
+
+def _connection_error(call: Call, answer: Answer, service: ThreadsService) -> openai.APIConnectionError:
+    """No whole answer came."""
+    assert answer.failure is not None
+    request: Any = _Deferred(_request_builder(call))
+    lengths: tuple[int, int] | None = None
+    if isinstance(answer, BrokenAnswer):
+        _, _, body = Wire(service).render(answer.whole, call, request_id_header(answer.request_id))
+        lengths = len(answer.effect.body(body)), len(body)
+    kind = openai.APITimeoutError if answer.failure == READ_TIMEOUT else openai.APIConnectionError
+    error = kind(request=request)
+    error.__cause__ = network_error(answer.failure, lengths)
+    return error
+
+
+def _json_error(call: Call, answer: Answer, service: ThreadsService) -> Exception:
+    """A whole answer came whose JSON is none; the SDK lets the decoder's own error through."""
+    assert isinstance(answer, BrokenAnswer)
+    try:
+        malformed_response(Wire(service), answer, call).json()
+    except json.JSONDecodeError as error:
+        return error
+    raise AssertionError("a JSON object that is cut off is no JSON")
+
+
+def _request_builder(call: Call) -> Callable[[], httpx2.Request]:
+    method, path = _PATHS[call.operation]
+    url = BASE_URL + path.format(thread_id=call.thread_id, run_id=call.run_id, message_id=call.message_id)
+    query = call.params if method == "GET" else None
+
+    def build_request() -> httpx2.Request:
+        return httpx2.Request(method, url, params=query or None)
+
+    return build_request
+
+
+def _status_error(call: Call, answer: Answer) -> openai.APIStatusError:
+    """The service, or what stands in front of it, refused."""
+    build_request = _request_builder(call)
+    request: Any = _Deferred(build_request)
+    error = answer.error
+    assert error is not None
+    body = error.parsed_body()
+    message = f"Error code: {error.status}"
+    inner = body.get("message") if isinstance(body, dict) else None
+    if isinstance(inner, str) and inner:
+        message = f"{message} - {inner}"
+    kind = _STATUS_ERRORS.get(error.status)
+    if kind is None:
+        kind = openai.InternalServerError if error.status >= 500 else openai.APIStatusError
+    sent_id = request_id_header(answer.request_id)
+    request_id = error.headers.get("x-request-id", sent_id)
+    # Built without its constructor, which wants a whole response and converts types: 5 against 60 microseconds.
+    raised = kind.__new__(kind, message)
+    raised.message = message
+    raised.request = request
+    raised.body = body
+    fields = body if isinstance(body, dict) else {}
+    code = fields.get("code")
+    raised.code = None if code is None else str(code)
+    raised.param = fields.get("param")
+    raised.type = fields.get("type")
+    raised.response = _response(error, sent_id, build_request)
+    raised.status_code = error.status
+    raised.request_id = request_id
+    return raised
+
+
+def _response(error: ApiError, request_id: str, build_request: Callable[[], httpx2.Request]) -> Any:
+    def build() -> httpx2.Response:
+        status, headers, content = error_response(error, request_id)
+        return httpx2.Response(status, headers=headers, content=content, request=build_request())
+
+    return _Deferred(build)

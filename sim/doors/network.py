@@ -1,0 +1,203 @@
+"""One attempt at an API request: how long it takes, what goes wrong, and what the trace says. Shared by both lanes.
+
+An attempt leaves the worker, arrives after a share of its duration, is processed by the service at that instant, and
+its answer arrives after the rest. Processing is a kernel event, so it happens whatever becomes of the worker: a worker
+that crashes or gives up does not take back what it sent.
+
+Draws are keyed by (worker, operation, thread) and the attempt's number among those, never by the order of events
+elsewhere, so both lanes and any two relays meet the same latencies for the same requests.
+
+The trace gets `request` when the attempt leaves, `served` when the service has processed it, `response` when the
+answer, or the failure in its place, reaches the worker, unless it has crashed meanwhile; of an answer whose body is slow
+when the body is whole, of a stream when its head arrives (its frames leave no records). An answer that nobody waits for
+any more (the waiting task was cancelled) leaves no `response`.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Iterable
+
+from relaysim.sim.backends.calls import Answer, Call
+from relaysim.sim.backends.profile import Profile
+from relaysim.sim.backends.threads.operations import execute
+from relaysim.sim.backends.threads.service import ThreadsService
+from relaysim.sim.doors.arrivals import Arrivals, BrokenAnswer, StreamedAnswer
+from relaysim.sim.doors.effects import CONNECT_ERROR, PIECES, READ_TIMEOUT
+from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under
+from relaysim.sim.doors.latency import RequestLatency
+from relaysim.sim.kernel import Host, Kernel, current_context
+from relaysim.sim.trace.schema import RequestSent, RequestServed, ResponseReceived
+
+
+class _Stream:
+    """The attempts of one worker at one operation on one thread."""
+
+    __slots__ = ("count", "key")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.count = 0
+
+
+class Network:
+    """The way between the workers and the service.
+
+    Args:
+        kernel: the world.
+        service: processes the requests.
+        profile: latencies.
+        faults: in order of precedence.
+
+    Attributes:
+        service: as given.
+        faults: the plan, with `fired`, how often each fault hit.
+    """
+
+    def __init__(
+        self, kernel: Kernel, service: ThreadsService, profile: Profile, faults: Iterable[ApiFault] = ()
+    ) -> None:
+        self.kernel = kernel
+        self.service = service
+        self.faults = ApiFaultPlan(tuple(faults), kernel.draws.uniform)
+        self._has_faults = bool(self.faults.faults)
+        self._trace = kernel.trace.add
+        self._at = kernel.at
+        self._latency = RequestLatency(profile, kernel.draws.uniform)
+        self._streams: dict[tuple[str, str, str | None], _Stream] = {}
+        self._attempts: dict[str, int] = {}
+
+    def attempt(
+        self, host: Host, call: Call, read_timeout: float | None, connect_timeout: float | None
+    ) -> Future[Answer]:
+        """Send one attempt now.
+
+        Args:
+            host: the worker that sends it; the future belongs to its loop.
+            call: what is asked.
+            read_timeout: seconds until the client gives up on an answer; None: never.
+            connect_timeout: seconds until the client gives up on a connection; None: never.
+
+        Returns:
+            A future of the answer. A failure on the way is an answer of status 0 too, with `failure` set; the future
+            itself never raises.
+        """
+        kernel = self.kernel
+        worker, operation, thread_id = host.name, call.operation, call.thread_id
+        number = self._attempts.get(worker, 0) + 1
+        self._attempts[worker] = number
+        request_id = f"{worker}#{number}"
+        place = (worker, operation, thread_id)
+        stream = self._streams.get(place)
+        if stream is None:
+            stream = self._streams[place] = _Stream(f"{worker}/{operation}/{thread_id or ''}")
+        key, index = stream.key, stream.count
+        stream.count = index + 1
+        sent = RequestSent(
+            request_id=request_id,
+            context=current_context.get(),
+            operation=operation,
+            thread_id=thread_id,
+            run_id=call.run_id,
+        )
+        self._trace(worker, sent)
+
+        duration = self._latency.seconds(key, index)
+        way_out = self._latency.way_out(duration)
+        fault = self.faults.decide(operation, kernel.env.now, key, index) if self._has_faults else None
+
+        future: Future[Answer] = host.loop.create_future()
+        effect = None if fault is None else fault.effect
+        if effect is None or effect.answered:
+            way_back = duration - way_out
+            if read_timeout is not None and duration > read_timeout:
+                self._at(read_timeout, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
+                way_back = -1.0
+            self._at(way_out, self._serve, call, request_id, worker, key, index, way_back, future, fault, read_timeout)
+        elif not effect.connects:
+            wait = way_out if connect_timeout is None else min(way_out, connect_timeout)
+            self._at(wait, self._fail, CONNECT_ERROR, request_id, worker, key, index, future)
+        else:
+            if effect.processed == "in_time":
+                self._at(way_out, self._serve, call, request_id, worker, key, index, -1.0, future, None, None)
+            if read_timeout is not None:
+                self._at(read_timeout, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
+                if effect.processed == "late":
+                    late = read_timeout + way_out
+                    self._at(late, self._serve, call, request_id, worker, key, index, -1.0, future, None, None)
+        return future
+
+    def _serve(
+        self,
+        call: Call,
+        request_id: str,
+        worker: str,
+        key: str,
+        index: int,
+        way_back: float,
+        future: Future[Answer],
+        fault: ApiFault | None,
+        read_timeout: float | None,
+    ) -> None:
+        """The request arrives at the service. A negative way back: no answer will reach the worker."""
+        if fault is None:
+            answer = execute(self.service, call, request_id)
+        else:
+            answer = answer_under(fault, lambda: execute(self.service, call, request_id))
+        answer.request_id = request_id
+        answer.draw_key = key
+        answer.draw_index = index
+        error_message = None if answer.error is None else answer.error.message
+        served = RequestServed(
+            request_id=request_id, status=answer.status, error_message=error_message, detail=answer.detail
+        )
+        self._trace("api", served)
+        if answer.stream is not None:
+            if way_back < 0.0:
+                answer.stream.detach()
+                return
+            answer = self._stream(answer, way_back, fault)
+        elif fault is not None and way_back >= 0.0:
+            effect, slow_seconds = fault.effect, fault.slow_seconds
+            if effect.damages:
+                answer = _named_as(answer, BrokenAnswer(answer, effect))
+            elif read_timeout is not None and slow_seconds / PIECES > read_timeout:
+                late = way_back + read_timeout
+                self._at(late, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
+                return
+            else:
+                way_back += slow_seconds
+        if way_back >= 0.0:
+            self._at(way_back, self._respond, answer, worker, future)
+
+    def _stream(self, answer: Answer, way_back: float, fault: ApiFault | None) -> Answer:
+        """A streamed answer sets out, head and first frames together."""
+        assert answer.stream is not None
+        effect, slow_seconds = (None, 0.0) if fault is None else (fault.effect, fault.slow_seconds)
+        arrivals = Arrivals(self.kernel, answer.stream, way_back, effect, slow_seconds)
+        return _named_as(answer, StreamedAnswer(answer, arrivals, None if effect is None else effect.failure))
+
+    def _respond(self, answer: Answer, worker: str, future: Future[Answer]) -> None:
+        loop = future.get_loop()
+        if future.done() or loop.is_closed() or getattr(loop, "crashed", False):
+            if answer.stream is not None:
+                answer.stream.detach()
+            return
+        received = ResponseReceived(request_id=answer.request_id, status=answer.status, failure=answer.failure)
+        self._trace(worker, received)
+        future.set_result(answer)
+
+    def _fail(self, failure: str, request_id: str, worker: str, key: str, index: int, future: Future[Answer]) -> None:
+        answer = Answer(0, failure=failure)
+        answer.request_id = request_id
+        answer.draw_key = key
+        answer.draw_index = index
+        self._respond(answer, worker, future)
+
+
+def _named_as(original: Answer, answer: Answer) -> Answer:
+    """The second one, under the first one's names."""
+    answer.request_id = original.request_id
+    answer.draw_key = original.draw_key
+    answer.draw_index = original.draw_index
+    return answer

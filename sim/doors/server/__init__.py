@@ -1,0 +1,30 @@
+"""The simulated API on a real socket.
+
+- `pacer`: lets virtual time follow real time, or a hand.
+- `app`: the ASGI application; `requests`: one request from its arrival to its answer; `body`: reading what it brings.
+- `delivery`: how answers leave, in one piece, as streams, or damaged.
+- `protocol`: uvicorn's HTTP protocol, with limits, and with a way to the connection under a request.
+- `listener`: the listening socket, and how it stops; `outages`: when nothing listens.
+- `background`: all of it in a thread of its own, for tests.
+- `control`: the control API under `/_relaysim`.
+
+    with BackgroundServer(ApiSettings(assistants="any"), speed=0) as running:
+        client = openai.OpenAI(base_url=running.base_url, api_key="sk-any")
+
+Everything runs in one thread, on one event loop; virtual time only moves inside that loop. Imports:
+`relaysim.sim.doors`, and `uvicorn` with `httptools`; this package itself imports neither, so that naming it costs
+nothing.
+"""
+
+from __future__ import annotations
+
+API_PREFIX = "/v1"
+"""Where the simulated API is."""
+
+CONTROL_PREFIX = "/_relaysim"
+"""Where the control API is; the sub-application sees paths with this prefix."""
+
+HEALTH_PATH = "/healthz"
+"""Answers 200 while the server runs."""
+
+__all__ = ["API_PREFIX", "CONTROL_PREFIX", "HEALTH_PATH"]

@@ -1,0 +1,256 @@
+"""One request to the simulated API, from its arrival to its answer.
+
+A request is parsed when its body has arrived. Then, in virtual time: the way out, processing, the way back, each a kernel
+event, so that it takes place at its exact instant whatever has become of the client. At speed 0 requests take no time, since
+the clock stands still while a client waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+from relaysim.sim.backends import errors
+from relaysim.sim.backends.calls import Call
+from relaysim.sim.doors.faults import ApiFault
+from relaysim.sim.doors.server import API_PREFIX
+from relaysim.sim.doors.server.body import BodyTooLargeError, ClientGoneError, read_body
+from relaysim.sim.doors.server.delivery import (
+    Exchange,
+    NoWireError,
+    Receive,
+    Rendered,
+    Scope,
+    Send,
+    Wire,
+    send_whole,
+)
+from relaysim.sim.doors.server.pacer import Pacer, WorldEndedError
+from relaysim.sim.doors.simulation import DRAW_KEY, SimulatedApi
+from relaysim.sim.doors.wire import READ_HEADERS, error_response, request_id_header
+
+SIMULATOR_ERROR: Final = "simulator_error"
+"""The `type` of an error body that tells of a fault of the simulator itself, which the real API never has."""
+
+_READ_HEADERS: Final = tuple((name.encode(), name) for name in READ_HEADERS)
+
+T = TypeVar("T")
+
+
+def own_error(error: Exception) -> Rendered:
+    """The answer that tells of an error of the simulator itself."""
+    message = f"The simulator itself failed, not what it simulates: {type(error).__name__}: {error}"
+    answer = errors.ApiError(500, message, type=SIMULATOR_ERROR)
+    return Rendered(*error_response(answer, request_id_header("simulator-error")))
+
+
+class ApiRequests:
+    """Answers the requests to the simulated API.
+
+    Args:
+        api: the API.
+        pacer: moves its kernel.
+        on_error: told of each error of the simulator's own.
+
+    Attributes:
+        exchanges: the requests whose answers take their time.
+        stopping: the server is about to stop, so that no exchange begins any more.
+    """
+
+    def __init__(self, api: SimulatedApi, pacer: Pacer, on_error: Callable[[Exception], None]) -> None:
+        self._api = api
+        self._pacer = pacer
+        self._on_error = on_error
+        self.exchanges: dict[Exchange, None] = {}
+        self.stopping = False
+
+    def end_exchanges(self) -> None:
+        """End what could wait for ever: streams, silences, slow bodies."""
+        for exchange in self.exchanges:
+            exchange.end()
+
+    def answer_now(self, scope: Scope, body: bytes, wire: Wire) -> bool:
+        """Answer a request whose body is there, if that takes no waiting: no latency, no faults, no stream.
+
+        Args:
+            scope: the request's.
+            body: all of it.
+            wire: where to answer.
+
+        Returns:
+            False if nothing was done, and the request must be served as any ASGI request.
+        """
+        api, pacer = self._api, self._pacer
+        settings = api.settings
+        if (
+            api.faults.faults
+            or (settings.latency and pacer.speed > 0.0)
+            or len(body) > settings.body_bytes_max
+            or scope["method"] == "HEAD"
+            or not scope["path"].startswith(API_PREFIX)
+        ):
+            return False
+        try:
+            pacer.catch_up()
+            call = self._parse(scope, body, None)
+            if call.params.get("stream"):
+                return False
+            number, request_id = api.next_request()
+            api.decide_fault(call, number, request_id)
+            answer = self._process(call, request_id, None)
+            pacer.arm()
+        except Exception as error:
+            self._on_error(error)
+            answer = own_error(error)
+        wire.respond(scope, answer.status, answer.headers, answer.body)
+        return True
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        refusal: errors.ApiError | None = None
+        body = b""
+        try:
+            body = await read_body(receive, scope["headers"], self._api.settings.body_bytes_max)
+        except ClientGoneError:
+            return
+        except BodyTooLargeError as error:
+            refusal = errors.body_too_large(self._api.settings.body_bytes_max)
+            if not error.drained:
+                refusal.headers["connection"] = "close"
+        api, pacer = self._api, self._pacer
+        try:
+            pacer.catch_up()
+            number, request_id = api.next_request()
+            call = self._parse(scope, body, refusal)
+            fault = api.decide_fault(call, number, request_id)
+            seconds = api.latency.seconds(DRAW_KEY, number) if pacer.speed > 0.0 else 0.0
+            if fault is None and seconds == 0.0:
+                answer = self._process(call, request_id, None)
+                pacer.arm()
+            else:
+                arrived = await self._travel(scope, receive, send, call, request_id, fault, seconds)
+                if arrived is None:
+                    return
+                answer = arrived
+            if fault is not None and fault.effect.damages:
+                answer = answer.damaged(fault.effect)
+                if fault.effect.ends != "in_order":
+                    async with self._exchange(scope, receive, send) as exchange:
+                        await exchange.break_off(answer, fault.effect.ends)
+                    return
+            slow_seconds = 0.0 if fault is None else fault.slow_seconds
+            if answer.stream is not None:
+                async with self._exchange(scope, receive, send) as exchange:
+                    await exchange.send_stream(answer, answer.stream, slow_seconds)
+                return
+            if slow_seconds > 0.0:
+                async with self._exchange(scope, receive, send) as exchange:
+                    await exchange.send_slowly(answer, slow_seconds)
+                return
+        except Exception as error:
+            self._on_error(error)
+            answer = own_error(error)
+        await send_whole(scope, send, answer)
+
+    def _parse(self, scope: Scope, body: bytes, refusal: errors.ApiError | None) -> Call:
+        raw_path = scope.get("raw_path")
+        path = (scope["path"].encode() if raw_path is None else raw_path).decode("latin-1")
+        query = scope["query_string"]
+        if query:
+            path = f"{path}?{query.decode('latin-1')}"
+        sent = dict(scope["headers"])  # the SDK sends twenty; three are read
+        headers = {name: sent[key].decode("latin-1") for key, name in _READ_HEADERS if key in sent}
+        call = self._api.wire.parse(scope["method"], path, headers, body)
+        if refusal is not None:
+            call.refusal = refusal
+        return call
+
+    def _process(self, call: Call, request_id: str, fault: ApiFault | None) -> Rendered:
+        """The request arrives at the service, at the kernel's present instant; its answer as it sets out."""
+        answer = self._api.answer(call, request_id, fault)
+        status, headers, body = self._api.wire.render(answer, call, request_id)
+        stream = answer.stream
+        if stream is not None:
+            body = stream.read()
+        return Rendered(status, headers, body, stream)
+
+    async def _travel(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        call: Call,
+        request_id: str,
+        fault: ApiFault | None,
+        seconds: float,
+    ) -> Rendered | None:
+        """Take a request to the service and its answer back, in virtual time; None if the client is not to be answered."""
+        way_out = self._api.latency.way_out(seconds)
+        way_back = seconds - way_out
+
+        def process() -> Rendered:
+            return self._process(call, request_id, fault)
+
+        effect = None if fault is None else fault.effect
+        if effect is not None and not effect.answered:
+            async with self._exchange(scope, receive, send) as exchange:
+                if not effect.connects:
+                    await self._after(way_out, _nothing)
+                    await exchange.reset()
+                    return None
+                if effect.processed == "in_time":
+                    _drop(await self._after(way_out, process))
+                client_has_left = await exchange.silence()
+                if effect.processed == "late" and client_has_left:
+                    _drop(await self._after(way_out, process))
+            return None
+        try:
+            answer = await self._after(way_out, process)
+            if way_back > 0.0:
+                await self._pacer.sleep(way_back)
+        except WorldEndedError:
+            async with self._exchange(scope, receive, send):
+                return None
+        return answer
+
+    @asynccontextmanager
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> AsyncIterator[Exchange]:
+        """An exchange that ends with the world or the server. At the end, what was not answered whole is cut off."""
+        exchange = Exchange(scope, receive, send, self._pacer)
+        self.exchanges[exchange] = None
+        if self.stopping:
+            exchange.end()
+        try:
+            yield exchange
+        except WorldEndedError:
+            pass
+        except NoWireError as error:
+            self._on_error(error)
+            await send_whole(scope, send, own_error(error))
+        except Exception as error:
+            self._on_error(error)
+        finally:
+            del self.exchanges[exchange]
+            await exchange.finish()
+
+    async def _after(self, seconds: float, action: Callable[[], T]) -> T:
+        """Call `action` in so many virtual seconds, at the instant itself."""
+        if seconds > 0.0:
+            return await self._pacer.when(seconds, action)
+        # An event would wait for the clock, which may stand still.
+        self._pacer.catch_up()
+        try:
+            return action()
+        finally:
+            self._pacer.arm()
+
+
+def _drop(answer: Rendered) -> None:
+    """Nobody will read this answer."""
+    if answer.stream is not None:
+        answer.stream.detach()
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,309 @@
+"""A simulated API without a world: one clock, one service, one set of runs' lives. What every door outside worlds builds on.
+
+    api = SimulatedApi(ApiSettings(seed=7))
+    status, headers, body = api.handle("POST", "/v1/threads", headers, b"{}")
+    api.kernel.advance_to(api.kernel.now + 30.0)
+
+Nothing here waits, reads a clock or opens a socket: virtual time moves when somebody moves `kernel`. Memory does not grow
+with the number of requests: the trace keeps the newest records, and of more than `threads_max` threads those that have
+been idle for longest are forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from relaysim.sim.backends.calls import Answer, Call
+from relaysim.sim.backends.profile import Profile, load_profile
+from relaysim.sim.backends.threads.life import RunLives
+from relaysim.sim.backends.threads.operations import execute
+from relaysim.sim.backends.threads.replies import EchoReplies, Failure, Replier, Replies, Reply, Turn, checked
+from relaysim.sim.backends.threads.service import ThreadsService
+from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under
+from relaysim.sim.doors.latency import RequestLatency
+from relaysim.sim.doors.wire import Wire, request_id_header
+from relaysim.sim.kernel import Kernel, Record, kind_of
+from relaysim.sim.trace.schema import FaultStruck, RequestSent, RequestServed
+
+if TYPE_CHECKING:
+    from relaysim.sim.backends.threads.records import ThreadRecord
+    from relaysim.sim.kernel.trace import Clock, Fields
+
+DRAW_KEY: Final = "request"
+"""What the draws of a request are keyed by, with its number."""
+
+
+class ApiSettings(BaseModel):
+    """Everything that makes one simulated API: with the same settings and the same calls at the same virtual instants, every
+    byte that it answers is the same.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: str = Field(
+        default="typical", min_length=1, description="a shipped profile's name, or a path to a .toml file"
+    )
+    overrides: dict[str, Any] = Field(
+        default_factory=dict,
+        description="numbers of the profile to replace, as `relaysim.sim.backends.profile.override` takes them",
+    )
+    faults: tuple[ApiFault, ...] = Field(default=(), description="in order of precedence")
+    replies: Replies = Field(default_factory=EchoReplies, description="what assistants answer")
+    seed: int = Field(default=0, ge=0, description="keys every draw: ids, latencies, which runs are stuck")
+    assistants: Literal["any"] | tuple[str, ...] = Field(
+        default=(), description="ids that exist without having been created; `any`: every well-formed one"
+    )
+    keys: tuple[str, ...] | None = Field(default=None, description="API keys that are let in; absent: any")
+    poll_after_ms: int | None = Field(
+        default=None, ge=0, description="sent as openai-poll-after-ms with each run; absent: the header is not sent"
+    )
+    latency: bool = Field(
+        default=True, description="whether requests take the profile's request_seconds and slow_seconds"
+    )
+    threads_max: int = Field(
+        default=10_000,
+        ge=1,
+        description="threads that are kept; beyond it, those idle for longest are forgotten, and of as many assistants the "
+        "oldest",
+    )
+    trace_records_max: int = Field(default=100_000, ge=0, description="records of the trace that are kept, the newest")
+    body_bytes_max: int = Field(default=4 * 1024 * 1024, ge=0, description="largest request body, in bytes")
+    pretty: bool = Field(default=False, description="whether answers are indented, as the real ones are")
+
+
+_new_record: Callable[[type[Record], tuple[float, str, str, Fields]], Record] = tuple.__new__
+
+
+class RecentTrace:
+    """The newest domain events, numbered from 1 in the order in which they happened.
+
+    Args:
+        clock: whatever knows the virtual time.
+        records_max: how many are kept.
+
+    Attributes:
+        count: how many there have ever been; also the number of the newest.
+        records: those that are kept, oldest first.
+    """
+
+    __slots__ = ("_clock", "count", "records")
+
+    def __init__(self, clock: Clock, records_max: int) -> None:
+        self._clock = clock
+        self.count = 0
+        self.records: deque[Record] = deque(maxlen=records_max)
+
+    def add(self, entity: str, event: Fields) -> None:
+        """Record an event now; its class has a `record_kind`."""
+        self.count += 1
+        # Past the named tuple's own constructor, which takes twice as long.
+        self.records.append(_new_record(Record, (self._clock.now, entity, kind_of(type(event)), event)))
+
+    @property
+    def dropped(self) -> int:
+        """How many of the oldest are no longer kept; the oldest that is has the number `dropped + 1`."""
+        return self.count - len(self.records)
+
+    def after(self, number: int, limit: int | None = None) -> list[Record]:
+        """The kept records whose number is above `number`, oldest first, at most `limit`.
+
+        The first one's number is `max(number, dropped) + 1`: if `dropped` is above `number`, the reader has missed some.
+        """
+        start = max(number - self.dropped, 0)
+        stop = None if limit is None else start + limit
+        return list(islice(self.records, start, stop))
+
+
+class SimulatedApi:
+    """The simulated API at one virtual instant, which is `kernel.now`.
+
+    Args:
+        settings: what it is like.
+        start_seconds: what Unix time it is at virtual 0.
+
+    Attributes:
+        settings, start_seconds: as given, or as given to the last `reset`.
+        profile: the profile with its overrides.
+        kernel, service, lives, wire: of the present world; `reset` makes new ones.
+        latency: of the present world's requests; their draws are keyed by `DRAW_KEY` and their numbers.
+        faults: the plan of the present faults, with how often each has fired.
+        trace: the newest domain events: `request` and `served` of every request (the id is the answer's `x-request-id`),
+            `run.state`, `message.stored`, and `fault`.
+        requests: how many requests have been numbered.
+        on_error: told what a replier raises; its run fails. By default nobody.
+
+    Raises:
+        FileNotFoundError: no such profile.
+        tomllib.TOMLDecodeError: the profile is no TOML.
+        pydantic.ValidationError: the profile's mistakes.
+    """
+
+    kernel: Kernel
+    service: ThreadsService
+    lives: RunLives
+    latency: RequestLatency
+    faults: ApiFaultPlan
+    wire: Wire
+    trace: RecentTrace
+    profile: Profile
+    requests: int
+
+    def __init__(self, settings: ApiSettings, start_seconds: float) -> None:
+        self.settings = settings
+        self.start_seconds = start_seconds
+        self.on_error: Callable[[BaseException], None] = _ignore
+        self._begin(settings, load_profile(settings.profile, settings.overrides))
+
+    def reset(self, settings: ApiSettings | None = None, start_seconds: float | None = None) -> None:
+        """Begin a fresh world at virtual 0. What is not given stays as it was; nothing changes if the profile is bad.
+
+        Raises:
+            FileNotFoundError, tomllib.TOMLDecodeError, pydantic.ValidationError: as the constructor.
+        """
+        if settings is None:
+            settings, profile = self.settings, self.profile
+        else:
+            profile = load_profile(settings.profile, settings.overrides)
+        if start_seconds is not None:
+            self.start_seconds = start_seconds
+        self._begin(settings, profile)
+
+    def _begin(self, settings: ApiSettings, profile: Profile) -> None:
+        replier = self._guarded(settings.replies.replier())  # the last that can fail
+        start_seconds = self.start_seconds
+        self.settings, self.profile = settings, profile
+        self.kernel = kernel = Kernel(root=0, replication=settings.seed)
+        kernel.trace.close()  # it would keep everything
+        self.trace = RecentTrace(kernel.env, settings.trace_records_max)
+        self.service = ThreadsService(
+            kernel.draws,
+            lambda: start_seconds + kernel.now,
+            self.trace,
+            replier=replier,
+            assistants=None if settings.assistants == "any" else settings.assistants,
+        )
+        self.service.assistants.kept_max = settings.threads_max
+        # In the order of their last use; the service itself only looks threads up.
+        self._threads: OrderedDict[str, ThreadRecord] = OrderedDict()
+        self.service.threads = self._threads
+        self.lives = RunLives(kernel, self.service, profile)
+        self.faults = ApiFaultPlan(settings.faults, kernel.draws.uniform)
+        self.wire = Wire(self.service, keys=settings.keys, poll_after_ms=settings.poll_after_ms, pretty=settings.pretty)
+        self.requests = 0
+        self._id_prefix = f"{settings.seed}/"
+        self.latency = RequestLatency(profile, kernel.draws.uniform, enabled=settings.latency)
+
+    def _guarded(self, replier: Replier) -> Replier:
+        def reply(turn: Turn) -> Reply:
+            try:
+                return checked(replier(turn))
+            except (Exception, SystemExit) as error:
+                self.on_error(error)
+                return Failure("server_error", f"The simulator's replier raised {type(error).__name__}: {error}")
+
+        return reply
+
+    def set_faults(self, faults: tuple[ApiFault, ...]) -> None:
+        """Put other faults in place of the present ones. Counts begin anew, windows count from virtual 0 as ever."""
+        self.faults = ApiFaultPlan(faults, self.kernel.draws.uniform)
+
+    def change_faults(self, kept: Iterable[int], added: tuple[ApiFault, ...] = ()) -> None:
+        """Keep the faults at these positions, which go on counting, and put new ones after them, which begin to."""
+        self.faults = self.faults.changed(kept, added)
+
+    def set_replier(self, replier: Replier) -> None:
+        """Let assistants answer so from now on. A turn whose answer is known already keeps it."""
+        self.service.replier = self._guarded(replier)
+
+    # One request
+
+    def next_request(self) -> tuple[int, str]:
+        """The next request's number, from 1, and its id (what `x-request-id` says)."""
+        self.requests = number = self.requests + 1
+        return number, request_id_header(f"{self._id_prefix}{number}")
+
+    def decide_fault(self, call: Call, number: int, request_id: str) -> ApiFault | None:
+        """Record that a request has left its client, and decide which fault hits it, if one does. Once per request."""
+        self._record_request(call, request_id)
+        if not self.faults.faults:
+            return None
+        fault = self.faults.decide(call.operation, self.kernel.now, DRAW_KEY, number)
+        if fault is not None:
+            struck = FaultStruck(
+                request_id=request_id, fault=fault.kind, operation=call.operation, thread_id=call.thread_id
+            )
+            self.trace.add("network", struck)
+        return fault
+
+    def _record_request(self, call: Call, request_id: str) -> None:
+        sent = RequestSent(
+            request_id=request_id,
+            context="",
+            operation=call.operation,
+            thread_id=call.thread_id,
+            run_id=call.run_id,
+        )
+        self.trace.add("client", sent)
+
+    def answer(self, call: Call, request_id: str, fault: ApiFault | None = None) -> Answer:
+        """What is answered to a request that arrives now, recorded: by the service, or by a fault in its place."""
+        if fault is None:
+            answer = self._execute(call, request_id)
+        else:
+            answer = answer_under(fault, lambda: self._execute(call, request_id))
+        error = answer.error
+        message = None if error is None else error.message
+        served = RequestServed(request_id=request_id, status=answer.status, error_message=message, detail=answer.detail)
+        self.trace.add("api", served)
+        return answer
+
+    def _execute(self, call: Call, request_id: str) -> Answer:
+        answer = execute(self.service, call, request_id)
+        threads = self._threads
+        thread_id = call.thread_id
+        if thread_id is not None and thread_id in threads:
+            threads.move_to_end(thread_id)
+        if len(threads) > self.settings.threads_max:
+            self._forget_idle(len(threads) - self.settings.threads_max)
+        return answer
+
+    def handle(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Answer one request at the present instant: no latency, no faults.
+
+        Args:
+            method: HTTP method, upper case.
+            path: path with its query, percent-encoded, from the root (`/v1/threads`).
+            headers: request headers; names in any case.
+            body: the body's bytes.
+
+        Returns:
+            Status, response headers with lower-case names, body. The body of a streamed answer is empty.
+        """
+        _, request_id = self.next_request()
+        call = self.wire.parse(method, path, headers, body)
+        self._record_request(call, request_id)
+        return self.wire.render(self.answer(call, request_id), call, request_id)
+
+    def _forget_idle(self, excess: int) -> None:
+        threads = self._threads
+        # A thread whose run is active is in use, however long ago it was asked for: it goes to the end of the line.
+        for _ in range(min(len(threads), excess + 8)):
+            thread_id, thread = next(iter(threads.items()))
+            if thread.active is not None:
+                threads.move_to_end(thread_id)
+                continue
+            self.service.forget_thread(thread_id)
+            excess -= 1
+            if excess == 0:
+                return
+
+
+def _ignore(error: BaseException) -> None:
+    pass

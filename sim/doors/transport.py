@@ -1,0 +1,228 @@
+"""The door of the `sdk` lane: an httpx2 transport under the real OpenAI SDK, one per worker.
+
+The SDK's own code runs untouched: retries, waits, errors, polling helpers, parsing. Two things are set from here, both
+because they would not be reproducible otherwise: the client's environment (key, base URL, no proxies, no TLS context,
+which also costs 27 ms to build), and the random number that jitters the SDK's waits, which becomes a keyed draw while
+`keyed_retry_jitter()` is held.
+
+Every call under `client.beta.threads` emits a DeprecationWarning ("The Assistants API is deprecated in favor of the
+Responses API"). Whoever runs worlds silences it, for instance with `warnings.filterwarnings("ignore", "The Assistants
+API is deprecated", DeprecationWarning)` inside `warnings.catch_warnings()`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any, Final
+
+import httpx2
+import openai
+import openai._base_client
+
+from relaysim.sim.backends.calls import Answer, Call
+from relaysim.sim.doors.arrivals import Arrivals, BrokenAnswer, BrokenStreamError, StreamedAnswer
+from relaysim.sim.doors.effects import CONNECT_ERROR, MALFORMED, READ_ERROR, READ_TIMEOUT
+from relaysim.sim.doors.network import Network
+from relaysim.sim.doors.wire import READ_HEADERS, Wire, request_id_header
+from relaysim.sim.kernel import Draws, Host
+
+API_KEY: Final = "sk-simulated-0000000000000000"
+BASE_URL: Final = "https://api.openai.com/v1"
+
+JITTER_PURPOSE: Final = "sdk-retry-jitter"
+
+_READ_HEADERS: Final = frozenset(name.encode() for name in READ_HEADERS)
+
+# What the running task last sent: the SDK asks for its jitter in the task that called the transport.
+_last_attempt: ContextVar[tuple[Draws, str, int] | None] = ContextVar("last_attempt", default=None)
+
+
+class SimTransport(httpx2.AsyncBaseTransport):
+    """Carries one worker's requests to the simulated service.
+
+    Failures are raised as the httpx2 exceptions that a network would cause (`ConnectError`, `ReadTimeout`, and while the
+    body is read `ReadError` and `RemoteProtocolError`), in virtual time; the request's own `timeout` extension is
+    honoured. A streamed answer's body yields frames as they arrive.
+
+    Args:
+        host: the worker.
+        network: latencies, faults and the trace.
+        wire: parses and renders; its own service is not used.
+    """
+
+    def __init__(self, host: Host, network: Network, wire: Wire | None = None) -> None:
+        self._host = host
+        self._network = network
+        self._wire = Wire(network.service) if wire is None else wire
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request and wait for its answer.
+
+        Raises:
+            httpx2.ConnectError: the connection failed.
+            httpx2.ReadTimeout: no answer within the request's read timeout, or its body paused for longer than that.
+        """
+        body = await request.aread()
+        # The wire reads three headers; the SDK sends fifteen, and looking one up by name costs 10 microseconds.
+        headers = {
+            name.decode(): value.decode() for name, value in request.headers.raw if name.lower() in _READ_HEADERS
+        }
+        call = self._wire.parse(request.method, request.url.raw_path.decode("ascii"), headers, body)
+        timeout = request.extensions.get("timeout") or {}
+        answer = await self._network.attempt(self._host, call, timeout.get("read"), timeout.get("connect"))
+        _last_attempt.set((self._network.kernel.draws, answer.draw_key, answer.draw_index))
+        if answer.failure is not None or answer.stream is not None:
+            return self._unusual(answer, call, timeout.get("read"))
+        status, answered, content = self._wire.render(answer, call, request_id_header(answer.request_id))
+        return httpx2.Response(status, headers=answered, content=content)
+
+    def _unusual(self, answer: Answer, call: Call, read_timeout: float | None) -> httpx2.Response:
+        """The response to an attempt that failed on its way, broke, or is answered by a stream."""
+        request_id = request_id_header(answer.request_id)
+        if isinstance(answer, StreamedAnswer):
+            status, answered, _ = self._wire.render(answer, call, request_id)
+            return httpx2.Response(status, headers=answered, stream=_Frames(answer.arrivals, read_timeout))
+        assert answer.failure is not None
+        if not isinstance(answer, BrokenAnswer):
+            raise network_error(answer.failure)
+        if answer.failure == MALFORMED:
+            return malformed_response(self._wire, answer, call)
+        status, answered, content = self._wire.render(answer.whole, call, request_id)
+        return httpx2.Response(
+            status, headers=answered, stream=_BrokenBody(answer.failure, answer.effect.body(content), len(content))
+        )
+
+
+def network_error(failure: str, lengths: tuple[int, int] | None = None) -> httpx2.TransportError:
+    """The exception by which a client of httpx2 learns of a failure, worded as by the real one.
+
+    Args:
+        failure: as `Answer.failure` names it.
+        lengths: of an answer that breaks off, how many bytes of its body were received, and how many were announced;
+            None: a stream, whose length is not told.
+    """
+    if failure == CONNECT_ERROR:
+        return httpx2.ConnectError("All connection attempts failed")
+    if failure == READ_TIMEOUT:
+        return httpx2.ReadTimeout("")
+    if failure == READ_ERROR:
+        return httpx2.ReadError("")
+    counts = "incomplete chunked read"
+    if lengths is not None:
+        received, announced = lengths
+        counts = f"received {received} bytes, expected {announced}"
+    return httpx2.RemoteProtocolError(f"peer closed connection without sending complete message body ({counts})")
+
+
+def malformed_response(wire: Wire, answer: BrokenAnswer, call: Call) -> httpx2.Response:
+    """A response that ends in order, with a damaged body."""
+    status, headers, content = wire.render(answer, call, request_id_header(answer.request_id))
+    if answer.error is None:
+        content = answer.effect.body(content)
+        headers["content-length"] = str(len(content))
+    return httpx2.Response(status, headers=headers, content=content)
+
+
+class _BrokenBody(httpx2.AsyncByteStream):
+    """A body that breaks off before its announced length."""
+
+    def __init__(self, failure: str, content: bytes, length: int) -> None:
+        self._failure = failure
+        self._content = content
+        self._length = length
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
+        raise network_error(self._failure, (len(self._content), self._length))
+
+
+class _Frames(httpx2.AsyncByteStream):
+    """The body of a streamed answer: frames, as they arrive."""
+
+    def __init__(self, arrivals: Arrivals, read_timeout: float | None) -> None:
+        self._arrivals = arrivals
+        self._read_timeout = read_timeout
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            try:
+                frames = await self._arrivals.read(self._read_timeout)
+            except BrokenStreamError as broken:
+                raise network_error(broken.failure) from None
+            if not frames:
+                return
+            yield frames
+
+    async def aclose(self) -> None:
+        self._arrivals.close()
+
+
+def make_sdk_client(host: Host, network: Network, wire: Wire | None = None) -> openai.AsyncOpenAI:
+    """The real SDK on a simulated network, with its default timeout (600 s) and retries (2)."""
+    http_client = openai.DefaultAsyncHttpxClient(transport=SimTransport(host, network, wire), trust_env=False)
+    # Given explicitly, so that no environment variable of the machine reaches a world.
+    return openai.AsyncOpenAI(api_key=API_KEY, base_url=BASE_URL, http_client=http_client)
+
+
+_SDK_MODULE: Final[Any] = openai._base_client
+_real_random: Callable[[], float] = _SDK_MODULE.random
+
+
+def _jitter() -> float:
+    attempt = _last_attempt.get()
+    if attempt is None:
+        return _real_random()
+    draws, key, index = attempt
+    return draws.uniform(key, JITTER_PURPOSE, index)
+
+
+@contextmanager
+def keyed_retry_jitter() -> Iterator[None]:
+    """While held, the SDK's waits before a retry are jittered by keyed draws; calls outside a world are not affected.
+
+    The SDK binds `random` early, so its module's name is replaced. May be held over many worlds, and nested.
+    """
+    before = _SDK_MODULE.random
+    _SDK_MODULE.random = _jitter
+    try:
+        yield
+    finally:
+        _SDK_MODULE.random = before
+
+
+def warm_up() -> None:
+    """Import and use once everything that the SDK loads lazily, so that the first world is not slower than the rest.
+
+    Sends a few requests to a canned answer on an event loop of its own: call it once per process, outside any world
+    and any running loop.
+    """
+
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/refused"):
+            return httpx2.Response(404, json={"error": {"message": "", "type": "", "param": None, "code": None}})
+        listing = request.method == "GET" and request.url.path.endswith(("/messages", "/runs"))
+        return httpx2.Response(200, json={"object": "list", "data": [], "has_more": False} if listing else {"id": "x"})
+
+    async def use() -> None:
+        http_client = openai.DefaultAsyncHttpxClient(transport=httpx2.MockTransport(answer), trust_env=False)
+        async with openai.AsyncOpenAI(api_key=API_KEY, base_url=BASE_URL, http_client=http_client) as client:
+            threads = client.beta.threads
+            await threads.create()
+            await threads.retrieve("thread_1")
+            await threads.messages.create("thread_1", role="user", content="x")
+            await threads.messages.list("thread_1")
+            await threads.messages.retrieve("msg_1", thread_id="thread_1")
+            await threads.runs.create("thread_1", assistant_id="asst_1")
+            await threads.runs.retrieve("run_1", thread_id="thread_1")
+            await threads.runs.list("thread_1")
+            await threads.runs.cancel("run_1", thread_id="thread_1")
+            with suppress(openai.NotFoundError):
+                await threads.retrieve("refused")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        asyncio.run(use())
