@@ -33,9 +33,9 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from relaysim.reports import statistics
+from relaysim.reports.claim_kinds import CLAIM_KINDS, ClaimKind, Kind, Numbers, kind_named
 from relaysim.reports.statistics import Clustering, rounded
 
-Kind = Literal["between", "below", "above", "never", "exact"]
 Verdict = Literal["verified", "refuted", "inconclusive"]
 
 #: The share of wrong verdicts that one family of claims may have.
@@ -85,16 +85,16 @@ class ClaimSpec:
     by_construction: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"claim {self.id!r}: kind must be one of {', '.join(get_args(Kind))}, not {self.kind!r}")
+        rules = kind_named(self.kind)
+        if rules is None:
+            raise ValueError(f"claim {self.id!r}: kind must be one of {', '.join(CLAIM_KINDS)}, not {self.kind!r}")
         if self.expect not in get_args(Verdict):
             raise ValueError(
                 f"claim {self.id!r}: expect must be one of {', '.join(get_args(Verdict))}, not {self.expect!r}"
             )
         if not 0 < self.alpha_share <= 1:
             raise ValueError(f"claim {self.id!r}: alpha_share must be above 0 and at most 1, not {self.alpha_share!r}")
-        needs = {"between": ("target", "margin"), "below": ("limit",), "above": ("limit",), "exact": ("value",)}
-        for name in needs.get(self.kind, ()):
+        for name in rules.needs:
             number = getattr(self, name)
             if number is None:
                 raise ValueError(f"claim {self.id!r}: kind {self.kind!r} needs {name}")
@@ -108,6 +108,11 @@ class ClaimSpec:
         return cls(**{name: value for name, value in mapping.items() if name in known and value is not None})
 
     @property
+    def rules(self) -> ClaimKind:
+        """What its kind says."""
+        return CLAIM_KINDS[self.kind]
+
+    @property
     def alpha(self) -> float:
         """The claim's own share of alpha."""
         return ALPHA * self.alpha_share
@@ -115,17 +120,9 @@ class ClaimSpec:
     @property
     def limits(self) -> tuple[float, float]:
         """The rates that the claim allows, both ends. For `exact`, a rate is the share of values that are equal."""
-        if self.kind == "between":
-            assert self.target is not None
-            assert self.margin is not None
-            return max(0.0, rounded(self.target - self.margin)), min(1.0, rounded(self.target + self.margin))
-        if self.kind == "below":
-            assert self.limit is not None
-            return 0.0, float(self.limit)
-        if self.kind == "above":
-            assert self.limit is not None
-            return float(self.limit), 1.0
-        return (0.0, 0.0) if self.kind == "never" else (1.0, 1.0)
+        numbers = Numbers(target=self.target, margin=self.margin, limit=self.limit, value=self.value)
+        low, high = self.rules.allowed(numbers)
+        return rounded(low), rounded(high)
 
 
 @dataclass(slots=True)
@@ -178,7 +175,7 @@ class Tally:
                 "fingerprint": str(observation.get("fingerprint", "")),
                 "detail": detail,
             }
-        self.add(count, n, example, values=_series(spec, observation) if spec.kind == "exact" else ())
+        self.add(count, n, example, values=_series(spec, observation) if spec.rules.reads_series else ())
         return offending
 
     def merge(self, other: Tally) -> Tally:
@@ -230,7 +227,7 @@ def measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int, 
     `detail` has a sentence `text` and, where the observation names them, the facts behind it; empty if nothing offends.
     Raises UnknownEventError for a count that the observation does not have.
     """
-    if spec.kind == "exact":
+    if spec.rules.reads_series:
         values = _series(spec, observation)
         differing = [value for value in values if value != spec.value]
         if not differing:
@@ -242,9 +239,9 @@ def measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int, 
         count, n = min(happened, 1), 1
     else:
         count, n = happened, _count(spec, observation, spec.among)
-    if count > n and spec.kind != "never":
+    if count > n and not spec.rules.occurrence_refutes:
         raise ValueError(f"claim {spec.id!r}: {count} times {spec.event} among only {n} of {spec.among}")
-    if spec.kind == "above":
+    if spec.rules.denies_absence:
         message = f"{n - count} of {n} {_words(spec.among)} without {_words(spec.event)}"
         return count, n, count < n, _detail(observation, ("failed", "lost"), message) if count < n else {}
     if spec.kind == "between" and spec.event.startswith("recovered_at_"):
@@ -327,19 +324,15 @@ def rate(tally: Tally, *, alpha: float = ALPHA, one_sided: bool = False) -> dict
 
 
 def decide(spec: ClaimSpec, low: float, high: float) -> Verdict:
-    """The verdict on an interval, for the kinds that have one: between, below, above."""
+    """The verdict on an interval, for the kinds that are about a rate."""
     floor, ceiling = spec.limits
-    if spec.kind == "between":
-        inside, outside = floor <= low and high <= ceiling, high < floor or low > ceiling
-    elif spec.kind == "below":
-        inside, outside = high < ceiling, low >= ceiling
-    else:
-        inside, outside = low > floor, high <= floor
-    return "verified" if inside else "refuted" if outside else "inconclusive"
+    if spec.rules.holds(low, high, floor, ceiling):
+        return "verified"
+    return "refuted" if spec.rules.fails(low, high, floor, ceiling) else "inconclusive"
 
 
 def _needed(spec: ClaimSpec, observed: float) -> int | None:
-    alpha = spec.alpha if spec.kind == "between" else 2 * spec.alpha
+    alpha = spec.alpha if spec.rules.sides == 2 else 2 * spec.alpha
 
     def decides(count: float, n: float) -> bool:
         low, high = statistics.clopper_pearson(count, n, alpha)
@@ -357,7 +350,7 @@ def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
     decide if the rate stays, and under `needed_replications` how many replications those are; neither is there if
     no number would do. Raises ValueError for more events than trials, except for `never`.
     """
-    if tally.count > tally.n and spec.kind != "never":
+    if tally.count > tally.n and not spec.rules.occurrence_refutes:
         raise ValueError(f"claim {spec.id!r}: {tally.count} events among only {tally.n} trials")
     entry: dict[str, Any] = {
         "id": spec.id,
@@ -369,13 +362,13 @@ def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
         "reason": spec.reason,
         "replications": tally.replications,
         "confidence": rounded(1 - spec.alpha),
-        "sides": 2 if spec.kind == "between" else 1,
+        "sides": spec.rules.sides,
         "limit": list(spec.limits),
-        **rate(tally, alpha=spec.alpha, one_sided=spec.kind != "between"),
+        **rate(tally, alpha=spec.alpha, one_sided=spec.rules.sides == 1),
     }
     if spec.by_construction:
         entry["by_construction"] = True
-    if spec.kind == "exact":
+    if spec.rules.reads_series:
         entry["value"] = spec.value
         if tally.low is not None:
             entry["values"] = [tally.low, tally.high]
@@ -389,17 +382,17 @@ def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
 
 def _verdict(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any]) -> dict[str, Any]:
     low, high = entry["interval"]
-    if spec.kind == "never" and tally.count:
+    if spec.rules.occurrence_refutes and tally.count:
         times = "once" if tally.count == 1 else f"{tally.count:,} times"
         return {"verdict": "refuted", "why": f"happened {times}; one occurrence refutes"}
     if tally.n == 0:
-        among = spec.event if spec.kind == "exact" else spec.among
+        among = spec.event if spec.rules.reads_series else spec.among
         message = f"never met: not one trial ({_words(among)}) in {tally.replications} replications"
         return {"verdict": "inconclusive", "reason": "never met", "why": message}
-    if spec.kind == "never":
+    if spec.rules.occurrence_refutes:
         message = f"did not happen; its rate is below {_percent(high)} at {_percent(1 - spec.alpha)} confidence"
         return {"verdict": "verified", "why": message + _unknown_clustering(entry)}
-    if spec.kind == "exact":
+    if spec.rules.reads_series:
         if tally.count == tally.n:
             return {"verdict": "verified", "why": f"every value is exactly {_number(spec.value)}"}
         seen = f", between {_number(tally.low)} and {_number(tally.high)}" if tally.low is not None else ""

@@ -18,6 +18,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.results import claims_of, write_text
 from relaysim.reports.summary import (
     INCIDENT_CLAIMS,
@@ -132,7 +133,7 @@ def forest(results: Mapping[str, Any]) -> str | None:
     rates = [
         (scenario, claim)
         for scenario, claim in claims_of(results)
-        if claim["kind"] in ("between", "below", "above") and claim["n"]
+        if CLAIM_KINDS[claim["kind"]].has_rate and claim["n"]
     ]
     if not rates:
         return None

@@ -38,7 +38,6 @@ from relaysim.reports.statistics import rounded
 Method = Literal["exact", "asymptotic"]
 
 #: Kinds of claims that have a rate to be decided on; the others are judged on whatever was run.
-RATE_KINDS = ("between", "below", "above")
 #: From how many replications, at the least, both events and trials without one must come before their clustering is
 #: believed to be known.
 BURSTS_MIN = 30
@@ -81,14 +80,13 @@ def priors(spec: ClaimSpec) -> tuple[Prior, Prior]:
     decide. `below` and `above`: Beta(1/2, 1/limit), mirrored for limits above one half, so that its rates are of the limit's
     own size; for the lower bound cut to the rates above the limit, for the upper bound to those below.
     """
-    if spec.kind == "between":
+    if spec.rules.sides == 2:
         low, high = spec.limits
         middle = min(max((low + high) / 2, _EDGE), 1 - _EDGE)
         strength = max(1.0, middle * (1 - middle) / max((high - low) / 2, _EDGE) ** 2 - 1)
         both = Prior(strength * middle, strength * (1 - middle))
         return both, both
-    assert spec.limit is not None
-    limit = float(spec.limit)
+    limit = spec.limits[0 if spec.rules.denies_absence else 1]
     near = min(max(min(limit, 1 - limit), _EDGE), 0.5)
     a, b = (0.5, 1 / near) if limit <= 0.5 else (1 / near, 0.5)
     if not _EDGE <= limit <= 1 - _EDGE:
@@ -169,7 +167,7 @@ class ConfidenceSequence:
     """One claim's band from look to look, and what it decides.
 
     Args:
-        spec: a claim that has a rate (of one of `RATE_KINDS`).
+        spec: a claim that has a rate (`ClaimKind.has_rate`).
         error: the share of runs in which a family of claims may be decided wrongly, above 0 and below 1; this claim gets
             its `alpha_share` of it.
 
@@ -181,7 +179,7 @@ class ConfidenceSequence:
     """
 
     def __init__(self, spec: ClaimSpec, *, error: float = ALPHA) -> None:
-        if spec.kind not in RATE_KINDS:
+        if not spec.rules.has_rate:
             raise ValueError(f"claim {spec.id!r}: a claim of kind {spec.kind!r} has no rate to look at")
         if not 0 < error < 1:
             raise ValueError(f"error must lie strictly between 0 and 1, not {error!r}")
@@ -222,9 +220,7 @@ class ConfidenceSequence:
         low, high = self._mixture(tally.count / deff, tally.n / deff)
         if self.method == "asymptotic" and tally.met > 1:
             rate = tally.count / tally.n
-            half = asymptotic_width(
-                _ratio_variance(tally), tally.met, self.alpha, one_sided=self.spec.kind != "between"
-            )
+            half = asymptotic_width(_ratio_variance(tally), tally.met, self.alpha, one_sided=self.spec.rules.sides == 1)
             low, high = min(low, max(0.0, rate - half)), max(high, min(1.0, rate + half))
         return rounded(low), rounded(high)
 

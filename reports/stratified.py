@@ -24,7 +24,6 @@ from relaysim.reports.claims import ClaimSpec, Tally, decide, judge
 from relaysim.reports.statistics import rounded
 
 #: The kinds of claims that can be judged in strata, each among whole replications.
-STRATIFIED_KINDS = ("between", "below", "above", "never")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def judge_stratified(
     """The claim's entry in `results.json`, as `relaysim.reports.claims.judge` makes it: the weighed rate and its interval.
 
     Args:
-        spec: of one of `STRATIFIED_KINDS`, among replications.
+        spec: of a kind that counts an event, among replications.
         tallies: one per stratum.
         probabilities: the strata's, in the same order; they add up to 1.
         replay: see `relaysim.reports.claims.judge`.
@@ -85,7 +84,7 @@ def judge_stratified(
     `count` and `n` are what was run, and `strata` has each stratum's part. A stratum that no replication fell into leaves
     the interval at all of 0 to 1.
     """
-    if spec.kind not in STRATIFIED_KINDS:
+    if spec.rules.reads_series:
         raise ValueError(f"claim {spec.id!r}: a claim of kind {spec.kind!r} cannot be judged in strata")
     total = Tally()
     for tally in tallies:
@@ -101,7 +100,7 @@ def judge_stratified(
         for probability, tally in zip(probabilities, tallies, strict=True)
     ]
     strata = [Stratum(probability, t.count, t.n) for probability, t in zip(probabilities, tallies, strict=True)]
-    refuted = spec.kind == "never" and total.count > 0
+    refuted = spec.rules.occurrence_refutes and total.count > 0
     if not all(each.n for each in strata):
         entry |= {"observed": None, "interval": [0.0, 1.0]}
         if not refuted:
@@ -110,10 +109,10 @@ def judge_stratified(
     else:
         low, high = _interval(spec, strata)
         entry |= {"observed": rounded(stratified_rate(strata)), "interval": [low, high]}
-        if spec.kind == "never" and not refuted:
+        if spec.rules.occurrence_refutes and not refuted:
             sure = 100 * (1 - spec.alpha)
             entry["why"] = f"did not happen; its rate is below {high * 100:.3g} % at {sure:.3g} % confidence"
-        elif spec.kind != "never":
+        elif not spec.rules.occurrence_refutes:
             _forget_needed(entry)
             entry |= _decided(spec, strata, low, high)
     entry["as_expected"] = entry["verdict"] == spec.expect
@@ -128,8 +127,9 @@ def _forget_needed(entry: dict[str, Any]) -> None:
 def _interval(spec: ClaimSpec, strata: Sequence[Stratum]) -> tuple[float, float]:
     # Which of the two is the rare one is read from the claim, not from what was seen.
     low, high = spec.limits
-    by_absence = spec.kind == "above" or (spec.kind == "between" and low + high > 1)
-    alpha = spec.alpha / 2 if spec.kind == "between" else spec.alpha
+    two_sided = spec.rules.sides == 2
+    by_absence = spec.rules.denies_absence or (two_sided and low + high > 1)
+    alpha = spec.alpha / 2 if two_sided else spec.alpha
     low, high = stratified_interval(strata, alpha, by_absence=by_absence)
     return rounded(low), rounded(high)
 

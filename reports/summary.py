@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
+from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.results import claims_of
 
 #: What the fix claims, in the order in which it is told. Every summary has a row for each.
@@ -189,21 +190,18 @@ def interval_title(results: Mapping[str, Any]) -> str:
 def limit_words(claim: Mapping[str, Any]) -> str:
     """What a claim allows."""
     low, high = claim["limit"]
-    kind = claim["kind"]
-    if kind == "never":
-        return "never"
-    if kind == "exact":
-        return f"exactly {number(claim['value'])}{unit_of(claim['event'])}"
-    if kind == "below":
-        return f"below {number(high * 100)} %"
-    if kind == "above":
-        return f"above {number(low * 100)} %"
-    return f"{number(low * 100)} – {number(high * 100)} %"
+    value = claim.get("value")
+    return CLAIM_KINDS[claim["kind"]].words.format(
+        low=number(low * 100),
+        high=number(high * 100),
+        value="" if value is None else number(value),
+        unit=unit_of(claim["event"]),
+    )
 
 
 def observed_words(claim: Mapping[str, Any]) -> str:
     """The observed rate of a claim; for `exact`, the share of values that are equal and the values seen."""
-    if claim["kind"] == "exact" and claim.get("values"):
+    if claim.get("values"):
         low, high = claim["values"]
         seen = number(low) if low == high else f"{number(low)} – {number(high)}"
         return f"{percent(claim['observed'])} ({seen}{unit_of(claim['event'])})"

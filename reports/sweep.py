@@ -15,8 +15,6 @@ from typing import Any
 from relaysim.reports.summary import SYMBOLS, interval_words, observed_words, percent
 
 KIND = "sweep"
-#: Kinds of claims that are about a rate.
-RATES = ("between", "below", "above")
 
 
 def varying(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.figures import BLUE, QUIET, RULE, VERDICT_COLOURS, bare, blank, draw_svg
 from relaysim.reports.summary import SYMBOLS, limit_words, number
-from relaysim.reports.sweep import RATES, claim_at, claims_of, numeric, short_names, told_points, varying
+from relaysim.reports.sweep import claim_at, claims_of, numeric, short_names, told_points, varying
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 #: More columns or rows than these cannot be read as a heat map; the table has the numbers.
 COLUMNS_MAX, ROWS_MAX = 12, 24
 _COLUMNS_BESIDE_MAX = 5
-_NEVER = "never"
 
 
 def draw_sweep(results: Mapping[str, Any]) -> dict[str, str]:
@@ -35,7 +35,7 @@ def draw_sweep(results: Mapping[str, Any]) -> dict[str, str]:
 
 def _drawn_claims(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The claims that have a rate: of `never`, that of the occurrences."""
-    return [claim for claim in claims_of(results) if claim["kind"] in (*RATES, _NEVER)]
+    return [claim for claim in claims_of(results) if not CLAIM_KINDS[claim["kind"]].reads_series]
 
 
 def rates(results: Mapping[str, Any], axis: Mapping[str, Any]) -> str | None:
@@ -74,8 +74,9 @@ def _points_of(
 
 def _rate_panel(axes: Axes, claim: Mapping[str, Any], points: Sequence[tuple[float, Mapping[str, Any]]]) -> None:
     # A claim of "never" has no room in which it holds.
-    floor, ceiling = claim["limit"] if claim["kind"] != _NEVER else (0.0, 0.0)
-    edges = [edge for edge, open_end in ((floor, 0.0), (ceiling, 1.0)) if edge != open_end and claim["kind"] != _NEVER]
+    has_limits = CLAIM_KINDS[claim["kind"]].has_rate
+    floor, ceiling = claim["limit"] if has_limits else (0.0, 0.0)
+    edges = [edge for edge, open_end in ((floor, 0.0), (ceiling, 1.0)) if edge != open_end and has_limits]
     seen = [end for _, each in points for end in (*each["interval"], min(1.0, each["observed"]))]
     low, high = min([*seen, *edges]), max([*seen, *edges])
     margin = max((high - low) * 0.14, 1e-4)

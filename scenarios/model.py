@@ -14,18 +14,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from relaysim.reports.claim_kinds import CLAIM_KINDS, NUMBERS, Kind
 from relaysim.reports.claims import ClaimSpec
 from relaysim.scenarios.document import Document
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.world.settings import WorldSettings, WorldTables
-
-_NUMBERS_OF_KINDS: dict[str, tuple[str, ...]] = {
-    "between": ("target", "margin"),
-    "below": ("limit",),
-    "above": ("limit",),
-    "never": (),
-    "exact": ("value",),
-}
 
 
 class _Table(BaseModel):
@@ -37,7 +30,7 @@ class ClaimEntry(_Table):
 
     id: str = Field(pattern=r"^[A-Za-z0-9][\w-]*$", description="letters, digits, - and _; unique in its scenario")
     title: str = Field(min_length=1, description="the claim in a few words")
-    kind: Literal["between", "below", "above", "never", "exact"] = Field(
+    kind: Kind = Field(
         description="between target - margin and target + margin; below or above a limit; never; or exactly a value"
     )
     event: str = Field(description="what is counted: a count of the observation, or for `exact` one of its series")
@@ -63,8 +56,8 @@ class ClaimEntry(_Table):
 
     @model_validator(mode="after")
     def _numbers_fit_the_kind(self) -> ClaimEntry:
-        needed = _NUMBERS_OF_KINDS[self.kind]
-        given = [name for name in ("target", "margin", "limit", "value") if getattr(self, name) is not None]
+        needed = CLAIM_KINDS[self.kind].needs
+        given = [name for name in NUMBERS if getattr(self, name) is not None]
         missing = [f"`{name}`" for name in needed if name not in given]
         stray = [f"`{name}`" for name in given if name not in needed]
         if missing:

@@ -6,9 +6,10 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from relaysim.reports.claims import REPLICATIONS, Kind
+from relaysim.reports.claim_kinds import kind_named
+from relaysim.reports.claims import REPLICATIONS
 from relaysim.scenarios.document import Document
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import Problem, errors_of, not_finite, to_problems
@@ -137,8 +138,9 @@ def _wrong_claims(document: Document) -> list[Finding]:
             )
         ids.append(identifier)
         event, among = claim.get("event"), claim.get("among")
-        known, what = (SERIES, "series") if claim.get("kind") == "exact" else (COUNTS, "count")
-        if isinstance(event, str) and event not in known and claim.get("kind") in get_args(Kind):
+        kind = kind_named(claim.get("kind"))
+        known, what = (SERIES, "series") if kind and kind.reads_series else (COUNTS, "count")
+        if kind and isinstance(event, str) and event not in known:
             suggestion = did_you_mean(event, [*known], what="there are")
             findings.append(Finding(("claims", index, "event"), f"there is no {what} {event!r}", suggestion))
         if isinstance(among, str) and among != REPLICATIONS and among not in COUNTS:
@@ -160,7 +162,8 @@ def _wrong_in_strata(document: Document, claims: Sequence[Mapping[str, Any]]) ->
         return []
     findings = []
     for index, claim in enumerate(claims):
-        if claim.get("kind") == "exact":
+        kind = kind_named(claim.get("kind"))
+        if kind and kind.reads_series:
             message = "with strata, a claim is about how often something happens, not about values"
             findings.append(Finding(("claims", index, "kind"), message, "or set strata.enabled = false"))
         elif claim.get("among", REPLICATIONS) != REPLICATIONS:

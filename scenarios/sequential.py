@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from relaysim.reports.claims import ALPHA, ClaimSpec
-from relaysim.reports.sequential import RATE_KINDS, ConfidenceSequence
+from relaysim.reports.sequential import ConfidenceSequence
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Batch, Cost, Observe, Progress, run_batches
 from relaysim.scenarios.summary import Summary
@@ -91,7 +91,7 @@ def run_sequentially(
     """
     specs: Mapping[str, ClaimSpec] = {claim.id: claim.spec() for claim in scenario.claims}
     maximum = sequential.maximum_of(scenario)
-    rates = {name: spec for name, spec in specs.items() if spec.kind in RATE_KINDS}
+    rates = {name: spec for name, spec in specs.items() if spec.rules.has_rate}
     planned = looks(maximum, scenario.replications) if rates else [min(scenario.replications, maximum)]
     found = Sequences(
         sequential.error,

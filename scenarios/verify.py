@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.claims import ClaimSpec, judge, rate
 from relaysim.reports.results import replay_template
 from relaysim.reports.sequential import judge_sequence
@@ -17,7 +18,6 @@ from relaysim.scenarios.summary import Summary
 
 #: Counts of the observation that tell what became of messages; the rest are under `counts`.
 OUTCOMES = ("messages", "answered", "covered", "friendly_failure", "generic_failure", "lost", "succeeded", "failed")
-_RATES = ("between", "below", "above")
 
 
 def verify_scenario(
@@ -181,7 +181,7 @@ def _same_world(cell: Scenario, scenario: Scenario) -> bool:
 
 
 def _map_claims(scenario: Scenario, plan: MapPlan) -> tuple[str, ...]:
-    return plan.claims or tuple(claim.id for claim in scenario.claims if claim.kind in _RATES)
+    return plan.claims or tuple(claim.id for claim in scenario.claims if CLAIM_KINDS[claim.kind].has_rate)
 
 
 def _map(
