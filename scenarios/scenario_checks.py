@@ -203,7 +203,7 @@ def check_factory(reading: Reading) -> None:
 
 def check_relay_builds(scenario: Scenario, reading: Reading) -> None:
     """Build one world as every replication will, and stop it before anything happens."""
-    from relaysim.sim.world import Session, World
+    from relaysim.sim.world import Session, TargetError, World
 
     file, steps = reading.file_of(("relay", "factory"))
     where = format_path(steps)
@@ -212,16 +212,11 @@ def check_relay_builds(scenario: Scenario, reading: Reading) -> None:
     try:
         with Session() as session:
             session.run(world)
+    except TargetError as error:
+        reading.problems.append(Problem(file, where, str(error)))
     except Exception as error:
         message = f"{scenario.relay.factory} cannot be built with these settings: {_named(error)}"
         _complain_of_settings(reading, message, file)
-        return
-    for worker in world.workers:
-        if not callable(getattr(worker.relay, "handle", None)):
-            message = f"{scenario.relay.factory} gave {type(worker.relay).__name__}, which has no `handle`"
-            suggestion = "return an object with `async def handle(self, message)`"
-            reading.problems.append(Problem(file, where, message, suggestion))
-            return
 
 
 def _named(error: BaseException) -> str:

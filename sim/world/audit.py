@@ -6,11 +6,10 @@ The workers are dead by then, so that what is read is what the world left; fault
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from relaysim.sim.kernel import Host, Kernel
-from relaysim.sim.world.customers import SentMessage
-from relaysim.sim.world.webhooks import outcome_name
+from relaysim.sim.world.target import SentMessage, Target, TargetError
 
 NAME: Final = "auditor"
 _PATIENCE_SECONDS: Final = 600.0
@@ -18,16 +17,16 @@ _ATTEMPTS: Final = 5
 
 
 class AuditError(RuntimeError):
-    """The relay's `outcome_of` did not return."""
+    """The target's `outcome_of` did not return."""
 
 
-def ledger_of(kernel: Kernel, host: Host, relay: Any, messages: Sequence[SentMessage]) -> dict[str, str | None]:
-    """Per message what `relay.outcome_of(conversation, message_id)` says, by its name; None: it has no outcome yet.
+def ledger_of(kernel: Kernel, host: Host, target: Target, messages: Sequence[SentMessage]) -> dict[str, str | None]:
+    """Per message what `target.outcome_of(conversation, message_id)` says; None: it has no outcome yet.
 
     Args:
         kernel: the world's; its clock goes on.
-        host: where the relay lives.
-        relay: one that does nothing else.
+        host: where the target lives.
+        target: a life of it that does nothing else.
         messages: what is asked for.
 
     Raises:
@@ -40,8 +39,10 @@ def ledger_of(kernel: Kernel, host: Host, relay: Any, messages: Sequence[SentMes
         for message in messages:
             for attempt in range(_ATTEMPTS):
                 try:
-                    found[message.id] = outcome_name(await relay.outcome_of(message.conversation, message.id))
+                    found[message.id] = await target.outcome_of(message.conversation, message.id)
                     break
+                except TargetError:
+                    raise
                 except Exception:
                     # Redis may pause for seconds even without a fault; whoever asks, asks again.
                     if attempt == _ATTEMPTS - 1:

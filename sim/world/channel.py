@@ -8,27 +8,20 @@ with their ids; and right after that, where the world has faults of sends, `send
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from relaysim.sim.faults import FaultPlan
 from relaysim.sim.kernel import Host, Kernel, current_context
 from relaysim.sim.trace.schema import TextEnds, TextFate, TextSent
 from relaysim.sim.world.send_faults import SendFault, SendRefused
+from relaysim.sim.world.target import Send
 
 if TYPE_CHECKING:
     from relaysim.sim.world.customers import Customer
 
 _UNKNOWN: Final = ("unknown_delivered", "unknown_lost")
 _FATES: Final = ("refused", *_UNKNOWN)
-
-
-class Send(Protocol):
-    """What a relay is given to send a text with."""
-
-    def __call__(
-        self, conversation: str, text: str, *, message_ids: Sequence[str] = ()
-    ) -> Coroutine[Any, Any, None]: ...
 
 
 class Channel:

@@ -11,29 +11,7 @@ import simpy
 from relaysim.sim.kernel import Kernel, ticks
 from relaysim.sim.trace.schema import MessageSent, Received
 from relaysim.sim.world.settings import Bursts, ScriptedMessage, WorldSettings
-
-
-class SentMessage:
-    """A message as the relay's `handle` receives it.
-
-    Attributes:
-        id: unique in the world, e.g. `c1.m2`.
-        conversation: whose chat it belongs to, e.g. `c1`; what `send` takes.
-        text: what the customer wrote.
-        thread_id: the conversation's thread, which exists from the start.
-    """
-
-    __slots__ = ("conversation", "id", "text", "thread_id", "tries")
-
-    def __init__(self, message_id: str, conversation: str, text: str, thread_id: str, tries: int) -> None:
-        self.id = message_id
-        self.conversation = conversation
-        self.text = text
-        self.thread_id = thread_id
-        self.tries = tries
-
-    def __repr__(self) -> str:
-        return f"SentMessage(id={self.id!r}, conversation={self.conversation!r}, text={self.text!r})"
+from relaysim.sim.world.target import SentMessage
 
 
 class Surroundings(Protocol):

@@ -50,6 +50,15 @@ class RelayUnderTest(_Table):
     )
     generic_text: str = Field(default=GENERIC_TEXT, min_length=1, description="the text of every other failure")
 
+    @field_validator("factory", mode="before")
+    @classmethod
+    def _is_no_address(cls, value: Any) -> Any:
+        if isinstance(value, str) and "://" in value:
+            raise ValueError(
+                "a program behind an address cannot be driven yet; name a factory: package.module:function"
+            )
+        return value
+
 
 class WorkerGroup(_Table):
     """Some workers of one kind; each is a host of its own with its own clients."""

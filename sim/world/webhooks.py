@@ -1,8 +1,8 @@
 """Webhooks: what brings a customer's message to a worker, at least once.
 
-The provider takes a delivery for acknowledged when `handle` has returned. One whose `handle` raised, or whose worker was
-dead or died meanwhile, is delivered again after `workload.redeliver_seconds`, to a worker that is alive, and so on until
-one is acknowledged; without that setting it is not delivered again.
+The provider takes a delivery for acknowledged when the target's `deliver` has returned. One whose `deliver` raised, or
+whose worker was dead or died meanwhile, is delivered again after `workload.redeliver_seconds`, to a worker that is alive,
+and so on until one is acknowledged; without that setting it is not delivered again.
 
 The trace tells of each delivery that was not acknowledged, `webhook.failed` with the delivery, its worker and the reason
 (`worker dead`, `worker crashed`, `handle raised`, `acknowledgement lost`), and of what faults do: `webhook.duplicate` and
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from relaysim.sim.doors import NotInDirectLaneError
 from relaysim.sim.faults import AtOccasions, FaultPlan
@@ -26,11 +26,11 @@ from relaysim.sim.trace.schema import (
     WebhookFailed,
     WebhookLate,
 )
+from relaysim.sim.world.target import SentMessage, Target, TargetError
 from relaysim.sim.world.webhook_faults import WebhookFault
 from relaysim.sim.world.workers import Worker
 
 if TYPE_CHECKING:
-    from relaysim.sim.world.customers import SentMessage
     from relaysim.sim.world.settings import WorkerGroup, Workload
 
 ENTITY: Final = "webhooks"
@@ -133,7 +133,7 @@ class Webhooks:
         context = copy_context()
         context.run(current_context.set, delivery)
         self._under_way.setdefault(worker.name, {})[delivery] = (message, number)
-        worker.host.spawn(self._handle(worker, worker.relay, message, delivery, number), context=context)
+        worker.host.spawn(self._handle(worker, worker.target, message, delivery, number), context=context)
 
     def _draw_worker(self, u: float) -> int:
         for low, high, first, count in self._ranges:
@@ -142,15 +142,15 @@ class Webhooks:
         _, _, first, count = self._ranges[-1]
         return first + count - 1
 
-    async def _handle(self, worker: Worker, relay: Any, message: SentMessage, delivery: str, number: int) -> None:
+    async def _handle(self, worker: Worker, target: Target, message: SentMessage, delivery: str, number: int) -> None:
         trace = self._kernel.trace
         trace.add(worker.name, HandlingStart(delivery=delivery, message_id=message.id, delivery_number=number))
         self.handled.add(delivery)
         outcome = error_class = None
         try:
-            outcome = outcome_name(await relay.handle(message))
-        except NotInDirectLaneError as error:
-            # Not the relay's mistake: it must not be judged in a lane that lacks what it calls.
+            outcome = await target.deliver(message)
+        except (NotInDirectLaneError, TargetError) as error:
+            # Not the relay's mistake: it must not be judged where it cannot run as it does in production.
             self._kernel.fail(error)
         except Exception as error:
             # A relay that raises has failed this message; what became of it is judged like any other ending.
@@ -191,13 +191,6 @@ class Webhooks:
             self._kernel.trace.add(ENTITY, failed)
         if seconds is not None:
             self._dispatch(message, seconds, None, again=True)
-
-
-def outcome_name(result: Any) -> str | None:
-    """What a relay calls the outcome that it returned: of an `Outcome`, of an object that has one, or of a text."""
-    outcome = getattr(result, "outcome", result)
-    value = getattr(outcome, "value", outcome)
-    return value if isinstance(value, str) else None
 
 
 def group_ranges(groups: Sequence[WorkerGroup]) -> list[tuple[float, float, int, int]]:

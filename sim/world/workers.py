@@ -1,31 +1,30 @@
-"""One worker: a process that runs the relay under test, and that may die and be started again under its name."""
+"""One worker: a process that runs a target, and that may die and be started again under its name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any
 
 from relaysim.sim.doors import NotInDirectLaneError
 from relaysim.sim.kernel import Host, Kernel, current_context
 from relaysim.sim.trace.schema import HostCrash, HostRestart, LogLine
+from relaysim.sim.world.target import Target, TargetError
 
 
 class Worker:
-    """One worker process: its host, and the relay that runs on it. Begins with `start`.
+    """One worker process: its host, and the target that lives on it. Begins with `start`.
 
     Args:
         kernel: the world's.
         number: counting from 1; its name is `w` and this number.
-        make_relay: builds the relay on a host, with clients of its own.
+        start_target: begins a life of the target on a host, with clients of its own.
 
     Attributes:
         name: what the trace and the draws call it, also after it has died and started again.
         number: as given.
         host: the host of its present or last life.
-        relay: the relay of that life.
+        target: the target in that life.
         alive: whether it runs; a paused one does.
-        serves: whether that relay has a `serve`, which then runs from the start.
         starts: how many lives it has had.
         paused_until: the end of a running pause (virtual seconds), None if it is not paused.
         delayed_by: what it waits for at present before each thing it does, None for nothing.
@@ -33,45 +32,42 @@ class Worker:
 
     __slots__ = (
         "_kernel",
-        "_make_relay",
+        "_start_target",
         "alive",
         "delayed_by",
         "host",
         "name",
         "number",
         "paused_until",
-        "relay",
-        "serves",
         "starts",
+        "target",
     )
 
     host: Host
-    relay: Any
+    target: Target
 
-    def __init__(self, kernel: Kernel, number: int, make_relay: Callable[[Host], Any]) -> None:
+    def __init__(self, kernel: Kernel, number: int, start_target: Callable[[Host], Target]) -> None:
         self._kernel = kernel
-        self._make_relay = make_relay
+        self._start_target = start_target
         self.number = number
         self.name = f"w{number}"
         self.alive = False
-        self.serves = False
         self.starts = 0
         self.paused_until: float | None = None
         self.delayed_by: Callable[[], float] | None = None
 
     def start(self) -> None:
-        """Build the relay on a new host, and let it serve if it has a `serve`."""
+        """Begin a life on a new host, and let the target serve if it does."""
         if self.starts:
             self._kernel.trace.add(self.name, HostRestart())
         self.starts += 1
         self.alive = True
         self.host = self._kernel.host(self.name)
-        self.relay = self._make_relay(self.host)
-        self.serves = callable(getattr(self.relay, "serve", None))
-        if self.serves:
+        self.target = self._start_target(self.host)
+        if self.target.serves:
             context = copy_context()
             context.run(current_context.set, "")
-            self.host.spawn(self._serve(self.relay), context=context)
+            self.host.spawn(self._serve(self.target), context=context)
 
     @property
     def crashed(self) -> bool:
@@ -84,11 +80,11 @@ class Worker:
         self.alive = False
         self.host.crash()
 
-    async def _serve(self, relay: Any) -> None:
+    async def _serve(self, target: Target) -> None:
         try:
-            await relay.serve()
-        except NotInDirectLaneError as error:
-            # Not the relay's mistake: it must not be judged in a lane that lacks what it calls.
+            await target.serve()
+        except (NotInDirectLaneError, TargetError) as error:
+            # Not the relay's mistake: it must not be judged where it cannot run as it does in production.
             self._kernel.fail(error)
         except Exception as error:
             # The process lives on without it; what becomes of its messages is judged like anything else.

@@ -1,4 +1,4 @@
-"""One world: workers with their relay, customers, the simulated API and Redis, from one seed."""
+"""One world: workers with their target, customers, the simulated API and Redis, from one seed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from relaysim.sim.kernel import EPOCH_SECONDS, Host, Kernel
 from relaysim.sim.world.audit import NAME as AUDITOR
 from relaysim.sim.world.audit import ledger_of
 from relaysim.sim.world.channel import Channel
-from relaysim.sim.world.customers import Customer, SentMessage
+from relaysim.sim.world.customers import Customer
 from relaysim.sim.world.factories import resolve
 from relaysim.sim.world.host_faults import HostFaults
-from relaysim.sim.world.judge.promises import Promises, declared_by
+from relaysim.sim.world.judge.promises import Promises
 from relaysim.sim.world.liveness import SETTLE_SECONDS, Rest
 from relaysim.sim.world.schedule import ScheduledNetwork
 from relaysim.sim.world.settings import WorkerGroup, WorldSettings
+from relaysim.sim.world.target import Life, SentMessage, Target, start_target
 from relaysim.sim.world.webhooks import Webhooks
 from relaysim.sim.world.workers import Worker
 
@@ -85,10 +86,10 @@ class World:
         self._factory = resolve(settings.relay.factory)
         for group in settings.workers:
             for _ in range(group.count):
-                made = Worker(kernel, len(self.workers) + 1, partial(self._make_relay, group))
+                made = Worker(kernel, len(self.workers) + 1, partial(self._start_target, group))
                 made.start()
                 self.workers.append(made)  # only now, since one that an interrupt kept from its start has no host
-        self._believe(declared_by(self.workers[0].relay))
+        self._believe(self.workers[0].target.promises)
         self.host_faults = HostFaults(
             kernel, self._chosen("host_faults"), self.workers, self._faults_stop_seconds, self.webhooks.worker_died
         )
@@ -127,11 +128,12 @@ class World:
             if lease.epoch_metadata is not None:
                 self.service.traced_metadata = frozenset({lease.epoch_metadata})
 
-    def _make_relay(self, group: WorkerGroup, host: Host) -> Any:
+    def _start_target(self, group: WorkerGroup, host: Host) -> Target:
         openai_client = make_client(self.kernel, host, self.network, self.lane)
         redis_client = redis.make_client(host, self.redis, self.lane)
         relay_settings = {**self.settings.relay.settings, **group.settings}
-        return self._factory(openai_client, redis_client, self.channel.sender(host), **relay_settings)
+        life = Life(host, openai_client, redis_client, self.channel.sender(host), relay_settings)
+        return start_target(self.settings.relay.factory, self._factory, life)
 
     def _leave_initial_runs(self) -> float:
         """Start the runs that are there before the first message; returns when customers may begin."""
@@ -194,17 +196,17 @@ class World:
     def run(self) -> None:
         """Live until nothing is left to do, until rest, or until the time limit; then ask for the ledger."""
         limit = self.settings.limit_seconds
-        if self.settings.liveness is None and not any(worker.serves for worker in self.workers):
+        if self.settings.liveness is None and not any(worker.target.serves for worker in self.workers):
             self.kernel.run(until=limit)
         else:
             self._run_until_rest(limit)
-        if any(callable(getattr(worker.relay, "outcome_of", None)) for worker in self.workers):
+        if any(worker.target.keeps_ledger for worker in self.workers):
             self.ledger = self._read_ledger()
 
     def _run_until_rest(self, limit: float) -> None:
         """Live until nothing has happened for a while that counts, see `relaysim.sim.world.liveness`.
 
-        A relay that serves looks around for ever, so its world never runs out of events.
+        A target that serves looks around for ever, so its world never runs out of events.
         """
         kernel, liveness = self.kernel, self.settings.liveness
         settle = SETTLE_SECONDS if liveness is None else liveness.settle_seconds
@@ -243,7 +245,7 @@ class World:
         for worker in self.workers:
             worker.host.crash()
         host = kernel.host(AUDITOR)
-        return ledger_of(kernel, host, self._make_relay(self.settings.workers[0], host), self.messages)
+        return ledger_of(kernel, host, self._start_target(self.settings.workers[0], host), self.messages)
 
     @property
     def fault_hits(self) -> dict[str, list[int]]:

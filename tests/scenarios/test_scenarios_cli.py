@@ -132,6 +132,55 @@ def test_exit_code_2_for_bad_usage(arguments: list[str], said: str, capsys: pyte
     assert "Traceback" not in streams.err
 
 
+BOTS_NOT_DRIVEN = """
+class Plain:
+    def __init__(self, client, redis, send): ...
+    def handle(self, message): return "answered"
+
+def flask_like(environ, start_response): return []
+
+class Starlette:
+    async def __call__(self, scope, receive, send): ...
+
+fast_api_like = Starlette()
+
+def address(client, redis, send): return "http://localhost:8000/hook"
+"""
+
+
+@pytest.mark.parametrize(
+    ("factory", "said"),
+    [
+        (
+            "Plain",
+            "race, seed 0: TargetError: Plain.handle returned str, which cannot be awaited; plain code cannot be driven "
+            "yet: write `async def handle`; see it: relaysim replay race --seed 0 --factory bots_not_driven:Plain",
+        ),
+        ("flask_like", "{0}: {1} is a WSGI application and no factory; {2}"),
+        ("fast_api_like", "{0}: {1} is an ASGI application and no factory; {2}"),
+        ("address", "{0}: {1} gave a text, 'http://localhost:8000/hook'; {2}"),
+    ],
+)
+def test_exit_code_2_and_one_line_for_a_bot_that_cannot_be_driven(
+    factory: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, BOTS_NOT_DRIVEN, "bots_not_driven.py")
+    name = f"bots_not_driven:{factory}"
+    assert verify("race", "--factory", name, "--replications", "2", "--quiet") == 2
+    wanted = "return an object with `async def handle(self, message)`"
+    assert capsys.readouterr().err == f"relaysim: {said.format(f'--factory {name}', name, wanted)}\n"
+
+
+def test_an_address_is_no_factory(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "race", "--factory", "http://localhost:8000/hook"]) == 2
+    assert capsys.readouterr().err == (
+        "relaysim: --factory http://localhost:8000/hook: a program behind an address cannot be driven yet; "
+        "name a factory: package.module:function\n"
+    )
+
+
 def test_a_relay_that_breaks_the_simulation_is_named_with_its_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -160,3 +160,15 @@ class Silent(Sender):
 
 def silent(client: Any, redis_client: Any, send: Any) -> Silent:
     return Silent(send)
+
+
+class Plain(Sender):
+    """One method of it is no coroutine."""
+
+    def __init__(self, send: Any, method: str) -> None:
+        super().__init__(send)
+        setattr(self, method, lambda *arguments: None)
+
+
+def plain(client: Any, redis_client: Any, send: Any, *, method: str) -> Plain:
+    return Plain(send, method)

@@ -1,0 +1,139 @@
+"""Goal: a world drives anything that keeps the target's protocol, and refuses clearly what it cannot drive.
+
+Method: bots of the tests, each as an object with `async handle` and as a program behind an address, a kind of target that is
+registered here with one line; and factories that return other things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from address_target import BehindAddress
+from world_bench import run, settings, told
+
+from relaysim.sim.world import INVARIANTS, Session, TargetError, WorldSettings
+from relaysim.sim.world.target import KINDS, Life, start_target
+
+
+@pytest.fixture(autouse=True)
+def _session() -> Iterator[None]:
+    with Session():
+        yield
+
+
+@pytest.fixture
+def _addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relaysim.sim.world.target.KINDS", [*KINDS, BehindAddress])
+
+
+def _world(factory: str, **tables: Any) -> WorldSettings:
+    """Two messages of one customer, half a second apart, and runs of six seconds: longer than the bot's lock lasts."""
+    made = settings(factory, 1.0, 1.5, **tables)
+    table = made.profile.model_dump()
+    table["run_seconds"] = {"kind": "constant", "value": 6.0}
+    return made.model_copy(update={"profile": type(made.profile).model_validate(table)})
+
+
+def _verdict(world: WorldSettings) -> dict[str, tuple[int, int]]:
+    """Per invariant its breaches and its cases."""
+    counts = run(world).observation["counts"]
+    checked = {name: counts.get(f"checked_{name.partition('-')[0]}", counts["messages"]) for name in INVARIANTS}
+    return {name: (counts[count], checked[name]) for name, count in INVARIANTS.items()}
+
+
+PROGRAM = "address_target:program"
+AGAIN = {"workload": {"redeliver_seconds": 5.0}}
+
+
+@pytest.mark.parametrize(
+    ("bot", "tables", "breached"),
+    [
+        ("lease_bot:lease_bot", {}, set()),
+        ("lease_bot:forgetful_bot", {}, {"S7-no-step-without-the-lease"}),
+        ("world_relays:raiser", AGAIN, {"T1-no-message-lost"}),
+        ("world_relays:raiser", {}, {"T1-no-message-lost"}),
+    ],
+)
+@pytest.mark.usefixtures("_addresses")
+def test_a_program_behind_an_address_is_judged_as_its_async_twin(
+    bot: str, tables: dict[str, Any], breached: set[str]
+) -> None:
+    expected = _verdict(_world(bot, **tables))
+    assert {name for name, (breaches, _) in expected.items() if breaches} >= breached
+    assert _verdict(_world(PROGRAM, relay={"bot": bot}, **tables)) == expected
+
+
+@pytest.mark.usefixtures("_addresses")
+def test_a_refusal_at_the_address_is_a_delivery_that_was_not_acknowledged() -> None:
+    made = run(settings(PROGRAM, relay={"bot": "world_relays:raiser"}, **AGAIN))
+    (line,) = told(made, "log")
+    assert line[-1] == "handle raised ConnectionError: the program answered 500"
+    (failed,) = told(made, "webhook.failed")
+    assert (failed[3], failed[-1]) == ("c1.m1#1", "handle raised")
+    assert [sent[-1] for sent in told(made, "send")] == ["Got c1.m1"]
+
+
+def test_without_its_line_the_address_is_refused() -> None:
+    with pytest.raises(
+        TargetError, match=r"address_target:program gave Address, which has no `handle`; return an object"
+    ):
+        run(settings(PROGRAM, relay={"bot": "lease_bot:lease_bot"}))
+
+
+async def _coroutine(client: Any, redis: Any, send: Any) -> None: ...
+
+
+def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    return []
+
+
+class _Asgi:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class _Handler:
+    async def handle(self, message: Any) -> None: ...
+
+
+WANTED = "return an object with `async def handle(self, message)`"
+
+
+@pytest.mark.parametrize(
+    ("factory", "problem"),
+    [
+        (lambda *clients: None, "bot:x gave NoneType, which has no `handle`"),
+        (lambda *clients: _Handler, "bot:x gave the class _Handler and no object of it"),
+        (lambda *clients: "http://bot/hook", "bot:x gave a text, 'http://bot/hook'"),
+        (lambda *clients: _wsgi, "bot:x gave a WSGI application"),
+        (lambda *clients: _Asgi(), "bot:x gave an ASGI application"),
+        (_wsgi, "bot:x is a WSGI application and no factory"),
+        (_Asgi(), "bot:x is an ASGI application and no factory"),
+        (_coroutine, "bot:x gave a coroutine: write the factory itself as plain `def`"),
+    ],
+)
+def test_what_cannot_be_driven_is_named_with_what_can(factory: Any, problem: str) -> None:
+    life = Life(host=None, openai=None, redis=None, send=None, settings={})  # type: ignore[arg-type]
+    with pytest.raises(TargetError) as caught:
+        start_target("bot:x", factory, life)
+    assert str(caught.value) == f"{problem}; {WANTED}"
+
+
+def test_what_a_factory_raises_is_not_hidden() -> None:
+    def factory(*clients: Any) -> None:
+        raise LookupError("no such setting")
+
+    life = Life(host=None, openai=None, redis=None, send=None, settings={})  # type: ignore[arg-type]
+    with pytest.raises(LookupError, match="no such setting"):
+        start_target("bot:x", factory, life)
+
+
+@pytest.mark.parametrize("method", ["handle", "serve", "outcome_of"])
+def test_plain_code_ends_the_run_and_is_not_judged(method: str) -> None:
+    with pytest.raises(TargetError) as caught:
+        run(settings("world_relays:plain", relay={"method": method}))
+    assert str(caught.value) == (
+        f"Plain.{method} returned NoneType, which cannot be awaited; plain code cannot be driven yet: "
+        f"write `async def {method}`"
+    )
