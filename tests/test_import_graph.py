@@ -67,6 +67,12 @@ def test_the_rooms_themselves_have_an_order() -> None:
     assert {room(module) for module in graph(ROOT)} <= {*MAY_IMPORT, "sim"}
 
 
+def test_the_judge_names_no_file_as_the_world_around_it_does() -> None:
+    world = ROOT / "sim" / "world"
+    judge = {path.name for path in world.glob("judge/*.py")}
+    assert judge & {path.name for path in world.glob("*.py")} == {"__init__.py"}
+
+
 def test_a_circle_and_every_form_of_import_is_seen(tmp_path: Path) -> None:
     """The test's own test: what it would miss, it would not find above either."""
     (tmp_path / "sim" / "kernel").mkdir(parents=True)

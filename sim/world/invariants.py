@@ -18,12 +18,12 @@ from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.endings import check_apologies, check_endings, check_order, check_sent_once
 from relaysim.sim.world.judge.findings import Findings
 from relaysim.sim.world.judge.history import History, Interval
+from relaysim.sim.world.judge.judge_settings import JudgeSettings
 from relaysim.sim.world.judge.leases import check_cancels, check_releases, check_runs, check_steps
 from relaysim.sim.world.judge.liveness import check_first_actions, check_outcomes_in_time, check_recovery
 from relaysim.sim.world.judge.lookups import check_lookups
 from relaysim.sim.world.judge.repeats import check_repeats
 from relaysim.sim.world.judge.replies import check_replies
-from relaysim.sim.world.judge.settings import JudgeSettings
 
 __all__ = [
     "CHECKED",

@@ -16,7 +16,7 @@ from relaysim.sim.faults import Swarm
 from relaysim.sim.kernel.distributions import Constant, Seconds
 from relaysim.sim.redis.faults import RedisFault
 from relaysim.sim.world.host_faults import HostFault
-from relaysim.sim.world.liveness import Liveness
+from relaysim.sim.world.quiescence import Liveness
 from relaysim.sim.world.send_faults import SendFault
 from relaysim.sim.world.strata import Strata
 from relaysim.sim.world.webhook_faults import WebhookFault

@@ -20,7 +20,7 @@ from relaysim.sim.world.customers import Customer
 from relaysim.sim.world.factories import resolve
 from relaysim.sim.world.host_faults import HostFaults
 from relaysim.sim.world.judge.promises import Promises
-from relaysim.sim.world.liveness import SETTLE_SECONDS, Rest
+from relaysim.sim.world.quiescence import SETTLE_SECONDS, Rest
 from relaysim.sim.world.schedule import ScheduledNetwork
 from relaysim.sim.world.settings import WorkerGroup, WorldSettings
 from relaysim.sim.world.target import Life, SentMessage, Target, start_target
@@ -204,7 +204,7 @@ class World:
             self.ledger = self._read_ledger()
 
     def _run_until_rest(self, limit: float) -> None:
-        """Live until nothing has happened for a while that counts, see `relaysim.sim.world.liveness`.
+        """Live until nothing has happened for a while that counts, see `relaysim.sim.world.quiescence`.
 
         A target that serves looks around for ever, so its world never runs out of events.
         """

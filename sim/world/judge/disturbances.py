@@ -10,7 +10,7 @@ from typing import Final
 
 from relaysim.sim.trace.subjects import Lease
 from relaysim.sim.world.judge.history import History, Interval
-from relaysim.sim.world.judge.settings import JudgeSettings
+from relaysim.sim.world.judge.judge_settings import JudgeSettings
 
 _LOSING: Final = ("restart", "failover")
 

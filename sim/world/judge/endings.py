@@ -8,7 +8,7 @@ from relaysim.sim.trace.subjects import Message, Text
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
-from relaysim.sim.world.judge.settings import JudgeSettings
+from relaysim.sim.world.judge.judge_settings import JudgeSettings
 
 _REPLIES = ("answered", "covered")
 _APOLOGIES = ("friendly_apology", "generic_apology")

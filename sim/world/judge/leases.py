@@ -9,7 +9,7 @@ from relaysim.sim.trace.subjects import Lease, Message, Request, Run, Text
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History, Release
-from relaysim.sim.world.judge.settings import JudgeSettings
+from relaysim.sim.world.judge.judge_settings import JudgeSettings
 
 
 def check_steps(history: History, disturbances: Disturbances, findings: Findings) -> None:

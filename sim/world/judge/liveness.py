@@ -9,7 +9,7 @@ from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.endings import ending_deadline, not_over
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
-from relaysim.sim.world.judge.settings import JudgeSettings
+from relaysim.sim.world.judge.judge_settings import JudgeSettings
 
 _API_SHADOW_SECONDS = 60.0
 """For so long after a failed request a relay may be slow to send the thread's next one: it paces itself."""

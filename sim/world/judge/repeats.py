@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from relaysim.sim.trace.subjects import Request
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
-from relaysim.sim.world.judge.settings import JudgeSettings
+from relaysim.sim.world.judge.judge_settings import JudgeSettings
 
 _EQUAL_MAX = 2
 """Two jittered waits may be equal by chance, once in some million pairs; a third one is not."""
