@@ -28,16 +28,24 @@ class _Kinds(dict[type[Any], str]):
 
 
 _kinds = _Kinds()
+_digested_forms: dict[str, Callable[[Any], Fields]] = {}
 
 
-def record_kind(kind: str) -> Callable[[EventType], EventType]:
+def record_kind(kind: str, *, digested: Callable[[Any], Fields] | None = None) -> Callable[[EventType], EventType]:
     """Class decorator of a `NamedTuple`: in a trace its instances are events of this kind.
 
     The fields are plain: texts, numbers, booleans, None, or tuples of those.
+
+    Args:
+        kind: what the trace calls it.
+        digested: what a fingerprint takes of an event in place of its fields, where these also hold what differs between
+            worlds that are the same. None: the fields.
     """
 
     def name(event: EventType) -> EventType:
         _kinds[event] = kind
+        if digested is not None:
+            _digested_forms[kind] = digested
         return event
 
     return name
@@ -116,18 +124,21 @@ class Trace:
         self.closed = True
 
     def fingerprint(self) -> str:
-        """A digest of all events (32 hexadecimal digits): of their values, whatever their fields are called.
+        """A digest of all events (32 hexadecimal digits): of their values, whatever their fields are called, and of what
+        `record_kind` was told to take in place of some.
 
         Events of different entities at the same instant have no order in the world, so they are put into the order of
         their entities' names first; one entity's events keep theirs.
         """
         digest = blake2b(digest_size=16)
         lines = []
-        quoted = _Quoted()
+        quoted, forms = _Quoted(), _digested_forms
         instant, written = -1.0, ""
         for time, entity, kind, fields in sorted(self.records, key=itemgetter(0, 1)):
             if time != instant:  # writing a float is a third of the cost, and many events share an instant
                 instant, written = time, repr(time)
+            if kind in forms:
+                fields = forms[kind](fields)
             lines.append(f"({written}, {quoted[entity]}, {quoted[kind]}, {_written(fields)})")
         digest.update("\n".join(lines).encode())
         return digest.hexdigest()

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple, get_type_hints
 
 from relaysim.sim.kernel import kind_of, record_kind
+from relaysim.sim.trace.source_lines import without_source_lines
 
 # Customers and webhooks
 
@@ -274,9 +275,14 @@ class HostSkew(NamedTuple):
     seconds: Annotated[float, "how far it is ahead; negative: behind; 0: right"]
 
 
-@record_kind("log")
+def _digested_log_line(event: tuple[str, str, str]) -> tuple[str, str, str]:
+    delivery, level, text = event
+    return delivery, level, without_source_lines(text)
+
+
+@record_kind("log", digested=_digested_log_line)
 class LogLine(NamedTuple):
-    """The relay has logged a line."""
+    """The relay has logged a line. Numbers of source lines and folders of source files that it names are not digested."""
 
     delivery: Annotated[str, "in whose handling; empty outside of one"]
     level: Annotated[str, "e.g. `INFO`"]

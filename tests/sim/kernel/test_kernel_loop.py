@@ -260,6 +260,22 @@ def test_the_fingerprint_digests_values_and_kinds_and_not_the_names_of_fields() 
     assert fingerprint(OtherKind("x")) != fingerprint(WentBy("x"))
 
 
+def test_the_fingerprint_takes_of_a_kind_what_that_says() -> None:
+    @record_kind("weighed", digested=lambda event: (event[0],))
+    class Weighed(NamedTuple):
+        what: str
+        grams: int
+
+    def fingerprint(event: tuple[Any, ...]) -> str:
+        kernel = Kernel()
+        kernel.trace.add("w", event)
+        assert kernel.trace.records[0].fields == event
+        return kernel.trace.fingerprint()
+
+    assert fingerprint(Weighed("x", 1)) == fingerprint(Weighed("x", 2))
+    assert fingerprint(Weighed("x", 1)) != fingerprint(Weighed("y", 1))
+
+
 def test_an_event_is_recorded_under_the_kind_of_its_class_and_needs_one() -> None:
     kernel = Kernel()
     kernel.trace.add("w", WentBy("x"))
