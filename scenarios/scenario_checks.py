@@ -204,6 +204,7 @@ def check_factory(reading: Reading) -> None:
 def check_relay_builds(scenario: Scenario, reading: Reading) -> None:
     """Build one world as every replication will, and stop it before anything happens."""
     from relaysim.sim.world import Session, TargetError, World
+    from relaysim.sim.world.judge.promises import PromisesError
 
     file, steps = reading.file_of(("relay", "factory"))
     where = format_path(steps)
@@ -214,6 +215,10 @@ def check_relay_builds(scenario: Scenario, reading: Reading) -> None:
             session.run(world)
     except TargetError as error:
         reading.problems.append(Problem(file, where, str(error)))
+    except PromisesError as error:
+        reading.problems += [
+            Problem(file, where, f"{scenario.relay.factory} declares {line}") for line in str(error).splitlines()
+        ]
     except Exception as error:
         message = f"{scenario.relay.factory} cannot be built with these settings: {_named(error)}"
         _complain_of_settings(reading, message, file)

@@ -173,6 +173,50 @@ def test_exit_code_2_and_one_line_for_a_bot_that_cannot_be_driven(
     assert capsys.readouterr().err == f"relaysim: {said.format(f'--factory {name}', name, wanted)}\n"
 
 
+BOT_WITH_MISTAKES = """
+class Bot:
+    promises = PROMISES
+    def __init__(self, client, redis, send): ...
+    async def handle(self, message): ...
+"""
+KEY_MISTAKE = "write {conversation} once, after a prefix, as in 'lock:{conversation}'"
+
+
+@pytest.mark.parametrize(
+    ("promises", "said"),
+    [
+        (
+            '{"lease": {"key": "lock:", "seconds": 1.0}}',
+            [
+                f"relaysim: {{0}}: {{1}} declares promises.lease.key: {KEY_MISTAKE.replace('{', '{{').replace('}', '}}')}"
+            ],
+        ),
+        (
+            '{"leases": {}, "deadline_seconds": "soon"}',
+            [
+                "relaysim: 2 problems",
+                "  {0}: {1} declares promises.deadline_seconds: Input should be a valid number",
+                "  {0}: {1} declares promises.leases: Extra inputs are not permitted",
+            ],
+        ),
+        (
+            '["lease"]',
+            ["relaysim: {0}: {1} declares promises: must be a table of what the relay promises, not list"],
+        ),
+    ],
+)
+def test_exit_code_2_and_a_line_per_mistake_in_what_a_bot_declares(
+    promises: str, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    module = f"bot_with_mistakes_{len(promises)}"
+    write(tmp_path, BOT_WITH_MISTAKES.replace("PROMISES", promises), f"{module}.py")
+    name = f"{module}:Bot"
+    assert verify("race", "--factory", name, "--replications", "2", "--quiet") == 2
+    assert capsys.readouterr().err.splitlines() == [line.format(f"--factory {name}", name) for line in said]
+
+
 def test_an_address_is_no_factory(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "race", "--factory", "http://localhost:8000/hook"]) == 2
     assert capsys.readouterr().err == (
