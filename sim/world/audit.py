@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from relaysim.sim.kernel import Host, Kernel
-from relaysim.sim.world.target import SentMessage, Target, TargetError
+from relaysim.sim.world.target import SentMessage, Target
 
 NAME: Final = "auditor"
 _PATIENCE_SECONDS: Final = 600.0
@@ -41,8 +41,6 @@ def ledger_of(kernel: Kernel, host: Host, target: Target, messages: Sequence[Sen
                 try:
                     found[message.id] = await target.outcome_of(message.conversation, message.id)
                     break
-                except TargetError:
-                    raise
                 except Exception:
                     # Redis may pause for seconds even without a fault; whoever asks, asks again.
                     if attempt == _ATTEMPTS - 1:
