@@ -304,6 +304,7 @@ class Lease:
         restored: it was there again after the server had lost writes.
         first_action: when its worker first sent a request for the conversation, or a text.
         looked: the runs that its worker looked at.
+        delivery: in whose handling it was taken, "" outside of one; None: not known. Set by whoever knows which command did.
         renewed: when it was taken or last renewed; set by whoever knows which command of the relay does that.
         epoch: its number, if somebody has found one.
     """
@@ -311,6 +312,7 @@ class Lease:
     __slots__ = (
         "began",
         "conversation",
+        "delivery",
         "ended",
         "epoch",
         "first_action",
@@ -325,6 +327,7 @@ class Lease:
         self.conversation = conversation
         self.worker = worker
         self.began = began
+        self.delivery: str | None = None
         self.renewed = began
         self.restored = restored
         self.ended: float | None = None

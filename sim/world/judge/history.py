@@ -119,7 +119,7 @@ class History(Chronicle):
             self._step_of = {command: step for step, commands in lease.steps for command in commands}
         self._cancelled: set[str] = set()
         self._inbox_reads: dict[str, tuple[float, str]] = {}
-        self._last_commands: dict[str, tuple[float, str, str]] = {}
+        self._last_commands: dict[str, tuple[float, str, str, str]] = {}
         self._unnamed: dict[str, Release] = {}
         self._crashed: set[str] = set()
         self._opened: dict[tuple[str, str], str] = {}
@@ -181,7 +181,7 @@ class History(Chronicle):
         conversation = key[len(self._before) : len(key) - len(self._after)]
         if not conversation:
             return
-        self._last_commands[conversation] = (time, entity, command)
+        self._last_commands[conversation] = (time, entity, command, delivery)
         if self._unnamed:
             release = self._unnamed.pop(conversation, None)
             if release is not None and release.time == time and release.lease.worker == entity:
@@ -215,6 +215,9 @@ class History(Chronicle):
 
     def _hold(self, time: float, event: LeaseTaken | LeaseBack, *, restored: bool) -> Lease:
         lease = super()._hold(time, event, restored=restored)
+        known = self._last_commands.get(lease.conversation)
+        if known is not None and known[:2] == (time, lease.worker):
+            lease.delivery = known[3]
         if lease.worker in self._crashed:
             # It was dead before Redis processed what it had sent.
             self.crashes.append((lease, time))

@@ -17,32 +17,47 @@ def check_steps(history: History, disturbances: Disturbances, findings: Findings
 
     A lease that the server lost may be relied on for its length after the loss: the worker cannot know.
 
-    Would miss: a step under an older lease of the very worker that holds the lease again; steps on threads of which it is
-    not known whose they are.
+    Would miss: a step under an older lease of the very worker that holds the lease again, be it in another delivery; steps
+    on threads of which it is not known whose they are.
     """
     findings.check("S7", history.steps + len(history.sends))
-    begun = [(each.left, each.worker, each.conversation, each.operation) for each in history.stale]
-    begun += [(each.time, each.worker, each.conversation, "send") for each in history.sends if each.lease is None]
-    for time, worker, conversation, step in begun:
+    begun = [(each.left, each.worker, each.delivery, each.conversation, each.operation) for each in history.stale]
+    begun += [
+        (each.time, each.worker, each.delivery, each.conversation, "send")
+        for each in history.sends
+        if each.lease is None
+    ]
+    for time, worker, delivery, conversation, step in begun:
         assert conversation is not None
-        tenure = last_tenure(history, conversation, worker, time)
+        tenure, was_lost = _relied_on(history, disturbances, conversation, worker, delivery, time)
         facts = {"conversation": conversation}
         if tenure is None:
             findings.breach("S7", f"{worker} began {step} at {at(time)} and never held {conversation}'s lease", **facts)
             continue
         text = f"{worker} began {step} for {conversation} at {at(time)}, whose lease it had {_end_of(tenure)}"
-        if disturbances.lost_under(tenure, time):
+        if was_lost:
             findings.residue("lost_lease", f"{text}; Redis had lost it", **facts)
         else:
             findings.breach("S7", text, **facts)
 
 
-def last_tenure(history: History, conversation: str, worker: str, time: float) -> Lease | None:
-    """The latest lease of a conversation that this worker had taken by then."""
-    for tenure in reversed(history.leases.get(conversation, ())):
+def _relied_on(
+    history: History, disturbances: Disturbances, conversation: str, worker: str, delivery: str, time: float
+) -> tuple[Lease | None, bool]:
+    """The lease that a step of this worker can have relied on, though it had ended, and whether Redis had lost it.
+
+    Deliveries of one worker may each take the lease, so the latest one of each is looked at. One that Redis had lost excuses
+    the step; else it is the one of the step's own delivery, or the latest.
+    """
+    latest: dict[str | None, Lease] = {}
+    for tenure in history.leases.get(conversation, ()):
         if tenure.worker == worker and tenure.began <= time:
-            return tenure
-    return None
+            latest.pop(tenure.delivery, None)
+            latest[tenure.delivery] = tenure
+    for tenure in latest.values():
+        if disturbances.lost_under(tenure, time):
+            return tenure, True
+    return latest.get(delivery) or next(reversed(latest.values()), None), False
 
 
 def _end_of(tenure: Lease) -> str:
@@ -71,9 +86,10 @@ def check_runs(history: History, settings: JudgeSettings, disturbances: Disturba
         findings.check("S4")
         facts = {"conversation": conversation, "run": run.id}
         if request.lease is None:
-            tenure = last_tenure(history, conversation, request.worker, request.left)
-            # Counted as a residue where the step is judged.
-            if tenure is None or not disturbances.lost_under(tenure, request.left):
+            _, was_lost = _relied_on(
+                history, disturbances, conversation, request.worker, request.delivery, request.left
+            )
+            if not was_lost:  # or it is counted as a residue where the step is judged
                 findings.breach("S4", f"{request.worker} created {run.id} without {conversation}'s lease", **facts)
             continue
         if epoch_name is None:

@@ -90,6 +90,38 @@ def test_a_lease_that_a_failover_shortened_may_be_relied_on_too() -> None:
     assert count(story, "breach_S7", lost_seconds=FAILOVER) == 0
 
 
+def _two_tasks_of_one_worker(end: str, *, again: str = "c1.m2") -> JudgedStory:
+    """A delivery's lease ends; in another delivery its worker takes and releases one; then the first delivery sends."""
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True, returns=False)
+    if end == "lost":
+        story.add("redis", "redis.fault", "failover", "", "", at=2.0)
+        story.gone(why="lost")
+        story.add("redis", "redis.back", "failover", at=3.0)
+    else:
+        story.gone(at=2.0)
+    story.accept(again, lease=True, at=4.0)
+    story.release(at=5.0)
+    story.add("w1", "send", "c1.m1#1", "c1", "Reply", at=6.0)
+    return story
+
+
+def test_a_lost_lease_is_relied_on_also_if_another_task_of_the_worker_has_had_it_since() -> None:
+    story = _two_tasks_of_one_worker("lost")
+    assert count(story, "breach_S7", lost_seconds=FAILOVER) == 0
+    assert count(story, "residue_lost_lease", lost_seconds=FAILOVER) == 1
+
+
+def test_a_lost_lease_is_not_relied_on_by_a_delivery_that_has_had_another_one_since() -> None:
+    story = _two_tasks_of_one_worker("lost", again="c1.m1")
+    assert count(story, "breach_S7", lost_seconds=FAILOVER) == 1
+
+
+def test_a_step_without_the_lease_is_told_with_the_lease_of_its_own_delivery() -> None:
+    (found,) = _two_tasks_of_one_worker("expired").findings().details["breach_S7"]
+    assert found["text"] == "w1 began send for c1 at 6.000 s, whose lease it had let expire at 2.000 s"
+
+
 def test_another_workers_deletion_of_the_lease_is_no_fault_of_the_server() -> None:
     story = JudgedStory()
     story.accept("c1.m1", lease=True)
