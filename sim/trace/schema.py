@@ -207,7 +207,7 @@ class LeaseGone(NamedTuple):
 
     conversation: Annotated[str, "whose"]
     worker: Annotated[str, "the holder until now"]
-    how: Annotated[str, "`expired`, or `lost` with the server's last writes"] = "expired"
+    how: Annotated[str, "`expired`, or `lost` with the server's last writes or to another's command"] = "expired"
 
 
 @record_kind("lease.back")
