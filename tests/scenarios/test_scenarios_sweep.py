@@ -55,12 +55,19 @@ GRID = ("--grid", "relay.settings.first_wait_seconds=1,2")
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(FOLDER, str(tmp_path))
-    engines._end_workers()  # those of another test know nothing of this one's folder
     # Also while somebody edits the sources.
     monkeypatch.setattr(importlib.import_module("relaysim.scenarios.timing"), "code_version", lambda: "0.1.0+tested")
     # Drawing takes seconds and is tested where it is done.
     monkeypatch.setattr(importlib.import_module("relaysim.reports.sweep_page"), "render_sweep", lambda *_: None)
     write(tmp_path)
+
+
+@pytest.fixture
+def own_workers() -> Iterator[None]:
+    """Worker processes that know this test's folder, from which they learn whether one of them has died already."""
+    engines._end_workers()
+    yield
+    engines._end_workers()
 
 
 def parsed(*arguments: str) -> argparse.Namespace:
@@ -232,6 +239,7 @@ def test_a_killed_command_goes_on_where_it_was(whole: str, tmp_path: Path, jobs:
             os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.usefixtures("own_workers")
 def test_a_lost_worker_is_replaced_and_its_seeds_are_run_again(whole: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(*GRID, observe=observe_losing_a_worker, jobs=2) == 0
     assert results() == whole
@@ -271,6 +279,7 @@ def test_a_piece_that_kills_every_worker_is_run_alone_and_then_given_up() -> Non
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("own_workers")
 def test_a_seed_that_kills_every_worker_ends_the_sweep(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -216,7 +216,7 @@ def test_a_killed_worker_costs_nothing_but_time(cluster: Cluster) -> None:
     assert sorted(ended, key=str) == [-signal.SIGKILL, None, None]
 
 
-@pytest.mark.parametrize("when", ["first", "during"])
+@pytest.mark.parametrize("when", [pytest.param("first", marks=pytest.mark.soak), "during"])
 def test_a_scheduler_that_is_killed_is_one_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], when: str
 ) -> None:

@@ -29,6 +29,8 @@ from relaysim.scenarios.tune.space import SPACES, effective, present, settings_o
 from relaysim.scenarios.tune.study import Found, Search, Trial, importances, search
 from relaysim.sim.world import WorldSettings
 
+pytestmark = pytest.mark.usefixtures("few_points")
+
 IDENTITY = {"scenario": "abc", "code version": "1"}
 START = {
     "attempts": 3,
@@ -297,7 +299,7 @@ def run(scenario: str, out: Path, *more: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def tuned(few_points: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("tuned")
     (folder / "conflict.toml").write_text(CONFLICT, encoding="utf-8")
     sizes = ("--replications", "120", "--held-out", "1200")

@@ -185,7 +185,7 @@ def test_indices_of_a_sum_are_the_shares_of_its_terms_and_ranges_count() -> None
     assert list(indices(terms, [(0.0, 2.0), (3.0, 4.0)])[0][0]) == pytest.approx([0.5, 0.5], abs=TOLERANCE)
 
 
-@pytest.mark.parametrize("scenario", ["incident", "incident_typical"])
+@pytest.mark.parametrize("scenario", ["incident", pytest.param("incident_typical", marks=pytest.mark.soak)])
 def test_sobols_indices_find_what_the_objectives_hang_on(scenario: str) -> None:
     shares = sobol(RetrySettings(), Backend.of(load(scenario).backend))
     assert shares["api_calls"]["time to free, times"]["total"] > 0.5

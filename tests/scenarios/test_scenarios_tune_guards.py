@@ -18,6 +18,8 @@ from relaysim.scenarios.commands.tune import tune
 from relaysim.scenarios.tune import tuning
 from relaysim.sim.world import WorldSettings
 
+pytestmark = pytest.mark.usefixtures("no_pages")
+
 
 class ReachedError(Exception):
     """Worlds would have been run."""

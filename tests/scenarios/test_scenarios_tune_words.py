@@ -91,10 +91,11 @@ def test_what_was_the_same_in_every_world_could_still_differ_in_others() -> None
     assert f"failures: {each} claimed and {each} typical. Take it" in said
 
 
+@pytest.mark.usefixtures("no_pages")
 @pytest.mark.parametrize("worlds", [1, 3, WORLDS_MIN - 1])
 def test_too_few_held_out_worlds_recommend_nothing(worlds: int, tmp_path: Path) -> None:
     (tmp_path / "conflict.toml").write_text(CONFLICT, encoding="utf-8")
-    small = ("--budget", "8", "--replications", "60", "--held-out", str(worlds), "--judged", "2")
+    small = ("--budget", "5", "--replications", "30", "--held-out", str(worlds), "--judged", "2")
     out = tmp_path / "out"
     assert tune(arguments(str(tmp_path / "conflict.toml"), *small, "--out", str(out)), observe_conflict) == 0
     shown = json.loads((out / "results.json").read_text(encoding="utf-8"))

@@ -62,7 +62,8 @@ def test_different_seeds_are_different_worlds() -> None:
     assert len(set(everything)) == len(everything)
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "1", "random"])
+# One that stays the same from run to run: this process's own is another each time, and the tests above pass in it.
+@pytest.mark.parametrize("hash_seed", ["0", pytest.param("1", marks=pytest.mark.soak)])
 def test_another_process_with_another_hash_seed_gives_them_too(hash_seed: str) -> None:
     program = (
         "import json, sys; sys.path.insert(0, 'tests/sim/world');"

@@ -1,0 +1,27 @@
+"""What the tests of this folder share: commands without what takes seconds of each and is tested where it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from relaysim.reports import tune_page
+from relaysim.scenarios.tune import sensitivity
+
+
+@pytest.fixture(scope="module")
+def few_points() -> Iterator[None]:
+    """Sobol' indices of 64 points in place of 4096: no test that asks for this looks at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sensitivity, "indices", partial(sensitivity.indices, points=2**6))
+        yield
+
+
+@pytest.fixture(scope="module")
+def no_pages(few_points: None) -> Iterator[None]:
+    """Also no page and no figures of a search."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tune_page, "render_tuning", lambda *_: None)
+        yield
