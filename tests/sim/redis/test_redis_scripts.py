@@ -42,6 +42,12 @@ SCRIPTS = (
 )
 
 
+#: Answers otherwise where any of the scripts below has left something.
+_LEFTOVERS = b"""
+return {type(leaked), type(redis.answer), string.upper('a'), tostring(tonumber('7')), type(redis.call), #redis, type(error)}
+"""
+
+
 @pytest.fixture
 def servers() -> Iterator[list[ScriptServer]]:
     """The list of servers that wait for their next world, empty for the time of a test."""
@@ -75,10 +81,10 @@ def test_evalsha_runs_the_script_that_was_loaded() -> None:
 
 
 def test_a_harmless_script_cannot_hide_a_global_that_another_left() -> None:
-    """The library refuses every script once one has left a global; so does this one, within a world."""
+    """The library refuses a script that leaves a global, and up to 2.40 every later one; so does this one, in a world."""
     after = (b"leaked = 1 return 1", b"return 1", RELEASE)
     assert answers(ScriptServer(), after) == answers(FakeServer(), after)
-    assert "leaked" in answers(ScriptServer(), after)[2]
+    assert "leaked" in answers(ScriptServer(), after)[0]
 
 
 @pytest.mark.parametrize(
@@ -97,12 +103,16 @@ def test_a_harmless_script_cannot_hide_a_global_that_another_left() -> None:
 def test_a_server_in_which_a_script_left_something_is_not_used_again(
     script: bytes, servers: list[ScriptServer], make_link: Any
 ) -> None:
-    for code, kept in ((RELEASE, 1), (b"local a = 1 return a", 1), (script, 0)):
+    for code in (RELEASE, b"local a = 1 return a", script):
         one = make_link()
         one.direct_socket().execute([b"EVAL", code, b"1", b"key", b"value"])
         servers.clear()
         one.close()
-        assert len(servers) == kept, code
+        if code == script:
+            # From 2.41 on the library itself takes away new globals; such a server is as good as new.
+            assert [answers(each, (_LEFTOVERS,)) for each in servers] in ([], [answers(ScriptServer(), (_LEFTOVERS,))])
+        else:
+            assert len(servers) == 1, code
 
 
 @pytest.fixture
