@@ -20,7 +20,7 @@ from relaysim.scenarios.load import load
 from relaysim.sim.doors import keyed_retry_jitter, make_sdk_client
 from relaysim.sim.kernel import Fence
 from relaysim.sim.world import Session, WorldSettings, run_world
-from tests.benchmarks import recording_relay, telemetry
+from tests.benchmarks import recording_relay, start_up, telemetry
 from tests.benchmarks.bench_server import STEPS, memory, throughput
 from tests.benchmarks.calls import Script, conversation, record_conversations, replay
 from tests.benchmarks.layers import shares
@@ -56,6 +56,7 @@ def main() -> int:
     print()
     figures["telemetry"] = telemetry.calls(2 * rounds)
     figures["imports"] = telemetry.imports(rounds)
+    figures["start-up"] = start_up.commands(rounds)
     figures["server"] = {
         "requests": throughput(rounds, round(20_000 * size)),
         "memory": memory((5_000, 20_000) if options.quick else STEPS),

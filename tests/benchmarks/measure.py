@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -81,6 +82,12 @@ def ratio(of: Timing, to: Timing) -> tuple[float, float, float]:
     """Median, least and greatest of the rounds' ratios; a round's two measurements lie close together in time."""
     ratios = [a / b for a, b in zip(of.per_cpu_second, to.per_cpu_second, strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)
+
+
+def children_cpu_seconds() -> float:
+    """CPU time of all processes that this one has started and waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def machine() -> dict[str, str | int]:

@@ -6,7 +6,6 @@ CPU time, in interleaved rounds, as everywhere in these benchmarks. Imports are 
 from __future__ import annotations
 
 import logging
-import resource
 import statistics
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 
 from relaysim.relay import Outcome
 from relaysim.relay.telemetry import Telemetry
-from tests.benchmarks.measure import Timing, interleave
+from tests.benchmarks.measure import Timing, children_cpu_seconds, interleave
 
 GOAL_EVENT_MICROSECONDS = 15.0
 GOAL_METRIC_MICROSECONDS = 3.0
@@ -108,10 +107,10 @@ def imports(rounds: int) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {module: [] for module in IMPORTS}
     for number in range(-1, rounds):  # the first round warms the file cache and compiles
         for module in IMPORTS if number % 2 else reversed(IMPORTS):
-            before = _children_cpu_seconds()
+            before = children_cpu_seconds()
             subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
             if number >= 0:
-                seconds[module].append(_children_cpu_seconds() - before)
+                seconds[module].append(children_cpu_seconds() - before)
     more = [relay - openai for relay, openai in zip(seconds["relaysim.relay"], seconds["openai"], strict=True)]
     ratios = [relay / openai for relay, openai in zip(seconds["relaysim.relay"], seconds["openai"], strict=True)]
     print(f"Imports in a process of their own, CPU seconds, {rounds} rounds: median (least - greatest)")
@@ -121,11 +120,6 @@ def imports(rounds: int) -> dict[str, Any]:
     _verdict("relay over openai", statistics.median(more), GOAL_IMPORT_SECONDS, "s")
     print()
     return {"cpu_seconds": seconds, "ratio_median": statistics.median(ratios), "goal_over_openai": GOAL_IMPORT_SECONDS}
-
-
-def _children_cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def _verdict(what: str, figure: float, goal: float, unit: str) -> None:

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from relaysim.scenarios.cli import main
+
 HERE = Path(__file__).parent
 
 
-def relaysim(*arguments: str, folder: Path = HERE) -> subprocess.CompletedProcess[str]:
+def relaysim(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command, run from the bot's folder as its author would."""
     environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(HERE.parents[1])}
     return subprocess.run(
         [sys.executable, "-m", "relaysim.scenarios", *arguments],
-        cwd=folder,
+        cwd=HERE,
         env=environment,
         capture_output=True,
         text=True,
@@ -73,7 +75,9 @@ def test_its_race_is_found_and_shown(tmp_path: Path) -> None:
         ("while True: await asyncio.sleep(0)", "awaits nothing that takes time"),
     ],
 )
-def test_a_bot_that_leaves_the_simulation_is_told_where(body: str, said: str, tmp_path: Path) -> None:
+def test_a_bot_that_leaves_the_simulation_is_told_where(
+    body: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     bot = tmp_path / "odd_bot.py"
     bot.write_text(
         "import asyncio\n\n"
@@ -87,11 +91,11 @@ def test_a_bot_that_leaves_the_simulation_is_told_where(body: str, said: str, tm
         "    return Bot()\n",
         encoding="utf-8",
     )
-    done = relaysim(
-        *("verify", "stuck_run", "--factory", "odd_bot:make", "--out", str(tmp_path)),
-        *("--replications", "2", "--jobs", "1"),
-        folder=tmp_path,
-    )
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "odd_bot", raising=False)  # another example's
+    small = ("--replications", "2", "--jobs", "1", "--out", str(tmp_path))
+    assert main(["verify", "stuck_run", "--factory", "odd_bot:make", *small]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
