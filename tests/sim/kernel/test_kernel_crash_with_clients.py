@@ -12,8 +12,11 @@ from typing import Any, Literal
 
 import pytest
 
-from relaysim.sim import openai as simulated_openai
 from relaysim.sim import redis as simulated_redis
+from relaysim.sim.backends.profile import load_profile
+from relaysim.sim.backends.threads.life import RunLives
+from relaysim.sim.backends.threads.service import ThreadsService
+from relaysim.sim.doors import Network, keyed_retry_jitter, make_client, warm_up
 from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
 
 LOCK_SECONDS = 30.0
@@ -31,10 +34,10 @@ class World:
         self.kernel = kernel = Kernel(7, 8)
         self.lane = lane
         self.said = said
-        profile = simulated_openai.load_profile("typical")
-        self.service = simulated_openai.ThreadsService(kernel.draws, lambda: EPOCH_SECONDS + kernel.now, kernel.trace)
-        simulated_openai.RunLives(kernel, self.service, profile)
-        self.network = simulated_openai.Network(kernel, self.service, profile)
+        profile = load_profile("typical")
+        self.service = ThreadsService(kernel.draws, lambda: EPOCH_SECONDS + kernel.now, kernel.trace)
+        RunLives(kernel, self.service, profile)
+        self.network = Network(kernel, self.service, profile)
         self.link = simulated_redis.RedisLink(kernel, lambda u: 0.001 * (0.5 + u))
         self.thread = self.service.create_thread()["id"]
         self.sent: list[tuple[float, str]] = []
@@ -53,7 +56,7 @@ class World:
 
     def start(self, name: str) -> Host:
         host = self.kernel.host(name)
-        openai_client = simulated_openai.make_client(self.kernel, host, self.network, self.lane)
+        openai_client = make_client(self.kernel, host, self.network, self.lane)
         redis_client = simulated_redis.make_client(host, self.link, self.lane)
         host.spawn(self._answer(name, openai_client, redis_client))
         return host
@@ -86,10 +89,10 @@ def world(lane: Lane, said: list[str]) -> Iterator[World]:
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", DeprecationWarning)
-        simulated_openai.warm_up()
+        warm_up()
         simulated_redis.warm_up()
         fence = stack.enter_context(Fence())
-        stack.enter_context(simulated_openai.keyed_retry_jitter())
+        stack.enter_context(keyed_retry_jitter())
         made = World(lane, said)
         fence.attach(made.kernel)
         try:
