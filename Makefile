@@ -27,6 +27,7 @@ test: $(STAMP) lint
 # What takes minutes and proves more of what a cheaper test already guards; docs/testing.md lists it.
 soak: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal -m soak
+	$(BIN)/relaysim verify drain_faults --replications 1000 --jobs $(JOBS) --name soak-drain-faults
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -36,10 +37,9 @@ lint: $(STAMP)
 # The claims as a gate: fails unless every verdict is the one that its scenario expects.
 gate: $(STAMP)
 	$(BIN)/relaysim verify --jobs $(JOBS) --name gate
-	$(BIN)/relaysim verify drain_faults --replications 1000 --jobs $(JOBS) --name gate-drain-faults
-	$(BIN)/relaysim verify drain_crash drain_failover drain_failover_wait --jobs $(JOBS) --name gate-drain
+	$(BIN)/relaysim verify drain_faults drain_crash drain_failover drain_failover_wait --jobs $(JOBS) --name gate-drain
 
-# The recorded fingerprints on every other Python 3.11 to 3.13 of this machine.
+# The recorded fingerprints, and what rests on the interpreter, on every other Python 3.11 to 3.13 of this machine.
 pythons:
 	.ci/pythons
 
