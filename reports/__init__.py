@@ -9,7 +9,7 @@ is claimed, counted and judged) and `results` (what a run writes and the exit st
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports.claims import ClaimSpec, Tally, UnknownEventError, judge, measure
-from relaysim.reports.publish import publish, render
+from relaysim.reports.publish import publish
 from relaysim.reports.results import ResultsError, build_results, canonical, exit_status, read_results, replay_command
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ __all__ = [
     "measure",
     "publish",
     "read_results",
-    "render",
     "render_timeline",
     "replay_command",
 ]

@@ -268,6 +268,19 @@ def settings_words(policy: Mapping[str, Any]) -> str:
     return "; ".join(parts) or "its defaults"
 
 
+def left_out_words(policy: Mapping[str, Any]) -> str:
+    """The scenario's settings that the policy does not know, by its groups of workers."""
+    return "; ".join(f"{each['workers']}: {', '.join(each['settings'])}" for each in policy["left_out"])
+
+
+def invariants_broken_and_kept(results: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The invariants that some policy broke, and those that none did."""
+    found = [policy["invariants"] for policy in results["policies"]]
+    names = sorted({name for each in found for name in each})
+    broken = [name for name in names if any(each.get(name) for each in found)]
+    return broken, [name for name in names if name not in broken]
+
+
 def _pairs(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in sorted(settings.items()))
 

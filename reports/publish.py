@@ -1,17 +1,16 @@
-"""From results to a folder that people and CI can read: one call after a run, or again later from the folder alone."""
+"""From results to a folder that people and CI can read, in one call after a run."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from relaysim.reports.results import (
     canonical,
     link_latest,
     read_previous,
-    read_results,
     results_folder,
     write_results,
     write_text,
@@ -19,67 +18,64 @@ from relaysim.reports.results import (
 )
 
 
+class _Page(Protocol):
+    """The page of some results, as HTML."""
+
+    def __call__(
+        self,
+        results: Mapping[str, Any],
+        *,
+        timing: Mapping[str, Any] | None = None,
+        figures: Mapping[str, str] | None = None,
+    ) -> str: ...
+
+
 def publish_folder(
     results: Mapping[str, Any],
-    render: Callable[[Path], object],
+    draw: Callable[[Mapping[str, Any]], Mapping[str, str]],
+    html: _Page,
     *,
     name: str,
     timing: Mapping[str, Any] | None = None,
     out: Path | None = None,
     files: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write `results.json`, `timing.json` and the `files` (texts by name), let `render` add the page, return the folder.
+    """Write `results.json`, `timing.json`, the `files` (texts by name), the figures and `index.html`; return the folder.
 
     The folder is `reports/out/<name>` below the current directory, and `reports/out/latest` then links to it; with
-    `out` it is that folder and there is no link.
+    `out` it is that folder and there is no link. Figures of an earlier run in the same folder are removed.
+
+    Args:
+        draw: from results to their figures, SVG by name.
+        html: the page with them.
     """
+    from relaysim.reports.figures import write_figures
+
     folder = results_folder(name, out)
     for file, text in (files or {}).items():
         write_text(folder / file, text)
     write_results(folder, results)
     write_timing(folder, timing or {})
-    render(folder)
+    figures = draw(results)
+    if figures or (folder / "figures").is_dir():
+        write_figures(folder / "figures", figures)
+    write_text(folder / "index.html", html(results, timing=timing, figures=figures))
     if out is None:
         link_latest(folder)
     return folder
 
 
-def publish_page(folder: Path, figures: Mapping[str, str], html: str) -> Path:
-    """Write the figures (SVG by name, in the place of all that were there) and `index.html`; return the page's path."""
-    from relaysim.reports.figures import write_figures
-
-    if figures or (folder / "figures").is_dir():
-        write_figures(folder / "figures", figures)
-    page = folder / "index.html"
-    write_text(page, html)
-    return page
-
-
 def publish(
     results: Mapping[str, Any], *, name: str, timing: Mapping[str, Any] | None = None, out: Path | None = None
 ) -> Path:
-    """Write `results.json`, `timing.json`, the figures and `index.html`, and return the folder.
+    """Write the folder of judged scenarios, and return it (see `publish_folder`).
 
-    The folder is `reports/out/<name>` below the current directory, and `reports/out/latest` then links to it; with
-    `out` it is that folder and there is no link. Results of an earlier run in the same folder are kept as
-    `previous.json`, and the page tells what changed since.
-    """
-    previous = read_previous(results_folder(name, out))
-    files = {} if previous is None else {"previous.json": canonical(previous)}
-    return publish_folder(results, render, name=name, timing=timing, out=out, files=files)
-
-
-def render(folder: Path) -> Path:
-    """Draw the figures and `index.html` from what lies in the folder, and return the page's path.
-
-    Raises ResultsError for a folder whose results cannot be read.
+    Results of an earlier run in the same folder are kept as `previous.json`, and the page tells what changed since.
     """
     from relaysim.reports.figures import draw_all
-    from relaysim.reports.html import render_html
+    from relaysim.reports.verify_page import verify_html
 
-    results = read_results(folder)
-    timing_path, previous_path = folder / "timing.json", folder / "previous.json"
-    timing = json.loads(timing_path.read_text(encoding="utf-8")) if timing_path.is_file() else None
-    previous = read_results(previous_path) if previous_path.is_file() else None
-    figures = draw_all(results)
-    return publish_page(folder, figures, render_html(results, timing=timing, previous=previous, figures=figures))
+    previous = read_previous(results_folder(name, out))
+    files = {} if previous is None else {"previous.json": canonical(previous)}
+    page = partial(verify_html, previous=previous)
+    return publish_folder(results, draw_all, page, name=name, timing=timing, out=out, files=files)

@@ -52,6 +52,12 @@ class Part:
     def label(self) -> str:
         return ", ".join(self.variants)
 
+    @property
+    def story(self) -> Mapping[str, Any] | None:
+        """The example that says why the claim is not verified, if there is one."""
+        examples = self.claim["examples"]
+        return examples[0] if examples and self.verdict != "verified" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -171,6 +177,16 @@ def decided_words(scenario: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
     return f"decided at {claim['stopped_at']:,} of at most {most:,} replications{asymptotic}"
 
 
+def clustered_words(claim: Mapping[str, Any]) -> str:
+    """What it costs that trials of one replication are not independent; "" for a claim that does not ask."""
+    if "deff" not in claim:
+        return ""
+    return (
+        f"messages of one replication share its faults: they tell as much as {claim['n_effective']:,.0f} "
+        f"independent ones (design effect {claim['deff']:.2f})"
+    )
+
+
 def strata_words(claim: Mapping[str, Any]) -> str:
     """What was seen in each stratum, and how likely the stratum is; "" for a claim that was not judged in strata."""
     parts = [
@@ -227,7 +243,18 @@ def verdict_counts(results: Mapping[str, Any]) -> dict[str, int]:
     return counts
 
 
-def closing_words(results: Mapping[str, Any]) -> str:
+def headline(results: Mapping[str, Any]) -> str:
+    """The page's title: whether the verdicts are the expected ones."""
+    surprises = [claim["verdict"] != claim["expected"] for _, claim in claims_of(results)]
+    if not surprises:
+        return "No claim was judged"
+    if not any(surprises):
+        return "Every verdict is the expected one"
+    count = sum(surprises)
+    return "One verdict is not the expected one" if count == 1 else f"{count} verdicts are not the expected ones"
+
+
+def lead(results: Mapping[str, Any]) -> str:
     """One sentence: how many verdicts, and whether they are the expected ones."""
     counts = verdict_counts(results)
     total = sum(counts.values())

@@ -54,6 +54,11 @@ def point_words(results: Mapping[str, Any], point: Mapping[str, Any]) -> str:
     return ", ".join(f"{path}={value_words(value)}" for path, value in point["values"].items()) or results["scenario"]
 
 
+def counts_of(point: Mapping[str, Any]) -> dict[str, int]:
+    """What a point's worlds counted: every outcome, and the other counts that are not 0."""
+    return {**point["outcomes"], **{name: count for name, count in point["counts"].items() if count}}
+
+
 def claims_of(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Each claim as the first point that has it tells of it. A point may have a claim that others lack."""
     found: dict[str, Mapping[str, Any]] = {}

@@ -17,11 +17,11 @@ from relaysim.reports.results import claims_of
 from relaysim.reports.summary import (
     SYMBOLS,
     Row,
-    closing_words,
     decided_words,
     example_words,
     interval_title,
     interval_words,
+    lead,
     limit_words,
     observed_words,
     percent,
@@ -75,7 +75,7 @@ def print_report(console: Console, results: Mapping[str, Any], *, report: Path |
             _print_table(console, _details_table(rows, interval_title(results)), _details_blocks(rows))
         _print_how_decided(console, results)
         _print_wrong(console, results, rows)
-        console.print(closing_words(results), soft_wrap=True)
+        console.print(lead(results), soft_wrap=True)
         if report is not None:
             console.print(f"Report: {report}", soft_wrap=True, markup=False)
 

@@ -6,7 +6,7 @@ The terminal, the figures and the page read `results.json` through this module.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from relaysim.reports.claims import ALPHA
@@ -78,6 +78,11 @@ def interval_words(unit: str, interval: Sequence[float] | None, *, signed: bool 
 def measures(results: Mapping[str, Any]) -> list[Mapping[str, str]]:
     """The objectives, then what is told beside them."""
     return [*results["objectives"], *results["beside"]]
+
+
+def heads(ids: Iterable[str]) -> list[str]:
+    """Heads of the columns of some objectives."""
+    return [SHORT[each] for each in ids]
 
 
 def headline(results: Mapping[str, Any]) -> str:
@@ -286,6 +291,24 @@ def notes(results: Mapping[str, Any]) -> list[str]:
             f"the same worlds, and {'was' if infeasible == 1 else 'were'} put aside."
         )
     return message
+
+
+def grade_words(results: Mapping[str, Any], index: int, profile: str) -> str:
+    """How a judged candidate fared under a profile; "" where there is nothing to say."""
+    judged = results["judged"][index]
+    words = ["✔ recommended"] if results["recommended"] == index else []
+    words += {"better": ["better in everything"], "partly": ["partly better"]}.get(judged["grade"][profile], [])
+    return ", ".join([*words, "fragile"] if judged["fragile"] else words)
+
+
+def held_out_rows(results: Mapping[str, Any]) -> dict[tuple[str, str], list[tuple[str, Mapping[str, Any]]]]:
+    """What held-out worlds and the closed form say: by candidate and profile, each value with its objective's unit."""
+    units = {each["id"]: each["unit"] for each in measures(results)}
+    names = {None: PRESENT} | {each["trial"]: f"candidate {at}" for at, each in enumerate(results["judged"], 1)}
+    rows: dict[tuple[str, str], list[tuple[str, Mapping[str, Any]]]] = {}
+    for each in results["closed_form"]["held_out"]:
+        rows.setdefault((names[each["trial"]], each["profile"]), []).append((units[each["objective"]], each))
+    return rows
 
 
 def compared_values(results: Mapping[str, Any], trial: Mapping[str, Any]) -> list[float]:

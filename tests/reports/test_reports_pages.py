@@ -15,10 +15,10 @@ from report_samples import sample_results, sample_timing
 
 from relaysim.reports.claims import ClaimSpec, Tally, judge
 from relaysim.reports.figures import draw_all, standalone
-from relaysim.reports.html import render_html
 from relaysim.reports.results import build_results
 from relaysim.reports.summary import INCIDENT_CLAIMS, summarise
 from relaysim.reports.terminal import console_for, print_report
+from relaysim.reports.verify_page import verify_html
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def figures(results: dict[str, Any]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def page(results: dict[str, Any], figures: dict[str, str]) -> str:
-    return render_html(results, timing=sample_timing(), previous=results, figures=figures)
+    return verify_html(results, timing=sample_timing(), previous=results, figures=figures)
 
 
 def printed(results: dict[str, Any]) -> str:
@@ -261,7 +261,7 @@ def test_a_breach_is_told_as_a_sentence_with_its_command(page: str) -> None:
 def test_five_examples_are_enough() -> None:
     claim = judge(ClaimSpec(id="x", title="t", kind="never", event="lost"), Tally(9, 9, 9, 9, 9, 9, 9))
     claim["examples"] = [{"seed": 1000 + at, "fingerprint": "", "replay": f"replay-{at}"} for at in range(9)]
-    page = render_html(build_results("v", [{"scenario": "s", "claims": [claim]}]))
+    page = verify_html(build_results("v", [{"scenario": "s", "claims": [claim]}]))
     assert "replay-4<" in page
     assert "replay-5<" not in page
 
@@ -285,7 +285,7 @@ def test_everything_foreign_is_escaped() -> None:
         "latency": {evil: {evil: 1.5}},
     }
     results = build_results(evil, [scenario])
-    page = render_html(results, timing={evil: evil}, previous=build_results("", [{**scenario, "claims": []}]))
+    page = verify_html(results, timing={evil: evil}, previous=build_results("", [{**scenario, "claims": []}]))
     assert "<script" not in page
     assert "alert(1)" in page
     Tags().feed(page)
@@ -297,7 +297,7 @@ def test_an_invariant_that_no_world_put_to_the_test_is_not_said_to_be_kept(resul
         "S2-kept": {"breaches": 0, "checked": 7, "examples": []},
         "S9-unmet": {"breaches": 0, "checked": 0, "examples": []},
     }
-    page = render_html(results)
+    page = verify_html(results)
     assert "never broken: S2-kept, S10-kept<" in page
     assert "never put to the test: S9-unmet<" in page
 
@@ -308,7 +308,7 @@ def test_what_changed_since_the_last_run(results: dict[str, Any]) -> None:
     claim["verdict"], claim["count"], claim["observed"] = "verified", 36_000, 0.9
     before["scenarios"][3]["hash"] = "other"
     del before["scenarios"][2]["claims"][0]
-    page = render_html(results, previous=before).replace("\u00a0", " ")
+    page = verify_html(results, previous=before).replace("\u00a0", " ")
     changes = re.sub(r"<[^>]+>", "", page[page.index('id="changes"') : page.index('id="scenarios"')])
     assert "first-retry in incident_typical: ✔ verified → ✘ refuted (90.00 % → 87.55 %)" in changes
     assert "race-wait in race: new, ✔ verified" in changes
@@ -318,4 +318,4 @@ def test_what_changed_since_the_last_run(results: dict[str, Any]) -> None:
 
 def test_a_page_that_grows_too_heavy_is_refused(results: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="weighs"):
-        render_html(results, figures={"forest": "x" * 3_000_000})
+        verify_html(results, figures={"forest": "x" * 3_000_000})

@@ -149,7 +149,7 @@ def test_out_chooses_the_folder_and_leaves_no_link(tmp_path: Path, monkeypatch: 
 def test_importing_the_package_imports_nothing_heavy_and_no_world() -> None:
     code = (
         "import sys\n"
-        "from relaysim.reports import figures, html, statistics, terminal\n"
+        "from relaysim.reports import figures, statistics, terminal, verify_page\n"
         "heavy = ('scipy', 'matplotlib', 'numpy', 'rich', 'simpy', 'openai', 'redis', 'relaysim.sim', 'relaysim.scenarios',"
         " 'relaysim.relay')\n"
         "print([name for name in heavy if name in sys.modules])"

@@ -287,9 +287,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runner, "_observe", observe_policies)
     # Drawing takes seconds and is tested where it is done.
-    monkeypatch.setattr(
-        importlib.import_module("relaysim.reports.comparison_page"), "render_comparison", lambda *_: None
-    )
+    monkeypatch.setattr(importlib.import_module("relaysim.reports.comparison_figures"), "draw_comparison", lambda _: {})
     write(tmp_path)
     return "small.toml"
 

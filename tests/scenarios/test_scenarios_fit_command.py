@@ -6,6 +6,7 @@ Method: the command in this process on small logs; the profile through the loade
 from __future__ import annotations
 
 import gzip
+import html
 import json
 import tomllib
 from pathlib import Path
@@ -221,7 +222,7 @@ def test_intervals_of_claims_say_their_true_confidence(capsys: pytest.CaptureFix
     page = Path("out/index.html").read_text(encoding="utf-8")
     judged = {each["id"]: each for each in results()["claims"]}
     assert judged["first-retry"]["confidence"] == pytest.approx(1 - 0.01 / 3)
-    for shown in (said, page.replace("&nbsp;", " ").replace("\xa0", " ")):
+    for shown in (said, html.unescape(page).replace("\xa0", " ")):
         assert "at 99.67 %" in shown
         assert "99.67 %: its share of the family's 99 %" in " ".join(shown.split())
 

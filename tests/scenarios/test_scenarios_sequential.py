@@ -14,8 +14,8 @@ import pytest
 from scenario_stand_ins import SMALL, observe, write
 
 from relaysim.reports.figures import draw_all
-from relaysim.reports.html import render_html
 from relaysim.reports.results import build_results
+from relaysim.reports.verify_page import verify_html
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.commands.verify import verify
 from relaysim.scenarios.load import load
@@ -177,7 +177,7 @@ def test_the_figure_is_the_same_twice(small: Scenario) -> None:
     results = build_results("x", [entry])
     assert draw_all(results)["sequence-small"] == draw_all(results)["sequence-small"]
     assert "verified" in draw_all(results)["sequence-small"]
-    assert render_html(results, figures=draw_all(results)) == render_html(results, figures=draw_all(results))
+    assert verify_html(results, figures=draw_all(results)) == verify_html(results, figures=draw_all(results))
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from scenario_stand_ins import SMALL, observe, write
 from scipy import stats
 
 from relaysim.reports.claims import ClaimSpec, Tally
-from relaysim.reports.html import render_html
 from relaysim.reports.results import build_results
 from relaysim.reports.stratified import Stratum, judge_stratified, stratified_interval, stratified_rate
+from relaysim.reports.verify_page import verify_html
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
@@ -181,7 +181,7 @@ def test_the_command_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_the_page_tells_the_strata_apart(rare: Scenario) -> None:
-    page = render_html(build_results("x", [verify_scenario(rare, replications=100)[0]]))
+    page = verify_html(build_results("x", [verify_scenario(rare, replications=100)[0]]))
     assert "in a stratum of probability 0.04" in page
     assert "counts and waits are of the worlds that were run, and not weighed" in page
 

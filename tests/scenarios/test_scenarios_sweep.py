@@ -58,7 +58,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Also while somebody edits the sources.
     monkeypatch.setattr(importlib.import_module("relaysim.scenarios.timing"), "code_version", lambda: "0.1.0+tested")
     # Drawing takes seconds and is tested where it is done.
-    monkeypatch.setattr(importlib.import_module("relaysim.reports.sweep_page"), "render_sweep", lambda *_: None)
+    monkeypatch.setattr(importlib.import_module("relaysim.reports.sweep_figures"), "draw_sweep", lambda _: {})
     write(tmp_path)
 
 

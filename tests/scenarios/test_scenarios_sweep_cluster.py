@@ -96,7 +96,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(importlib.import_module("relaysim.reports.sweep_page"), "render_sweep", lambda *_: None)
+    monkeypatch.setattr(importlib.import_module("relaysim.reports.sweep_figures"), "draw_sweep", lambda _: {})
     write(tmp_path)
 
 

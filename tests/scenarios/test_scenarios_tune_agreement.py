@@ -224,5 +224,5 @@ def test_a_search_is_shown_against_arithmetic(tmp_path: Path) -> None:
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     assert "Against arithmetic" in page
     for said in agreement_words(results):
-        assert said.replace("'", "&#x27;") in page
+        assert said.replace("'", "&#39;") in page
     assert "computed" in (tmp_path / "out" / "figures" / "closed_form.svg").read_text(encoding="utf-8")

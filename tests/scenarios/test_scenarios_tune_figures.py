@@ -75,7 +75,7 @@ def test_the_computed_front_is_to_be_seen_in_both_themes_and_lies_behind_the_fou
     assert dots[:4] == ["quiet"] * 4
     assert "blue" in dots[4:]
     assert "quiet" not in dots[4:]
-    style = (Path(reports.__file__).parent / "style.css").read_text(encoding="utf-8")
+    style = (Path(reports.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
     themes = re.findall(r"--paper: (#\w+);.*?--quiet: (#\w+);", style, flags=re.DOTALL)
     assert len(themes) == 2
     for paper, quiet in themes:

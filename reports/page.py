@@ -1,0 +1,66 @@
+"""A page from a template: everything inside it, no script, nothing fetched, readable in light and in dark.
+
+The templates stand in `templates/`: `page.html` is the frame, `parts.html` what several pages show alike, and each command
+that judges has one, with its figures' captions and the order that its reader needs. They escape every value, so whatever
+came from a scenario, a trace or a log is text. What a template calls is the module that has its words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from relaysim.reports import summary
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+#: What a page may weigh, in bytes.
+SIZE_MAX = 2 * 1024 * 1024
+
+
+def render_page(
+    template: str,
+    results: Mapping[str, Any],
+    words: ModuleType,
+    *,
+    timing: Mapping[str, Any] | None,
+    figures: Mapping[str, str] | None,
+    **more: Any,
+) -> str:
+    """The page of some results.
+
+    Args:
+        template: its file in `templates/`.
+        results, timing: as they stand in `results.json` and `timing.json`.
+        words: the module with `headline(results)`, `lead(results)` and whatever else the template calls.
+        figures: inline SVG by name; without them none are shown.
+        more: what else the template reads.
+
+    Raises ValueError should the page weigh more than `SIZE_MAX` bytes.
+    """
+    drawn = _templates().get_template(template)
+    page = drawn.render(results=results, words=words, timing=timing or {}, figures=figures or {}, **more)
+    page = re.sub(r"(?<=\d) %", "\u00a0%", page)  # a number and its unit stay on one line
+    if (size := len(page.encode())) > SIZE_MAX:
+        raise ValueError(f"the page weighs {size:,} bytes, more than {SIZE_MAX:,}")
+    return page
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    templates = Environment(
+        loader=PackageLoader("relaysim.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["thousands"] = "{:,}".format
+    templates.globals["summary"] = summary
+    return templates
