@@ -20,10 +20,14 @@ class OutOfTimeError(Exception):
     """A request was repeated until its time was over, and was not answered."""
 
 
+def longest_wait(settings: DrainSettings, doublings: int) -> float:
+    """Seconds that a wait before a repetition may take: they double with each failure, up to a cap."""
+    return min(settings.retry_cap_seconds, settings.retry_first_seconds * 2.0 ** min(doublings, 30))
+
+
 def full_jitter(settings: DrainSettings, doublings: int) -> float:
-    """Seconds to wait before something is done again: drawn between 0 and a time that doubles up to its cap."""
-    longest = min(settings.retry_cap_seconds, settings.retry_first_seconds * 2.0 ** min(doublings, 30))
-    return longest * random.random()
+    """Seconds to wait before something is done again: drawn between 0 and the longest wait."""
+    return longest_wait(settings, doublings) * random.random()
 
 
 class Requests:
@@ -107,7 +111,7 @@ class Requests:
             OutOfTimeError: the repetition would be too late.
         """
         loop = asyncio.get_running_loop()
-        seconds = full_jitter(self._settings, failures - 1)
+        seconds = self._backoff(failures)
         if isinstance(error, Busy) and error.after_seconds is not None:
             seconds += error.after_seconds
         self._telemetry.retry(operation, type(error).__name__.lower(), seconds)
@@ -119,6 +123,10 @@ class Requests:
         self._telemetry.budget(self._budget.tokens)
         if loop.time() >= until:
             raise OutOfTimeError(str(error)) from error
+
+    def _backoff(self, failures: int) -> float:
+        """Seconds to wait after so many failures in a row."""
+        return full_jitter(self._settings, failures - 1)
 
     async def _sleep(self, seconds: float, until: float, error: BackendError) -> None:
         loop = asyncio.get_running_loop()

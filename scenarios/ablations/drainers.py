@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from relaysim.relay.drain.backend import BackendError, Busy, RunView
+from relaysim.relay.drain.backend import RunView
 from relaysim.relay.drain.budget import RetryBudget
 from relaysim.relay.drain.drainer import Drainer, Whose
 from relaysim.relay.drain.identity import metadata_of
-from relaysim.relay.drain.requests import OutOfTimeError, Requests
+from relaysim.relay.drain.requests import Requests, longest_wait
 from relaysim.relay.drain.store import Entry, Inbox, Lease
 from relaysim.relay.drain.sweeper import Sweeper
 from relaysim.relay.drain.tenure import Tenure
@@ -124,17 +124,8 @@ class NoDeadline(Drainer):
 class EqualWaits(Requests):
     """The waits before repetitions are the longest ones that are allowed, not drawn at random."""
 
-    async def wait(self, operation: str, error: BackendError, failures: int, until: float) -> None:
-        """As ever, without jitter."""
-        loop, settings = asyncio.get_running_loop(), self._settings
-        seconds = min(settings.retry_cap_seconds, settings.retry_first_seconds * 2.0 ** min(failures - 1, 30))
-        if isinstance(error, Busy) and error.after_seconds is not None:
-            seconds += error.after_seconds
-        await self._sleep(seconds, until, error)
-        while (missing := self._budget.take()) > 0.0:
-            await self._sleep(missing, until, error)
-        if loop.time() >= until:
-            raise OutOfTimeError(str(error)) from error
+    def _backoff(self, failures: int) -> float:
+        return longest_wait(self._settings, failures - 1)
 
 
 class EndlessBudget(RetryBudget):
