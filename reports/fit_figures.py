@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports.figures import BLUE, INK, ORANGE, QUIET, RULE, bare, blank, draw_svg
-from relaysim.reports.fit import CLAIMED, ending_words
+from relaysim.reports.fit_words import CLAIMED, ending_words
 from relaysim.reports.summary import interval_words, number, percent
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from relaysim.reports import fit
+from relaysim.reports import fit_words
 from relaysim.reports.page import render_page
 from relaysim.reports.publish import publish_folder
 
@@ -36,4 +36,4 @@ def fit_html(
     figures: Mapping[str, str] | None = None,
 ) -> str:
     """The page. `figures` are inline SVG by name (see `relaysim.reports.fit_figures.draw_fit`)."""
-    return render_page("fit.html", results, fit, timing=timing, figures=figures, profile_file=PROFILE)
+    return render_page("fit.html", results, fit_words, timing=timing, figures=figures, profile_file=PROFILE)

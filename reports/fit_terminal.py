@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relaysim.reports.fit import (
+from relaysim.reports.fit_words import (
     CLAIMED,
     claim_interval_words,
     ending_words,

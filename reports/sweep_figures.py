@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.figures import BLUE, QUIET, RULE, VERDICT_COLOURS, bare, blank, draw_svg
 from relaysim.reports.summary import SYMBOLS, limit_words, number
-from relaysim.reports.sweep import claim_at, claims_of, numeric, short_names, told_points, varying
+from relaysim.reports.sweep_words import claim_at, claims_of, numeric, short_names, told_points, varying
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

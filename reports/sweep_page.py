@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from relaysim.reports import sweep
+from relaysim.reports import sweep_words
 from relaysim.reports.page import render_page
 from relaysim.reports.publish import publish_folder
 
@@ -21,7 +21,7 @@ def publish_sweep(
     (see `relaysim.reports.publish.publish_folder`)."""
     from relaysim.reports.sweep_figures import draw_sweep
 
-    files = {"results.csv": sweep.results_csv(results)}
+    files = {"results.csv": sweep_words.results_csv(results)}
     return publish_folder(results, draw_sweep, sweep_html, name=name, timing=timing, out=out, files=files)
 
 
@@ -33,4 +33,4 @@ def sweep_html(
 ) -> str:
     """The page. `figures` are inline SVG by name (see `relaysim.reports.sweep_figures.draw_sweep`)."""
     limits = {"rows_max": ROWS_MAX, "details_max": DETAILS_MAX}
-    return render_page("sweep.html", results, sweep, timing=timing, figures=figures, **limits)
+    return render_page("sweep.html", results, sweep_words, timing=timing, figures=figures, **limits)

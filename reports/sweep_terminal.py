@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports.summary import interval_words, limit_words
-from relaysim.reports.sweep import (
+from relaysim.reports.sweep_words import (
     claim_at,
     claim_words,
     claims_of,

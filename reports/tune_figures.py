@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports.figures import BLUE, GREEN, INK, QUIET, RULE, VERMILLION, bare, blank, draw_svg
-from relaysim.reports.tune import (
+from relaysim.reports.tune_words import (
     CONFIDENCE,
     MARKS,
     SHORT,

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from relaysim.reports import tune
+from relaysim.reports import tune_words
 from relaysim.reports.page import render_page
 from relaysim.reports.publish import publish_folder
 
@@ -38,4 +38,4 @@ def tuning_html(
     figures: Mapping[str, str] | None = None,
 ) -> str:
     """The page. `policy` is the text of `policy.toml`; `figures` are inline SVG by name."""
-    return render_page("tune.html", results, tune, timing=timing, figures=figures, policy=policy)
+    return render_page("tune.html", results, tune_words, timing=timing, figures=figures, policy=policy)

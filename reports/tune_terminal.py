@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports.terminal import wide_enough
-from relaysim.reports.tune import (
+from relaysim.reports.tune_words import (
     CONFIDENCE,
     LEGEND,
     MARKS,

@@ -1,21 +1,22 @@
 """What to run and how often: scenario files, the runner, and the `relaysim` command.
 
 What lives here
-    model.py      what a scenario file may say, every field documented; begin here
-    document.py   files before they are checked: `extends`, dotted paths, `--set`
-    problems.py   what is wrong with a file, in words for people
-    load.py       from a name or a path to a checked scenario, or to all its problems at once; with scenario_files.py, which
-                  reads what it extends, and scenario_checks.py
-    toml_text.py  TOML written
-    summary.py    many replications added up, the same whatever the order and the number of processes
-    runner.py     replications in this process or in several
-    verify.py     a scenario's claims judged: its entry in `results.json`
-    answer.py     is this relay safe, under which waits, and if not, why not
-    timing.py     what may differ from run to run: rates, memory, machine, versions; and the version of the code
-    progress.py   the progress bar, or plain lines
-    cli.py        the command's parser and how it ends
-    commands/     every command: its options, and what it prints, writes and complains of
-    shipped/      the scenarios of the incident
+    model.py                what a scenario file may say, every field documented; begin here
+    document.py             files before they are checked: `extends`, dotted paths, `--set`
+    problems.py             what is wrong with a file, in words for people
+    load.py                 from a name or a path to a checked scenario, or to all its problems at once; with
+                            scenario_files.py, which reads what it extends, and scenario_checks.py
+    toml_text.py            TOML written
+    runner.py               replications in this process or in several
+    replication_summary.py  many replications added up, the same whatever the order and the number of processes
+    verdicts.py             a scenario's claims judged: its entry in `results.json`
+    policy_comparison.py    several policies in the same worlds
+    answer.py               is this relay safe, under which waits, and if not, why not
+    timing.py               what may differ from run to run: rates, memory, machine, versions; and the version of the code
+    progress.py             the progress bar, or plain lines
+    cli.py                  the command's parser and how it ends
+    commands/               every command: its options, and what it prints, writes and complains of
+    shipped/                the scenarios of the incident
 
 May import `reports`, `relaysim.sim.world`, `relaysim.sim.doors` and `relaysim.sim.kernel`. Importing this package or its
 `cli` imports none of them: the command's help must not wait for them.

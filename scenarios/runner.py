@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from relaysim.scenarios.engines import LocalEngine, LostWorkerError
-from relaysim.scenarios.summary import Summary
+from relaysim.scenarios.replication_summary import Summary
 
 if TYPE_CHECKING:
     from relaysim.reports.claims import ClaimSpec
@@ -74,9 +74,9 @@ class Batch:
     """`count` replications of a scenario (as JSON) in one lane, numbered from `first`.
 
     `claims` says which claims are tallied (None: all); the fingerprints of the first `fingerprints` seeds are kept, and
-    with `rows` each seed's own numbers (see `relaysim.scenarios.summary.Row`).
+    with `rows` each seed's own numbers (see `relaysim.scenarios.replication_summary.Row`).
     `values` are the paths and values in which this scenario differs from the one that was loaded. `in_strata` allows for a
-    scenario with strata, and tallies each claim in each of them, too (see `relaysim.scenarios.strata`).
+    scenario with strata, and tallies each claim in each of them, too (see `relaysim.scenarios.strata_tallies`).
     """
 
     key: str
@@ -278,7 +278,7 @@ def _run_seeds(
     seeds: range,
     observe: Observe,
 ) -> None:
-    from relaysim.scenarios.strata import UNWEIGHED, specs_in, strata_of
+    from relaysim.scenarios.strata_tallies import UNWEIGHED, specs_in, strata_of
     from relaysim.sim.world import CHECKED, INVARIANTS
 
     strata = strata_of(scenario)

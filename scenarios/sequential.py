@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from relaysim.reports.claims import ALPHA, ClaimSpec
-from relaysim.reports.sequential import ConfidenceSequence
+from relaysim.reports.confidence_sequences import ConfidenceSequence
 from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, Cost, Observe, Progress, run_batches
-from relaysim.scenarios.summary import Summary
 
 FIRST_LOOK = 500
 #: From there on every look but the last is at a multiple of this.

@@ -5,14 +5,14 @@ What lives here
     drainer.py         one worker answering one conversation
     tenure.py          its lease, and what may be done under it
     sweeper.py         what dead workers left
-    store.py           inbox, lease and ledger in Redis; scripts.py has its Lua
+    store.py           inbox, lease and ledger in Redis; store_scripts.py has its Lua
     backend.py         the seam to the conversation API, and OpenAI Threads behind it
     channel.py         the seam to the customers
-    requests.py        repetitions, with budget.py
+    retries.py         repetitions, with budget.py
     identity.py        what is written on a run
     without_store.py   answering while Redis is away, if so wished
     drain_settings.py  every setting
-    promises.py        what it promises, for whoever judges it
+    drain_promises.py  what it promises, for whoever judges it
 
 May import the rest of `relay`, `openai` and `redis`.
 """

@@ -16,10 +16,10 @@ import redis.asyncio
 from relaysim.relay.drain.backend import Backend, ThreadsBackend
 from relaysim.relay.drain.budget import RetryBudget
 from relaysim.relay.drain.channel import Channel, SenderChannel
+from relaysim.relay.drain.drain_promises import promises
 from relaysim.relay.drain.drain_settings import DrainArguments, DrainSettings
 from relaysim.relay.drain.drainer import Drainer
-from relaysim.relay.drain.promises import promises
-from relaysim.relay.drain.requests import Requests
+from relaysim.relay.drain.retries import Requests
 from relaysim.relay.drain.store import Accepted, Lease, Store, StoreUnavailable
 from relaysim.relay.drain.sweeper import Sweeper
 from relaysim.relay.drain.tenure import Tenure
@@ -123,7 +123,7 @@ class Drain:
 
     @property
     def promises(self) -> dict[str, Any]:
-        """What this relay promises, for whoever judges it from outside; see `relaysim.relay.drain.promises`."""
+        """What this relay promises, for whoever judges it from outside; see `relaysim.relay.drain.drain_promises`."""
         return promises(self._settings)
 
     async def handle(self, message: IncomingMessage) -> Handled:

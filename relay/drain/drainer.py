@@ -35,7 +35,7 @@ from relaysim.relay.drain.backend import (
 from relaysim.relay.drain.channel import Channel, surely_not_sent
 from relaysim.relay.drain.drain_settings import DrainSettings
 from relaysim.relay.drain.identity import EPOCH, REQUEST, answers, is_ours, metadata_of
-from relaysim.relay.drain.requests import OutOfTimeError, Requests, full_jitter
+from relaysim.relay.drain.retries import OutOfTimeError, Requests, full_jitter
 from relaysim.relay.drain.store import Entry, EntryState, Inbox, LeaseLost, Store, StoreUnavailable
 from relaysim.relay.drain.tenure import Tenure
 from relaysim.relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Outcome

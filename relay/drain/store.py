@@ -30,8 +30,8 @@ from typing import Any, Final
 import redis.asyncio
 from redis.exceptions import NoScriptError, RedisError
 
-from relaysim.relay.drain import scripts
-from relaysim.relay.drain.records import Accepted, Entry, EntryState, Inbox, Lease, LeaseLost, StoreUnavailable
+from relaysim.relay.drain import store_scripts
+from relaysim.relay.drain.store_records import Accepted, Entry, EntryState, Inbox, Lease, LeaseLost, StoreUnavailable
 from relaysim.relay.messages import Outcome
 from relaysim.relay.policy_settings import THREAD_KEY_PREFIX
 
@@ -59,21 +59,21 @@ class _Script:
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-_ACCEPT: Final = _Script(scripts.ACCEPT)
-_CLAIM: Final = _Script(scripts.CLAIM)
-_RENEW: Final = _Script(scripts.RENEW)
-_INBOX: Final = _Script(scripts.INBOX, writes=False)
-_SET_THREAD: Final = _Script(scripts.SET_THREAD)
-_REPLACE_THREAD: Final = _Script(scripts.REPLACE_THREAD)
-_INTEND: Final = _Script(scripts.INTEND)
-_STARTED: Final = _Script(scripts.STARTED)
-_TAKE_OVER: Final = _Script(scripts.TAKE_OVER)
-_BEGIN_SEND: Final = _Script(scripts.BEGIN_SEND)
-_NOT_SENT: Final = _Script(scripts.NOT_SENT)
-_END: Final = _Script(scripts.END)
-_RELEASE: Final = _Script(scripts.RELEASE)
-_HAND_BACK: Final = _Script(scripts.HAND_BACK)
-_DUE: Final = _Script(scripts.DUE, writes=False)
+_ACCEPT: Final = _Script(store_scripts.ACCEPT)
+_CLAIM: Final = _Script(store_scripts.CLAIM)
+_RENEW: Final = _Script(store_scripts.RENEW)
+_INBOX: Final = _Script(store_scripts.INBOX, writes=False)
+_SET_THREAD: Final = _Script(store_scripts.SET_THREAD)
+_REPLACE_THREAD: Final = _Script(store_scripts.REPLACE_THREAD)
+_INTEND: Final = _Script(store_scripts.INTEND)
+_STARTED: Final = _Script(store_scripts.STARTED)
+_TAKE_OVER: Final = _Script(store_scripts.TAKE_OVER)
+_BEGIN_SEND: Final = _Script(store_scripts.BEGIN_SEND)
+_NOT_SENT: Final = _Script(store_scripts.NOT_SENT)
+_END: Final = _Script(store_scripts.END)
+_RELEASE: Final = _Script(store_scripts.RELEASE)
+_HAND_BACK: Final = _Script(store_scripts.HAND_BACK)
+_DUE: Final = _Script(store_scripts.DUE, writes=False)
 
 
 class Store:
@@ -230,7 +230,7 @@ class Store:
         """
         keys = [self._message_key(lease.conversation, id) for id in message_ids]
         reply = await self._step(_BEGIN_SEND, lease, outcome.value, *message_ids, keys=keys)
-        if reply == scripts.HAS_ENDED:
+        if reply == store_scripts.HAS_ENDED:
             raise ValueError("a message that is to be sent has ended already")
 
     async def not_sent(self, lease: Lease, message_ids: Sequence[str]) -> None:
@@ -284,7 +284,7 @@ class Store:
 
     async def _step(self, script: _Script, lease: Lease, *arguments: str | int, keys: Sequence[str] = ()) -> Any:
         reply = await self._fenced(script, lease, next(self._step_numbers), *arguments, keys=keys)
-        if reply == scripts.LATE:
+        if reply == store_scripts.LATE:
             raise RuntimeError(f"step {script.name!r} was overtaken: the steps of a lease must be taken one by one")
         return reply
 
@@ -292,7 +292,7 @@ class Store:
         reply = await self._run(
             script, (*self._keys(lease.conversation), *keys), (lease.token, lease.epoch, *arguments)
         )
-        if reply == scripts.LOST:
+        if reply == store_scripts.LOST:
             raise LeaseLost(f"step {script.name!r}: the lease of epoch {lease.epoch} is lost")
         return reply
 

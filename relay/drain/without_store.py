@@ -13,7 +13,7 @@ from relaysim.relay.drain.backend import Backend, BackendError, Busy, Conflict, 
 from relaysim.relay.drain.channel import Channel
 from relaysim.relay.drain.drain_settings import DrainSettings
 from relaysim.relay.drain.identity import metadata_of
-from relaysim.relay.drain.requests import OutOfTimeError, Requests
+from relaysim.relay.drain.retries import OutOfTimeError, Requests
 from relaysim.relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Handled, IncomingMessage, Outcome
 from relaysim.relay.telemetry import Telemetry
 

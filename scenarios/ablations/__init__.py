@@ -4,13 +4,13 @@
 judge that is silent about a relay which lacks a safeguard would be silent about a mistake, too.
 
 What lives here
-    catalogue.py         every ablation, the promises that must notice it, and its scenario; begin here
+    ablation_list.py     every ablation, the promises that must notice it, and its scenario; begin here
     relays.py            the relays, and the factories that `--factory relaysim.scenarios.ablations:NAME` names
     drainers.py          parts of theirs, by what they lack
     stores.py            stores of theirs
     *.toml               small worlds, each with the one trouble in which something shows
     measure.py           runs them, and counts
-    page.py              writes docs/ablations.md
+    ablations_page.py    writes docs/ablations.md
     recorded.json        what `python -m relaysim.scenarios.ablations --record` found last
 """
 

@@ -9,8 +9,8 @@ import argparse
 import sys
 
 from relaysim.reports.results import canonical, write_text
+from relaysim.scenarios.ablations.ablations_page import RECORDED, page, recorded
 from relaysim.scenarios.ablations.measure import load_ablations, measure, surprises
-from relaysim.scenarios.ablations.page import RECORDED, page, recorded
 from relaysim.scenarios.timing import cores
 
 

@@ -11,7 +11,7 @@ from relaysim.relay.drain.backend import RunView
 from relaysim.relay.drain.budget import RetryBudget
 from relaysim.relay.drain.drainer import Drainer, Whose
 from relaysim.relay.drain.identity import metadata_of
-from relaysim.relay.drain.requests import Requests, longest_wait
+from relaysim.relay.drain.retries import Requests, longest_wait
 from relaysim.relay.drain.store import Entry, Inbox, Lease
 from relaysim.relay.drain.sweeper import Sweeper
 from relaysim.relay.drain.tenure import Tenure

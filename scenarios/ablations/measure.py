@@ -8,12 +8,12 @@ from functools import cached_property
 from statistics import median
 from typing import Any, Final
 
-from relaysim.scenarios.ablations.catalogue import ABLATIONS, WHOLE, Ablation, scenario_path
+from relaysim.scenarios.ablations.ablation_list import ABLATIONS, WHOLE, Ablation, scenario_path
 from relaysim.scenarios.load import load, variant
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import Problem, ScenarioError
+from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
-from relaysim.scenarios.summary import Summary
 from relaysim.sim.validation_words import did_you_mean
 from relaysim.sim.world import Session, resolve
 from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, PROMISES

@@ -16,9 +16,9 @@ import redis.asyncio
 from relaysim.relay.drain.backend import Backend, ThreadsBackend
 from relaysim.relay.drain.channel import Channel
 from relaysim.relay.drain.drain import Drain, build
+from relaysim.relay.drain.drain_promises import promises
 from relaysim.relay.drain.drain_settings import DrainArguments, DrainSettings
 from relaysim.relay.drain.drainer import Drainer
-from relaysim.relay.drain.promises import promises
 from relaysim.relay.drain.store import Accepted, Lease
 from relaysim.relay.messages import Handled, IncomingMessage, Sender
 from relaysim.relay.telemetry import Telemetry

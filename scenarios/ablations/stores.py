@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
-from relaysim.relay.drain import scripts
-from relaysim.relay.drain.records import EntryState, Inbox, Lease
+from relaysim.relay.drain import store_scripts
 from relaysim.relay.drain.store import Store, _Script
+from relaysim.relay.drain.store_records import EntryState, Inbox, Lease
 from relaysim.relay.messages import Outcome
 
 _ALL: Final = tuple(
-    value for name, value in sorted(vars(scripts).items()) if name.isupper() and str(value).startswith("-- ")
+    value for name, value in sorted(vars(store_scripts).items()) if name.isupper() and str(value).startswith("-- ")
 )
 """The text of every script."""
 
@@ -71,20 +71,23 @@ class UnfencedStore(ChangedStore):
 class CarelessRelease(ChangedStore):
     """The lease is released without a look at the inbox."""
 
-    changed = _changed(without(scripts.RELEASE, _EMPTY))
+    changed = _changed(without(store_scripts.RELEASE, _EMPTY))
 
 
 class ForgetsDeliveries(ChangedStore):
     """Every delivery is a new message."""
 
-    changed = _changed(without(scripts.ACCEPT, "local is_known = known[1] or known[2]", "local is_known = false"))
+    changed = _changed(without(store_scripts.ACCEPT, "local is_known = known[1] or known[2]", "local is_known = false"))
 
 
 class StandingEpoch(ChangedStore):
     """Every lease of a conversation has the same epoch."""
 
     changed = _changed(
-        *(without(text, "epoch = epoch + 1", "epoch = math.max(epoch, 1)") for text in (scripts.ACCEPT, scripts.CLAIM))
+        *(
+            without(text, "epoch = epoch + 1", "epoch = math.max(epoch, 1)")
+            for text in (store_scripts.ACCEPT, store_scripts.CLAIM)
+        )
     )
 
 

@@ -88,6 +88,6 @@ def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int
 
 
 def _print_ablations(results: Mapping[str, Any], wrong: Sequence[str]) -> None:
-    from relaysim.scenarios.ablations.page import print_ablations
+    from relaysim.scenarios.ablations.ablations_page import print_ablations
 
     show(lambda console: print_ablations(console, results, wrong))

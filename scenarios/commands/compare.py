@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command `compare`; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
     from relaysim.reports.comparison_page import publish_comparison
-    from relaysim.scenarios.compare import POLICIES, compare_policies, load_comparison
+    from relaysim.scenarios.policy_comparison import POLICIES, compare_policies, load_comparison
     from relaysim.scenarios.problems import ScenarioError
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError, here_on_path

@@ -26,8 +26,8 @@ from relaysim.scenarios.commands.command_line import (
 if TYPE_CHECKING:
     from relaysim.scenarios.engines import Engine
     from relaysim.scenarios.runner import Observe, ReplicationError
-    from relaysim.scenarios.sweep.plan import Plan
-    from relaysim.scenarios.sweep.worlds import Ran, Worlds
+    from relaysim.scenarios.sweep.points import Plan
+    from relaysim.scenarios.sweep.sweep_worlds import Ran, Worlds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,9 +70,9 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     from relaysim.scenarios.policy import load_policy_file, sets_with_policy
     from relaysim.scenarios.problems import ScenarioError
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError, here_on_path
-    from relaysim.scenarios.sweep.measure import measure
-    from relaysim.scenarios.sweep.plan import load_plan
-    from relaysim.scenarios.sweep.worlds import Ran, worlds_of
+    from relaysim.scenarios.sweep.points import load_plan
+    from relaysim.scenarios.sweep.sweep_results import measure
+    from relaysim.scenarios.sweep.sweep_worlds import Ran, worlds_of
     from relaysim.scenarios.timing import code_version, timing
 
     here_on_path()
@@ -129,7 +129,7 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
 
 def _engine(arguments: argparse.Namespace, plan: Plan, held: ExitStack) -> Engine:
     from relaysim.scenarios.engines import ClusterEngine, LocalEngine
-    from relaysim.scenarios.sweep.worlds import versions_here
+    from relaysim.scenarios.sweep.sweep_worlds import versions_here
     from relaysim.scenarios.timing import cores
 
     if arguments.engine == "local":
@@ -154,7 +154,7 @@ def _run(
     observe: Observe | None,
 ) -> None:
     from relaysim.scenarios.progress import reporter
-    from relaysim.scenarios.sweep.worlds import reused_words, run_worlds, take_up, torn_words
+    from relaysim.scenarios.sweep.sweep_worlds import reused_words, run_worlds, take_up, torn_words
 
     take_up(worlds, journal, ran)
     if ran.torn:

@@ -95,10 +95,10 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import Cost, LostWorkerError, ReplicationError, here_on_path
     from relaysim.scenarios.timing import code_version, cores, timing
+    from relaysim.scenarios.tune.candidate_worlds import load_tuned
     from relaysim.scenarios.tune.policy_text import policy_text
     from relaysim.scenarios.tune.study import check_file, check_place
     from relaysim.scenarios.tune.tuning import TuningOptions, tuning_results
-    from relaysim.scenarios.tune.worlds import load_tuned
 
     wanted = _objectives(arguments.objectives)
     if not arguments.profiles:

@@ -176,7 +176,7 @@ def _verify_one(
     costs: dict[str, Cost],
     observe: Observe | None,
 ) -> dict[str, Any]:
-    from relaysim.scenarios.verify import verify_scenario
+    from relaysim.scenarios.verdicts import verify_scenario
 
     entry, cost = verify_scenario(
         scenario,

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from relaysim.reports.claims import ALPHA
 from relaysim.reports.paired import Estimate, Totals, ratio, ratio_difference, worlds_differing
 from relaysim.reports.statistics import rounded
-from relaysim.scenarios.summary import Summary
+from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.tune.closed_form import dominates
 from relaysim.scenarios.tune.objectives import Objective, breaches, gain
 from relaysim.scenarios.tune.study import Found, Trial

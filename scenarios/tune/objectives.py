@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from relaysim.reports.paired import Totals
-from relaysim.scenarios.summary import ROW_COUNTS, Summary
+from relaysim.scenarios.replication_summary import ROW_COUNTS, Summary
 
 #: Which counts of a world stand for its replies' waits, summed up, and their number.
 _REPLY_MILLISECONDS, _REPLIES = "reply_milliseconds", "replies"

@@ -11,11 +11,12 @@ from typing import Any
 
 from relaysim.relay import RetrySettings
 from relaysim.reports.statistics import rounded
-from relaysim.reports.tune import recommendation
+from relaysim.reports.tune_words import recommendation
 from relaysim.scenarios.commands.command_line import UsageError
 from relaysim.scenarios.progress import Reporter
 from relaysim.scenarios.runner import Cost, Lane, Observe
 from relaysim.scenarios.tune.agreement import COMPARED, agreement, computed
+from relaysim.scenarios.tune.candidate_worlds import Tuned, Worlds
 from relaysim.scenarios.tune.closed_form import Backend
 from relaysim.scenarios.tune.held_out import (
     DIFFERING_MIN,
@@ -31,7 +32,6 @@ from relaysim.scenarios.tune.objectives import IDS, Objective, breaches, gain, o
 from relaysim.scenarios.tune.sensitivity import RANGES, perturbed, sobol
 from relaysim.scenarios.tune.space import SPACES, effective, settings_of, starts
 from relaysim.scenarios.tune.study import Found, Search, Trial, check_identity, importances, search
-from relaysim.scenarios.tune.worlds import Tuned, Worlds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

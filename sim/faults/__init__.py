@@ -6,7 +6,7 @@ and in `relaysim.sim.world` the faults of workers, webhooks and sends.
 
 - `when`: the conditions, as values and as fields of scenario files.
 - `plan`: the faults of one list in one world: which of them strike an occasion, and how often each has fired.
-- `events`: what a worker does, as events by name, for faults that strike at one.
+- `worker_events`: what a worker does, as events by name, for faults that strike at one.
 - `swarm`: each replication meets its own selection of the faults.
 
 A new target writes a pydantic model with a property `when`, and asks a `FaultPlan` at each occasion. It gives the draws

@@ -10,7 +10,7 @@ May import `relaysim.sim.kernel` and `relaysim.sim.faults`. Begin with `RedisLin
 """
 
 from relaysim.sim.redis.client import make_client
-from relaysim.sim.redis.faults import RedisFault
 from relaysim.sim.redis.link import RedisLink, warm_up
+from relaysim.sim.redis.redis_faults import RedisFault
 
 __all__ = ["RedisFault", "RedisLink", "make_client", "warm_up"]

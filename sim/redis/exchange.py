@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from relaysim.sim.redis.faults import Window
+from relaysim.sim.redis.redis_faults import Window
 
 Read = tuple[bytes, bytes, str, str]
 """A command's name and first key, as bytes and as text."""

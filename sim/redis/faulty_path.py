@@ -12,7 +12,7 @@ import redis.asyncio
 
 from relaysim.sim.kernel import Kernel, Timer
 from relaysim.sim.redis.exchange import Exchange, Read, Resettable
-from relaysim.sim.redis.faults import RedisFault, RedisFaultPlan, Window
+from relaysim.sim.redis.redis_faults import RedisFault, RedisFaultPlan, Window
 from relaysim.sim.redis.replication import Lag, Replication
 from relaysim.sim.redis.scripts import ScriptServer
 from relaysim.sim.trace.schema import RedisBack, RedisFaultStruck

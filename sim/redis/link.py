@@ -12,9 +12,9 @@ from fakeredis._socket import FakeSocket
 
 from relaysim.sim.kernel import EPOCH_SECONDS, Kernel
 from relaysim.sim.redis.exchange import Exchange, Line, Read, has_wait
-from relaysim.sim.redis.faults import RedisFault
 from relaysim.sim.redis.faulty_path import FaultyPath
-from relaysim.sim.redis.leases import LeaseWatch
+from relaysim.sim.redis.lease_holders import LeaseWatch
+from relaysim.sim.redis.redis_faults import RedisFault
 from relaysim.sim.redis.scripts import ScriptServer
 from relaysim.sim.redis.wait import Waits
 from relaysim.sim.trace.schema import LockExpired, LockLost, RedisCommand
@@ -96,7 +96,7 @@ class RedisLink:
         pause_probability: how likely a command meets a pause of the server, 0 to 1.
         pause: turns a uniform into the seconds of such a pause.
         is_handled: whether a delivery is still being handled; a lease that runs out after its handling is no loss.
-        faults: what goes wrong, see `relaysim.sim.redis.faults`. What will begin at a time of its own is scheduled now.
+        faults: what goes wrong, see `redis_faults`. What will begin at a time of its own is scheduled now.
         watched: as of `watch_leases`, from the start.
         replicas: how many replicas WAIT can count on.
         replication: turns a uniform into the seconds until they have confirmed.

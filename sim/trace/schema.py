@@ -2,7 +2,7 @@
 
 Whoever records an event writes one of these (`trace.add(worker, RunState(run_id=..., ...))`), and whoever reads a trace
 reads its fields by name. The fingerprint digests the fields in the order given here, so a new field, another order or
-another value gives every world a new fingerprint. `docs/trace.md` is made from this file by `relaysim.sim.trace.page`.
+another value gives every world a new fingerprint. `docs/trace.md` is made from this file by `schema_page`.
 
 A trace may also hold kinds that are not here: those of somebody else's simulation on `relaysim.sim.kernel`, or of
 another version. `named` leaves their fields as they are, and no reader may fail on them.

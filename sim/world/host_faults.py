@@ -25,8 +25,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from relaysim.sim.backends.threads.operations import OPERATION_NAMES
 from relaysim.sim.faults import AtOccasions, AtTimes, Draw, FaultPlan, TimedStrike
-from relaysim.sim.faults.events import OF_REDIS, OF_REQUESTS, PLAIN, Events
 from relaysim.sim.faults.when import NthEvents
+from relaysim.sim.faults.worker_events import OF_REDIS, OF_REQUESTS, PLAIN, Events
 from relaysim.sim.kernel import Kernel, Record
 from relaysim.sim.kernel.distributions import Seconds
 from relaysim.sim.trace.schema import HostPause, HostResume, HostSkew, HostSlow

@@ -23,7 +23,7 @@ from relaysim.sim.world.judge.leases import check_cancels, check_releases, check
 from relaysim.sim.world.judge.liveness import check_first_actions, check_outcomes_in_time, check_recovery
 from relaysim.sim.world.judge.lookups import check_lookups
 from relaysim.sim.world.judge.repeats import check_repeats
-from relaysim.sim.world.judge.replies import check_replies
+from relaysim.sim.world.judge.reply_origin import check_replies
 
 __all__ = [
     "CHECKED",

@@ -14,7 +14,7 @@ from relaysim.sim.backends.profile import Profile
 from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.faults import Swarm
 from relaysim.sim.kernel.distributions import Constant, Seconds
-from relaysim.sim.redis.faults import RedisFault
+from relaysim.sim.redis.redis_faults import RedisFault
 from relaysim.sim.world.host_faults import HostFault
 from relaysim.sim.world.quiescence import Liveness
 from relaysim.sim.world.send_faults import SendFault

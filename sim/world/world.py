@@ -15,7 +15,6 @@ from relaysim.sim.faults import FaultPlan, chosen
 from relaysim.sim.kernel import EPOCH_SECONDS, Host, Kernel
 from relaysim.sim.world.audit import NAME as AUDITOR
 from relaysim.sim.world.audit import ledger_of
-from relaysim.sim.world.channel import Channel
 from relaysim.sim.world.customers import Customer
 from relaysim.sim.world.factories import resolve
 from relaysim.sim.world.host_faults import HostFaults
@@ -23,6 +22,7 @@ from relaysim.sim.world.judge.promises import Promises
 from relaysim.sim.world.quiescence import SETTLE_SECONDS, Rest
 from relaysim.sim.world.schedule import ScheduledNetwork
 from relaysim.sim.world.settings import WorkerGroup, WorldSettings
+from relaysim.sim.world.simulated_channel import Channel
 from relaysim.sim.world.target import Life, SentMessage, Target, start_target
 from relaysim.sim.world.webhooks import Webhooks
 from relaysim.sim.world.workers import Worker

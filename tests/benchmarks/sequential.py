@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import Generator
 
 from relaysim.reports.claims import ClaimSpec, Tally
-from relaysim.reports.sequential import ConfidenceSequence
+from relaysim.reports.confidence_sequences import ConfidenceSequence
 from relaysim.reports.statistics import clopper_pearson
 from relaysim.scenarios.sequential import looks
 

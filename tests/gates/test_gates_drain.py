@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relaysim.scenarios.compare import load_comparison
+from relaysim.scenarios.policy_comparison import load_comparison
 from relaysim.scenarios.runner import Batch, run_batches
 from relaysim.scenarios.scenario_files import INCIDENT
 from relaysim.sim.world import CHECKED, INVARIANTS

@@ -26,7 +26,7 @@ import openai
 import redis.asyncio
 
 from relaysim import relay
-from relaysim.relay.drain import scripts
+from relaysim.relay.drain import store_scripts
 
 LEASE_SECONDS = 0.6
 SWEEP_SECONDS = 0.2
@@ -78,7 +78,7 @@ async def serve(socket: str) -> None:
 
 async def serve_until_death(socket: str, message: relay.Message, when: str, step: str) -> None:
     client = DyingClient(unix_socket_path=socket)
-    script = getattr(scripts, step.upper())
+    script = getattr(store_scripts, step.upper())
     await client.script_load(script)
     client.when, client.sha = when, hashlib.sha1(script.encode()).hexdigest()
     await worker_over(client).handle(message)

@@ -14,8 +14,8 @@ import pytest
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS, NUMBERS, ClaimKind, Kind, kind_named
 from relaysim.reports.claims import ClaimSpec, Tally, judge
+from relaysim.reports.confidence_sequences import ConfidenceSequence
 from relaysim.reports.figures import forest
-from relaysim.reports.sequential import ConfidenceSequence
 from relaysim.reports.stratified import judge_stratified
 from relaysim.reports.summary import limit_words
 

@@ -15,7 +15,7 @@ import pytest
 from scipy import integrate, stats
 
 from relaysim.reports.claims import ClaimSpec, Tally
-from relaysim.reports.sequential import (
+from relaysim.reports.confidence_sequences import (
     ConfidenceSequence,
     Prior,
     asymptotic_width,

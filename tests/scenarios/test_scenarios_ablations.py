@@ -17,17 +17,17 @@ from typing import Any
 import pytest
 from scenario_stand_ins import observe_failing
 
-from relaysim.relay.drain import drain, scripts
+from relaysim.relay.drain import drain, store_scripts
 from relaysim.reports.results import canonical
 from relaysim.scenarios import runner
 from relaysim.scenarios.ablations import __all__ as factories
-from relaysim.scenarios.ablations.catalogue import ABLATIONS, BY_NAME, FOLDER, WHOLE, scenario_path
+from relaysim.scenarios.ablations.ablation_list import ABLATIONS, BY_NAME, FOLDER, WHOLE, scenario_path
+from relaysim.scenarios.ablations.ablations_page import page, recorded
 from relaysim.scenarios.ablations.measure import Ablated, load_ablations, measure, surprises
-from relaysim.scenarios.ablations.page import page, recorded
 from relaysim.scenarios.ablations.stores import NoSuchWordsError, without
 from relaysim.scenarios.cli import main
-from relaysim.scenarios.compare import settings_named_by
 from relaysim.scenarios.load import load
+from relaysim.scenarios.policy_comparison import settings_named_by
 from relaysim.scenarios.problems import ScenarioError
 from relaysim.sim.world import COUNTS, Lane, Result, Session, WorldSettings, resolve, run_world
 from relaysim.sim.world.judge.catalogue import PROMISES
@@ -156,7 +156,7 @@ def test_every_scenario_of_the_folder_is_used_and_goes_by_its_file_name() -> Non
 
 def test_an_ablation_that_would_remove_nothing_is_no_ablation() -> None:
     with pytest.raises(NoSuchWordsError, match=r"-- release: 0 times, not 1: 'no such words'"):
-        without(scripts.RELEASE, "no such words")
+        without(store_scripts.RELEASE, "no such words")
 
 
 # Numbers

@@ -20,8 +20,8 @@ from scenario_stand_ins import observe, write
 from relaysim.scenarios import chunks
 from relaysim.scenarios.chunks import CHUNK, Chunk, Journal, JournalError, Key, encode, grid
 from relaysim.scenarios.load import load
+from relaysim.scenarios.replication_summary import EXACT_MAX, Spread, Summary
 from relaysim.scenarios.runner import Batch, run_batches
-from relaysim.scenarios.summary import EXACT_MAX, Spread, Summary
 
 ROOT = Path(__file__).parents[2]
 KEY = Key("0123456789abcdef", "0.1.0+abc", 7, "direct")

@@ -20,7 +20,7 @@ from scenario_stand_ins import SMALL, observe, observe_failing, write
 from relaysim.reports.results import canonical
 from relaysim.scenarios import runner
 from relaysim.scenarios.cli import main
-from relaysim.scenarios.compare import Comparison, compare_policies, load_comparison, settings_named_by
+from relaysim.scenarios.policy_comparison import Comparison, compare_policies, load_comparison, settings_named_by
 from relaysim.scenarios.problems import ScenarioError
 from relaysim.scenarios.runner import Batch, run_batches
 from relaysim.sim.world import INVARIANTS, WorldSettings

@@ -12,7 +12,7 @@ from relaysim.scenarios.load import load, variant
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import ScenarioError
 from relaysim.scenarios.runner import Batch, run_batches
-from relaysim.scenarios.verify import verify_scenario
+from relaysim.scenarios.verdicts import verify_scenario
 from relaysim.sim.world.settings import FAULT_LISTS, WorldTables
 
 TABLES = """

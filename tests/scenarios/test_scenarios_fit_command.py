@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from fit_logs import Backend, relay_log
 
-from relaysim.reports.fit import CLAIMED
 from relaysim.reports.fit_figures import draw_fit
 from relaysim.reports.fit_page import fit_html
+from relaysim.reports.fit_words import CLAIMED
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.fit.log_claims import CANNOT, JUDGED, judge_log
 from relaysim.scenarios.fit.profile_file import profile_table, profile_text

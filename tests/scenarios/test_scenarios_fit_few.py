@@ -16,7 +16,7 @@ import pytest
 from fit_logs import Backend, relay_log
 from scipy.stats import binomtest
 
-from relaysim.reports.fit import lead, notes, numbers_words
+from relaysim.reports.fit_words import lead, notes, numbers_words
 from relaysim.scenarios.fit.estimates import Estimates, estimate
 from relaysim.scenarios.fit.likelihood import CONFIDENCE, Observation, fit_scale
 from relaysim.scenarios.fit.log_results import fit_results

@@ -15,9 +15,9 @@ from scenario_stand_ins import SMALL, observe, write
 
 from relaysim.relay import load_policy
 from relaysim.scenarios.cli import main
-from relaysim.scenarios.compare import compare_policies, load_comparison
 from relaysim.scenarios.load import load
 from relaysim.scenarios.policy import load_all_with_policy
+from relaysim.scenarios.policy_comparison import compare_policies, load_comparison
 from relaysim.scenarios.problems import ScenarioError
 from relaysim.scenarios.tune.space import SPACES
 

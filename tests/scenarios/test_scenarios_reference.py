@@ -7,14 +7,14 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from relaysim.scenarios.model import Scenario
-from relaysim.scenarios.reference import _sections, reference
+from relaysim.scenarios.scenario_reference import _sections, reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "scenarios.md"
 
 
 def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == reference(), (
-        "run `python -m relaysim.scenarios.reference > docs/scenarios.md`"
+        "run `python -m relaysim.scenarios.scenario_reference > docs/scenarios.md`"
     )
 
 

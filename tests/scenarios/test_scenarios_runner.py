@@ -24,9 +24,9 @@ from scenario_stand_ins import (
 from relaysim.reports.claims import UnknownEventError
 from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.replication_summary import EXACT_MAX, Spread
 from relaysim.scenarios.runner import Batch, Progress, ReplicationError, run_batches
-from relaysim.scenarios.summary import EXACT_MAX, Spread
-from relaysim.scenarios.verify import verify_scenario
+from relaysim.scenarios.verdicts import verify_scenario
 
 
 @pytest.fixture

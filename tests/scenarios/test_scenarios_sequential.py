@@ -22,7 +22,7 @@ from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Progress
 from relaysim.scenarios.sequential import Sequential, looks
-from relaysim.scenarios.verify import verify_scenario
+from relaysim.scenarios.verdicts import verify_scenario
 from relaysim.sim.world import WorldSettings
 
 # One message in each replication recovers at once, in 9 of 10 of them; with that, no trial shares a replication.

@@ -25,7 +25,7 @@ from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import ScenarioError
 from relaysim.scenarios.runner import Batch, ReplicationError, run_batches
-from relaysim.scenarios.verify import verify_scenario
+from relaysim.scenarios.verdicts import verify_scenario
 from relaysim.sim.backends.profile import load_profile
 from relaysim.sim.world import WorldSettings, run_world
 from relaysim.sim.world.strata import Strata

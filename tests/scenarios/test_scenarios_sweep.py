@@ -42,9 +42,9 @@ from relaysim.scenarios.engines import LocalEngine, LostWorkerError
 from relaysim.scenarios.load import load
 from relaysim.scenarios.problems import ScenarioError
 from relaysim.scenarios.runner import Observe, Progress
-from relaysim.scenarios.sweep import worlds
-from relaysim.scenarios.sweep.plan import load_plan
-from relaysim.scenarios.verify import verify_scenario
+from relaysim.scenarios.sweep import sweep_worlds
+from relaysim.scenarios.sweep.points import load_plan
+from relaysim.scenarios.verdicts import verify_scenario
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -266,12 +266,12 @@ class Deadly(LocalEngine):
 
 def test_a_piece_that_kills_every_worker_is_run_alone_and_then_given_up() -> None:
     plan = load_plan("small.toml")
-    its = worlds.worlds_of(plan, version="0.1.0+tested", replications=600, lane=None)
-    ran = worlds.Ran()
+    its = sweep_worlds.worlds_of(plan, version="0.1.0+tested", replications=600, lane=None)
+    ran = sweep_worlds.Ran()
     said = "a worker process died; it died each of 3 times, also alone, with seeds 300 to 311"
     with Journal(Path("chunks.jsonl")) as journal:
         with pytest.raises(LostWorkerError) as caught:
-            worlds.run_worlds(its, journal, Deadly(300), ran, tell=lambda text: None, observe=observe)
+            sweep_worlds.run_worlds(its, journal, Deadly(300), ran, tell=lambda text: None, observe=observe)
         assert str(caught.value) == said
         # Whatever else could be done is kept: all whole chunks but the one of these seeds.
         assert sorted(each.first for each in journal.chunks()) == [0, 500]
@@ -283,7 +283,7 @@ def test_a_piece_that_kills_every_worker_is_run_alone_and_then_given_up() -> Non
 def test_a_seed_that_kills_every_worker_ends_the_sweep(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worlds, "TRIES", 2)  # each costs the seconds that a process takes to start
+    monkeypatch.setattr(sweep_worlds, "TRIES", 2)  # each costs the seconds that a process takes to start
     with pytest.raises(UsageError, match="it died each of 2 times, also alone, with seeds"):
         run(observe=observe_losing_every_worker, jobs=2)
     # Whatever else could be done is kept.
@@ -331,10 +331,10 @@ def test_what_a_lost_worker_had_comes_after_all_the_rest_and_once() -> None:
     plan = load_plan("small.toml", grids=[GRID[1]])
     summaries = []
     for engine in (LocalEngine(1), Broken()):
-        its = worlds.worlds_of(plan, version="0.1.0+tested", replications=600, lane=None)
-        ran = worlds.Ran()
+        its = sweep_worlds.worlds_of(plan, version="0.1.0+tested", replications=600, lane=None)
+        ran = sweep_worlds.Ran()
         with Journal(Path(f"{type(engine).__name__}.jsonl")) as journal:
-            worlds.run_worlds(its, journal, engine, ran, tell=print, observe=observe)
+            sweep_worlds.run_worlds(its, journal, engine, ran, tell=print, observe=observe)
         assert ran.cost.replications == 1200
         assert [each.places.left for each in its] == [0, 0]
         summaries.append([each.summary.to_plain() for each in its])
@@ -350,12 +350,12 @@ def test_memory_does_not_grow_with_what_is_still_to_be_run() -> None:
     plan = load_plan("small.toml")
 
     def interrupted(engine: engines.Engine) -> None:
-        its = worlds.worlds_of(plan, version="0.1.0+tested", replications=10**9, lane=None)
+        its = sweep_worlds.worlds_of(plan, version="0.1.0+tested", replications=10**9, lane=None)
         with (
             Journal(Path(f"{type(engine).__name__}.jsonl")) as journal,
             pytest.raises(KeyboardInterrupt),
         ):
-            worlds.run_worlds(its, journal, engine, worlds.Ran(), tell=print, observe=observe_interrupted)
+            sweep_worlds.run_worlds(its, journal, engine, sweep_worlds.Ran(), tell=print, observe=observe_interrupted)
 
     assert peak_bytes(lambda: interrupted(LocalEngine(1))) < 8_000_000
     assert peak_bytes(lambda: interrupted(Broken(interrupted=True))) < 8_000_000
@@ -422,14 +422,14 @@ def test_a_relay_from_elsewhere_is_known_by_its_source(tmp_path: Path, monkeypat
         seen = set()
         for content in ("a = 1\n", "a = 2\n"):
             file.write_text(content)
-            worlds.source_digest.cache_clear()
-            seen.add(worlds.source_digest(factory))
+            sweep_worlds.source_digest.cache_clear()
+            seen.add(sweep_worlds.source_digest(factory))
         assert len(seen) == 2
     (package / "helper.py").write_text("b = 1\n")
-    before = worlds.source_digest("bots.two_bot:make")
-    worlds.source_digest.cache_clear()
-    assert worlds.source_digest("bots.two_bot:make") != before
-    assert worlds.source_digest("relaysim.relay:drain") == ""
+    before = sweep_worlds.source_digest("bots.two_bot:make")
+    sweep_worlds.source_digest.cache_clear()
+    assert sweep_worlds.source_digest("bots.two_bot:make") != before
+    assert sweep_worlds.source_digest("relaysim.relay:drain") == ""
 
 
 def test_a_second_sweep_into_the_same_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -446,11 +446,11 @@ def test_progress_counts_what_was_reused_and_not_its_rate(whole: str) -> None:
     assert (progress.rate, progress.seconds_left) == (20.0, 20.0)
     Path("undisturbed/chunks.jsonl").write_bytes(b"".join(lines("undisturbed")[:2]))
     plan = load_plan("small.toml", grids=[GRID[1]])
-    its = worlds.worlds_of(plan, version="0.1.0+tested", replications=600, lane=None)
-    ran, seen = worlds.Ran(), list[Progress]()
+    its = sweep_worlds.worlds_of(plan, version="0.1.0+tested", replications=600, lane=None)
+    ran, seen = sweep_worlds.Ran(), list[Progress]()
     with Journal(Path("undisturbed/chunks.jsonl")) as journal:
-        worlds.take_up(its, journal, ran)
-        worlds.run_worlds(its, journal, LocalEngine(1), ran, tell=print, progress=seen.append, observe=observe)
+        sweep_worlds.take_up(its, journal, ran)
+        sweep_worlds.run_worlds(its, journal, LocalEngine(1), ran, tell=print, progress=seen.append, observe=observe)
     assert ran.reused == 500
     assert ran.cost.replications == 700
     assert {(each.total, each.reused) for each in seen} == {(1200, 500)}

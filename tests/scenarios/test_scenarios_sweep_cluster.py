@@ -30,7 +30,7 @@ from relaysim.scenarios.commands.command_line import UsageError
 from relaysim.scenarios.commands.sweep import sweep
 from relaysim.scenarios.engines import ClusterEngine, ClusterError
 from relaysim.scenarios.runner import Observe
-from relaysim.scenarios.sweep import worlds
+from relaysim.scenarios.sweep import sweep_worlds
 
 pytest.importorskip("distributed")
 
@@ -124,7 +124,7 @@ def test_real_worlds_are_the_same_there(cluster: Cluster) -> None:
 
 def test_a_worker_with_other_code_is_named(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        importlib.import_module("relaysim.scenarios.sweep.worlds"), "code_version", lambda: "0.1.0+other"
+        importlib.import_module("relaysim.scenarios.sweep.sweep_worlds"), "code_version", lambda: "0.1.0+other"
     )
     with pytest.raises(UsageError) as caught:
         run(*on(cluster))
@@ -226,17 +226,17 @@ def test_a_scheduler_that_is_killed_is_one_clear_error(
         made = Cluster(tmp_path)
         held.callback(made.end)
         made.worker()
-        kept = worlds._keep
+        kept = sweep_worlds._keep
 
         def kill(*arguments: Any) -> None:
             if when == "during":
                 kept(*arguments)
             made.processes[0].kill()
-            monkeypatch.setattr(worlds, "_keep", kept)
+            monkeypatch.setattr(sweep_worlds, "_keep", kept)
             if when == "first":
                 kept(*arguments)
 
-        monkeypatch.setattr(worlds, "_keep", kill)
+        monkeypatch.setattr(sweep_worlds, "_keep", kill)
         capfd.readouterr()
         given = ["sweep", "small.toml", "--grid", "relay.settings.first_wait_seconds=1,2", "--quiet", "--out", "out"]
         monkeypatch.setattr(cli.sweep, "sweep", lambda arguments: sweep(arguments, observe))

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from relaysim.reports.claims import ClaimSpec, Tally, judge
-from relaysim.reports.sweep import results_csv, short_names
 from relaysim.reports.sweep_figures import draw_sweep
 from relaysim.reports.sweep_page import ROWS_MAX, publish_sweep, sweep_html
 from relaysim.reports.sweep_terminal import POINTS_MAX, print_sweep
+from relaysim.reports.sweep_words import results_csv, short_names
 
 CLAIMS = (
     ClaimSpec(id="first-retry", title="most <recover>", kind="between", event="e", target=0.9, margin=0.05),

@@ -16,7 +16,7 @@ from tune_stand_ins import CONFLICT, arguments, observe_conflict, observe_drain,
 
 from relaysim.relay import RetrySettings, load_policy
 from relaysim.reports.results import canonical
-from relaysim.reports.tune import recommendation
+from relaysim.reports.tune_words import recommendation
 from relaysim.scenarios import timing
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.commands.command_line import UsageError

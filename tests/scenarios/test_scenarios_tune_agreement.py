@@ -18,7 +18,7 @@ from tune_stand_ins import CONFLICT, arguments, observe_conflict
 from relaysim.relay import RetrySettings
 from relaysim.reports.paired import ratio
 from relaysim.reports.statistics import rounded, upper_bound
-from relaysim.reports.tune import agreement_words
+from relaysim.reports.tune_words import agreement_words
 from relaysim.scenarios.commands.tune import tune
 from relaysim.scenarios.load import load, variant
 from relaysim.scenarios.model import Scenario

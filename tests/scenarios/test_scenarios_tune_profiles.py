@@ -16,7 +16,7 @@ from relaysim.relay import load_policy
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.commands.tune import tune
 from relaysim.scenarios.problems import ScenarioError
-from relaysim.scenarios.tune.worlds import load_tuned
+from relaysim.scenarios.tune.candidate_worlds import load_tuned
 from relaysim.sim.backends.profile import PROFILE_FOLDER
 
 CLAIMED = (PROFILE_FOLDER / "claimed.toml").read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from tune_stand_ins import CONFLICT, arguments, observe_conflict
 
 from relaysim.relay import load_policy
 from relaysim.reports.paired import Totals, ratio_difference
-from relaysim.reports.tune import (
+from relaysim.reports.tune_words import (
     agreement_words,
     difference_words,
     excess_words,

@@ -14,7 +14,7 @@ from drain_bench import Bench, attach
 from relaysim.relay.drain.backend import Busy, Conflict, Refused, Unavailable
 from relaysim.relay.drain.budget import RetryBudget
 from relaysim.relay.drain.drain_settings import DrainSettings
-from relaysim.relay.drain.requests import OutOfTimeError, Requests
+from relaysim.relay.drain.retries import OutOfTimeError, Requests
 from relaysim.relay.telemetry import Telemetry
 from relaysim.sim.kernel import Kernel
 

@@ -12,7 +12,7 @@ from drain_bench import NoClient
 
 from relaysim.relay import DrainSettings, drain
 from relaysim.relay.drain.drain_settings import DrainArguments
-from relaysim.relay.drain.requests import GRACE_SECONDS
+from relaysim.relay.drain.retries import GRACE_SECONDS
 from relaysim.relay.telemetry import Telemetry
 
 NOT_SECONDS = [-1, -0.001, math.inf, math.nan, "2", None, True]

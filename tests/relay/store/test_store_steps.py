@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from store_arms import LONG_LEASE_SECONDS, REMEMBER_SECONDS, Arm, RecordingClient, dump
 
-from relaysim.relay.drain import scripts
+from relaysim.relay.drain import store_scripts
 from relaysim.relay.drain.store import Accepted, Entry, EntryState, Inbox, Lease, LeaseLost, Store, StoreUnavailable
 from relaysim.relay.messages import Outcome
 
@@ -788,7 +788,9 @@ async def test_a_step_that_was_overtaken_changes_nothing_and_says_so(arm: Arm) -
 
 
 def test_every_script_begins_with_its_name() -> None:
-    names = {name: text for name, text in vars(scripts).items() if isinstance(text, str) and text.startswith("-- ")}
+    names = {
+        name: text for name, text in vars(store_scripts).items() if isinstance(text, str) and text.startswith("-- ")
+    }
     assert len(names) == 15
     for name, text in names.items():
         assert text.splitlines()[0] == f"-- {name.lower()}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relaysim.sim.faults.events import Event, Events
+from relaysim.sim.faults.worker_events import Event, Events
 from relaysim.sim.kernel import Kernel
 from relaysim.sim.trace.schema import (
     HandlingEnd,

@@ -17,8 +17,8 @@ from judged_story import PROMISES
 from lease_bot import LeaseBot
 from world_bench import run, settings
 
+from relaysim.relay.drain.drain_promises import promises
 from relaysim.relay.drain.drain_settings import DrainSettings
-from relaysim.relay.drain.promises import promises
 from relaysim.sim.kernel import Record
 from relaysim.sim.world import Session, WorldSettings
 from relaysim.sim.world.judge.history import History

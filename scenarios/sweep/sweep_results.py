@@ -8,11 +8,11 @@ from typing import Any
 from relaysim.reports.claims import ALPHA
 from relaysim.reports.results import SCHEMA, replay_template
 from relaysim.reports.statistics import rounded
-from relaysim.reports.sweep import KIND
+from relaysim.reports.sweep_words import KIND
 from relaysim.scenarios.runner import Lane
-from relaysim.scenarios.sweep.plan import Plan, Point
-from relaysim.scenarios.sweep.worlds import Worlds
-from relaysim.scenarios.verify import judged
+from relaysim.scenarios.sweep.points import Plan, Point
+from relaysim.scenarios.sweep.sweep_worlds import Worlds
+from relaysim.scenarios.verdicts import judged
 
 #: What `verify` says of a claim and a sweep does not: verdicts are expected of the scenario as it is, not of every point.
 _LEFT_OUT = frozenset({"expected", "as_expected", "reason"})

@@ -1,4 +1,5 @@
-"""The reference of scenario files, written from the models: `python -m relaysim.scenarios.reference > docs/scenarios.md`."""
+"""The reference of scenario files, written from the models:
+`python -m relaysim.scenarios.scenario_reference > docs/scenarios.md`."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ _OPENING = """# Scenario files
 
 A scenario is a TOML file: what a world is made of, how often it is run, and what is claimed about it. `relaysim list`
 names the shipped ones; a path works wherever a name does. This page is written from the code
-(`python -m relaysim.scenarios.reference`), and a test keeps it so.
+(`python -m relaysim.scenarios.scenario_reference`), and a test keeps it so.
 
 Durations are in seconds. Where a distribution is expected, a plain number means that constant. Every mistake in a file is
 told at once, with its place and a suggestion, and exit code 2.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from relaysim.scenarios.ablations.catalogue import BY_NAME
+from relaysim.scenarios.ablations.ablation_list import BY_NAME
 from relaysim.sim.world.judge.catalogue import PROMISES
 
 if TYPE_CHECKING:

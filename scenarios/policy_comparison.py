@@ -38,9 +38,9 @@ from relaysim.scenarios.policy import (
     settings_named_by,
 )
 from relaysim.scenarios.problems import Problem, ScenarioError
+from relaysim.scenarios.replication_summary import ROW_COUNTS, Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
-from relaysim.scenarios.strata import refuse_strata
-from relaysim.scenarios.summary import ROW_COUNTS, Summary
+from relaysim.scenarios.strata_tallies import refuse_strata
 from relaysim.sim.validation_words import did_you_mean
 from relaysim.sim.world import FactoryError, resolve
 

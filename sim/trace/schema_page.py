@@ -1,6 +1,6 @@
 """The page of what a trace tells, written from its schema.
 
-python -m relaysim.sim.trace.page > docs/trace.md
+python -m relaysim.sim.trace.schema_page > docs/trace.md
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from relaysim.sim.trace.schema import EVENTS, describe
 
 _INTRODUCTION = """# What a trace tells
 
-Written by `python -m relaysim.sim.trace.page` from the records in `sim/trace/schema.py`, which whatever is simulated writes
-and which every reader reads by name. Change the schema, then this page.
+Written by `python -m relaysim.sim.trace.schema_page` from the records in `sim/trace/schema.py`, which whatever is simulated
+writes and which every reader reads by name. Change the schema, then this page.
 
 `relaysim run SCENARIO --seed N --trace FILE` writes one event a line, as a JSON object, in the order in which things
 happened. Each has

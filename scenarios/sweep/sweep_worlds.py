@@ -22,10 +22,10 @@ from typing import Any, Final
 
 from relaysim.scenarios.chunks import CHUNK, Chunk, DifferingChunksError, Journal, Key, Places, grid
 from relaysim.scenarios.engines import ClusterError, Engine, LocalEngine, LostWorkerError
+from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_chunk
-from relaysim.scenarios.strata import strata_of
-from relaysim.scenarios.summary import Summary
-from relaysim.scenarios.sweep.plan import Plan, Point
+from relaysim.scenarios.strata_tallies import strata_of
+from relaysim.scenarios.sweep.points import Plan, Point
 from relaysim.scenarios.timing import code_version
 
 TRIES: Final = 3

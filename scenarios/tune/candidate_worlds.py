@@ -13,9 +13,9 @@ from relaysim.scenarios.load import load, variant
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.policy import HOME, policy_sets
 from relaysim.scenarios.problems import Problem, ScenarioError
+from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
-from relaysim.scenarios.strata import refuse_strata
-from relaysim.scenarios.summary import Summary
+from relaysim.scenarios.strata_tallies import refuse_strata
 from relaysim.scenarios.tune.space import SPACES
 from relaysim.sim.validation_words import did_you_mean
 

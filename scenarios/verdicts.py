@@ -7,14 +7,14 @@ from typing import Any
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.claims import ClaimSpec, judge, rate
+from relaysim.reports.confidence_sequences import judge_sequence
 from relaysim.reports.results import replay_template
-from relaysim.reports.sequential import judge_sequence
 from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import CurvePlan, MapPlan, Scenario
+from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.scenarios.sequential import Sequences, Sequential, looks, run_sequentially
-from relaysim.scenarios.strata import judge_in_strata, shown_strata, strata_of
-from relaysim.scenarios.summary import Summary
+from relaysim.scenarios.strata_tallies import judge_in_strata, shown_strata, strata_of
 
 #: Counts of the observation that tell what became of messages; the rest are under `counts`.
 OUTCOMES = ("messages", "answered", "covered", "friendly_failure", "generic_failure", "lost", "succeeded", "failed")

@@ -14,7 +14,7 @@ from relaysim.reports.claims import ClaimSpec, Tally
 from relaysim.reports.stratified import judge_stratified
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import Problem, ScenarioError
-from relaysim.scenarios.summary import Summary
+from relaysim.scenarios.replication_summary import Summary
 from relaysim.sim.world.strata import Strata
 
 UNWEIGHED = "this scenario has strata, which `verify` and `sweep` alone weigh; add --set strata.enabled=false"
