@@ -140,6 +140,6 @@ def _setting_problems(policy: str, settings: Mapping[str, Any]) -> list[str]:
 
 def _unknown(name: object, known: tuple[str, ...], what: str) -> str:
     close = difflib.get_close_matches(str(name), known, n=1)
-    said = f"did you mean {close[0]}?" if close else f"only {', '.join(known)}"
+    hint = f"did you mean {close[0]}?" if close else f"only {', '.join(known)}"
     place = f"policy = {name!r}" if what == "policy" else str(name)
-    return f"{place}: there is no such {what}, {said}"
+    return f"{place}: there is no such {what}, {hint}"

@@ -287,29 +287,29 @@ def _pairs(settings: Mapping[str, Any]) -> str:
 
 def notes(results: Mapping[str, Any]) -> list[str]:
     """What a reader must know to read this comparison rightly, a sentence each."""
-    message = []
+    sentences = []
     for policy in results["policies"]:
         others = [each["settings"] for each in results["policies"] if each is not policy]
         if policy["own"] and any(policy["settings"].keys() - each.keys() for each in others):
-            message.append(
+            sentences.append(
                 f"{policy['policy']} has the settings that the scenario wrote for it ({_pairs(policy['settings'])}); "
                 "the others have what --settings gave them, and otherwise their defaults."
             )
         for group in policy["left_out"]:
             names = ", ".join(group["settings"])
-            message.append(
+            sentences.append(
                 f"{policy['policy']} does not know {names}, so {group['workers']} ran it without: what the scenario "
                 "means by them is in its worlds only if --settings put something in their place."
             )
         if policy["never_met"]:
-            message.append(f"{policy['policy']} never met {', '.join(policy['never_met'])}.")
+            sentences.append(f"{policy['policy']} never met {', '.join(policy['never_met'])}.")
     counts = {policy["counts"]["messages"] for policy in results["policies"]}
     if len(counts) > 1:
-        message.append(
+        sentences.append(
             "The numbers of messages differ, because customers try again after the friendly apology: each policy "
             "makes its own part of the load."
         )
-    return message
+    return sentences
 
 
 def headline(results: Mapping[str, Any]) -> str:

@@ -82,11 +82,11 @@ def waiting(results: Mapping[str, Any]) -> str | None:
         bare(axes)
         return figure
 
-    details = "; ".join(
+    description = "; ".join(
         f"{name}: half have a reply after {number(round(_wait_of(points, 50), 1))} s, {percent(never)} never get one"
         for name, points, never in lines
     )
-    return draw_svg("waiting", "Messages still without a reply, over time", details, draw)
+    return draw_svg("waiting", "Messages still without a reply, over time", description, draw)
 
 
 def _wait_of(points: Sequence[tuple[float, float]], share: float) -> float:
@@ -126,13 +126,13 @@ def differences(results: Mapping[str, Any]) -> str | None:
             _row(axes, measure, difference["policy"], found, first=first)
         return figure
 
-    details = "; ".join(
+    description = "; ".join(
         f"{measure.title}, {difference['policy']} against {difference['against']}: {difference_words(measure, found)} "
         f"({difference_interval_words(measure, found) or 'no interval'})"
         for measure, difference, found in rows
     )
     title = f"Differences from {results['against']} with {CONFIDENCE} intervals"
-    return draw_svg("differences", title, details, draw)
+    return draw_svg("differences", title, description, draw)
 
 
 def _row(axes: Axes, measure: Measure, policy: str, found: Mapping[str, Any], *, first: bool) -> None:

@@ -148,12 +148,12 @@ def forest(results: Mapping[str, Any]) -> str | None:
             _forest_row(axes, scenario, claim, first=index == 0 or rates[index - 1][1]["id"] != claim["id"])
         return figure
 
-    details = "; ".join(
+    description = "; ".join(
         f"{claim['id']} in {scenario['scenario']}: {percent(claim['observed'])} ({interval_words(claim)}), "
         f"limit {limit_words(claim)}, {claim['verdict']}"
         for scenario, claim in rates
     )
-    return draw_svg("forest", "Observed rates with their intervals against their limits", details, draw)
+    return draw_svg("forest", "Observed rates with their intervals against their limits", description, draw)
 
 
 def _forest_row(axes: Axes, scenario: Mapping[str, Any], claim: Mapping[str, Any], *, first: bool) -> None:
@@ -217,12 +217,12 @@ def region_map(scenario: Mapping[str, Any]) -> str | None:
 
     flat = [cell["verdicts"] for row in cells for cell in row]
     counts = {name: [sum(each.get(name) == verdict for each in flat) for verdict in VERDICT_COLOURS] for name in ids}
-    details = "; ".join(
+    description = "; ".join(
         f"{identifier}: verified in {some[0]} cells, refuted in {some[1]}, inconclusive in {some[2]}"
         for identifier, some in counts.items()
     )
     name = f"map-{slug(scenario['scenario'])}"
-    return draw_svg(name, f"Where the claims hold, over {x['name']} and {y['name']}", details, draw)
+    return draw_svg(name, f"Where the claims hold, over {x['name']} and {y['name']}", description, draw)
 
 
 def _map_panel(axes: Axes, identifier: str, block: Mapping[str, Any]) -> None:
@@ -294,10 +294,10 @@ def load_curve(scenario: Mapping[str, Any]) -> str | None:
         bare(axes)
         return figure
 
-    details = "; ".join(
+    description = "; ".join(
         f"at {number(point['x'])}: {percent(point['observed'])} ({interval_words(point)})" for point in points
     )
-    return draw_svg(f"curve-{slug(scenario['scenario'])}", f"Failures over {block['x']['name']}", details, draw)
+    return draw_svg(f"curve-{slug(scenario['scenario'])}", f"Failures over {block['x']['name']}", description, draw)
 
 
 def sequence(scenario: Mapping[str, Any]) -> str | None:
@@ -320,13 +320,13 @@ def sequence(scenario: Mapping[str, Any]) -> str | None:
         figure.subplots_adjust(hspace=0.5)
         return figure
 
-    details = "; ".join(
+    description = "; ".join(
         f"{claim['id']}: {claim['verdict']}, {decided_words(scenario, claim)}, band {interval_words(claim)}, "
         f"limit {limit_words(claim)}"
         for claim in claims
     )
     name = f"sequence-{slug(scenario['scenario'])}"
-    return draw_svg(name, "The bands from look to look, and the limits", details, draw)
+    return draw_svg(name, "The bands from look to look, and the limits", description, draw)
 
 
 def _sequence_panel(axes: Axes, claim: Mapping[str, Any], maximum: int) -> None:
@@ -439,13 +439,15 @@ def recovery(results: Mapping[str, Any]) -> str | None:
         bare(axes)
         return figure
 
-    details = "; ".join(
+    description = "; ".join(
         f"{scenario}, {label}: {percent(claims[identifier]['observed'])}"
         for identifier, label in _RECOVERY
         for scenario, claims in observed.items()
         if identifier in claims
     )
-    return draw_svg("recovery", "When messages that met an active run recovered, claimed and observed", details, draw)
+    return draw_svg(
+        "recovery", "When messages that met an active run recovered, claimed and observed", description, draw
+    )
 
 
 def _bar(axes: Axes, y: float, share: float, colour: str, label: str) -> None:
@@ -484,8 +486,8 @@ def latency(results: Mapping[str, Any]) -> str | None:
             axes.plot([p50, p90], [index, index], color=BLUE, linewidth=4, alpha=0.5)
             axes.plot([p50], [index], marker="o", color=BLUE, markersize=7)
             axes.plot([p99], [index], marker="|", color=BLUE, markersize=8)
-            details = f"{number(round(p50, 1))}  ·  {number(round(p90, 1))}  ·  {number(round(p99, 1))} s"
-            axes.annotate(details, (p99, index), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8.5)
+            label = f"{number(round(p50, 1))}  ·  {number(round(p90, 1))}  ·  {number(round(p99, 1))} s"
+            axes.annotate(label, (p99, index), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8.5)
         longest = max(given["p99"] for _, given in rows)
         axes.set_xlim(0, longest * 1.42 or 1)
         axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -497,10 +499,10 @@ def latency(results: Mapping[str, Any]) -> str | None:
         bare(axes)
         return figure
 
-    details = "; ".join(
+    description = "; ".join(
         f"{name}: " + ", ".join(f"{q} {number(given[q])} s" for q in _QUANTILES) for name, given in rows
     )
-    return draw_svg("latency", "How long customers wait for a reply", details, draw)
+    return draw_svg("latency", "How long customers wait for a reply", description, draw)
 
 
 def slug(name: str) -> str:

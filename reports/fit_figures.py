@@ -35,10 +35,10 @@ def endings(results: Mapping[str, Any]) -> str | None:
             _ending(axes, entry)
         return figure
 
-    details = "; ".join(
+    description = "; ".join(
         f"{ending_words(entry['ending'])}: {percent(entry['observed'])} ({interval_words(entry)})" for entry in rows
     )
-    return draw_svg("endings", "How conflicts ended", details, draw)
+    return draw_svg("endings", "How conflicts ended", description, draw)
 
 
 def _ending(axes: Axes, entry: Mapping[str, Any]) -> None:
@@ -102,5 +102,5 @@ def freed(results: Mapping[str, Any]) -> str | None:
         bare(axes)
         return figure
 
-    details = "; ".join(f"{percent(share)} free by {number(at)} s" for at, share in steps[:12])
-    return draw_svg("freed", "Time from a cancel to the freed thread", details, draw)
+    description = "; ".join(f"{percent(share)} free by {number(at)} s" for at, share in steps[:12])
+    return draw_svg("freed", "Time from a cancel to the freed thread", description, draw)

@@ -118,49 +118,49 @@ def damage_words(log: Mapping[str, Any]) -> list[str]:
 def notes(results: Mapping[str, Any]) -> list[str]:
     """What a reader must know to read this rightly, a sentence each."""
     conflicts = results["conflicts"]
-    message = []
+    sentences = []
     open_ones = conflicts["met"] - conflicts["ended"]
     if open_ones > 0:
-        message.append(
+        sentences.append(
             f"{open_ones:,} of {conflicts['met']:,} messages that met an active run have no ending in the log: they are "
             "no trials."
         )
     if open_ones < 0:
-        message.append(f"{-open_ones:,} endings have their beginning outside of the log; they count.")
+        sentences.append(f"{-open_ones:,} endings have their beginning outside of the log; they count.")
     apart = conflicts["ended"] - conflicts["joined"]
     if apart and conflicts["ended"]:
-        message.append(
+        sentences.append(
             f"{apart:,} of {conflicts['ended']:,} episodes could not be joined line by line, since their lines name no "
             "conversation: their attempt counts, at the moments that the waits give."
         )
     for entry in conflicts["endings"]:
         low, high = entry["interval"]
         if entry["profile"] is not None and not low <= entry["profile"] <= high:
-            message.append(
+            sentences.append(
                 f"profile.toml does not agree with the log: it has {percent(entry['profile'])} {_plural(entry['ending'])}, "
                 f"the log {percent(entry['observed'])} ({interval_words(entry)})."
             )
     if conflicts["ended"] and not conflicts["waits_from_log"]:
-        message.append("The log does not say what was waited, so the planned 2, 4 and 8 s were taken.")
+        sentences.append("The log does not say what was waited, so the planned 2, 4 and 8 s were taken.")
     if len(conflicts["attempts_seen"]) > 1:
         seen = ", ".join(f"{each} ({count:,})" for each, count in conflicts["attempts_seen"].items())
-        message.append(
+        sentences.append(
             f"Relays with different numbers of attempts wrote this: {seen}; each message that gave up counts up to its own "
             "last retry."
         )
     if conflicts["early"]:
-        message.append(
+        sentences.append(
             f"{conflicts['early']:,} conflicts met a run that the check before had begun to cancel: their time counts from "
             "there, and only those that were not free by the append could be seen, which is allowed for."
         )
     if unnamed := results["log"]["relay_lines"].get("no_run_named", 0):
-        message.append(
+        sentences.append(
             f"{unnamed:,} refusals named no run, so none was cancelled: their threads became free by themselves, and still "
             "count as if after a cancel."
         )
     if conflicts["drained"]:
-        message.append(
+        sentences.append(
             f"{conflicts['drained']:,} conflicts are of the policy drain, which waits for the run in the way; they are no "
             "attempts and are left out."
         )
-    return message + damage_words(results["log"])
+    return sentences + damage_words(results["log"])

@@ -71,15 +71,15 @@ class _LeaseStoryWriter(StoryWriter):
     def on_handling_start(self, time: float, entity: str, event: HandlingStart) -> None:
         delivery, message_id, number = event
         if self._is_told(delivery) and number > 1:
-            said = f"gets {message_id} again (delivery {number})"
-            self._line(time, entity, said, Rank.REDELIVERED, messages=(message_id,))
+            sentence = f"gets {message_id} again (delivery {number})"
+            self._line(time, entity, sentence, Rank.REDELIVERED, messages=(message_id,))
 
     def on_webhook_failed(self, time: float, entity: str, event: WebhookFailed) -> None:
         name = event.delivery.rpartition("#")[0]
         message = self.chronicle.messages.get(name)
         if message is not None and message.conversation == self.conversation:
-            said = f"{name} was not acknowledged: {event.reason}"
-            self._line(time, event.worker, said, Rank.REDELIVERED, messages=(name,))
+            sentence = f"{name} was not acknowledged: {event.reason}"
+            self._line(time, event.worker, sentence, Rank.REDELIVERED, messages=(name,))
 
     def on_log(self, time: float, entity: str, event: LogLine) -> None:
         """Events say what the trace knows, but for failures of the relay itself."""
@@ -99,13 +99,13 @@ class _LeaseStoryWriter(StoryWriter):
         self,
         time: float,
         event: LeaseTaken | LeaseReleased | LeaseGone | LeaseBack,
-        said: str,
+        sentence: str,
         rank: int,
         *,
         loud: bool = False,
     ) -> None:
         if event.conversation == self.conversation:
-            self._line(time, event.worker, said, rank, loud=loud)
+            self._line(time, event.worker, sentence, rank, loud=loud)
 
     def on_lease_taken(self, time: float, entity: str, event: LeaseTaken) -> None:
         self._tell_lease(time, event, f"takes the lease of {self.conversation}", Rank.LEASE)

@@ -91,8 +91,8 @@ class StoryWriter(TraceReader):
         if conversation == self.conversation:
             verb = f"tries {retry_of} again as {message_id}" if retry_of else f"sends {message_id}"
             messages = (retry_of, message_id) if retry_of else (message_id,)
-            said = f"{verb} {quoted(text)}"
-            self._line(time, "customer", said, Rank.SENT, messages=messages, by_customer=True)
+            sentence = f"{verb} {quoted(text)}"
+            self._line(time, "customer", sentence, Rank.SENT, messages=messages, by_customer=True)
 
     def on_received(self, time: float, entity: str, event: Received) -> None:
         if event.conversation == self.conversation:
@@ -114,8 +114,8 @@ class StoryWriter(TraceReader):
         if self._is_told(delivery):
             again = f" again (delivery {number})" if number > 1 else ""
             rank = Rank.REDELIVERED if again else Rank.STARTED
-            said = f"takes {message_id}{again}"
-            self._line(time, self._who(delivery, entity), said, rank, delivery=delivery, messages=(message_id,))
+            sentence = f"takes {message_id}{again}"
+            self._line(time, self._who(delivery, entity), sentence, rank, delivery=delivery, messages=(message_id,))
 
     def on_handling_end(self, time: float, entity: str, event: HandlingEnd) -> None:
         delivery, outcome, error_class = event
@@ -138,8 +138,8 @@ class StoryWriter(TraceReader):
 
     def on_log(self, time: float, entity: str, event: LogLine) -> None:
         if self._is_told(event.delivery):
-            said = f"logs {quoted(event.text, 90)}"
-            self._line(time, self._who(event.delivery, entity), said, Rank.LOG, delivery=event.delivery)
+            sentence = f"logs {quoted(event.text, 90)}"
+            self._line(time, self._who(event.delivery, entity), sentence, Rank.LOG, delivery=event.delivery)
 
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         delivery, command, key, reply = event
@@ -156,8 +156,8 @@ class StoryWriter(TraceReader):
                 self._line(time, who, f"takes the lock {key}", Rank.LOCK_TAKEN, delivery=delivery)
         elif verb.startswith(("EVAL", "DEL")):
             gone = reply in (0, "0", "nil", None)
-            said = f"releases the lock {key}" + (": it was no longer its own" if gone else "")
-            self._line(time, who, said, Rank.REFUSED if gone else Rank.LOCK_RELEASED, delivery=delivery)
+            sentence = f"releases the lock {key}" + (": it was no longer its own" if gone else "")
+            self._line(time, who, sentence, Rank.REFUSED if gone else Rank.LOCK_RELEASED, delivery=delivery)
 
     def on_lease_expired(self, time: float, entity: str, event: LockExpired) -> None:
         key, worker, delivery = event
@@ -184,8 +184,8 @@ class StoryWriter(TraceReader):
         self._busy[request.delivery] = (time, request.operation)
         if event.status == 0 or (request.served_at is not None and event.status != request.served_status):
             landed = "" if request.served_at is None else ", which the server had carried out"
-            said = f"gets no answer to {request.operation}{landed}: {event.failure or event.status}"
-            self._line(time, self._who(request.delivery, entity), said, Rank.NO_ANSWER, delivery=request.delivery)
+            sentence = f"gets no answer to {request.operation}{landed}: {event.failure or event.status}"
+            self._line(time, self._who(request.delivery, entity), sentence, Rank.NO_ANSWER, delivery=request.delivery)
 
     def _tell_wait(self, time: float, delivery: str, following: str) -> None:
         heard, before = self._busy.get(delivery, (time, "redis"))
@@ -226,14 +226,14 @@ class StoryWriter(TraceReader):
             known = isinstance(event.detail, int) and not isinstance(event.detail, bool)
             active = event.detail if known else self._active_runs(request.thread, time)
             found, link = (f"{active} active", None) if active else ("list empty", Link.LIST_EMPTY)
-            said = f"lists the thread's runs: {found}"
-            self._line(time, who, said, Rank.LISTED, delivery=delivery, link=link)
+            sentence = f"lists the thread's runs: {found}"
+            self._line(time, who, sentence, Rank.LISTED, delivery=delivery, link=link)
         elif operation == "runs.create":
             self._tell_creation(time, who, request)
         elif operation == "messages.create":
             message = self._message_of(delivery)
-            said = f"appended {message or 'a message'} to the thread"
-            self._line(time, who, said, Rank.APPENDED, delivery=delivery, messages=(message,) if message else ())
+            sentence = f"appended {message or 'a message'} to the thread"
+            self._line(time, who, sentence, Rank.APPENDED, delivery=delivery, messages=(message,) if message else ())
         elif operation == "runs.retrieve":
             run = self.chronicle.runs.get(request.run or "")
             state = f", last seen {run.state_at(time)}" if run else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.figures import BLUE, QUIET, RULE, VERDICT_COLOURS, bare, blank, draw_svg
 from relaysim.reports.summary import SYMBOLS, limit_words, number
-from relaysim.reports.sweep_words import claim_at, claims_of, numeric, short_names, told_points, varying
+from relaysim.reports.sweep_words import claim_at, claims_of, numeric, points_description, short_names, varying
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,8 +57,8 @@ def rates(results: Mapping[str, Any], axis: Mapping[str, Any]) -> str | None:
         figure.subplots_adjust(hspace=0.5, wspace=0.24)
         return figure
 
-    details = " | ".join(f"{claim['id']}: {told_points(results, claim['id'])}" for claim in claims)
-    return draw_svg("rates", f"Rates with their intervals over {axis['path']}", details, draw)
+    description = " | ".join(f"{claim['id']}: {points_description(results, claim['id'])}" for claim in claims)
+    return draw_svg("rates", f"Rates with their intervals over {axis['path']}", description, draw)
 
 
 def _points_of(
@@ -139,8 +139,8 @@ def heat(results: Mapping[str, Any], *axes: Mapping[str, Any]) -> str | None:
         figure.subplots_adjust(hspace=0.62, wspace=0.2)
         return figure
 
-    details = " | ".join(f"{claim['id']}: {told_points(results, claim['id'])}" for claim in claims)
-    return draw_svg("heat", f"Rates over {across['path']} and {up['path']}, in percent", details, draw)
+    description = " | ".join(f"{claim['id']}: {points_description(results, claim['id'])}" for claim in claims)
+    return draw_svg("heat", f"Rates over {across['path']} and {up['path']}, in percent", description, draw)
 
 
 def _heat_panel(

@@ -156,7 +156,7 @@ def _claim_cells(claim: Mapping[str, Any] | None) -> list[Any]:
     return [claim["verdict"], claim["count"], claim["n"], observed, *claim["interval"]]
 
 
-def told_points(results: Mapping[str, Any], identifier: str) -> str:
+def points_description(results: Mapping[str, Any], identifier: str) -> str:
     """A claim at all points, in a line for those who cannot see the figure."""
     details = []
     for point in results["points"]:

@@ -69,7 +69,7 @@ def front(results: Mapping[str, Any]) -> str | None:
             _panel(axes, results, (x, y), present, places)
         return figure
 
-    details = "; ".join(
+    description = "; ".join(
         f"candidate {place}: "
         + ", ".join(
             f"{SHORT[each['id']]} {value_words(each['unit'], value)}"
@@ -77,7 +77,7 @@ def front(results: Mapping[str, Any]) -> str | None:
         )
         for trial, place in places.items()
     )
-    return draw_svg("front", "Trials of the search and their front", details, draw)
+    return draw_svg("front", "Trials of the search and their front", description, draw)
 
 
 def _panel(
@@ -244,13 +244,13 @@ def judged(results: Mapping[str, Any]) -> str | None:
         figure.subplots_adjust(hspace=0.75 + more * 1.75 / row, wspace=0.3)  # in heights of a panel
         return figure
 
-    details = "; ".join(
+    description = "; ".join(
         f"{SHORT[objective['id']]}, {profile}, candidate {place}: "
         f"{difference_words(objective['unit'], found['difference'])} "
         f"({interval_words(objective['unit'], found['difference_interval'], signed=True) or 'no interval'})"
         for objective, profile, place, found in rows
     )
-    return draw_svg("judged", f"Differences from the present settings with {CONFIDENCE} intervals", details, draw)
+    return draw_svg("judged", f"Differences from the present settings with {CONFIDENCE} intervals", description, draw)
 
 
 def _panel_title(objective: Mapping[str, str], profile: str) -> str:
@@ -299,7 +299,7 @@ def closed_form(results: Mapping[str, Any]) -> str | None:
             axes.tick_params(length=0, labelsize=8)
         return figure
 
-    details = "; ".join(
+    description = "; ".join(
         f"trial {each['number'] + 1}: "
         + ", ".join(
             f"{SHORT[one['id']]} computed {value_words(one['unit'], value)}, measured {value_words(one['unit'], measured)}"
@@ -307,7 +307,7 @@ def closed_form(results: Mapping[str, Any]) -> str | None:
         )
         for each, (expected, seen) in zip(block["found"], found, strict=True)
     )
-    return draw_svg("closed_form", "The front by arithmetic and the front that was found", details, draw)
+    return draw_svg("closed_form", "The front by arithmetic and the front that was found", description, draw)
 
 
 def importance(results: Mapping[str, Any]) -> str | None:
@@ -342,8 +342,8 @@ def importance(results: Mapping[str, Any]) -> str | None:
             bare(axes)
         return figure
 
-    details = "; ".join(
+    description = "; ".join(
         f"{SHORT[objective]}: " + ", ".join(f"{name} {share * 100:.0f} %" for name, share in found[objective].items())
         for objective in objectives
     )
-    return draw_svg("importance", "How much each setting has to do with each objective", details, draw)
+    return draw_svg("importance", "How much each setting has to do with each objective", description, draw)

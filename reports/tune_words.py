@@ -190,24 +190,24 @@ def recommendation(results: Mapping[str, Any]) -> str:
                 f"Keep the present settings: {held_out['replications']:,} held-out worlds are too few to judge by; give "
                 f"--held-out at least {held_out['replications_min']:,}, better thousands."
             )
-        message = [
+        sentences = [
             "Keep the present settings: none of the candidates judged on held-out seeds is shown to be better in some "
             "objective and worse in none under every profile."
         ]
         if wanting := _for_want_of_worlds(results):
             which = f"candidate{'' if len(wanting) == 1 else 's'} {_listed(wanting)}"
-            message.append(f"Of {which} too few worlds differ to tell; give more --held-out.")
-        return " ".join(message)
+            sentences.append(f"Of {which} too few worlds differ to tell; give more --held-out.")
+        return " ".join(sentences)
     judged = results["judged"][place]
     ids = [each["id"] for each in results["objectives"]]
     units = {each["id"]: each["unit"] for each in results["objectives"]}
     better, others = _sorted_out(results, judged)
     if not others:
-        message = [f"Take candidate {place + 1}: better in every objective under every profile."]
+        sentences = [f"Take candidate {place + 1}: better in every objective under every profile."]
     else:
         where = f"better in {_listed(better)} under every profile" if better else "better in no objective everywhere"
         doubts = "; ".join(f"{name}: {_listed(each)}" for name, each in others.items())
-        message = [
+        sentences = [
             f"Candidate {place + 1} is {where}. Not told apart from the present settings: {doubts}.",
             "Take it if you can accept that; otherwise keep the present settings, or judge again in more worlds "
             "(--held-out).",
@@ -218,9 +218,9 @@ def recommendation(results: Mapping[str, Any]) -> str:
             f"({interval_words(units[each], found[each]['difference_interval'], signed=True) or 'no interval'})"
             for each in ids
         ]
-        message.append(f"Under {profile}: {', '.join(parts)}.")
-    message.append(f"In brackets the {CONFIDENCE} intervals; better is one that lies below zero.")
-    return " ".join(message)
+        sentences.append(f"Under {profile}: {', '.join(parts)}.")
+    sentences.append(f"In brackets the {CONFIDENCE} intervals; better is one that lies below zero.")
+    return " ".join(sentences)
 
 
 def _for_want_of_worlds(results: Mapping[str, Any]) -> list[str]:
@@ -244,7 +244,7 @@ def _differs_too_rarely(results: Mapping[str, Any], found: Mapping[str, Any]) ->
 
 def _rarely_differing(results: Mapping[str, Any]) -> list[str]:
     """Of which objectives nothing is claimed, because they differ in too few worlds."""
-    message = []
+    sentences = []
     least = results["held_out"].get("differing_min", 0)
     for profile in results["judged"][0]["by_profile"] if results["judged"] else ():
         for each in results["objectives"]:
@@ -254,11 +254,11 @@ def _rarely_differing(results: Mapping[str, Any]) -> list[str]:
                 if _differs_too_rarely(results, judged["by_profile"][profile][each["id"]])
             ]
             if rare:
-                message.append(
+                sentences.append(
                     f"Under {profile}, {SHORT[each['id']]} differ from the {PRESENT}' in fewer than {least} worlds, too few "
                     f"to claim anything: {', '.join(rare)}."
                 )
-    return message
+    return sentences
 
 
 def excess_words(name: str, count: int) -> str:
@@ -272,25 +272,25 @@ def excess_words(name: str, count: int) -> str:
 
 def notes(results: Mapping[str, Any]) -> list[str]:
     """What must be known to read the tables."""
-    message = []
+    sentences = []
     fragile = [str(place) for place, each in enumerate(results["judged"], 1) if each["fragile"]]
     if fragile:
-        message.append(
+        sentences.append(
             f"Fragile: {'candidate' if len(fragile) == 1 else 'candidates'} {_listed(fragile)} "
             f"{'is' if len(fragile) == 1 else 'are'} better under one profile and not under another."
         )
     for place, each in enumerate(results["judged"], 1):
         for profile, excess in each["excess"].items():
             for name, count in excess.items():
-                message.append(f"Candidate {place} under {profile}: {excess_words(name, count)} than at present.")
-    message += _rarely_differing(results)
+                sentences.append(f"Candidate {place} under {profile}: {excess_words(name, count)} than at present.")
+    sentences += _rarely_differing(results)
     infeasible = sum(not trial["feasible"] for trial in results["trials"])
     if infeasible:
-        message.append(
+        sentences.append(
             f"{infeasible} of {len(results['trials'])} trials broke a promise more often than the present settings in "
             f"the same worlds, and {'was' if infeasible == 1 else 'were'} put aside."
         )
-    return message
+    return sentences
 
 
 def grade_words(results: Mapping[str, Any], index: int, profile: str) -> str:
@@ -330,21 +330,21 @@ def agreement_words(results: Mapping[str, Any]) -> list[str]:
     block = results["closed_form"]
     details = [each for each in block["held_out"] if each["inside"] is not None]
     inside = sum(each["inside"] for each in details)
-    message = []
+    sentences = []
     if details:
-        message.append(
+        sentences.append(
             f"{inside} of {len(details)} values measured in held-out worlds have the computed one in their {CONFIDENCE} "
             "interval."
         )
     front = len(block["front"])
     if not front:
-        return [*message, f"Of {block['grid']:,} settings computed, none fails no more than the {PRESENT}."]
+        return [*sentences, f"Of {block['grid']:,} settings computed, none fails no more than the {PRESENT}."]
     one = front == 1
-    message.append(
+    sentences.append(
         f"Of {block['grid']:,} settings computed, {front:,} {'fails' if one else 'fail'} no more than the {PRESENT} and "
         f"{'is' if one else 'are'} beaten by no other: {'it is' if one else 'they are'} the computed front."
     )
-    return [*message, *_behind_words(block), *_gap_words(block)]
+    return [*sentences, *_behind_words(block), *_gap_words(block)]
 
 
 def _behind_words(block: Mapping[str, Any]) -> list[str]:

@@ -98,8 +98,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _complain(said: str) -> None:
-    lines = said.splitlines()
+def _complain(text: str) -> None:
+    lines = text.splitlines()
     if len(lines) == 1:
         print(f"relaysim: {lines[0]}", file=sys.stderr)
         return

@@ -201,7 +201,7 @@ class ClusterEngine:
                 warnings.simplefilter("ignore")  # of versions; the check that matters is our own
                 connect: Any = distributed.Client
                 self._client = connect(self.address, timeout=self._connect_seconds, set_as_default=False)
-            description = self._client.run(self._check, *self._given, on_error="return")
+            versions = self._client.run(self._check, *self._given, on_error="return")
         except (OSError, ValueError, TypeError) as error:
             self._leave()
             raise ClusterError(
@@ -212,7 +212,7 @@ class ClusterEngine:
             self._leave()
             raise
         try:
-            self._compare(description)
+            self._compare(versions)
         except BaseException:
             self._leave()
             raise
@@ -254,10 +254,10 @@ class ClusterEngine:
             )
             try:
                 await comm.write({"op": "identity", "reply": True})
-                details = await comm.read()
+                identity = await comm.read()
             finally:
                 comm.abort()
-            kind = details.get("type") if isinstance(details, dict) else None
+            kind = identity.get("type") if isinstance(identity, dict) else None
             if kind != "Scheduler":
                 raise OSError(f"it is a {kind}" if isinstance(kind, str) else "it is something else")
 
@@ -282,15 +282,15 @@ class ClusterEngine:
     ) -> None:
         self._leave()
 
-    def _compare(self, told: dict[str, Any]) -> None:
-        if not told:
+    def _compare(self, versions: dict[str, Any]) -> None:
+        if not versions:
             raise ClusterError(
                 f"--scheduler {self.address}: the scheduler has no workers; start some with "
                 f"`dask worker {self.address} --nthreads 1`"
             )
         own_version = self._check(*self._given)
-        for worker in sorted(told):
-            worker_version = told[worker]
+        for worker in sorted(versions):
+            worker_version = versions[worker]
             if isinstance(worker_version, BaseException):
                 raise ClusterError(
                     f"worker {worker} cannot run this: {_first_line(worker_version)}; install the same code there"

@@ -144,12 +144,12 @@ def _own_sets(names: Sequence[str], settings: Iterable[str]) -> tuple[dict[str, 
     problems = []
     for typed in settings:
         # The longest name first: one policy's name may be the beginning of another's.
-        message = typed.removeprefix(HOME)
-        name = next((each for each in sorted(names, key=len, reverse=True) if message.startswith(f"{each}.")), None)
-        rest = message.removeprefix(f"{name}.")
+        setting = typed.removeprefix(HOME)
+        name = next((each for each in sorted(names, key=len, reverse=True) if setting.startswith(f"{each}.")), None)
+        rest = setting.removeprefix(f"{name}.")
         try:
             if name is None:
-                suggestion = did_you_mean(message.partition(".")[0], names, what="compared are")
+                suggestion = did_you_mean(setting.partition(".")[0], names, what="compared are")
                 raise PathError(f"begins with no policy that is compared: write POLICY.KEY=VALUE; {suggestion}")
             parse_setting(rest)
         except PathError as error:

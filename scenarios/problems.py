@@ -58,14 +58,14 @@ def findings_of(model: type[BaseModel], document: Mapping[str, Any]) -> list[Fin
     return [*not_finite(document), *errors_of(model, document, document)]
 
 
-def errors_of(model: type[BaseModel], document: Mapping[str, Any], whole: Mapping[str, Any]) -> list[Finding]:
-    """The same but for numbers that are not finite; `whole` is what words quote from."""
+def errors_of(model: type[BaseModel], document: Mapping[str, Any], quoted_from: Mapping[str, Any]) -> list[Finding]:
+    """The same but for numbers that are not finite; `quoted_from` is what words quote from."""
     try:
         model.model_validate(without_lists(document), strict=True)
     except ValidationError as error:
         # `not_finite` tells of numbers that are not finite.
         errors = [each for each in error.errors(include_url=False) if _is_finite(each["input"])]
-        return translate(errors, model, whole, hidden=NOT_IN_FILES)
+        return translate(errors, model, quoted_from, hidden=NOT_IN_FILES)
     return []
 
 

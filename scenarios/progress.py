@@ -20,7 +20,7 @@ class Reporter(Protocol):
         """A scenario begins; what is returned takes its progress."""
         ...
 
-    def done(self, name: str, cost: Cost, said: str) -> None:
+    def done(self, name: str, cost: Cost, outcome: str) -> None:
         """A scenario has ended, with its outcome in a few words."""
         ...
 
@@ -43,21 +43,21 @@ class _Silent:
     def scenario(self, name: str) -> Callable[[Progress], None]:
         return lambda progress: None
 
-    def done(self, name: str, cost: Cost, said: str) -> None:
+    def done(self, name: str, cost: Cost, outcome: str) -> None:
         pass
 
 
-def _ended(name: str, cost: Cost, said: str) -> str:
+def _ended(name: str, cost: Cost, outcome: str) -> str:
     rate = f", {cost.replications / cost.seconds:,.0f}/s" if cost.seconds else ""
-    return f"{name}: {cost.replications:,} replications in {cost.seconds:.1f} s{rate}: {said}"
+    return f"{name}: {cost.replications:,} replications in {cost.seconds:.1f} s{rate}: {outcome}"
 
 
 class _Lines(_Silent):
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
-    def done(self, name: str, cost: Cost, said: str) -> None:
-        print(_ended(name, cost, said), file=self._stream, flush=True)
+    def done(self, name: str, cost: Cost, outcome: str) -> None:
+        print(_ended(name, cost, outcome), file=self._stream, flush=True)
 
 
 class _Bar(_Silent):
@@ -100,5 +100,5 @@ class _Bar(_Silent):
 
         return update
 
-    def done(self, name: str, cost: Cost, said: str) -> None:
-        self._progress.console.print(_ended(name, cost, said), markup=False, highlight=False, soft_wrap=True)
+    def done(self, name: str, cost: Cost, outcome: str) -> None:
+        self._progress.console.print(_ended(name, cost, outcome), markup=False, highlight=False, soft_wrap=True)

@@ -93,8 +93,8 @@ class Spread:
             plain["counts"] = _shortened([count for _, count in counted])
             ticks = [value * _TICKS for value, _ in counted]
             if all(each.is_integer() for each in ticks):
-                whole = [0, *map(int, ticks)]
-                plain["steps"] = [after - before for before, after in pairwise(whole)]
+                edges = [0, *map(int, ticks)]
+                plain["steps"] = [after - before for before, after in pairwise(edges)]
             else:
                 plain["values"] = [value for value, _ in counted]
         if self.buckets:

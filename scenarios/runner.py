@@ -61,12 +61,12 @@ class ReplicationError(RuntimeError):
     `values` are what the batch had set on top of the scenario, as in `Batch`.
     """
 
-    def __init__(self, scenario: str, seed: int, said: str, values: tuple[tuple[str, Any], ...] = ()) -> None:
-        super().__init__(scenario, seed, said, values)
-        self.scenario, self.seed, self.said, self.values = scenario, seed, said, values
+    def __init__(self, scenario: str, seed: int, reason: str, values: tuple[tuple[str, Any], ...] = ()) -> None:
+        super().__init__(scenario, seed, reason, values)
+        self.scenario, self.seed, self.reason, self.values = scenario, seed, reason, values
 
     def __str__(self) -> str:
-        return f"{self.scenario}, seed {self.seed}: {self.said}"
+        return f"{self.scenario}, seed {self.seed}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,6 @@ def _named(error: BaseException) -> str:
     return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
-def _complain_of_settings(reading: Reading, said: str, file: str) -> None:
+def _complain_of_settings(reading: Reading, message: str, file: str) -> None:
     typed = [setting for path, setting in reading.sets.items() if path.startswith(("relay.", "workers"))]
-    reading.problems.append(Problem(f"--set {typed[0]}" if len(typed) == 1 else file, "relay.settings", said))
+    reading.problems.append(Problem(f"--set {typed[0]}" if len(typed) == 1 else file, "relay.settings", message))

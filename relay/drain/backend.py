@@ -38,16 +38,16 @@ class BackendError(Exception):
 class Conflict(BackendError):
     """A run is active on the thread; `run_id` names it, if the error did."""
 
-    def __init__(self, said: str, run_id: str | None) -> None:
-        super().__init__(said)
+    def __init__(self, reason: str, run_id: str | None) -> None:
+        super().__init__(reason)
         self.run_id = run_id
 
 
 class Busy(BackendError):
     """Refused for now; `after_seconds` is what the server asked for, if it did."""
 
-    def __init__(self, said: str, after_seconds: float | None) -> None:
-        super().__init__(said)
+    def __init__(self, reason: str, after_seconds: float | None) -> None:
+        super().__init__(reason)
         self.after_seconds = after_seconds
 
 
@@ -164,8 +164,8 @@ class ThreadsBackend:
         if messages_max == 0:
             return await self.open_thread()
         page = await self._answer(self._messages.list(thread_id, limit=messages_max, order="desc"))
-        said = [(message.role, text_of(message)) for message in reversed(page.data) if _is_whole(message)]
-        messages = [{"role": role, "content": text} for role, text in said if text is not None]
+        turns = [(message.role, text_of(message)) for message in reversed(page.data) if _is_whole(message)]
+        messages = [{"role": role, "content": text} for role, text in turns if text is not None]
         return str((await self._answer(self._threads.create(messages=messages))).id)
 
     async def start(self, thread_id: str, texts: Sequence[str], metadata: Mapping[str, str]) -> RunView:
@@ -223,22 +223,22 @@ class ThreadsBackend:
 
 
 def _sorted(error: openai.APIStatusError) -> BackendError:
-    said, status = describe(error), error.status_code
+    reason, status = describe(error), error.status_code
     if status == 429:
-        return Busy(said, _retry_after(error))
+        return Busy(reason, _retry_after(error))
     if status in (401, 403, 409):
         # A key that was exchanged, a proxy in the way: nothing was done, and somebody will mend it.
-        return Busy(said, None)
+        return Busy(reason, None)
     if status == 408 or status >= 500 or not isinstance(error.body, Mapping):
         # A refusal that cannot be read may be a conflict, or not be the API's at all.
-        return Unavailable(said)
+        return Unavailable(reason)
     if status == 404 and "thread" in str(error).lower():
-        return NoThread(said)
+        return NoThread(reason)
     sentence = str(error)
     if status == 400 and ("already has an active run" in sentence or "while a run" in sentence):
         named = _ACTIVE_RUN.search(sentence)
-        return Conflict(said, named[1] if named else None)
-    return Rejected(said) if status in (400, 413, 422) else Refused(said)
+        return Conflict(reason, named[1] if named else None)
+    return Rejected(reason) if status in (400, 413, 422) else Refused(reason)
 
 
 def _retry_after(error: openai.APIStatusError) -> float | None:

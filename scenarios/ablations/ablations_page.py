@@ -75,10 +75,10 @@ def sentence_of(row: Mapping[str, Any]) -> str:
     return next((sentences[each] for each in row["promises"] if each in sentences), "")
 
 
-def whole_words(results: Mapping[str, Any]) -> str:
+def baseline_words(results: Mapping[str, Any]) -> str:
     """What the whole policy did in the same worlds, in a sentence."""
-    worlds, messages = (sum(whole[each] for whole in results["whole"]) for each in ("worlds", "messages"))
-    broken = [each for each in PROMISES if any(each in whole["broken"] for whole in results["whole"])]
+    worlds, messages = (sum(row[each] for row in results["whole"]) for each in ("worlds", "messages"))
+    broken = [each for each in PROMISES if any(each in row["broken"] for row in results["whole"])]
     message = f"{' and '.join(broken)} broken" if broken else "no promise broken"
     return f"The whole policy in the same {worlds:,} worlds, with {messages:,} messages: {message}."
 
@@ -104,14 +104,14 @@ def print_ablations(console: Console, results: Mapping[str, Any], wrong: Sequenc
         )
         table.add_row(*map(Text, cells))
     console.print(table)
-    console.print(Text(whole_words(results)), soft_wrap=True)
+    console.print(Text(baseline_words(results)), soft_wrap=True)
     for message in wrong:
         console.print(Text(f"! {message}"), soft_wrap=True)
 
 
 def page(results: Mapping[str, Any]) -> str:
     """The whole page."""
-    rows, wholes, noticed = results["ablations"], results["whole"], results["promises"]
+    rows, baselines, noticed = results["ablations"], results["whole"], results["promises"]
     replications = sorted({row["replications"] for row in rows})
     opening = _OPENING.format(roots=results["root_seeds"], replications=" or ".join(map(str, replications)))
     lines = [opening, "## Without a safeguard", ""]
@@ -130,18 +130,18 @@ def page(results: Mapping[str, Any]) -> str:
             for row in rows
         ),
     )
-    lines += ["", "## The whole policy in the same worlds", "", whole_words(results), ""]
+    lines += ["", "## The whole policy in the same worlds", "", baseline_words(results), ""]
     lines += _table(
         ("scenario", "what happens", "worlds", "broken", "put to the test"),
         (
             (
-                f"`{whole['scenario']}`",
-                whole["title"],
-                f"{whole['worlds']:,}",
-                ", ".join(each for each in PROMISES if each in whole["broken"]) or "none",
-                ", ".join(f"{each} {whole['checked'][each]:,}" for each in PROMISES if each in whole["checked"]),
+                f"`{row['scenario']}`",
+                row["title"],
+                f"{row['worlds']:,}",
+                ", ".join(each for each in PROMISES if each in row["broken"]) or "none",
+                ", ".join(f"{each} {row['checked'][each]:,}" for each in PROMISES if each in row["checked"]),
             )
-            for whole in wholes
+            for row in baselines
         ),
     )
     lines += ["", "## By promise", ""]

@@ -34,7 +34,7 @@ class Ablated:
 
     ablation: Ablation
     scenario: Scenario
-    whole: Scenario
+    baseline: Scenario
 
     @cached_property
     def removed(self) -> str:
@@ -56,15 +56,15 @@ def load_ablations(names: Sequence[str] = (), sets: Sequence[str] = (), scenario
     ]
     if problems:
         raise ScenarioError(problems)
-    wholes: dict[str, Scenario] = {}
+    baselines: dict[str, Scenario] = {}
     loaded = []
     with Session():  # each is built once, to see that it can be
         for name in dict.fromkeys(names or known):
             ablation = known[name]
             path = scenario_path(ablation.scenario) if scenario is None else scenario
-            if path not in wholes:
-                wholes[path] = load(path, [f"{_FACTORY}={WHOLE}", *sets])
-            loaded.append(Ablated(ablation, load(path, [f"{_FACTORY}={ablation.factory}", *sets]), wholes[path]))
+            if path not in baselines:
+                baselines[path] = load(path, [f"{_FACTORY}={WHOLE}", *sets])
+            loaded.append(Ablated(ablation, load(path, [f"{_FACTORY}={ablation.factory}", *sets]), baselines[path]))
     return loaded
 
 
@@ -92,10 +92,10 @@ def measure(
     Raises:
         ReplicationError, LostWorkerError: see `run_batches`.
     """
-    wholes = {each.whole.name: each.whole for each in ablated}
+    baselines = {each.baseline.name: each.baseline for each in ablated}
     batches: dict[tuple[str, int], Batch] = {}
     relays = [(each.ablation.name, each.scenario) for each in ablated]
-    relays += [(f"whole {name}", scenario) for name, scenario in wholes.items()]
+    relays += [(f"whole {name}", scenario) for name, scenario in baselines.items()]
     for key, scenario in relays:
         for root in range(roots):
             root_seed = scenario.root_seed + root
@@ -120,7 +120,7 @@ def measure(
         "root_seeds": roots,
         "lane": lane,
         "ablations": rows,
-        "whole": [_whole_row(scenario, of(f"whole {name}")) for name, scenario in wholes.items()],
+        "whole": [_baseline_row(scenario, of(f"whole {name}")) for name, scenario in baselines.items()],
         "promises": {
             promise: [row["ablation"] for row in rows if promise in row["noticed"]] for promise in _FULL_NAMES
         },
@@ -189,7 +189,7 @@ def _first(ablated: Ablated, summaries: Sequence[Summary], took: Sequence[int | 
     return {"root_seed": scenario.root_seed + place, "seed": seed, "sentences": sentences}
 
 
-def _whole_row(scenario: Scenario, summaries: Sequence[Summary]) -> dict[str, Any]:
+def _baseline_row(scenario: Scenario, summaries: Sequence[Summary]) -> dict[str, Any]:
     checked = {
         each: sum(summary.counts.get(CHECKED_OF[name], 0) for summary in summaries)
         for each, name in _FULL_NAMES.items()
@@ -216,17 +216,17 @@ def _whole_row(scenario: Scenario, summaries: Sequence[Summary]) -> dict[str, An
 
 def surprises(results: Mapping[str, Any]) -> list[str]:
     """What is not as it should be, in sentences: ablations that went unnoticed, and what the whole policy broke."""
-    message = []
+    sentences = []
     for row in results["ablations"]:
         silent = [each for each in row["promises"] if each not in row["noticed"]]
         if silent:
-            message.append(f"{row['ablation']} in {row['scenario']} went unnoticed by {' and '.join(silent)}")
+            sentences.append(f"{row['ablation']} in {row['scenario']} went unnoticed by {' and '.join(silent)}")
     for row in results["whole"]:
-        message += [
+        sentences += [
             f"the whole policy broke {each} in {row['scenario']}, root seed {example['root_seed']}, seed "
             f"{example['seed']}: {example['sentence']}"
             for each, example in row["examples"].items()
         ]
         if row["never_met"]:
-            message.append(f"{row['scenario']} has faults that never struck: {', '.join(row['never_met'])}")
-    return message
+            sentences.append(f"{row['scenario']} has faults that never struck: {', '.join(row['never_met'])}")
+    return sentences

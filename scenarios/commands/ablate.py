@@ -75,7 +75,9 @@ def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int
             shown.done("ablations", cost, f"{len(wrong)} not as expected" if wrong else "as expected")
     except ReplicationError as error:
         given = ", ".join(f"{path}={value}" for path, value in error.values)
-        raise UsageError(f"{error.scenario} with {given}, seed {error.seed}: {' '.join(error.said.split())}") from error
+        raise UsageError(
+            f"{error.scenario} with {given}, seed {error.seed}: {' '.join(error.reason.split())}"
+        ) from error
     except LostWorkerError as error:
         raise UsageError(str(error)) from error
     results["code_version"] = version

@@ -87,7 +87,7 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
             shown.done(name, cost, ", ".join(policy.name for policy in comparison.policies))
     except ReplicationError as error:
         policy, replay = comparison.replay(dict(error.values), error.seed)
-        message = " ".join(error.said.split())
+        message = " ".join(error.reason.split())
         raise UsageError(f"{name} with {policy}, seed {error.seed}: {message}; see it: {replay}") from error
     except LostWorkerError as error:
         raise UsageError(str(error)) from error

@@ -182,8 +182,8 @@ def _asked_and_missing(worlds: Sequence[Worlds]) -> tuple[int, int]:
     return sum(each.total for each in places), sum(each.left for each in places)
 
 
-def _tell(said: str) -> None:
-    print(f"relaysim: {said}", file=sys.stderr, flush=True)
+def _tell(text: str) -> None:
+    print(f"relaysim: {text}", file=sys.stderr, flush=True)
 
 
 def _one_line(error: ReplicationError, plan: Plan) -> str:
@@ -192,7 +192,9 @@ def _one_line(error: ReplicationError, plan: Plan) -> str:
     point = next(point for point in plan.points if tuple(point.values.items()) == error.values)
     origin = point.scenario.origin
     given = ", ".join(f"{path}={value}" for path, value in error.values)
-    message = f"{error.scenario}{f' with {given}' if given else ''}, seed {error.seed}: {' '.join(error.said.split())}"
+    message = (
+        f"{error.scenario}{f' with {given}' if given else ''}, seed {error.seed}: {' '.join(error.reason.split())}"
+    )
     command = replay_command(origin.given, error.seed, settings=origin.settings, factory=origin.factory)
     return f"{message}; see it: {command}"
 

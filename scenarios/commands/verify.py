@@ -90,7 +90,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     costs: dict[str, Cost] = {}
     entries: list[dict[str, Any]] = []
     extra: dict[str, Any] = {}
-    message: list[str] = []
+    answer_lines: list[str] = []
     try:
         with reporter(quiet=arguments.quiet) as shown:
             for scenario in scenarios:
@@ -108,14 +108,14 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
                     )
                     shown.done("waits", costs["waits"], "done")
                 extra = {"factory": arguments.factory, "waits": waits}
-                message = answer({"scenarios": entries, **extra}, waits)
-                extra["answer"] = message
+                answer_lines = answer({"scenarios": entries, **extra}, waits)
+                extra["answer"] = answer_lines
     except (ReplicationError, LostWorkerError, UnknownEventError) as error:
         raise UsageError(_one_line(error, scenarios)) from error
     results = build_results(version, entries, **extra)
     with writing():
         folder = publish(results, name=folder_name, timing=timing(costs, jobs=jobs), out=arguments.out)
-    say_results(arguments, results, lambda: _print_table(results, folder, message))
+    say_results(arguments, results, lambda: _print_table(results, folder, answer_lines))
     differing = [entry for entry in entries if not entry.get("lane_check", {}).get("equal", True)]
     for entry in differing:
         seed = entry["lane_check"]["first_differing_seed"]
@@ -195,12 +195,12 @@ def _verify_one(
     return entry
 
 
-def _print_table(results: Mapping[str, Any], folder: Path, said: Sequence[str]) -> None:
+def _print_table(results: Mapping[str, Any], folder: Path, answer_lines: Sequence[str]) -> None:
     from relaysim.reports.terminal import print_report
 
     def draw(console: Console) -> None:
         print_report(console, results, report=folder / "index.html")
-        for line in said:
+        for line in answer_lines:
             console.print(line, markup=False, soft_wrap=True)
         for entry in results["scenarios"]:
             if check := entry.get("lane_check"):

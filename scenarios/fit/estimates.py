@@ -64,13 +64,13 @@ _DIGITS = 4
 class Estimate:
     """One number of the profile. `table` is what the profile gets, without its basis; None: the base's is kept.
 
-    `said` is a sentence: what was fitted from what, or why nothing was. `fit` is there if something was tried.
+    `basis` is a sentence: what was fitted from what, or why nothing was. `fit` is there if something was tried.
     """
 
     number: str
     n: int
     table: dict[str, Any] | None
-    said: str
+    basis: str
     fit: LogNormalFit | None = None
     follows: bool = False
     """Whether it is no fit of its own, but what the fit of another number leaves."""
@@ -88,18 +88,13 @@ class Estimate:
             return "follows"
         return "bounded" if self.bounded else "fitted" if self.scale is None else "scaled"
 
-    @property
-    def basis(self) -> str:
-        """What the number in the profile rests on."""
-        return self.said
-
     def to_dict(self) -> dict[str, Any]:
         """As plain data for `results.json`."""
         entry: dict[str, Any] = {
             "number": self.number,
             "n": self.n,
             "status": self.status,
-            "said": self.said,
+            "said": self.basis,
         }
         if self.table is not None:
             entry["value"] = self.table
@@ -195,17 +190,17 @@ def _plain(intervals: Intervals) -> list[Observation]:
 def _request_seconds(reading: Reading) -> Estimate:
     n = reading.requests.total
     if n < FEWEST:
-        description = "no two dated lines enclose" if not n else f"only {n} pairs of dated lines enclose"
+        shortage = "no two dated lines enclose" if not n else f"only {n} pairs of dated lines enclose"
         return Estimate(
-            "request_seconds", n, None, f"{description} a request to cancel, with a date to the hundredth or finer"
+            "request_seconds", n, None, f"{shortage} a request to cancel, with a date to the hundredth or finer"
         )
     fit = fit_lognormal(_plain(reading.requests), may_stick=False)
     assert fit is not None
     if not fit.identified:
         return Estimate("request_seconds", n, None, f"all {n:,} requests took as long as far as the dates tell", fit)
     slow = f"; {reading.slow_requests:,} slower than 10 s are left out" if reading.slow_requests else ""
-    message = f"fitted from {n:,} requests to cancel{slow}; {_interval_words(fit)}"
-    return Estimate("request_seconds", n, _table(fit), message, fit)
+    basis = f"fitted from {n:,} requests to cancel{slow}; {_interval_words(fit)}"
+    return Estimate("request_seconds", n, _table(fit), basis, fit)
 
 
 def _table(fit: LogNormalFit) -> dict[str, Any]:
@@ -213,8 +208,8 @@ def _table(fit: LogNormalFit) -> dict[str, Any]:
 
 
 def _interval_words(fit: LogNormalFit) -> str:
-    description = f"{CONFIDENCE * 100:g} % intervals: median {_ends(fit.median)} s, sigma {_ends(fit.sigma)}"
-    return description if fit.stuck is None else f"{description}, share that is stuck {_ends(fit.stuck)}"
+    intervals = f"{CONFIDENCE * 100:g} % intervals: median {_ends(fit.median)} s, sigma {_ends(fit.sigma)}"
+    return intervals if fit.stuck is None else f"{intervals}, share that is stuck {_ends(fit.stuck)}"
 
 
 def _ends(parameter: Parameter) -> str:
@@ -297,22 +292,22 @@ def _most_common(reading: Reading) -> int:
 def _waits(reading: Reading, count: int) -> tuple[list[Amounts], bool]:
     """What was waited in all before each retry. From events, or else from the lines, or else as planned."""
     found: list[Amounts] = []
-    description = True
+    from_log = True
     total = 0.0
     for retry in range(1, count + 1):
         amounts = reading.waited_events.get(retry + 1) or reading.waited.get(retry)
-        if amounts is None and (alone := reading.waited_alone.get(retry)) is not None:
+        if amounts is None and (single_waits := reading.waited_alone.get(retry)) is not None:
             amounts = Amounts()
-            for seconds, number in alone.weights():
+            for seconds, number in single_waits.weights():
                 amounts.add(total + seconds, number)
         if amounts is None:
-            description = description and bool(found) and retry > 1 and not reading.recovered[retry + 1]
+            from_log = from_log and bool(found) and retry > 1 and not reading.recovered[retry + 1]
             planned = PLANNED_WAITS[retry - 1] if retry <= len(PLANNED_WAITS) else 2.0**retry
             amounts = Amounts()
             amounts.add(total + planned)
         found.append(amounts)
         total = amounts.middle() or 0.0
-    return found, description
+    return found, from_log
 
 
 def _quantile(amounts: Amounts, probability: float) -> float:
@@ -356,8 +351,8 @@ def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[O
         )
         return Estimate(number, n, None, f"{met}; at least {FEWEST} are needed")
     if n < FEWEST:
-        details = f"only {n} messages met an active run and have an ending; at least {FEWEST} are needed"
-        return _as_allowed(details, observations, base, None)
+        shortage = f"only {n} messages met an active run and have an ending; at least {FEWEST} are needed"
+        return _as_allowed(shortage, observations, base, None)
     fit = fit_lognormal(observations)
     assert fit is not None
     if not fit.identified:
@@ -367,9 +362,9 @@ def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[O
     if reading.early:
         how += f", {reading.early:,} of them cancelled before they were refused"
     waits = "" if retries.from_log else "; the waits are not in the log and were taken as planned"
-    message = f"fitted from {n:,} conflicts, {how}{waits}; {_interval_words(fit)}"
+    basis = f"fitted from {n:,} conflicts, {how}{waits}; {_interval_words(fit)}"
     if fit.stuck is None:
-        return Estimate(number, n, _table(fit), message, fit)
+        return Estimate(number, n, _table(fit), basis, fit)
     # What never ended while anybody looked; no log can say how long that lasts.
     longest = max(max(each.lows) for each in observations)
     parts = [
@@ -383,8 +378,8 @@ def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[O
             },
         },
     ]
-    message += "; how long the stuck ones last is assumed: up to the API's expiry"
-    return Estimate(number, n, {"kind": "mixture", "parts": parts}, message, fit)
+    basis += "; how long the stuck ones last is assumed: up to the API's expiry"
+    return Estimate(number, n, {"kind": "mixture", "parts": parts}, basis, fit)
 
 
 def _as_allowed(why: str, observations: Sequence[Observation], base: Profile, fit: LogNormalFit | None) -> Estimate:
@@ -393,23 +388,23 @@ def _as_allowed(why: str, observations: Sequence[Observation], base: Profile, fi
     scale = fit_scale(observations, lambda seconds: cdf(shape, seconds))
     low, high = scale.low, scale.high
     if low is not None and high is not None and n >= FEWEST:
-        description = f"the shape is {base.name}'s, its times {scale.value:.3g} of theirs, fitted from {n:,} conflicts"
-        message = f"{description} ({CONFIDENCE * 100:g} % interval {_ends(scale)}); {why}"
-        return Estimate(number, n, _scaled(shape, scale.value), message, fit, scale=scale)
+        allowed = f"the shape is {base.name}'s, its times {scale.value:.3g} of theirs, fitted from {n:,} conflicts"
+        basis = f"{allowed} ({CONFIDENCE * 100:g} % interval {_ends(scale)}); {why}"
+        return Estimate(number, n, _scaled(shape, scale.value), basis, fit, scale=scale)
     highest = log_likelihood(observations, lambda seconds: cdf(shape, seconds / scale.value))
     backend = Backend.of(base)
     if 2 * (highest - log_likelihood(observations, lambda seconds: 1 - survival(backend, seconds))) <= CRITICAL:
         return Estimate(number, n, None, why, fit, scale=scale)
     factor = min(max(1.0, low or 0.0), math.inf if high is None else high)
     if factor == 1:
-        message = f"{base.name}'s stuck runs contradict the log, which has fewer: they were taken away; {why}"
+        basis = f"{base.name}'s stuck runs contradict the log, which has fewer: they were taken away; {why}"
     else:
-        description = f"{'at most' if factor < 1 else 'at least'} {factor:.3g}"
-        message = (
-            f"{base.name}'s times contradict the log, which allows {description} of them ({CONFIDENCE * 100:g} % interval): "
+        allowed = f"{'at most' if factor < 1 else 'at least'} {factor:.3g}"
+        basis = (
+            f"{base.name}'s times contradict the log, which allows {allowed} of them ({CONFIDENCE * 100:g} % interval): "
             f"the nearest that it allows were taken; {why}"
         )
-    return Estimate(number, n, _scaled(shape, factor), message, fit, scale=scale, bounded=True)
+    return Estimate(number, n, _scaled(shape, factor), basis, fit, scale=scale, bounded=True)
 
 
 def _scaled(shape: Distribution, factor: float) -> dict[str, Any]:
@@ -436,21 +431,21 @@ def _unknown(reading: Reading, retries: Retries, fit: LogNormalFit) -> str:
     endings = [*sorted(reading.recovered), *([FAILED] if reading.failed else [])]
     first = retries.waits[0]
     if endings == [2]:
-        message = f"all {reading.recovered[2]:,} recovered at the first retry"
+        endings_words = f"all {reading.recovered[2]:,} recovered at the first retry"
     elif endings == [FAILED]:
-        message = f"all {reading.failed:,} gave up"
+        endings_words = f"all {reading.failed:,} gave up"
     elif len(endings) == 2:
         names = ["gave up" if each == FAILED else f"recovered at attempt {each}" for each in endings]
-        message = f"all {reading.ended:,} either {names[0]} or {names[1]}, and one share cannot give two numbers"
+        endings_words = f"all {reading.ended:,} either {names[0]} or {names[1]}, and one share cannot give two numbers"
     else:
-        message = f"{reading.ended:,} endings are too few to give two numbers"
+        endings_words = f"{reading.ended:,} endings are too few to give two numbers"
     known = []
     if fit.median.high is not None and fit.median.high < MEDIAN_SECONDS[1]:
         known.append(f"at most {fit.median.high:.3g} s")
     if fit.median.low is not None:
         known.append(f"at least {fit.median.low:.3g} s")
-    description = f"; the median is {' and '.join(reversed(known))}" if known else ""
-    return f"{message} (first wait {first:g} s): the log-normal's two numbers are not identified{description}"
+    median_words = f"; the median is {' and '.join(reversed(known))}" if known else ""
+    return f"{endings_words} (first wait {first:g} s): the log-normal's two numbers are not identified{median_words}"
 
 
 # Runs
@@ -461,8 +456,8 @@ def _run_numbers(reading: Reading, base: Profile) -> tuple[Estimate, Estimate]:
     n = reading.runs.total
     stuck_kept = "no share of runs that never end shows in the log"
     if completed < FEWEST:
-        description = "no run is seen to complete" if not completed else f"only {completed} runs are seen to complete"
-        why = f"{description}: only the events run_ended tell"
+        shortage = "no run is seen to complete" if not completed else f"only {completed} runs are seen to complete"
+        why = f"{shortage}: only the events run_ended tell"
         return Estimate("run_seconds", n, None, why), Estimate("stuck_probability", n, None, why)
     queue = [base.queue_seconds.sample((node + 0.5) / _QUEUE_NODES) for node in range(_QUEUE_NODES)]
     observations = [
@@ -479,13 +474,13 @@ def _run_numbers(reading: Reading, base: Profile) -> tuple[Estimate, Estimate]:
         why = f"{n:,} runs do not identify the log-normal's two numbers"
         return Estimate("run_seconds", n, None, why, fit), Estimate("stuck_probability", n, None, stuck_kept)
     endings = ", ".join(f"{count:,} {name}" for name, count in sorted(reading.run_endings.items()))
-    message = f"fitted from {n:,} runs ({endings}), the base profile's queue_seconds taken off; {_interval_words(fit)}"
-    runs = Estimate("run_seconds", n, _table(fit), message, fit)
+    basis = f"fitted from {n:,} runs ({endings}), the base profile's queue_seconds taken off; {_interval_words(fit)}"
+    runs = Estimate("run_seconds", n, _table(fit), basis, fit)
     if fit.stuck is None:
         return runs, Estimate("stuck_probability", n, None, stuck_kept)
     share = f"{CONFIDENCE * 100:g} % interval {_ends(fit.stuck)}"
-    description = f"fitted from {n:,} runs: those that were not seen to end beyond what the log-normal leaves; {share}"
-    return runs, Estimate("stuck_probability", n, {"value": _significant(fit.stuck.value)}, description)
+    stuck_basis = f"fitted from {n:,} runs: those that were not seen to end beyond what the log-normal leaves; {share}"
+    return runs, Estimate("stuck_probability", n, {"value": _significant(fit.stuck.value)}, stuck_basis)
 
 
 def _without_stuck_twice(cancel: Estimate, runs: Estimate, stuck: Estimate) -> tuple[Estimate, ...]:
@@ -493,10 +488,10 @@ def _without_stuck_twice(cancel: Estimate, runs: Estimate, stuck: Estimate) -> t
     if cancel.table is None:
         return runs, stuck
     if stuck.table is None:
-        message = "stuck runs are in cancel_seconds, which was fitted from all endings"
-        return runs, Estimate("stuck_probability", cancel.n, {"value": 0.0}, message, follows=True)
-    message = "as cancel_seconds, which was fitted from all endings, those of stuck runs included"
-    return runs, stuck, Estimate("stuck_cancel_seconds", cancel.n, cancel.table, message, cancel.fit, follows=True)
+        basis = "stuck runs are in cancel_seconds, which was fitted from all endings"
+        return runs, Estimate("stuck_probability", cancel.n, {"value": 0.0}, basis, follows=True)
+    basis = "as cancel_seconds, which was fitted from all endings, those of stuck runs included"
+    return runs, stuck, Estimate("stuck_cancel_seconds", cancel.n, cancel.table, basis, cancel.fit, follows=True)
 
 
 def predicted(estimates: Estimates) -> Mapping[int, float] | None:

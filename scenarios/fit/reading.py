@@ -77,7 +77,7 @@ class _Worker:
 
     conflict: Line | None = None  # whose run the next line may name
     answered: bytes = b""  # the run whose wait the next line tells
-    told: dict[tuple[Kind, int], list[int]] = field(
+    repeatable: dict[tuple[Kind, int], list[int]] = field(
         default_factory=dict
     )  # lines that an event may repeat: their numbers
     lines: int = 0
@@ -255,8 +255,11 @@ class _Reader:
 
     def _ending(self, ending: int, attempts: int, worker: _Worker, kind: Kind) -> None:
         number = attempts or ending
-        numbers = worker.told.get((kind, number), [])
-        worker.told[kind, number] = [*(each for each in numbers if worker.lines - each < NEAR_LINES), worker.lines]
+        numbers = worker.repeatable.get((kind, number), [])
+        worker.repeatable[kind, number] = [
+            *(each for each in numbers if worker.lines - each < NEAR_LINES),
+            worker.lines,
+        ]
         self._count(ending, attempts)
 
     def _count(self, ending: int, attempts: int) -> None:
@@ -267,12 +270,12 @@ class _Reader:
             reading.recovered[min(ending, ATTEMPTS_MAX)] += 1
         reading.portions.add(min(ending, ATTEMPTS_MAX))
 
-    def _was_told(self, worker: _Worker, kind: Kind, attempts: int) -> bool:
+    def _is_repeated(self, worker: _Worker, kind: Kind, attempts: int) -> bool:
         """Whether a line close before has said the same."""
-        numbers = worker.told.pop((kind, attempts), [])
+        numbers = worker.repeatable.pop((kind, attempts), [])
         near = [number for number in numbers if worker.lines - number <= NEAR_LINES]
         if near[1:]:
-            worker.told[kind, attempts] = near[1:]
+            worker.repeatable[kind, attempts] = near[1:]
         return bool(near)
 
     # Events
@@ -319,7 +322,7 @@ class _Reader:
             return
         ending = line.attempt if recovered else FAILED
         kind, number = (Kind.CREATED, line.attempt) if recovered else (Kind.FAILED, line.attempts)
-        if not self._was_told(worker, kind, number):
+        if not self._is_repeated(worker, kind, number):
             reading.met += 1
             reading.early += episode is not None and self._at_check.get(episode.runs[0]) is not None
             if not recovered and line.attempts <= ATTEMPTS_MAX:
@@ -351,10 +354,10 @@ class _Reader:
             return ()
         chain = self._chains.get(episode.runs[0])
         if chain is not None and chain.complete and len(chain.waits) in (refusals - 1, refusals):
-            description = chain.waits
+            waits = chain.waits
             # Of a relay whose cancel failed in another way, or whose lines were torn, the sums differ.
-            if abs(sum(description) - line.seconds) < 0.005 * refusals:
-                return description
+            if abs(sum(waits) - line.seconds) < 0.005 * refusals:
+                return waits
         count = refusals
         if line.kind is Kind.GAVE_UP_EVENT and line.at is not None and episode.moments[-1] is not None:
             # Whether the last failure was waited for as well, is seen by when the relay gave up.

@@ -140,8 +140,8 @@ def _axis(grid: str) -> list[Setting]:
         if not each.strip():
             raise PathError("has an empty value: between two commas there must be one")
         axis.append(Setting(f"--grid {path}={each}", path, each, _read(each)))
-    message = [each.written for each in axis]
-    if twice := sorted({each for each in message if message.count(each) > 1}):
+    texts = [each.written for each in axis]
+    if twice := sorted({each for each in texts if texts.count(each) > 1}):
         raise PathError(f"has the value {twice[0]} twice")
     return axis
 

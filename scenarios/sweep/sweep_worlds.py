@@ -307,8 +307,8 @@ def _results(
             if len(culprits) == TRIES:
                 break  # so it is not the pieces
     if culprits:
-        message = "; ".join(f"seeds {each.first} to {each.first + each.count - 1}" for each in culprits)
-        raise LostWorkerError(f"{lost}; it died each of {TRIES} times, also alone, with {message}") from lost
+        ranges = "; ".join(f"seeds {each.first} to {each.first + each.count - 1}" for each in culprits)
+        raise LostWorkerError(f"{lost}; it died each of {TRIES} times, also alone, with {ranges}") from lost
 
 
 def _here(pieces: Iterable[_Piece], worlds: Sequence[Worlds], parent: int, observe: Observe | None) -> Iterator[_Found]:
@@ -360,9 +360,9 @@ def torn_words(ran: Ran, journal: Journal) -> str:
 
 def reused_words(ran: Ran, journal: Journal) -> list[str]:
     """What to tell of the lines that count, and of those that do not."""
-    message = []
+    lines = []
     if ran.reused:
-        message.append(f"{journal.path}: {ran.reused:,} replications are done already")
+        lines.append(f"{journal.path}: {ran.reused:,} replications are done already")
     if others := ran.others + journal.foreign:
-        message.append(f"{journal.path}: {others:,} lines of other scenarios or other code stay there and do not count")
-    return message
+        lines.append(f"{journal.path}: {others:,} lines of other scenarios or other code stay there and do not count")
+    return lines

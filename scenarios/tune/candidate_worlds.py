@@ -68,8 +68,8 @@ def load_tuned(name_or_path: str, policy: str | None, profiles: Sequence[str], s
     wanted = own.removeprefix(HOME) if policy is None else policy
     if wanted not in SPACES:
         where = "--policy" if policy is not None else scenario.origin.given
-        message = did_you_mean(wanted, list(SPACES), what="can be tuned")
-        raise ScenarioError([Problem(where, "", f"{wanted!r} has no settings that could be tuned", message)])
+        suggestion = did_you_mean(wanted, list(SPACES), what="can be tuned")
+        raise ScenarioError([Problem(where, "", f"{wanted!r} has no settings that could be tuned", suggestion)])
     more: Sequence[str] = () if own == f"{HOME}{wanted}" else policy_sets(wanted, {}, scenario)[0]
     scenario = load(name_or_path, [*more, *sets])
     refuse_strata(scenario)
@@ -86,8 +86,8 @@ def _without_effect(sets: Sequence[str]) -> list[Problem]:
             continue  # `load` says what is wrong with it
         if str(first) in _ELSEWHERE:
             why, option = _ELSEWHERE[str(first)]
-            message = "leave it out" if deeper else f"give {option} {value}"
-            problems.append(Problem(f"--set {typed}", "", f"has no effect here, since {why}", message))
+            suggestion = "leave it out" if deeper else f"give {option} {value}"
+            problems.append(Problem(f"--set {typed}", "", f"has no effect here, since {why}", suggestion))
     return problems
 
 

@@ -41,11 +41,11 @@ class Found:
     """What a candidate's worlds showed: each profile's objectives, and by how much more often each promise was broken
     than under the present settings.
 
-    `beside` has, for each profile, what is told beside the objectives (`relaysim.scenarios.tune.objectives.beside`)."""
+    `secondary` has, for each profile, the measures that are no objectives (`objectives.secondary_measures`)."""
 
     by_profile: Mapping[str, tuple[float, ...]]
     excess: Mapping[str, int]
-    beside: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    secondary: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -142,7 +142,7 @@ def _run_one(
 
 
 def _attributes(point: Mapping[str, Any], found: Found) -> dict[str, str]:
-    shown = {"by_profile": found.by_profile, "excess": found.excess, "beside": found.beside}
+    shown = {"by_profile": found.by_profile, "excess": found.excess, "beside": found.secondary}
     return {_POINT: json.dumps(point), _FOUND: json.dumps(shown)}
 
 
@@ -153,10 +153,10 @@ def complete(study: optuna.Study, plan: Search) -> list[Trial]:
     trials = []
     for number, trial in enumerate(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))):
         shown = json.loads(trial.user_attrs[_FOUND])
-        by_profile, beside = (
+        by_profile, secondary = (
             {name: tuple(values) for name, values in shown[block].items()} for block in ("by_profile", "beside")
         )
-        found = Found(by_profile, shown["excess"], beside)
+        found = Found(by_profile, shown["excess"], secondary)
         trials.append(Trial(number, json.loads(trial.user_attrs[_POINT]), found, number < len(plan.starts)))
     return trials
 

@@ -116,20 +116,20 @@ def tuning_results(
         leave_out=lambda trial: effective(policy, settings_of(policy, tuned.base, trial.point)) == own,
     )
     held_out = worlds(scenario.root_seed + 1, options.held_out, "held-out")
-    details = [*measures, *secondary_measures(policy)]
+    all_measures = [*measures, *secondary_measures(policy)]
     base = held_out.run(tuned.base, reporter.scenario("held-out: present settings"))
     judged: list[Judged] = []
     for at, trial in enumerate(chosen, 1):
         title = f"held-out: candidate {at} of {len(chosen)}"
         before = copy(costs["held-out"])
         summaries = held_out.run(settings_of(policy, tuned.base, trial.point), reporter.scenario(title))
-        judged.append(judge(summaries, base, details))
+        judged.append(judge(summaries, base, all_measures))
         reporter.done(title, _since(costs["held-out"], before), _verdicts(judged[-1], wanted))
     place = recommended(judged, wanted)
     settings = tuned.base if place is None else settings_of(policy, tuned.base, chosen[place].point)
     best = front(trials)
     on_front = {trial.number for trial in best}
-    measured_now = measured(base, details)
+    measured_now = measured(base, all_measures)
     results: dict[str, Any] = {
         "schema": 1,
         "kind": "tune",
@@ -275,7 +275,7 @@ def _found(found: Found) -> dict[str, Any]:
     return {
         "values": [rounded(value) for value in found.values],
         "by_profile": {profile: [rounded(value) for value in values] for profile, values in found.by_profile.items()},
-        "beside": {profile: [rounded(value) for value in values] for profile, values in found.beside.items()},
+        "beside": {profile: [rounded(value) for value in values] for profile, values in found.secondary.items()},
         "excess": {name: excess for name, excess in found.excess.items() if excess > 0},
         "feasible": found.feasible,
     }

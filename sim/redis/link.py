@@ -275,8 +275,8 @@ class RedisLink:
                 watch.before(key)  # type: ignore[union-attr]
             reply = process(fields)
             replies.append(reply)
-            said = RedisCommand(delivery=delivery, command=command_text, key=key_text, reply=_summary(reply))
-            trace.add(worker, said)
+            record = RedisCommand(delivery=delivery, command=command_text, key=key_text, reply=_summary(reply))
+            trace.add(worker, record)
             if command == b"SET" and reply is not None and not isinstance(reply, Exception):
                 self._note_grant(worker, delivery, key, fields)
             elif key in self._grants:

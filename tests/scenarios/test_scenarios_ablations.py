@@ -46,7 +46,7 @@ def loaded() -> dict[str, Ablated]:
 def first_world(name: str, *, whole: bool = False, lane: Lane | None = None) -> Result:
     """The recorded world of an ablation, run again; or the same world with the whole policy."""
     ablated, first = loaded()[name], ROWS[name]["first"]
-    scenario = ablated.whole if whole else ablated.scenario
+    scenario = ablated.baseline if whole else ablated.scenario
     return run_world(
         scenario.world_settings(),
         root_seed=first["root_seed"],
@@ -239,8 +239,8 @@ def test_all_can_run_in_one_scenario_with_other_numbers() -> None:
     found = load_ablations(["no_dedup", "hopeful_send"], ["relay.settings.lease_seconds=5"], scenario_path("meanwhile"))
     assert [each.scenario.name for each in found] == ["meanwhile", "meanwhile"]
     assert [each.scenario.relay.factory for each in found] == [each.ablation.factory for each in found]
-    assert found[0].whole is found[1].whole
-    assert all(each.scenario.relay.settings == each.whole.relay.settings == {"lease_seconds": 5} for each in found)
+    assert found[0].baseline is found[1].baseline
+    assert all(each.scenario.relay.settings == each.baseline.relay.settings == {"lease_seconds": 5} for each in found)
 
 
 def test_an_unknown_name_is_told_with_a_suggestion() -> None:

@@ -267,7 +267,7 @@ def test_what_is_not_identified_is_said_and_kept_as_far_as_the_log_allows(
     reading.attempts[3] = max(sum(endings.values()), 1)
     found = estimate(reading, TYPICAL)
     cancel = found.of("cancel_seconds")
-    assert said in cancel.said
+    assert said in cancel.basis
     assert cancel.status == status
     assert (cancel.table is None) == (status == "kept")
     assert found.of("run_seconds").table is None

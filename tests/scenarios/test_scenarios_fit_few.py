@@ -105,7 +105,7 @@ def test_a_base_that_the_log_rules_out_is_moved_to_what_it_allows(tmp_path: Path
     assert cancel.status == "bounded"
     assert cancel.table is not None
     assert 0.1 < cancel.table["median"] < 2.5
-    assert "contradict the log, which allows at most" in cancel.said
+    assert "contradict the log, which allows at most" in cancel.basis
     ((expected, low, _),) = shares(results).values()
     assert expected > low
     assert numbers_words(results["numbers"][0]).endswith(", the most")
@@ -119,7 +119,7 @@ def test_a_log_of_nothing_but_failures_moves_a_quick_base(tmp_path: Path) -> Non
     assert cancel.status == "bounded"
     assert cancel.table is not None
     assert cancel.table["median"] > 10
-    assert "at least" in cancel.said
+    assert "at least" in cancel.basis
     ((expected, low, _),) = shares(results).values()
     assert expected >= low
 

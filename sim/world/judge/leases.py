@@ -107,10 +107,10 @@ def _wrong_epoch(
     highest: dict[str, tuple[int, Lease]],
     disturbances: Disturbances,
 ) -> str | None:
-    said = run.metadata.get(epoch_name)
-    if said is None or not said.isdecimal():
+    written = run.metadata.get(epoch_name)
+    if written is None or not written.isdecimal():
         return f"{request.worker} created {run.id} without its lease's epoch"
-    epoch = int(said)
+    epoch = int(written)
     if tenure.epoch is not None:
         if tenure.epoch != epoch:
             return f"{request.worker} created {run.id} under epoch {epoch}, but its lease has epoch {tenure.epoch}"
@@ -285,8 +285,8 @@ def _check_runs_left(history: History, release: Release, findings: Findings) -> 
             continue
         text = f"{tenure.worker} released {tenure.conversation}'s lease at {at(release.time)} while {run.id} was active"
         facts = {"conversation": tenure.conversation, "run": run.id}
-        was_told = request.succeeded and request.answered is not None and request.answered <= release.time
-        if run.id in tenure.looked or was_told or _was_listed(history, run, tenure, release):
+        had_an_answer = request.succeeded and request.answered is not None and request.answered <= release.time
+        if run.id in tenure.looked or had_an_answer or _was_listed(history, run, tenure, release):
             findings.breach("S8", text, **facts)
         else:
             findings.residue("orphan_run", f"{text}, of which it could not know", **facts)

@@ -175,11 +175,11 @@ def check_first_actions(
             if _is_excused(history, tenure, until, settings, disturbances):
                 continue
             findings.check(promise)
-            said = "did nothing for it" if first is None else f"did the first thing for it at {at(first)}"
+            action = "did nothing for it" if first is None else f"did the first thing for it at {at(first)}"
             meanwhile = ", while it served others" if others else ""
             findings.breach(
                 promise,
-                f"{tenure.worker} took {tenure.conversation}'s lease at {at(tenure.began)} and {said}{meanwhile}",
+                f"{tenure.worker} took {tenure.conversation}'s lease at {at(tenure.began)} and {action}{meanwhile}",
                 conversation=tenure.conversation,
             )
 

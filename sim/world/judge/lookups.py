@@ -126,13 +126,13 @@ def _check_stored(
         if other.id in judged:
             continue
         lookup = _lookup(history, thread, one, other)
-        said = f"{text!r} was stored twice in {thread}: by {one.worker}'s request of {at(one.left)} and by "
-        said += f"{other.worker}'s of {at(other.left)}"
+        sentence = f"{text!r} was stored twice in {thread}: by {one.worker}'s request of {at(one.left)} and by "
+        sentence += f"{other.worker}'s of {at(other.left)}"
         conversation = history.threads.get(thread)
         facts = {} if conversation is None else {"conversation": conversation}
         if lookup is not None and lookup.served_at is not None and lookup.served_at < landed:
-            findings.residue("stored_twice", f"{said}; the first came after it had been looked for", **facts)
+            findings.residue("stored_twice", f"{sentence}; the first came after it had been looked for", **facts)
         elif disturbances.acknowledged_writes_lost(one.left, other.left):
-            findings.residue("stored_twice", f"{said}; a failover had lost writes", **facts)
+            findings.residue("stored_twice", f"{sentence}; a failover had lost writes", **facts)
         else:
-            findings.breach("S9", said, **facts)
+            findings.breach("S9", sentence, **facts)
