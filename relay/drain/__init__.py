@@ -3,7 +3,7 @@
 What lives here
     drain.py           the policy: `handle` hands a message in; begin here
     drainer.py         one worker answering one conversation
-    tenure.py          its lease, and what may be done under it
+    held_lease.py      its lease, and what may be done under it
     sweeper.py         what dead workers left
     store.py           inbox, lease and ledger in Redis; store_scripts.py has its Lua
     backend.py         the seam to the conversation API, and OpenAI Threads behind it

@@ -19,10 +19,10 @@ from relaysim.relay.drain.channel import Channel, SenderChannel
 from relaysim.relay.drain.drain_promises import promises
 from relaysim.relay.drain.drain_settings import DrainArguments, DrainSettings
 from relaysim.relay.drain.drainer import Drainer
+from relaysim.relay.drain.held_lease import HeldLease
 from relaysim.relay.drain.retries import Requests
 from relaysim.relay.drain.store import Accepted, Lease, Store, StoreUnavailable
 from relaysim.relay.drain.sweeper import Sweeper
-from relaysim.relay.drain.tenure import Tenure
 from relaysim.relay.drain.without_store import answer_without_store
 from relaysim.relay.messages import Handled, IncomingMessage, Outcome, Sender
 from relaysim.relay.telemetry import Telemetry, default
@@ -88,7 +88,7 @@ class Drain:
     """
 
     store_class = Store
-    tenure_class = Tenure
+    held_lease_class = HeldLease
     requests_class = Requests
     drainer_class = Drainer
     sweeper_class = Sweeper
@@ -196,10 +196,10 @@ class Drain:
 
     def _begin(self, lease: Lease) -> None:
         """Answer a conversation under a lease, in a task of its own."""
-        tenure = self.tenure_class(lease, self._store, self._settings.lease_seconds, self._telemetry)
-        requests = self.requests_class(self._settings, self._budget, self._telemetry, tenure.check)
+        held = self.held_lease_class(lease, self._store, self._settings.lease_seconds, self._telemetry)
+        requests = self.requests_class(self._settings, self._budget, self._telemetry, held.check)
         drainer = self.drainer_class(
-            tenure, self._store, self._backend, self._channel, requests, self._settings, self._telemetry
+            held, self._store, self._backend, self._channel, requests, self._settings, self._telemetry
         )
         if self._closing:
             drainer.stop()

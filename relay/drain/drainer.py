@@ -34,10 +34,10 @@ from relaysim.relay.drain.backend import (
 )
 from relaysim.relay.drain.channel import Channel, surely_not_sent
 from relaysim.relay.drain.drain_settings import DrainSettings
+from relaysim.relay.drain.held_lease import HeldLease
 from relaysim.relay.drain.identity import EPOCH, REQUEST, answers, is_ours, metadata_of
 from relaysim.relay.drain.retries import OutOfTimeError, Requests, full_jitter
 from relaysim.relay.drain.store import Entry, EntryState, Inbox, LeaseLost, Store, StoreUnavailable
-from relaysim.relay.drain.tenure import Tenure
 from relaysim.relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Outcome
 from relaysim.relay.telemetry import Telemetry
 
@@ -59,7 +59,7 @@ class Drainer:
     """See the module.
 
     Args:
-        tenure: the lease.
+        held: the lease.
         store, backend, channel: Redis, the conversation API, and the way to the customer.
         requests: how requests are repeated.
         settings: all waits and limits.
@@ -68,7 +68,7 @@ class Drainer:
 
     def __init__(
         self,
-        tenure: Tenure,
+        held: HeldLease,
         store: Store,
         backend: Backend,
         channel: Channel,
@@ -76,8 +76,8 @@ class Drainer:
         settings: DrainSettings,
         telemetry: Telemetry,
     ) -> None:
-        self._tenure = tenure
-        self._conversation = tenure.lease.conversation
+        self._held = held
+        self._conversation = held.lease.conversation
         self._store = store
         self._backend = backend
         self._channel = channel
@@ -100,21 +100,21 @@ class Drainer:
 
         Raises `asyncio.CancelledError` if it is cancelled by others; the lease is then handed back.
         """
-        tenure = self._tenure
+        held = self._held
         self._task = task = asyncio.current_task()
         assert task is not None
-        keeper = asyncio.create_task(tenure.keep(task))
+        keeper = asyncio.create_task(held.keep(task))
         try:
             await self._drain()
         except LeaseLost as lost:
-            self._telemetry.lease_lost(self._conversation, tenure.lease.epoch, tenure.lost_because or str(lost))
+            self._telemetry.lease_lost(self._conversation, held.lease.epoch, held.lost_because or str(lost))
         except asyncio.CancelledError:
-            if tenure.lost_because is None:
+            if held.lost_because is None:
                 keeper.cancel()
                 await self._hand_back()
                 raise
             task.uncancel()
-            self._telemetry.lease_lost(self._conversation, tenure.lease.epoch, tenure.lost_because)
+            self._telemetry.lease_lost(self._conversation, held.lease.epoch, held.lost_because)
         except Exception as error:
             # A bug, or something unheard of. The lease runs out, a sweep finds the inbox, and its messages have a deadline.
             self._telemetry.drain_failed(self._conversation, error)
@@ -129,12 +129,12 @@ class Drainer:
 
     async def _hand_back(self) -> None:
         try:
-            await self._store.hand_back(self._tenure.lease)
+            await self._store.hand_back(self._held.lease)
         except (LeaseLost, StoreUnavailable):
             return  # it runs out by itself
 
     async def _drain(self) -> None:
-        store, step = self._store, self._tenure.step
+        store, step = self._store, self._held.step
         while True:
             if self._is_stopping:
                 await self._hand_back()
@@ -145,11 +145,11 @@ class Drainer:
                 continue
             await self._clear_unwanted()
             self._one_by_one = False
-            self._tenure.is_ending = True
+            self._held.is_ending = True
             if await step("release", store.release):
-                self._telemetry.released(self._conversation, self._tenure.lease.epoch)
+                self._telemetry.released(self._conversation, self._held.lease.epoch)
                 return
-            self._tenure.is_ending = False
+            self._held.is_ending = False
 
     # One turn
 
@@ -190,7 +190,7 @@ class Drainer:
 
     async def _thread(self, until: float) -> str:
         """The conversation's thread, created if it has none."""
-        step, store = self._tenure.step, self._store
+        step, store = self._held.step, self._store
         known = await step("thread", lambda lease: store.thread(lease.conversation))
         if known is not None:
             return known
@@ -207,7 +207,7 @@ class Drainer:
             if left <= 0 or len(inbox.entries) >= settings.batch_messages_max:
                 return inbox
             await asyncio.sleep(left)
-            inbox = await self._tenure.step("inbox", self._store.inbox)
+            inbox = await self._held.step("inbox", self._store.inbox)
 
     # Creating a run
 
@@ -217,7 +217,7 @@ class Drainer:
         A creation whose fate is unknown is looked up before it is repeated. That the thread is free is not asked
         beforehand: the API says so itself, in the same step.
         """
-        settings, step, store = self._settings, self._tenure.step, self._store
+        settings, step, store = self._settings, self._held.step, self._store
         uncertain = request_id is not None
         if request_id is None:
             request_id = uuid.uuid4().hex
@@ -250,7 +250,7 @@ class Drainer:
                     again = True
                 else:
                     await self._started(request, run.id, ids)
-                    self._telemetry.run_created(self._conversation, run.id, self._tenure.lease.epoch, len(ids))
+                    self._telemetry.run_created(self._conversation, run.id, self._held.lease.epoch, len(ids))
                     return
                 if self._now() >= until:
                     raise OutOfTimeError("the deadline has passed")
@@ -268,7 +268,7 @@ class Drainer:
 
     async def _reject(self, entries: Sequence[Entry]) -> None:
         """The API refuses what these messages say. One of several may be to blame: they are tried one by one."""
-        step, store = self._tenure.step, self._store
+        step, store = self._held.step, self._store
         await step("take_over", store.take_over)
         if len(entries) > 1:
             self._one_by_one = True
@@ -278,14 +278,14 @@ class Drainer:
         await self._deliver(GENERIC_APOLOGY, {rejected.id: Outcome.GENERIC_APOLOGY}, inbox)
 
     async def _start(self, request_id: str, entries: Sequence[Entry]) -> RunView:
-        epoch, ids = self._tenure.lease.epoch, [entry.id for entry in entries]
+        epoch, ids = self._held.lease.epoch, [entry.id for entry in entries]
         # What an earlier run brought is in the thread already, whatever became of that run.
         texts = [entry.text for entry in entries if not entry.appended]
         return await self._backend.start(self._thread_id, texts, metadata_of(epoch, request_id, ids))
 
     async def _started(self, request_id: str, run_id: str, ids: Sequence[str]) -> None:
         store = self._store
-        await self._tenure.step("started", lambda lease: store.started(lease, request_id, run_id, ids))
+        await self._held.step("started", lambda lease: store.started(lease, request_id, run_id, ids))
         if self._blocked_since is not None:
             self._telemetry.recovered(self._conflicts + 1, self._now() - self._blocked_since, self._conversation)
             self._blocked_since = None
@@ -303,7 +303,7 @@ class Drainer:
 
     async def _replace_thread(self, ids: Sequence[str], until: float) -> None:
         """The thread is gone, with all that was said in it: go on in a new one."""
-        store, step, old = self._store, self._tenure.step, self._thread_id
+        store, step, old = self._store, self._held.step, self._thread_id
         try:
             created = await self._requests.repeat("threads.create", self._backend.open_thread, until)
         except (OutOfTimeError, Refused):
@@ -330,9 +330,9 @@ class Drainer:
         patience = self._settings.foreign_patience_seconds
         takeover = False
         if is_ours(blocker.metadata):
-            inbox = await self._tenure.step("inbox", self._store.inbox)
+            inbox = await self._held.step("inbox", self._store.inbox)
             answered = [entry.id for entry in inbox.entries if answers(blocker.metadata, entry.id)]
-            own = blocker.metadata.get(EPOCH) == str(self._tenure.lease.epoch)
+            own = blocker.metadata.get(EPOCH) == str(self._held.lease.epoch)
             self._telemetry.conflict(self._conversation, "own" if own else "orphan", blocker.id)
             if answered:
                 # It may have ended since: a creation that landed late may have answered before anybody looked.
@@ -404,7 +404,7 @@ class Drainer:
         The conversation goes on in a new thread, with what was said last. Nobody waits for the old one's run.
         """
         old = self._thread_id
-        inbox = await self._tenure.step("inbox", self._store.inbox)
+        inbox = await self._held.step("inbox", self._store.inbox)
         # What waits for an answer and is in the old thread, with its latest messages, must be in the new one.
         waiting = sum(entry.appended for entry in inbox.entries)
         keep = min(max(waiting, self._settings.moved_messages_max), _MOVED_MAX)
@@ -412,7 +412,7 @@ class Drainer:
             new = await self._requests.repeat("threads.create", lambda: self._backend.copy_thread(old, keep), until)
         except (OutOfTimeError, Refused):
             return  # the deadline will come, or the next conflict
-        self._thread_id = await self._tenure.step(
+        self._thread_id = await self._held.step(
             "replace_thread", lambda lease: self._store.replace_thread(lease, old, new)
         )
         self._telemetry.thread_moved(self._conversation, old, new)
@@ -425,7 +425,7 @@ class Drainer:
 
     async def _follow(self, inbox: Inbox, run_id: str, until: float) -> None:
         """Look at our run until it has ended, and go by how it ended."""
-        step, store = self._tenure.step, self._store
+        step, store = self._held.step, self._store
         ids = [entry.id for entry in inbox.entries if entry.id in inbox.batch]
         if not ids:  # what it answers has ended otherwise
             self._unwanted.append((self._thread_id, run_id, None))
@@ -473,7 +473,7 @@ class Drainer:
             await self._apologise(Outcome.GENERIC_APOLOGY, ids)
             return
         # Cancelled by somebody else, failed or expired: the messages are in the thread, and deserve another run.
-        await self._tenure.step("take_over", self._store.take_over)
+        await self._held.step("take_over", self._store.take_over)
         if run.status == "failed":
             await asyncio.sleep(full_jitter(settings, attempts))
 
@@ -504,12 +504,12 @@ class Drainer:
             elif inbox.request_id is not None:
                 if await self._knows_thread():
                     self._unwanted.append((self._thread_id, None, inbox.request_id))
-                await self._tenure.step("take_over", self._store.take_over)
+                await self._held.step("take_over", self._store.take_over)
         await self._apologise(Outcome.FRIENDLY_APOLOGY, overdue)
 
     async def _last_words(self, run_id: str) -> str | None:
         """Stop a run whose time is over; returns what it wrote, if it completes before the cancel takes effect."""
-        await self._tenure.step("take_over", self._store.take_over)
+        await self._held.step("take_over", self._store.take_over)
         try:
             if not await self._knows_thread():
                 return None
@@ -528,14 +528,14 @@ class Drainer:
     async def _knows_thread(self) -> bool:
         """Whether the conversation has a thread; it is looked up, and not created."""
         if not self._thread_id:
-            known = await self._tenure.step("thread", lambda lease: self._store.thread(lease.conversation))
+            known = await self._held.step("thread", lambda lease: self._store.thread(lease.conversation))
             self._thread_id = known or ""
         return bool(self._thread_id)
 
     async def _answer(self, text: str, ids: Sequence[str]) -> None:
         """One text for the messages of a run: it answers the last one, and covers those before it."""
         # Read before the text leaves: nothing comes between its sending and the record of it.
-        inbox = await self._tenure.step("inbox", self._store.inbox)
+        inbox = await self._held.step("inbox", self._store.inbox)
         await self._deliver(text, dict.fromkeys(ids, Outcome.COVERED) | {ids[-1]: Outcome.ANSWERED}, inbox)
 
     async def _apologise(self, outcome: Outcome, ids: Sequence[str]) -> None:
@@ -543,7 +543,7 @@ class Drainer:
 
         What came later goes on: its own time is not over.
         """
-        inbox = await self._tenure.step("inbox", self._store.inbox)
+        inbox = await self._held.step("inbox", self._store.inbox)
         named = [entry for entry in inbox.entries if entry.id in ids]
         waiting = [entry for entry in inbox.entries if entry.state is EntryState.PENDING or entry.id in ids]
         if named:
@@ -572,9 +572,9 @@ class Drainer:
 
     async def _offer(self, text: str, outcomes: Mapping[str, Outcome], until: float) -> Mapping[str, Outcome] | None:
         """Send a text once; returns how its messages end. None: it surely did not leave, and may be offered again."""
-        step, store, ids = self._tenure.step, self._store, list(outcomes)
+        step, store, ids = self._held.step, self._store, list(outcomes)
         await step("begin_send", lambda lease: store.begin_send(lease, ids, outcomes[ids[-1]]))
-        self._tenure.check()
+        self._held.check()
         self._is_sending = True
         try:
             async with asyncio.timeout(self._settings.send_timeout_seconds):
@@ -593,7 +593,7 @@ class Drainer:
 
     async def _end(self, entries: Sequence[Entry], outcomes: Mapping[str, Outcome], since_seconds: float = 0.0) -> None:
         """End messages; their entries were read so many seconds ago."""
-        await self._tenure.step("end", lambda lease: self._store.end(lease, outcomes))
+        await self._held.step("end", lambda lease: self._store.end(lease, outcomes))
         for entry in entries:
             self._telemetry.outcome(self._conversation, outcomes[entry.id], entry.age_seconds + since_seconds)
 

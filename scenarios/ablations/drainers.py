@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 from relaysim.relay.drain.backend import RunView
 from relaysim.relay.drain.budget import RetryBudget
 from relaysim.relay.drain.drainer import Drainer, Whose
+from relaysim.relay.drain.held_lease import HeldLease
 from relaysim.relay.drain.identity import metadata_of
 from relaysim.relay.drain.retries import Requests, longest_wait
 from relaysim.relay.drain.store import Entry, Inbox, Lease
 from relaysim.relay.drain.sweeper import Sweeper
-from relaysim.relay.drain.tenure import Tenure
 from relaysim.relay.messages import FRIENDLY_APOLOGY, Outcome
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ _FOR_EVER = 1e6
 # Under the lease
 
 
-class NeverRenewed(Tenure):
+class NeverRenewed(HeldLease):
     """The lease is taken once and never looked at again."""
 
     def check(self) -> None:
@@ -35,14 +35,14 @@ class NeverRenewed(Tenure):
         """Renew nothing."""
 
 
-class Unchecked(Tenure):
+class Unchecked(HeldLease):
     """Nobody asks whether the lease may have lapsed."""
 
     def check(self) -> None:
         """Whoever had the lease once goes on."""
 
 
-class LateTakeover(Tenure):
+class LateTakeover(HeldLease):
     """What is taken over is written down with the next step: a cancel that comes between goes first."""
 
     _late: Callable[[Lease], Awaitable[Any]] | None = None
@@ -75,9 +75,9 @@ class AdoptsAnyRun(Drainer):
         view = await super()._blocker(run_id, until)
         if view is None:
             return None
-        inbox = await self._tenure.step("inbox", self._store.inbox)
+        inbox = await self._held.step("inbox", self._store.inbox)
         ids = [entry.id for entry in inbox.entries]
-        return replace(view, metadata=metadata_of(self._tenure.lease.epoch, inbox.request_id or "", ids))
+        return replace(view, metadata=metadata_of(self._held.lease.epoch, inbox.request_id or "", ids))
 
 
 class ForgetsRuns(Drainer):
@@ -111,7 +111,7 @@ class WaitsForSilence(Drainer):
             if left <= 0:
                 return inbox
             await asyncio.sleep(left)
-            inbox = await self._tenure.step("inbox", self._store.inbox)
+            inbox = await self._held.step("inbox", self._store.inbox)
 
 
 class NoDeadline(Drainer):
@@ -163,7 +163,7 @@ class ApologisesAndAnswers(Drainer):
         if self._apologised:
             await super()._apologise(outcome, ids)
         else:
-            await self._give_up(await self._tenure.step("inbox", self._store.inbox))
+            await self._give_up(await self._held.step("inbox", self._store.inbox))
 
 
 class SendsAgain(Drainer):

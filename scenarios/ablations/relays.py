@@ -90,20 +90,20 @@ class _Wrapped(Drain):
 class NoRenewal(Drain):
     """The lease is never renewed, and its holder goes on however long ago it took it."""
 
-    tenure_class = drainers.NeverRenewed
+    held_lease_class = drainers.NeverRenewed
 
 
 class NoLocalCheck(Drain):
     """A holder that cannot renew its lease goes on until Redis tells it that the lease has lapsed."""
 
-    tenure_class = drainers.Unchecked
+    held_lease_class = drainers.Unchecked
 
 
 class NoFencing(Drain):
     """Redis takes steps of a former holder, who does not ask itself either whether its lease may have lapsed."""
 
     store_class = stores.UnfencedStore
-    tenure_class = drainers.Unchecked
+    held_lease_class = drainers.Unchecked
 
 
 class CreateWithoutLease(NoFencing):
@@ -193,7 +193,7 @@ class AdoptAnyRun(Drain):
 class CancelWithoutTakeover(Drain):
     """A run is cancelled before its messages have been taken over."""
 
-    tenure_class = drainers.LateTakeover
+    held_lease_class = drainers.LateTakeover
 
 
 class ForgetTheRun(Drain):

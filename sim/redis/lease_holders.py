@@ -7,6 +7,7 @@ from typing import Final
 from fakeredis import FakeServer
 
 from relaysim.sim.kernel import EPOCH_SECONDS, TICK, Kernel
+from relaysim.sim.trace.lease_keys import CONVERSATION, LeaseKeys
 from relaysim.sim.trace.schema import LeaseBack, LeaseGone, LeaseReleased, LeaseTaken
 
 _LATE_SECONDS: Final = 2 * TICK
@@ -42,9 +43,8 @@ class LeaseWatch:
     """
 
     def __init__(self, kernel: Kernel, server: FakeServer, key: str) -> None:
-        before, _, after = key.partition("{conversation}")
-        self._before = before.encode()
-        self._after = after.encode()
+        before, _, after = key.encode().partition(CONVERSATION.encode())
+        self._keys = LeaseKeys(before, after)
         self._kernel = kernel
         self._server = server
         self._leases: dict[bytes, _Lease] = {}
@@ -52,15 +52,11 @@ class LeaseWatch:
 
     def watches(self, key: bytes) -> bool:
         """Whether a key is a lease."""
-        return (
-            key.startswith(self._before)
-            and key.endswith(self._after)
-            and len(key) > len(self._before) + len(self._after)
-        )
+        return self._keys.conversation_of(key) is not None
 
     def holder(self, conversation: str) -> str | None:
         """The worker that holds the conversation's lease at this instant."""
-        key = self._before + conversation.encode() + self._after
+        key = self._keys.key_of(conversation.encode())
         lease = self._leases.get(key)
         return lease.worker if lease is not None and self._stored(key)[0] == lease.token else None
 
@@ -142,7 +138,7 @@ class LeaseWatch:
         return item.value, item.expireat
 
     def _conversation(self, key: bytes) -> str:
-        return key[len(self._before) : len(key) - len(self._after)].decode("utf-8", "replace")
+        return (self._keys.conversation_of(key) or b"").decode("utf-8", "replace")
 
     def _tell(self, event: LeaseTaken | LeaseBack | LeaseReleased | LeaseGone) -> None:
         self._kernel.trace.add("redis", event)

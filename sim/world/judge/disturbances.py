@@ -113,12 +113,12 @@ class Disturbances:
         """All that kept this conversation's messages from ending, by its beginning."""
         history = self._history
         found = [*history.redis, *self.nobody_there]
-        for tenure in history.leases.get(conversation, ()):
-            ended = float("inf") if tenure.ended is None else tenure.ended
-            for each in history.down.get(tenure.worker, ()):
-                if each.begin <= ended and each.end >= tenure.began:
+        for lease in history.leases.get(conversation, ()):
+            ended = float("inf") if lease.ended is None else lease.ended
+            for each in history.down.get(lease.worker, ()):
+                if each.begin <= ended and each.end >= lease.began:
                     # A dead worker's conversations are for the others; the moment of its death is the disturbance.
-                    moment = max(each.begin, tenure.began)
+                    moment = max(each.begin, lease.began)
                     found.append(Interval(moment, moment, "crash") if each.kind == "crash" else each)
         for thread, each_conversation in history.threads.items():
             if each_conversation == conversation:
@@ -138,23 +138,23 @@ class Disturbances:
         history = self._history
         if any(each.end >= since for each in history.redis):
             return True
-        for tenure in history.leases.get(conversation, ()):
-            if tenure.ended is not None and tenure.ended < since:
+        for lease in history.leases.get(conversation, ()):
+            if lease.ended is not None and lease.ended < since:
                 continue
-            if tenure.how in ("expired", "lost", "taken"):
+            if lease.how in ("expired", "lost", "taken"):
                 return True
-            if any(each.end >= since for each in history.down.get(tenure.worker, ())):
+            if any(each.end >= since for each in history.down.get(lease.worker, ())):
                 return True
         return False
 
-    def lost_under(self, tenure: Lease, time: float) -> bool:
+    def lost_under(self, lease: Lease, time: float) -> bool:
         """Whether the server had lost this lease, so that its worker could not know by then.
 
         A worker may rely on a lease for its length after the last confirmation, which came before the loss at the latest.
         """
-        ended = float("inf") if tenure.ended is None else tenure.ended
+        ended = float("inf") if lease.ended is None else lease.ended
         promised = self._settings.promises.lease
-        lease = 0.0 if promised is None else promised.seconds
+        seconds = 0.0 if promised is None else promised.seconds
         return any(
-            tenure.began <= each.end and ended >= each.begin and time <= each.begin + lease for each in self.losses
+            lease.began <= each.end and ended >= each.begin and time <= each.begin + seconds for each in self.losses
         )

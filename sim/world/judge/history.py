@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from relaysim.sim.trace.chronicle import Chronicle
+from relaysim.sim.trace.lease_keys import CONVERSATION, LeaseKeys
 from relaysim.sim.trace.schema import (
     HandlingStart,
     HostCrash,
@@ -31,7 +32,7 @@ from relaysim.sim.trace.schema import (
     TextSent,
 )
 from relaysim.sim.trace.subjects import Lease, Request, Run
-from relaysim.sim.world.judge.promises import CONVERSATION, LeasePromise
+from relaysim.sim.world.judge.promises import LeasePromise
 
 STEPS: Final = frozenset({"messages.create", "runs.create", "runs.cancel"})
 """Requests that change a thread: a worker without the lease must not begin one."""
@@ -112,10 +113,11 @@ class History(Chronicle):
         self.down: dict[str, list[Interval]] = {}
         self.redis: list[Interval] = []
         self.received: dict[str, list[tuple[float, str]]] = {}
-        self._before, self._after = "", ""
+        self._lease_keys: LeaseKeys[str] | None = None
         self._step_of: dict[str, str] = {}
         if lease is not None:
-            self._before, _, self._after = lease.key.partition(CONVERSATION)
+            before, _, after = lease.key.partition(CONVERSATION)
+            self._lease_keys = LeaseKeys(before, after)
             self._step_of = {command: step for step, commands in lease.steps for command in commands}
         self._cancelled: set[str] = set()
         self._inbox_reads: dict[str, tuple[float, str]] = {}
@@ -176,10 +178,8 @@ class History(Chronicle):
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         self.redis_commands += 1  # as the chronicle does, without the cost of a call for the most frequent event
         delivery, command, key, reply = event
-        if not self._before or not key.startswith(self._before) or not key.endswith(self._after):
-            return
-        conversation = key[len(self._before) : len(key) - len(self._after)]
-        if not conversation:
+        conversation = None if self._lease_keys is None else self._lease_keys.conversation_of(key)
+        if conversation is None:
             return
         self._last_commands[conversation] = (time, entity, command, delivery)
         if self._unnamed:

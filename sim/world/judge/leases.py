@@ -29,12 +29,12 @@ def check_steps(history: History, disturbances: Disturbances, findings: Findings
     ]
     for time, worker, delivery, conversation, step in begun:
         assert conversation is not None
-        tenure, was_lost = _relied_on(history, disturbances, conversation, worker, delivery, time)
+        lease, was_lost = _relied_on(history, disturbances, conversation, worker, delivery, time)
         facts = {"conversation": conversation}
-        if tenure is None:
+        if lease is None:
             findings.breach("S7", f"{worker} began {step} at {at(time)} and never held {conversation}'s lease", **facts)
             continue
-        text = f"{worker} began {step} for {conversation} at {at(time)}, whose lease it had {_end_of(tenure)}"
+        text = f"{worker} began {step} for {conversation} at {at(time)}, whose lease it had {_end_of(lease)}"
         if was_lost:
             findings.residue("lost_lease", f"{text}; Redis had lost it", **facts)
         else:
@@ -50,20 +50,20 @@ def _relied_on(
     the step; else it is the one of the step's own delivery, or the latest.
     """
     latest: dict[str | None, Lease] = {}
-    for tenure in history.leases.get(conversation, ()):
-        if tenure.worker == worker and tenure.began <= time:
-            latest.pop(tenure.delivery, None)
-            latest[tenure.delivery] = tenure
-    for tenure in latest.values():
-        if disturbances.lost_under(tenure, time):
-            return tenure, True
+    for lease in history.leases.get(conversation, ()):
+        if lease.worker == worker and lease.began <= time:
+            latest.pop(lease.delivery, None)
+            latest[lease.delivery] = lease
+    for lease in latest.values():
+        if disturbances.lost_under(lease, time):
+            return lease, True
     return latest.get(delivery) or next(reversed(latest.values()), None), False
 
 
-def _end_of(tenure: Lease) -> str:
-    ended = "" if tenure.ended is None else f" at {at(tenure.ended)}"
+def _end_of(lease: Lease) -> str:
+    ended = "" if lease.ended is None else f" at {at(lease.ended)}"
     words = {"expired": "let expire", "lost": "lost", "taken": "lost to another worker"}
-    return f"{words.get(tenure.how or '', 'released')}{ended}"
+    return f"{words.get(lease.how or '', 'released')}{ended}"
 
 
 def check_runs(history: History, settings: JudgeSettings, disturbances: Disturbances, findings: Findings) -> None:
@@ -103,7 +103,7 @@ def _wrong_epoch(
     epoch_name: str,
     run: Run,
     request: Request,
-    tenure: Lease,
+    lease: Lease,
     highest: dict[str, tuple[int, Lease]],
     disturbances: Disturbances,
 ) -> str | None:
@@ -111,17 +111,17 @@ def _wrong_epoch(
     if written is None or not written.isdecimal():
         return f"{request.worker} created {run.id} without its lease's epoch"
     epoch = int(written)
-    if tenure.epoch is not None:
-        if tenure.epoch != epoch:
-            return f"{request.worker} created {run.id} under epoch {epoch}, but its lease has epoch {tenure.epoch}"
+    if lease.epoch is not None:
+        if lease.epoch != epoch:
+            return f"{request.worker} created {run.id} under epoch {epoch}, but its lease has epoch {lease.epoch}"
         return None
-    tenure.epoch = epoch
-    known = highest.get(tenure.conversation)
-    if known is None or known[1].began <= tenure.began:
-        highest[tenure.conversation] = (max(epoch, 0 if known is None else known[0]), tenure)
-    if known is None or tenure.restored or known[1].restored or disturbances.writes_lost(known[1].began, tenure.began):
+    lease.epoch = epoch
+    known = highest.get(lease.conversation)
+    if known is None or known[1].began <= lease.began:
+        highest[lease.conversation] = (max(epoch, 0 if known is None else known[0]), lease)
+    if known is None or lease.restored or known[1].restored or disturbances.writes_lost(known[1].began, lease.began):
         return None
-    if known[1].began < tenure.began and epoch <= known[0]:
+    if known[1].began < lease.began and epoch <= known[0]:
         return f"{request.worker} created {run.id} under epoch {epoch}, though epoch {known[0]} had been before"
     return None
 
@@ -275,27 +275,27 @@ def _was_lost(message: Message, release: Release, settings: JudgeSettings, distu
 
 
 def _check_runs_left(history: History, release: Release, findings: Findings) -> None:
-    tenure = release.lease
+    lease = release.lease
     for run, is_cancelled in release.runs:
         request = run.request
         if request is None or is_cancelled:
             continue
-        made = request.lease is tenure
-        if not made and run.id not in tenure.looked:
+        made = request.lease is lease
+        if not made and run.id not in lease.looked:
             continue
-        text = f"{tenure.worker} released {tenure.conversation}'s lease at {at(release.time)} while {run.id} was active"
-        facts = {"conversation": tenure.conversation, "run": run.id}
+        text = f"{lease.worker} released {lease.conversation}'s lease at {at(release.time)} while {run.id} was active"
+        facts = {"conversation": lease.conversation, "run": run.id}
         had_an_answer = request.succeeded and request.answered is not None and request.answered <= release.time
-        if run.id in tenure.looked or had_an_answer or _was_listed(history, run, tenure, release):
+        if run.id in lease.looked or had_an_answer or _was_listed(history, run, lease, release):
             findings.breach("S8", text, **facts)
         else:
             findings.residue("orphan_run", f"{text}, of which it could not know", **facts)
 
 
-def _was_listed(history: History, run: Run, tenure: Lease, release: Release) -> bool:
+def _was_listed(history: History, run: Run, lease: Lease, release: Release) -> bool:
     return any(
         each.operation == "runs.list"
-        and each.lease is tenure
+        and each.lease is lease
         and each.succeeded
         and each.served_at is not None
         and run.created <= each.served_at

@@ -73,21 +73,21 @@ def check_recovery(
     Would miss: conversations whose every message had a text on its way at that instant; a worker that could not take over
     since it was busy with others, if no other one was well.
     """
-    lease = settings.promises.lease
-    if lease is None or lease.sweep_seconds is None:
+    promised = settings.promises.lease
+    if promised is None or promised.sweep_seconds is None:
         return
-    allowed = lease.seconds + lease.sweep_seconds + settings.slack_seconds
+    allowed = promised.seconds + promised.sweep_seconds + settings.slack_seconds
     left = _by_conversation(history) if history.crashes else {}
-    for tenure, died in history.crashes:
-        conversation = tenure.conversation
+    for lease, died in history.crashes:
+        conversation = lease.conversation
         waiting = [
             each
             for each in left.get(conversation, ())
             if _waits_at(each, died, ledger) and not _may_be_lost(each, died, disturbances)
         ]
-        if not waiting or tenure.restored:
+        if not waiting or lease.restored:
             continue
-        begin = disturbances.redis_calm_after(max(died, tenure.renewed), allowed)
+        begin = disturbances.redis_calm_after(max(died, lease.renewed), allowed)
         until = begin + allowed
         takers = [each for each in history.leases[conversation] if died < each.began <= until]
         if takers:
@@ -100,7 +100,7 @@ def check_recovery(
         findings.check("L2")
         findings.breach(
             "L2",
-            f"{tenure.worker} died at {at(died)} with {conversation}'s lease, and by {at(until)} nobody had taken it",
+            f"{lease.worker} died at {at(died)} with {conversation}'s lease, and by {at(until)} nobody had taken it",
             conversation=conversation,
             message=waiting[0].id,
         )
@@ -152,49 +152,47 @@ def check_first_actions(
         return
     allowed = settings.promises.burst.cap_seconds + settings.slack_seconds
     by_worker: dict[str, list[Lease]] = {}
-    for tenures in history.leases.values():
-        for tenure in tenures:
-            by_worker.setdefault(tenure.worker, []).append(tenure)
-    for tenures in by_worker.values():
-        tenures.sort(key=lambda each: each.began)
+    for leases in history.leases.values():
+        for lease in leases:
+            by_worker.setdefault(lease.worker, []).append(lease)
+    for leases in by_worker.values():
+        leases.sort(key=lambda each: each.began)
         held_until = float("-inf")
-        for position, tenure in enumerate(tenures):
-            until = tenure.began + allowed
-            others = held_until >= tenure.began or (
-                position + 1 < len(tenures) and tenures[position + 1].began <= until
-            )
-            ended = float("inf") if tenure.ended is None else tenure.ended
+        for position, lease in enumerate(leases):
+            until = lease.began + allowed
+            others = held_until >= lease.began or (position + 1 < len(leases) and leases[position + 1].began <= until)
+            ended = float("inf") if lease.ended is None else lease.ended
             held_until = max(held_until, ended)
             promise = "L4" if others else "L3"
-            first = tenure.first_action
+            first = lease.first_action
             if first is not None and first <= until:
                 findings.check(promise)
                 continue
-            if min(ended, history.end) <= until or tenure.restored:
+            if min(ended, history.end) <= until or lease.restored:
                 continue
-            if _is_excused(history, tenure, until, settings, disturbances):
+            if _is_excused(history, lease, until, settings, disturbances):
                 continue
             findings.check(promise)
             action = "did nothing for it" if first is None else f"did the first thing for it at {at(first)}"
             meanwhile = ", while it served others" if others else ""
             findings.breach(
                 promise,
-                f"{tenure.worker} took {tenure.conversation}'s lease at {at(tenure.began)} and {action}{meanwhile}",
-                conversation=tenure.conversation,
+                f"{lease.worker} took {lease.conversation}'s lease at {at(lease.began)} and {action}{meanwhile}",
+                conversation=lease.conversation,
             )
 
 
 def _is_excused(
-    history: History, tenure: Lease, until: float, settings: JudgeSettings, disturbances: Disturbances
+    history: History, lease: Lease, until: float, settings: JudgeSettings, disturbances: Disturbances
 ) -> bool:
-    began = tenure.began
+    began = lease.began
     return (
         disturbances.redis_disturbed(began - settings.promises.step_timeout_seconds, until)
-        or disturbances.worker_disturbed(tenure.worker, began, until)
+        or disturbances.worker_disturbed(lease.worker, began, until)
         or disturbances.api_disturbed(began, until)
         or any(
             disturbances.api_disturbed(began - _API_SHADOW_SECONDS, until, thread)
             for thread, conversation in history.threads.items()
-            if conversation == tenure.conversation
+            if conversation == lease.conversation
         )
     )

@@ -103,8 +103,8 @@ def _lookup(history: History, thread: str, earlier: Request, request: Request) -
 
 def _lease_since(history: History, request: Request) -> float:
     """Since when a request's worker had held the lease when it left; its leaving, if it held none."""
-    tenures = history.leases.get(request.conversation or "", ())
-    held = [each.began for each in tenures if each.worker == request.worker and each.began <= request.left]
+    leases = history.leases.get(request.conversation or "", ())
+    held = [each.began for each in leases if each.worker == request.worker and each.began <= request.left]
     return max(held, default=request.left)
 
 

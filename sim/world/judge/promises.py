@@ -20,11 +20,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from relaysim.sim.trace.lease_keys import CONVERSATION
+
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Commands = tuple[Annotated[str, Field(min_length=1)], ...]
-
-CONVERSATION: Final = "{conversation}"
-"""Where the conversation stands in the key of a lease."""
 
 
 class _Table(BaseModel):

@@ -36,7 +36,7 @@ def check_repeats(history: History, settings: JudgeSettings, findings: Findings)
     latest: dict[Hashable, tuple[Request, int]] = {}
     waits: dict[tuple[int, float], list[Request]] = {}
     budget = settings.promises.retries
-    tenures_of = _tenures_of(history)
+    lease_starts_of = _lease_starts_of(history)
     has_failures = bool(history.failures)
     for request in history.requests.values() if has_failures else ():
         worker = request.worker
@@ -58,7 +58,7 @@ def check_repeats(history: History, settings: JudgeSettings, findings: Findings)
             budget.ratio * calls[worker]
             + budget.reserve * lives
             + budget.refill_per_second * request.left
-            + len(tenures_of.get(worker, ()))
+            + len(lease_starts_of.get(worker, ()))
         )
         if repeats[worker] > allowed and worker not in judged:
             judged.add(worker)
@@ -69,12 +69,12 @@ def check_repeats(history: History, settings: JudgeSettings, findings: Findings)
             )
 
 
-def _tenures_of(history: History) -> dict[str, list[float]]:
+def _lease_starts_of(history: History) -> dict[str, list[float]]:
     """When each worker took its leases: the first request of a lease may repeat, unknowingly, one of an earlier lease."""
     found: dict[str, list[float]] = {}
-    for tenures in history.leases.values():
-        for tenure in tenures:
-            found.setdefault(tenure.worker, []).append(tenure.began)
+    for leases in history.leases.values():
+        for lease in leases:
+            found.setdefault(lease.worker, []).append(lease.began)
     return found
 
 

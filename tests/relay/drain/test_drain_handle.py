@@ -87,7 +87,7 @@ def test_one_request_brings_the_messages_and_says_whose_run_it_is() -> None:
         assert {request.operation for request in bench.requests()} == {"runs.create", "runs.retrieve", "messages.list"}
 
 
-def test_each_tenure_has_its_own_epoch() -> None:
+def test_each_lease_has_its_own_epoch() -> None:
     with Bench(workers=2) as bench:
         bench.say(0.0, "m1")
         bench.say(20.0, "m2", worker=2)

@@ -221,7 +221,7 @@ def test_a_short_absence_of_redis_costs_nothing_but_time() -> None:
         assert len(bench.runs) == 1
 
 
-def test_a_long_absence_of_redis_ends_the_tenure_and_a_sweep_goes_on_afterwards() -> None:
+def test_a_long_absence_of_redis_ends_the_lease_and_a_sweep_goes_on_afterwards() -> None:
     with Bench(workers=2, redis_faults=[away(3.0, 25.0)]) as bench:
         bench.say(0.0, "m1")
         bench.run(80)

@@ -1,4 +1,4 @@
-"""A worker's tenure of a conversation: the lease, renewed while it lasts, and what may be done under it.
+"""The lease under which a worker has a conversation, renewed while it lasts, and what may be done under it.
 
 Nothing is sent once the worker can know that its lease is gone: it was told so by Redis, or it has not been able to renew
 it for so long that, by its own clock, it may have lapsed. A request that is already on its way then is dropped unread.
@@ -24,7 +24,7 @@ _STEP_WAIT_SECONDS: Final = 0.25
 """The longest wait before a step that Redis did not answer is repeated."""
 
 
-class Tenure:
+class HeldLease:
     """One lease, from its taking to its end.
 
     Args:
