@@ -31,6 +31,8 @@ from typing import Any, BinaryIO, Final, Self
 
 from filelock import FileLock, Timeout
 
+from relaysim.scenarios.system_errors import reason_of
+
 SCHEMA: Final = 1
 CHUNK: Final = 250
 """Seeds in a chunk; the last one of a run may have fewer."""
@@ -183,7 +185,7 @@ class Journal:
                 _sync_folder(self.path.parent)
         except OSError as error:
             self.__exit__(None, None, None)
-            raise JournalError(f"{self.path}: cannot be opened: {_reason(error)}") from error
+            raise JournalError(f"{self.path}: cannot be opened: {reason_of(error)}") from error
         # On a file of its own: on Windows nobody may read what is locked.
         self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), blocking=False, fallback_to_soft=False)
         try:
@@ -195,7 +197,7 @@ class Journal:
             ) from error
         except (OSError, NotImplementedError) as error:
             self.__exit__(None, None, None)
-            raise JournalError(f"{self.path}: cannot be locked: {_reason(error)}") from error
+            raise JournalError(f"{self.path}: cannot be locked: {reason_of(error)}") from error
         return self
 
     def __exit__(
@@ -220,7 +222,7 @@ class Journal:
                     if line.strip() and (chunk := self._decoded(line, number)) is not None:
                         yield chunk
         except OSError as error:
-            raise JournalError(f"{self.path}: cannot be read: {_reason(error)}") from error
+            raise JournalError(f"{self.path}: cannot be read: {reason_of(error)}") from error
 
     def _decoded(self, line: bytes, number: int) -> Chunk | None:
         try:
@@ -258,7 +260,7 @@ class Journal:
             os.fsync(self._file.fileno())
             self._broken = False
         except OSError as error:
-            raise JournalError(f"{self.path}: cannot be written: {_reason(error)}") from error
+            raise JournalError(f"{self.path}: cannot be written: {reason_of(error)}") from error
 
     def _ends_a_line(self) -> bool:
         assert self._file is not None
@@ -267,10 +269,6 @@ class Journal:
             return True
         self._file.seek(end - 1)
         return self._file.read(1) == b"\n"
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from relaysim.scenarios.document import without_lists
+from relaysim.scenarios.system_errors import reason_of
 from relaysim.sim.validation_words import Finding, Step, format_path, translate
 
 
@@ -46,7 +47,7 @@ def unreadable(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, OSError):
-        return f"cannot be read: {(error.strerror or str(error)).lower()}"
+        return f"cannot be read: {reason_of(error)}"
     if isinstance(error, UnicodeDecodeError):
         return "is not UTF-8, as TOML must be"
     message = str(error)

@@ -10,6 +10,7 @@ from typing import Any
 
 from relaysim.scenarios.document import Document, extend, parse_path
 from relaysim.scenarios.problems import Problem
+from relaysim.scenarios.system_errors import reason_of
 from relaysim.sim.validation_words import Step, did_you_mean, shown
 
 SHIPPED_FOLDER = Path(__file__).parent / "shipped"
@@ -183,7 +184,7 @@ def _read_file(reading: Reading, name: str, path: Path) -> SourceFile | None:
             wrong(f"there is no such file{f' ({shown_path(path)})' if reading.files else ''}")
         return None
     except OSError as error:
-        wrong(f"cannot be read: {(error.strerror or str(error)).lower()}")
+        wrong(f"cannot be read: {reason_of(error)}")
         return None
     display = path.name if path.parent == SHIPPED_FOLDER else shown_path(path)
     try:

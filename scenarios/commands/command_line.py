@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relaysim.scenarios.system_errors import reason_of
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -212,7 +214,7 @@ def checked_folder(name: str, out: Path | None, *, own: str = "") -> Path:
         raise UsageError(f"--name {name}: {error}") from error
     except OSError as error:
         option = f"--out {out}" if out is not None else f"reports/out/{name}"
-        raise UsageError(f"{option}: cannot be made: {(error.strerror or str(error)).lower()}") from error
+        raise UsageError(f"{option}: cannot be made: {reason_of(error)}") from error
     for file, command in ((JOURNAL, "sweep"), (STUDY, "tune")):
         if file != own and (made / file).exists():
             raise UsageError(

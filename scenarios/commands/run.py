@@ -10,6 +10,7 @@ from typing import Any
 
 from relaysim.scenarios.commands.command_line import UsageError, add_world, say, say_json
 from relaysim.scenarios.commands.one_world import add_one_world, one_world, sentences
+from relaysim.scenarios.system_errors import reason_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,4 +65,4 @@ def _write_trace(path: Path, records: Iterable[tuple[float, str, str, Sequence[A
                 event = as_object(time, entity, kind, fields)
                 file.write(json.dumps(event, ensure_ascii=False) + "\n")
     except OSError as error:
-        raise UsageError(f"--trace {path}: cannot be written: {(error.strerror or str(error)).lower()}") from error
+        raise UsageError(f"--trace {path}: cannot be written: {reason_of(error)}") from error

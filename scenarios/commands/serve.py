@@ -19,6 +19,7 @@ from relaysim.scenarios.commands.command_line import (
     say,
     whole_number,
 )
+from relaysim.scenarios.system_errors import reason_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -234,7 +235,7 @@ def _cannot_listen(arguments: argparse.Namespace, error: OSError) -> Exception:
     elif error.errno == errno.EACCES:
         problem = Problem(port, "", "may not be listened on by this user", "give one above 1023, or 0 for a free one")
     else:
-        message = (error.strerror or str(error)).lower()
+        message = reason_of(error)
         what = "is no host of this machine" if isinstance(error, socket.gaierror) else "cannot be listened on"
         problem = Problem(
             f"--host {arguments.host}", "", f"{what}: {message}", "give 127.0.0.1, or 0.0.0.0 for everywhere"

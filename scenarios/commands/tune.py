@@ -23,6 +23,7 @@ from relaysim.scenarios.commands.command_line import (
     show,
     writing,
 )
+from relaysim.scenarios.system_errors import reason_of
 
 if TYPE_CHECKING:
     from relaysim.scenarios.runner import Observe
@@ -192,6 +193,5 @@ def _locked(folder: Path, study: Path) -> Iterator[None]:
             except Timeout as error:
                 raise UsageError(f"{what}: {message}") from error
             except (OSError, NotImplementedError) as error:
-                reason = (getattr(error, "strerror", None) or str(error)).lower()
-                raise UsageError(f"{what}: cannot be locked with {path}: {reason}") from error
+                raise UsageError(f"{what}: cannot be locked with {path}: {reason_of(error)}") from error
         yield

@@ -21,6 +21,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol, cast
 
+from relaysim.scenarios.system_errors import reason_of
+
 BLOCK_BYTES: Final = 512 * 1024
 LINE_BYTES_MAX: Final = 1024 * 1024
 """A longer line is skipped: none of the relay's has a thousandth of it, and memory must stay bounded."""
@@ -91,7 +93,7 @@ def check_logs(names: Sequence[str]) -> None:
             if same != name and stat.S_ISREG(at.st_mode):
                 problems.append(f"{name}: is the same file as {same}, and would be counted twice")
         except OSError as error:
-            problems.append(f"{name}: cannot be read: {(error.strerror or str(error)).lower()}")
+            problems.append(f"{name}: cannot be read: {reason_of(error)}")
         except ValueError as error:  # a NUL in the name
             problems.append(f"{name!r}: cannot be read: {error}")
     problems += [f"{name}: is named twice" for name in dict.fromkeys(names) if names.count(name) > 1]
@@ -111,7 +113,7 @@ def blocks_of(name: str, found: Bytes) -> Iterator[bytes]:
         with Path(name).open("rb") as file:
             yield from _whole_lines(_opened(file, found), found)
     except OSError as error:
-        raise LogError(f"{name}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise LogError(f"{name}: cannot be read: {reason_of(error)}") from error
 
 
 class _Source(Protocol):

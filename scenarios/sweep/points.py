@@ -14,6 +14,7 @@ from relaysim.scenarios.document import PathError, parse_path, parse_setting
 from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import Problem, ScenarioError
+from relaysim.scenarios.system_errors import reason_of
 from relaysim.sim.world import Session
 
 POINTS_MAX: Final = 10_000
@@ -194,7 +195,7 @@ def _rows_of_file(path: Path) -> list[list[Setting]]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise wrong(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise wrong(f"cannot be read: {reason_of(error)}") from error
     except UnicodeDecodeError as error:
         raise wrong(f"is not UTF-8, at byte {error.start}") from error
     read: list[str] = []  # the row that is being read, as it was written: cells do not tell `""` from a blank line

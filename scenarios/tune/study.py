@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relaysim.scenarios.commands.command_line import UsageError
+from relaysim.scenarios.system_errors import reason_of
 from relaysim.scenarios.tune.objectives import means
 from relaysim.scenarios.tune.space import SPACES
 
@@ -222,7 +223,7 @@ def check_file(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UsageError(f"--study {path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise UsageError(f"--study {path}: cannot be read: {reason_of(error)}") from error
     if not head:
         return  # as SQLite leaves it if it is stopped at once
     if head != _SQLITE:
