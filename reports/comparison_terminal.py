@@ -22,7 +22,7 @@ from relaysim.reports.comparison import (
     settings_words,
     value_words,
 )
-from relaysim.reports.terminal import wide_enough
+from relaysim.reports.terminal import print_sentences, wide_enough
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,21 +38,18 @@ def print_comparison(console: Console, results: Mapping[str, Any], *, report: Pa
 
     with wide_enough(console):
         console.print(Text(headline(results), style="bold"))
-        console.print(Text(lead(results)), soft_wrap=True)
-        for policy in results["policies"]:
-            console.print(Text(f"  {policy['policy']}: {settings_words(policy)}"), soft_wrap=True)
+        settings = (f"  {policy['policy']}: {settings_words(policy)}" for policy in results["policies"])
+        print_sentences(console, lead(results), *settings)
         console.print()
         _print(console, f"Side by side, with {CONFIDENCE} intervals", _side_by_side(results))
         _print(console, f"Differences from {results['against']}, with {CONFIDENCE} intervals", _differences(results))
-        console.print(Text(LEGEND, style="dim"), soft_wrap=True)
-        for note in notes(results):
-            console.print(Text(f"! {note}"), soft_wrap=True)
+        print_sentences(console, LEGEND, style="dim")
+        print_sentences(console, *(f"! {note}" for note in notes(results)))
         for difference in results["differences"]:
             if difference["example"] is not None:
-                for line in _example(difference):
-                    console.print(Text(line), soft_wrap=True)
+                print_sentences(console, *_example(difference))
         if report is not None:
-            console.print(f"Report: {report}", soft_wrap=True, markup=False)
+            print_sentences(console, f"Report: {report}")
 
 
 _Column = tuple[str, list[str]]

@@ -18,7 +18,7 @@ from relaysim.reports.fit_words import (
     share_words,
 )
 from relaysim.reports.summary import SYMBOLS, interval_words, limit_words, observed_words, percent, trials_words
-from relaysim.reports.terminal import wide_enough
+from relaysim.reports.terminal import print_sentences, wide_enough
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +30,7 @@ def print_fit(console: Console, results: Mapping[str, Any], *, folder: Path | No
 
     with wide_enough(console):
         console.print(Text(headline(results), style="bold"))
-        console.print(Text(lead(results)), soft_wrap=True)
+        print_sentences(console, lead(results))
         console.print()
         if rows := [_ending(each) for each in results["conflicts"]["endings"]]:
             _table(
@@ -40,24 +40,19 @@ def print_fit(console: Console, results: Mapping[str, Any], *, folder: Path | No
             heads = ("claim", "verdict", "count / n", "observed", "interval", "limit")
             _table(console, "Claims, as the log tells them", heads, rows)
             if family := family_words(results):
-                console.print(Text(f"  {family}"), soft_wrap=True)
+                print_sentences(console, f"  {family}")
                 console.print()
         rows = [[each["number"], each["status"], numbers_words(each)] for each in results["numbers"]]
         _table(console, "The profile's numbers, with 95 % intervals", ("", "", ""), rows)
         for each in results["numbers"]:
             if each["status"] == "kept":
-                console.print(
-                    Text(f"  {each['number']} is kept from {results['base']}: {each['said']}"), soft_wrap=True
-                )
+                print_sentences(console, f"  {each['number']} is kept from {results['base']}: {each['said']}")
             elif each["status"] != "fitted":
-                console.print(Text(f"  {each['number']} ({each['status']}): {each['said']}"), soft_wrap=True)
-        for each in results["untold"]:
-            console.print(Text(f"  {each['id']} cannot be told: {each['why']}"), soft_wrap=True)
-        for note in notes(results):
-            console.print(Text(f"! {note}"), soft_wrap=True)
+                print_sentences(console, f"  {each['number']} ({each['status']}): {each['said']}")
+        print_sentences(console, *(f"  {each['id']} cannot be told: {each['why']}" for each in results["untold"]))
+        print_sentences(console, *(f"! {note}" for note in notes(results)))
         if folder is not None:
-            console.print(f"Profile: {folder / 'profile.toml'}", soft_wrap=True, markup=False)
-            console.print(f"Report: {folder / 'index.html'}", soft_wrap=True, markup=False)
+            print_sentences(console, f"Profile: {folder / 'profile.toml'}", f"Report: {folder / 'index.html'}")
 
 
 def _ending(entry: Mapping[str, Any]) -> list[str]:

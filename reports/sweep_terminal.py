@@ -19,7 +19,7 @@ from relaysim.reports.sweep_words import (
     value_words,
     varying,
 )
-from relaysim.reports.terminal import wide_enough
+from relaysim.reports.terminal import print_sentences, wide_enough
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,9 +36,7 @@ def print_sweep(console: Console, results: Mapping[str, Any], *, report: Path | 
 
     with wide_enough(console):
         console.print(Text(headline(results), style="bold"))
-        console.print(Text(lead(results)), soft_wrap=True)
-        if fixed := _fixed_words(results):
-            console.print(Text(fixed), soft_wrap=True)
+        print_sentences(console, lead(results), *filter(None, [_fixed_words(results)]))
         console.print()
         table = _table(results)
         if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
@@ -49,10 +47,9 @@ def print_sweep(console: Console, results: Mapping[str, Any], *, report: Path | 
             console.print(
                 f"These are the first {POINTS_MAX} of {len(results['points']):,} points; results.csv has all."
             )
-        for note in notes(results):
-            console.print(Text(f"! {note}"), soft_wrap=True)
+        print_sentences(console, *(f"! {note}" for note in notes(results)))
         if report is not None:
-            console.print(f"Report: {report}", soft_wrap=True, markup=False)
+            print_sentences(console, f"Report: {report}")
 
 
 def _fixed_words(results: Mapping[str, Any]) -> str:
@@ -93,6 +90,6 @@ def _print_blocks(console: Console, results: Mapping[str, Any]) -> None:
     for point in results["points"][:POINTS_MAX]:
         console.print(Text(f"{point_words(results, point)}: {point['replications']:,} worlds", style="bold"))
         for claim in point["claims"]:
-            message = f"  {claim['id']} ({limit_words(claim)}): {claim_words(claim)} ({interval_words(claim)})"
-            console.print(Text(message), soft_wrap=True)
+            found = f"{claim_words(claim)} ({interval_words(claim)})"
+            print_sentences(console, f"  {claim['id']} ({limit_words(claim)}): {found}")
     console.print()

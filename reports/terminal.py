@@ -63,6 +63,14 @@ def wide_enough(console: Console) -> Iterator[None]:
         console.width = before
 
 
+def print_sentences(console: Console, *sentences: str, style: str = "") -> None:
+    """Print each on a line of its own, however long it is, with brackets and colons as they are."""
+    from rich.text import Text
+
+    for sentence in sentences:
+        console.print(Text(sentence, style=style), soft_wrap=True)
+
+
 def print_report(console: Console, results: Mapping[str, Any], *, report: Path | None = None) -> None:
     """Print the summary, the verdict of each scenario where there are several, what went wrong, and a last sentence.
 
@@ -77,7 +85,7 @@ def print_report(console: Console, results: Mapping[str, Any], *, report: Path |
         _print_wrong(console, results, rows)
         console.print(lead(results), soft_wrap=True)
         if report is not None:
-            console.print(f"Report: {report}", soft_wrap=True, markup=False)
+            print_sentences(console, f"Report: {report}")
 
 
 def _print_table(console: Console, table: Table, blocks: list[tuple[str, list[list[Text]]]]) -> None:
@@ -211,7 +219,7 @@ def _print_how_decided(console: Console, results: Mapping[str, Any]) -> None:
         console.print(Text("How the strata add up", style="bold"))
         for scenario, claim in in_strata:
             message = f"  {claim['id']} in {scenario['scenario']}, {percent(claim['observed'])}: {strata_words(claim)}"
-            console.print(Text(message), soft_wrap=True)
+            print_sentences(console, message)
         console.print()
     details = [(scenario, claim) for scenario, claim in claims_of(results) if "looks" in claim]
     if not details:
@@ -221,7 +229,7 @@ def _print_how_decided(console: Console, results: Mapping[str, Any]) -> None:
     for scenario, claim in details:
         symbol = SYMBOLS[claim["verdict"]]
         message = f"  {symbol} {claim['id']} in {scenario['scenario']}: {decided_words(scenario, claim)}"
-        console.print(Text(message), soft_wrap=True)
+        print_sentences(console, message)
     console.print()
 
 
@@ -250,8 +258,8 @@ def _print_wrong(console: Console, results: Mapping[str, Any], rows: list[Row]) 
         return
     console.print(Text("What went wrong, and how to see it", style="bold"))
     for head, message, replay in lines:
-        console.print(Text(f"  {head}" + (f": {message}" if message else "")), soft_wrap=True)
+        print_sentences(console, f"  {head}" + (f": {message}" if message else ""))
         if replay:
             # Never wrapped, so that it can be copied as it stands.
-            console.print(Text(f"      {replay}", style="cyan"), soft_wrap=True)
+            print_sentences(console, f"      {replay}", style="cyan")
     console.print()

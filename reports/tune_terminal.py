@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relaysim.reports.terminal import wide_enough
+from relaysim.reports.terminal import print_sentences, wide_enough
 from relaysim.reports.tune_words import (
     CONFIDENCE,
     LEGEND,
@@ -36,25 +36,22 @@ def print_tuning(console: Console, results: Mapping[str, Any], *, folder: Path |
 
     with wide_enough(console):
         console.print(Text(headline(results), style="bold"))
-        console.print(Text(lead(results)), soft_wrap=True)
+        print_sentences(console, lead(results))
         console.print()
         for place, judged in enumerate(results["judged"], 1):
-            message = settings_words(changes(results, judged["settings"]))
-            console.print(Text(f"  candidate {place} (trial {judged['trial'] + 1}): {message}"), soft_wrap=True)
+            settings = settings_words(changes(results, judged["settings"]))
+            print_sentences(console, f"  candidate {place} (trial {judged['trial'] + 1}): {settings}")
         console.print()
         for profile in results["profiles"]:
             console.print(_table(results, profile))
-        console.print(Text(LEGEND, style="dim"), soft_wrap=True)
-        for note in notes(results):
-            console.print(Text(f"! {note}"), soft_wrap=True)
+        print_sentences(console, LEGEND, style="dim")
+        print_sentences(console, *(f"! {note}" for note in notes(results)))
         if results["closed_form"] is not None:
-            for message in agreement_words(results):
-                console.print(Text(f"Arithmetic: {message}", style="dim"), soft_wrap=True)
+            print_sentences(console, *(f"Arithmetic: {each}" for each in agreement_words(results)), style="dim")
         console.print()
-        console.print(Text(recommendation(results), style="bold"), soft_wrap=True)
+        print_sentences(console, recommendation(results), style="bold")
         if folder is not None:
-            console.print(f"Policy: {folder / 'policy.toml'}", soft_wrap=True, markup=False)
-            console.print(f"Report: {folder / 'index.html'}", soft_wrap=True, markup=False)
+            print_sentences(console, f"Policy: {folder / 'policy.toml'}", f"Report: {folder / 'index.html'}")
 
 
 def _table(results: Mapping[str, Any], profile: str) -> Table:

@@ -178,6 +178,11 @@ class Scenario(WorldTables, Heading):
         text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def identity(self) -> dict[str, str]:
+        """What results say of it: its name, title, description and hash."""
+        description = " ".join(self.description.split())
+        return {"scenario": self.name, "title": self.title, "description": description, "hash": self.hash}
+
     def to_json(self) -> str:
         """The scenario as JSON, for another process; `from_json` reads it."""
         # Some tables refuse keys that do not belong to their kind, also with their default value.

@@ -113,10 +113,7 @@ def _entry(
             claim |= {"verdict": "inconclusive", "why": why, "reason": "never met"}
             claim["as_expected"] = claim["verdict"] == claim["expected"]
     entry: dict[str, Any] = {
-        "scenario": scenario.name,
-        "title": scenario.title,
-        "description": " ".join(scenario.description.split()),
-        "hash": scenario.hash,
+        **scenario.identity(),
         "root_seed": scenario.root_seed,
         "lane": lane,
         "mode": scenario.mode,
