@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, model_validator
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS, NUMBERS, Kind
 from relaysim.reports.claims import ClaimSpec
 from relaysim.scenarios.document import Document
+from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.world.settings import WorldSettings, WorldTables
 
@@ -141,7 +142,7 @@ class Heading(_Table):
         min_length=1, description="the backend: a shipped profile's name, or a path relative to this file"
     )
     profile_overrides: dict[str, Any] = Field(default_factory=dict, description="numbers of the profile to replace")
-    backend: Profile = Field(description="the profile, resolved; filled in by the loader")
+    backend: SerializeAsAny[Profile] = Field(description="the profile, resolved; filled in by the loader")
 
 
 # The heading comes last, because pydantic puts the fields of later bases first.
@@ -153,6 +154,15 @@ class Scenario(WorldTables, Heading):
     curve: CurvePlan | None = Field(default=None, description="a rate over one quantity")
 
     _origin: Origin | None = PrivateAttr(default=None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_of_its_api(cls, data: Any) -> Any:
+        """A profile that comes as JSON may have more numbers than others."""
+        numbers = data.get("backend") if isinstance(data, dict) else None
+        if not isinstance(numbers, dict):
+            return data
+        return {**data, "backend": backend_named(data.get("api", DEFAULT)).profile.model_validate(numbers)}
 
     @property
     def origin(self) -> Origin:
@@ -174,6 +184,8 @@ class Scenario(WorldTables, Heading):
         left_out = {"replications", "lane", "check_lanes", "profile", "profile_overrides"}
         if self.strata is None:
             left_out.add("strata")  # so that files from before there were any keep their hash
+        if self.api == DEFAULT:
+            left_out.add("api")  # likewise
         plain = self.model_dump(mode="json", by_alias=True, exclude=left_out)
         text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]

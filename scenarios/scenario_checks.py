@@ -14,6 +14,7 @@ from relaysim.scenarios.document import Document
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import Problem, errors_of, not_finite, to_problems
 from relaysim.scenarios.scenario_files import Reading, first_lower, shown_path
+from relaysim.sim.backends import BACKENDS, DEFAULT, backend_named
 from relaysim.sim.backends.profile import Profile, override, read_profile_table, shipped_profiles
 from relaysim.sim.kernel.distributions import Distribution
 from relaysim.sim.validation_words import MISSING, Finding, Step, did_you_mean, format_path
@@ -53,7 +54,9 @@ def _resolve_profile(reading: Reading) -> Profile | None:
     if not isinstance(named, str) or not named or not isinstance(overrides, dict):
         return None  # the scenario's own model says what is wrong
     as_typed = {key: value for key, value in overrides.items() if not isinstance(value, dict)}
-    overrides = {key: constant_seconds(key, value) for key, value in overrides.items()}
+    api = document.get("api", DEFAULT)
+    model = backend_named(api).profile if api in BACKENDS else Profile  # the scenario's own model says what is wrong
+    overrides = {key: constant_seconds(key, value, model) for key, value in overrides.items()}
     file, _ = reading.file_of(("profile",))
     try:
         table = read_profile_table(named)
@@ -66,7 +69,7 @@ def _resolve_profile(reading: Reading) -> Profile | None:
             reading.problems.append(
                 Problem(file, "profile", message, f"{sentence} (or give a path that ends in .toml)")
             )
-        _check_profile(reading, read_profile_table("claimed"), overrides, as_typed, None)
+        _check_profile(reading, model, read_profile_table("claimed"), overrides, as_typed, None)
         return None
     except (OSError, UnicodeDecodeError) as error:
         reading.problems.append(Problem(file, "profile", f"{shown_path(Path(named))} cannot be read: {error}"))
@@ -75,11 +78,12 @@ def _resolve_profile(reading: Reading) -> Profile | None:
         reading.problems.append(Problem(shown_path(Path(named)), "", f"is no TOML: {first_lower(str(error))}"))
         return None
     where = f"profile {named}" if not named.endswith(".toml") else shown_path(Path(named))
-    return _check_profile(reading, table, overrides, as_typed, where)
+    return _check_profile(reading, model, table, overrides, as_typed, where)
 
 
 def _check_profile(
     reading: Reading,
+    model: type[Profile],
     table: Mapping[str, Any],
     overrides: Mapping[str, Any],
     as_typed: Mapping[str, Any],
@@ -87,8 +91,8 @@ def _check_profile(
 ) -> Profile | None:
     """The profile, overridden, if it is right. `where` names it; None: only the overrides are looked at."""
     merged = override(table, overrides)
-    findings = [*not_finite(merged), *errors_of(Profile, merged, {**merged, **as_typed})]
-    unknown = any(key not in Profile.model_fields for key in overrides)
+    findings = [*not_finite(merged), *errors_of(model, merged, {**merged, **as_typed})]
+    unknown = any(key not in model.model_fields for key in overrides)
     for finding in findings:
         if unknown and finding.steps == ("basis",):
             continue  # says of the unknown key that it has a basis
@@ -97,12 +101,12 @@ def _check_profile(
             reading.problems += to_problems([moved], reading.file_of)
         elif where is not None:
             reading.problems.append(Problem(where, format_path(finding.steps), finding.message, finding.suggestion))
-    return None if findings else Profile.model_validate(merged)
+    return None if findings else model.model_validate(merged)
 
 
-def constant_seconds(key: str, value: Any) -> Any:
+def constant_seconds(key: str, value: Any, model: type[Profile]) -> Any:
     """A number in place of a distribution of seconds is always that long, as everywhere in a scenario."""
-    field = Profile.model_fields.get(key)
+    field = model.model_fields.get(key)
     of_seconds = field is not None and field.annotation in (Distribution, Distribution | None, _bare(Distribution))
     if of_seconds and isinstance(value, (int, float)) and not isinstance(value, bool):
         return {"kind": "constant", "value": value}
@@ -116,7 +120,7 @@ def _bare(annotated: Any) -> Any:
 def _wrong_references(document: Document, findings: Sequence[Finding], profile: Profile) -> list[Finding]:
     """What tables say about each other, checked on those that are right in themselves."""
     wrong = {str(finding.steps[0]) for finding in findings if finding.steps}
-    names = ("workers", "workload", "schedule", "host_faults", "liveness", "limit_seconds", "strata")
+    names = ("api", "workers", "workload", "schedule", "host_faults", "liveness", "limit_seconds", "strata")
     tables = {name: document[name] for name in names if name in document and name not in wrong}
     if "workload" not in tables:
         return []

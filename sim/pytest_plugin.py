@@ -4,11 +4,13 @@
         bot = MyBot(simulated_openai.client)
         assert bot.answer("hello") == "Reply 1 to: hello"
 
-| fixture                 | gives                                                                                      |
-|-------------------------|--------------------------------------------------------------------------------------------|
-| `simulated_openai`      | `relaysim.sim.doors.in_process.InProcessOpenAI`: in process, virtual time, same every run |
-| `openai_server`         | `relaysim.sim.doors.served.ServedOpenAI`: a server on a free port, for any language       |
-| `openai_server_session` | the same, one for the whole session, with a fresh world for each test that uses it         |
+| fixture                 | gives                                                                              |
+|-------------------------|------------------------------------------------------------------------------------|
+| `simulated_openai`      | an `InProcessOpenAI`: in process, virtual time, same every run                     |
+| `openai_server`         | a `ServedOpenAI`: a server on a free port, for any language                        |
+| `openai_server_session` | the same, one for the whole session, with a fresh world for each test that uses it |
+
+Both classes are in `relaysim.sim.backends.threads.fixtures`.
 
 Settings come from the fixtures `simulated_openai_settings`, `openai_server_settings` (and `openai_server_session_settings`,
 of session scope), which a conftest.py may override, and above them from the markers `@pytest.mark.simulated_openai(...)`
@@ -31,8 +33,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from relaysim.sim.doors.in_process import InProcessOpenAI
-    from relaysim.sim.doors.served import ServedOpenAI
+    from relaysim.sim.backends.threads.fixtures import InProcessOpenAI, ServedOpenAI
 
 T = TypeVar("T")
 
@@ -104,7 +105,7 @@ def simulated_openai(
     """
     name = "simulated_openai"
     table = _table(name, simulated_openai_settings) | _marked(request, name)
-    module = _load(name, "relaysim.sim.doors.in_process")
+    module = _load(name, "relaysim.sim.backends.threads.fixtures")
     with _opened(name, table, module.InProcessOpenAI, request.path.parent, request.config.rootpath) as simulated:
         yield simulated
 
@@ -142,7 +143,7 @@ def _serve(name: str, table: dict[str, Any], *folders: Path) -> ServedOpenAI:
     speed = options.get("speed", 1.0)
     if isinstance(speed, bool) or not isinstance(speed, int | float):
         pytest.fail(f"{name}: speed: must be a number of virtual seconds per real second, not {speed!r}", pytrace=False)
-    module = _load(name, "relaysim.sim.doors.served")
+    module = _load(name, "relaysim.sim.backends.threads.fixtures")
     opener: Callable[..., ServedOpenAI] = partial(module.ServedOpenAI, **options)
     return _opened(name, _ON_SOCKET | table, opener, *folders)
 

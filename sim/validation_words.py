@@ -10,9 +10,10 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 Step = str | int
 """A key of a table, or the index of a list's entry, from 0."""
@@ -99,6 +100,33 @@ def translate(
         message, suggestion = _words(error, annotation, steps, terms, hidden)
         findings.setdefault(Finding(steps, message, suggestion))
     return list(findings)
+
+
+T = TypeVar("T")
+
+
+def checked_entries(entries: T, field: str, mistakes: Iterable[tuple[int, str]]) -> T:
+    """A list in a validator that knows more than its entries do.
+
+    Args:
+        entries: the list.
+        field: the field of its entries that may be wrong.
+        mistakes: positions of wrong entries, and what is wrong with their field.
+
+    Raises:
+        pydantic.ValidationError: there are mistakes. pydantic takes each over, with its place in the list.
+    """
+    wrong = [
+        InitErrorDetails(
+            type=PydanticCustomError("value_error", "{error}", {"error": ValueError(message)}),
+            loc=(position, field),
+            input=None,
+        )
+        for position, message in mistakes
+    ]
+    if wrong:
+        raise ValidationError.from_exception_data(field, wrong)
+    return entries
 
 
 def _said_by_another(error: Mapping[str, Any]) -> bool:

@@ -20,6 +20,7 @@ from relaysim.scenarios.commands.command_line import (
     whole_number,
 )
 from relaysim.scenarios.system_errors import reason_of
+from relaysim.sim.backends import DEFAULT
 
 if TYPE_CHECKING:
     import asyncio
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--host", default="127.0.0.1", metavar="HOST", help="where to listen; by default this machine only"
     )
     parser.add_argument("--port", type=_port, default=PORT, metavar="N", help=f"port, 0: a free one; by default {PORT}")
+    parser.add_argument("--api", default=DEFAULT, metavar="NAME", help=f"which API is simulated; by default {DEFAULT}")
     parser.add_argument(
         "--profile",
         default="typical",
@@ -197,7 +199,7 @@ async def _serve(server: SimulatedServer, arguments: argparse.Namespace) -> None
     if arguments.json:
         say(json.dumps(started, ensure_ascii=False))
     else:
-        say(f"The simulated Threads API is at {listener.base_url}")
+        say(f"The simulated {server.api.backend.title} is at {listener.base_url}")
         say(f"  control      {listener.control_url}")
         say(f"  profile      {arguments.profile}, speed {arguments.speed:g}, seed {arguments.seed}")
         say(f"  assistants   {_assistants_hint(arguments)}")

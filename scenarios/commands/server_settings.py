@@ -14,9 +14,11 @@ from relaysim.scenarios.document import Document, PathError, parse_path, parse_s
 from relaysim.scenarios.problems import Problem, ScenarioError, findings_of, unreadable
 from relaysim.scenarios.runner import here_on_path
 from relaysim.scenarios.scenario_checks import constant_seconds
+from relaysim.sim.backends import BACKENDS, backend_named
 from relaysim.sim.backends.profile import Profile, override, read_profile_table, shipped_profiles
-from relaysim.sim.backends.threads.replies import Replies
-from relaysim.sim.doors.faults import ApiFault
+from relaysim.sim.backends.protocol import Backend
+from relaysim.sim.backends.replies import Replies
+from relaysim.sim.doors.faults import ApiFault, wrong_routes
 from relaysim.sim.doors.simulation import ApiSettings
 from relaysim.sim.validation_words import did_you_mean, format_path
 
@@ -38,8 +40,13 @@ def settings_from(arguments: argparse.Namespace) -> ApiSettings:
         relaysim.scenarios.problems.ScenarioError: with everything that is wrong with them.
     """
     problems: list[Problem] = []
-    overrides = _read_profile(arguments.profile, arguments.sets, problems)
-    faults = _read_faults(arguments.faults, problems)
+    if arguments.api not in BACKENDS:
+        suggestion = did_you_mean(arguments.api, tuple(BACKENDS), what="there are")
+        problem = Problem(f"--api {arguments.api}", "", f"there is no simulated API {arguments.api!r}", suggestion)
+        raise ScenarioError([problem])
+    backend = backend_named(arguments.api)
+    overrides = _read_profile(arguments.profile, arguments.sets, backend.profile, problems)
+    faults = _read_faults(arguments.faults, backend, problems)
     replies = _read_replies(arguments.replies, problems)
     for given in arguments.assistants:
         if not given.startswith("asst_"):
@@ -48,6 +55,7 @@ def settings_from(arguments: argparse.Namespace) -> ApiSettings:
         raise ScenarioError(list(dict.fromkeys(problems)))
     chosen = {"replies": replies, "threads_max": arguments.threads_max}
     return ApiSettings(
+        api=arguments.api,
         profile=arguments.profile,
         overrides=overrides,
         faults=faults,
@@ -60,7 +68,7 @@ def settings_from(arguments: argparse.Namespace) -> ApiSettings:
     )
 
 
-def _read_profile(named: str, sets: Sequence[str], problems: list[Problem]) -> dict[str, Any]:
+def _read_profile(named: str, sets: Sequence[str], model: type[Profile], problems: list[Problem]) -> dict[str, Any]:
     """The overrides that `--set` makes; the profile with them is checked."""
     overrides: Document = {}
     typed: dict[str, str] = {}
@@ -72,7 +80,7 @@ def _read_profile(named: str, sets: Sequence[str], problems: list[Problem]) -> d
             problems.append(Problem(f"--set {each}", "", str(error)))
         else:
             typed[path] = each
-    overrides = {key: constant_seconds(key, value) for key, value in overrides.items()}
+    overrides = {key: constant_seconds(key, value, model) for key, value in overrides.items()}
 
     where = f"--profile {named}"
     try:
@@ -90,8 +98,8 @@ def _read_profile(named: str, sets: Sequence[str], problems: list[Problem]) -> d
         problems.append(Problem(where, "", unreadable(error)))
         return {}
     merged = override(table, overrides)
-    findings = findings_of(Profile, merged)
-    unknown = any(key not in Profile.model_fields for key in overrides)
+    findings = findings_of(model, merged)
+    unknown = any(key not in model.model_fields for key in overrides)
     for finding in findings:
         if unknown and finding.steps == ("basis",):
             continue  # says of the unknown key that it has a basis
@@ -104,13 +112,17 @@ def _read_profile(named: str, sets: Sequence[str], problems: list[Problem]) -> d
     return overrides
 
 
-def _read_faults(path: str | None, problems: list[Problem]) -> Any:
+def _read_faults(path: str | None, backend: Backend, problems: list[Problem]) -> Any:
     document = _read_file("--faults", path, problems)
     if document is None:
         return ()
 
     made = _checked(_FaultsFile, document, str(path), problems)
-    return () if made is None else made.faults
+    if made is None:
+        return ()
+    for position, message in wrong_routes(made.faults, backend):
+        problems.append(Problem(str(path), f"faults[{position}].route", message))
+    return made.faults
 
 
 def _read_replies(path: str | None, problems: list[Problem]) -> Any:

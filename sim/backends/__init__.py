@@ -1,1 +1,46 @@
-"""Simulated conversation APIs, and what they have in common."""
+"""Simulated conversation APIs: each a package here, found by its name in `BACKENDS`; beside them what they have in common.
+
+- `protocol`: the seam: what a backend is to worlds, doors and the judge. Begin there.
+- `calls`: a call and its answer, neither of which is HTTP; `wire`: HTTP to calls and answers to HTTP, sans-I/O.
+- `errors`, `json_values`, `json_body`, `pages`, `streaming`: OpenAI's way of answering: error bodies, checks, lists, events.
+- `replies`: what assistants answer, as code or as data.
+- `profile`, `limits`: how slow a backend is, and how many requests it takes.
+- `threads`: the Threads API.
+
+What is in common imports `relaysim.sim.kernel` and `relaysim.sim.trace`. A backend's own package stands above
+`relaysim.sim.doors`, of which it uses parts to make its clients and its control routes; the doors know it by the protocol
+only, which is why it is named here and not imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from relaysim.sim.backends.protocol import Backend
+
+DEFAULT: Final = "threads"
+
+BACKENDS: Final[dict[str, str]] = {
+    "threads": "relaysim.sim.backends.threads.backend:THREADS",
+}
+"""Per name `module:attribute` of a `Backend`, imported when it is asked for. One line adds one."""
+
+
+class UnknownBackendError(ValueError):
+    """There is no backend of that name; the message lists those that there are."""
+
+
+def backend_named(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises:
+        UnknownBackendError: there is none.
+    """
+    place = BACKENDS.get(name)
+    if place is None:
+        raise UnknownBackendError(f"there is no simulated API {name!r}; there are: {', '.join(BACKENDS)}")
+    module, _, attribute = place.partition(":")
+    backend: Backend = getattr(importlib.import_module(module), attribute)
+    return backend

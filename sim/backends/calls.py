@@ -1,16 +1,16 @@
-"""A call of the API and its answer, whatever they came by: neither is HTTP.
+"""A call of an API and its answer, whatever they came by (neither is HTTP), and the operations that can be called.
 
 The wire layer parses requests into calls and renders answers; the direct lane makes calls and reads answers without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from relaysim.sim.backends.errors import ApiError
+from relaysim.sim.backends.json_values import Object
 from relaysim.sim.backends.streaming import EventStream
-from relaysim.sim.backends.threads.parameters import Object
 
 Detail = str | int
 _NO_PARAMS: Final[dict[str, Any]] = {}
@@ -97,3 +97,17 @@ class Answer:
         self.request_id = ""
         self.draw_key = ""
         self.draw_index = 0
+
+
+class Operation(NamedTuple):
+    """One row: `path` is relative to the API's base; `params` are accepted in body or query.
+
+    `perform(service, call, cause)` lets a service process such a call; it returns the object and, for the trace, a detail.
+    Names in braces in the path are attributes of `Call`.
+    """
+
+    name: str
+    method: str
+    path: str
+    params: frozenset[str]
+    perform: Callable[[Any, Any, str], tuple[Any, Detail]]

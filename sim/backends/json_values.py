@@ -14,6 +14,9 @@ from typing import Any, Final
 from relaysim.sim.backends import errors
 from relaysim.sim.backends.json_body import DEPTH_MAX
 
+Object = dict[str, Any]
+"""A JSON object."""
+
 NAME_LENGTH_MAX: Final = 64
 NAME_PATTERN: Final = "^[a-zA-Z0-9_-]+$"
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from relaysim.sim.backends import errors
-from relaysim.sim.backends.json_values import check_choice, check_integer, check_string
-from relaysim.sim.backends.threads.parameters import Object
+from relaysim.sim.backends.json_values import Object, check_choice, check_integer, check_string
 
 LIST_LIMIT_DEFAULT: Final = 20
 LIST_LIMIT_MAX: Final = 100

@@ -220,12 +220,16 @@ def override(table: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
     return result
 
 
-def load_profile(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Profile:
+def load_profile(
+    name_or_path: str | Path, overrides: Mapping[str, Any] | None = None, model: type[Profile] = Profile
+) -> Profile:
     """A shipped profile by name (`claimed`, `typical`, `bad_day`, `outage`), or a file's, with overrides as in `override`.
+
+    `model` is the backend's, see `relaysim.sim.backends.protocol.Backend.profile`.
 
     Raises:
         FileNotFoundError: no such profile.
         tomllib.TOMLDecodeError: the file is no TOML.
         pydantic.ValidationError: all its mistakes at once.
     """
-    return Profile.model_validate(override(read_profile_table(name_or_path), overrides or {}))
+    return model.model_validate(override(read_profile_table(name_or_path), overrides or {}))

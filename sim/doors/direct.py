@@ -1,22 +1,19 @@
 """The door of the `direct` lane: the calls a relay makes, without the SDK's code, HTTP and JSON between.
 
-For large counts. `DirectClient` has the part of `AsyncOpenAI` that relays use: `beta.threads.create` and `retrieve`,
-`messages.create`, `list` and `retrieve`, `runs.create`, `retrieve`, `list` and `cancel`. Arguments, refusals of empty
-ids, the retry loop (SDK 3.54 source) and the exceptions are the SDK's; network, faults and service are those of the
-other lane, so both leave the same trace. Whatever else the SDK can do raises `NotInDirectLaneError`.
+For large counts. `DirectClient` stands in for `AsyncOpenAI`: its options, the retry loop (SDK 3.54 source) and the
+exceptions are the SDK's; the methods are the backend's, see `Backend.direct_client`. Network, faults and service are those
+of the other lane, so both leave the same trace. Whatever else the SDK can do raises `NotInDirectLaneError`.
 
 What comes back are light objects: attributes read the API's dict, nested objects are wrapped when they are asked for.
 Differences that a relay can see if it looks: types (`Record`, not pydantic models), and `err.response` and
 `err.request` are stand-ins that build the real httpx2 object when first used.
 """
 
-# The SDK's own signatures have `timeout`.
-
 from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx2
@@ -24,13 +21,17 @@ from openai._constants import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from openai._types import NotGiven, Omit, not_given, omit
 
 from relaysim.sim.backends.calls import Answer, Call
-from relaysim.sim.backends.threads.service import RUN_OPTIONS
 from relaysim.sim.doors.direct_errors import error_of, may_retry, retry_seconds
-from relaysim.sim.doors.direct_records import PageRequest, Record
+from relaysim.sim.doors.direct_records import Record
 from relaysim.sim.doors.network import Network
 from relaysim.sim.kernel import Host
 
-_ABSENT: Final = (Omit, NotGiven)
+OMIT: Final = omit
+NOT_GIVEN: Final = not_given
+"""What stands for an argument that was not given, as in the SDK's signatures: this for `timeout`, `OMIT` for all others."""
+
+ABSENT: Final = (Omit, NotGiven)
+"""The classes of both."""
 
 
 class NotInDirectLaneError(AttributeError, NotImplementedError):
@@ -38,9 +39,6 @@ class NotInDirectLaneError(AttributeError, NotImplementedError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} is not in the direct lane: use lane sdk")
-
-
-# What is called. The classes bear the SDK's names so that a wrong call raises the same TypeError.
 
 
 class DirectClient:
@@ -66,7 +64,7 @@ class DirectClient:
         self.max_retries = max_retries
         self.timeout = timeout
         self._limits = _read_and_connect(timeout)
-        self.beta = AsyncBeta(self)
+        vars(self).update(network.service.backend.direct_client(self._request))
 
     def __getattr__(self, name: str) -> Any:
         raise NotInDirectLaneError(f"client.{name}")
@@ -108,208 +106,36 @@ class DirectClient:
             if answer.status == 200 and answer.failure is None:
                 return answer
             if taken >= self.max_retries or not may_retry(answer):
-                raise error_of(call, answer, network.service)
+                raise error_of(call, answer, network.service.backend)
             await asyncio.sleep(retry_seconds(answer, taken, network.kernel.draws))
             taken += 1
 
 
-class AsyncBeta:
-    """`client.beta`"""
-
-    def __init__(self, client: DirectClient) -> None:
-        self.threads = AsyncThreads(client)
-
-    def __getattr__(self, name: str) -> Any:
-        raise NotInDirectLaneError(f"client.beta.{name}")
-
-
-class AsyncThreads:
-    """`client.beta.threads`"""
-
-    def __init__(self, client: DirectClient) -> None:
-        self._request = client._request
-        self.messages = AsyncMessages(client)
-        self.runs = AsyncRuns(client)
-
-    def __getattr__(self, name: str) -> Any:
-        raise NotInDirectLaneError(f"client.beta.threads.{name}")
-
-    async def create(
-        self,
-        *,
-        messages: Iterable[Any] | Omit = omit,
-        metadata: Any = omit,
-        tool_resources: Any = omit,
-        timeout: Any = not_given,
-        **others: Any,
-    ) -> Record:
-        """Create a thread."""
-        _refuse(others)
-        params: dict[str, Any] = {}
-        if not isinstance(messages, _ABSENT):
-            params["messages"] = copy.deepcopy(list(messages))
-        _given(params, metadata=metadata, tool_resources=tool_resources)
-        return _record(await self._request(Call("threads.create", params=params), timeout))
-
-    async def retrieve(self, thread_id: str, *, timeout: Any = not_given, **others: Any) -> Record:
-        """Retrieve a thread."""
-        _refuse(others)
-        _not_empty("thread_id", thread_id)
-        return _record(await self._request(Call("threads.retrieve", thread_id), timeout))
-
-
-class AsyncMessages:
-    """`client.beta.threads.messages`"""
-
-    def __init__(self, client: DirectClient) -> None:
-        self._request = client._request
-
-    def __getattr__(self, name: str) -> Any:
-        raise NotInDirectLaneError(f"client.beta.threads.messages.{name}")
-
-    async def create(
-        self,
-        thread_id: str,
-        *,
-        content: Any,
-        role: str,
-        attachments: Any = omit,
-        metadata: Any = omit,
-        timeout: Any = not_given,
-        **others: Any,
-    ) -> Record:
-        """Append a message."""
-        _refuse(others)
-        _not_empty("thread_id", thread_id)
-        params = {"role": role, "content": content if isinstance(content, str) else copy.deepcopy(list(content))}
-        if attachments is not omit or metadata is not omit:
-            _given(params, attachments=attachments, metadata=metadata)
-        return _record(await self._request(Call("messages.create", thread_id, params=params), timeout))
-
-    async def retrieve(self, message_id: str, *, thread_id: str, timeout: Any = not_given, **others: Any) -> Record:
-        """Retrieve a message."""
-        _refuse(others)
-        _not_empty("thread_id", thread_id)
-        _not_empty("message_id", message_id)
-        return _record(await self._request(Call("messages.retrieve", thread_id, None, message_id), timeout))
-
-    def list(
-        self,
-        thread_id: str,
-        *,
-        after: Any = omit,
-        before: Any = omit,
-        limit: Any = omit,
-        order: Any = omit,
-        run_id: Any = omit,
-        timeout: Any = not_given,
-        **others: Any,
-    ) -> PageRequest:
-        """List a thread's messages."""
-        _refuse(others)
-        _not_empty("thread_id", thread_id)
-        params: dict[str, Any] = {}
-        _given(params, after=after, before=before, limit=limit, order=order, run_id=run_id)
-        return PageRequest(self._request, Call("messages.list", thread_id, params=params), timeout)
-
-
-class AsyncRuns:
-    """`client.beta.threads.runs`"""
-
-    def __init__(self, client: DirectClient) -> None:
-        self._request = client._request
-
-    def __getattr__(self, name: str) -> Any:
-        raise NotInDirectLaneError(f"client.beta.threads.runs.{name}")
-
-    def create(self, thread_id: str, **params: Any) -> Coroutine[Any, Any, Record]:
-        """Create a run; `assistant_id` is required, the rest as in the SDK."""
-        if "assistant_id" not in params:
-            raise TypeError(
-                "Missing required arguments; Expected either ('assistant_id') or ('assistant_id' and 'stream') "
-                "arguments to be given"
-            )
-        return self._create(thread_id, **params)
-
-    async def _create(
-        self,
-        thread_id: str,
-        *,
-        assistant_id: str,
-        additional_messages: Any = omit,
-        metadata: Any = omit,
-        timeout: Any = not_given,
-        **others: Any,
-    ) -> Record:
-        params: dict[str, Any] = {"assistant_id": assistant_id}
-        if others:
-            options = {name: value for name, value in others.items() if name in RUN_OPTIONS}
-            _refuse({name: value for name, value in others.items() if name not in RUN_OPTIONS})
-            if options.get("stream"):
-                raise NotInDirectLaneError("runs.create(stream=True)")
-            _given(params, **options)
-        _not_empty("thread_id", thread_id)
-        if additional_messages is not omit or metadata is not omit:
-            if additional_messages is not None and not isinstance(additional_messages, _ABSENT):
-                additional_messages = list(additional_messages)
-            _given(params, additional_messages=additional_messages, metadata=metadata)
-        return _record(await self._request(Call("runs.create", thread_id, params=params), timeout))
-
-    async def retrieve(self, run_id: str, *, thread_id: str, timeout: Any = not_given, **others: Any) -> Record:
-        """Retrieve a run."""
-        _refuse(others)
-        _not_empty("thread_id", thread_id)
-        _not_empty("run_id", run_id)
-        return _record(await self._request(Call("runs.retrieve", thread_id, run_id), timeout))
-
-    def list(
-        self,
-        thread_id: str,
-        *,
-        after: Any = omit,
-        before: Any = omit,
-        limit: Any = omit,
-        order: Any = omit,
-        timeout: Any = not_given,
-        **others: Any,
-    ) -> PageRequest:
-        """List a thread's runs."""
-        _refuse(others)
-        _not_empty("thread_id", thread_id)
-        params: dict[str, Any] = {}
-        _given(params, after=after, before=before, limit=limit, order=order)
-        return PageRequest(self._request, Call("runs.list", thread_id, params=params), timeout)
-
-    async def cancel(self, run_id: str, *, thread_id: str, timeout: Any = not_given, **others: Any) -> Record:
-        """Ask for a run's cancel."""
-        _refuse(others)
-        _not_empty("thread_id", thread_id)
-        _not_empty("run_id", run_id)
-        return _record(await self._request(Call("runs.cancel", thread_id, run_id), timeout))
-
-
-def _record(answer: Answer) -> Record:
+def record_of(answer: Answer) -> Record:
+    """The object that an answer brings."""
     assert answer.payload is not None
     return Record(answer.payload, answer.request_id)
 
 
-def _given(params: dict[str, Any], **values: Any) -> None:
+def take_given(params: dict[str, Any], **values: Any) -> None:
     """Take the values that were given, as copies: the caller may change its own before the request arrives."""
     for name, value in values.items():
-        if not isinstance(value, _ABSENT):
+        if not isinstance(value, ABSENT):
             params[name] = value if isinstance(value, str | int | float | None) else copy.deepcopy(value)
 
 
-def _not_empty(name: str, value: str) -> None:
+def check_not_empty(name: str, value: str) -> None:
+    """Refuse an empty id as the SDK does, before any request: ValueError."""
     if not value:
         raise ValueError(f"Expected a non-empty value for `{name}` but received {value!r}")
 
 
-def _refuse(others: Mapping[str, Any]) -> None:
+def refuse_others(others: Mapping[str, Any]) -> None:
+    """Refuse arguments that the lane does not know: TypeError, or NotInDirectLaneError if the SDK takes them."""
     for name, value in others.items():
         if name not in ("extra_headers", "extra_query", "extra_body", "include", "poll_interval_ms"):
             raise TypeError(f"got an unexpected keyword argument {name!r}")
-        if value is not None and not isinstance(value, _ABSENT):
+        if value is not None and not isinstance(value, ABSENT):
             raise NotInDirectLaneError(f"the argument {name!r}")
 
 

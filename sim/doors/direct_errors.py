@@ -14,12 +14,11 @@ from openai._constants import INITIAL_RETRY_DELAY, MAX_RETRY_AFTER_DELAY, MAX_RE
 
 from relaysim.sim.backends.calls import Answer, Call
 from relaysim.sim.backends.errors import ApiError
-from relaysim.sim.backends.threads.operations import OPERATIONS
-from relaysim.sim.backends.threads.service import ThreadsService
+from relaysim.sim.backends.protocol import Backend
+from relaysim.sim.backends.wire import error_response, request_id_header
 from relaysim.sim.doors.arrivals import BrokenAnswer
 from relaysim.sim.doors.effects import READ_TIMEOUT
-from relaysim.sim.doors.transport import BASE_URL, JITTER_PURPOSE, malformed_response, network_error
-from relaysim.sim.doors.wire import Wire, error_response, request_id_header
+from relaysim.sim.doors.transport import JITTER_PURPOSE, malformed_response, network_error
 from relaysim.sim.kernel import Draws
 
 # The SDK's own decisions, asked without a client of its own: whether to retry, and what a Retry-After header says.
@@ -34,8 +33,6 @@ _STATUS_ERRORS: Final[Mapping[int, type[openai.APIStatusError]]] = {
     422: openai.UnprocessableEntityError,
     429: openai.RateLimitError,
 }
-
-_PATHS: Final = {operation.name: (operation.method, operation.path) for operation in OPERATIONS}
 
 
 class _Deferred:
@@ -83,22 +80,22 @@ def retry_seconds(answer: Answer, taken: int, draws: Draws) -> float:
     return seconds * (1 - 0.25 * u)
 
 
-def error_of(call: Call, answer: Answer, service: ThreadsService) -> Exception:
-    """What the SDK raises for a failed attempt."""
+def error_of(call: Call, answer: Answer, backend: Backend) -> Exception:
+    """What the SDK raises for a failed attempt at a call of that backend."""
     if answer.status == 0:
-        return _connection_error(call, answer, service)
+        return _connection_error(call, answer, backend)
     if answer.status == 200:
-        return _json_error(call, answer, service)
-    return _status_error(call, answer)
+        return _json_error(call, answer, backend)
+    return _status_error(call, answer, backend)
 
 
-def _connection_error(call: Call, answer: Answer, service: ThreadsService) -> openai.APIConnectionError:
+def _connection_error(call: Call, answer: Answer, backend: Backend) -> openai.APIConnectionError:
     """No whole answer came."""
     assert answer.failure is not None
-    request: Any = _Deferred(_request_builder(call))
+    request: Any = _Deferred(_request_builder(call, backend))
     lengths: tuple[int, int] | None = None
     if isinstance(answer, BrokenAnswer):
-        _, _, body = Wire(service).render(answer.whole, call, request_id_header(answer.request_id))
+        _, _, body = backend.make_wire().render(answer.whole, call, request_id_header(answer.request_id))
         lengths = len(answer.effect.body(body)), len(body)
     kind = openai.APITimeoutError if answer.failure == READ_TIMEOUT else openai.APIConnectionError
     error = kind(request=request)
@@ -106,30 +103,29 @@ def _connection_error(call: Call, answer: Answer, service: ThreadsService) -> op
     return error
 
 
-def _json_error(call: Call, answer: Answer, service: ThreadsService) -> Exception:
+def _json_error(call: Call, answer: Answer, backend: Backend) -> Exception:
     """A whole answer came whose JSON is none; the SDK lets the decoder's own error through."""
     assert isinstance(answer, BrokenAnswer)
     try:
-        malformed_response(Wire(service), answer, call).json()
+        malformed_response(backend.make_wire(), answer, call).json()
     except json.JSONDecodeError as error:
         return error
     raise AssertionError("a JSON object that is cut off is no JSON")
 
 
-def _request_builder(call: Call) -> Callable[[], httpx2.Request]:
-    method, path = _PATHS[call.operation]
-    url = BASE_URL + path.format(thread_id=call.thread_id, run_id=call.run_id, message_id=call.message_id)
-    query = call.params if method == "GET" else None
-
+def _request_builder(call: Call, backend: Backend) -> Callable[[], httpx2.Request]:
     def build_request() -> httpx2.Request:
-        return httpx2.Request(method, url, params=query or None)
+        method, path = backend.make_wire().routes.request_of(call)
+        return httpx2.Request(
+            method, backend.base_url + path, params=(call.params or None) if method == "GET" else None
+        )
 
     return build_request
 
 
-def _status_error(call: Call, answer: Answer) -> openai.APIStatusError:
+def _status_error(call: Call, answer: Answer, backend: Backend) -> openai.APIStatusError:
     """The service, or what stands in front of it, refused."""
-    build_request = _request_builder(call)
+    build_request = _request_builder(call, backend)
     request: Any = _Deferred(build_request)
     error = answer.error
     assert error is not None

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any
 
 from relaysim.sim.backends.calls import Answer, Call
-from relaysim.sim.doors.wire import request_id_header
+from relaysim.sim.backends.wire import request_id_header
 
 
 class Record:

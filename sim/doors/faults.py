@@ -33,7 +33,7 @@ All of this is the Python SDK. The npm package reads bodies outside its retries,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -41,10 +41,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from relaysim.sim.backends.calls import Answer
 from relaysim.sim.backends.errors import ApiError, for_status
-from relaysim.sim.backends.threads.operations import OPERATION_NAMES
+from relaysim.sim.backends.protocol import Backend
 from relaysim.sim.doors.effects import EFFECTS, Effect, FaultKind
 from relaysim.sim.faults import AtOccasions, FaultPlan
 from relaysim.sim.faults.when import NthAttempts, WindowSeconds
+from relaysim.sim.validation_words import checked_entries
 
 _OF_STATUS: Final = ("status", "retry_after_seconds", "headers", "processed", "html")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -83,13 +84,6 @@ class ApiFault(BaseModel):
         description="kind `slow_body`: how long the body takes to arrive, in ten pieces; a client whose read timeout is "
         "shorter than a tenth of it gives up",
     )
-
-    @field_validator("route")
-    @classmethod
-    def _matches_something(cls, route: str) -> str:
-        if not any(fnmatchcase(name, route) for name in OPERATION_NAMES):
-            raise ValueError(f"{route!r} matches no operation; there are {', '.join(OPERATION_NAMES)}")
-        return route
 
     @field_validator("headers")
     @classmethod
@@ -153,6 +147,23 @@ class ApiFault(BaseModel):
         error = for_status(self.status, html=self.html, retry_after_seconds=self.retry_after_seconds)
         error.headers.update({name.lower(): value for name, value in self.headers.items()})
         return error
+
+
+def wrong_routes(faults: Iterable[ApiFault], backend: Backend) -> Iterator[tuple[int, str]]:
+    """The faults that could never strike, since that API has no such operation: their positions, and what is wrong."""
+    names = [operation.name for operation in backend.operations]
+    for position, fault in enumerate(faults):
+        if not any(fnmatchcase(name, fault.route) for name in names):
+            yield position, f"{fault.route!r} matches no operation; there are {', '.join(names)}"
+
+
+def check_routes(faults: tuple[ApiFault, ...], backend: Backend) -> tuple[ApiFault, ...]:
+    """The same faults, for a validator of whatever names both.
+
+    Raises:
+        pydantic.ValidationError: one of them could never strike; its place is in the list.
+    """
+    return checked_entries(faults, "route", wrong_routes(faults, backend))
 
 
 def answer_under(fault: ApiFault, process: Callable[[], Answer]) -> Answer:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from relaysim.sim.backends.threads.replies import (
+from relaysim.sim.backends.replies import (
     CallableReplies,
     EchoReplies,
     Failure,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from relaysim.sim.backends.profile import Profile
-from relaysim.sim.backends.threads.replies import CallableReplies, EchoReplies, ScriptedReplies
+from relaysim.sim.backends.replies import CallableReplies, EchoReplies, ScriptedReplies
 from relaysim.sim.doors.given_replies import GivenReplies, replier_of
 from relaysim.sim.doors.server.control_errors import problems_of
 from relaysim.sim.doors.simulation import ApiSettings

@@ -1,6 +1,6 @@
-"""The simulated API in the process of a test, in virtual time: what the fixture `simulated_openai` gives.
+"""The simulated API in the process of a test, in virtual time: what the fixture `simulated_openai` is made of.
 
-    with InProcessOpenAI() as simulated:
+    with InProcessApi() as simulated:
         thread = simulated.client.beta.threads.create()          # plain code, with an openai.OpenAI
         simulated.run(ask, ask)                                  # coroutine functions, each with an openai.AsyncOpenAI
 
@@ -32,7 +32,7 @@ from relaysim.sim.doors.in_process_transport import PlainTransport, WorkersTrans
 from relaysim.sim.doors.network import Network
 from relaysim.sim.doors.simulation import ApiSettings, SimulatedApi
 from relaysim.sim.doors.thread_clock import ThreadClock
-from relaysim.sim.doors.transport import API_KEY, BASE_URL, SimTransport, keyed_retry_jitter, make_sdk_client, warm_up
+from relaysim.sim.doors.transport import API_KEY, SimTransport, keyed_retry_jitter, openai_client, warm_up
 from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, ticks
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ CLEARING_SECONDS: Final = 60.0
 CoroutineFunction = Callable[..., Awaitable[Any]]
 
 
-class InProcessOpenAI(ApiHandle):
+class InProcessApi(ApiHandle):
     """The simulated API, its clients and its clock, for the length of a `with` block. One at a time.
 
     Args:
@@ -78,7 +78,7 @@ class InProcessOpenAI(ApiHandle):
             self.reply_with(replies)
 
     def __enter__(self) -> Self:
-        _warm_up()
+        _warm_up(self._api.backend.name)
         with ExitStack() as stack:
             stack.enter_context(self._fence)
             stack.enter_context(keyed_retry_jitter())
@@ -111,15 +111,14 @@ class InProcessOpenAI(ApiHandle):
         if self._client is None:
             transport = PlainTransport(SimTransport(self._plain_host, self._network, self._api.wire), self._wait_for)
             http_client = openai.DefaultHttpxClient(transport=transport, trust_env=False)
-            self._client = openai.OpenAI(api_key=API_KEY, base_url=BASE_URL, http_client=http_client)
+            self._client = openai.OpenAI(api_key=API_KEY, base_url=self._api.backend.base_url, http_client=http_client)
         return self._client
 
     @property
     def async_client(self) -> openai.AsyncOpenAI:
         """For coroutines that bring a client of their own: it works as whichever worker awaits it, inside `run`."""
         if self._async_client is None:
-            http_client = openai.DefaultAsyncHttpxClient(transport=WorkersTransport(self._transport), trust_env=False)
-            self._async_client = openai.AsyncOpenAI(api_key=API_KEY, base_url=BASE_URL, http_client=http_client)
+            self._async_client = openai_client(WorkersTransport(self._transport), self._api.backend.base_url)
         return self._async_client
 
     def _transport(self, host: Host) -> SimTransport:
@@ -217,7 +216,7 @@ class InProcessOpenAI(ApiHandle):
             return function
         if not callable(function):
             raise TypeError(f"run takes coroutine functions, not {function!r}")
-        given = (make_sdk_client(host, self._network, self._api.wire),) if _takes_a_client(function) else ()
+        given = (openai_client(self._transport(host), self._api.backend.base_url),) if _takes_a_client(function) else ()
         made = function(*given)
         if inspect.iscoroutine(made):
             return made
@@ -385,16 +384,15 @@ def _where(task: asyncio.Task[Any]) -> str:
     return name if frame is None else f"{name} ({frame.f_code.co_filename}:{frame.f_lineno})"
 
 
-_warm = False
+_warm: set[str] = set()
 
 
-def _warm_up() -> None:
+def _warm_up(api: str) -> None:
     """What the SDK loads at first use is loaded outside the fence; not possible inside a running loop, nor then needed."""
-    global _warm
-    if _warm:
+    if api in _warm:
         return
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        _warm = True
-        warm_up()
+        _warm.add(api)
+        warm_up(api)

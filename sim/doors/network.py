@@ -20,8 +20,7 @@ from collections.abc import Iterable
 
 from relaysim.sim.backends.calls import Answer, Call
 from relaysim.sim.backends.profile import Profile
-from relaysim.sim.backends.threads.operations import execute
-from relaysim.sim.backends.threads.service import ThreadsService
+from relaysim.sim.backends.protocol import Service
 from relaysim.sim.doors.arrivals import Arrivals, BrokenAnswer, StreamedAnswer
 from relaysim.sim.doors.effects import CONNECT_ERROR, PIECES, READ_TIMEOUT
 from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under
@@ -54,11 +53,10 @@ class Network:
         faults: the plan, with `fired`, how often each fault hit.
     """
 
-    def __init__(
-        self, kernel: Kernel, service: ThreadsService, profile: Profile, faults: Iterable[ApiFault] = ()
-    ) -> None:
+    def __init__(self, kernel: Kernel, service: Service, profile: Profile, faults: Iterable[ApiFault] = ()) -> None:
         self.kernel = kernel
         self.service = service
+        self._execute = service.execute
         self.faults = ApiFaultPlan(tuple(faults), kernel.draws.uniform)
         self._has_faults = bool(self.faults.faults)
         self._trace = kernel.trace.add
@@ -141,9 +139,9 @@ class Network:
     ) -> None:
         """The request arrives at the service. A negative way back: no answer will reach the worker."""
         if fault is None:
-            answer = execute(self.service, call, request_id)
+            answer = self._execute(call, request_id)
         else:
-            answer = answer_under(fault, lambda: execute(self.service, call, request_id))
+            answer = answer_under(fault, lambda: self._execute(call, request_id))
         answer.request_id = request_id
         answer.draw_key = key
         answer.draw_index = index

@@ -1,6 +1,6 @@
-"""The simulated API on a socket, in a test's hands: what the fixture `openai_server` gives.
+"""The simulated API on a socket, in a test's hands: what the fixture `openai_server` is made of.
 
-    with ServedOpenAI(speed=20.0) as served:
+    with ServedApi(speed=20.0) as served:
         subprocess.run(["node", "bot.js"], env={**os.environ, **served.environment()})
 
 Programs in any language, threads and processes are its clients. Virtual time follows real time at some speed, so what
@@ -34,7 +34,7 @@ _POLL_MS: Final = 1000
 """How long the SDK's poll helpers wait by themselves."""
 
 
-class ServedOpenAI(ApiHandle):
+class ServedApi(ApiHandle):
     """A running server, its clients and its clock, for the length of a `with` block.
 
     Args:
@@ -144,7 +144,7 @@ class ServedOpenAI(ApiHandle):
     # Inside
 
     def _begin(self) -> None:
-        self._stuck_to_come.clear()
+        self._begun()
         if self._given_replies is not None:
             self.reply_with(self._given_replies)
 

@@ -11,27 +11,25 @@ been idle for longest are forgotten.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.calls import Answer, Call
 from relaysim.sim.backends.profile import Profile, load_profile
-from relaysim.sim.backends.threads.life import RunLives
-from relaysim.sim.backends.threads.operations import execute
-from relaysim.sim.backends.threads.replies import EchoReplies, Failure, Replier, Replies, Reply, Turn, checked
-from relaysim.sim.backends.threads.service import ThreadsService
-from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under
+from relaysim.sim.backends.protocol import Backend, Service, ServiceOptions
+from relaysim.sim.backends.replies import EchoReplies, Failure, Replier, Replies, Reply, Turn, checked
+from relaysim.sim.backends.wire import Wire, request_id_header
+from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under, check_routes
 from relaysim.sim.doors.latency import RequestLatency
-from relaysim.sim.doors.wire import Wire, request_id_header
 from relaysim.sim.kernel import Kernel, Record, kind_of
 from relaysim.sim.trace.schema import FaultStruck, RequestSent, RequestServed
 
 if TYPE_CHECKING:
-    from relaysim.sim.backends.threads.records import ThreadRecord
     from relaysim.sim.kernel.trace import Clock, Fields
 
 DRAW_KEY: Final = "request"
@@ -45,6 +43,7 @@ class ApiSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    api: str = Field(default=DEFAULT, min_length=1, description="which API is simulated: a backend's name")
     profile: str = Field(
         default="typical", min_length=1, description="a shipped profile's name, or a path to a .toml file"
     )
@@ -74,6 +73,16 @@ class ApiSettings(BaseModel):
     trace_records_max: int = Field(default=100_000, ge=0, description="records of the trace that are kept, the newest")
     body_bytes_max: int = Field(default=4 * 1024 * 1024, ge=0, description="largest request body, in bytes")
     pretty: bool = Field(default=False, description="whether answers are indented, as the real ones are")
+
+    @field_validator("api")
+    @classmethod
+    def _is_there(cls, api: str) -> str:
+        return backend_named(api).name
+
+    @field_validator("faults")
+    @classmethod
+    def _can_strike(cls, faults: tuple[ApiFault, ...], info: ValidationInfo) -> tuple[ApiFault, ...]:
+        return check_routes(faults, backend_named(info.data["api"])) if "api" in info.data else faults
 
 
 _new_record: Callable[[type[Record], tuple[float, str, str, Fields]], Record] = tuple.__new__
@@ -129,7 +138,8 @@ class SimulatedApi:
     Attributes:
         settings, start_seconds: as given, or as given to the last `reset`.
         profile: the profile with its overrides.
-        kernel, service, lives, wire: of the present world; `reset` makes new ones.
+        backend: which API is simulated.
+        kernel, service, wire: of the present world; `reset` makes new ones.
         latency: of the present world's requests; their draws are keyed by `DRAW_KEY` and their numbers.
         faults: the plan of the present faults, with how often each has fired.
         trace: the newest domain events: `request` and `served` of every request (the id is the answer's `x-request-id`),
@@ -144,8 +154,8 @@ class SimulatedApi:
     """
 
     kernel: Kernel
-    service: ThreadsService
-    lives: RunLives
+    backend: Backend
+    service: Service
     latency: RequestLatency
     faults: ApiFaultPlan
     wire: Wire
@@ -157,7 +167,7 @@ class SimulatedApi:
         self.settings = settings
         self.start_seconds = start_seconds
         self.on_error: Callable[[BaseException], None] = _ignore
-        self._begin(settings, load_profile(settings.profile, settings.overrides))
+        self._begin(settings, load_profile(settings.profile, settings.overrides, backend_named(settings.api).profile))
 
     def reset(self, settings: ApiSettings | None = None, start_seconds: float | None = None) -> None:
         """Begin a fresh world at virtual 0. What is not given stays as it was; nothing changes if the profile is bad.
@@ -168,7 +178,7 @@ class SimulatedApi:
         if settings is None:
             settings, profile = self.settings, self.profile
         else:
-            profile = load_profile(settings.profile, settings.overrides)
+            profile = load_profile(settings.profile, settings.overrides, backend_named(settings.api).profile)
         if start_seconds is not None:
             self.start_seconds = start_seconds
         self._begin(settings, profile)
@@ -177,23 +187,22 @@ class SimulatedApi:
         replier = self._guarded(settings.replies.replier())  # the last that can fail
         start_seconds = self.start_seconds
         self.settings, self.profile = settings, profile
+        self.backend = backend = backend_named(settings.api)
         self.kernel = kernel = Kernel(root=0, replication=settings.seed)
         kernel.trace.close()  # it would keep everything
         self.trace = RecentTrace(kernel.env, settings.trace_records_max)
-        self.service = ThreadsService(
-            kernel.draws,
-            lambda: start_seconds + kernel.now,
-            self.trace,
-            replier=replier,
-            assistants=None if settings.assistants == "any" else settings.assistants,
+        self.service = backend.start(
+            kernel,
+            profile,
+            now=lambda: start_seconds + kernel.now,
+            trace=self.trace,
+            options=ServiceOptions(
+                replier, None if settings.assistants == "any" else settings.assistants, settings.threads_max
+            ),
         )
-        self.service.assistants.kept_max = settings.threads_max
-        # In the order of their last use; the service itself only looks threads up.
-        self._threads: OrderedDict[str, ThreadRecord] = OrderedDict()
-        self.service.threads = self._threads
-        self.lives = RunLives(kernel, self.service, profile)
+        self._execute = self.service.execute
         self.faults = ApiFaultPlan(settings.faults, kernel.draws.uniform)
-        self.wire = Wire(self.service, keys=settings.keys, poll_after_ms=settings.poll_after_ms, pretty=settings.pretty)
+        self.wire = backend.make_wire(keys=settings.keys, poll_after_ms=settings.poll_after_ms, pretty=settings.pretty)
         self.requests = 0
         self._id_prefix = f"{settings.seed}/"
         self.latency = RequestLatency(profile, kernel.draws.uniform, enabled=settings.latency)
@@ -262,16 +271,6 @@ class SimulatedApi:
         self.trace.add("api", served)
         return answer
 
-    def _execute(self, call: Call, request_id: str) -> Answer:
-        answer = execute(self.service, call, request_id)
-        threads = self._threads
-        thread_id = call.thread_id
-        if thread_id is not None and thread_id in threads:
-            threads.move_to_end(thread_id)
-        if len(threads) > self.settings.threads_max:
-            self._forget_idle(len(threads) - self.settings.threads_max)
-        return answer
-
     def handle(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
@@ -290,19 +289,6 @@ class SimulatedApi:
         call = self.wire.parse(method, path, headers, body)
         self._record_request(call, request_id)
         return self.wire.render(self.answer(call, request_id), call, request_id)
-
-    def _forget_idle(self, excess: int) -> None:
-        threads = self._threads
-        # A thread whose run is active is in use, however long ago it was asked for: it goes to the end of the line.
-        for _ in range(min(len(threads), excess + 8)):
-            thread_id, thread = next(iter(threads.items()))
-            if thread.active is not None:
-                threads.move_to_end(thread_id)
-                continue
-            self.service.forget_thread(thread_id)
-            excess -= 1
-            if excess == 0:
-                return
 
 
 def _ignore(error: BaseException) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -23,19 +23,18 @@ import httpx2
 import openai
 import openai._base_client
 
+from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.calls import Answer, Call
+from relaysim.sim.backends.wire import Wire, request_id_header
 from relaysim.sim.doors.arrivals import Arrivals, BrokenAnswer, BrokenStreamError, StreamedAnswer
 from relaysim.sim.doors.effects import CONNECT_ERROR, MALFORMED, READ_ERROR, READ_TIMEOUT
 from relaysim.sim.doors.network import Network
-from relaysim.sim.doors.wire import READ_HEADERS, Wire, request_id_header
 from relaysim.sim.kernel import Draws, Host
 
 API_KEY: Final = "sk-simulated-0000000000000000"
 BASE_URL: Final = "https://api.openai.com/v1"
 
 JITTER_PURPOSE: Final = "sdk-retry-jitter"
-
-_READ_HEADERS: Final = frozenset(name.encode() for name in READ_HEADERS)
 
 # What the running task last sent: the SDK asks for its jitter in the task that called the transport.
 _last_attempt: ContextVar[tuple[Draws, str, int] | None] = ContextVar("last_attempt", default=None)
@@ -51,13 +50,14 @@ class SimTransport(httpx2.AsyncBaseTransport):
     Args:
         host: the worker.
         network: latencies, faults and the trace.
-        wire: parses and renders; its own service is not used.
+        wire: parses and renders; by default one that lets any key in.
     """
 
     def __init__(self, host: Host, network: Network, wire: Wire | None = None) -> None:
         self._host = host
         self._network = network
-        self._wire = Wire(network.service) if wire is None else wire
+        self._wire = network.service.backend.make_wire() if wire is None else wire
+        self._read_headers = frozenset(name.encode() for name in self._wire.read_headers)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request and wait for its answer.
@@ -68,9 +68,8 @@ class SimTransport(httpx2.AsyncBaseTransport):
         """
         body = await request.aread()
         # The wire reads three headers; the SDK sends fifteen, and looking one up by name costs 10 microseconds.
-        headers = {
-            name.decode(): value.decode() for name, value in request.headers.raw if name.lower() in _READ_HEADERS
-        }
+        read = self._read_headers
+        headers = {name.decode(): value.decode() for name, value in request.headers.raw if name.lower() in read}
         call = self._wire.parse(request.method, request.url.raw_path.decode("ascii"), headers, body)
         timeout = request.extensions.get("timeout") or {}
         answer = await self._network.attempt(self._host, call, timeout.get("read"), timeout.get("connect"))
@@ -161,11 +160,11 @@ class _Frames(httpx2.AsyncByteStream):
         self._arrivals.close()
 
 
-def make_sdk_client(host: Host, network: Network, wire: Wire | None = None) -> openai.AsyncOpenAI:
-    """The real SDK on a simulated network, with its default timeout (600 s) and retries (2)."""
-    http_client = openai.DefaultAsyncHttpxClient(transport=SimTransport(host, network, wire), trust_env=False)
+def openai_client(transport: httpx2.AsyncBaseTransport, base_url: str = BASE_URL) -> openai.AsyncOpenAI:
+    """OpenAI's SDK on a transport, with its default timeout (600 s) and retries (2)."""
+    http_client = openai.DefaultAsyncHttpxClient(transport=transport, trust_env=False)
     # Given explicitly, so that no environment variable of the machine reaches a world.
-    return openai.AsyncOpenAI(api_key=API_KEY, base_url=BASE_URL, http_client=http_client)
+    return openai.AsyncOpenAI(api_key=API_KEY, base_url=base_url, http_client=http_client)
 
 
 _SDK_MODULE: Final[Any] = openai._base_client
@@ -194,34 +193,25 @@ def keyed_retry_jitter() -> Iterator[None]:
         _SDK_MODULE.random = before
 
 
-def warm_up() -> None:
-    """Import and use once everything that the SDK loads lazily, so that the first world is not slower than the rest.
+def warm_up(api: str = DEFAULT) -> None:
+    """Import and use once everything that a backend's SDK loads lazily, so that the first world is not slower than the rest.
 
     Sends a few requests to a canned answer on an event loop of its own: call it once per process, outside any world
     and any running loop.
     """
+    backend = backend_named(api)
+    wire = backend.make_wire()
 
     async def answer(request: httpx2.Request) -> httpx2.Response:
         if request.url.path.endswith("/refused"):
             return httpx2.Response(404, json={"error": {"message": "", "type": "", "param": None, "code": None}})
-        listing = request.method == "GET" and request.url.path.endswith(("/messages", "/runs"))
+        found = wire.routes.find(request.method, request.url.path.removeprefix(wire.base_path))
+        listing = found is not None and found[0].name.endswith(".list")
         return httpx2.Response(200, json={"object": "list", "data": [], "has_more": False} if listing else {"id": "x"})
 
     async def use() -> None:
-        http_client = openai.DefaultAsyncHttpxClient(transport=httpx2.MockTransport(answer), trust_env=False)
-        async with openai.AsyncOpenAI(api_key=API_KEY, base_url=BASE_URL, http_client=http_client) as client:
-            threads = client.beta.threads
-            await threads.create()
-            await threads.retrieve("thread_1")
-            await threads.messages.create("thread_1", role="user", content="x")
-            await threads.messages.list("thread_1")
-            await threads.messages.retrieve("msg_1", thread_id="thread_1")
-            await threads.runs.create("thread_1", assistant_id="asst_1")
-            await threads.runs.retrieve("run_1", thread_id="thread_1")
-            await threads.runs.list("thread_1")
-            await threads.runs.cancel("run_1", thread_id="thread_1")
-            with suppress(openai.NotFoundError):
-                await threads.retrieve("refused")
+        async with backend.sdk_client(httpx2.MockTransport(answer)) as client:
+            await backend.warm_up(client)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

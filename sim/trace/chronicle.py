@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from relaysim.sim.trace.lock_rule import DEFAULT_LOCK, LockRule
 from relaysim.sim.trace.reader import TraceReader
 from relaysim.sim.trace.schema import (
     HandlingEnd,
@@ -50,6 +51,7 @@ class Chronicle(TraceReader):
     Args:
         threads: the conversation of each thread that was there from the start; others are learned from what is stored.
         apologies: texts that are known to be no assistant's.
+        lock: what a busy conversation refuses; by default as the Threads API.
 
     Attributes:
         messages, handlings, requests, runs: by their ids or deliveries, in the order of their appearance.
@@ -62,7 +64,13 @@ class Chronicle(TraceReader):
         redis_commands: how many there were.
     """
 
-    def __init__(self, threads: Mapping[str, str] | None = None, apologies: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        threads: Mapping[str, str] | None = None,
+        apologies: frozenset[str] = frozenset(),
+        lock: LockRule = DEFAULT_LOCK,
+    ) -> None:
+        self.lock = lock
         self.threads = dict(threads or {})
         self.messages: dict[str, Message] = {}
         self.handlings: dict[str, Handling] = {}
@@ -138,6 +146,8 @@ class Chronicle(TraceReader):
         request_id, delivery, operation, thread, run = event
         request = Request(request_id, entity, delivery, operation, thread, run, time, self.index)
         self.requests[request_id] = request
+        request.appends = operation in self.lock.appends
+        request.starts = operation in self.lock.starts
         handling = self.handlings.get(delivery)
         if handling is not None:
             handling.steps.append((time, "request", request))
@@ -163,10 +173,10 @@ class Chronicle(TraceReader):
             return
         request.served_at = time
         _, request.served_status, request.error_message, request.detail = event
-        if event.status == 400:
+        if event.status in self.lock.statuses:
             # Known from the runs' states, not from the message: a backend that words it differently still refuses.
             request.refused_by = self._active.get(request.thread or "")
-        elif event.status == 200 and request.operation == "runs.cancel" and request.run in self.runs:
+        elif event.status == 200 and request.operation in self.lock.cancels and request.run in self.runs:
             self.runs[request.run].cancels.append(request)
         handling = self.handlings.get(request.delivery)
         if handling is not None:

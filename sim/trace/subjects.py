@@ -15,10 +15,6 @@ REPEATED_STATUSES: Final = frozenset({0, 408, 409, 429})
 """Statuses below 500 on which the SDK repeats a request; 0 is a failure on the way."""
 
 
-CREATIONS: Final = frozenset({"messages.create", "runs.create"})
-"""The operations that an active run keeps out of its thread."""
-
-
 class Message:
     """What a customer wrote.
 
@@ -128,12 +124,14 @@ class Request:
         lease: the lease of its worker and conversation under which it left; None: its worker held none.
         served_at, served_status, error_message, detail: when the service processed it, and what it answered.
         answered, status, failure: when an answer or a failure reached the worker, and which; status -1: none has.
-        refused_by: the run that was active on its thread when it was answered 400.
+        appends, starts: whether it appends a customer's message, and whether it creates a run.
+        refused_by: the run that was active on its thread when it was answered as the lock refuses.
         run_made: the run that it created.
     """
 
     __slots__ = (
         "answered",
+        "appends",
         "conversation",
         "delivery",
         "detail",
@@ -149,6 +147,7 @@ class Request:
         "run_made",
         "served_at",
         "served_status",
+        "starts",
         "status",
         "thread",
         "worker",
@@ -182,13 +181,14 @@ class Request:
         self.answered: float | None = None
         self.status = -1
         self.failure: str | None = None
+        self.appends = self.starts = False
         self.refused_by: Run | None = None
         self.run_made: Run | None = None
 
     @property
     def conflict(self) -> bool:
         """Whether it is an append or a creation that was refused because a run was active on its thread."""
-        return self.refused_by is not None and self.operation in CREATIONS
+        return self.refused_by is not None and (self.appends or self.starts)
 
     @property
     def succeeded(self) -> bool:

@@ -23,7 +23,7 @@ _PROMISED: Final = re.compile(
 def has_met_active_run(handling: Handling) -> bool:
     """Whether one of its appends was refused because of an active run."""
     return any(
-        isinstance(subject, Request) and subject.refused_by is not None and subject.operation == "messages.create"
+        isinstance(subject, Request) and subject.refused_by is not None and subject.appends
         for _, _, subject in handling.steps
     )
 
@@ -89,10 +89,10 @@ class Encounter:
 
     def _served(self, request: Request) -> None:
         status = request.served_status
-        if request.operation == "messages.create" and request.refused_by is not None:
+        if request.appends and request.refused_by is not None:
             self.conflicts += 1
             self._conflicting.append(("conflict", request.refused_by.id))
-        elif request.operation == "messages.create":
+        elif request.appends:
             if status == 200 and self.conflicts and not self._done:
                 self.recovered_at = self.conflicts + 1
                 self._done = True
@@ -103,7 +103,7 @@ class Encounter:
         status = request.status
         self._in_flight -= 1
         self._idle_since = time
-        if request.operation == "messages.create" and self.conflicts and self.cleared_at is None:
+        if request.appends and self.conflicts and self.cleared_at is None:
             if self.refused_at is None:
                 self.refused_at = time
             elif status == 200:

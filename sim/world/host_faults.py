@@ -19,20 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from relaysim.sim.backends.threads.operations import OPERATION_NAMES
+from relaysim.sim.backends.protocol import Backend
 from relaysim.sim.faults import AtOccasions, AtTimes, Draw, FaultPlan, TimedStrike
 from relaysim.sim.faults.when import NthEvents
 from relaysim.sim.faults.worker_events import OF_REDIS, OF_REQUESTS, PLAIN, Events
 from relaysim.sim.kernel import Kernel, Record
 from relaysim.sim.kernel.distributions import Seconds
 from relaysim.sim.trace.schema import HostPause, HostResume, HostSkew, HostSlow
+from relaysim.sim.validation_words import checked_entries
 from relaysim.sim.world.workers import Worker
-
-_EVENTS: Final = (*(f"{kind}:{name}" for kind in OF_REQUESTS for name in OPERATION_NAMES), *PLAIN)
 
 
 class HostFault(BaseModel):
@@ -82,18 +81,6 @@ class HostFault(BaseModel):
             raise ValueError("names at least one worker, counting from 1, and each only once")
         return workers
 
-    @field_validator("on")
-    @classmethod
-    def _matches_something(cls, on: str | None) -> str | None:
-        if (
-            on is not None
-            and not on.startswith(f"{OF_REDIS}:")
-            and not any(fnmatchcase(event, on) for event in _EVENTS)
-        ):
-            kinds = ", ".join((*(f"{kind}:OPERATION" for kind in OF_REQUESTS), f"{OF_REDIS}:COMMAND", *PLAIN))
-            raise ValueError(f"{on!r} matches no event; there are {kinds}")
-        return on
-
     @model_validator(mode="after")
     def _fields_fit(self) -> HostFault:
         if (self.at_seconds is None) == (self.on is None):
@@ -123,6 +110,24 @@ class HostFault(BaseModel):
         return AtOccasions(
             self.on, self.probability, nth=self.nth, strikes_max=self.times if self.nth is None else None
         )
+
+
+def check_events(faults: tuple[HostFault, ...], backend: Backend) -> tuple[HostFault, ...]:
+    """The same faults, for a validator of whatever names both.
+
+    Raises:
+        pydantic.ValidationError: one of them could never strike, since no worker of that API does such a thing.
+    """
+    events = (*(f"{kind}:{operation.name}" for kind in OF_REQUESTS for operation in backend.operations), *PLAIN)
+    kinds = ", ".join((*(f"{kind}:OPERATION" for kind in OF_REQUESTS), f"{OF_REDIS}:COMMAND", *PLAIN))
+    wrong = (
+        (position, f"{fault.on!r} matches no event; there are {kinds}")
+        for position, fault in enumerate(faults)
+        if fault.on is not None
+        and not fault.on.startswith(f"{OF_REDIS}:")
+        and not any(fnmatchcase(event, fault.on) for event in events)
+    )
+    return checked_entries(faults, "on", wrong)
 
 
 class HostFaults:

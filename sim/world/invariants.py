@@ -81,7 +81,7 @@ def read_history(records: Iterable[Record], threads: Mapping[str, str], settings
         threads: the conversation of each thread that was there from the start.
         settings: what is known of the relay's keys and texts.
     """
-    history = History(threads, settings.promises.lease, settings.apologies)
+    history = History(threads, settings.promises.lease, settings.apologies, settings.lock)
     history.read(records)
     return history
 

@@ -282,7 +282,7 @@ class Outcomes:
         counts["redis_commands"] = chronicle.redis_commands
         counts["leases_lost"] = len(chronicle.locks_expired)
         for request in chronicle.requests.values():
-            if request.operation == "runs.create" and request.refused_by is not None:
+            if request.starts and not request.appends and request.refused_by is not None:
                 counts["creation_conflicts"] += 1
         for run in chronicle.runs.values():
             counts["runs"] += run.states[0][1] == "queued"

@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from relaysim.sim import redis
+from relaysim.sim.backends import DEFAULT
 from relaysim.sim.doors import keyed_retry_jitter
-from relaysim.sim.doors import warm_up as warm_up_openai
+from relaysim.sim.doors import warm_up as warm_up_api
 from relaysim.sim.kernel import Fence
 from relaysim.sim.world.invariants import JudgeSettings
 from relaysim.sim.world.logs import LogCapture
@@ -35,16 +36,16 @@ class Result(NamedTuple):
     records: list[PlainRecord] | None
 
 
-_warm = False
+_warm: set[str] = set()
 
 
-def warm_up() -> None:
+def warm_up(api: str = DEFAULT) -> None:
     """Import and run once what libraries do only at first use: the first world must be like every other."""
-    global _warm
     if not _warm:
-        _warm = True
-        warm_up_openai()
         redis.warm_up()
+    if api not in _warm:
+        _warm.add(api)
+        warm_up_api(api)
 
 
 class Session:
@@ -102,6 +103,7 @@ class Session:
 
     def run(self, world: World) -> None:
         """Build, run and close one world."""
+        warm_up(world.backend.name)
         self.fence.attach(world.kernel)
         self.logs.attach(world.kernel.trace)
         try:
@@ -151,7 +153,7 @@ def run_world(
         seed=seed,
         fingerprint=fingerprint,
         ledger=world.ledger,
-        promises=JudgeSettings.of(settings, world.promises),
+        promises=JudgeSettings.of(settings, world.promises, world.backend.lock),
         redis_pauses=world.redis.pauses,
     )
     observation["fault_hits"] = world.fault_hits

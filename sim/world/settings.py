@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.profile import Profile
-from relaysim.sim.doors.faults import ApiFault
+from relaysim.sim.doors.faults import ApiFault, check_routes
 from relaysim.sim.faults import Swarm
 from relaysim.sim.kernel.distributions import Constant, Seconds
 from relaysim.sim.redis.redis_faults import RedisFault
-from relaysim.sim.world.host_faults import HostFault
+from relaysim.sim.world.host_faults import HostFault, check_events
 from relaysim.sim.world.quiescence import Liveness
 from relaysim.sim.world.send_faults import SendFault
 from relaysim.sim.world.strata import Strata
@@ -171,8 +172,9 @@ class Hold(_Table):
 
 
 class WorldTables(_Table):
-    """What a world is made of, except its backend."""
+    """What a world is made of, except the numbers of its API."""
 
+    api: str = Field(default=DEFAULT, min_length=1, description="which API is simulated: a backend's name")
     relay: RelayUnderTest = Field(description="the relay under test")
     workers: tuple[WorkerGroup, ...] = Field(default=(WorkerGroup(count=2),), min_length=1, description="who runs it")
     workload: Workload = Field(description="who writes what")
@@ -194,6 +196,21 @@ class WorldTables(_Table):
     limit_seconds: float = Field(
         default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off"
     )
+
+    @field_validator("api")
+    @classmethod
+    def _is_there(cls, api: str) -> str:
+        return backend_named(api).name
+
+    @field_validator("faults")
+    @classmethod
+    def _can_strike(cls, faults: tuple[ApiFault, ...], info: ValidationInfo) -> tuple[ApiFault, ...]:
+        return check_routes(faults, backend_named(info.data["api"])) if "api" in info.data else faults
+
+    @field_validator("host_faults")
+    @classmethod
+    def _can_happen(cls, faults: tuple[HostFault, ...], info: ValidationInfo) -> tuple[HostFault, ...]:
+        return check_events(faults, backend_named(info.data["api"])) if "api" in info.data else faults
 
 
 FAULT_LISTS: Final = ("faults", "host_faults", "redis_faults", "webhook_faults", "send_faults")

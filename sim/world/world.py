@@ -10,7 +10,8 @@ from typing import Any, Literal
 import simpy
 
 from relaysim.sim import redis
-from relaysim.sim.doors import Network, RunLives, ThreadsService, make_client
+from relaysim.sim.backends import backend_named
+from relaysim.sim.doors import Network, make_client
 from relaysim.sim.faults import FaultPlan, chosen
 from relaysim.sim.kernel import EPOCH_SECONDS, Host, Kernel
 from relaysim.sim.world.audit import NAME as AUDITOR
@@ -40,12 +41,14 @@ class World:
         lane: `sdk` for the real OpenAI SDK and redis client, `direct` for the same relay without their code.
 
     Attributes:
+        backend: the simulated API.
         promises: what the relay declares.
         ledger: what the relay says became of each message, once the world has been run; None: it keeps no ledger.
     """
 
     def __init__(self, settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> None:
         self.settings = settings
+        self.backend = backend_named(settings.api)
         self.seed = seed
         self.lane: Lane = lane
         strata = settings.strata
@@ -61,8 +64,7 @@ class World:
     def build(self) -> None:
         """Make the service, the workers and the customers; the fence must be attached to this kernel."""
         settings, kernel, profile = self.settings, self.kernel, self.settings.profile
-        self.service = ThreadsService(kernel.draws, lambda: EPOCH_SECONDS + kernel.now, kernel.trace)
-        self.lives = RunLives(kernel, self.service, profile)
+        self.service = self.backend.start(kernel, profile, now=lambda: EPOCH_SECONDS + kernel.now, trace=kernel.trace)
         network_class = ScheduledNetwork if settings.schedule else Network
         self.network = network_class(kernel, self.service, profile, self._chosen("faults"))
         self.webhooks = Webhooks(
@@ -105,7 +107,7 @@ class World:
             kernel.at(settings.liveness.faults_stop_seconds, self._stop_faults)
 
         for number in range(1, settings.workload.conversations + 1):
-            customer = Customer(self, number, self.service.create_thread()["id"])
+            customer = Customer(self, number, self.service.open_conversation())
             self.customers.append(customer)
             self._customer_of[customer.name] = customer
         offset = self._leave_initial_runs()
@@ -129,10 +131,10 @@ class World:
                 self.service.traced_metadata = frozenset({lease.epoch_metadata})
 
     def _start_target(self, group: WorkerGroup, host: Host) -> Target:
-        openai_client = make_client(self.kernel, host, self.network, self.lane)
+        client = make_client(self.kernel, host, self.network, self.lane)
         redis_client = redis.make_client(host, self.redis, self.lane)
         relay_settings = {**self.settings.relay.settings, **group.settings}
-        life = Life(host, openai_client, redis_client, self.channel.sender(host), relay_settings)
+        life = Life(host, client, redis_client, self.channel.sender(host), relay_settings)
         return start_target(self.settings.relay.factory, self._factory, life)
 
     def _leave_initial_runs(self) -> float:
@@ -143,14 +145,8 @@ class World:
         oldest = max(run.age_seconds for run in runs)
         for number, run in enumerate(runs, 1):
             thread_id = self.customers[run.conversation - 1].thread_id
-            self.kernel.at(oldest - run.age_seconds, self._leave_run, thread_id, number)
+            self.kernel.at(oldest - run.age_seconds, self.service.leave_turn, thread_id, f"before#{number}")
         return oldest
-
-    def _leave_run(self, thread_id: str, number: int) -> None:
-        cause = f"before#{number}"
-        self.service.create_message(thread_id, role="user", content="A question from before", cause=cause)
-        run = self.service.create_run(thread_id, assistant_id="asst_relaysim", cause=cause)
-        self.lives.make_stuck(run["id"])
 
     def _start_customers(self, offset: float) -> None:
         workload = self.settings.workload

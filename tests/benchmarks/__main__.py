@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from relaysim.scenarios.load import load
-from relaysim.sim.doors import keyed_retry_jitter, make_sdk_client
+from relaysim.sim.doors import SimTransport, keyed_retry_jitter
 from relaysim.sim.kernel import Fence
 from relaysim.sim.world import Session, WorldSettings, run_world
 from tests.benchmarks import recording_relay, start_up, telemetry
 from tests.benchmarks.bench_server import STEPS, memory, throughput
-from tests.benchmarks.calls import Script, conversation, record_conversations, replay
+from tests.benchmarks.calls import Script, client_on, conversation, record_conversations, replay
 from tests.benchmarks.layers import shares
 from tests.benchmarks.loops import LOOPS
 from tests.benchmarks.measure import Timing, interleave, machine, ratio
@@ -85,7 +85,7 @@ def _requests(rounds: int, size: float) -> dict[str, Any]:
     fence = Fence()
 
     def simulated() -> int:
-        return sum(conversation(fence, seed, make_sdk_client) for seed in seeds)
+        return sum(conversation(fence, seed, lambda *place: client_on(SimTransport(*place))) for seed in seeds)
 
     def whole_worlds() -> int:
         for seed in seeds:

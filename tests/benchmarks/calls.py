@@ -18,7 +18,8 @@ from typing import Any
 import httpx2
 import openai
 
-from relaysim.sim.doors import Network, RunLives, SimTransport, ThreadsService, keyed_retry_jitter, load_profile
+from relaysim.sim.backends.threads.backend import THREADS
+from relaysim.sim.doors import Network, SimTransport, keyed_retry_jitter, load_profile
 from relaysim.sim.doors.transport import API_KEY, BASE_URL
 from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
 
@@ -128,8 +129,7 @@ def conversation(fence: Fence, seed: int, make_client: Callable[[Host, Network],
     kernel = Kernel(1, seed)
     fence.attach(kernel)
     try:
-        service = ThreadsService(kernel.draws, lambda: EPOCH_SECONDS + kernel.now, kernel.trace)
-        RunLives(kernel, service, _PROFILE)
+        service = THREADS.start(kernel, _PROFILE, now=lambda: EPOCH_SECONDS + kernel.now, trace=kernel.trace)
         network = Network(kernel, service, _PROFILE)
         host = kernel.host("w1")
         task = host.spawn(converse(make_client(host, network)))

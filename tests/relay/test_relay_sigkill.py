@@ -20,7 +20,7 @@ import pytest
 import redis
 
 from relaysim.relay import Outcome
-from relaysim.sim.doors.served import ServedOpenAI
+from relaysim.sim.backends.threads.fixtures import ServedOpenAI
 
 WORKER = Path(__file__).with_name("worker_process.py")
 SPEED = 20.0

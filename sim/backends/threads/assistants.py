@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from relaysim.sim.backends import errors
+from relaysim.sim.backends.json_values import Object
 from relaysim.sim.backends.pages import page_of
-from relaysim.sim.backends.threads.parameters import Object, check_assistant, check_id
+from relaysim.sim.backends.threads.parameters import check_assistant, check_id
 from relaysim.sim.kernel import Draws
 
 DEFAULTS: Final[Object] = {

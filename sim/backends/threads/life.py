@@ -24,9 +24,9 @@ import simpy
 
 from relaysim.sim.backends.limits import RateLimits
 from relaysim.sim.backends.profile import Profile
+from relaysim.sim.backends.replies import Failure, Incomplete, Text, ToolCalls
 from relaysim.sim.backends.threads.quirks import Quirks
 from relaysim.sim.backends.threads.records import RunRecord
-from relaysim.sim.backends.threads.replies import Failure, Incomplete, Text, ToolCalls
 from relaysim.sim.backends.threads.service import ThreadsService
 from relaysim.sim.backends.threads.states import TERMINAL, Status
 from relaysim.sim.kernel import Kernel, ticks

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final
 
-from relaysim.sim.backends.calls import Answer, Call, Detail
+from relaysim.sim.backends.calls import Answer, Call, Detail, Operation
 from relaysim.sim.backends.errors import ApiError
-from relaysim.sim.backends.threads.parameters import Object
+from relaysim.sim.backends.json_values import Object
 from relaysim.sim.backends.threads.service import RUN_OPTIONS, ThreadsService
 from relaysim.sim.backends.threads.states import LOCKING
 from relaysim.sim.backends.threads.usage import tokens_of_messages, tokens_of_text
-
-Perform = Callable[[ThreadsService, Any, str], tuple[Object, Detail]]
-
-
-class Operation(NamedTuple):
-    """One row: `path` is relative to the API's base; `params` are accepted in body or query."""
-
-    name: str
-    method: str
-    path: str
-    params: frozenset[str]
-    perform: Perform
 
 
 def _assistants_create(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
@@ -193,7 +181,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 )
 
 OPERATION_NAMES: Final = tuple(operation.name for operation in OPERATIONS)
-_PERFORM: Final[dict[str, Perform]] = {operation.name: operation.perform for operation in OPERATIONS}
+_PERFORM: Final = {operation.name: operation.perform for operation in OPERATIONS}
 
 
 _STREAMED: Final = frozenset({"threads.create_and_run", "runs.create", "runs.submit_tool_outputs"})

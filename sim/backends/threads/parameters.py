@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple
 
 from relaysim.sim.backends import errors
 from relaysim.sim.backends.json_values import (
+    Object,
     check_array,
     check_boolean,
     check_choice,
@@ -36,7 +37,6 @@ from relaysim.sim.backends.json_values import (
     copied,
 )
 
-Object = dict[str, Any]
 CheckedMessage = tuple[str, list[Object], Object, list[Any]]
 """Role, content, metadata and attachments of a message, as they are stored."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from relaysim.sim.backends.json_values import Object
 from relaysim.sim.backends.profile import Profile
-from relaysim.sim.backends.threads.parameters import Object
 from relaysim.sim.backends.threads.records import RunRecord
 from relaysim.sim.kernel import Draws
 from relaysim.sim.kernel.distributions import Distribution

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from relaysim.sim.backends.json_values import Object
+from relaysim.sim.backends.replies import Reply
 from relaysim.sim.backends.streaming import EventStream
-from relaysim.sim.backends.threads.parameters import Object
-from relaysim.sim.backends.threads.replies import Reply
 from relaysim.sim.backends.threads.states import TERMINAL, Status
 
 

@@ -22,11 +22,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from relaysim.sim.backends import errors
+from relaysim.sim.backends.json_values import Object
 from relaysim.sim.backends.pages import page_of
+from relaysim.sim.backends.protocol import TraceSink
+from relaysim.sim.backends.replies import (
+    Failure,
+    Incomplete,
+    Replier,
+    Reply,
+    Text,
+    Turn,
+    checked,
+    echo_reply,
+    text_of,
+)
 from relaysim.sim.backends.streaming import EventStream
 from relaysim.sim.backends.threads.assistants import Assistants
 from relaysim.sim.backends.threads.parameters import (
-    Object,
     check_id,
     check_message,
     check_messages,
@@ -38,20 +50,9 @@ from relaysim.sim.backends.threads.parameters import (
 )
 from relaysim.sim.backends.threads.quirks import Quirks
 from relaysim.sim.backends.threads.records import RunRecord, ThreadRecord
-from relaysim.sim.backends.threads.replies import (
-    Failure,
-    Incomplete,
-    Replier,
-    Reply,
-    Text,
-    Turn,
-    checked,
-    echo_reply,
-    text_of,
-)
 from relaysim.sim.backends.threads.states import EXPIRY_SECONDS, LOCKING, RULE, TERMINAL, Status, check_move
 from relaysim.sim.backends.threads.usage import usage_of
-from relaysim.sim.backends.threads.writing import TraceSink, Writer, function_of, with_outputs
+from relaysim.sim.backends.threads.writing import Writer, function_of, with_outputs
 from relaysim.sim.kernel import Draws
 from relaysim.sim.trace.schema import RunMetadata, RunState
 

@@ -7,23 +7,17 @@ somebody reads the run as a stream, the events. Nothing here moves a run: that i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
+from relaysim.sim.backends.json_values import Object
+from relaysim.sim.backends.protocol import TraceSink
+from relaysim.sim.backends.replies import ToolCall, ToolCalls, text_of
 from relaysim.sim.backends.streaming import EventStream
-from relaysim.sim.backends.threads.parameters import Object, text_parts
+from relaysim.sim.backends.threads.parameters import text_parts
 from relaysim.sim.backends.threads.records import RunRecord, ThreadRecord, step_view
-from relaysim.sim.backends.threads.replies import ToolCall, ToolCalls, text_of
 from relaysim.sim.backends.threads.usage import tokens_of_messages, tokens_of_text, usage_of
 from relaysim.sim.kernel import Draws
 from relaysim.sim.trace.schema import MessageStored
-
-
-class TraceSink(Protocol):
-    """Where domain events go; `relaysim.sim.kernel.Trace` is one."""
-
-    def add(self, entity: str, event: Any) -> None:
-        """Record an event of `relaysim.sim.trace.schema` now."""
-        ...
 
 
 class Writer:

@@ -18,13 +18,10 @@ nothing.
 
 from __future__ import annotations
 
-API_PREFIX = "/v1"
-"""Where the simulated API is."""
-
 CONTROL_PREFIX = "/_relaysim"
 """Where the control API is; the sub-application sees paths with this prefix."""
 
 HEALTH_PATH = "/healthz"
 """Answers 200 while the server runs."""
 
-__all__ = ["API_PREFIX", "CONTROL_PREFIX", "HEALTH_PATH"]
+__all__ = ["CONTROL_PREFIX", "HEALTH_PATH"]

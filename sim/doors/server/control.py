@@ -12,32 +12,29 @@ the first control request: it takes half a second.
 
 from __future__ import annotations
 
+import importlib
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Path, Query, Response
 from fastapi_offline import FastAPIOffline
 
-from relaysim.sim.backends.threads.replies import Replies
+from relaysim.sim.backends.replies import Replies
 from relaysim.sim.doors.server.app import SimulatedServer
 from relaysim.sim.doors.server.control_errors import ControlError, ErrorAnswer
-from relaysim.sim.doors.server.control_faults import add_fault, remove_fault
+from relaysim.sim.doors.server.control_faults import add_fault, check_faults, remove_fault
 from relaysim.sim.doors.server.control_models import (
     Advance,
     Clock,
     ClockChange,
     FaultEntry,
     Faults,
-    Move,
     NewFault,
     NewFaults,
     NewReplies,
     Overview,
     Reset,
-    RunEntry,
-    Runs,
-    RunsQuery,
-    States,
     TracePage,
     TraceQuery,
 )
@@ -50,16 +47,13 @@ from relaysim.sim.doors.server.control_requests import (
     tell_errors,
 )
 from relaysim.sim.doors.server.control_reset import reset
-from relaysim.sim.doors.server.control_runs import find_run, move, stick
 from relaysim.sim.doors.server.control_trace import page_of_trace
 from relaysim.sim.doors.server.control_world import (
     installed_version,
     show_clock,
     show_faults,
     show_overview,
-    show_run,
     show_settings,
-    show_states,
 )
 from relaysim.sim.doors.simulation import ApiSettings
 
@@ -85,9 +79,6 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-RunId = Annotated[str, Path(description="a run's id", examples=["run_0123456789abcdefghijABCD"])]
-
-
 def make_control_app(server: SimulatedServer) -> AsgiApp:
     """The control API of a server, as an ASGI application that gets paths with `CONTROL_PREFIX`."""
     app: FastAPI = FastAPIOffline(
@@ -108,23 +99,34 @@ def make_control_app(server: SimulatedServer) -> AsgiApp:
     )
     app.router.route_class = StrictJsonRoute
     tell_errors(app)
-    _add_world(app, server)
+    pages: list[str] = []
+    _add_world(app, server, pages)
     _add_clock(app, server)
     _add_faults(app, server)
     _add_trace(app, server)
-    _add_runs(app, server)
     _add_replies(app, server)
+    pages += _add_own_routes(app, server)
     return below_prefix(app)
+
+
+def _add_own_routes(app: FastAPI, server: SimulatedServer) -> Sequence[str]:
+    """Routes that only this server's API has; the pages to link to."""
+    place = server.api.backend.control
+    if place is None:
+        return ()
+    module, _, function = place.partition(":")
+    pages: Sequence[str] = getattr(importlib.import_module(module), function)(app, server)
+    return pages
 
 
 # Handlers. They are coroutines without an `await`, so that each is one step of the server's loop.
 
 
-def _add_world(app: FastAPI, server: SimulatedServer) -> None:
+def _add_world(app: FastAPI, server: SimulatedServer, pages: Sequence[str]) -> None:
     @app.get("/", operation_id="read_overview", summary="The world in short", tags=["world"])
     async def read_overview() -> Overview:
         """Name, profile, time, counts, and where everything else is."""
-        return show_overview(server)
+        return show_overview(server, pages)
 
     @app.post("/reset", operation_id="reset", summary="Begin a fresh world", tags=["world"])
     async def begin_again(body: Reset | None = None) -> Overview:
@@ -134,7 +136,7 @@ def _add_world(app: FastAPI, server: SimulatedServer) -> None:
         faults and its replies, is gone; the speed stays.
         """
         reset(server, body)
-        return show_overview(server)
+        return show_overview(server, pages)
 
     @app.get(
         "/settings",
@@ -149,11 +151,6 @@ def _add_world(app: FastAPI, server: SimulatedServer) -> None:
         Faults and replies that were changed since are at `/faults` and `/replies`.
         """
         return ReadableJson(show_settings(server.api.settings))
-
-    @app.get("/states", operation_id="read_states", summary="The table of run states", tags=["world"])
-    async def read_states() -> States:
-        """States, moves, and what the API answers to every request in every state, each row with its evidence."""
-        return show_states()
 
 
 def _add_clock(app: FastAPI, server: SimulatedServer) -> None:
@@ -198,6 +195,7 @@ def _add_faults(app: FastAPI, server: SimulatedServer) -> None:
     )
     async def add(body: NewFault) -> FaultEntry:
         """Put a fault after those there are. Its `nth` counts from now on; the others go on counting."""
+        check_faults(server, (body,))
         with server.present() as api:
             index = add_fault(server, body.at(api.kernel.now))
         return show_faults(server).faults[index]
@@ -211,6 +209,7 @@ def _add_faults(app: FastAPI, server: SimulatedServer) -> None:
     )
     async def replace(body: NewFaults) -> Faults:
         """Put these in place of all that there are. Their counts begin at 0."""
+        check_faults(server, body.faults, "faults[{}].route")
         with server.present() as api:
             server.set_faults(tuple(fault.at(api.kernel.now) for fault in body.faults))
         return show_faults(server)
@@ -253,38 +252,6 @@ def _add_trace(app: FastAPI, server: SimulatedServer) -> None:
         lines = [json.dumps(event, ensure_ascii=False) + "\n" for event in page.events]
         headers = {"relaysim-next": str(page.next), "relaysim-dropped": str(page.dropped)}
         return Response("".join(lines).encode(errors="replace"), headers=headers, media_type="application/jsonl")
-
-
-def _add_runs(app: FastAPI, server: SimulatedServer) -> None:
-    @app.get("/runs", operation_id="list_runs", summary="The runs that are kept", tags=["runs"])
-    async def list_runs(query: Annotated[RunsQuery, Query()]) -> Runs:
-        """Newest first, with the moves that each can make."""
-        with server.present() as api:
-            found = [
-                run
-                for run in reversed(api.service.runs.values())
-                if (not query.state or run.status in query.state) and query.thread in (None, run.thread.id)
-            ]
-            return Runs(runs=[show_run(api, run) for run in found[: query.limit]], total=len(found))
-
-    @app.post("/runs/{run_id}/move", operation_id="move_run", summary="Move a run", tags=["runs"])
-    async def move_run(run_id: RunId, body: Move) -> RunEntry:
-        """Move a run to a state that the table of moves leads to from its own, as the API itself would.
-
-        Any other move is refused with 409, and `possible` has those that there are.
-        """
-        with server.present() as api:
-            run = find_run(api, run_id)
-            move(api, run, body.state)
-            return show_run(api, run)
-
-    @app.post("/runs/{run_id}/stick", operation_id="stick_run", summary="Make a run stuck", tags=["runs"])
-    async def stick_run(run_id: RunId) -> RunEntry:
-        """Let a run never finish by itself: it stays in progress until it is cancelled or expires."""
-        with server.present() as api:
-            run = find_run(api, run_id)
-            stick(api, run)
-            return show_run(api, run)
 
 
 def _add_replies(app: FastAPI, server: SimulatedServer) -> None:

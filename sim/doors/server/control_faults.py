@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
-from relaysim.sim.doors.faults import ApiFault
+from collections.abc import Iterable
+
+from relaysim.sim.doors.faults import ApiFault, wrong_routes
 from relaysim.sim.doors.server.app import SimulatedServer
-from relaysim.sim.doors.server.control_errors import ControlError
+from relaysim.sim.doors.server.control_errors import ControlError, Problem, invalid
+
+
+def check_faults(server: SimulatedServer, faults: Iterable[ApiFault], where: str = "route") -> None:
+    """See that these could strike.
+
+    Args:
+        server: whose API has the operations.
+        faults: new ones.
+        where: the place of a fault's route in the request, `{}` for its position.
+
+    Raises:
+        ControlError: some could not.
+    """
+    problems = [
+        Problem(where=where.format(position), message=message, fix="")
+        for position, message in wrong_routes(faults, server.api.backend)
+    ]
+    if problems:
+        raise invalid(problems)
 
 
 def add_fault(server: SimulatedServer, fault: ApiFault) -> int:

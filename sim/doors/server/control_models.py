@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from relaysim.sim.backends.threads.replies import EchoReplies, ScriptedReplies
-from relaysim.sim.backends.threads.states import Status
+from relaysim.sim.backends.replies import EchoReplies, ScriptedReplies
 from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.doors.server.control_trace import KINDS, Kind
 from relaysim.sim.doors.simulation import ApiSettings
@@ -231,48 +230,6 @@ class TracePage(BaseModel):
     dropped: int = Field(description="events after `after` that are no longer kept, and that this reader has missed")
 
 
-# Runs
-
-
-class RunsQuery(BaseModel):
-    """Which runs to show."""
-
-    model_config = _TABLE
-    state: list[Status] = Field(default=[], description="only runs in this state; can be given several times")
-    thread: str | None = Field(default=None, description="only runs of this thread")
-    limit: int = Field(default=1000, ge=1, le=10_000, description="runs at most; the newest are shown")
-
-
-class RunEntry(BaseModel):
-    """A run."""
-
-    model_config = _TABLE
-    id: str = Field(description="as the API shows it", examples=["run_0123456789abcdefghijABCD"])
-    thread_id: str = Field(description="its thread's id", examples=["thread_0123456789abcdefghijABCD"])
-    state: Status = Field(description="where it is in the table of states")
-    created_virtual_seconds: float = Field(description="when it was created, in virtual time")
-    locks_thread: bool = Field(description="whether it keeps its thread from being written to")
-    stuck: bool = Field(description="whether it will never finish by itself")
-    moves: list[Status] = Field(description="the states that it can go to from here")
-
-
-class Runs(BaseModel):
-    """Runs, newest first."""
-
-    model_config = _TABLE
-    runs: list[RunEntry]
-    total: int = Field(description="how many there are, shown or not")
-
-
-class Move(BaseModel):
-    """Where a run is to go."""
-
-    model_config = _TABLE
-    state: Status = Field(
-        description="a state that the table of moves leads to from the run's own", examples=["completed"]
-    )
-
-
 # Settings
 
 
@@ -307,49 +264,8 @@ class Reset(ApiSettings):
         default_factory=EchoReplies, description="what assistants answer"
     )
 
-
-# The table of states
-
-
-class StateEntry(BaseModel):
-    """A run state."""
-
-    model_config = _TABLE
-    name: Status = Field(description="as the API writes it")
-    terminal: bool = Field(description="whether it ends the run")
-    locks_thread: bool = Field(description="whether the run keeps its thread from being written to")
-    lock_evidence: str = Field(description="what the statement about the lock rests on")
-
-
-class MoveEntry(BaseModel):
-    """A possible move of a run."""
-
-    model_config = _TABLE
-    source: Status | None = Field(description="null: the run's creation")
-    target: Status = Field(description="the state that it leads to")
-    trigger: str = Field(description="what moves the run")
-    evidence: str = Field(description="what the row rests on")
-
-
-class RuleEntry(BaseModel):
-    """What the API answers to a request, in some states of the run that it names, or of its thread's newest run."""
-
-    model_config = _TABLE
-    request: str = Field(description="an operation's name", examples=["messages.create"])
-    states: list[str] = Field(description="where the rule holds; `no run`: the thread has had none")
-    answer: Literal["accepted", "refused", "impossible"] = Field(description="`impossible`: the two cannot meet")
-    refusal: str | None = Field(description="which error refuses it")
-    target: Status | None = Field(description="the state that the request moves the run to, or creates one in")
-    evidence: str = Field(description="what the row rests on")
-
-
-class States(BaseModel):
-    """The table of run states that the simulated API goes by."""
-
-    model_config = _TABLE
-    states: list[StateEntry]
-    moves: list[MoveEntry]
-    rules: list[RuleEntry]
-    evidence: dict[str, str] = Field(description="what each kind of evidence means")
-    expiry_seconds: float = Field(description="a run expires this long after its creation")
-    mermaid: str = Field(description="the moves as a Mermaid state diagram; a question mark: inferred")
+    @field_validator("faults")
+    @classmethod
+    def _can_strike(cls, faults: tuple[ApiFault, ...], info: ValidationInfo) -> tuple[ApiFault, ...]:
+        """Checked where it is known which API they are for: `api` is absent here as a rule."""
+        return faults

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from relaysim.sim.backends.threads.replies import EchoReplies, Replies, ScriptedReplies
+from relaysim.sim.backends.replies import EchoReplies, Replies, ScriptedReplies
 from relaysim.sim.doors.server.app import SimulatedServer
 from relaysim.sim.doors.server.control_errors import ControlError
 from relaysim.sim.doors.server.control_models import RefusedReplies

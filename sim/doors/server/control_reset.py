@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.doors.server.app import SimulatedServer
 from relaysim.sim.doors.server.control_errors import Problem, invalid, problems_of
+from relaysim.sim.doors.server.control_faults import check_faults
 from relaysim.sim.doors.server.control_models import Reset
 from relaysim.sim.doors.server.control_replies import allowed
 from relaysim.sim.doors.simulation import ApiSettings
@@ -28,6 +29,10 @@ def reset(server: SimulatedServer, body: Reset | None) -> None:
             given["replies"] = allowed(body.replies, settings.replies)
         if "overrides" in given:
             given["overrides"] = {name: _as_number(name, value) for name, value in body.overrides.items()}
+        if given.get("api", settings.api) != settings.api:
+            message = f"a server simulates one API, and this one the {server.api.backend.title}"
+            raise invalid([Problem(where="api", message=message, fix="start another server")])
+        check_faults(server, given.get("faults", ()), "faults[{}].route")
         settings = settings.model_copy(update=given)
     try:
         server.reset(settings)

@@ -15,7 +15,7 @@ from typing import Final
 
 from uvicorn.config import Config
 
-from relaysim.sim.doors.server import API_PREFIX, CONTROL_PREFIX
+from relaysim.sim.doors.server import CONTROL_PREFIX
 from relaysim.sim.doors.server.app import SimulatedServer
 from relaysim.sim.doors.server.protocol import CONNECTIONS_MAX, Connection, Connections
 
@@ -94,7 +94,7 @@ class Listener:
     @property
     def base_url(self) -> str:
         """What an OpenAI client takes as `base_url`."""
-        return self.url + API_PREFIX
+        return self.url + self.server.api.wire.base_path
 
     @property
     def control_url(self) -> str:

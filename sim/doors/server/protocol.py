@@ -24,9 +24,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from relaysim.sim.backends.errors import ApiError
+from relaysim.sim.backends.wire import error_response, request_id_header
 from relaysim.sim.doors.server import CONTROL_PREFIX, HEALTH_PATH
 from relaysim.sim.doors.server.delivery import EXTENSION
-from relaysim.sim.doors.wire import error_response, request_id_header
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 """The longest request line with headers, in bytes."""

@@ -13,8 +13,8 @@ from typing import Final, TypeVar
 
 from relaysim.sim.backends import errors
 from relaysim.sim.backends.calls import Call
+from relaysim.sim.backends.wire import error_response, request_id_header
 from relaysim.sim.doors.faults import ApiFault
-from relaysim.sim.doors.server import API_PREFIX
 from relaysim.sim.doors.server.body import BodyTooLargeError, ClientGoneError, read_body
 from relaysim.sim.doors.server.delivery import (
     Exchange,
@@ -28,12 +28,9 @@ from relaysim.sim.doors.server.delivery import (
 )
 from relaysim.sim.doors.server.pacer import Pacer, WorldEndedError
 from relaysim.sim.doors.simulation import DRAW_KEY, SimulatedApi
-from relaysim.sim.doors.wire import READ_HEADERS, error_response, request_id_header
 
 SIMULATOR_ERROR: Final = "simulator_error"
 """The `type` of an error body that tells of a fault of the simulator itself, which the real API never has."""
-
-_READ_HEADERS: Final = tuple((name.encode(), name) for name in READ_HEADERS)
 
 T = TypeVar("T")
 
@@ -88,7 +85,7 @@ class ApiRequests:
             or (settings.latency and pacer.speed > 0.0)
             or len(body) > settings.body_bytes_max
             or scope["method"] == "HEAD"
-            or not scope["path"].startswith(API_PREFIX)
+            or not scope["path"].startswith(api.wire.base_path)
         ):
             return False
         try:
@@ -160,8 +157,9 @@ class ApiRequests:
         if query:
             path = f"{path}?{query.decode('latin-1')}"
         sent = dict(scope["headers"])  # the SDK sends twenty; three are read
-        headers = {name: sent[key].decode("latin-1") for key, name in _READ_HEADERS if key in sent}
-        call = self._api.wire.parse(scope["method"], path, headers, body)
+        wire = self._api.wire
+        headers = {name: sent[key].decode("latin-1") for key, name in wire.raw_read_headers if key in sent}
+        call = wire.parse(scope["method"], path, headers, body)
         if refusal is not None:
             call.refusal = refusal
         return call

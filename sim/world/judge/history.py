@@ -11,6 +11,7 @@ from typing import Final
 
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.lease_keys import CONVERSATION, LeaseKeys
+from relaysim.sim.trace.lock_rule import DEFAULT_LOCK, LockRule
 from relaysim.sim.trace.schema import (
     HandlingStart,
     HostCrash,
@@ -33,9 +34,6 @@ from relaysim.sim.trace.schema import (
 )
 from relaysim.sim.trace.subjects import Lease, Request, Run
 from relaysim.sim.world.judge.promises import LeasePromise
-
-STEPS: Final = frozenset({"messages.create", "runs.create", "runs.cancel"})
-"""Requests that change a thread: a worker without the lease must not begin one."""
 
 _LOOKUPS: Final = frozenset({"runs.list", "runs.retrieve", "messages.list"})
 
@@ -77,6 +75,7 @@ class History(Chronicle):
         threads: the conversation of each thread that was there from the start; others are learned from what is stored.
         lease: what the relay promises of its leases; None: it has none.
         apologies: texts that are known to be no assistant's.
+        lock: what a busy conversation refuses.
 
     Attributes:
         releases: the leases that their holders let go, in their order.
@@ -95,8 +94,16 @@ class History(Chronicle):
         received: per conversation, what its customer got when.
     """
 
-    def __init__(self, threads: Mapping[str, str], lease: LeasePromise | None, apologies: frozenset[str]) -> None:
-        super().__init__(threads, apologies)
+    def __init__(
+        self,
+        threads: Mapping[str, str],
+        lease: LeasePromise | None,
+        apologies: frozenset[str],
+        lock: LockRule = DEFAULT_LOCK,
+    ) -> None:
+        super().__init__(threads, apologies, lock)
+        # What changes a thread: a worker without the lease must not begin one.
+        self._step_operations = lock.appends | lock.starts | lock.cancels
         self.releases: list[Release] = []
         self.handovers: dict[str, list[int]] = {}
         self.ends: dict[str, list[float]] = {}
@@ -140,12 +147,12 @@ class History(Chronicle):
     def on_request(self, time: float, entity: str, event: RequestSent) -> None:
         super().on_request(time, entity, event)
         operation, thread, run = event.operation, event.thread_id or "", event.run_id or ""
-        if operation in STEPS:
+        if operation in self._step_operations:
             request = self.requests[event.request_id]
             self.steps += 1
             if request.lease is None and request.conversation is not None:
                 self.stale.append(request)
-            if operation == "runs.cancel":
+            if operation in self.lock.cancels:
                 self._cancelled.add(run)
             else:
                 self.creations.setdefault(thread, []).append(request)
@@ -157,7 +164,7 @@ class History(Chronicle):
         request = self.requests.get(event.request_id)
         if request is None or event.status != 200:
             return
-        if request.operation == "runs.cancel":
+        if request.operation in self.lock.cancels:
             self.cancels.append(request)
         elif request.operation == "threads.create":
             self._opened[request.worker, request.delivery] = str(event.detail)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from relaysim.sim.trace.lock_rule import DEFAULT_LOCK, LockRule
 from relaysim.sim.world.judge.promises import NOTHING_DECLARED, Promises
 from relaysim.sim.world.settings import WorldSettings
 
@@ -21,6 +22,7 @@ class JudgeSettings:
     limit_seconds   virtual time at which the world is cut off; None: it is not
     slack_seconds   on top of what L2, L3 and L4 allow
     apologies       texts that are known to be no assistant's
+    lock            what a busy conversation refuses
     """
 
     promises: Promises = NOTHING_DECLARED
@@ -28,10 +30,11 @@ class JudgeSettings:
     limit_seconds: float | None = None
     slack_seconds: float = 1.0
     apologies: frozenset[str] = frozenset()
+    lock: LockRule = DEFAULT_LOCK
 
     @classmethod
-    def of(cls, world: WorldSettings, promises: Promises) -> JudgeSettings:
-        """For worlds of these settings, whose relay promises this."""
+    def of(cls, world: WorldSettings, promises: Promises, lock: LockRule = DEFAULT_LOCK) -> JudgeSettings:
+        """For worlds of these settings, whose relay promises this and whose API has this lock."""
         lost: dict[str, float] = {}
         for fault in world.redis_faults:
             if fault.lost_seconds is not None:
@@ -41,4 +44,5 @@ class JudgeSettings:
             lost_seconds=lost,
             limit_seconds=world.limit_seconds,
             apologies=frozenset((world.relay.friendly_text, world.relay.generic_text)),
+            lock=lock,
         )

@@ -27,17 +27,10 @@ from relaysim.relay import Handled, Message, drain
 from relaysim.relay.drain import Backend, Drain, DrainSettings
 from relaysim.relay.drain.channel import SenderChannel
 from relaysim.relay.telemetry import Telemetry
-from relaysim.sim.backends.threads.replies import Reply, Turn, text_of
-from relaysim.sim.doors import (
-    ApiFault,
-    Network,
-    Replier,
-    RunLives,
-    ThreadsService,
-    keyed_retry_jitter,
-    load_profile,
-    make_client,
-)
+from relaysim.sim.backends.protocol import ServiceOptions
+from relaysim.sim.backends.replies import Replier, Reply, Turn, text_of
+from relaysim.sim.backends.threads.backend import THREADS
+from relaysim.sim.doors import ApiFault, Network, keyed_retry_jitter, load_profile, make_client
 from relaysim.sim.doors import warm_up as warm_up_openai
 from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
 from relaysim.sim.redis import RedisFault, RedisLink
@@ -211,10 +204,14 @@ class Bench:
         self._logger.addHandler(self._tape)
         self.kernel = Kernel(0, self._seed)
         attach(self.kernel)
-        self.service = ThreadsService(
-            self.kernel.draws, lambda: EPOCH_SECONDS + self.kernel.now, self.kernel.trace, replier=self._reply
+        self.service = THREADS.start(
+            self.kernel,
+            self._profile,
+            now=lambda: EPOCH_SECONDS + self.kernel.now,
+            trace=self.kernel.trace,
+            options=ServiceOptions(self._reply),
         )
-        self.lives = RunLives(self.kernel, self.service, self._profile)
+        self.lives = self.service.lives
         self.network = Network(self.kernel, self.service, self._profile, self._faults)
         self.redis = RedisLink(
             self.kernel, lambda _: self._redis_latency, faults=self._redis_faults, watched="relay:lease:{conversation}"

@@ -9,7 +9,7 @@ import pytest
 from drain_bench import Bench, constant
 
 from relaysim.relay.drain.identity import metadata_of
-from relaysim.sim.backends.threads.replies import Failure
+from relaysim.sim.backends.replies import Failure
 
 
 def test_a_foreign_run_is_waited_for() -> None:

@@ -9,7 +9,7 @@ from drain_bench import Bench, answer_all, constant
 
 from relaysim.relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY
 from relaysim.relay.drain.identity import metadata_of
-from relaysim.sim.backends.threads.replies import Failure
+from relaysim.sim.backends.replies import Failure
 
 # Runs of ours take so long that every deadline here passes first.
 LONG = {"run_seconds": constant(300.0)}

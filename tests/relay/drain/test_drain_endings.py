@@ -6,7 +6,7 @@ import pytest
 from drain_bench import Bench, answer_all
 
 from relaysim.relay import GENERIC_APOLOGY
-from relaysim.sim.backends.threads.replies import Failure, Incomplete, Text, ToolCall, ToolCalls
+from relaysim.sim.backends.replies import Failure, Incomplete, Text, ToolCall, ToolCalls
 
 FAILURES = pytest.mark.parametrize("code", ["rate_limit_exceeded", "server_error"])
 

@@ -10,7 +10,7 @@ from drain_bench import CONVERSATION, Bench, Sent, constant
 
 from relaysim.relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY, InboxUnavailable, Outcome
 from relaysim.relay.messages import Handled
-from relaysim.sim.backends.threads.replies import Incomplete, ToolCall, ToolCalls
+from relaysim.sim.backends.replies import Incomplete, ToolCall, ToolCalls
 
 LANES = pytest.mark.parametrize("lane", ["sdk", "direct"])
 AWAY = {"kind": "away"}

@@ -11,7 +11,7 @@ import pytest
 from drain_bench import Bench, Sent, constant
 
 from relaysim.relay.drain.channel import NotSent
-from relaysim.sim.backends.threads.replies import Failure
+from relaysim.sim.backends.replies import Failure
 
 TROUBLES: dict[str, dict[str, Any]] = {
     "api": {"faults": [{"kind": "status", "status": 500, "probability": 0.5}]},

@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from relaysim.sim.doors import (
-    ApiFault,
-    Lane,
-    Network,
-    Profile,
-    Replier,
-    RunLives,
-    ThreadsService,
-    echo_reply,
-    keyed_retry_jitter,
-    make_client,
-)
+from relaysim.sim.backends.protocol import ServiceOptions
+from relaysim.sim.backends.replies import Replier, echo_reply
+from relaysim.sim.backends.threads.backend import THREADS
+from relaysim.sim.doors import ApiFault, Lane, Network, Profile, keyed_retry_jitter, make_client
 from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
 
 ASSISTANT = "asst_" + "a" * 24
@@ -60,15 +52,15 @@ class World:
     ) -> None:
         self.lane = lane
         self.kernel = Kernel(1, seed)
-        self.service = ThreadsService(
-            self.kernel.draws,
-            lambda: EPOCH_SECONDS + self.kernel.now,
-            self.kernel.trace,
-            assistants=assistants,
-            replier=replier,
-        )
         profile = flat_profile() if profile is None else profile
-        self.lives = RunLives(self.kernel, self.service, profile)
+        self.service = THREADS.start(
+            self.kernel,
+            profile,
+            now=lambda: EPOCH_SECONDS + self.kernel.now,
+            trace=self.kernel.trace,
+            options=ServiceOptions(replier, assistants),
+        )
+        self.lives = self.service.lives
         self.network = Network(self.kernel, self.service, profile, faults)
         self.thread: str = self.service.create_thread(key="customer 1")["id"]
 

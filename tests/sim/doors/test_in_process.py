@@ -16,8 +16,8 @@ import httpx2
 import openai
 import pytest
 
-from relaysim.sim.backends.threads.replies import Failure, ToolCall, ToolCalls, Turn
-from relaysim.sim.doors.in_process import InProcessOpenAI
+from relaysim.sim.backends.replies import Failure, ToolCall, ToolCalls, Turn
+from relaysim.sim.backends.threads.fixtures import InProcessOpenAI
 from relaysim.sim.doors.simulation import ApiSettings
 from relaysim.sim.kernel import LeavesSimulationError
 

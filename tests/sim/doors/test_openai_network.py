@@ -12,6 +12,7 @@ from openai_world import ASSISTANT, World, constant, flat_profile
 from pydantic import ValidationError
 
 from relaysim.sim.doors import ApiFault
+from relaysim.sim.doors.simulation import ApiSettings
 
 
 async def append(client: Any, thread: str, **options: Any) -> Any:
@@ -165,7 +166,7 @@ def test_window_and_probability() -> None:
 )
 def test_bad_faults_are_refused(table: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
-        ApiFault.model_validate(table)
+        ApiSettings.model_validate({"faults": [table]})
 
 
 def test_latencies_are_keyed_and_not_shared() -> None:

@@ -13,7 +13,7 @@ import pytest
 from openai.lib.streaming import AsyncAssistantEventHandler
 from openai_world import ASSISTANT, World, flat_profile
 
-from relaysim.sim.backends.threads.replies import Reply, Text, ToolCall, ToolCalls, Turn
+from relaysim.sim.backends.replies import Reply, Text, ToolCall, ToolCalls, Turn
 from relaysim.sim.doors import ApiFault, NotInDirectLaneError, make_client, warm_up
 
 TEXT = "um dois três quatro cinco seis sete oito nove dez"

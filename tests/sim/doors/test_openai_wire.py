@@ -11,21 +11,39 @@ from hypothesis import given, settings
 from openai_world import ASSISTANT
 
 from relaysim.sim.backends import errors
-from relaysim.sim.backends.threads.operations import OPERATIONS
+from relaysim.sim.backends.threads.operations import OPERATIONS, execute
 from relaysim.sim.backends.threads.service import ThreadsService
-from relaysim.sim.doors.wire import Wire
+from relaysim.sim.backends.threads.wire import ThreadsWire
+from relaysim.sim.backends.wire import request_id_header
 from relaysim.sim.kernel import Draws
 
 HEADERS = {"Authorization": "Bearer sk-test", "OpenAI-Beta": "assistants=v2", "Content-Type": "application/json"}
 
 
-def make(**options: Any) -> tuple[ThreadsService, Wire, str]:
+class Door:
+    """The shortest way through the wire: parse, execute, render."""
+
+    def __init__(self, service: ThreadsService, **options: Any) -> None:
+        self._service = service
+        self._wire = ThreadsWire(**options)
+        self._handled = 0
+
+    def handle(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        self._handled += 1
+        request_id = request_id_header(f"handled/{self._handled}")
+        call = self._wire.parse(method, path, headers, body)
+        answer = execute(self._service, call, request_id)
+        status, answered, content = self._wire.render(answer, call, request_id)
+        return status, answered, content if answer.stream is None else answer.stream.read()
+
+
+def make(**options: Any) -> tuple[ThreadsService, Door, str]:
     """A service, its wire and a thread."""
     service = ThreadsService(Draws(3, 4), lambda: 1_762_257_600.0)
-    return service, Wire(service, **options), service.create_thread()["id"]
+    return service, Door(service, **options), service.create_thread()["id"]
 
 
-def ask(wire: Wire, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, str], Any]:
+def ask(wire: Door, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, str], Any]:
     """One request; the body and the answer as objects."""
     content = b"" if body is None else json.dumps(body).encode()
     status, response_headers, answer = wire.handle(method, f"/v1{path}", {**HEADERS, **headers}, content)

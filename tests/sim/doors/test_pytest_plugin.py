@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from relaysim.sim.doors.in_process import InProcessOpenAI
-from relaysim.sim.doors.served import ServedOpenAI
+from relaysim.sim.backends.threads.fixtures import InProcessOpenAI, ServedOpenAI
 
 pytest_plugins = ["pytester"]
 

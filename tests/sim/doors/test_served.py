@@ -14,8 +14,8 @@ import httpx2
 import openai
 import pytest
 
-from relaysim.sim.backends.threads.replies import Turn
-from relaysim.sim.doors.served import ServedOpenAI
+from relaysim.sim.backends.replies import Turn
+from relaysim.sim.backends.threads.fixtures import ServedOpenAI
 from relaysim.sim.doors.simulation import ApiSettings
 
 ASSISTANT = "asst_support"

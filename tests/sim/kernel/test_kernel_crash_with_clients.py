@@ -14,8 +14,7 @@ import pytest
 
 from relaysim.sim import redis as simulated_redis
 from relaysim.sim.backends.profile import load_profile
-from relaysim.sim.backends.threads.life import RunLives
-from relaysim.sim.backends.threads.service import ThreadsService
+from relaysim.sim.backends.threads.backend import THREADS
 from relaysim.sim.doors import Network, keyed_retry_jitter, make_client, warm_up
 from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, Kernel
 
@@ -35,8 +34,7 @@ class World:
         self.lane = lane
         self.said = said
         profile = load_profile("typical")
-        self.service = ThreadsService(kernel.draws, lambda: EPOCH_SECONDS + kernel.now, kernel.trace)
-        RunLives(kernel, self.service, profile)
+        self.service = THREADS.start(kernel, profile, now=lambda: EPOCH_SECONDS + kernel.now, trace=kernel.trace)
         self.network = Network(kernel, self.service, profile)
         self.link = simulated_redis.RedisLink(kernel, lambda u: 0.001 * (0.5 + u))
         self.thread = self.service.create_thread()["id"]

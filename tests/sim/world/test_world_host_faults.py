@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from world_bench import run, settings, told
 
 from relaysim.sim.world import Session
-from relaysim.sim.world.host_faults import HostFault
 
 
 @pytest.fixture(autouse=True)
@@ -270,7 +269,7 @@ def test_a_fault_that_does_not_strike_changes_nothing() -> None:
 )
 def test_a_wrong_fault_is_told(keys: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        HostFault.model_validate(keys)
+        settings("world_relays:sender", host_faults=[keys])
     assert said in str(caught.value)
 
 

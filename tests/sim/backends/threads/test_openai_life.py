@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from openai_world import ASSISTANT, World, constant, flat_profile
 
-from relaysim.sim.backends.threads.replies import Turn, echo_reply, text_of
+from relaysim.sim.backends.replies import Turn, echo_reply, text_of
 from relaysim.sim.backends.threads.states import LOCKING
 
 

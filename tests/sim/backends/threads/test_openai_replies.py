@@ -8,7 +8,7 @@ import pytest
 from openai_world import ASSISTANT, World, flat_profile
 from pydantic import TypeAdapter, ValidationError
 
-from relaysim.sim.backends.threads.replies import (
+from relaysim.sim.backends.replies import (
     EchoReplies,
     Replies,
     Reply,
@@ -192,7 +192,7 @@ def test_echo_is_what_worlds_do_by_default() -> None:
 
 def test_a_callable_replies() -> None:
     replier = ADAPTER.validate_python(
-        {"kind": "callable", "factory": "relaysim.sim.backends.threads.replies:echo_reply"}
+        {"kind": "callable", "factory": "relaysim.sim.backends.replies:echo_reply"}
     ).replier()
     assert replier is echo_reply
 
@@ -204,7 +204,7 @@ def test_a_callable_replies() -> None:
         ({"kind": "script", "replies": [{}]}, "exactly one of text, tool_calls, fail, incomplete"),
         ({"kind": "script", "replies": [{"text": "a", "fail": {}}]}, "given: text, fail"),
         ({"kind": "script", "replies": [{"tool_calls": [{"name": "no spaces"}]}]}, "tool_calls.0.name"),
-        ({"kind": "callable", "factory": "relaysim.sim.backends.threads.replies:nothing"}, "has no function nothing"),
+        ({"kind": "callable", "factory": "relaysim.sim.backends.replies:nothing"}, "has no function nothing"),
         ({"kind": "callable", "factory": "no_such_module:f"}, "cannot be imported"),
         ({"kind": "other"}, "'echo', 'script', 'callable'"),
     ],

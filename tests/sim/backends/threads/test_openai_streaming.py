@@ -10,9 +10,9 @@ from openai.types.beta.threads.runs import RunStep
 from openai_world import ASSISTANT, World, flat_profile
 
 from relaysim.sim.backends.calls import Call
+from relaysim.sim.backends.replies import Reply, Text, ToolCall, ToolCalls, Turn
 from relaysim.sim.backends.streaming import EventStream
 from relaysim.sim.backends.threads.operations import execute
-from relaysim.sim.backends.threads.replies import Reply, Text, ToolCall, ToolCalls, Turn
 
 RUN = ["thread.run.created", "thread.run.queued", "thread.run.in_progress"]
 STEP = ["thread.run.step.created", "thread.run.step.in_progress"]

@@ -155,6 +155,15 @@ def test_what_was_changed_since_a_world_began_ends_with_it() -> None:
         assert bench.done("GET", "/replies")["replies"] == [{"text": "from the beginning"}]
 
 
+def test_a_server_goes_on_simulating_the_api_that_it_began_with() -> None:
+    with Bench() as bench:
+        shown = bench.done("GET", "/settings")
+        status, code, message = bench.refused("POST", "/reset", {**shown, "api": "nothing"})
+        assert (status, code) == (422, "invalid")
+        assert "there is no simulated API 'nothing'; there are: threads" in message
+        assert bench.done("POST", "/reset", shown)["profile"]["name"] == shown["profile"]
+
+
 def test_settings_can_be_given_to_a_reset_as_they_are_shown() -> None:
     unlike_defaults: dict[str, Any] = {
         "profile": "bad_day",
@@ -175,11 +184,11 @@ def test_settings_can_be_given_to_a_reset_as_they_are_shown() -> None:
         "body_bytes_max": 900,
         "pretty": True,
     }
-    assert set(unlike_defaults) == set(ApiSettings.model_fields)
+    assert {*unlike_defaults, "api"} == set(ApiSettings.model_fields)
     with Bench() as bench:
         bench.done("POST", "/reset", unlike_defaults)
         settings = bench.server.api.settings
-        assert all(getattr(settings, name) != getattr(ApiSettings(), name) for name in ApiSettings.model_fields)
+        assert all(getattr(settings, name) != getattr(ApiSettings(), name) for name in unlike_defaults)
         shown = bench.done("GET", "/settings")
         bench.done("POST", "/reset", shown)
         assert bench.server.api.settings == settings

@@ -82,13 +82,13 @@ def test_code_is_refused_without_a_look_at_it(
 
 
 def test_code_that_is_in_force_is_no_new_code() -> None:
-    code = {"kind": "callable", "factory": "relaysim.sim.backends.threads.replies:echo_reply"}
+    code = {"kind": "callable", "factory": "relaysim.sim.backends.replies:echo_reply"}
     with Bench(replies=code) as bench:
         assert bench.done("GET", "/replies") == code
         assert bench.done("PUT", "/replies", code) == code
         bench.done("POST", "/reset", bench.done("GET", "/settings"))
         assert bench.done("GET", "/replies") == code
-        other = {**code, "factory": "relaysim.sim.backends.threads.replies:text_of"}
+        other = {**code, "factory": "relaysim.sim.backends.replies:text_of"}
         assert bench.refused("POST", "/reset", {"replies": other})[:2] == (403, "forbidden")
 
 

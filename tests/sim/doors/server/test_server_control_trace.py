@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from control_bench import ASSISTANT, FLAT, Bench
 
-from relaysim.sim.doors import Network, RunLives, ThreadsService, load_profile, make_client
+from relaysim.sim.backends.threads.backend import THREADS
+from relaysim.sim.doors import Network, load_profile, make_client
 from relaysim.sim.doors.server.control_models import TraceEvent
 from relaysim.sim.doors.server.control_trace import KINDS
 from relaysim.sim.kernel import EPOCH_SECONDS, Kernel, Record
@@ -41,8 +42,7 @@ def a_server() -> list[Record]:
 
 def a_world() -> list[Record]:
     kernel, profile = Kernel(), load_profile("typical", FLAT)
-    service = ThreadsService(kernel.draws, lambda: EPOCH_SECONDS + kernel.now, kernel.trace)
-    RunLives(kernel, service, profile)
+    service = THREADS.start(kernel, profile, now=lambda: EPOCH_SECONDS + kernel.now, trace=kernel.trace)
     host = kernel.host("worker-1")
     client = make_client(kernel, host, Network(kernel, service, profile), "direct")
 

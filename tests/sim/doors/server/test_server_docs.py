@@ -12,7 +12,7 @@ import pytest
 from console_page import assert_printed, examples_of, outputs_of, serving
 
 from relaysim.sim.backends.profile import shipped_profiles
-from relaysim.sim.backends.threads.replies import ScriptedReplies
+from relaysim.sim.backends.replies import ScriptedReplies
 from relaysim.sim.doors.faults import ApiFault
 
 PAGE = Path(__file__).parents[4] / "docs" / "serving.md"

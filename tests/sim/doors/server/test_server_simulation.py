@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from pydantic import ValidationError
 
-from relaysim.sim.backends.threads.replies import ScriptedReplies, ScriptedReply, Turn
+from relaysim.sim.backends.replies import ScriptedReplies, ScriptedReply, Turn
 from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.doors.simulation import ApiSettings, RecentTrace, SimulatedApi
 from relaysim.sim.kernel import record_kind
@@ -240,7 +240,7 @@ def sizes(api: SimulatedApi) -> dict[str, int]:
             if hasattr(value, each):
                 look(f"{name}.{each}", getattr(value, each), depth + 1)
 
-    for name in ("trace", "service", "kernel", "lives", "faults", "wire"):
+    for name in ("trace", "service", "kernel", "faults", "wire"):
         look(name, getattr(api, name), 0)
     return found
 
@@ -257,7 +257,7 @@ def test_nothing_grows_with_the_number_of_requests() -> None:
             if number % 3 == 0:
                 ask(api, "POST", f"/threads/{thread}/runs/{run['id']}/cancel")
             if number % 5 == 0:
-                api.lives.make_stuck(run["id"])
+                api.service.lives.make_stuck(run["id"])
             if number % 7 == 0:
                 ask(api, "DELETE", f"/threads/{thread}")
             else:

@@ -8,7 +8,7 @@ import openai
 import pytest
 from raw_client import ASSISTANT, CLOSED, RawClient, chunks
 
-from relaysim.sim.backends.threads.replies import ScriptedReplies, ScriptedReply
+from relaysim.sim.backends.replies import ScriptedReplies, ScriptedReply
 from relaysim.sim.doors.server.app import SimulatedServer
 from relaysim.sim.doors.server.background import BackgroundServer
 from relaysim.sim.doors.simulation import ApiSettings

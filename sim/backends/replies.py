@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Object = dict[str, Any]
+from relaysim.sim.backends.json_values import Object
 
 
 class Text(NamedTuple):

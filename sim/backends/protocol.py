@@ -1,0 +1,149 @@
+"""The seam between the simulated APIs and everything that drives them: worlds, sockets, fixtures, the judge.
+
+A backend is one package, found by its name in `relaysim.sim.backends.BACKENDS`. The words here are those of every such
+API: a *conversation* holds messages, and a *turn* works on it and writes a reply (threads and runs, conversations and
+responses). A backend says
+
+    operations  what can be asked of it: one `Operation` per route
+    Service     one world's store and state machine, whose turns live by the kernel's clock
+    Backend     how to start a service, and what stands in front of it: wire, clients, the rule of its lock
+
+What it must record in the trace, so that worlds are judged: `RunState` whenever a turn comes into a state, the first of
+which is `queued`, and `MessageStored` whenever a conversation has one more message; the network records requests.
+A call's `thread_id` is its conversation and `run_id` its turn, whatever the API calls them: they key the draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, Protocol
+
+from relaysim.sim.backends.calls import Answer, Call, Operation
+from relaysim.sim.backends.profile import Profile
+from relaysim.sim.backends.replies import Replier, echo_reply
+from relaysim.sim.backends.wire import Wire
+from relaysim.sim.kernel import Kernel
+from relaysim.sim.trace.lock_rule import LockRule
+
+Request = Callable[[Call, Any], Any]
+"""Lane `direct`: sends a call with a timeout as the SDK takes it; a coroutine of the answer that succeeded."""
+
+
+class TraceSink(Protocol):
+    """Where domain events go."""
+
+    def add(self, entity: str, event: Any) -> None:
+        """Record an event now."""
+        ...
+
+
+class ServiceOptions(NamedTuple):
+    """What is set beside the profile.
+
+    Attributes:
+        replier: what assistants answer.
+        assistants: the assistants that exist from the beginning; None: any well-formed id is one. Not every API has any.
+        conversations_max: of more than so many conversations those idle for longest are forgotten; None: none is.
+    """
+
+    replier: Replier = echo_reply
+    assistants: Iterable[str] | None = None
+    conversations_max: int | None = None
+
+
+DEFAULT_OPTIONS: Final = ServiceOptions()
+
+
+class Service(Protocol):
+    """One world's simulated API. Nothing in it waits; its turns are processes of the kernel.
+
+    Attributes:
+        backend: whose it is.
+        replier: what assistants answer; may be replaced at any time.
+        traced_metadata: which metadata of a new turn the trace shows, in `RunMetadata`.
+    """
+
+    backend: Backend
+    replier: Replier
+    traced_metadata: frozenset[str]
+
+    def now(self) -> float:
+        """Its time, in seconds since the Unix epoch."""
+        ...
+
+    def execute(self, call: Call, cause: str = "") -> Answer:
+        """Process a call at this instant; never raises. `cause` is what the trace names: the request's id."""
+        ...
+
+    def open_conversation(self) -> str:
+        """A new customer's conversation; returns its id."""
+        ...
+
+    def leave_turn(self, conversation_id: str, cause: str) -> None:
+        """Append a question from before, and start a turn that never finishes by itself."""
+        ...
+
+    def counts(self) -> tuple[int, Mapping[str, int]]:
+        """How many conversations are kept, and how many turns in each state."""
+        ...
+
+
+class Backend(Protocol):
+    """A conversation API.
+
+    Attributes:
+        name: what settings call it.
+        title: what people call it.
+        base_url: where its clients find it in a world; on a socket its path is the same.
+        operations: all that can be asked of it.
+        profile: the model of its profiles; a backend with more numbers than `Profile` derives one.
+        lock: what a conversation refuses while a turn is active on it, and how.
+        control: `module:function`, called with the control API and the server, which adds routes of its own; None: it has
+            none.
+    """
+
+    name: str
+    title: str
+    base_url: str
+    operations: tuple[Operation, ...]
+    profile: type[Profile]
+    lock: LockRule
+    control: str | None
+
+    def start(
+        self,
+        kernel: Kernel,
+        profile: Profile,
+        *,
+        now: Callable[[], float],
+        trace: TraceSink,
+        options: ServiceOptions = DEFAULT_OPTIONS,
+    ) -> Service:
+        """A service with its lives.
+
+        Args:
+            kernel: the world's clock and draws. Draws are keyed by the conversation, never by the order of requests.
+            profile: latencies and faults of turns, limits; an instance of `profile`.
+            now: seconds since the Unix epoch.
+            trace: receives what happens.
+            options: all else.
+        """
+        ...
+
+    def make_wire(
+        self, *, keys: Iterable[str] | None = None, poll_after_ms: int | None = None, pretty: bool = False
+    ) -> Wire:
+        """HTTP to calls and answers to HTTP, as of `relaysim.sim.backends.wire.Wire`."""
+        ...
+
+    def sdk_client(self, transport: Any) -> Any:
+        """Lane `sdk`: the client that its users have, on an `httpx2.AsyncBaseTransport`."""
+        ...
+
+    def direct_client(self, request: Request) -> Mapping[str, Any]:
+        """Lane `direct`: what stands in for that client's attributes, by name, without the SDK's code."""
+        ...
+
+    async def warm_up(self, client: Any) -> None:
+        """Use each method of a client once that relays use, so that what it loads lazily is there; every answer is empty."""
+        ...

@@ -1,0 +1,33 @@
+"""The wire of the Threads API: its routes, its beta header, and what a query may ask to include."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from relaysim.sim.backends import errors
+from relaysim.sim.backends.threads.operations import OPERATIONS
+from relaysim.sim.backends.wire import Routes, Wire
+
+BETA: Final = "assistants=v2"
+
+INCLUDABLE: Final = "step_details.tool_calls[*].file_search.results[*].content"
+"""The one value of `include[]` (documented). It changes nothing here: no simulated assistant searches files."""
+
+
+class ThreadsWire(Wire):
+    """Every request must carry the beta header besides a key."""
+
+    routes = Routes(OPERATIONS, {"include[]": (INCLUDABLE,)})
+    read_headers = ("authorization", "openai-beta", "content-type")
+    polled = "runs.retrieve"
+
+    def admit(self, headers: Mapping[str, str]) -> None:
+        """As `Wire.admit`: the key is checked before the beta header."""
+        authorization, beta = headers.get("authorization", ""), headers.get("openai-beta")
+        if authorization == self._admitted_last and beta == BETA:
+            return  # most requests come from the client of the one before
+        self.check_key(authorization)
+        if beta is None or BETA not in [part.strip() for part in beta.split(",")]:
+            raise errors.no_beta_header()
+        self._admitted_last = authorization
