@@ -214,10 +214,10 @@ class StoryWriter(TraceReader):
             return
         who, delivery, operation = self._who(request.delivery, request.worker), request.delivery, request.operation
         status, error = event.status, event.error_message or ""
-        refused = {"delivery": delivery, "link": Link.REFUSED if status == 400 else None}
+        refused = {"delivery": delivery, "link": Link.REFUSED if status == 400 or request.conflict else None}
         if request.conflict:
-            what = "appends its message" if operation == "messages.create" else f"calls {operation}"
-            self._line(time, who, f"{what}: 400 {error}", Rank.CONFLICT, loud=True, **refused)
+            what = "appends its message" if request.appends else f"calls {operation}"
+            self._line(time, who, f"{what}: {status} {error}", Rank.CONFLICT, loud=True, **refused)
         elif operation == "runs.cancel":
             self._tell_cancel(time, who, request)
         elif status >= 400:

@@ -30,8 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
     import shutil
 
     from relaysim.reports.timeline import LINES_MAX, conversation_of, render_timeline
+    from relaysim.sim.backends import backend_named
 
     scenario, lane, result = one_world(arguments, keep_trace=True)
+    lock = backend_named(scenario.api).lock
     focus = arguments.conversation
     if focus is not None and focus.isdecimal():
         focus = f"c{focus}"
@@ -41,11 +43,13 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.all:
             wrong = sentences(result.observation)
             for each in [focus] if focus is not None else _conversations(result.records):
-                stories.append(render_timeline(result.records, width, each, lines_max=10**9))
+                stories.append(render_timeline(result.records, width, each, lines_max=10**9, lock=lock))
         else:
             # The title, the verdicts and the fingerprint included, one story fits on one screen.
-            wrong = sentences(result.observation, conversation_of(result.records, focus))[:2]
-            stories.append(render_timeline(result.records, width, focus, lines_max=LINES_MAX - 2 - len(wrong)))
+            wrong = sentences(result.observation, conversation_of(result.records, focus, lock))[:2]
+            stories.append(
+                render_timeline(result.records, width, focus, lines_max=LINES_MAX - 2 - len(wrong), lock=lock)
+            )
     except ValueError as error:
         raise UsageError(f"--conversation {arguments.conversation}: {error}") from error
     if arguments.json:
