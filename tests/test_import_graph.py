@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "relaysim."
 FOLDERS = ("relay", "sim", "scenarios", "reports")
 
+BACKENDS = [path.parent.name for path in (ROOT / "sim" / "backends").glob("*/__init__.py")]
+
 MAY_IMPORT = {
     "relay": set(),
     "sim.kernel": set(),
@@ -27,7 +29,7 @@ MAY_IMPORT = {
     "sim.validation_words": set(),
     "sim.backends": {"sim.kernel", "sim.trace"},
     "sim.doors": {"sim.validation_words", "sim.kernel", "sim.trace", "sim.faults", "sim.backends"},
-    "sim.backends.threads": {"sim.kernel", "sim.trace", "sim.backends", "sim.doors"},
+    **{f"sim.backends.{name}": {"sim.kernel", "sim.trace", "sim.backends", "sim.doors"} for name in BACKENDS},
     "sim.world": {
         "sim.validation_words",
         "sim.kernel",
@@ -54,8 +56,9 @@ MAY_IMPORT = {
 }
 """Which rooms each room may import, besides itself.
 
-What simulated APIs have in common lies below the doors, and an API's own package above them: it brings its clients and its
-control routes, made of their parts. Doors and worlds reach it by `relaysim.sim.backends.backend_named` only.
+What simulated APIs have in common lies below the doors, and each API's own package above them: it brings its clients and its
+control routes, made of their parts. Doors and worlds reach it by `relaysim.sim.backends.backend_named` only, and no API's
+package knows another.
 """
 
 

@@ -71,6 +71,7 @@ class Chronicle(TraceReader):
         lock: LockRule = DEFAULT_LOCK,
     ) -> None:
         self.lock = lock
+        self._appends, self._starts = lock.appends, lock.starts
         self.threads = dict(threads or {})
         self.messages: dict[str, Message] = {}
         self.handlings: dict[str, Handling] = {}
@@ -146,8 +147,8 @@ class Chronicle(TraceReader):
         request_id, delivery, operation, thread, run = event
         request = Request(request_id, entity, delivery, operation, thread, run, time, self.index)
         self.requests[request_id] = request
-        request.appends = operation in self.lock.appends
-        request.starts = operation in self.lock.starts
+        request.appends = operation in self._appends
+        request.starts = operation in self._starts
         handling = self.handlings.get(delivery)
         if handling is not None:
             handling.steps.append((time, "request", request))
