@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from relaysim.reports import tune_page
+from relaysim.reports import tune_figures
 from relaysim.scenarios.tune import sensitivity
 
 
@@ -20,8 +20,8 @@ def few_points() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def no_pages(few_points: None) -> Iterator[None]:
-    """Also no page and no figures of a search."""
+def no_figures(few_points: None) -> Iterator[None]:
+    """Also no figures of a search."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tune_page, "render_tuning", lambda *_: None)
+        patch.setattr(tune_figures, "draw_tuning", lambda _: {})
         yield

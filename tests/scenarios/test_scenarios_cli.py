@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from scenario_stand_ins import SMALL, observe, observe_differing_lanes, observe_failing, write
 
+from relaysim.reports import figures
 from relaysim.reports.results import read_results
 from relaysim.scenarios import answer, runner
 from relaysim.scenarios.cli import main
@@ -43,7 +44,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _do_not_draw(monkeypatch: pytest.MonkeyPatch) -> None:
     # It takes seconds and is tested where it is done.
-    monkeypatch.setattr(importlib.import_module("relaysim.reports.publish"), "render", lambda folder: folder)
+    monkeypatch.setattr(figures, "draw_all", lambda results: {})
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

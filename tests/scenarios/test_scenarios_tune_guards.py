@@ -18,7 +18,7 @@ from relaysim.scenarios.commands.tune import tune
 from relaysim.scenarios.tune import tuning
 from relaysim.sim.world import WorldSettings
 
-pytestmark = pytest.mark.usefixtures("no_pages")
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 class ReachedError(Exception):

@@ -91,7 +91,7 @@ def test_what_was_the_same_in_every_world_could_still_differ_in_others() -> None
     assert f"failures: {each} claimed and {each} typical. Take it" in said
 
 
-@pytest.mark.usefixtures("no_pages")
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("worlds", [1, 3, WORLDS_MIN - 1])
 def test_too_few_held_out_worlds_recommend_nothing(worlds: int, tmp_path: Path) -> None:
     (tmp_path / "conflict.toml").write_text(CONFLICT, encoding="utf-8")
