@@ -56,12 +56,17 @@ class Worlds:
     """What worlds showed, each as a share of the most trials that a world can have.
 
     `events` (0 or more) and `trials` (`events` or more, at most 1) have one value for each kind of world, and `times` says
-    how many worlds are of that kind, which need be no whole number.
+    how many worlds are of that kind, which is above 0 and need be no whole number. Raises ValueError for other numbers.
     """
 
     events: NDArray[Any]
     trials: NDArray[Any]
     times: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        shares = (0 <= self.events) & (self.events <= self.trials) & (self.trials <= 1)
+        if not (shares & (self.times > 0)).all():
+            raise ValueError("each kind of world has 0 <= events <= trials <= 1, and was seen more than 0 times")
 
     @classmethod
     def counted(cls, worlds: Mapping[tuple[int, int], int], most: float) -> Worlds:
@@ -75,7 +80,8 @@ class Worlds:
         """
         import numpy as np
 
-        kinds = np.array([(*kind, worlds[kind]) for kind in sorted(worlds)], dtype=np.float64).reshape(-1, 3)
+        seen = [(*kind, worlds[kind]) for kind in sorted(worlds) if worlds[kind]]
+        kinds = np.array(seen, dtype=np.float64).reshape(-1, 3)
         events, trials, times = kinds.T
         if len(kinds) and (kinds.min() < 0 or trials.max() > most):
             raise ValueError(f"worlds have 0 to {most:g} trials, not {trials.min():g} to {trials.max():g}")

@@ -19,6 +19,10 @@ Everything else is *inconclusive*, and so is a claim without a single trial: wha
 `between` is judged on a two-sided interval at confidence 1 - alpha; the others have one-sided bounds, each at
 confidence 1 - alpha. Alpha is 1 % times the claim's `alpha_share`.
 
+Where each replication has one trial at most, intervals are Clopper and Pearson's. Trials that share a replication share its
+outages too, and how they stand together is not estimated, since an outage that nobody has seen shows in no estimate: the
+interval is then that of `relaysim.reports.betting`, which holds for any distribution over replications.
+
 Longer than 400 lines because a claim's kinds, their tallies and their verdicts are one table of cases; splitting it would
 part each kind from its rule.
 """
@@ -27,12 +31,12 @@ from __future__ import annotations
 
 import difflib
 import math
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from relaysim.reports import statistics
+from relaysim.reports import betting, statistics
 from relaysim.reports.claim_kinds import CLAIM_KINDS, ClaimKind, Kind, Numbers, kind_named
 from relaysim.reports.statistics import Clustering, rounded
 
@@ -44,6 +48,13 @@ ALPHA = 0.01
 EXAMPLES_MAX = 5
 #: `among` of a claim whose trials are whole replications; the event then counts once in each that has it.
 REPLICATIONS = "replications"
+#: Where nobody knows how many trials a replication can have, none is taken to have more than this many times the trials of
+#: the largest that was seen: a customer who was let down tries again, so those with failures may well be larger.
+LARGER_UNSEEN = 2
+#: If more replications than this would be needed, no number is named.
+NEEDED_MAX = 10**9
+#: A bound that excludes a limit lies this far beyond it, for want of a better number.
+_BEYOND = 1e-9
 #: What `transparency_breaches` adds up, in the order in which its examples are looked for.
 TRANSPARENCY_PARTS = (
     "lost",
@@ -66,8 +77,9 @@ class ClaimSpec:
     `event` names a count of the observation or, for `exact`, a series. `among` names the count of trials;
     `"replications"` (the default) makes each replication one trial. Rates (`target`, `margin`, `limit`) lie in 0 to 1;
     `value` has the series' own unit (seconds for waits). `expect` and `reason` say which verdict is expected and why.
-    `by_construction` marks a claim that the scenario's own numbers were chosen to meet. Raises ValueError for
-    a kind without its numbers, or with numbers out of range.
+    `by_construction` marks a claim that the scenario's own numbers were chosen to meet. `trials_max` is how many trials a
+    replication can have at most, if that is known. Raises ValueError for a kind without its numbers, or with numbers out of
+    range.
     """
 
     id: str
@@ -83,6 +95,7 @@ class ClaimSpec:
     expect: Verdict = "verified"
     reason: str = ""
     by_construction: bool = False
+    trials_max: int | None = None
 
     def __post_init__(self) -> None:
         rules = kind_named(self.kind)
@@ -127,23 +140,46 @@ class ClaimSpec:
 
 @dataclass(slots=True)
 class Tally:
-    """What replications showed about one claim; sums only, so that it can be merged in any order.
+    """What replications showed about one claim, as a multiset, so that it can be merged in any order.
 
-    `count` events among `n` trials in `replications` replications, `met` of which had a trial. `sum_cc`, `sum_cn` and
-    `sum_nn` are sums over replications of count*count, count*n and n*n. `low` and `high` are the extremes of
-    the values of a series. `examples` are the offending replications with the smallest seeds.
+    `worlds` says how many replications had so many events among so many trials, by (events, trials). `low` and `high` are
+    the extremes of the values of a series. `examples` are the offending replications with the smallest seeds.
+
+    `portions_of_a_log` says that these are no replications, but portions of one record of what happened. How independent
+    they are nobody knows, so their intervals are those of the effective number of trials, as far as the portions show it.
     """
 
-    count: int = 0
-    n: int = 0
-    replications: int = 0
-    sum_cc: int = 0
-    sum_cn: int = 0
-    sum_nn: int = 0
-    met: int = 0
+    worlds: dict[tuple[int, int], int] = field(default_factory=dict)
     low: float | None = None
     high: float | None = None
     examples: list[dict[str, Any]] = field(default_factory=list)
+    portions_of_a_log: bool = False
+
+    @classmethod
+    def of_single_trials(cls, count: int, n: int) -> Tally:
+        """`count` events among `n` trials, each in a replication of its own."""
+        worlds = {(1, 1): count, (0, 1): n - count}
+        return cls({kind: times for kind, times in worlds.items() if times})
+
+    @property
+    def count(self) -> int:
+        """All events."""
+        return sum(events * times for (events, _), times in self.worlds.items())
+
+    @property
+    def n(self) -> int:
+        """All trials."""
+        return sum(trials * times for (_, trials), times in self.worlds.items())
+
+    @property
+    def replications(self) -> int:
+        """All replications, also those without a trial."""
+        return sum(self.worlds.values())
+
+    @property
+    def trials_max(self) -> int:
+        """The most trials that one replication had."""
+        return max((trials for _, trials in self.worlds), default=0)
 
     def add(
         self, count: int, n: int, example: Mapping[str, Any] | None = None, *, values: Sequence[float] = ()
@@ -152,13 +188,7 @@ class Tally:
         offends. `values` are the values of its series. Raises ValueError for negative numbers."""
         if count < 0 or n < 0:
             raise ValueError(f"counts cannot be negative: {count} of {n}")
-        self.count += count
-        self.n += n
-        self.replications += 1
-        self.sum_cc += count * count
-        self.sum_cn += count * n
-        self.sum_nn += n * n
-        self.met += n > 0
+        self.worlds[count, n] = self.worlds.get((count, n), 0) + 1
         if values:
             self.low = min(values) if self.low is None else min(self.low, *values)
             self.high = max(values) if self.high is None else max(self.high, *values)
@@ -180,8 +210,8 @@ class Tally:
 
     def merge(self, other: Tally) -> Tally:
         """Add another tally of other replications to this one, and return this one."""
-        for name in ("count", "n", "replications", "sum_cc", "sum_cn", "sum_nn", "met"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for kind, times in other.worlds.items():
+            self.worlds[kind] = self.worlds.get(kind, 0) + times
         for name, choose in (("low", min), ("high", max)):
             known = [each for each in (getattr(self, name), getattr(other, name)) if each is not None]
             setattr(self, name, choose(known) if known else None)
@@ -196,17 +226,17 @@ class Tally:
         del self.examples[EXAMPLES_MAX:]
 
     def to_dict(self) -> dict[str, Any]:
-        """The tally as plain data, fit for JSON."""
-        return asdict(self)
+        """The tally as plain data, fit for JSON: its worlds as (events, trials, how many replications), sorted."""
+        return {**asdict(self), "worlds": [[*kind, self.worlds[kind]] for kind in sorted(self.worlds)]}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Tally:
-        """The tally that `to_dict` gave. `met` may be missing: it is then at most the number of replications."""
-        known = {each.name for each in fields(cls)}
-        tally = cls(**{name: value for name, value in plain.items() if name in known})
-        if "met" not in plain:
-            tally.met = min(tally.replications, tally.n)
-        tally.examples = sorted((dict(each) for each in tally.examples), key=_seed)[:EXAMPLES_MAX]
+        """The tally that `to_dict` gave; what is missing is nothing."""
+        tally = cls(
+            low=plain.get("low"), high=plain.get("high"), portions_of_a_log=plain.get("portions_of_a_log", False)
+        )
+        tally.worlds = {(events, trials): times for events, trials, times in plain.get("worlds", ())}
+        tally.examples = sorted((dict(each) for each in plain.get("examples", ())), key=_seed)[:EXAMPLES_MAX]
         return tally
 
 
@@ -288,37 +318,58 @@ def _number(value: float | None) -> str:
 
 
 def clustering(tally: Tally, alpha: float = ALPHA) -> Clustering:
-    """How much the tally's trials tell, which share replications. Raises ValueError without trials."""
+    """How much the tally's trials tell, as far as these replications show. Raises ValueError without trials."""
+    met = {kind: times for kind, times in tally.worlds.items() if kind[1]}
     return statistics.design_effect(
-        sum_cc=tally.sum_cc,
-        sum_cn=tally.sum_cn,
-        sum_nn=tally.sum_nn,
+        sum_cc=sum(events * events * times for (events, _), times in met.items()),
+        sum_cn=sum(events * trials * times for (events, trials), times in met.items()),
+        sum_nn=sum(trials * trials * times for (_, trials), times in met.items()),
         count=tally.count,
         n=tally.n,
-        replications=tally.met,
+        replications=sum(met.values()),
         alpha=alpha,
     )
 
 
-def rate(tally: Tally, *, alpha: float = ALPHA, one_sided: bool = False) -> dict[str, Any]:
-    """The observed rate and its interval: `{count, n, observed, interval}`; if clustered, `n_effective` and `deff` too.
+def largest_world(tally: Tally, trials_max: int | None) -> int:
+    """How many trials a replication is taken to have at most: `trials_max`, or what is known of others' size."""
+    return LARGER_UNSEEN * tally.trials_max if trials_max is None else max(trials_max, tally.trials_max)
 
-    `one_sided` gives two one-sided bounds, each at confidence 1 - alpha, in place of a two-sided interval. Without
-    trials `observed` is None and the interval is all of 0 to 1.
+
+def rate(
+    tally: Tally, *, alpha: float = ALPHA, one_sided: bool = False, trials_max: int | None = None
+) -> dict[str, Any]:
+    """The observed rate and its interval: `{count, n, observed, interval}`.
+
+    If replications have several trials, `trials_max` (the number that the interval takes them to have at most),
+    `n_effective` and `deff` too. The last two say how the trials that were seen stand together; nothing rests on them,
+    except for portions of a log.
+
+    `one_sided` gives two one-sided bounds, each at confidence 1 - alpha, in place of a two-sided interval. `trials_max` is
+    how many trials a replication can have at most; None if that is not known, see `LARGER_UNSEEN`. Without trials
+    `observed` is None and the interval is all of 0 to 1.
     """
-    entry: dict[str, Any] = {"count": tally.count, "n": tally.n, "observed": None, "interval": [0.0, 1.0]}
-    if tally.n == 0:
+    count, n = tally.count, tally.n
+    entry: dict[str, Any] = {"count": count, "n": n, "observed": None, "interval": [0.0, 1.0]}
+    if n == 0:
         return entry
-    entry["observed"] = tally.count / tally.n
-    count, n = float(tally.count), float(tally.n)
-    if count > n:
+    entry["observed"] = count / n
+    alpha_side = alpha if one_sided else alpha / 2
+    if tally.trials_max == 1:
         # Only an event that must never happen may happen more often than there are trials; its rate is then 1.
-        count = n
-    elif tally.sum_nn != tally.n:
-        spread = clustering(tally, alpha)
-        entry |= {"n_effective": rounded(spread.n_effective), "deff": rounded(spread.deff)}
-        count, n = count / spread.deff, spread.n_effective
-    low, high = statistics.clopper_pearson(count, n, 2 * alpha if one_sided else alpha)
+        low, high = statistics.clopper_pearson(min(count, n), n, 2 * alpha_side)
+    else:
+        deff = 1.0
+        if count <= n:
+            spread = clustering(tally, alpha)
+            entry |= {"n_effective": rounded(spread.n_effective), "deff": rounded(spread.deff)}
+            deff = spread.deff
+        if tally.portions_of_a_log:
+            low, high = statistics.clopper_pearson(min(count, n) / deff, n / deff, 2 * alpha_side)
+        else:
+            entry["trials_max"] = largest_world(tally, trials_max)
+            worlds = betting.Worlds.counted(tally.worlds, entry["trials_max"])
+            low, high = betting.bounds(worlds, alpha_side, planned=tally.replications)
     entry["interval"] = [rounded(low), rounded(high)]
     return entry
 
@@ -331,7 +382,29 @@ def decide(spec: ClaimSpec, low: float, high: float) -> Verdict:
     return "refuted" if spec.rules.fails(low, high, floor, ceiling) else "inconclusive"
 
 
-def _needed(spec: ClaimSpec, observed: float) -> int | None:
+def needed_words(spec: ClaimSpec, tally: Tally) -> dict[str, Any]:
+    """How many trials would decide an undecided claim if the rates stay, and in how many replications.
+
+    `needed`, `needed_replications` and the sentence `why`; only the last if no number would do.
+    """
+    if tally.trials_max == 1 or tally.portions_of_a_log:
+        trials = _single_trials_needed(spec, tally.count / tally.n)
+        if trials is not None and tally.trials_max > 1:
+            trials = math.ceil(trials * clustering(tally, spec.alpha).deff)
+        replications = trials and math.ceil(trials * tally.replications / tally.n)
+    else:
+        replications = replications_needed(
+            spec, tally, alpha=spec.alpha / spec.rules.sides, trials_max=largest_world(tally, spec.trials_max)
+        )
+        trials = replications and math.ceil(replications * tally.n / tally.replications)
+    if trials is None or replications is None:
+        return {"why": "the observed rate lies on the limit, and no number of trials would decide"}
+    among = "" if trials == replications else f" ({replications:,} replications)"
+    message = f"the interval crosses the limit; about {trials:,} trials{among} would decide, should the rate stay"
+    return {"needed": trials, "needed_replications": replications, "why": message}
+
+
+def _single_trials_needed(spec: ClaimSpec, observed: float) -> int | None:
     alpha = spec.alpha if spec.rules.sides == 2 else 2 * spec.alpha
 
     def decides(count: float, n: float) -> bool:
@@ -339,6 +412,38 @@ def _needed(spec: ClaimSpec, observed: float) -> int | None:
         return decide(spec, rounded(low), rounded(high)) != "inconclusive"
 
     return statistics.trials_to_decide(decides, observed)
+
+
+def replications_needed(
+    spec: ClaimSpec, tally: Tally, *, alpha: float, trials_max: int, planned: float | None = None
+) -> int | None:
+    """How many replications like those that were seen would decide; more than there were, None if no number would.
+
+    Args:
+        spec: a claim with a rate.
+        tally: what was seen.
+        alpha: of each bound.
+        trials_max: the most trials that a replication can have.
+        planned: see `relaysim.reports.betting.lower_bound`; None for the number itself.
+    """
+    worlds, (floor, ceiling) = betting.Worlds.counted(tally.worlds, trials_max), spec.limits
+    above = [betting.growth(worlds, limit, alpha) for limit in (floor, ceiling)]
+    below = [betting.growth(worlds.without_the_event, 1 - limit, alpha) for limit in (floor, ceiling)]
+
+    def decides(replications: int) -> bool:
+        times = replications / tally.replications
+        above_floor, above_ceiling = (each.rejects(times, planned or replications) for each in above)
+        below_floor, below_ceiling = (each.rejects(times, planned or replications) for each in below)
+        low = ceiling + _BEYOND if above_ceiling else floor + _BEYOND if above_floor else 0.0
+        high = floor - _BEYOND if below_floor else ceiling - _BEYOND if below_ceiling else 1.0
+        return decide(spec, low, high) != "inconclusive"
+
+    enough = tally.replications + 1
+    while not decides(enough):
+        enough *= 2
+        if enough > NEEDED_MAX:
+            return None
+    return bisect_left(range(enough), True, lo=max(tally.replications + 1, enough // 2), key=decides)
 
 
 def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
@@ -364,7 +469,7 @@ def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
         "confidence": rounded(1 - spec.alpha),
         "sides": spec.rules.sides,
         "limit": list(spec.limits),
-        **rate(tally, alpha=spec.alpha, one_sided=spec.rules.sides == 1),
+        **rate(tally, alpha=spec.alpha, one_sided=spec.rules.sides == 1, trials_max=spec.trials_max),
     }
     if spec.by_construction:
         entry["by_construction"] = True
@@ -391,7 +496,7 @@ def _verdict(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any]) -> dict[st
         return {"verdict": "inconclusive", "reason": "never met", "why": message}
     if spec.rules.occurrence_refutes:
         message = f"did not happen; its rate is below {_percent(high)} at {_percent(1 - spec.alpha)} confidence"
-        return {"verdict": "verified", "why": message + _unknown_clustering(entry)}
+        return {"verdict": "verified", "why": message}
     if spec.rules.reads_series:
         if tally.count == tally.n:
             return {"verdict": "verified", "why": f"every value is exactly {_number(spec.value)}"}
@@ -401,21 +506,8 @@ def _verdict(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any]) -> dict[st
     verdict = decide(spec, low, high)
     if verdict != "inconclusive":
         side = "inside" if verdict == "verified" else "outside"
-        return {"verdict": verdict, "why": f"the whole interval lies {side} the limit" + _unknown_clustering(entry)}
-    needed = _needed(spec, tally.count / tally.n)
-    if needed is None:
-        return {"verdict": verdict, "why": "the observed rate lies on the limit, and no number of trials would decide"}
-    trials = math.ceil(needed * entry.get("deff", 1.0))
-    replications = math.ceil(trials * tally.replications / tally.n)
-    among = "" if trials == replications else f" ({replications:,} replications)"
-    message = f"the interval crosses the limit; about {trials:,} trials{among} would decide, should the rate stay"
-    return {"verdict": verdict, "needed": trials, "needed_replications": replications, "why": message}
-
-
-def _unknown_clustering(entry: Mapping[str, Any]) -> str:
-    if "deff" in entry and entry["count"] in (0, entry["n"]):
-        return " (if such events come in clusters, nothing observed could show it)"
-    return ""
+        return {"verdict": verdict, "why": f"the whole interval lies {side} the limit"}
+    return {"verdict": verdict, **needed_words(spec, tally)}
 
 
 def _percent(share: float) -> str:

@@ -14,12 +14,10 @@ is a non-negative martingale that starts at 1, so it ever reaches 1/alpha with p
 band is {p : M(p) < 1/alpha}. For a claim with one limit each bound has a mixture of its own, over the rates on the far side
 of the limit only, since those are all that the bound has to tell from the limit. The promise is exact, for every n.
 
-*Trials that share replications* are no independent trials, and M is no martingale there. They get the asymptotic
-confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (Annals of Statistics 52, 2024), with replications as
-its observations and the variance of the ratio of two totals. Its promise holds in the limit of many replications, so it is
-widened where they are few or events are rare: the band is never narrower than the beta-binomial one of the effective number
-of trials, and as long as events come from fewer than `BURSTS_MIN` replications each replication counts as one trial, as
-though its messages all fared alike. Such bands are called *asymptotic* wherever they are shown.
+*Trials that share replications* are no independent trials, and M is no martingale there. Replications are independent, and
+the bands are then those of `relaysim.reports.betting`, whose promise is exact, too, for any distribution over replications
+with at most a known number of trials each. Where that number is not known, it is taken from the first look, see
+`relaysim.reports.claims.LARGER_UNSEEN`.
 
 Bands are intersected from look to look, so they only ever shrink. scipy is imported inside the functions that need it.
 """
@@ -31,18 +29,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from relaysim.reports import statistics
-from relaysim.reports.claims import ALPHA, ClaimSpec, Tally, Verdict, clustering, decide, judge
+from relaysim.reports import betting, statistics
+from relaysim.reports.claims import (
+    ALPHA,
+    ClaimSpec,
+    Tally,
+    Verdict,
+    decide,
+    judge,
+    largest_world,
+    replications_needed,
+)
 from relaysim.reports.statistics import rounded
 
-Method = Literal["exact", "asymptotic"]
+Method = Literal["exact", "betting"]
 
 #: Kinds of claims that have a rate to be decided on; the others are judged on whatever was run.
-#: From how many replications, at the least, both events and trials without one must come before their clustering is
-#: believed to be known.
-BURSTS_MIN = 30
-#: For this number of replications the asymptotic band is at its narrowest.
-_NARROWEST_AT = 2_000
+#: Bets of a sequence are chosen for this many replications, unless its longest run is known.
+PLANNED = 10_000
 #: Rates of a prior stay this far from 0 and 1, where a beta distribution has no shape.
 _EDGE = 1e-9
 _HALVINGS = 70
@@ -125,23 +129,6 @@ def _log_likelihood(count: float, others: float, rate: float) -> float:
     return events + (others * math.log1p(-rate) if others else 0.0)
 
 
-def asymptotic_width(variance: float, replications: int, alpha: float, *, one_sided: bool) -> float:
-    """Half the width of the asymptotic confidence sequence.
-
-    Args:
-        variance: of the estimate, from this many replications; 0 or more.
-        replications: how many the estimate is from, 2 or more.
-        alpha: the share of runs in which the true rate may ever lie outside.
-        one_sided: whether alpha is for this end alone.
-    """
-    root = -2 * math.log(alpha)
-    rho2 = (root + math.log(root + 1)) / _NARROWEST_AT
-    spent = replications * rho2 + 1
-    grown = math.log1p(math.sqrt(spent) / (2 * alpha)) if one_sided else math.log(math.sqrt(spent) / alpha)
-    # The formula has the standard deviation of one observation over the root of their number: the estimate's own.
-    return math.sqrt(variance * 2 * spent / (replications * rho2) * grown)
-
-
 @dataclass(frozen=True, slots=True)
 class Look:
     """What one look saw: how much had been run, and the band, intersected with those of all looks before."""
@@ -170,15 +157,16 @@ class ConfidenceSequence:
         spec: a claim that has a rate (`ClaimKind.has_rate`).
         error: the share of runs in which a family of claims may be decided wrongly, above 0 and below 1; this claim gets
             its `alpha_share` of it.
+        planned: at most about how many replications there will be. Bands hold beyond it, too.
 
     Attributes:
         looks: all looks so far.
         verdict: `inconclusive` until a band decides, and from then on that verdict: no later look takes it back.
         stopped_at: the replications after which it was decided; None until then.
-        method: `exact` while each replication had at most one trial, else `asymptotic`.
+        method: `exact` (the beta-binomial mixture) while each replication had at most one trial, else `betting`.
     """
 
-    def __init__(self, spec: ClaimSpec, *, error: float = ALPHA) -> None:
+    def __init__(self, spec: ClaimSpec, *, error: float = ALPHA, planned: int = PLANNED) -> None:
         if not spec.rules.has_rate:
             raise ValueError(f"claim {spec.id!r}: a claim of kind {spec.kind!r} has no rate to look at")
         if not 0 < error < 1:
@@ -190,13 +178,16 @@ class ConfidenceSequence:
         self.stopped_at: int | None = None
         self.method: Method = "exact"
         self._priors = priors(spec)
+        self._planned = planned
+        self._trials_max = 0
         self._band = (0.0, 1.0)
 
     def look(self, tally: Tally) -> Look:
         """Look at all trials so far; each look's tally must hold those of the look before."""
-        if self.method == "exact" and tally.sum_nn != tally.n:
-            # What was seen while no replication had two trials belongs to another method's promise.
-            self.method, self._band = "asymptotic", (0.0, 1.0)
+        if tally.trials_max > max(self._trials_max, 1):
+            # A replication that is larger than was thought possible: what was seen before belongs to another promise.
+            self.method, self._band = "betting", (0.0, 1.0)
+            self._trials_max = largest_world(tally, self.spec.trials_max)
         low, high = self.band(tally)
         if max(low, self._band[0]) <= min(high, self._band[1]):
             low, high = max(low, self._band[0]), min(high, self._band[1])
@@ -216,24 +207,34 @@ class ConfidenceSequence:
             raise ValueError(f"claim {self.spec.id!r}: {tally.count} events among only {tally.n} trials")
         if not tally.n:
             return 0.0, 1.0
-        deff = 1.0 if self.method == "exact" else self._design_effect(tally)
-        low, high = self._mixture(tally.count / deff, tally.n / deff)
-        if self.method == "asymptotic" and tally.met > 1:
-            rate = tally.count / tally.n
-            half = asymptotic_width(_ratio_variance(tally), tally.met, self.alpha, one_sided=self.spec.rules.sides == 1)
-            low, high = min(low, max(0.0, rate - half)), max(high, min(1.0, rate + half))
+        if self.method == "exact":
+            low, high = self._mixture(tally.count, tally.n)
+        else:
+            worlds = betting.Worlds.counted(tally.worlds, self._trials_max)
+            low, high = betting.bounds(worlds, self._alpha_of_one_side, planned=self._planned)
         return rounded(low), rounded(high)
 
     def needed(self, tally: Tally) -> int | None:
         """About how many trials would decide, should the rate stay; None if no number would."""
-        deff = self._design_effect(tally)
+        if self.method == "betting":
+            replications = replications_needed(
+                self.spec,
+                tally,
+                alpha=self._alpha_of_one_side,
+                trials_max=self._trials_max,
+                planned=self._planned,
+            )
+            return None if replications is None else math.ceil(replications * tally.n / tally.replications)
 
         def decides(count: float, n: float) -> bool:
             low, high = self._mixture(count, n)
             return decide(self.spec, rounded(low), rounded(high)) != "inconclusive"
 
-        needed = statistics.trials_to_decide(decides, tally.count / tally.n)
-        return None if needed is None else math.ceil(needed * deff)
+        return statistics.trials_to_decide(decides, tally.count / tally.n)
+
+    @property
+    def _alpha_of_one_side(self) -> float:
+        return self.alpha / self.spec.rules.sides
 
     def _mixture(self, count: float, n: float) -> tuple[float, float]:
         for_low, for_high = self._priors
@@ -242,29 +243,11 @@ class ConfidenceSequence:
             mixture_bound(for_high, count, n, self.alpha, upper=True),
         )
 
-    def _design_effect(self, tally: Tally) -> float:
-        if tally.sum_nn == tally.n:
-            return 1.0
-        deff = clustering(tally, self.alpha).deff
-        rest, sum_rest = tally.n - tally.count, tally.sum_nn - 2 * tally.sum_cn + tally.sum_cc
-        bursts = min(
-            tally.count**2 / tally.sum_cc if tally.count else 0.0,
-            rest**2 / sum_rest if rest else 0.0,
-        )
-        return deff if bursts >= BURSTS_MIN else max(deff, tally.sum_nn / tally.n)
-
-
-def _ratio_variance(tally: Tally) -> float:
-    """The variance of the ratio of total events to total trials, over replications (see `design_effect`)."""
-    count, n, replications = tally.count, tally.n, tally.met
-    squares = tally.sum_cc * n * n - 2 * count * tally.sum_cn * n + count * count * tally.sum_nn
-    return replications / (replications - 1) * (squares / n**4)
-
 
 def judge_sequence(sequence: ConfidenceSequence, tally: Tally, *, maximum: int, replay: str = "") -> dict[str, Any]:
     """The claim's entry in `results.json`: as `relaysim.reports.claims.judge` makes it, decided on the bands.
 
-    Its `interval` is the last band, `looks` are all of them, `method` is exact or asymptotic, and `stopped_at` the number of
+    Its `interval` is the last band, `looks` are all of them, `method` is exact or betting, and `stopped_at` the number of
     replications that decided, None if `maximum` replications did not. `tally` is that of the last look.
     """
     entry = judge(sequence.spec, tally, replay=replay)
@@ -291,7 +274,7 @@ def _why(sequence: ConfidenceSequence, tally: Tally, maximum: int) -> Mapping[st
         message = (
             f"the whole band lies {side} the limit: decided at {sequence.stopped_at:,} of {maximum:,} replications"
         )
-        return {"why": message + (" (asymptotic)" if sequence.method == "asymptotic" else "")}
+        return {"why": message}
     needed = sequence.needed(tally)
     if needed is None:
         return {"why": "the observed rate lies on the limit, and no number of trials would decide"}

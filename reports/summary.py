@@ -173,17 +173,17 @@ def decided_words(scenario: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
     most = scenario["sequential"]["maximum"]
     if claim["stopped_at"] is None:
         return f"not decided in {claim['replications']:,} of at most {most:,} replications"
-    asymptotic = ", asymptotic" if claim["method"] == "asymptotic" else ""
-    return f"decided at {claim['stopped_at']:,} of at most {most:,} replications{asymptotic}"
+    return f"decided at {claim['stopped_at']:,} of at most {most:,} replications"
 
 
 def clustered_words(claim: Mapping[str, Any]) -> str:
     """What it costs that trials of one replication are not independent; "" for a claim that does not ask."""
-    if "deff" not in claim:
+    if "deff" not in claim or "trials_max" not in claim:
         return ""
     return (
-        f"messages of one replication share its faults: they tell as much as {claim['n_effective']:,.0f} "
-        f"independent ones (design effect {claim['deff']:.2f})"
+        f"messages of one replication share its faults, so the interval is over replications of at most "
+        f"{claim['trials_max']:,}; those seen scatter like {claim['n_effective']:,.0f} independent ones (design effect "
+        f"{claim['deff']:.2f})"
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,9 @@ from relaysim.scenarios.document import Document
 from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.world.settings import WorldSettings, WorldTables
+
+#: Counts of which a world has no more than it has messages.
+_AMONG_MESSAGES = ("messages", "met_active_run")
 
 
 class _Table(BaseModel):
@@ -173,6 +176,16 @@ class Scenario(WorldTables, Heading):
         """The world without its seed."""
         tables = {name: getattr(self, name) for name in WorldTables.model_fields}
         return WorldSettings(profile=self.backend, **tables)
+
+    def specs(self) -> dict[str, ClaimSpec]:
+        """The claims as `relaysim.reports.claims` judges them, by id, with what the workload says of a world's size."""
+        specs = {claim.id: claim.spec() for claim in self.claims}
+        if self.workload.messages_max is None:
+            return specs
+        return {
+            name: replace(spec, trials_max=self.workload.messages_max) if spec.among in _AMONG_MESSAGES else spec
+            for name, spec in specs.items()
+        }
 
     @property
     def hash(self) -> str:

@@ -298,7 +298,7 @@ class Summary:
 
 
 #: A tally's keys that are written also when 0: what is missing would be read as something else.
-_KEPT = frozenset({"met", "low", "high"})
+_KEPT = frozenset({"low", "high"})
 
 
 def _plain_tally(tally: Tally) -> dict[str, Any]:

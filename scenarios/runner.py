@@ -205,7 +205,7 @@ def _prepare(text: str) -> tuple[Any, WorldSettings, list[ClaimSpec]]:
     from relaysim.scenarios.model import Scenario
 
     scenario = Scenario.from_json(text)
-    return scenario, scenario.world_settings(), [claim.spec() for claim in scenario.claims]
+    return scenario, scenario.world_settings(), list(scenario.specs().values())
 
 
 def run_chunk(

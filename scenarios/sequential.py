@@ -89,7 +89,7 @@ def run_sequentially(
     Raises:
         ReplicationError, LostWorkerError: see `run_batches`.
     """
-    specs: Mapping[str, ClaimSpec] = {claim.id: claim.spec() for claim in scenario.claims}
+    specs: Mapping[str, ClaimSpec] = scenario.specs()
     maximum = sequential.maximum_of(scenario)
     rates = {name: spec for name, spec in specs.items() if spec.rules.has_rate}
     planned = looks(maximum, scenario.replications) if rates else [min(scenario.replications, maximum)]
@@ -97,7 +97,7 @@ def run_sequentially(
         sequential.error,
         maximum,
         [],
-        {name: ConfidenceSequence(spec, error=sequential.error) for name, spec in rates.items()},
+        {name: ConfidenceSequence(spec, error=sequential.error, planned=maximum) for name, spec in rates.items()},
     )
     fixed = sum(batch.count for batch in others)
     summaries: dict[str, Summary] = {}

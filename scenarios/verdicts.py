@@ -71,7 +71,7 @@ def verify_scenario(
             scenario, own, batches, sequential, jobs=jobs, progress=progress, observe=observe
         )
 
-    specs = {claim.id: claim.spec() for claim in scenario.claims}
+    specs = scenario.specs()
     main = summaries["main"]
     entry = _entry(scenario, specs, main, lane, sequences)
     if checked:
@@ -94,7 +94,7 @@ def compare(direct: Summary, sdk: Summary, seeds: int) -> dict[str, Any]:
 
 def judged(scenario: Scenario, main: Summary, lane: Lane) -> dict[str, Any]:
     """What these replications of a scenario make its entry in `results.json`, with neither map nor curve."""
-    return _entry(scenario, {claim.id: claim.spec() for claim in scenario.claims}, main, lane, None)
+    return _entry(scenario, scenario.specs(), main, lane, None)
 
 
 def _entry(

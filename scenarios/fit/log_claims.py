@@ -87,7 +87,7 @@ def _tally(name: str, spec: ClaimSpec, reading: Reading) -> tuple[Tally | None, 
         "second-retry": lambda ending: ending == 3,
         "polite-failure": lambda ending: ending == FAILED,
     }
-    tally = Tally()
+    tally = Tally(portions_of_a_log=True)
     for portion in reading.portions.all():
         tally.add(sum(count for ending, count in portion.items() if endings[name](ending)), portion.total())
     if not tally.n:
@@ -101,17 +101,15 @@ def _waits(spec: ClaimSpec, amounts: Amounts | None) -> tuple[Tally | None, str]
             "which waits belong to one message is told by the events recovered alone, and the log has none for this case"
         )
     equal = sum(count for seconds, count in amounts.weights() if seconds == spec.value)
-    tally = Tally()
-    tally.add(equal, amounts.total, values=(amounts.low, amounts.high))
     # Nothing is inferred from these to others, so it does not matter how they stand together.
-    tally.sum_cc, tally.sum_cn, tally.sum_nn = equal, equal, amounts.total
-    tally.replications = tally.met = amounts.total
+    tally = Tally.of_single_trials(equal, amounts.total)
+    tally.low, tally.high = amounts.low, amounts.high
     return tally, ""
 
 
 def _outcomes(name: str, reading: Reading) -> tuple[Tally | None, str]:
     wanted = 1 if name == "success" else 0
-    tally = Tally()
+    tally = Tally(portions_of_a_log=True)
     for portion in reading.outcome_portions.all():
         tally.add(portion[wanted], portion.total())
     if not tally.n:
@@ -127,14 +125,14 @@ def _taken_away(reading: Reading) -> tuple[Tally | None, str]:
             "what customers saw is in no log, and no line says that a worker's own run was cancelled by another",
         )
     n = max(reading.outcomes.total(), reading.met + reading.cancels_at_check, count)
-    return Tally(count, n, n, count, count, n, n), ""
+    return Tally.of_single_trials(count, n), ""
 
 
 def share(reading: Reading, ending: int) -> dict[str, Any]:
     """Count, number and 99 % interval of one ending, as `relaysim.reports.claims.rate` has them."""
     from relaysim.reports.claims import rate
 
-    tally = Tally()
+    tally = Tally(portions_of_a_log=True)
     for portion in reading.portions.all():
         tally.add(portion[ending], portion.total())
     return rate(tally)

@@ -131,6 +131,15 @@ class Workload(_Table):
         "one is acknowledged; absent: it is not repeated",
     )
 
+    @property
+    def messages_max(self) -> int | None:
+        """The most messages that a world can have, new tries included; None if they come in bursts, of which there is no
+        most."""
+        if self.bursts is not None:
+            return None
+        tries = 1 if self.try_again_seconds is None else 1 + self.tries_again_max
+        return len(self.messages) * tries
+
     @field_validator("try_again_seconds", mode="before")
     @classmethod
     def _false_is_never(cls, value: Any) -> Any:

@@ -8,6 +8,7 @@ but the wrong verdict is left to fear. Last, for contrast, ordinary Clopper-Pear
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -27,7 +28,7 @@ def single(rate: float) -> Runs:
     def run(generator: Generator, at: list[int]) -> Iterator[Tally]:
         steps = np.diff([0, *at])
         for n, count in zip(at, generator.binomial(steps, rate).cumsum().tolist(), strict=True):
-            yield Tally(count=count, n=n, replications=n, sum_cc=count, sum_cn=count, sum_nn=n, met=n)
+            yield Tally.of_single_trials(count, n)
 
     return run
 
@@ -42,10 +43,9 @@ def clustered(rate: float, correlation: float) -> Runs:
         else:
             strength = 1 / correlation - 1
             events = generator.binomial(trials, generator.beta(rate * strength, (1 - rate) * strength, at[-1]))
-        sums = np.stack([events, trials, events * events, events * trials, trials * trials]).cumsum(axis=1)
+        kinds = list(zip(events.tolist(), trials.tolist(), strict=True))
         for n in at:
-            count, total, cc, cn, nn = sums[:, n - 1].tolist()
-            yield Tally(count=count, n=total, replications=n, sum_cc=cc, sum_cn=cn, sum_nn=nn, met=n)
+            yield Tally(dict(Counter(kinds[:n])))
 
     return run
 

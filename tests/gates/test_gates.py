@@ -166,7 +166,7 @@ def first_retry_verdict(median_seconds: float) -> str:
     times = [each.until_retry for each in conflicts(range(100), median_seconds)]
     count = round(n * share_free(times, median_seconds, cancel_seconds.log_sigma))
     (spec,) = (each.spec() for each in load("incident").claims if each.id == "first-retry")
-    tally = Tally(count=count, n=n, replications=n, sum_cc=count, sum_cn=count, sum_nn=n, met=n)
+    tally = Tally.of_single_trials(count, n)
     return str(judge(spec, tally)["verdict"])
 
 

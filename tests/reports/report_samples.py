@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from relaysim.reports.claims import ClaimSpec, Tally, judge
@@ -164,7 +165,7 @@ def cancelled_trace() -> list[Record]:
 def tally(count: int, n: int, *, seeds: tuple[int, ...] = (), text: str = "", **detail: Any) -> Tally:
     """n replications of one trial each, the first `count` of which had the event."""
     examples = [{"seed": seed, "fingerprint": f"{seed:016x}", "detail": {"text": text, **detail}} for seed in seeds]
-    return Tally(count, n, n, count, count, n, n, examples=examples)
+    return replace(Tally.of_single_trials(count, n), examples=examples)
 
 
 def _spec(identifier: str, kind: Any, event: str, among: str, **rest: Any) -> ClaimSpec:
@@ -282,16 +283,16 @@ def sample_results() -> dict[str, Any]:
     )
     for name, value in exact.items():
         spec = _spec(names[name], "exact", "wait_seconds", "met_active_run", value=value)
-        judged = Tally(400, 400, 400, 400, 400, 400, 400, value, value)
+        judged = replace(Tally.of_single_trials(400, 400), low=value, high=value)
         log = _spec("log-lines", "never", "log_mismatch", "messages")
         claims = [judge(spec, judged, replay=replay_template(name)), judge(log, tally(0, 400))]
         scenario(name, f"The {name.replace('_', ' ')} of the report", "claimed", claims, 400)
     before = Tally()
     after = Tally()
-    for seed in range(60):
+    for seed in range(900):
         before.add((seed * 7) % 5 + 1, 40, {"seed": seed, "fingerprint": "ab", "detail": {"text": "an apology"}})
         after.add(int(seed % 15 == 0), 40)
-    before_spec = _spec("before-rate", "between", "failed", "messages", target=0.075, margin=0.025)
+    before_spec = _spec("before-rate", "between", "failed", "messages", target=0.075, margin=0.025, trials_max=40)
     curve = {
         "x": {"name": "load", "unit": "messages per minute", "values": [30, 60, 90, 120, 180]},
         "band": [0.05, 0.10],
@@ -308,14 +309,14 @@ def sample_results() -> dict[str, Any]:
         ],
     }
     claims = [judge(before_spec, before, replay=replay_template("peak_hour_before"))]
-    scenario("peak_hour_before", "The peak hour as it was before the fix", "typical", claims, 60, curve=curve)
-    success = _spec("success", "above", "succeeded", "messages", limit=0.99)
+    scenario("peak_hour_before", "The peak hour as it was before the fix", "typical", claims, 900, curve=curve)
+    success = _spec("success", "above", "succeeded", "messages", limit=0.99, trials_max=40)
     target = _spec("error-target", "below", "failed", "messages", limit=0.001, reason="conflicts are rare enough")
     succeeded = Tally()
-    for seed in range(60):
+    for seed in range(900):
         succeeded.add(40 - int(seed % 15 == 0), 40, {"seed": seed, "fingerprint": "cd", "detail": {"text": "<b>lost"}})
     claims = [judge(success, succeeded, replay=replay_template("peak_hour")), judge(target, after)]
-    scenario("peak_hour", "The peak hour after the fix", "typical", claims, 60)
+    scenario("peak_hour", "The peak hour after the fix", "typical", claims, 900)
     return build_results("0.1.0+abc1234", scenarios)
 
 

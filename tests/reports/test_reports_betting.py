@@ -198,6 +198,16 @@ def test_numbers_that_make_no_sense_are_refused() -> None:
         worlds({(-1, 2): 1})
     with pytest.raises(ValueError, match="between 0 and 1"):
         growth(seen, 1.5, ALPHA)
+    one = np.ones(1)
+    for events, trials, times in ((2, 1, 1), (1, 1, 0), (1, 2, 1), (math.nan, 1, 1)):
+        with pytest.raises(ValueError, match="each kind of world"):
+            Worlds(events=events * one, trials=trials * one, times=times * one)
+
+
+def test_kinds_of_worlds_that_were_not_seen_say_nothing() -> None:
+    # What is staked on them would be lost, were they there: the logarithm of 0, 0 times.
+    seen = bounds(worlds({(10, 10): 50}), ALPHA, planned=50)
+    assert bounds(worlds({(10, 10): 50, (0, 10): 0}), ALPHA, planned=50) == seen
 
 
 def test_twenty_thousand_worlds_take_well_below_a_second() -> None:

@@ -33,7 +33,7 @@ def spec(kind: Any, **rest: Any) -> ClaimSpec:
 
 
 def independent(count: int, n: int) -> Tally:
-    return Tally(count, n, n, count, count, n, n)
+    return Tally.of_single_trials(count, n)
 
 
 def between(target: float, margin: float) -> ClaimSpec:
@@ -165,21 +165,54 @@ def test_messages_of_one_replication_are_clusters() -> None:
     for seed in range(200):
         clustered.add(10 if seed % 20 == 0 else 0, 10)
         scattered.add(int(seed % 2 == 0), 10)
-    claim = spec("below", limit=0.08)
+    claim = spec("below", limit=0.08, trials_max=10)
     assert (clustered.count, clustered.n) == (scattered.count, scattered.n)
     apart, together = judge(claim, scattered), judge(claim, clustered)
     assert apart["verdict"] == "verified"
     assert together["verdict"] == "inconclusive"
     assert together["n_effective"] == pytest.approx(together["n"] / together["deff"])
     assert together["deff"] > 9
-    assert together["needed"] > 2000
+    assert together["trials_max"] == 10
+    times = -(-together["needed_replications"] // 200)
+    assert together["needed"] == 10 * together["needed_replications"] > 2000
+    more = Tally({kind: number * times for kind, number in clustered.worlds.items()})
+    assert judge(claim, more)["verdict"] == "verified"
+    fewer = Tally({kind: number * (times - 1) for kind, number in clustered.worlds.items()})
+    assert judge(claim, fewer)["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize(("claim", "kind", "least", "most"), [
+    (spec("above", limit=0.99, trials_max=10), (10, 10), 459, 540),
+    (spec("below", limit=0.001, trials_max=10), (0, 10), 4_603, 5_400),
+    (spec("between", target=0.98, margin=0.02, trials_max=10), (10, 10), 131, 180),
+])  # fmt: skip
+def test_too_few_replications_without_a_failure_say_how_many_would_do(
+    claim: ClaimSpec, kind: tuple[int, int], least: int, most: int
+) -> None:
+    """An outage fails all messages of a replication, so no fewer replications can do than if each were one trial."""
+    entry = judge(claim, Tally({kind: 20}))
+    needed = entry["needed_replications"]
+    assert entry["verdict"] == "inconclusive"
+    assert f"({needed:,} replications)" in entry["why"]
+    assert least <= needed <= most
+    verdicts = [judge(claim, Tally({kind: number}))["verdict"] for number in (needed - 1, needed)]
+    assert verdicts == ["inconclusive", "verified"]
+
+
+def test_if_nobody_knows_how_large_a_replication_can_be_it_may_be_twice_the_largest_seen() -> None:
+    tally = Tally({(10, 10): 600, (4, 4): 3})
+    entries = [judge(spec("above", limit=0.99, trials_max=most), tally) for most in (None, 20, 10, 7)]
+    assert [each["trials_max"] for each in entries] == [20, 20, 10, 10]
+    assert entries[0] == entries[1]
+    assert entries[2] == entries[3], "what was seen is possible"
+    assert [each["verdict"] for each in entries[1:3]] == ["inconclusive", "verified"]
 
 
 def test_a_replication_without_a_trial_is_no_cluster() -> None:
     tally = Tally()
     for seed in range(100):
         tally.add(seed % 2 if seed < 20 else 0, 1 if seed < 20 else 0)
-    assert (tally.replications, tally.met) == (100, 20)
+    assert (tally.replications, tally.n) == (100, 20)
     assert rate(tally) == rate(independent(10, 20))
 
 
@@ -280,9 +313,8 @@ def test_a_tally_survives_the_way_through_plain_data() -> None:
     tally = Tally()
     tally.add(1, 3, {"seed": 4, "fingerprint": "x", "detail": {"text": "t"}}, values=[2.0])
     assert Tally.from_dict(tally.to_dict()) == tally
-    # What only has the sums is read too.
-    plain = {"count": 3, "n": 10, "replications": 4, "sum_cc": 3, "sum_cn": 9, "sum_nn": 30, "examples": []}
-    assert Tally.from_dict(plain).met == 4
+    assert tally.to_dict()["worlds"] == [[1, 3, 1]]
+    assert Tally.from_dict({}) == Tally()
 
 
 def test_a_seed_appears_as_the_command_that_replays_it() -> None:

@@ -259,7 +259,7 @@ def test_a_breach_is_told_as_a_sentence_with_its_command(page: str) -> None:
 
 
 def test_five_examples_are_enough() -> None:
-    claim = judge(ClaimSpec(id="x", title="t", kind="never", event="lost"), Tally(9, 9, 9, 9, 9, 9, 9))
+    claim = judge(ClaimSpec(id="x", title="t", kind="never", event="lost"), Tally.of_single_trials(9, 9))
     claim["examples"] = [{"seed": 1000 + at, "fingerprint": "", "replay": f"replay-{at}"} for at in range(9)]
     page = verify_html(build_results("v", [{"scenario": "s", "claims": [claim]}]))
     assert "replay-4<" in page

@@ -127,9 +127,9 @@ def test_while_a_fault_has_hit_nothing_what_is_verified_does_not_stop_it(small: 
     assert (never["replications"], never["claims"][0]["verdict"]) == (3500, "inconclusive")
 
 
-def test_messages_that_share_a_replication_make_it_asymptotic(small: Scenario) -> None:
+def test_messages_that_share_a_replication_are_bet_on_together(small: Scenario) -> None:
     entry, _ = verify_scenario(small, observe=observe, sequential=Sequential(maximum=600))
-    assert entry["claims"][0]["method"] == "asymptotic"
+    assert entry["claims"][0]["method"] == "betting"
     assert verify_scenario(small, observe=observe_one, sequential=Sequential(maximum=600))[0]["claims"][0][
         "method"
     ] == ("exact")

@@ -300,7 +300,7 @@ def test_the_absence_of_an_event_is_the_mirror_image() -> None:
 
 
 def tally(count: int, n: int) -> Tally:
-    return Tally(count=count, n=n, replications=n, sum_cc=count, sum_cn=count, sum_nn=n, met=n)
+    return Tally.of_single_trials(count, n)
 
 
 def spec(kind: str, **numbers: float) -> ClaimSpec:

@@ -32,7 +32,7 @@ def point(count: int, **values: Any) -> dict[str, Any]:
     tally = Tally()
     for seed in range(100):
         tally.add(int(seed < count), 1)
-    claims = [judge(CLAIMS[0], tally), judge(CLAIMS[1], Tally(count=0, n=100, replications=100, sum_nn=100, met=100))]
+    claims = [judge(CLAIMS[0], tally), judge(CLAIMS[1], Tally.of_single_trials(0, 100))]
     return {
         "values": values,
         "hash": "0" * 16,
