@@ -64,7 +64,7 @@ class Worlds:
     times: NDArray[Any]
 
     def __post_init__(self) -> None:
-        shares = (0 <= self.events) & (self.events <= self.trials) & (self.trials <= 1)
+        shares = (self.events >= 0) & (self.events <= self.trials) & (self.trials <= 1)
         if not (shares & (self.times > 0)).all():
             raise ValueError("each kind of world has 0 <= events <= trials <= 1, and was seen more than 0 times")
 

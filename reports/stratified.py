@@ -5,11 +5,14 @@ a chosen share of the replications and absent in the others, and its probability
 
     P(event) = sum over the strata of P(stratum) P(event | stratum)
 
-The interval is that of Fay and Feuer (Statistics in Medicine 16, 1997) for a weighted sum of Poisson counts, from gamma
-quantiles. It takes each count for a Poisson variable, whose variance is at least that of the binomial one that it is, and
-its upper end counts one more event in the stratum with the largest weight, so it errs on the side of being too wide; with
-a single stratum it is the exact Poisson interval. Rates near 1 are judged by what did not happen. scipy is imported inside
-the function that needs it.
+A replication of stratum f is an event of weight P(f) / (its share of the replications), or 0. These weights have the mean
+P(event), and the interval is that of `relaysim.reports.betting` for their mean. How many replications are in each stratum is
+known beforehand, so they are not drawn from one distribution, but that only helps: the expected fortune of a constant bet
+is a product of as many factors as there are replications, whose mean is 1, so the product is 1 at most (the geometric mean
+is never above the arithmetic one). The promise holds for any number of strata and replications.
+
+Rates near 1 are judged by what did not happen: where all replications succeed, the absences have no spread, and the events
+that of the weights.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from relaysim.reports import statistics
+from relaysim.reports import betting, statistics
 from relaysim.reports.claims import ClaimSpec, Tally, decide, judge
 from relaysim.reports.statistics import rounded
 
@@ -47,20 +50,19 @@ def stratified_interval(strata: Sequence[Stratum], alpha: float, *, by_absence: 
     `by_absence` takes the trials without the event for the rare ones. Raises ValueError for a stratum without trials, with
     more events than trials, or for an alpha that is not strictly between 0 and 1.
     """
-    from scipy import special
+    import numpy as np
 
     _check(strata)
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must lie strictly between 0 and 1, not {alpha!r}")
-    weights = [each.probability / each.n for each in strata]
-    counts = [each.n - each.count if by_absence else each.count for each in strata]
-    rate = math.fsum(weight * count for weight, count in zip(weights, counts, strict=True))
-    variance = math.fsum(weight * weight * count for weight, count in zip(weights, counts, strict=True))
-    low = float(special.gammaincinv(rate * rate / variance, alpha)) * variance / rate if rate > 0 else 0.0
-    one_more = max(weights)
-    rate, variance = rate + one_more, variance + one_more * one_more
-    high = min(1.0, float(special.gammainccinv(rate * rate / variance, alpha)) * variance / rate)
-    low = min(low, high)
+    total = math.fsum(each.n for each in strata)
+    kinds = []
+    for each in strata:
+        count = each.n - each.count if by_absence else each.count
+        weight = each.probability * total / each.n
+        kinds += [(weight, count), (0.0, each.n - count)]
+    largest = max(weight for weight, _ in kinds)
+    events, times = np.array([(weight / largest, times) for weight, times in kinds if times > 0]).T
+    worlds = betting.Worlds(events=events, trials=np.ones_like(events), times=times)
+    low, high = (min(1.0, largest * end) for end in betting.bounds(worlds, alpha, planned=total))
     return (1 - high, 1 - low) if by_absence else (low, high)
 
 
