@@ -28,7 +28,7 @@ numpy and scipy are imported inside the functions that need them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 #: The intervals of rates, by their upper ends, in each of which the bets have the same weights.
 _ENDS = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9, 0.99, 0.999, 1.0)
+#: The same for differences of rates: from an interval's upper end it is known how much can be lost at most.
+_DIFFERENCE_ENDS = (-0.75, -0.5, -0.2, -0.1, -0.05, 0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
 #: For the first interval, the rate by which its bets are chosen.
 _LEAST_RATE = 1e-6
 #: The weight of the bet 1.
@@ -104,26 +106,39 @@ def lower_bound(worlds: Worlds, alpha: float, *, planned: float) -> float:
 
     Raises ValueError for numbers out of range.
     """
-    from scipy.optimize import brentq
-
     _check(alpha, planned)
     if not (worlds.events * worlds.times).any():
         return 0.0
-    needed = -math.log(alpha)
-    below = 0.0
-    for end in _ENDS:
-        bets = _bets(below, alpha, planned)
 
-        def missing(rate: float, bets: tuple[NDArray[Any], NDArray[Any]] = bets) -> float:
-            return needed - _log_mixture(_log_fortunes(worlds, rate, bets[0]), bets[1])
+    def log_capital(rate: float, below: float, _: float) -> float:
+        bets, log_weights = _bets(below, alpha, planned)
+        return _log_mixture(_log_fortunes(worlds, rate, bets), log_weights)
+
+    return _smallest_not_excluded(log_capital, 0.0, _ENDS, alpha)
+
+
+def _smallest_not_excluded(
+    log_capital: Callable[[float, float, float], float], least: float, ends: Sequence[float], alpha: float
+) -> float:
+    """The smallest value whose capital is below 1/alpha, from `least` on, interval by interval.
+
+    `log_capital` is given the value and both ends of its interval, within which it falls. Errs to the smaller side.
+    """
+    from scipy.optimize import brentq
+
+    below = least
+    for end in ends:
+
+        def missing(value: float, below: float = below, end: float = end) -> float:
+            return -math.log(alpha) - log_capital(value, below, end)
 
         if missing(end) > 0:
-            start = max(below, _NEAR)
+            start = below + _NEAR
             if missing(start) >= 0:
                 return below
             return max(below, float(brentq(missing, start, end, xtol=_NEAR)) - _NEAR)
         below = end
-    return 1.0
+    return ends[-1]
 
 
 def bounds(worlds: Worlds, alpha: float, *, planned: float) -> tuple[float, float]:
@@ -131,6 +146,69 @@ def bounds(worlds: Worlds, alpha: float, *, planned: float) -> tuple[float, floa
     low = lower_bound(worlds, alpha, planned=planned)
     high = 1.0 - lower_bound(worlds.without_the_event, alpha, planned=planned)
     return low, high
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """What two policies showed in the same worlds, each as `Worlds`, both in the same order and seen equally often."""
+
+    first: Worlds
+    second: Worlds
+
+    @classmethod
+    def counted(cls, pairs: Mapping[tuple[int, int, int, int], int], most: float) -> Pairs:
+        """From how many worlds had so many (events, trials) of the first, and (events, trials) of the second.
+
+        Raises ValueError like `Worlds`, for more events than trials, too.
+        """
+        import numpy as np
+
+        kinds = np.array([(*kind, pairs[kind]) for kind in sorted(pairs)], dtype=np.float64).reshape(-1, 5)
+        times = kinds[:, 4]
+        first, second = (
+            Worlds(events=kinds[:, at] / most, trials=kinds[:, at + 1] / most, times=times) for at in (0, 2)
+        )
+        return cls(first, second)
+
+    @property
+    def swapped(self) -> Pairs:
+        """The second first."""
+        return Pairs(self.second, self.first)
+
+
+def difference_bounds(pairs: Pairs, alpha: float, *, planned: float) -> tuple[float, float]:
+    """A lower and an upper bound of the first rate minus the second; one of them is wrong with probability `alpha` at most.
+
+    With events x and y among n and k trials in a world, and a difference of d or less, the bets are on
+    x - y - d n - q (n - k) being positive, where q is the second rate. It has no part where both have the same trials in
+    every world. Otherwise it lies in its own bounds but for a tenth of `alpha`, and the capital of a bet, which is
+    log-concave in q, is nowhere between them less than at one of the two.
+    """
+    _check(alpha, planned)
+    lows = []
+    for pair in (pairs, pairs.swapped):
+        rates: tuple[float, ...] = (0.0,)
+        if (pair.first.trials != pair.second.trials).any():
+            rates = bounds(pair.second, 0.025 * alpha, planned=planned)
+        lows.append(_difference_lower_bound(pair, 0.45 * alpha, planned, rates))
+    return lows[0], -lows[1]
+
+
+def _difference_lower_bound(pairs: Pairs, alpha: float, planned: float, second_rates: Sequence[float]) -> float:
+    import numpy as np
+
+    first, second = pairs.first, pairs.second
+    bets, log_weights = _bets(0.5, alpha, planned)
+
+    def log_capital(difference: float, _: float, end: float) -> float:
+        fortunes = []
+        for rate in second_rates:
+            gains = first.events - second.events - difference * first.trials - rate * (first.trials - second.trials)
+            # The most that can be lost is 1 + the difference, so that is what a bet of 1 stakes.
+            fortunes.append(_log_growths(gains / (1 + end), bets) @ first.times)
+        return _log_mixture(np.minimum.reduce(fortunes), log_weights)
+
+    return _smallest_not_excluded(log_capital, -1.0, _DIFFERENCE_ENDS, alpha)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +271,17 @@ def _interval_of(rate: float) -> float:
 
 
 def _log_fortunes(worlds: Worlds, rate: float, bets: NDArray[Any]) -> NDArray[Any]:
+
+    fortunes: NDArray[Any] = _log_growths(worlds.events / rate - worlds.trials, bets) @ worlds.times
+    return fortunes
+
+
+def _log_growths(gains: NDArray[Any], bets: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
-    gains = worlds.events / rate - worlds.trials
     with np.errstate(divide="ignore"):  # whoever stakes all may lose all
-        fortunes: NDArray[Any] = np.log1p(np.maximum(np.outer(bets, gains), -1.0)) @ worlds.times
-    return fortunes
+        growths: NDArray[Any] = np.log1p(np.maximum(np.outer(bets, gains), -1.0))
+    return growths
 
 
 def _log_mixture(log_fortunes: NDArray[Any], log_weights: NDArray[Any]) -> float:

@@ -49,7 +49,8 @@ EXAMPLES_MAX = 5
 #: `among` of a claim whose trials are whole replications; the event then counts once in each that has it.
 REPLICATIONS = "replications"
 #: Where nobody knows how many trials a replication can have, none is taken to have more than this many times the trials of
-#: the largest that was seen: a customer who was let down tries again, so those with failures may well be larger.
+#: the largest that was seen: a customer who was let down tries again, so those with failures may well be larger. If none
+#: had more than one, a replication is taken to be one trial.
 LARGER_UNSEEN = 2
 #: If more replications than this would be needed, no number is named.
 NEEDED_MAX = 10**9
@@ -336,6 +337,11 @@ def largest_world(tally: Tally, trials_max: int | None) -> int:
     return LARGER_UNSEEN * tally.trials_max if trials_max is None else max(trials_max, tally.trials_max)
 
 
+def _single(tally: Tally, trials_max: int | None) -> bool:
+    """Whether each replication is one trial at most: none had more, and nothing says that one could."""
+    return tally.trials_max <= 1 and (trials_max is None or trials_max <= 1)
+
+
 def rate(
     tally: Tally, *, alpha: float = ALPHA, one_sided: bool = False, trials_max: int | None = None
 ) -> dict[str, Any]:
@@ -355,7 +361,7 @@ def rate(
         return entry
     entry["observed"] = count / n
     alpha_side = alpha if one_sided else alpha / 2
-    if tally.trials_max == 1:
+    if _single(tally, trials_max):
         # Only an event that must never happen may happen more often than there are trials; its rate is then 1.
         low, high = statistics.clopper_pearson(min(count, n), n, 2 * alpha_side)
     else:
@@ -387,7 +393,7 @@ def needed_words(spec: ClaimSpec, tally: Tally) -> dict[str, Any]:
 
     `needed`, `needed_replications` and the sentence `why`; only the last if no number would do.
     """
-    if tally.trials_max == 1 or tally.portions_of_a_log:
+    if _single(tally, spec.trials_max) or tally.portions_of_a_log:
         trials = _single_trials_needed(spec, tally.count / tally.n)
         if trials is not None and tally.trials_max > 1:
             trials = math.ceil(trials * clustering(tally, spec.alpha).deff)

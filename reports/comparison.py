@@ -26,6 +26,7 @@ from relaysim.reports.paired import (
     percentiles,
     ratio,
     ratio_difference,
+    share_difference,
     share_differing_at_most,
     worlds_differing,
 )
@@ -92,7 +93,12 @@ class PolicyWorlds:
 
 
 def measure_policies(
-    policies: Mapping[str, PolicyWorlds], *, against: str, key: str, resamples: int = RESAMPLES
+    policies: Mapping[str, PolicyWorlds],
+    *,
+    against: str,
+    key: str,
+    resamples: int = RESAMPLES,
+    messages_max: int | None = None,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Every measure of every policy, and the differences of all others from the policy `against`.
 
@@ -101,6 +107,7 @@ def measure_policies(
         against: the name of the policy that the others are compared with.
         key: keys the resamples, e.g. the scenario's hash.
         resamples: of the bootstrap.
+        messages_max: the most messages that a world can have, None if that is unknown.
 
     Returns:
         By policy `{"measures": {id: {"value", "interval"}}, "curve": [...]}`, where the curve has the time to reply or
@@ -113,21 +120,21 @@ def measure_policies(
     curves = percentiles(waits, range(1, 101), key=key, resamples=0)
     measured = {
         name: {
-            "measures": {each.id: _measured(each, worlds, found[name]) for each in MEASURES},
+            "measures": {each.id: _measured(each, worlds, found[name], messages_max) for each in MEASURES},
             "curve": [_plain(curves[name].values[at, "or_never"]) for at in range(1, 101)],
         }
         for name, worlds in policies.items()
     }
     base = policies[against]
     differences = {
-        name: {each.id: _difference(each, worlds, base, found[name], found[against]) for each in MEASURES}
+        name: {each.id: _difference(each, worlds, base, found[name], found[against], messages_max) for each in MEASURES}
         for name, worlds in policies.items()
         if name != against
     }
     return measured, differences
 
 
-def _measured(measure: Measure, worlds: PolicyWorlds, found: Percentiles) -> dict[str, Any]:
+def _measured(measure: Measure, worlds: PolicyWorlds, found: Percentiles, messages_max: int | None) -> dict[str, Any]:
     if measure.kind == "seconds":
         return _entry(found.estimate(measure.at, measure.view, ALPHA))
     totals = worlds.totals(measure)
@@ -136,19 +143,27 @@ def _measured(measure: Measure, worlds: PolicyWorlds, found: Percentiles) -> dic
     tally = Tally()
     for events, messages in zip(totals.events, totals.among, strict=True):
         tally.add(events, messages)
-    share = rate(tally, alpha=ALPHA)
+    share = rate(tally, alpha=ALPHA, trials_max=messages_max)
     return {"value": share["observed"], "interval": share["interval"] if tally.n else None}
 
 
 def _difference(
-    measure: Measure, worlds: PolicyWorlds, base: PolicyWorlds, found: Percentiles, found_base: Percentiles
+    measure: Measure,
+    worlds: PolicyWorlds,
+    base: PolicyWorlds,
+    found: Percentiles,
+    found_base: Percentiles,
+    messages_max: int | None,
 ) -> dict[str, Any]:
     if measure.kind == "seconds":
         both = [each.values[measure.at, measure.view] for each in (found, found_base)]
         entry = _entry(found.difference(found_base, measure.at, measure.view, ALPHA))
         return {**entry, "both_never": both == [math.inf, math.inf]}
     policy_totals, base_totals = worlds.totals(measure), base.totals(measure)
-    entry = _entry(ratio_difference(policy_totals, base_totals, ALPHA), _factor(measure))
+    if measure.kind == "share":
+        entry = _entry(share_difference(policy_totals, base_totals, ALPHA, trials_max=messages_max))
+    else:
+        entry = _entry(ratio_difference(policy_totals, base_totals, ALPHA), _factor(measure))
     return {**entry, "worlds_differing": worlds_differing(policy_totals, base_totals)}
 
 

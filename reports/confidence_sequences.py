@@ -184,7 +184,7 @@ class ConfidenceSequence:
 
     def look(self, tally: Tally) -> Look:
         """Look at all trials so far; each look's tally must hold those of the look before."""
-        if tally.trials_max > max(self._trials_max, 1):
+        if max(tally.trials_max, self.spec.trials_max or 0) > max(self._trials_max, 1):
             # A replication that is larger than was thought possible: what was seen before belongs to another promise.
             self.method, self._band = "betting", (0.0, 1.0)
             self._trials_max = largest_world(tally, self.spec.trials_max)

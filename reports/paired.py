@@ -3,7 +3,10 @@
 Replication i of every policy is the same world: the same customers, latencies and faults, drawn with the same numbers.
 So worlds, not messages, are what is independent here, and every interval is taken over worlds:
 
-- A total per message (requests, lost replies) is a ratio of two sums over the worlds. Its error, and that of the
+- A share (of the messages, those that got no reply) has bounds by betting, and so has the difference of two policies'
+  shares in the same worlds: see `relaysim.reports.betting`. They hold however failures cluster, and however rare they are.
+- A total per message that has no largest value (requests, seconds) has no such bounds, because one unseen world could move
+  it by anything. It is a ratio of two sums over the worlds. Its error, and that of the
   difference of two policies' ratios, is the delete-one jackknife's (Efron and Stein, Annals of Statistics 9, 1981):
   leave each world out in turn, for both policies at once, and see how far the result moves; times the t quantile with
   one degree of freedom less than there are worlds.
@@ -18,11 +21,14 @@ change a result. numpy and scipy are imported inside the functions that need the
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import shake_256
 from typing import TYPE_CHECKING, Any
 
+from relaysim.reports import betting
+from relaysim.reports.claims import LARGER_UNSEEN
 from relaysim.reports.statistics import rounded, upper_bound
 
 if TYPE_CHECKING:
@@ -96,6 +102,33 @@ def ratio_difference(first: Totals, second: Totals, alpha: float) -> Estimate | 
         for left, right in zip(first.without_each(), second.without_each(), strict=True)
     ]
     return Estimate(rounded(one - other), _jackknife(one - other, without, alpha))
+
+
+def share_difference(first: Totals, second: Totals, alpha: float, *, trials_max: int | None = None) -> Estimate | None:
+    """The first share minus the second, world by world paired, with its interval; None if either has no trials.
+
+    The interval is wrong with probability `alpha` at most, for any distribution over worlds, and there is none if the two
+    are the same in every world (see `share_differing_at_most`).
+
+    Args:
+        first, second: of the same worlds; events are some of the trials.
+        alpha: above 0 and below 1.
+        trials_max: the most trials that a world can have; None if unknown, see `relaysim.reports.claims.LARGER_UNSEEN`.
+
+    Raises ValueError if they are not of the same number of worlds, or for more events than trials.
+    """
+    if len(first.events) != len(second.events):
+        raise ValueError(f"{len(first.events)} worlds cannot be paired with {len(second.events)}")
+    one, other = first.ratio, second.ratio
+    if one is None or other is None:
+        return None
+    pairs = Counter(zip(first.events, first.among, second.events, second.among, strict=True))
+    if all(kind[:2] == kind[2:] for kind in pairs):
+        return Estimate(rounded(one - other), None)
+    largest = max(*first.among, *second.among)
+    most = LARGER_UNSEEN * largest if trials_max is None else max(trials_max, largest)
+    low, high = betting.difference_bounds(betting.Pairs.counted(pairs, most), alpha, planned=len(first.events))
+    return Estimate(rounded(one - other), (rounded(low), rounded(high)))
 
 
 def _jackknife(value: float, without: Sequence[float | None], alpha: float) -> Interval | None:

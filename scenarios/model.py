@@ -21,9 +21,6 @@ from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.world.settings import WorldSettings, WorldTables
 
-#: Counts of which a world has no more than it has messages.
-_AMONG_MESSAGES = ("messages", "met_active_run")
-
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -183,7 +180,7 @@ class Scenario(WorldTables, Heading):
         if self.workload.messages_max is None:
             return specs
         return {
-            name: replace(spec, trials_max=self.workload.messages_max) if spec.among in _AMONG_MESSAGES else spec
+            name: replace(spec, trials_max=self.workload.messages_max) if spec.among == "messages" else spec
             for name, spec in specs.items()
         }
 

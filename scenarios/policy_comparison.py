@@ -245,7 +245,13 @@ def compare_policies(
     ]
     summaries, cost = run_batches(batches, jobs=jobs, progress=progress, observe=observe)
     worlds = {name: _worlds(summary) for name, summary in summaries.items()}
-    measured, differences = measure_policies(worlds, against=comparison.against, key=scenario.hash, resamples=resamples)
+    measured, differences = measure_policies(
+        worlds,
+        against=comparison.against,
+        key=scenario.hash,
+        resamples=resamples,
+        messages_max=scenario.workload.messages_max,
+    )
     by_name = {policy.name: policy for policy in comparison.policies}
     results = {
         "schema": SCHEMA,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from relaysim.reports.claims import ALPHA
-from relaysim.reports.paired import Estimate, Totals, ratio, ratio_difference, worlds_differing
+from relaysim.reports.paired import Estimate, Totals, ratio, ratio_difference, share_difference, worlds_differing
 from relaysim.reports.statistics import rounded
 from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.tune.closed_form import dominates
@@ -169,7 +169,8 @@ def _shown(objective: Objective, found: Estimate | None) -> dict[str, Any]:
 def _compare(objective: Objective, candidate: Summary, present: Summary) -> dict[str, Any]:
     candidate_totals, present_totals = objective.totals(candidate), objective.totals(present)
     value = _shown(objective, ratio(candidate_totals, ALPHA))
-    difference = _shown(objective, ratio_difference(candidate_totals, present_totals, ALPHA))
+    of_two = share_difference if objective.unit == "share" else ratio_difference
+    difference = _shown(objective, of_two(candidate_totals, present_totals, ALPHA))
     return {
         **value,
         "difference": difference["value"],

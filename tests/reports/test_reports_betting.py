@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from relaysim.reports import betting
-from relaysim.reports.betting import Worlds, bounds, growth, lower_bound
+from relaysim.reports.betting import Pairs, Worlds, bounds, difference_bounds, growth, lower_bound
 from relaysim.reports.statistics import clopper_pearson
 
 ALPHA = 0.01
@@ -90,6 +92,95 @@ def test_growth_foretells_what_a_bound_would_exclude(rate: float, times: float) 
     more = Worlds(events=more.events, trials=more.trials, times=more.times * times)
     bound = lower_bound(more, ALPHA, planned=37 * times)
     assert growth(few, rate, ALPHA).rejects(times, 37 * times) == (bound >= rate)
+
+
+PAIRS = [
+    {(0, 5, 0, 5): 0.9, (5, 5, 0, 5): 0.1},
+    {(0, 5, 0, 5): 0.99, (5, 5, 0, 3): 0.01},
+    {(2, 2, 1, 4): 0.5, (0, 0, 3, 5): 0.3, (1, 1, 0, 5): 0.2},
+    {(5, 5, 0, 5): 0.7, (0, 1, 1, 1): 0.3},
+]
+
+
+def rates_of(population: dict[tuple[int, int, int, int], float]) -> tuple[float, float]:
+    sums = [math.fsum(chance * kind[at] for kind, chance in population.items()) for at in range(4)]
+    return sums[0] / sums[1], sums[2] / sums[3]
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("population", PAIRS)
+def test_the_capital_against_the_true_difference_is_one_on_average(
+    population: dict[tuple[int, int, int, int], float], number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the true second rate; elsewhere in its bounds the capital of a bet is no less than at one of their ends."""
+    first_rate, second_rate = rates_of(population)
+    found = []
+
+    def keep(log_capital: Any, least: float, ends: Any, alpha: float) -> float:
+        difference = first_rate - second_rate
+        found.append(math.exp(log_capital(difference, -1.0, next(end for end in ends if end >= difference))))
+        return least
+
+    monkeypatch.setattr(betting, "_smallest_not_excluded", keep)
+    expected = 0.0
+    for drawn in product(population, repeat=number):
+        pairs = Pairs.counted(Counter(drawn), 5)
+        betting._difference_lower_bound(pairs, ALPHA, 20, (second_rate,))
+        expected += found[-1] * math.prod(population[kind] for kind in drawn)
+    assert expected == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("runs", [60, pytest.param(2_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("number", [20, 100, 400])
+@pytest.mark.parametrize("population", [*PAIRS, {(5, 5, 5, 5): 0.98, (5, 5, 0, 5): 0.02}])
+def test_bounds_of_a_difference_are_wrong_as_rarely_as_promised(
+    population: dict[tuple[int, int, int, int], float], number: int, runs: int
+) -> None:
+    first_rate, second_rate = rates_of(population)
+    generator = np.random.default_rng(number)
+    wrong = 0
+    for _ in range(runs):
+        times = generator.multinomial(number, list(population.values())).tolist()
+        pairs = {kind: each for kind, each in zip(population, times, strict=True) if each}
+        low, high = difference_bounds(Pairs.counted(pairs, 5), ALPHA, planned=number)
+        wrong += not low - 1e-9 <= first_rate - second_rate <= high + 1e-9
+    assert wrong <= binom.ppf(0.999, runs, ALPHA)
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(
+        st.tuples(*[st.integers(0, 9).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))] * 2).map(
+            lambda both: (*both[0], *both[1])
+        ),
+        st.integers(1, 300),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_bounds_of_a_difference_enclose_it_and_have_a_mirror_image(
+    pairs: dict[tuple[int, int, int, int], int],
+) -> None:
+    number = sum(pairs.values())
+    low, high = difference_bounds(Pairs.counted(pairs, 9), ALPHA, planned=number)
+    assert -1 <= low <= high <= 1
+    mirrored = difference_bounds(Pairs.counted(pairs, 9).swapped, ALPHA, planned=number)
+    assert mirrored == pytest.approx((-high, -low), abs=1e-12)
+    sums = [sum(kind[at] * each for kind, each in pairs.items()) for at in range(4)]
+    if sums[1] and sums[3]:
+        assert low <= sums[0] / sums[1] - sums[2] / sums[3] <= high
+
+
+def test_pairing_takes_out_the_outages_that_both_met() -> None:
+    generator = np.random.default_rng(8)
+    down, worse = generator.random(1_000) < 0.3, generator.random(1_000) < 0.03
+    pairs = Counter(
+        (10 if each or more else 0, 10, 10 if each else 0, 10) for each, more in zip(down, worse, strict=True)
+    )
+    low, high = difference_bounds(Pairs.counted(pairs, 10), ALPHA, planned=1_000)
+    apart = bounds(worlds({(10, 10): 300, (0, 10): 700}), ALPHA / 2, planned=1_000)
+    assert 0 < low < high
+    assert high - low < 0.6 * (apart[1] - apart[0])
 
 
 # How a bound behaves

@@ -30,7 +30,7 @@ from relaysim.reports.figures import standalone
 from relaysim.reports.results import canonical
 from relaysim.reports.terminal import console_for
 
-WORLDS = 40
+WORLDS = 400
 BY_ID = {measure.id: measure for measure in MEASURES}
 
 
@@ -54,7 +54,7 @@ def _worlds(lost: int, seconds: float, requests: int) -> PolicyWorlds:
 
 def _results() -> dict[str, Any]:
     policies = {"hasty": _worlds(1, 2.0, 50), "patient": _worlds(0, 5.0, 80), "twin": _worlds(0, 5.0, 80)}
-    measured, differences = measure_policies(policies, against="patient", key="0f3a", resamples=200)
+    measured, differences = measure_policies(policies, against="patient", key="0f3a", resamples=200, messages_max=10)
 
     def entry(name: str) -> dict[str, Any]:
         worlds = policies[name]
@@ -140,8 +140,9 @@ def test_lost_messages_show_as_waits_without_end_and_not_among_the_replied(resul
 
 def test_differences_are_minus_the_policy_they_are_against(results: dict[str, Any]) -> None:
     hasty = _of(results, "hasty")
-    assert hasty["lost"] == {"value": 0.1, "interval": None, "worlds_differing": WORLDS}
-    assert hasty["transparency_breaches"]["value"] == 10.0
+    assert (hasty["lost"]["value"], hasty["lost"]["worlds_differing"]) == (0.1, WORLDS)
+    assert 0.08 < hasty["lost"]["interval"][0] < 0.1 < hasty["lost"]["interval"][1] < 0.13
+    assert hasty["transparency_breaches"] == {"value": 10.0, "interval": None, "worlds_differing": WORLDS}
     assert hasty["replied_p50"]["value"] == -3.0
     assert hasty["or_never_p99"]["value"] == "inf"
     assert hasty["requests"]["value"] == -3.0
@@ -210,8 +211,8 @@ def test_the_terminal_has_every_measure_twice(results: dict[str, Any]) -> None:
     for measure in MEASURES:
         assert sum(line.strip().startswith(f"{measure.title} ") for line in text.splitlines()) == 2
     rows = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
-    assert ["messages", "400", "400", "400"] in rows
-    assert ["lost: no reply covers them", "+10.00 points (in every world) ▲", "0.00 points ="] in rows
+    assert ["messages", "4,000", "4,000", "4,000"] in rows
+    assert ["transparency breaches per 100 messages", "+10.00 (in every world) ▲", "0.00 ="] in rows
     assert "Farthest apart: in world 3, 1 messages failed under hasty, 0 under patient." in text
     assert "\n      replay --hasty\n      replay --patient\n" in text
     assert text.endswith("Report: reports/out/latest/index.html\n")
@@ -219,7 +220,7 @@ def test_the_terminal_has_every_measure_twice(results: dict[str, Any]) -> None:
 
 def test_a_narrow_terminal_has_every_measure_too(results: dict[str, Any]) -> None:
     lines = [line.rstrip() for line in printed(results, width=70).splitlines()]
-    assert "  lost: no reply covers them: +10.00 points (in every world) ▲" in lines
+    assert "  transparency breaches per 100 messages: +10.00 (in every world) ▲" in lines
     assert lines.count("hasty") == 2
 
 
@@ -230,7 +231,9 @@ def test_figures_say_in_words_what_they_show(results: dict[str, Any]) -> None:
     figures = draw_comparison(results)
     assert list(figures) == ["waiting", "differences"]
     assert "hasty: half have a reply after 2.3 s, 10.00 % never get one" in figures["waiting"]
-    assert "lost: no reply covers them, hasty against patient: +10.00 points (in every world)" in figures["differences"]
+    low, high = (100 * each for each in _of(results, "hasty")["lost"]["interval"])
+    told = f"lost: no reply covers them, hasty against patient: +10.00 points (+{low:.2f} to +{high:.2f})"
+    assert told in figures["differences"]
     assert "10.00 % never" in figures["waiting"]
     assert draw_comparison(_results()) == figures
     for svg in figures.values():
@@ -250,7 +253,7 @@ def test_the_page_has_both_tables_and_says_what_it_rests_on(results: dict[str, A
     ]
     plain = re.sub(r"<[^>]+>", " ", page)
     assert "hasty, patient and twin in small" in plain
-    assert plain.count("the same in all 40 worlds, so at 99 % confidence at most 10.87 % of such worlds differ") == 10
+    assert plain.count("the same in all 400 worlds, so at 99 % confidence at most 1.14 % of such worlds differ") == 10
     assert "replay --hasty\nreplay --patient" in plain
     assert "Never broken by any: S2." in plain
     assert not re.search(r"<script|https?:|@import", page)

@@ -21,6 +21,7 @@ from relaysim.reports.paired import (
     percentiles,
     ratio,
     ratio_difference,
+    share_difference,
     share_differing_at_most,
     worlds_differing,
 )
@@ -113,6 +114,49 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         covered += found.interval[0] <= 0.1 <= found.interval[1]
     # 99 % of 400 are 396; fewer than 386 has a probability of 1 in 20,000.
     assert covered >= 386
+
+
+# Shares
+
+
+@pytest.mark.parametrize(("worlds", "misled"), [(30, 0.25), (100, 0.02)])
+def test_where_outages_are_rare_a_difference_of_shares_still_covers_the_truth(worlds: int, misled: float) -> None:
+    """And the contrast: a jackknife does not know of the outages that it did not see."""
+    source = random.Random(worlds)
+    bet = jackknifed = 0
+    for _ in range(200):
+        down = [source.random() < 0.02 for _ in range(worlds)]
+        first = [20 if each else source.random() < 0.3 for each in down]
+        totals = Totals([int(each) for each in first], [20] * worlds), Totals([0] * worlds, [20] * worlds)
+        truth = 0.02 + 0.98 * 0.3 / 20
+        for difference in (share_difference, ratio_difference):
+            found = difference(*totals, 0.01)
+            assert found is not None
+            if found.interval is not None and not found.interval[0] <= truth <= found.interval[1]:
+                bet += difference is share_difference
+                jackknifed += difference is ratio_difference
+    assert bet <= 7  # more come once in a thousand times, if each has a probability of 1 %
+    assert jackknifed > misled * 200
+
+
+def test_a_share_that_differs_in_no_world_has_no_interval_and_one_that_does_has() -> None:
+    same = Totals([3, 3, 0], [4, 4, 1])
+    assert share_difference(same, same, 0.01) == Estimate(0.0, None)
+    found = share_difference(same, Totals([3, 3, 1], [4, 4, 1]), 0.01)
+    assert found is not None
+    assert found.interval is not None
+    assert found.interval[0] < found.value < found.interval[1]
+    assert share_difference(same, Totals([0] * 3, [0] * 3), 0.01) is None
+    with pytest.raises(ValueError, match="cannot be paired"):
+        share_difference(same, Totals([1], [1]), 0.01)
+
+
+def test_a_known_number_of_messages_narrows_the_difference_of_shares() -> None:
+    totals = Totals([1, 0] * 200, [4] * 400), Totals([0, 0] * 200, [4] * 400)
+    known, unknown = (share_difference(*totals, 0.01, trials_max=most) for most in (4, None))
+    assert known is not None
+    assert unknown is not None
+    assert _width(known) < _width(unknown)
 
 
 # Percentiles
