@@ -560,6 +560,26 @@ def test_a_claim_becomes_what_reports_judge() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "most"),
+    [
+        ([], 2),  # two messages, and no new tries
+        (["workload.try_again_seconds=30.0"], 4),
+        (["workload.try_again_seconds=30.0", "workload.tries_again_max=3"], 8),
+    ],
+)
+def test_the_workload_says_how_many_messages_a_world_can_have(settings: list[str], most: int) -> None:
+    specs = load("incident", settings, check_relay=False).specs()
+    assert specs["transparent"].trials_max == most
+    assert specs["first-retry"].trials_max is None, "how often a world meets an active run is in no workload"
+
+
+def test_of_messages_in_bursts_there_is_no_most() -> None:
+    scenario = load("peak_hour", check_relay=False)
+    assert scenario.workload.messages_max is None
+    assert {spec.trials_max for spec in scenario.specs().values()} == {None}
+
+
 def test_translate_says_the_same_thing_once() -> None:
     error: Any = {"type": "int_type", "loc": ("replications",), "msg": "", "input": "x"}
     assert len(translate([error, error], Scenario, {"replications": "x"})) == 1
