@@ -130,6 +130,33 @@ def test_the_capital_against_the_true_difference_is_one_on_average(
     assert expected == pytest.approx(1.0, abs=1e-9)
 
 
+@pytest.mark.parametrize("second_trials", [5, 4])
+def test_a_bound_of_a_difference_is_where_the_capital_reaches_one_over_its_alpha(second_trials: int) -> None:
+    """Slowly, world by world, and with other trials at both ends of what the second rate may be."""
+    seen = [(5, 5, 1, second_trials)] * 20 + [(2, 5, 2, second_trials)] * 25 + [(0, 5, 1, second_trials)] * 5
+    planned = len(seen)
+    low, _ = difference_bounds(Pairs.counted(Counter(seen), 5), ALPHA, planned=planned)
+    rates: tuple[float, ...] = (0.0,)
+    if second_trials != 5:
+        second = Counter((events, trials) for _, _, events, trials in seen)
+        rates = bounds(worlds(dict(second), 5), 0.025 * ALPHA, planned=planned)
+    bets, log_weights = betting._bets(0.5, 0.45 * ALPHA, planned)
+
+    def owned(difference: float) -> float:
+        end = next(end for end in betting._DIFFERENCE_ENDS if end >= difference)
+        total = 0.0
+        for bet, weight in zip(bets.tolist(), log_weights.tolist(), strict=True):
+            total += math.exp(weight) * min(
+                math.prod(1 + bet * (x - y - difference * n - rate * (n - k)) / 5 / (1 + end) for x, n, y, k in seen)
+                for rate in rates
+            )
+        return total
+
+    assert 0 < low < 1
+    assert owned(low - 1e-9) >= 1 / (0.45 * ALPHA) > owned(low + 1e-9)
+    assert owned(low) == pytest.approx(1 / (0.45 * ALPHA), rel=1e-6)
+
+
 @pytest.mark.parametrize("runs", [60, pytest.param(2_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("number", [20, 100, 400])
 @pytest.mark.parametrize("population", [*PAIRS, {(5, 5, 5, 5): 0.98, (5, 5, 0, 5): 0.02}])

@@ -208,6 +208,13 @@ def test_if_nobody_knows_how_large_a_replication_can_be_it_may_be_twice_the_larg
     assert [each["verdict"] for each in entries[1:3]] == ["inconclusive", "verified"]
 
 
+def test_what_could_have_two_trials_is_no_single_trial_even_if_none_had_two() -> None:
+    """Worlds that fail may be those with two: 1 in 200 of them make this false, and 500 often show none."""
+    tally = independent(500, 500)
+    verdicts = {most: judge(spec("above", limit=0.99, trials_max=most), tally)["verdict"] for most in (None, 1, 2)}
+    assert verdicts == {None: "verified", 1: "verified", 2: "inconclusive"}
+
+
 def test_a_replication_without_a_trial_is_no_cluster() -> None:
     tally = Tally()
     for seed in range(100):

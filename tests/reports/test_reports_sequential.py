@@ -248,6 +248,14 @@ def test_a_larger_replication_than_was_thought_possible_begins_a_new_promise() -
     assert sequence.looks[-1].high > first.high
 
 
+def test_a_replication_that_could_have_two_trials_is_bet_on_even_if_none_had_two() -> None:
+    sequences = [ConfidenceSequence(claim("above", limit=0.99, trials_max=most)) for most in (1, 2)]
+    for sequence in sequences:
+        sequence.look(single(800, 800))
+    assert [each.method for each in sequences] == ["exact", "betting"]
+    assert [each.verdict for each in sequences] == ["verified", "inconclusive"]
+
+
 def test_the_number_of_trials_that_a_replication_can_have_narrows_a_band() -> None:
     known, unknown = (ConfidenceSequence(claim("above", limit=0.99, **more)) for more in ({"trials_max": 10}, {}))
     for sequence in (known, unknown):
