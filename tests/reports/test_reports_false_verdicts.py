@@ -22,9 +22,6 @@ from relaysim.reports.stratified import Stratum, stratified_interval
 ALPHA = 0.01
 NUMBERS = (10, 20, 40, 100, 400)
 HAIR = 1e-9
-RUNS = pytest.mark.parametrize("runs", [200, pytest.param(2_000, marks=pytest.mark.soak)])
-#: For what is slow because it makes whole verdicts.
-FEW_RUNS = pytest.mark.parametrize("runs", [15, pytest.param(200, marks=pytest.mark.soak)])
 KINDS = pytest.mark.parametrize("kind", list(POPULATIONS))
 
 
@@ -68,7 +65,7 @@ def excluded(population: Population, tally: Tally, most: int) -> tuple[bool, boo
     return above, below
 
 
-@RUNS
+@pytest.mark.parametrize("runs", [200, pytest.param(2_000, marks=pytest.mark.soak)])
 @KINDS
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_bound_is_on_the_wrong_side_as_rarely_as_promised(kind: str, number: int, runs: int) -> None:
@@ -77,7 +74,7 @@ def test_a_bound_is_on_the_wrong_side_as_rarely_as_promised(kind: str, number: i
     assert max(map(sum, zip(*found, strict=True))) <= allowed(runs)
 
 
-@RUNS
+@pytest.mark.parametrize("runs", [200, pytest.param(2_000, marks=pytest.mark.soak)])
 @KINDS
 @pytest.mark.parametrize("number", NUMBERS)
 def test_twice_the_largest_world_that_was_seen_is_room_enough_for_these(kind: str, number: int, runs: int) -> None:
@@ -90,7 +87,7 @@ def test_twice_the_largest_world_that_was_seen_is_room_enough_for_these(kind: st
     assert max(map(sum, zip(*found, strict=True))) <= allowed(runs)
 
 
-@FEW_RUNS
+@pytest.mark.parametrize("runs", [15, pytest.param(200, marks=pytest.mark.soak)])
 @KINDS
 @pytest.mark.parametrize("number", [10, 100])
 def test_a_verdict_is_wrong_as_rarely_as_promised(kind: str, number: int, runs: int) -> None:
@@ -102,7 +99,7 @@ def test_a_verdict_is_wrong_as_rarely_as_promised(kind: str, number: int, runs: 
     assert max(wrong.values()) <= allowed(runs), wrong
 
 
-@FEW_RUNS
+@pytest.mark.parametrize("runs", [15, pytest.param(200, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("kind", ["outages of 2 %", "scattered, 95 %", "storms of 10 %", "many sizes, outages of 3 %"])
 def test_whoever_stops_at_the_first_look_that_decides_is_wrong_as_rarely(kind: str, runs: int) -> None:
     population, looks = POPULATIONS[kind], (10, 20, 40, 70, 100, 200, 400)
