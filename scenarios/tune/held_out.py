@@ -25,9 +25,8 @@ Grade = Literal["better", "partly", "not"]
 #: Of fewer worlds nothing is claimed: a failure in a hundred has hardly been seen in them, and an interval that rests on a
 #: standard error needs some.
 WORLDS_MIN = 100
-#: A share that differs from the present settings' in fewer worlds is not claimed on. A jackknife of a few rare events is too
-#: narrow: simulated with 2 to 24 such worlds expected of 200 to 4,000, up to 4.2 % of all true differences lay above a 99 %
-#: interval (0.5 % should); of the intervals that rest on ten such worlds or more, at most 0.5 % of all.
+#: A share that differs from the present settings' in fewer worlds is not claimed on, whatever its interval says: what so few
+#: worlds decide may be another thing with the next seeds.
 DIFFERING_MIN = 10
 
 
