@@ -302,7 +302,7 @@ def run(scenario: str, out: Path, *more: str) -> dict[str, Any]:
 def tuned(few_points: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("tuned")
     (folder / "conflict.toml").write_text(CONFLICT, encoding="utf-8")
-    sizes = ("--replications", "120", "--held-out", "1200")
+    sizes = ("--replications", "120", "--held-out", "2400")
     return folder, run(str(folder / "conflict.toml"), folder / "out", *sizes)
 
 
