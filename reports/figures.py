@@ -265,11 +265,14 @@ def load_curve(scenario: Mapping[str, Any]) -> str | None:
         figure = blank(3.4)
         axes = figure.add_subplot()
         loads = [point["x"] for point in points]
-        highest = max([point["interval"][1] for point in points] + ([band[1]] if band else []))
+        # Intervals may be several times as wide as the rates are apart: those run out of the picture, marked by an arrow.
+        highest = 1.5 * max([point["observed"] for point in points] + ([band[1]] if band else []))
         if band:
             axes.axhspan(band[0] * 100, band[1] * 100, color=ORANGE, alpha=0.2, linewidth=0)
             label = f"claimed: {number(band[0] * 100)} – {number(band[1] * 100)} %"
-            axes.text(0.012, (band[0] + band[1]) * 50, label, transform=axes.get_yaxis_transform(), va="center")
+            axes.text(
+                0.012, (band[0] + band[1]) * 50, label, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5
+            )
         axes.plot(loads, [point["observed"] * 100 for point in points], color=BLUE, linewidth=1.4)
         for point in points:
             low, high = point["interval"]
@@ -277,15 +280,17 @@ def load_curve(scenario: Mapping[str, Any]) -> str | None:
             axes.plot([point["x"]], [point["observed"] * 100], marker="o", color=BLUE, markersize=6)
             axes.annotate(
                 f"{point['observed'] * 100:.1f} %",
-                (point["x"], high * 100),
-                xytext=(0, 5),
+                (point["x"], point["observed"] * 100),
+                xytext=(8, 0),
                 textcoords="offset points",
-                ha="center",
+                va="center",
                 fontsize=8.5,
             )
-        axes.set_ylim(0, highest * 116)
+            if high > highest:
+                axes.plot([point["x"]], [highest * 100], marker="^", color=BLUE, markersize=7, clip_on=False)
+        axes.set_ylim(0, highest * 100)
         spread = (max(loads) - min(loads)) or 1
-        axes.set_xlim(min(loads) - 0.16 * spread, max(loads) + 0.08 * spread)
+        axes.set_xlim(min(loads) - 0.3 * spread, max(loads) + 0.12 * spread)
         axes.set_xticks(loads, [number(load) for load in loads])
         axes.set_xlabel(_axis(block["x"]))
         axes.set_ylabel("messages that fail (%)")

@@ -3,7 +3,7 @@
 Results go to standard output, progress and errors to standard error. Exit codes: 0 every verdict as expected, 1 one is
 not, 2 bad usage or a bad file, 3 the only unexpected ones are inconclusive, 4 non-determinism found, 130 interrupted.
 
-Modules of the current directory can be named (`--factory my_bot:make`): it is put at the end of `sys.path`.
+Modules of the current directory can be named (`--factory my_bot:make`): what is installed comes first, and then they do.
 
 Whatever takes time to import is imported by the command that needs it, so that `--help` answers at once.
 """

@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import relaysim
 from relaysim.scenarios.engines import LocalEngine, LostWorkerError
 from relaysim.scenarios.replication_summary import Summary
 
@@ -134,10 +135,17 @@ class Cost:
 
 
 def here_on_path() -> None:
-    """Let modules of the current directory be imported, after everything that is installed."""
+    """Let modules of the current directory be imported: after everything that is installed, whose names they must not take,
+    but before the checkout of this project, if it is installed from one. That has a `relay`, a `sim` and more of its own.
+    """
     here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
+    if here in sys.path or "" in sys.path:
+        return
+    checkout = Path(relaysim.__file__).resolve().parents[1]
+    last = len(sys.path)
+    if (checkout / "pyproject.toml").is_file():
+        last = next((index for index, path in enumerate(sys.path) if path == str(checkout)), last)
+    sys.path.insert(last, here)
 
 
 def run_batches(

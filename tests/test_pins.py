@@ -115,6 +115,29 @@ def _private_in(source: str) -> set[str]:
     return {_LIBRARY_OF.get(name, name) for name in found if name not in _STANDARD}
 
 
+def _private_modules_in(source: str) -> set[str]:
+    """The private modules that this source imports, each by the first of its names that begins with an underscore."""
+    found = re.findall(r"^\s*(?:from|import) ([a-z]\w*)(?:\.[a-z]\w*)*\.(_\w+)", source, re.MULTILINE)
+    found += re.findall(r"^\s*from ([a-z]\w*) import (_[a-z]\w*)", source, re.MULTILINE)
+    return {name for library, name in found if library not in _STANDARD and library != "relaysim"}
+
+
+def test_every_private_module_that_a_file_imports_is_listed_with_it() -> None:
+    assert _private_modules_in("from fakeredis._a import b\nfrom fakeredis import _c as d\nimport openai._e\n") == {
+        "_a",
+        "_c",
+        "_e",
+    }
+    parts: dict[str, str] = {}
+    for use in USES:
+        parts[use.file] = parts.get(use.file, "") + " " + use.part
+    for room in OURS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            file = path.relative_to(ROOT).as_posix()
+            for module in _private_modules_in(path.read_text(encoding="utf-8")):
+                assert module in parts.get(file, ""), f"{file} imports {module}: docs/pins.md"
+
+
 def test_what_is_private_is_seen() -> None:
     assert _private_in("from fakeredis._socket import FakeSocket\n") == {"fakeredis"}
     assert _private_in("from fakeredis import _msgs as msgs\n") == {"fakeredis"}

@@ -38,6 +38,17 @@ def one_world(arguments: argparse.Namespace, *, keep_trace: bool) -> tuple[Scena
     return scenario, lane, result
 
 
+def gravest(observation: Mapping[str, Any], conversation: str | None, most: int = 4) -> list[str]:
+    """The sentences for the head of a story, at most `most`: what befell customers, and of each broken promise the first."""
+    broken = [
+        sentences({"details": {kind: details}}, conversation)[:1]
+        for kind, details in observation["details"].items()
+        if kind.startswith("breach_")
+    ]
+    told = [sentence for each in broken for sentence in each]
+    return list(dict.fromkeys([*sentences(observation, conversation)[: max(1, most - len(told))], *told]))[:most]
+
+
 def sentences(observation: Mapping[str, Any], conversation: str | None = None) -> list[str]:
     """What went wrong, a sentence per message: of what is told about one, the gravest; or in one conversation only."""
     from relaysim.reports.claims import TRANSPARENCY_PARTS

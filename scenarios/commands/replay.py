@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from relaysim.scenarios.commands.command_line import UsageError, add_world, say, say_json
-from relaysim.scenarios.commands.one_world import add_one_world, one_world, sentences
+from relaysim.scenarios.commands.one_world import add_one_world, gravest, one_world, sentences
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
                 stories.append(render_timeline(result.records, width, each, lines_max=10**9, lock=lock))
         else:
             # The title, the verdicts and the fingerprint included, one story fits on one screen.
-            wrong = sentences(result.observation, conversation_of(result.records, focus, lock))[:2]
+            wrong = gravest(result.observation, conversation_of(result.records, focus, lock))
             stories.append(
                 render_timeline(result.records, width, focus, lines_max=LINES_MAX - 2 - len(wrong), lock=lock)
             )

@@ -196,8 +196,8 @@ KEY_MISTAKE = "write {conversation} once, after a prefix, as in 'lock:{conversat
             '{"leases": {}, "deadline_seconds": "soon"}',
             [
                 "relaysim: 2 problems",
-                "  {0}: {1} declares promises.deadline_seconds: Input should be a valid number",
-                "  {0}: {1} declares promises.leases: Extra inputs are not permitted",
+                '  {0}: {1} declares promises.deadline_seconds: must be a number, not "soon"',
+                "  {0}: {1} declares promises.leases: unknown key; did you mean `lease`?",
             ],
         ),
         (
@@ -617,3 +617,29 @@ def test_a_missing_module_of_another_kind_is_no_matter_of_installing(monkeypatch
     monkeypatch.setattr("relaysim.scenarios.commands.list_scenarios.run", _needs_what_is_absent)
     with pytest.raises(ModuleNotFoundError):
         main(["list"])
+
+
+def test_a_bot_of_the_current_folder_comes_before_the_checkout_that_has_a_folder_of_that_name(tmp_path: Path) -> None:
+    """Installed from a checkout as README says, whose `relay` and `sim` would else be found first."""
+    for name in ("relay", "sim"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+    (tmp_path / "sim" / "own.py").write_text("TEXT = 'hello'\n")
+    (tmp_path / "relay" / "main.py").write_text(
+        "from sim.own import TEXT\n"
+        "class Bot:\n"
+        "    def __init__(self, send):\n"
+        "        self.send = send\n"
+        "    async def handle(self, message):\n"
+        "        await self.send(message.conversation, TEXT)\n"
+        "def make(openai, redis, send):\n"
+        "    return Bot(send)\n"
+    )
+    command = [sys.executable, "-P", "-m", "relaysim.scenarios", "run", "race", "--seed", "0"]
+    done = subprocess.run(
+        [*command, "--factory", "relay.main:make"], cwd=tmp_path, text=True, capture_output=True, check=False
+    )
+    assert "fingerprint " in done.stdout, done.stderr
+    both = [*command[:4], "verify", "race", "rapid_pair", "--replications", "40", "--jobs", "2", "--factory"]
+    done = subprocess.run([*both, "relay.main:make"], cwd=tmp_path, text=True, capture_output=True, check=False)
+    assert "Is relay.main:make safe? No." in done.stdout, done.stderr

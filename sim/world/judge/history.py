@@ -120,6 +120,7 @@ class History(Chronicle):
         self.down: dict[str, list[Interval]] = {}
         self.redis: list[Interval] = []
         self.received: dict[str, list[tuple[float, str]]] = {}
+        self._declares_end = lease is not None and bool(lease.steps.end)
         self._lease_keys: LeaseKeys[str] | None = None
         self._step_of: dict[str, str] = {}
         if lease is not None:
@@ -132,6 +133,11 @@ class History(Chronicle):
         self._unnamed: dict[str, Release] = {}
         self._crashed: set[str] = set()
         self._opened: dict[tuple[str, str], str] = {}
+
+    @property
+    def tells_ends(self) -> bool:
+        """Whether the holders of leases tell when messages have ended; else what one does next may be about any message."""
+        return self.has_leases and self._declares_end
 
     # Customers and webhooks
 

@@ -15,8 +15,9 @@ def check_lookups(history: History, disturbances: Disturbances, findings: Findin
     it created was asked for (after an append: or messages were listed), and that was answered. And no text is stored twice.
 
     Unknown is the fate of a request without an answer, or with half of one, or with a status of 500 or more; not that of one
-    whose connection failed. A relay with leases repeats what is next created or appended on the thread, unless messages
-    ended in between; one without repeats the same request in the same handling, as the SDK does by itself.
+    whose connection failed. A relay that declares the step which ends messages repeats with what it next creates or
+    appends on the thread, unless messages ended in between; of any other only the same request in the same handling is taken
+    for a repetition, as the SDK makes them by itself.
 
     Would miss: what was looked for and misread; repetitions that only the next conversation's messages bring; for relays
     without leases, texts stored twice.
@@ -42,13 +43,13 @@ def _judge(
     for earlier in uncertain:
         if not earlier.is_uncertain(request.left) or (earlier.answered is None and _is_over(history, earlier, request)):
             continue
-        if not history.has_leases and (
+        if not history.tells_ends and (
             earlier.delivery != request.delivery
             or earlier.operation != request.operation
             or earlier.worker != request.worker
         ):
             still.append(earlier)
-        elif not history.has_leases or not _ended_between(history, earlier, request):
+        elif not history.tells_ends or not _ended_between(history, earlier, request):
             repeated.append(earlier)
     if not repeated:
         return still
@@ -67,8 +68,8 @@ def _judge(
 
 
 def _is_over(history: History, earlier: Request, request: Request) -> bool:
-    """Whether an unanswered attempt is of a handling that nobody goes on with: without leases, another handling's."""
-    return not history.has_leases and earlier.delivery != request.delivery
+    """Whether an unanswered attempt is of a handling that nobody goes on with: if ends are not told, another handling's."""
+    return not history.tells_ends and earlier.delivery != request.delivery
 
 
 def _ended_between(history: History, earlier: Request, request: Request) -> bool:

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from relaysim.sim.trace.lease_keys import CONVERSATION
+from relaysim.sim.validation_words import format_path, translate
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Commands = tuple[Annotated[str, Field(min_length=1)], ...]
@@ -146,8 +147,9 @@ def declared_by(relay: Any) -> Promises:
     try:
         return Promises.model_validate(dict(declared))
     except ValidationError as error:
+        found = translate(error.errors(include_url=False), Promises, dict(declared))
         lines = [
-            f"promises.{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}"
-            for each in error.errors()
+            f"{format_path(('promises', *steps))}: {message}{suggestion and f'; {suggestion}'}"
+            for steps, message, suggestion in found
         ]
         raise PromisesError("\n".join(lines)) from None

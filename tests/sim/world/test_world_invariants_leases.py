@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from judged_story import CONFIRMED, JudgedStory, answered_story
+from judged_story import CONFIRMED, PROMISES, JudgedStory, answered_story
+
+from relaysim.sim.world.judge.promises import LeaseSteps
 
 FAILOVER = {"failover": 1.0}
 
@@ -425,6 +427,21 @@ def test_a_repetition_without_a_look_breaks_s9(status: int, failure: str | None)
     assert count(repeated_story(status, failure), "breach_S9") == 1
     assert count(repeated_story(status, failure, look="runs.list"), "breach_S9") == 0
     assert count(repeated_story(status, failure, look="runs.list", by="w2"), "breach_S9") == 0
+
+
+def test_without_a_declared_end_the_next_message_is_no_repetition_of_the_one_before() -> None:
+    """Whether a holder has given a message up, it does not say: what it then does for another is no blind repetition."""
+    assert PROMISES.lease is not None
+    lease = PROMISES.lease.model_copy(update={"steps": LeaseSteps()})
+    told = {"promises": PROMISES.model_copy(update={"lease": lease})}
+    for delivery, breaches in (("c1.m2#1", 0), ("c1.m1#1", 1)):
+        story = JudgedStory()
+        story.accept("c1.m1", lease=True)
+        story.ask("messages.create", status=500, delivery="c1.m1#1")
+        story.now += 1.0
+        story.ask("messages.create", delivery=delivery)
+        assert count(story, "breach_S9", **told) == breaches
+        assert count(story, "breach_S9") == 1, "with the step declared, both are repetitions"
 
 
 @pytest.mark.parametrize(("status", "failure"), [(400, None), (404, None), (429, None), (0, "ConnectError")])

@@ -104,7 +104,7 @@ def test_drain_declares_what_its_settings_say() -> None:
     ("declared", "problem"),
     [
         (["lease"], "promises: must be a table of what the relay promises, not list"),
-        ({"leases": {}}, "promises.leases: Extra inputs are not permitted"),
+        ({"leases": {}}, "promises.leases: unknown key; did you mean `lease`?"),
         (
             {"lease": {"key": "lock:", "seconds": 1.0}},
             "promises.lease.key: write {conversation} once, after a prefix, as in 'lock:{conversation}'",
@@ -115,9 +115,9 @@ def test_drain_declares_what_its_settings_say() -> None:
         ),
         (
             {"lease": {"key": "k:{conversation}", "seconds": 0.0}},
-            "promises.lease.seconds: Input should be greater than 0",
+            "promises.lease.seconds: must be above 0, not 0.0",
         ),
-        ({"deadline_seconds": "soon"}, "promises.deadline_seconds: Input should be a valid number"),
+        ({"deadline_seconds": "soon"}, 'promises.deadline_seconds: must be a number, not "soon"'),
     ],
 )
 def test_a_mistake_in_a_declaration_is_one_clear_line(declared: Any, problem: str) -> None:
