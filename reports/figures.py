@@ -281,10 +281,11 @@ def load_curve(scenario: Mapping[str, Any]) -> str | None:
             axes.annotate(
                 f"{point['observed'] * 100:.1f} %",
                 (point["x"], point["observed"] * 100),
-                xytext=(8, 0),
+                xytext=(0, 9),
                 textcoords="offset points",
-                va="center",
+                ha="center",
                 fontsize=8.5,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
             )
             if high > highest:
                 axes.plot([point["x"]], [highest * 100], marker="^", color=BLUE, markersize=7, clip_on=False)
