@@ -284,8 +284,7 @@ def load_curve(scenario: Mapping[str, Any]) -> str | None:
                 xytext=(0, 9),
                 textcoords="offset points",
                 ha="center",
-                fontsize=8.5,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+                fontsize=7.5,
             )
             if high > highest:
                 axes.plot([point["x"]], [highest * 100], marker="^", color=BLUE, markersize=7, clip_on=False)
