@@ -40,13 +40,14 @@ def one_world(arguments: argparse.Namespace, *, keep_trace: bool) -> tuple[Scena
 
 def gravest(observation: Mapping[str, Any], conversation: str | None, most: int = 4) -> list[str]:
     """The sentences for the head of a story, at most `most`: what befell customers, and of each broken promise the first."""
-    broken = [
-        sentences({"details": {kind: details}}, conversation)[:1]
+    breaches = [
+        sentence
         for kind, details in observation["details"].items()
         if kind.startswith("breach_")
+        for sentence in sentences({"details": {kind: details}}, conversation)[:1]
     ]
-    told = [sentence for each in broken for sentence in each]
-    return list(dict.fromkeys([*sentences(observation, conversation)[: max(1, most - len(told))], *told]))[:most]
+    first = sentences(observation, conversation)[: max(1, most - len(breaches))]
+    return list(dict.fromkeys([*first, *breaches]))[:most]
 
 
 def sentences(observation: Mapping[str, Any], conversation: str | None = None) -> list[str]:
