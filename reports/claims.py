@@ -282,7 +282,7 @@ def measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int, 
         offends = recovered < n
         failures = ("friendly_failure", "failed", "generic_failure")
         return count, n, offends, _detail(observation, failures, message) if offends else {}
-    message = f"{happened} times {_words(spec.event)}"
+    message = f"{_words(spec.event)}: {happened}"
     parts = TRANSPARENCY_PARTS if spec.event == "transparency_breaches" else ()
     names = (spec.event, *parts)
     return count, n, count > 0, _detail(observation, names, message) if count else {}

@@ -224,7 +224,10 @@ def check_relay_builds(scenario: Scenario, reading: Reading) -> None:
             Problem(file, where, f"{scenario.relay.factory} declares {line}") for line in str(error).splitlines()
         ]
     except Exception as error:
-        message = f"{scenario.relay.factory} cannot be built with these settings: {_named(error)}"
+        given = (
+            " with these settings" if scenario.relay.settings or any(each.settings for each in scenario.workers) else ""
+        )
+        message = f"{scenario.relay.factory} cannot be built{given}: {_named(error)}"
         _complain_of_settings(reading, message, file)
 
 

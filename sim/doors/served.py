@@ -77,9 +77,8 @@ class ServedApi(ApiHandle):
         self._server.__exit__(kind, error, traceback)
         errors = self._server.server.errors
         if errors and kind is None:
-            raise RuntimeError(
-                f"the simulator or a test's replier raised {errors} times; standard error has what and where"
-            )
+            raised = "1 error" if errors == 1 else f"{errors} errors"
+            raise RuntimeError(f"the simulator or a test's replier raised {raised}; standard error has what and where")
 
     # Where it is
 

@@ -71,7 +71,7 @@ class _Outcome:
     """What became of a message.
 
     Attributes:
-        accepted: the how manieth of its conversation it was when its handling first started, from 0; -1: it never was.
+        accepted: its position in its conversation's order of acceptance, from 0; -1: no handling of it ever started.
         apologies: when which was sent for it.
         covered_at: when the first reply that covers it was sent.
         own: whether that reply was sent in its own handling, or names it last.

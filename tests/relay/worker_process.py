@@ -28,7 +28,9 @@ import redis.asyncio
 from relaysim import relay
 from relaysim.relay.drain import store_scripts
 
-LEASE_SECONDS = 0.6
+LEASE_SECONDS = 2.5
+"""Long enough for a process that waits for the processor among a dozen others to renew it: a lost lease is another test."""
+
 SWEEP_SECONDS = 0.2
 PATIENCE_SECONDS = 60.0
 """How long a doomed worker that never comes to its moment lives."""

@@ -248,7 +248,7 @@ def test_the_detail_is_the_worlds_own_sentence() -> None:
     claim = spec("never", event="transparency_breaches")
     assert measure(claim, seen)[3] == {"text": "worker-2 cancelled run_A", "run": "run_A"}
     seen["details"] = {}
-    assert measure(claim, seen)[3] == {"text": "1 times transparency breaches"}
+    assert measure(claim, seen)[3] == {"text": "transparency breaches: 1"}
 
 
 def test_an_event_that_nobody_counts_is_an_error_and_no_pass() -> None:

@@ -440,7 +440,7 @@ def test_a_relay_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         "--factory a_bot_for_tests:non: a_bot_for_tests has no 'non'; did you mean none?"
     ]
     (line,) = problems("small.toml", factory="a_bot_for_tests:picky")
-    assert "cannot be built with these settings: TypeError: picky() takes 2 positional arguments" in line
+    assert "a_bot_for_tests:picky cannot be built: TypeError: picky() takes 2 positional arguments" in line
 
 
 # Paths

@@ -65,7 +65,7 @@ class Disturbances:
         """Whether a worker was dead, paused or slow between these instants."""
         return any(each.begin <= end and each.end >= begin for each in self._history.down.get(worker, ()))
 
-    def somebody_well(self, begin: float, end: float) -> bool:
+    def some_worker_undisturbed(self, begin: float, end: float) -> bool:
         """Whether some worker was alive and undisturbed from the one instant to the other."""
         return any(not self.worker_disturbed(worker, begin, end) for worker in self._history.workers)
 

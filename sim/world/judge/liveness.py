@@ -95,7 +95,7 @@ def check_recovery(
             if not _is_dead(history, takers[0].worker, takers[0].began):
                 findings.check("L2")
             continue
-        if until > history.end or not disturbances.somebody_well(begin, until):
+        if until > history.end or not disturbances.some_worker_undisturbed(begin, until):
             continue
         findings.check("L2")
         findings.breach(

@@ -378,7 +378,7 @@ def test_it(openai_server):
         )
     )
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["E * the simulator or a test's replier raised 1 times*"])
+    result.stdout.fnmatch_lines(["E * the simulator or a test's replier raised 1 error;*"])
 
 
 def test_a_test_on_a_loop_of_its_own_is_not_stopped(suite: Any) -> None:

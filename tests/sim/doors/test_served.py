@@ -148,7 +148,7 @@ def test_a_replier_that_raises_is_not_lost(capfd: pytest.CaptureFixture[str]) ->
         raise ZeroDivisionError("my replier")
 
     with (
-        pytest.raises(RuntimeError, match="a test's replier raised 1 times"),
+        pytest.raises(RuntimeError, match="a test's replier raised 1 error;"),
         ServedOpenAI(settings(), speed=0.0, replies=reply) as served,
     ):
         answer(served, "x")

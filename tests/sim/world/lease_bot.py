@@ -9,13 +9,17 @@ RELEASE = """-- unlock
 if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end
 return 0
 """
+RENEW = """-- renew
+if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("PEXPIRE", KEYS[1], ARGV[2]) end
+return 0
+"""
 
 
 class LeaseBot:
     """Answers each message in a run of its own, under the conversation's lock."""
 
     promises: ClassVar = {
-        "lease": {"key": "bot:{conversation}:lock", "seconds": LOCK_SECONDS, "steps": {"renew": ["PEXPIRE"]}},
+        "lease": {"key": "bot:{conversation}:lock", "seconds": LOCK_SECONDS, "steps": {"renew": ["-- renew"]}},
         "ordered": False,
     }
     renews = True
@@ -27,7 +31,7 @@ class LeaseBot:
         key, token = f"bot:{message.conversation}:lock", uuid.uuid4().hex
         while not await self.redis.set(key, token, nx=True, px=int(LOCK_SECONDS * 1000)):
             await asyncio.sleep(0.5)
-        renewal = asyncio.create_task(self._renew(key)) if self.renews else None
+        renewal = asyncio.create_task(self._renew(key, token)) if self.renews else None
         try:
             await self._answer(message)
         finally:
@@ -35,10 +39,9 @@ class LeaseBot:
                 renewal.cancel()
             await self.redis.eval(RELEASE, 1, key, token)
 
-    async def _renew(self, key):
-        while True:
+    async def _renew(self, key, token):
+        while await self.redis.eval(RENEW, 1, key, token, int(LOCK_SECONDS * 1000)):
             await asyncio.sleep(LOCK_SECONDS / 4)
-            await self.redis.pexpire(key, int(LOCK_SECONDS * 1000))
 
     async def _answer(self, message):
         threads, thread = self.openai.beta.threads, message.thread_id
