@@ -1,0 +1,5 @@
+"""Mutants of the relay: does the judge notice, and after how many worlds of which strategy?
+
+`mutants.toml` lists them, `patches.py` puts one in place of the relay's module in a process of its own (files stay as they
+are), `noticed.py` runs worlds until a promise is seen broken, and `python -m tests.mutants` measures all of them.
+"""
