@@ -19,7 +19,7 @@ from relaysim.reports.claims import ClaimSpec
 from relaysim.scenarios.document import Document
 from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.profile import Profile
-from relaysim.sim.world.settings import WorldSettings, WorldTables
+from relaysim.sim.world.settings import FAULT_LISTS, WorldSettings, WorldTables
 
 
 class _Table(BaseModel):
@@ -196,7 +196,13 @@ class Scenario(WorldTables, Heading):
             left_out.add("strata")  # so that files from before there were any keep their hash
         if self.api == DEFAULT:
             left_out.add("api")  # likewise
+        if self.strategy == "independent":
+            left_out.add("strategy")
         plain = self.model_dump(mode="json", by_alias=True, exclude=left_out)
+        for name in FAULT_LISTS:
+            for fault in plain[name]:
+                if fault.get("site_probability") == 1.0:
+                    del fault["site_probability"]
         text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

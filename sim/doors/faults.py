@@ -44,7 +44,8 @@ from relaysim.sim.backends.errors import ApiError, for_status
 from relaysim.sim.backends.protocol import Backend
 from relaysim.sim.doors.effects import EFFECTS, Effect, FaultKind
 from relaysim.sim.faults import AtOccasions, FaultPlan
-from relaysim.sim.faults.when import NthAttempts, WindowSeconds
+from relaysim.sim.faults.when import NthAttempts, SiteProbability, WindowSeconds
+from relaysim.sim.kernel import Draws
 from relaysim.sim.validation_words import checked_entries
 
 _OF_STATUS: Final = ("status", "retry_after_seconds", "headers", "processed", "html")
@@ -66,6 +67,9 @@ class ApiFault(BaseModel):
     )
     route: str = Field(default="*", description="an operation's name, or a pattern such as `messages.*`")
     probability: float = Field(default=1.0, ge=0, le=1, description="share of the matching attempts that it hits")
+    site_probability: SiteProbability = Field(
+        default=1.0, description="how likely it hits an operation at all, decided once per world for each"
+    )
     window_seconds: WindowSeconds = Field(
         default=None, description="only attempts that leave at or after the first and before the second virtual second"
     )
@@ -129,7 +133,9 @@ class ApiFault(BaseModel):
     @property
     def when(self) -> AtOccasions:
         """When it strikes: it watches the attempts at the operations of its route."""
-        return AtOccasions(self.route, self.probability, self.window_seconds, self.nth)
+        return AtOccasions(
+            self.route, self.probability, self.window_seconds, self.nth, site_probability=self.site_probability
+        )
 
     @property
     def effect(self) -> Effect:
@@ -188,14 +194,16 @@ class ApiFaultPlan(FaultPlan[ApiFault]):
 
     Args:
         faults: in order of precedence.
-        uniform: a keyed draw, see `relaysim.sim.kernel.Draws.uniform`.
+        draws: the world's.
     """
 
-    __slots__ = ("_uniform",)
+    __slots__ = ("_draws",)
 
-    def __init__(self, faults: Iterable[ApiFault], uniform: Callable[[str, str, int], float]) -> None:
-        super().__init__(faults)
-        self._uniform = uniform
+    def __init__(self, faults: Iterable[ApiFault], draws: Draws) -> None:
+        super().__init__(
+            faults, lambda position, operation: draws.uniform(f"site {operation}", f"api-fault-{position}", 0)
+        )
+        self._draws = draws
 
     def decide(self, operation: str, now: float, draw_key: str, draw_index: int) -> ApiFault | None:
         """The fault that hits this attempt, if one does. Call it once per attempt: it counts.
@@ -205,8 +213,8 @@ class ApiFaultPlan(FaultPlan[ApiFault]):
             now: virtual seconds, as the attempt leaves.
             draw_key, draw_index: key the attempt's draws.
         """
-        uniform = self._uniform
+        rare = self._draws.rare
         position = self.first_hit(
-            self.watching(operation), now, lambda place, _: uniform(draw_key, f"fault-{place}", draw_index)
+            self.watching(operation), now, lambda place, _: rare(draw_key, f"fault-{place}", draw_index)
         )
         return None if position is None else self.faults[position]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from relaysim.sim.backends.profile import Profile
+from relaysim.sim.kernel import Draws
 
 
 class RequestLatency:
@@ -12,14 +11,14 @@ class RequestLatency:
 
     Args:
         profile: its `request_seconds`, and `slow_seconds` with their probability.
-        uniform: a keyed draw, see `relaysim.sim.kernel.Draws.uniform`.
+        draws: the world's.
         enabled: whether requests take time at all.
     """
 
-    __slots__ = ("_arrival_fraction", "_enabled", "_request_seconds", "_slow_probability", "_slow_seconds", "_uniform")
+    __slots__ = ("_arrival_fraction", "_draws", "_enabled", "_request_seconds", "_slow_probability", "_slow_seconds")
 
-    def __init__(self, profile: Profile, uniform: Callable[[str, str, int], float], *, enabled: bool = True) -> None:
-        self._uniform = uniform
+    def __init__(self, profile: Profile, draws: Draws, *, enabled: bool = True) -> None:
+        self._draws = draws
         self._enabled = enabled
         self._request_seconds = profile.request_seconds.sampler
         self._slow_probability = profile.slow_probability
@@ -34,11 +33,11 @@ class RequestLatency:
         """
         if not self._enabled:
             return 0.0
-        uniform = self._uniform
-        if self._slow_probability > 0 and uniform(key, "slow", index) < self._slow_probability:
+        draws = self._draws
+        if self._slow_probability > 0 and draws.rare(key, "slow", index) < self._slow_probability:
             assert self._slow_seconds is not None
-            return self._slow_seconds(uniform(key, "slow-seconds", index))
-        return self._request_seconds(uniform(key, "request-seconds", index))
+            return self._slow_seconds(draws.uniform(key, "slow-seconds", index))
+        return draws.seconds(self._request_seconds, key, "request-seconds", index)
 
     def way_out(self, seconds: float) -> float:
         """How much of these seconds pass until the request arrives at the service."""

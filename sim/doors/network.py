@@ -57,11 +57,11 @@ class Network:
         self.kernel = kernel
         self.service = service
         self._execute = service.execute
-        self.faults = ApiFaultPlan(tuple(faults), kernel.draws.uniform)
+        self.faults = ApiFaultPlan(tuple(faults), kernel.draws)
         self._has_faults = bool(self.faults.faults)
         self._trace = kernel.trace.add
         self._at = kernel.at
-        self._latency = RequestLatency(profile, kernel.draws.uniform)
+        self._latency = RequestLatency(profile, kernel.draws)
         self._streams: dict[tuple[str, str, str | None], _Stream] = {}
         self._attempts: dict[str, int] = {}
 

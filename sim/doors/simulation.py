@@ -201,11 +201,11 @@ class SimulatedApi:
             ),
         )
         self._execute = self.service.execute
-        self.faults = ApiFaultPlan(settings.faults, kernel.draws.uniform)
+        self.faults = ApiFaultPlan(settings.faults, kernel.draws)
         self.wire = backend.make_wire(keys=settings.keys, poll_after_ms=settings.poll_after_ms, pretty=settings.pretty)
         self.requests = 0
         self._id_prefix = f"{settings.seed}/"
-        self.latency = RequestLatency(profile, kernel.draws.uniform, enabled=settings.latency)
+        self.latency = RequestLatency(profile, kernel.draws, enabled=settings.latency)
 
     def _guarded(self, replier: Replier) -> Replier:
         def reply(turn: Turn) -> Reply:
@@ -219,7 +219,7 @@ class SimulatedApi:
 
     def set_faults(self, faults: tuple[ApiFault, ...]) -> None:
         """Put other faults in place of the present ones. Counts begin anew, windows count from virtual 0 as ever."""
-        self.faults = ApiFaultPlan(faults, self.kernel.draws.uniform)
+        self.faults = ApiFaultPlan(faults, self.kernel.draws)
 
     def change_faults(self, kept: Iterable[int], added: tuple[ApiFault, ...] = ()) -> None:
         """Keep the faults at these positions, which go on counting, and put new ones after them, which begin to."""

@@ -52,6 +52,8 @@ class FaultPlan(Generic[F]):
     Args:
         faults: in order of precedence. One that is left out of this world keeps its place, with probability 0, since
             positions key the draws.
+        site: a keyed uniform, given a fault's position and the name of an occasion, that decides whether it strikes there at
+            all. By default it does.
 
     Attributes:
         faults: as given.
@@ -59,10 +61,11 @@ class FaultPlan(Generic[F]):
         stopped: no fault strikes any more. Set it whenever faults are to end.
     """
 
-    __slots__ = ("_numbers", "_strikes", "_watching", "faults", "fired", "stopped")
+    __slots__ = ("_numbers", "_site", "_strikes", "_watching", "faults", "fired", "stopped")
 
-    def __init__(self, faults: Iterable[F]) -> None:
+    def __init__(self, faults: Iterable[F], site: Callable[[int, str], float] = lambda position, name: 0.0) -> None:
         self.stopped = False
+        self._site = site
         self._set_faults(tuple(faults))
 
     def _set_faults(self, faults: tuple[F, ...]) -> None:
@@ -93,7 +96,9 @@ class FaultPlan(Generic[F]):
             found = self._watching[name] = tuple(
                 (position, when)
                 for position, when in conditions
-                if isinstance(when, AtOccasions) and fnmatchcase(name, when.pattern)
+                if isinstance(when, AtOccasions)
+                and fnmatchcase(name, when.pattern)
+                and (when.site_probability == 1.0 or self._site(position, name) < when.site_probability)
             )
         return found
 

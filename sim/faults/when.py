@@ -37,6 +37,7 @@ class AtOccasions(NamedTuple):
         window_seconds: only at or after the first and before the second virtual second; None: always.
         nth: only the occasions with these numbers, counting from 1 those that it watches; None: all.
         strikes_max: how often it strikes at most; None: no limit.
+        site_probability: how likely an occasion's name is one at which it strikes at all, decided once per world for each.
     """
 
     pattern: str = "*"
@@ -44,6 +45,7 @@ class AtOccasions(NamedTuple):
     window_seconds: tuple[float, float] | None = None
     nth: tuple[int, ...] | None = None
     strikes_max: int | None = None
+    site_probability: float = 1.0
 
 
 When = AtTimes | AtOccasions
@@ -63,6 +65,10 @@ def _check_numbers(nth: tuple[int, ...] | None, counted: str) -> tuple[int, ...]
 
 WindowSeconds = Annotated[tuple[float, float] | None, AfterValidator(_check_window)]
 """A field: from the first and before the second virtual second. It begins at 0 or later and is not empty."""
+
+SiteProbability = Annotated[float, Field(gt=0, le=1)]
+"""A field: how likely a fault strikes at an occasion's name at all, decided once per world. One that is likely at few
+moments, others in each world, finds what one that is rare everywhere does not (BUGGIFY, in FoundationDB's words)."""
 
 NthEvents = Annotated[tuple[int, ...] | None, AfterValidator(partial(_check_numbers, counted="event"))]
 """A field: numbers of events, counting from 1, at least one. The next two differ in what the error message counts."""

@@ -8,6 +8,7 @@ no library version can change the stream.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from hashlib import blake2b
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -51,6 +52,14 @@ class Draws:
     def uniform(self, entity: str, purpose: str, index: int | None = None) -> float:
         """A number in the open interval (0, 1), a multiple of 2**-53."""
         return ((int.from_bytes(self.octets(entity, purpose, index), "big") >> 12) + 0.5) * 2.0**-52
+
+    def rare(self, entity: str, purpose: str, index: int | None = None) -> float:
+        """A uniform that decides whether something out of the ordinary happens: it does where the number is small."""
+        return self.uniform(entity, purpose, index)
+
+    def seconds(self, sampler: Callable[[float], float], entity: str, purpose: str, index: int | None = None) -> float:
+        """A duration: what `sampler` makes of a uniform. Whoever explores schedules lets it be another one."""
+        return sampler(self.uniform(entity, purpose, index))
 
     def token(self, entity: str, purpose: str, length: int, index: int | None = None) -> str:
         """A string of `length` letters and digits (at most 85, which is what one digest of 512 bits gives)."""

@@ -71,7 +71,7 @@ class FaultyPath:
         self._after_loss = after_loss
         self.session = 0
         self.outages: list[tuple[float, float]] = []
-        self.faults = RedisFaultPlan(faults, kernel.draws.uniform)
+        self.faults = RedisFaultPlan(faults, kernel.draws)
         self._replication = Replication(server) if any(fault.lost_seconds is not None for fault in faults) else None
         self._waiting: list[Exchange] = []
         self._sockets: list[Resettable] = []
@@ -92,7 +92,7 @@ class FaultyPath:
         """
         if not self.faults.faults or not (again or self._away):
             return self.session
-        half = 0.5 * self._round_trip(self._kernel.draws.uniform(worker, "redis connect"))
+        half = 0.5 * self._kernel.draws.seconds(self._round_trip, worker, "redis connect")
         await self._sleep(half)
         if self._away:
             raise ConnectionRefusedError(errno.ECONNREFUSED, REFUSED)

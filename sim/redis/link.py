@@ -198,12 +198,12 @@ class RedisLink:
         draws = self.kernel.draws
         purpose = f"redis {command_text} {key}"
         index = draws.next_index(worker, purpose)
-        half = 0.5 * self._round_trip(draws.uniform(worker, purpose, index))
+        half = 0.5 * draws.seconds(self._round_trip, worker, purpose, index)
         outward = half
         if (
             self._pause_probability
             and self._pause is not None
-            and draws.uniform(worker, purpose + " paused", index) < self._pause_probability
+            and draws.rare(worker, purpose + " paused", index) < self._pause_probability
         ):
             outward += self._pause(draws.uniform(worker, purpose + " pause", index))
             self.pauses.append((self.kernel.now, self.kernel.now + outward))

@@ -22,14 +22,15 @@ server that is gone that is about 4 s, and where every reply is lost a minute. I
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from relaysim.sim.faults import AtOccasions, AtTimes, FaultPlan
 from relaysim.sim.faults.plan import Watch
-from relaysim.sim.faults.when import NthCommands, WindowSeconds
+from relaysim.sim.faults.when import NthCommands, SiteProbability, WindowSeconds
+from relaysim.sim.kernel import Draws
 from relaysim.sim.kernel.distributions import Seconds
 
 LOSSES: Final = ("reply_lost", "command_lost")
@@ -78,6 +79,11 @@ class RedisFault(BaseModel):
         description="only the matching commands with these numbers, counted from 1 over the world as they reach the "
         "server; a kind that lasts begins with each of them",
     )
+    site_probability: SiteProbability = Field(
+        default=1.0,
+        description="`reply_lost` and `command_lost`: how likely it hits a command, or a script, at all, decided once per "
+        "world for each name",
+    )
     window_seconds: WindowSeconds = Field(
         default=None,
         description="`reply_lost` and `command_lost`: only commands at or after the first and before the second virtual "
@@ -97,6 +103,10 @@ class RedisFault(BaseModel):
             if "window_seconds" in given:
                 raise ValueError(
                     f"`window_seconds` is for faults of single commands, not for {self.kind!r}: leave it out"
+                )
+            if "site_probability" in given:
+                raise ValueError(
+                    f"`site_probability` is for faults of single commands, not for {self.kind!r}: leave it out"
                 )
             if self.nth is not None and "times" in given:
                 raise ValueError("`nth` says with which commands it begins: leave `times` out")
@@ -128,7 +138,9 @@ class RedisFault(BaseModel):
         """When it strikes: at times, or at the commands, or scripts, of its name as they reach the server."""
         if self.at_seconds is not None:
             return AtTimes(self.at_seconds, self.times, self.probability)
-        return AtOccasions(self.command, self.probability, self.window_seconds, self.nth)
+        return AtOccasions(
+            self.command, self.probability, self.window_seconds, self.nth, site_probability=self.site_probability
+        )
 
 
 def _refuse(fault: RedisFault, given: set[str], names: tuple[str, ...], why: str) -> None:
@@ -160,14 +172,16 @@ class RedisFaultPlan(FaultPlan[RedisFault]):
 
     Args:
         faults: in order of precedence.
-        uniform: a keyed draw, see `relaysim.sim.kernel.Draws.uniform`.
+        draws: the world's.
     """
 
-    __slots__ = ("_beginning", "_losing", "_uniform")
+    __slots__ = ("_beginning", "_draws", "_losing")
 
-    def __init__(self, faults: Sequence[RedisFault], uniform: Callable[[str, str, int], float]) -> None:
-        super().__init__(faults)
-        self._uniform = uniform
+    def __init__(self, faults: Sequence[RedisFault], draws: Draws) -> None:
+        super().__init__(
+            faults, lambda position, command: draws.uniform(f"site {command}", f"redis-fault-{position}", 0)
+        )
+        self._draws = draws
         self._beginning: dict[str, tuple[Watch, ...]] = {}
         self._losing: dict[str, tuple[Watch, ...]] = {}
 
@@ -177,10 +191,10 @@ class RedisFaultPlan(FaultPlan[RedisFault]):
         return [self._window(position, number, at) for position, number, at in strikes]
 
     def _strikes_at(self, position: int, number: int) -> float:
-        return self._uniform("redis", f"fault-{position}", number)
+        return self._draws.rare("redis", f"fault-{position}", number)
 
     def _draw(self, position: int, purpose: str, number: int) -> float:
-        return self._uniform("redis", f"fault-{position} {purpose}", number)
+        return self._draws.uniform("redis", f"fault-{position} {purpose}", number)
 
     def _window(self, position: int, number: int, begins: float | None) -> Window:
         fault = self.faults[position]
@@ -215,8 +229,8 @@ class RedisFaultPlan(FaultPlan[RedisFault]):
         watching = self._losing.get(command)
         if watching is None:
             watching = self._losing[command] = self._watching_commands(command, lasts=False)
-        uniform = self._uniform
-        position = self.first_hit(watching, now, lambda place, _: uniform(worker, f"{purpose} fault-{place}", index))
+        rare = self._draws.rare
+        position = self.first_hit(watching, now, lambda place, _: rare(worker, f"{purpose} fault-{place}", index))
         return None if position is None else self.faults[position]
 
     def _watching_commands(self, command: str, *, lasts: bool) -> tuple[Watch, ...]:

@@ -48,16 +48,20 @@ class Customer:
     def write_bursts(self, bursts: Bursts, offset: float) -> Generator[simpy.Event, Any, None]:
         """Write bursts until no new one may begin."""
         kernel = self.world.kernel
-        env, uniform = kernel.env, kernel.draws.uniform
-        yield env.timeout(ticks(offset + bursts.first_seconds.sample(uniform(self.entity, "first-burst", 0))))
+        env, draws = kernel.env, kernel.draws
+        yield env.timeout(ticks(offset + draws.seconds(bursts.first_seconds.sampler, self.entity, "first-burst", 0)))
         burst = 0
         while env.now < offset + bursts.duration_seconds:
-            for position in range(_burst_length(bursts.messages_mean, uniform(self.entity, "burst-length", burst))):
+            for position in range(
+                _burst_length(bursts.messages_mean, draws.uniform(self.entity, "burst-length", burst))
+            ):
                 if position:
                     index = burst * 1000 + position
-                    yield env.timeout(ticks(bursts.gap_seconds.sample(uniform(self.entity, "burst-gap", index))))
+                    gap = draws.seconds(bursts.gap_seconds.sampler, self.entity, "burst-gap", index)
+                    yield env.timeout(ticks(gap))
                 self.say()
-            yield env.timeout(ticks(bursts.pause_seconds.sample(uniform(self.entity, "burst-pause", burst))))
+            pause = draws.seconds(bursts.pause_seconds.sampler, self.entity, "burst-pause", burst)
+            yield env.timeout(ticks(pause))
             burst += 1
 
     def say(self, *, worker: int | None = None, again: SentMessage | None = None) -> SentMessage:

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from relaysim.sim.backends.protocol import Backend
 from relaysim.sim.faults import AtOccasions, AtTimes, Draw, FaultPlan, TimedStrike
-from relaysim.sim.faults.when import NthEvents
+from relaysim.sim.faults.when import NthEvents, SiteProbability
 from relaysim.sim.faults.worker_events import OF_REDIS, OF_REQUESTS, PLAIN, Events
 from relaysim.sim.kernel import Kernel, Record
 from relaysim.sim.kernel.distributions import Seconds
@@ -58,6 +58,10 @@ class HostFault(BaseModel):
     probability: float = Field(
         default=1.0, ge=0, le=1, description="how likely it strikes, each time or at each such event"
     )
+    site_probability: SiteProbability = Field(
+        default=1.0,
+        description="with `on`: how likely it strikes at an event of that name at all, decided once per world for each name",
+    )
     times: int = Field(
         default=1, ge=1, le=10_000, description="with `at_seconds` how often; with `on` how often at most"
     )
@@ -87,6 +91,8 @@ class HostFault(BaseModel):
             raise ValueError("give either `at_seconds`, a time, or `on`, an event")
         if self.nth is not None and self.on is None:
             raise ValueError("`nth` counts events, so it belongs to `on`: leave it out, or give `on`")
+        if self.on is None and "site_probability" in self.model_fields_set:
+            raise ValueError("`site_probability` is of the events of `on`: leave it out, or give `on`")
         if self.nth is not None and "times" in self.model_fields_set:
             raise ValueError("`nth` says how often already: leave `times` out")
         if self.seconds is None and self.kind in ("pause", "skew"):
@@ -108,7 +114,11 @@ class HostFault(BaseModel):
             assert self.at_seconds is not None
             return AtTimes(self.at_seconds, self.times, self.probability)
         return AtOccasions(
-            self.on, self.probability, nth=self.nth, strikes_max=self.times if self.nth is None else None
+            self.on,
+            self.probability,
+            nth=self.nth,
+            strikes_max=self.times if self.nth is None else None,
+            site_probability=self.site_probability,
         )
 
 
@@ -152,7 +162,9 @@ class HostFaults:
         stop_seconds: float,
         on_crash: Callable[[Worker], None],
     ) -> None:
-        self.plan = FaultPlan(faults)
+        self.plan = FaultPlan(
+            faults, lambda position, event: kernel.draws.uniform(f"site {event}", f"host-fault-{position}", 0)
+        )
         self._kernel = kernel
         self._workers = workers
         self._by_name = {worker.name: worker for worker in workers}
@@ -167,7 +179,7 @@ class HostFaults:
         """Schedule what strikes at a time, and listen for the events at which the rest does. Call it at time 0."""
         kernel = self._kernel
         for strike in self.plan.timed(
-            lambda position, number: self._draw(position, "strikes", number),
+            lambda position, number: self._strikes(position, number),
             lambda position, number: self._draw(position, "at", number),
         ):
             kernel.at(strike.at_seconds, self._strike_at_a_time, strike)
@@ -194,6 +206,9 @@ class HostFaults:
 
     def _draw(self, position: int, purpose: str, index: int, worker: str = "") -> float:
         return self._kernel.draws.uniform(f"host-fault-{position} {worker}", purpose, index)
+
+    def _strikes(self, position: int, index: int, worker: str = "") -> float:
+        return self._kernel.draws.rare(f"host-fault-{position} {worker}", "strikes", index)
 
     # When it strikes
 
@@ -227,7 +242,7 @@ class HostFaults:
         return index
 
     def _draw_of(self, worker: Worker, index: int) -> Draw:
-        return lambda position, _: self._draw(position, "strikes", index, worker.name)
+        return lambda position, _: self._strikes(position, index, worker.name)
 
     # What it does
 

@@ -6,7 +6,7 @@ seconds (see `relaysim.sim.kernel.distributions`); where one is expected a plain
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -16,6 +16,7 @@ from relaysim.sim.doors.faults import ApiFault, check_routes
 from relaysim.sim.faults import Swarm
 from relaysim.sim.kernel.distributions import Constant, Seconds
 from relaysim.sim.redis.redis_faults import RedisFault
+from relaysim.sim.world.exploration import Strategy
 from relaysim.sim.world.host_faults import HostFault, check_events
 from relaysim.sim.world.quiescence import Liveness
 from relaysim.sim.world.send_faults import SendFault
@@ -201,10 +202,23 @@ class WorldTables(_Table):
     strata: Strata | None = Field(
         default=None, description="one draw comes from chosen parts of its range; absent: all are drawn as they come"
     )
+    strategy: Strategy = Field(
+        default="independent",
+        description="how worlds are drawn; any but `independent` looks for broken promises, and its worlds show "
+        "no rates of production",
+    )
     schedule: tuple[Hold, ...] = Field(default=(), description="constraints on the order of requests")
     limit_seconds: float = Field(
         default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off"
     )
+
+    @model_validator(mode="after")
+    def _strata_are_of_production(self) -> Self:
+        if self.strategy != "independent" and self.strata is not None and self.strata.enabled:
+            raise ValueError(
+                f"strategy {self.strategy!r} draws worlds of its own, which no strata describe; set strata.enabled=false"
+            )
+        return self
 
     @field_validator("api")
     @classmethod

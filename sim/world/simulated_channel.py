@@ -74,7 +74,7 @@ class Channel:
                 trace.add(host.name, TextEnds(delivery=delivery, conversation=conversation, message_ids=ended))
             purpose = f"send {conversation}"
             index = draws.next_index(host.name, purpose)
-            duration = seconds(draws.uniform(host.name, purpose, index))
+            duration = draws.seconds(seconds, host.name, purpose, index)
             fault, extra = self._fault(host.name, purpose, index) if has_faults else (None, 0.0)
             kind = None if fault is None else fault.kind
             if has_faults:
@@ -95,14 +95,14 @@ class Channel:
 
     def _fault(self, worker: str, purpose: str, index: int) -> tuple[SendFault | None, float]:
         """The first fault that hits this text, and its seconds."""
-        plan, now, uniform = self.faults, self._kernel.now, self._kernel.draws.uniform
+        plan, now, draws = self.faults, self._kernel.now, self._kernel.draws
         position = plan.first_hit(
-            plan.watching("send"), now, lambda place, _: uniform(worker, f"{purpose} fault-{place}", index)
+            plan.watching("send"), now, lambda place, _: draws.rare(worker, f"{purpose} fault-{place}", index)
         )
         if position is None:
             return None, 0.0
         fault = plan.faults[position]
-        return fault, fault.seconds.sample(uniform(worker, f"{purpose} fault-{position} seconds", index))
+        return fault, fault.seconds.sample(draws.uniform(worker, f"{purpose} fault-{position} seconds", index))
 
 
 async def _sleep(kernel: Kernel, host: Host, seconds: float) -> None:

@@ -75,11 +75,11 @@ class Webhooks:
 
     def post(self, message: SentMessage, worker: int | None) -> None:
         """A customer's message sets off: at least one delivery, to the given worker or a drawn one."""
-        workload, uniform = self._workload, self._kernel.draws.uniform
-        delay = self._seconds(uniform(message.id, "webhook", 0))
+        workload, draws = self._workload, self._kernel.draws
+        delay = draws.seconds(self._seconds, message.id, "webhook", 0)
         self._dispatch(message, delay, worker)
-        if workload.duplicate_probability and uniform(message.id, "duplicate", 0) < workload.duplicate_probability:
-            later = workload.redelivery_seconds.sample(uniform(message.id, "redelivery", 0))
+        if workload.duplicate_probability and draws.rare(message.id, "duplicate", 0) < workload.duplicate_probability:
+            later = workload.redelivery_seconds.sample(draws.uniform(message.id, "redelivery", 0))
             self._dispatch(message, delay + later, None)
         for position, when in self.faults.watching("duplicate"):
             if self._hits(position, when, message, 1):
@@ -94,9 +94,9 @@ class Webhooks:
             self._failed(message, number, worker, "worker crashed")
 
     def _hits(self, position: int, when: AtOccasions, message: SentMessage, number: int) -> bool:
-        uniform = self._kernel.draws.uniform
+        rare = self._kernel.draws.rare
         return self.faults.hits(
-            position, when, self._kernel.now, lambda place, _: uniform(message.id, f"webhook fault-{place}", number)
+            position, when, self._kernel.now, lambda place, _: rare(message.id, f"webhook fault-{place}", number)
         )
 
     def _fault_seconds(self, position: int, message: SentMessage, number: int) -> float:

@@ -13,10 +13,11 @@ from relaysim.sim import redis
 from relaysim.sim.backends import backend_named
 from relaysim.sim.doors import Network, make_client
 from relaysim.sim.faults import FaultPlan, chosen
-from relaysim.sim.kernel import EPOCH_SECONDS, Host, Kernel
+from relaysim.sim.kernel import EPOCH_SECONDS, Draws, Host, Kernel
 from relaysim.sim.world.audit import NAME as AUDITOR
 from relaysim.sim.world.audit import ledger_of
 from relaysim.sim.world.customers import Customer
+from relaysim.sim.world.explored_faults import explored
 from relaysim.sim.world.factories import resolve
 from relaysim.sim.world.host_faults import HostFaults
 from relaysim.sim.world.judge.promises import Promises
@@ -47,14 +48,17 @@ class World:
     """
 
     def __init__(self, settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> None:
-        self.settings = settings
         self.backend = backend_named(settings.api)
         self.seed = seed
         self.lane: Lane = lane
         strata = settings.strata
         conditioned = strata.draws(root_seed, seed, settings.profile) if strata is not None and strata.enabled else None
         self._conditioned = conditioned
-        self.kernel = Kernel(root_seed, seed, conditioned)
+        draws: Draws | None = conditioned
+        if settings.strategy != "independent":
+            settings, draws = explored(settings, root_seed, seed)
+        self.settings = settings
+        self.kernel = Kernel(root_seed, seed, draws)
         self.ledger: dict[str, str | None] | None = None
         self.workers: list[Worker] = []
         self.customers: list[Customer] = []

@@ -92,7 +92,7 @@ class RunLives:
         if run.id in self._made_stuck:
             return True
         probability = self._profile.stuck_probability
-        return probability > 0 and self._kernel.draws.uniform(run.key, "stuck", 0) < probability
+        return probability > 0 and self._kernel.draws.rare(run.key, "stuck", 0) < probability
 
     def _on_state(self, run: RunRecord, state: Status, cause: str) -> None:
         if self._before is not None:
@@ -158,15 +158,15 @@ class RunLives:
 
     def _next(self, run: RunRecord, status: Status, visit: int, stuck: bool) -> tuple[float, Status]:
         """Seconds until the next move, and the move."""
-        profile, uniform, key = self._profile, self._kernel.draws.uniform, run.key
+        profile, draws, key = self._profile, self._kernel.draws, run.key
         if status == "queued":
-            return profile.queue_seconds.sample(uniform(key, "queue-seconds", visit)), "in_progress"
+            return draws.seconds(profile.queue_seconds.sampler, key, "queue-seconds", visit), "in_progress"
         if status == "in_progress":
             if stuck:
                 return math.inf, "expired"
-            seconds = profile.run_seconds.sample(uniform(key, "run-seconds", visit))
+            seconds = draws.seconds(profile.run_seconds.sampler, key, "run-seconds", visit)
             fails = profile.failure_probability
-            if fails > 0 and uniform(key, "failure", visit) < fails:
+            if fails > 0 and draws.rare(key, "failure", visit) < fails:
                 return seconds, "failed"
             return seconds, _END_OF_TURN[type(self._service.plan(run.id))]
         if status == "requires_action":
@@ -175,9 +175,9 @@ class RunLives:
         if stuck:
             if profile.stuck_cancel_seconds is None:
                 return math.inf, "expired"
-            return profile.stuck_cancel_seconds.sample(uniform(key, "stuck-cancel-seconds", 0)), target
+            return draws.seconds(profile.stuck_cancel_seconds.sampler, key, "stuck-cancel-seconds", 0), target
         completes = profile.cancel_completes_probability
-        if completes > 0 and uniform(key, "cancel-completes", 0) < completes:
+        if completes > 0 and draws.rare(key, "cancel-completes", 0) < completes:
             # Only a text can still be there in time.
             target = "completed" if isinstance(self._service.plan(run.id), Text) else "cancelled"
-        return profile.cancel_seconds.sample(uniform(key, "cancel-seconds", 0)), target
+        return draws.seconds(profile.cancel_seconds.sampler, key, "cancel-seconds", 0), target

@@ -21,7 +21,7 @@ from relaysim.sim.doors import LANES, ApiFault, Lane, warm_up
 from relaysim.sim.doors.effects import READ_ERROR, REMOTE_PROTOCOL_ERROR, first_half
 from relaysim.sim.doors.faults import ApiFaultPlan
 from relaysim.sim.doors.transport import network_error
-from relaysim.sim.kernel import EPOCH_SECONDS
+from relaysim.sim.kernel import EPOCH_SECONDS, Draws
 
 both_lanes = pytest.mark.parametrize("lane", LANES)
 
@@ -261,11 +261,20 @@ def test_the_errors_are_those_of_a_real_connection(how: str) -> None:
 # Which attempts they hit
 
 
-def hits(*tables: dict[str, Any], attempts: int = 400, uniform: Callable[[str, str, int], float] | None = None) -> Any:
+class Given(Draws):
+    """Draws of which those that let faults strike are given, by the attempt's number."""
+
+    def __init__(self, given: dict[int, float], otherwise: float) -> None:
+        super().__init__(0, 0)
+        self._given, self._otherwise = given, otherwise
+
+    def rare(self, entity: str, purpose: str, index: int | None = None) -> float:
+        return self._given.get(index or 0, self._otherwise)
+
+
+def hits(*tables: dict[str, Any], attempts: int = 400, draws: Draws | None = None) -> Any:
     """Which of a row of attempts each fault hits: one per second, appends and lists in turn."""
-    plan = ApiFaultPlan(
-        tuple(ApiFault.model_validate(table) for table in tables), uniform or World().kernel.draws.uniform
-    )
+    plan = ApiFaultPlan(tuple(ApiFault.model_validate(table) for table in tables), draws or World().kernel.draws)
     found: list[list[int]] = [[] for _ in tables]
     for number in range(attempts):
         operation = (APPEND, "messages.list")[number % 2]
@@ -303,7 +312,7 @@ def test_route_probability_window_and_nth_combine(kind: dict[str, Any]) -> None:
     only = dict.fromkeys((4, 10), 0.1)
     chosen = hits(
         {**kind, "route": APPEND, "probability": 0.5, "nth": [3, 4, 6]},
-        uniform=lambda key, purpose, index: only.get(index, 0.9),
+        draws=Given(only, otherwise=0.9),
     )
     assert chosen == [[4, 10]]
     assert hits({**kind, "probability": 0.0}) == [[]]

@@ -50,6 +50,7 @@ conditions = st.builds(
     windows,
     numbers,
     st.none() | st.integers(1, 3),
+    st.just(1.0),
 )
 fault_lists = st.lists(conditions.map(Fault), max_size=5)
 occasions = st.builds(Occasion, st.sampled_from(NAMES), st.integers(0, 16).map(float), st.integers(0, 50))

@@ -1,0 +1,86 @@
+"""The faults of worlds that are explored: which ones a world meets, where, and how often (see `exploration`)."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from relaysim.sim.kernel import Draws
+from relaysim.sim.world.exploration import ExploringDraws, mixture_of
+from relaysim.sim.world.settings import FAULT_LISTS, WorldSettings
+
+
+def explored(settings: WorldSettings, root_seed: int, seed: int) -> tuple[WorldSettings, Draws]:
+    """A world's settings and its draws under its strategy; see `Strategy`."""
+    plain = Draws(root_seed, seed)
+    mixture = mixture_of(settings.strategy, plain)
+    if mixture.faults == "given":
+        return settings, ExploringDraws(root_seed, seed, mixture.latencies)
+    chooser = _Chooser(plain)
+    changed: dict[str, Any] = {name: chooser.weighed(name, getattr(settings, name)) for name in FAULT_LISTS}
+    if mixture.faults == "moments":
+        changed["host_faults"] = chooser.at_moments_of_workers(settings.host_faults)
+        changed["redis_faults"] = chooser.at_sites("redis_faults", settings.redis_faults)
+        changed["faults"] = chooser.at_sites("faults", settings.faults)
+    stuck = settings.profile.stuck_probability
+    if stuck > 0 and chooser.uniform("stuck on") < 0.5:
+        changed["profile"] = settings.profile.model_copy(
+            update={"stuck_probability": max(stuck, 0.5 * 10.0 ** (-2.0 * chooser.uniform("stuck weight")))}
+        )
+    return settings.model_copy(update={**changed, "swarm": None}), ExploringDraws(root_seed, seed, mixture.latencies)
+
+
+F = TypeVar("F", bound=Any)
+
+
+class _Chooser:
+    """Draws which faults a world meets. One that is left out keeps its place, with probability 0, since places key draws."""
+
+    def __init__(self, draws: Draws) -> None:
+        self._draws = draws
+
+    def uniform(self, purpose: str, index: int = 0) -> float:
+        """A keyed draw."""
+        return self._draws.uniform("exploration", purpose, index)
+
+    def weighed(self, name: str, faults: tuple[F, ...]) -> tuple[F, ...]:
+        """Most of them off, the others at a tenth to ten times their probability, on a logarithmic scale."""
+        made = []
+        for position, fault in enumerate(faults):
+            weight = 10.0 ** (2.0 * self.uniform(f"{name} weight", position) - 1.0)
+            likely = fault.probability
+            probability = 0.0 if self.uniform(f"{name} off", position) < 0.6 else min(max(likely, 0.9), likely * weight)
+            made.append(fault.model_copy(update={"probability": probability}))
+        return tuple(made)
+
+    def at_sites(self, name: str, faults: tuple[F, ...]) -> tuple[F, ...]:
+        """Those that watch occasions strike few kinds of them, and often; the others are weighed."""
+        made = []
+        for position, (fault, weighed) in enumerate(zip(faults, self.weighed(name, faults), strict=True)):
+            if fault.probability == 0.0 or getattr(fault, "lasts", False) or fault.nth is not None:
+                made.append(weighed)
+                continue
+            off = self.uniform(f"{name} site off", position) < 0.6
+            probability = 0.0 if off else 10.0 ** (-1.3 * self.uniform(f"{name} site weight", position))
+            made.append(fault.model_copy(update={"probability": probability, "site_probability": 0.2}))
+        return tuple(made)
+
+    def at_moments_of_workers(self, faults: tuple[F, ...]) -> tuple[F, ...]:
+        """The first fault of each kind that stops a worker strikes at few kinds of event; the others of its kind are off."""
+        made = []
+        seen: set[str] = set()
+        for position, (fault, weighed) in enumerate(zip(faults, self.weighed("host_faults", faults), strict=True)):
+            if fault.kind not in ("crash", "pause") or fault.probability == 0.0:
+                made.append(weighed)
+                continue
+            off = fault.kind in seen or self.uniform("moment off", position) < 0.35
+            seen.add(fault.kind)
+            changed = {
+                "at_seconds": None,
+                "on": "*",
+                "nth": None,
+                "probability": 0.0 if off else 10.0 ** (-1.5 * self.uniform("moment weight", position)),
+                "site_probability": 0.12,
+                "times": 1 + int(6 * self.uniform("moment times", position)),
+            }
+            made.append(fault.model_copy(update=changed))
+        return tuple(made)
