@@ -187,6 +187,17 @@ def clustered_words(claim: Mapping[str, Any]) -> str:
     )
 
 
+def strategy_words(results: Mapping[str, Any]) -> str:
+    """What worlds of a strategy of exploration do not show; "" if all worlds are drawn as in production."""
+    names = list(dict.fromkeys(each["strategy"] for each in results["scenarios"] if each.get("strategy")))
+    if not names:
+        return ""
+    return (
+        f"Worlds were drawn by the strategy {', '.join(names)}, to look for what goes wrong: their rates, waits and "
+        "intervals are not those of production."
+    )
+
+
 def strata_words(claim: Mapping[str, Any]) -> str:
     """What was seen in each stratum, and how likely the stratum is; "" for a claim that was not judged in strata."""
     parts = [

@@ -26,6 +26,7 @@ from relaysim.reports.summary import (
     observed_words,
     percent,
     strata_words,
+    strategy_words,
     summarise,
     trials_words,
     verdict_words,
@@ -83,6 +84,8 @@ def print_report(console: Console, results: Mapping[str, Any], *, report: Path |
             _print_table(console, _details_table(rows, interval_title(results)), _details_blocks(rows))
         _print_how_decided(console, results)
         _print_wrong(console, results, rows)
+        if words := strategy_words(results):
+            print_sentences(console, words)
         console.print(lead(results), soft_wrap=True)
         if report is not None:
             print_sentences(console, f"Report: {report}")

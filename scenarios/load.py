@@ -45,6 +45,7 @@ def load(
         raise ScenarioError(reading.problems)
     _put_factory_in(reading, factory)
     _apply_sets(reading, sets)
+    _leave_rates_out(reading.document)
     scenario = validate(reading)
     if check_relay:
         check_factory(reading)
@@ -154,6 +155,19 @@ def _apply_sets(reading: Reading, sets: Iterable[str]) -> None:
             continue
         _set(reading, path, value, typed)
     drop(reading.document)
+
+
+def _leave_rates_out(document: dict[str, Any]) -> None:
+    """Worlds that a strategy draws are no sample of production: of the claims they can judge those of kind `never`."""
+    if document.get("strategy", "independent") == "independent":
+        return
+    claims = document.get("claims")
+    if isinstance(claims, list):
+        document["claims"] = [
+            claim for claim in claims if not isinstance(claim, dict) or claim.get("kind", "never") == "never"
+        ]
+    for block in ("map", "curve"):
+        document.pop(block, None)
 
 
 def _set(reading: Reading, path: str, value: Any, typed: str) -> None:

@@ -133,6 +133,8 @@ def _entry(
         entry["variant"] = scenario.variant
     if origin.settings:
         entry["settings"] = dict(origin.settings)
+    if scenario.strategy != "independent":
+        entry["strategy"] = scenario.strategy
     if (strata := strata_of(scenario)) is not None:
         entry["strata"] = shown_strata(scenario, strata, claims)
     if sequences is not None:

@@ -24,6 +24,9 @@ from relaysim.scenarios.commands.command_line import (
     writing,
 )
 
+STRATEGIES = ("independent", "speed-classes", "pct", "surw", "swarm", "moments", "portfolio")
+"""Those of `relaysim.sim.world.exploration`, which takes long to import; a test compares them."""
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -55,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="maximum",
         help="with --sequential: worlds per scenario at the most; by default ten times its own number",
     )
+    parser.add_argument(
+        "--strategy",
+        choices=STRATEGIES,
+        help="how worlds are drawn (docs/exploring.md); with any but independent only claims of kind never are judged",
+    )
     add_jobs(parser)
     parser.add_argument(
         "--lane-check",
@@ -76,6 +84,8 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError
     from relaysim.scenarios.timing import code_version, cores, timing
 
+    if arguments.strategy is not None:
+        arguments.sets = [*arguments.sets, f"strategy={arguments.strategy}"]
     sequential = _sequential(arguments)
     names = arguments.scenarios or _default_scenarios(arguments.factory)
     folder_name = arguments.name or _folder_name(arguments)
@@ -85,6 +95,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
         if scenario.strata is not None and scenario.strata.enabled:
             why = "has strata, which cannot be looked at while they come"
             raise UsageError(f"{scenario.origin.given}: {why}; leave --sequential out, or set strata.enabled=false")
+    _check_strategies(scenarios, sequential)
     jobs = arguments.jobs or cores()
     version = code_version()  # of what runs now, not of what is there at the end
     costs: dict[str, Cost] = {}
@@ -97,7 +108,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
                 entries.append(_verify_one(scenario, arguments, sequential, jobs, shown, costs, observe))
             if arguments.factory is not None:
                 waits: list[dict[str, Any]] = []
-                for race in [scenario for scenario in scenarios if scenario.name == "race"]:
+                for race in [each for each in scenarios if each.name == "race" and each.strategy == "independent"]:
                     waits, costs["waits"] = judge_waits(
                         race,
                         replications=arguments.replications,
@@ -121,6 +132,21 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
         seed = entry["lane_check"]["first_differing_seed"]
         print(f"relaysim: {entry['scenario']}: the lanes differ at seed {seed}", file=sys.stderr)
     return EXIT_NOT_DETERMINISTIC if differing else exit_status(results)
+
+
+def _check_strategies(scenarios: Sequence[Scenario], sequential: Sequential | None) -> None:
+    """Worlds of a strategy have no rates, so something else must be there to judge."""
+    for scenario in scenarios:
+        if scenario.strategy == "independent":
+            continue
+        if sequential is not None:
+            why = "stops by rates, and its strategy draws worlds that have none"
+            raise UsageError(f"{scenario.origin.given}: --sequential {why}; leave --sequential out")
+        if not scenario.claims:
+            raise UsageError(
+                f"{scenario.origin.given}: strategy {scenario.strategy} can judge claims of kind never, and there is none; "
+                "leave the strategy out"
+            )
 
 
 def _sequential(arguments: argparse.Namespace) -> Sequential | None:
