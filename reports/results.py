@@ -14,12 +14,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from relaysim.reports.determinism import is_deterministic
+
 SCHEMA = 1
 ROOT = Path("reports") / "out"
 
 EXIT_AS_EXPECTED = 0
 EXIT_UNEXPECTED = 1
 EXIT_INCONCLUSIVE = 3
+EXIT_NOT_DETERMINISTIC = 4
 
 
 class ResultsError(ValueError):
@@ -153,7 +156,10 @@ def claims_of(results: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], M
 
 
 def exit_status(results: Mapping[str, Any]) -> int:
-    """0 if every verdict is as expected; 1 if one is not; 3 if the only ones that are not are inconclusive."""
+    """0 if every verdict is as expected; 1 if one is not; 3 if the only ones that are not are inconclusive; 4, whatever the
+    verdicts are, if a seed gave two worlds."""
+    if not is_deterministic(results):
+        return EXIT_NOT_DETERMINISTIC
     unexpected = [claim["verdict"] for _, claim in claims_of(results) if claim["verdict"] != claim["expected"]]
     if not unexpected:
         return EXIT_AS_EXPECTED

@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import Any
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS
+from relaysim.reports.determinism import is_deterministic, not_deterministic_words
 from relaysim.reports.results import claims_of
 
 #: What the fix claims, in the order in which it is told. Every summary has a row for each.
@@ -255,7 +256,9 @@ def verdict_counts(results: Mapping[str, Any]) -> dict[str, int]:
 
 
 def headline(results: Mapping[str, Any]) -> str:
-    """The page's title: whether the verdicts are the expected ones."""
+    """The page's title: whether the verdicts are the expected ones, if they can be trusted."""
+    if not is_deterministic(results):
+        return "Not deterministic: no verdict here can be trusted"
     surprises = [claim["verdict"] != claim["expected"] for _, claim in claims_of(results)]
     if not surprises:
         return "No claim was judged"
@@ -266,7 +269,9 @@ def headline(results: Mapping[str, Any]) -> str:
 
 
 def lead(results: Mapping[str, Any]) -> str:
-    """One sentence: how many verdicts, and whether they are the expected ones."""
+    """One sentence: how many verdicts, and whether they are the expected ones; or why none of them counts."""
+    if not is_deterministic(results):
+        return not_deterministic_words(results)
     counts = verdict_counts(results)
     total = sum(counts.values())
     surprises = sum(claim["verdict"] != claim["expected"] for _, claim in claims_of(results))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from relaysim.reports.determinism import is_deterministic, not_deterministic_words
 from relaysim.reports.results import claims_of
 from relaysim.reports.summary import (
     SYMBOLS,
@@ -75,9 +76,14 @@ def print_sentences(console: Console, *sentences: str, style: str = "") -> None:
 def print_report(console: Console, results: Mapping[str, Any], *, report: Path | None = None) -> None:
     """Print the summary, the verdict of each scenario where there are several, what went wrong, and a last sentence.
 
+    Where a seed was not one world, that comes first.
+
     `report` is the path of the page to name at the end.
     """
     rows = summarise(results)
+    if not is_deterministic(results):
+        print_sentences(console, not_deterministic_words(results), style="bold red")
+        console.print()
     with wide_enough(console):
         _print_table(console, _summary_table(rows, interval_title(results)), _summary_blocks(rows))
         if any(len(row.entries) > len(row.parts) for row in rows):
@@ -86,7 +92,8 @@ def print_report(console: Console, results: Mapping[str, Any], *, report: Path |
         _print_wrong(console, results, rows)
         if words := strategy_words(results):
             print_sentences(console, words)
-        console.print(lead(results), soft_wrap=True)
+        if is_deterministic(results):
+            print_sentences(console, lead(results))
         if report is not None:
             print_sentences(console, f"Report: {report}")
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from relaysim.reports import summary
 from relaysim.reports.claims import EXAMPLES_MAX
+from relaysim.reports.determinism import same_again_words
 from relaysim.reports.page import render_page
 from relaysim.reports.results import claims_of
 from relaysim.reports.summary import number
@@ -45,6 +46,7 @@ def verify_html(
         changes_max=_CHANGES_MAX,
         previous_version=(previous or {}).get("code_version", ""),
         examples_max=EXAMPLES_MAX,
+        same_again=same_again_words(timing or {}),
         first_replay=next(replays, ""),
         by_construction=list(dict.fromkeys(claim["id"] for claim in claims if claim.get("by_construction"))),
         some_have=lambda key: any(key in scenario for scenario in results["scenarios"]),

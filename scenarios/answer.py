@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from relaysim.reports.claims import TRANSPARENCY_PARTS
+from relaysim.reports.determinism import is_deterministic
 from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
@@ -75,7 +76,9 @@ def judge_waits(
 
 
 def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The answer, a sentence per line."""
+    """The answer, a sentence per line; one line where a seed gave two worlds, since then nothing is known."""
+    if not is_deterministic(results):
+        return [f"Is {results['factory']} safe? That cannot be said: the same seed gave two worlds."]
     claims = [(scenario, claim) for scenario in results["scenarios"] for claim in scenario["claims"]]
     refuted = [each for each in claims if each[1]["verdict"] == "refuted"]
     unknown = [each for each in claims if each[1]["verdict"] == "inconclusive"]

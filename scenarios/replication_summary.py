@@ -168,7 +168,8 @@ class Summary:
     """What some replications of one scenario in one lane showed.
 
     `tallies` has one tally per claim, `invariants` one per invariant; `fingerprints` those of the seeds that were asked
-    for; `digest` is the sum of all fingerprints' digests; `rows` has each seed's own numbers, if they were asked for.
+    for; `digest` is the sum of all fingerprints' digests; `rows` has each seed's own numbers, if they were asked for, and
+    `traces` its packed trace, if its observation came with one.
     """
 
     replications: int = 0
@@ -178,6 +179,7 @@ class Summary:
     spreads: dict[str, Spread] = field(default_factory=dict)
     fault_hits: dict[str, list[int]] = field(default_factory=dict)
     fingerprints: dict[int, str] = field(default_factory=dict)
+    traces: dict[int, bytes] = field(default_factory=dict)
     rows: dict[int, Row] = field(default_factory=dict)
     virtual_ticks: int = 0
     events: int = 0
@@ -214,6 +216,8 @@ class Summary:
         self.digest = (self.digest + _digest(seed, fingerprint)) % 2**_DIGEST_BITS
         if keep_fingerprint:
             self.fingerprints[seed] = fingerprint
+        if "trace" in observation:
+            self.traces[seed] = observation["trace"]
         if keep_row:
             counts = tuple(int(observation["counts"][name]) for name in ROW_COUNTS)
             self.rows[seed] = Row(counts, array("d", observation["series"]["reply_seconds"]))
@@ -230,6 +234,7 @@ class Summary:
             self.spreads.setdefault(name, Spread()).merge(spread)
         self._add_hits(other.fault_hits)
         self.fingerprints |= other.fingerprints
+        self.traces |= other.traces
         self.rows |= other.rows
         self.virtual_ticks += other.virtual_ticks
         self.events += other.events
@@ -243,7 +248,7 @@ class Summary:
                 own_tallies[index] += count
 
     def to_plain(self) -> dict[str, Any]:
-        """All of it as plain data, fit for JSON; `from_plain` reads it. Equal replications give equal data."""
+        """All but the traces as plain data, fit for JSON; `from_plain` reads it. Equal replications give equal data."""
         plain: dict[str, Any] = {
             "replications": self.replications,
             "tallies": {name: _plain_tally(tally) for name, tally in self.tallies.items()},

@@ -35,6 +35,7 @@ __all__ = [
     "Observe",
     "Progress",
     "ReplicationError",
+    "end_with",
     "here_on_path",
     "run_batches",
     "run_chunk",
@@ -77,7 +78,8 @@ class Batch:
     `claims` says which claims are tallied (None: all); the fingerprints of the first `fingerprints` seeds are kept, and
     with `rows` each seed's own numbers (see `relaysim.scenarios.replication_summary.Row`).
     `values` are the paths and values in which this scenario differs from the one that was loaded. `in_strata` allows for a
-    scenario with strata, and tallies each claim in each of them, too (see `relaysim.scenarios.strata_tallies`).
+    scenario with strata, and tallies each claim in each of them, too (see `relaysim.scenarios.strata_tallies`). The
+    traces of the first `traces` seeds are kept, packed (see `relaysim.scenarios.determinism.traces`).
     """
 
     key: str
@@ -90,6 +92,7 @@ class Batch:
     values: tuple[tuple[str, Any], ...] = ()
     first: int = 0
     in_strata: bool = False
+    traces: int = 0
 
 
 @dataclass(slots=True)
@@ -228,7 +231,7 @@ def run_chunk(
         # An interrupt reaches the whole group of processes; the parent's answer to it ends this one.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if parent:
-            _end_with(parent)
+            end_with(parent)
     here_on_path()
     with _ONE_AT_A_TIME:
         scenario, settings, specs = _prepare(batch.scenario)
@@ -237,12 +240,17 @@ def run_chunk(
         if observe is None and elsewhere:
             _stay_in_session()
         summary = Summary()
-        _run_seeds(summary, scenario, settings, specs, batch, range(first, first + count), observe or _observe)
+        seeds = range(first, first + count)
+        kept = range(0) if observe is not None else seeds[: max(0, batch.traces - first)]
+        if kept:
+            _run_seeds(summary, scenario, settings, specs, batch, kept, _observe_with_trace)
+        if left := seeds[len(kept) :]:
+            _run_seeds(summary, scenario, settings, specs, batch, left, observe or _observe)
     return index, summary, os.getpid(), _peak_bytes()
 
 
 @lru_cache(maxsize=1)
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Let this process end soon after the one that asked for its work: killed, that one could not tell it to."""
 
     def watch() -> None:
@@ -275,6 +283,15 @@ def _observe(settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> 
     from relaysim.sim.world import run_world
 
     return run_world(settings, root_seed=root_seed, seed=seed, lane=lane).observation
+
+
+def _observe_with_trace(settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> Mapping[str, Any]:
+    from relaysim.scenarios.determinism.traces import packed
+    from relaysim.sim.world import run_world
+
+    result = run_world(settings, root_seed=root_seed, seed=seed, lane=lane, keep_trace=True)
+    assert result.records is not None
+    return {**result.observation, "trace": packed(result.records)}
 
 
 def _run_seeds(

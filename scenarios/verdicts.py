@@ -9,6 +9,7 @@ from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.claims import ClaimSpec, judge, rate
 from relaysim.reports.confidence_sequences import judge_sequence
 from relaysim.reports.results import replay_template
+from relaysim.scenarios.determinism.recheck import Recheck
 from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import CurvePlan, MapPlan, Scenario
 from relaysim.scenarios.replication_summary import Summary
@@ -30,6 +31,7 @@ def verify_scenario(
     progress: Callable[[Progress], None] | None = None,
     observe: Observe | None = None,
     sequential: Sequential | None = None,
+    recheck: Recheck | None = None,
 ) -> tuple[dict[str, Any], Cost]:
     """The scenario's entry in `results.json`, and what it took.
 
@@ -43,18 +45,18 @@ def verify_scenario(
         observe: what runs a replication, see `run_batches`.
         sequential: stop as soon as every rate is decided; `replications` is then not read. The lane check has at most as
             many seeds as the first look.
+        recheck: takes the traces of the first seeds, to compare them with another run's.
 
     Raises:
         ReplicationError, LostWorkerError: see `run_batches`.
     """
-    count = replications or scenario.replications
-    if sequential is not None:
-        count = looks(sequential.maximum_of(scenario), scenario.replications)[0]
+    count = worlds_at_least(scenario, replications, sequential)
     lane = lane or scenario.lane
     checked = min(count, scenario.check_lanes if lane_check is None else lane_check) if lane == "direct" else 0
     text = scenario.to_json()
     strata = strata_of(scenario)
-    own = Batch("main", text, count, lane, fingerprints=checked, in_strata=strata is not None)
+    traces = 0 if recheck is None else recheck.seeds_of(scenario)
+    own = Batch("main", text, count, lane, fingerprints=checked, in_strata=strata is not None, traces=traces)
     batches = []
     if checked:
         batches.append(Batch("lane check", text, checked, "sdk", (), checked, in_strata=strata is not None))
@@ -73,6 +75,8 @@ def verify_scenario(
 
     specs = scenario.specs()
     main = summaries["main"]
+    if recheck is not None:
+        recheck.take(scenario, main.traces)
     entry = _entry(scenario, specs, main, lane, sequences)
     if checked:
         entry["lane_check"] = compare(main, summaries["lane check"], checked)
@@ -81,6 +85,13 @@ def verify_scenario(
     if scenario.curve is not None:
         entry["curve"] = _curve(scenario.curve, specs, summaries)
     return entry, cost
+
+
+def worlds_at_least(scenario: Scenario, replications: int | None, sequential: Sequential | None) -> int:
+    """How many worlds of a scenario are run in any case; without looks on the way that is all of them."""
+    if sequential is not None:
+        return looks(sequential.maximum_of(scenario), scenario.replications)[0]
+    return replications or scenario.replications
 
 
 def compare(direct: Summary, sdk: Summary, seeds: int) -> dict[str, Any]:

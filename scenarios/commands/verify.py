@@ -30,10 +30,15 @@ STRATEGIES = ("independent", "speed-classes", "pct", "surw", "swarm", "moments",
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from relaysim.scenarios.determinism.recheck import Recheck
     from relaysim.scenarios.model import Scenario
     from relaysim.scenarios.progress import Reporter
     from relaysim.scenarios.runner import Cost, Observe
     from relaysim.scenarios.sequential import Sequential
+
+
+_PATIENCE_SECONDS, _PATIENCE_TIMES = 120.0, 5.0
+"""How long to wait for the second run of the first worlds once the first has ended: this, and so many times its length."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="in lane direct: also run the first K worlds in lane sdk, and compare",
     )
+    parser.add_argument(
+        "--recheck",
+        type=non_negative_int,
+        metavar="K",
+        help="how many of each scenario's first worlds to run again in a fresh process, and compare; by default 3",
+    )
     add_results(parser)
     add_world(parser)
 
@@ -77,9 +88,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command `verify`; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
     from relaysim.reports.claims import UnknownEventError
+    from relaysim.reports.determinism import parting_words
     from relaysim.reports.publish import publish
     from relaysim.reports.results import build_results, exit_status
     from relaysim.scenarios.answer import answer, judge_waits
+    from relaysim.scenarios.determinism.fresh_process import FreshProcessError
+    from relaysim.scenarios.determinism.recheck import same_again
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError
     from relaysim.scenarios.timing import code_version, cores, timing
@@ -103,9 +117,12 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     extra: dict[str, Any] = {}
     answer_lines: list[str] = []
     try:
-        with reporter(quiet=arguments.quiet) as shown:
+        with (
+            reporter(quiet=arguments.quiet) as shown,
+            _recheck(scenarios, arguments, sequential, observe) as recheck,
+        ):
             for scenario in scenarios:
-                entries.append(_verify_one(scenario, arguments, sequential, jobs, shown, costs, observe))
+                entries.append(_verify_one(scenario, arguments, sequential, jobs, shown, costs, observe, recheck))
             if arguments.factory is not None:
                 waits: list[dict[str, Any]] = []
                 for race in [each for each in scenarios if each.name == "race" and each.strategy == "independent"]:
@@ -119,18 +136,31 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
                     )
                     shown.done("waits", costs["waits"], "done")
                 extra = {"factory": arguments.factory, "waits": waits}
+            partings = recheck.partings(
+                _PATIENCE_SECONDS + _PATIENCE_TIMES * sum(cost.seconds for cost in costs.values())
+            )
+            if partings:
+                extra["not_deterministic"] = partings
+            if arguments.factory is not None:
                 answer_lines = answer({"scenarios": entries, **extra}, waits)
                 extra["answer"] = answer_lines
     except (ReplicationError, LostWorkerError, UnknownEventError) as error:
         raise UsageError(_one_line(error, scenarios)) from error
+    except FreshProcessError as error:
+        raise UsageError(
+            f"the process that runs the first worlds again {' '.join(str(error).split())}; --recheck 0 does without it"
+        ) from error
     results = build_results(version, entries, **extra)
+    checked = {"same_again": same_again(results, recheck.planned)}
     with writing():
-        folder = publish(results, name=folder_name, timing=timing(costs, jobs=jobs), out=arguments.out)
-    say_results(arguments, results, lambda: _print_table(results, folder, answer_lines))
+        folder = publish(results, name=folder_name, timing={**timing(costs, jobs=jobs), **checked}, out=arguments.out)
+    say_results(arguments, results, lambda: _print_table(results, folder, answer_lines, checked))
     differing = [entry for entry in entries if not entry.get("lane_check", {}).get("equal", True)]
     for entry in differing:
         seed = entry["lane_check"]["first_differing_seed"]
         print(f"relaysim: {entry['scenario']}: the lanes differ at seed {seed}", file=sys.stderr)
+    for parting in partings:
+        print(f"relaysim: {parting_words(parting)}", file=sys.stderr)
     return EXIT_NOT_DETERMINISTIC if differing else exit_status(results)
 
 
@@ -201,6 +231,7 @@ def _verify_one(
     shown: Reporter,
     costs: dict[str, Cost],
     observe: Observe | None,
+    recheck: Recheck,
 ) -> dict[str, Any]:
     from relaysim.scenarios.verdicts import verify_scenario
 
@@ -213,6 +244,7 @@ def _verify_one(
         progress=shown.scenario(scenario.name),
         observe=observe,
         sequential=sequential,
+        recheck=recheck,
     )
     costs[scenario.name] = cost
     surprises = [claim for claim in entry["claims"] if not claim["as_expected"]]
@@ -221,8 +253,35 @@ def _verify_one(
     return entry
 
 
-def _print_table(results: Mapping[str, Any], folder: Path, answer_lines: Sequence[str]) -> None:
-    from relaysim.reports.terminal import print_report
+def _recheck(
+    scenarios: Sequence[Scenario],
+    arguments: argparse.Namespace,
+    sequential: Sequential | None,
+    observe: Observe | None,
+) -> Recheck:
+    from relaysim.scenarios.determinism import recheck
+    from relaysim.scenarios.verdicts import worlds_at_least
+
+    seeds = recheck.SEEDS if arguments.recheck is None else arguments.recheck
+    if observe is not None:
+        seeds = 0  # what runs worlds here exists in this process only
+    return recheck.Recheck(
+        [
+            recheck.Planned(
+                each,
+                arguments.lane or each.lane,
+                min(seeds, worlds_at_least(each, arguments.replications, sequential)),
+            )
+            for each in scenarios
+        ]
+    )
+
+
+def _print_table(
+    results: Mapping[str, Any], folder: Path, answer_lines: Sequence[str], checked: Mapping[str, Any]
+) -> None:
+    from relaysim.reports.determinism import same_again_words
+    from relaysim.reports.terminal import print_report, print_sentences
 
     def draw(console: Console) -> None:
         print_report(console, results, report=folder / "index.html")
@@ -234,5 +293,6 @@ def _print_table(results: Mapping[str, Any], folder: Path, answer_lines: Sequenc
                 console.print(
                     f"Lanes: {entry['scenario']} left {equal} in both for {check['seeds']:,} seeds.", soft_wrap=True
                 )
+        print_sentences(console, same_again_words(checked))
 
     show(draw)

@@ -14,7 +14,7 @@ from relaysim.sim.kernel.draws import ConditionedDraws, Draws
 from relaysim.sim.kernel.fence import Fence, LeavesSimulationError
 from relaysim.sim.kernel.kernel import Host, Kernel
 from relaysim.sim.kernel.running import current_host
-from relaysim.sim.kernel.trace import Record, Trace, current_context, kind_of, record_kind
+from relaysim.sim.kernel.trace import Record, Trace, current_context, digested, kind_of, record_kind
 
 __all__ = [
     "EPOCH_SECONDS",
@@ -31,6 +31,7 @@ __all__ = [
     "Trace",
     "current_context",
     "current_host",
+    "digested",
     "kind_of",
     "record_kind",
     "ticks",

@@ -6,7 +6,7 @@ addresses: those differ between Python versions and lanes while the world is the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from hashlib import blake2b
 from operator import itemgetter
@@ -71,6 +71,16 @@ class Record(NamedTuple):
 
 _written = tuple.__repr__
 _new_tuple: Callable[[type[Record], tuple[float, str, str, Fields]], Record] = tuple.__new__
+
+
+def digested(records: Iterable[tuple[float, str, str, Any]]) -> list[tuple[float, str, str, Any]]:
+    """Events in the order and in the form in which a fingerprint takes them: two traces with the same ones are the same
+    world."""
+    forms = _digested_forms
+    return [
+        (time, entity, kind, forms[kind](fields) if kind in forms else fields)
+        for time, entity, kind, fields in sorted(records, key=itemgetter(0, 1))
+    ]
 
 
 class Clock(Protocol):

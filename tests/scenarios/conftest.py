@@ -8,7 +8,14 @@ from functools import partial
 import pytest
 
 from relaysim.reports import tune_figures
+from relaysim.scenarios.determinism import recheck
 from relaysim.scenarios.tune import sensitivity
+
+
+@pytest.fixture(autouse=True)
+def _no_recheck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process that runs worlds again: it takes seconds to start, and knows nothing of what stands in for worlds."""
+    monkeypatch.setattr(recheck, "SEEDS", 0)
 
 
 @pytest.fixture(scope="module")

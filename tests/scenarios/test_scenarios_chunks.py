@@ -221,7 +221,8 @@ def test_nothing_of_a_summary_is_left_out(tmp_path: Path) -> None:
     small = load(write(tmp_path), check_relay=False)
     batch = Batch("main", small.to_json(), 3, "direct", fingerprints=1, rows=True)
     summary = run_batches([batch], observe=observe)[0]["main"]
-    assert set(summary.to_plain()) == {each.name for each in fields(Summary)}
+    # Traces are compared while a command runs, and no journal keeps them.
+    assert set(summary.to_plain()) == {each.name for each in fields(Summary)} - {"traces"}
 
 
 @pytest.mark.parametrize("values", [[0.1, 0.1, 1 / 3], [2.0, 2.0, 6.0, 0.0], [5e-324, 1e300], []])

@@ -1,0 +1,170 @@
+"""Worlds in a fresh process: another interpreter, with a hash seed of its own, which imports everything anew.
+
+    with FreshProcess(Job(scenarios, worlds)) as process:
+        ...                                # it runs meanwhile
+        endings = process.endings()
+
+Like a worker process of `verify` it has the module path, the folder and the environment of the one that started it. What
+it prints goes nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, Self
+
+from relaysim.scenarios.determinism.traces import packed
+
+if TYPE_CHECKING:
+    from relaysim.scenarios.runner import Lane
+    from relaysim.sim.world import WorldSettings
+
+_ENTRY: Final = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from relaysim.scenarios.determinism.fresh_process import main; main(sys.argv[2])"
+)
+_JOB, _ENDINGS, _ERRORS = "job", "endings", "errors"
+
+
+class FreshProcessError(RuntimeError):
+    """The process ended without results, or not at all; the message says how."""
+
+
+class WorldToRun(NamedTuple):
+    """One world: the place of its scenario in the job, its lane and its seed."""
+
+    scenario: int
+    lane: Lane
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a fresh process is to do.
+
+    Attributes:
+        scenarios: as JSON.
+        worlds: in the order in which they are run; one may occur again.
+        hash_seed: its `PYTHONHASHSEED`, 1 or more.
+    """
+
+    scenarios: Sequence[str]
+    worlds: Sequence[WorldToRun]
+    hash_seed: int = 1
+    path: Sequence[str] = field(default_factory=lambda: tuple(sys.path))
+    parent: int = field(default_factory=os.getpid)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one world ended: its fingerprint and its packed trace, or the error that ended it."""
+
+    world: WorldToRun
+    fingerprint: str = ""
+    trace: bytes = b""
+    error: str = ""
+
+
+class FreshProcess:
+    """A process that does a job, from its making on. A context manager, which ends it."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._folder = Path(tempfile.mkdtemp(prefix="relaysim-"))
+        self._errors: IO[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            (self._folder / _JOB).write_bytes(pickle.dumps(job))
+            self._errors = (self._folder / _ERRORS).open("wb")
+            self._process = subprocess.Popen(
+                # -P: the folder that it is started in must not stand before what is installed.
+                [sys.executable, "-P", "-c", _ENTRY, json.dumps(list(job.path)), str(self._folder)],
+                env={**os.environ, "PYTHONHASHSEED": str(job.hash_seed)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+            )
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._errors is not None:
+            self._errors.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def endings(self, timeout_seconds: float | None = None) -> list[Ending]:
+        """Wait for the worlds' endings, in the job's order.
+
+        Raises:
+            FreshProcessError: if the process ends without them, or not in time.
+        """
+        assert self._process is not None
+        try:
+            status = self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            raise FreshProcessError(f"did not end within {timeout_seconds:.0f} s") from None
+        try:
+            endings: list[Ending] = pickle.loads((self._folder / _ENDINGS).read_bytes())
+        except FileNotFoundError:
+            said = (self._folder / _ERRORS).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise FreshProcessError(
+                f"ended with exit code {status}" + (f" and said: {said[-1].strip()}" if said else "")
+            ) from None
+        return endings
+
+
+def main(folder: str) -> None:
+    """Do the job that lies in a folder, and leave the endings there."""
+    from relaysim.scenarios.runner import end_with
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started this answers an interrupt, and ends it
+    job: Job = pickle.loads((Path(folder) / _JOB).read_bytes())
+    end_with(job.parent)
+    endings = do(job)
+    passing = Path(folder) / f"{_ENDINGS}.passing"
+    passing.write_bytes(pickle.dumps(endings))
+    passing.replace(Path(folder) / _ENDINGS)
+
+
+def do(job: Job) -> list[Ending]:
+    """Run the worlds in this process."""
+    from relaysim.scenarios.model import Scenario
+    from relaysim.sim.world import Session, resolve
+
+    scenarios = [Scenario.from_json(text) for text in job.scenarios]
+    settings = [scenario.world_settings() for scenario in scenarios]
+    for each in settings:
+        resolve(each.relay.factory)  # outside of any world, as where `verify` loads a scenario
+    with Session():
+        return [_run(world, settings[world.scenario], scenarios[world.scenario].root_seed) for world in job.worlds]
+
+
+def _run(world: WorldToRun, settings: WorldSettings, root_seed: int) -> Ending:
+    from relaysim.sim.world import run_world
+
+    try:
+        result = run_world(settings, root_seed=root_seed, seed=world.seed, lane=world.lane, keep_trace=True)
+    except Exception as error:
+        return Ending(world, error=f"{type(error).__name__}: {error}")
+    assert result.records is not None
+    return Ending(world, result.fingerprint, packed(result.records))

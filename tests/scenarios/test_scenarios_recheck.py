@@ -1,0 +1,162 @@
+"""Goal: `verify` never gives a verdict on worlds that a seed does not determine; it says where two runs of one seed part.
+
+Method: the command on a bot that iterates over a set, and on our own relay; traces that differ in one record; results of
+which one scenario parted.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from scenario_stand_ins import SMALL, write
+
+from relaysim.reports import figures
+from relaysim.reports.determinism import not_deterministic_words, same_again_words
+from relaysim.reports.results import build_results, exit_status, read_results
+from relaysim.reports.summary import headline, lead
+from relaysim.reports.verify_page import verify_html
+from relaysim.scenarios.answer import answer
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.determinism import recheck
+from relaysim.scenarios.determinism.fresh_process import FreshProcess, FreshProcessError, Job, WorldToRun
+from relaysim.scenarios.determinism.traces import first_difference, packed
+from relaysim.scenarios.load import load
+from relaysim.scenarios.runner import Batch, run_batches
+from relaysim.sim.trace.schema import TextSent
+from relaysim.sim.world import run_world
+
+UNSORTED = """
+class Bot:
+    def __init__(self, send):
+        self.send = send
+
+    async def handle(self, message):
+        words = {f"{word}-{message.id}" for word in "one two three four five six seven eight nine ten".split()}
+        await self.send(message.conversation, " ".join(words))
+
+
+def make(openai_client, redis_client, send):
+    return Bot(send)
+"""
+
+PARTED = {
+    "scenario": "small",
+    "seed": 1,
+    "lane": "sdk",
+    "time_seconds": 0.5,
+    "entity": "w1",
+    "records": ["`send` with text 'a'", "`send` with text 'b'"],
+    "text": "at 0.5 s, in what `w1` does: this run has `send` with text 'a', the fresh process has `send` with text 'b'",
+}
+
+
+@pytest.fixture
+def rechecked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(recheck, "SEEDS", 3)
+    monkeypatch.setattr(figures, "draw_all", lambda results: {})
+    return tmp_path
+
+
+def test_a_bot_that_iterates_over_a_set_gets_exit_code_4_and_hears_of_it_first(
+    rechecked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (rechecked / "unsorted_bot.py").write_text(UNSORTED, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(rechecked))
+    write(rechecked, SMALL)
+    arguments = ("--factory", "unsorted_bot:make", "--replications", "2", "--jobs", "1", "--quiet", "--out", "out")
+    assert main(["verify", "small.toml", *arguments]) == 4
+    streams = capsys.readouterr()
+    first_line = streams.out.splitlines()[0]
+    assert first_line.startswith("Not deterministic: seed 0 of small gave two worlds, which part at ")
+    assert "no verdict here can be trusted" in first_line
+    assert "Is unsorted_bot:make safe? That cannot be said: the same seed gave two worlds." in streams.out
+    assert "relaysim: small, seed 0: not deterministic: at " in streams.err
+    (parting,) = read_results(rechecked / "out")["not_deterministic"]
+    assert (parting["seed"], parting["lane"]) == (0, "sdk")
+    one, other = parting["records"]
+    assert one != other
+    assert one.startswith("`send` with text '")
+    assert other.startswith("`send` with text '")
+
+
+def test_what_is_deterministic_is_told_in_one_line_and_leaves_no_mark_in_the_results(
+    rechecked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = write(rechecked, SMALL)
+    arguments = ("verify", given, "--replications", "4", "--jobs", "1", "--quiet", "--out")
+    main([*arguments, "with"])
+    assert (
+        "Deterministic, as far as was looked: the first seeds of 1 scenario, 3 worlds, came out the same in a fresh "
+        "process, in the opposite order and with another hash seed.\n"
+    ) in capsys.readouterr().out
+    main([*arguments, "without", "--recheck", "0"])
+    assert "Whether a seed is one world was not checked: no world was run again.\n" in capsys.readouterr().out
+    assert Path("with/results.json").read_bytes() == Path("without/results.json").read_bytes()
+    timing = json.loads(Path("with/timing.json").read_text(encoding="utf-8"))
+    assert timing["same_again"] == {"scenarios": 1, "worlds": 3, "parted": []}
+    assert "came out the same in a fresh process" in Path("with/index.html").read_text(encoding="utf-8")
+
+
+def test_a_process_that_ends_without_results_is_told_of_by_what_it_said(tmp_path: Path) -> None:
+    scenario = (
+        load(write(tmp_path), check_relay=False).to_json().replace("relaysim.relay:cancel", "relaysim.no_relay:cancel")
+    )
+    with (
+        FreshProcess(Job([scenario], [WorldToRun(0, "direct", 0)])) as process,
+        pytest.raises(FreshProcessError) as told,
+    ):
+        process.endings()
+    assert str(told.value).startswith("ended with exit code 1 and said: ")
+    assert "there is no module 'relaysim.no_relay'" in str(told.value)
+
+
+def test_a_world_that_ends_in_one_run_only_is_a_parting(tmp_path: Path) -> None:
+    ending = recheck.Ending(WorldToRun(0, "direct", 2), error="KeyError: 'x'")
+    parting = recheck._parting(recheck.Planned(load(write(tmp_path), check_relay=False), "direct", 3), ending, b"")
+    assert parting is not None
+    assert parting["text"] == "at the end: this run came to it, the fresh process did not: KeyError: 'x'"
+
+
+def test_traces_are_kept_of_the_first_seeds_however_they_were_cut(tmp_path: Path) -> None:
+    scenario = load(write(tmp_path))
+    batch = Batch("main", scenario.to_json(), 4, "direct", traces=3)
+    kept = [run_batches([batch], chunk_size=size)[0]["main"].traces for size in (1, 2, 4)]
+    assert list(kept[0]) == [0, 1, 2]
+    assert kept == [kept[0]] * 3
+    settings = scenario.world_settings()
+    other = run_world(settings, root_seed=scenario.root_seed, seed=2, lane="direct", keep_trace=True)
+    assert first_difference(kept[0][2], packed(other.records or ())) is None
+    assert first_difference(kept[0][1], kept[0][2]) is not None
+
+
+def test_the_first_record_that_differs_is_found_and_told_by_the_fields_that_differ() -> None:
+    def text(time: float, worker: str, said: str) -> tuple[float, str, str, TextSent]:
+        return time, worker, "send", TextSent("c1.m1#1", "c1", said)
+
+    same, later = text(1.0, "w1", "Hello"), text(2.0, "w2", "x")
+    told = first_difference(packed([same, text(1.5, "w1", "a"), later]), packed([same, text(1.5, "w1", "b"), later]))
+    assert told is not None
+    assert told.words("one", "the other") == (
+        "at 1.5 s, in what `w1` does: one has `send` with text 'a', the other has `send` with text 'b'"
+    )
+    shorter = first_difference(packed([same, later]), packed([same]))
+    assert shorter is not None
+    assert shorter.words("one", "the other").endswith("', text 'x', the other has nothing more")
+    # At one instant what different workers do has no order; what one does has.
+    assert first_difference(packed([text(1.0, "w2", "x"), same]), packed([same, text(1.0, "w2", "x")])) is None
+    assert first_difference(packed([same, text(1.0, "w1", "x")]), packed([text(1.0, "w1", "x"), same])) is not None
+
+
+def test_results_that_are_not_deterministic_say_so_before_anything_else() -> None:
+    results = build_results("1+x", [], not_deterministic=[PARTED, {**PARTED, "scenario": "other"}], factory="bot:make")
+    assert exit_status(results) == 4
+    assert headline(results) == "Not deterministic: no verdict here can be trusted"
+    assert lead(results) == not_deterministic_words(results)
+    assert "seed 1 of small gave two worlds, which part at 0.5 s" in lead(results)
+    assert "So do worlds of other." in lead(results)
+    assert answer(results, []) == ["Is bot:make safe? That cannot be said: the same seed gave two worlds."]
+    assert "<h1>Not deterministic: no verdict here can be trusted</h1>" in verify_html(results)
+    assert same_again_words({"same_again": {"scenarios": 2, "worlds": 6, "parted": ["small"]}}) == ""
