@@ -15,7 +15,9 @@ never     trials, and no occurrence                  one occurrence
 exact     values, and each equals `value`            one value that differs
 ========  =========================================  ========================================
 
-Everything else is *inconclusive*, and so is a claim without a single trial: what was never met was not tested.
+Everything else is *inconclusive*, and so is a claim without a single trial: what was never met was not tested. Of a claim
+that says where it applies (`where`), replications in which that never arose are no trials; an occurrence of what must never
+happen counts all the same.
 `between` is judged on a two-sided interval at confidence 1 - alpha; the others have one-sided bounds, each at
 confidence 1 - alpha. Alpha is 1 % times the claim's `alpha_share`.
 
@@ -79,7 +81,8 @@ class ClaimSpec:
     `"replications"` (the default) makes each replication one trial. Rates (`target`, `margin`, `limit`) lie in 0 to 1;
     `value` has the series' own unit (seconds for waits). `expect` and `reason` say which verdict is expected and why.
     `by_construction` marks a claim that the scenario's own numbers were chosen to meet. `trials_max` is how many trials a
-    replication can have at most, if that is known. Raises ValueError for a kind without its numbers, or with numbers out of
+    replication can have at most, if that is known. `where` names a count that is 0 where what the claim is about never
+    arose; "" if it is about every replication. Raises ValueError for a kind without its numbers, or with numbers out of
     range.
     """
 
@@ -97,6 +100,7 @@ class ClaimSpec:
     reason: str = ""
     by_construction: bool = False
     trials_max: int | None = None
+    where: str = ""
 
     def __post_init__(self) -> None:
         rules = kind_named(self.kind)
@@ -178,6 +182,11 @@ class Tally:
         return sum(self.worlds.values())
 
     @property
+    def with_trials(self) -> int:
+        """The replications that had a trial at least."""
+        return sum(times for (_, trials), times in self.worlds.items() if trials)
+
+    @property
     def trials_max(self) -> int:
         """The most trials that one replication had."""
         return max((trials for _, trials in self.worlds), default=0)
@@ -206,7 +215,7 @@ class Tally:
                 "fingerprint": str(observation.get("fingerprint", "")),
                 "detail": detail,
             }
-        self.add(count, n, example, values=_series(spec, observation) if spec.rules.reads_series else ())
+        self.add(count, n, example, values=_series(spec, observation) if n and spec.rules.reads_series else ())
         return offending
 
     def merge(self, other: Tally) -> Tally:
@@ -256,8 +265,18 @@ def measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int, 
       another attempt is what such claims expect of the rest); for any other event, that it happened.
 
     `detail` has a sentence `text` and, where the observation names them, the facts behind it; empty if nothing offends.
+    Where the count that the claim's `where` names is 0, there is neither event nor trial, unless an occurrence refutes.
     Raises UnknownEventError for a count that the observation does not have.
     """
+    measured = _measure(spec, observation)
+    if spec.where and not _count(spec, observation, spec.where):
+        _, _, offending, _ = measured
+        if not (offending and spec.rules.occurrence_refutes):
+            return 0, 0, False, {}
+    return measured
+
+
+def _measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int, bool, dict[str, Any]]:
     if spec.rules.reads_series:
         values = _series(spec, observation)
         differing = [value for value in values if value != spec.value]
@@ -479,6 +498,8 @@ def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
     }
     if spec.by_construction:
         entry["by_construction"] = True
+    if spec.where:
+        entry |= {"where": spec.where, "met_replications": tally.with_trials}
     if spec.rules.reads_series:
         entry["value"] = spec.value
         if tally.low is not None:
@@ -492,12 +513,20 @@ def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
 
 
 def _verdict(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any]) -> dict[str, Any]:
+    said = _verdict_everywhere(spec, tally, entry)
+    if spec.where and tally.with_trials < tally.replications:
+        met = f"{tally.with_trials:,} of {tally.replications:,} replications"
+        said["why"] += f"; only {met} had {_words(spec.where)}, and the others do not count"
+    return said
+
+
+def _verdict_everywhere(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any]) -> dict[str, Any]:
     low, high = entry["interval"]
     if spec.rules.occurrence_refutes and tally.count:
         times = "once" if tally.count == 1 else f"{tally.count:,} times"
         return {"verdict": "refuted", "why": f"happened {times}; one occurrence refutes"}
     if tally.n == 0:
-        among = spec.event if spec.rules.reads_series else spec.among
+        among = spec.where or (spec.event if spec.rules.reads_series else spec.among)
         message = f"never met: not one trial ({_words(among)}) in {tally.replications} replications"
         return {"verdict": "inconclusive", "reason": "never met", "why": message}
     if spec.rules.occurrence_refutes:

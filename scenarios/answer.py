@@ -85,7 +85,10 @@ def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> li
     worlds = sum(scenario["replications"] for scenario in results["scenarios"])
     lines = [f"Is {results['factory']} safe? {_verdict(refuted, unknown, worlds)}"]
     lines += _why_not(results, refuted)
-    lines += [f"Not shown: {claim['title']} ({scenario['scenario']}): {claim['why']}." for scenario, claim in unknown]
+    for scenario, claim in unknown:
+        lines.append(f"Not shown: {claim['title']} ({scenario['scenario']}): {claim['why']}.")
+        if claim.get("where") == "initial_runs_met" and not claim["met_replications"]:
+            lines.append(_never_met(claim))
     lines += _waits(results, waits)
     return lines
 
@@ -119,6 +122,14 @@ def _why_not(results: Mapping[str, Any], refuted: Sequence[tuple[Mapping[str, An
             lines.append(f"  For instance, seed {example['seed']}: {example['detail'].get('text', '')}")
             lines.append(f"  See it: {example['replay']}")
     return lines
+
+
+def _never_met(claim: Mapping[str, Any]) -> str:
+    return (
+        "  There a run was left on the thread before the first message, and the relay touched it in 0 of "
+        f"{claim['replications']:,} worlds. It is met on the thread that messages name (`thread_id`), and on the first one "
+        "that the relay makes by `threads.create` while it handles a message of the conversation."
+    )
 
 
 def _waits(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -50,6 +50,10 @@ class ClaimEntry(_Table):
     )
     reason: str = Field(min_length=1, description="why that verdict is expected, in one line")
     by_construction: bool = Field(default=False, description="the scenario's numbers were chosen so that it holds")
+    where: str = Field(
+        default="",
+        description="a count: worlds in which it is 0 never met what the claim is about, and do not count for it",
+    )
     scope: Literal["any", "incident"] = Field(
         default="any",
         description="`any`: also judged, and expected to be verified, when --factory puts another relay in",
@@ -203,6 +207,9 @@ class Scenario(WorldTables, Heading):
             for fault in plain[name]:
                 if fault.get("site_probability") == 1.0:
                     del fault["site_probability"]
+        for claim in plain["claims"]:
+            if not claim["where"]:
+                del claim["where"]  # likewise
         text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

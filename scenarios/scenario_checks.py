@@ -150,6 +150,10 @@ def _wrong_claims(document: Document) -> list[Finding]:
         if isinstance(among, str) and among != REPLICATIONS and among not in COUNTS:
             suggestion = did_you_mean(among, [*COUNTS, REPLICATIONS], what="there are")
             findings.append(Finding(("claims", index, "among"), f"there is no count {among!r}", suggestion))
+        where = claim.get("where")
+        if isinstance(where, str) and where and where not in COUNTS:
+            suggestion = did_you_mean(where, [*COUNTS], what="there are")
+            findings.append(Finding(("claims", index, "where"), f"there is no count {where!r}", suggestion))
     findings += _wrong_in_strata(document, tables)
     known_ids = [each for each in ids if isinstance(each, str)]
     for steps, name in _claims_named(document):
@@ -173,6 +177,9 @@ def _wrong_in_strata(document: Document, claims: Sequence[Mapping[str, Any]]) ->
         elif claim.get("among", REPLICATIONS) != REPLICATIONS:
             message = "with strata, the trials of a claim are whole replications"
             findings.append(Finding(("claims", index, "among"), message, f"leave it out, or write {REPLICATIONS!r}"))
+        elif claim.get("where"):
+            message = "with strata, every replication is a trial"
+            findings.append(Finding(("claims", index, "where"), message, "leave it out, or set strata.enabled = false"))
     for name in ("map", "curve"):
         if isinstance(document.get(name), dict):
             message = "a scenario with strata has no map and no curve"

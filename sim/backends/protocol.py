@@ -54,6 +54,10 @@ class ServiceOptions(NamedTuple):
 DEFAULT_OPTIONS: Final = ServiceOptions()
 
 
+def none_prepared(cause: str) -> None:
+    """What `Service.prepared` is unless it is set: every conversation that is opened is a new one."""
+
+
 class Service(Protocol):
     """One world's simulated API. Nothing in it waits; its turns are processes of the kernel.
 
@@ -61,11 +65,15 @@ class Service(Protocol):
         backend: whose it is.
         replier: what assistants answer; may be replaced at any time.
         traced_metadata: which metadata of a new turn the trace shows, in `RunMetadata`.
+        prepared: asked, with the request's id, when a request opens a conversation and starts no turn in it: the id of one
+            that is there already and is to be the answer, with what the request gives it; None: a new one. One that starts
+            a turn at once always makes a new one, since no API refuses that as a busy conversation does.
     """
 
     backend: Backend
     replier: Replier
     traced_metadata: frozenset[str]
+    prepared: Callable[[str], str | None]
 
     def now(self) -> float:
         """Its time, in seconds since the Unix epoch."""

@@ -31,6 +31,8 @@ COUNTS: Mapping[str, str] = {
     "out_of_order": "replies about earlier messages than one that was replied to before",
     "transparency_breaches": "the sum of the six kinds above, from `lost` on",
     "log_mismatch": "messages that met an active run and whose log lines are not the promised ones",
+    "initial_runs_met": "runs left behind before the start that the relay met: a request was refused because of one, or "
+    "looked at it or cancelled it",
     "conflicts": "appends refused because a run was active",
     "creation_conflicts": "run creations refused because a run was active",
     "runs": "runs created",
@@ -281,6 +283,8 @@ class Outcomes:
         counts["requests"] = len(chronicle.requests)
         counts["redis_commands"] = chronicle.redis_commands
         counts["leases_lost"] = len(chronicle.locks_expired)
+        left = [run for run in chronicle.runs.values() if run.request is None]
+        counts["initial_runs_met"] = sum(_was_met(run, chronicle) for run in left)
         for request in chronicle.requests.values():
             if request.starts and not request.appends and request.refused_by is not None:
                 counts["creation_conflicts"] += 1
@@ -333,3 +337,17 @@ class Outcomes:
         elif outcome.covered_at is None:
             parts.append("its customer received nothing")
         return "; ".join(parts)
+
+
+def _was_met(run: Run, chronicle: Chronicle) -> bool:
+    """Whether some request saw this run: was refused because of it, named it, or listed its thread's runs while it was
+    active."""
+    for request in chronicle.requests.values():
+        if request.thread != run.thread or request.served_at is None:
+            continue
+        if request.refused_by is run or request.run == run.id:
+            return True
+        active = run.ended is None or request.served_at < run.ended
+        if request.operation == "runs.list" and request.served_status == 200 and active:
+            return True
+    return False

@@ -21,6 +21,7 @@ from relaysim.sim.world.explored_faults import explored
 from relaysim.sim.world.factories import resolve
 from relaysim.sim.world.host_faults import HostFaults
 from relaysim.sim.world.judge.promises import Promises
+from relaysim.sim.world.prepared import PreparedConversations
 from relaysim.sim.world.quiescence import SETTLE_SECONDS, Rest
 from relaysim.sim.world.schedule import ScheduledNetwork
 from relaysim.sim.world.settings import WorkerGroup, WorldSettings
@@ -114,6 +115,9 @@ class World:
             customer = Customer(self, number, self.service.open_conversation())
             self.customers.append(customer)
             self._customer_of[customer.name] = customer
+        prepared = {customer.name: customer.thread_id for customer in self.customers}
+        self._prepared = PreparedConversations(kernel.trace.records, prepared)
+        self.service.prepared = self._prepared.choose
         offset = self._leave_initial_runs()
         self._start_customers(offset)
 
@@ -264,5 +268,7 @@ class World:
             self.redis.close()
 
     def threads(self) -> dict[str, str]:
-        """The conversation of each thread that the world provided."""
-        return {customer.thread_id: customer.name for customer in self.customers}
+        """The conversation of each thread that the world provided. Whose one is that the relay was given when it opened a
+        conversation by itself shows in what is written there, as of any that it makes."""
+        given = self._prepared.given
+        return {customer.thread_id: customer.name for customer in self.customers if customer.thread_id not in given}

@@ -242,6 +242,24 @@ def test_what_offends_depends_on_the_kind() -> None:
     assert measure(spec("never", among="replications"), observation(failed=2))[:3] == (1, 1, True)
 
 
+def test_a_replication_that_never_met_what_a_claim_is_about_does_not_count_for_it() -> None:
+    about = spec("never", where="met_active_run")
+    rate_of = spec("below", limit=0.1, where="met_active_run")
+    assert measure(about, observation(met_active_run=0))[:3] == (0, 0, False)
+    assert measure(rate_of, observation(met_active_run=0, failed=1))[:3] == (0, 0, False)
+    assert measure(about, observation(met_active_run=0, failed=1))[:3] == (1, 2, True)  # what must never happen has
+    tally = Tally()
+    for seed in range(3):
+        tally.observe(about, observation(seed, met_active_run=0))
+    nowhere = judge(about, tally)
+    assert (nowhere["verdict"], nowhere["met_replications"]) == ("inconclusive", 0)
+    assert nowhere["why"].endswith("only 0 of 3 replications had met active run, and the others do not count")
+    tally.observe(about, observation(4))
+    somewhere = judge(about, tally)
+    assert (somewhere["verdict"], somewhere["n"], somewhere["met_replications"]) == ("verified", 2, 1)
+    assert "only 1 of 4 replications" in somewhere["why"]
+
+
 def test_the_detail_is_the_worlds_own_sentence() -> None:
     seen = observation(transparency_breaches=1, lost=0)
     seen["details"] = {"apology_despite_cover": [{"text": "worker-2 cancelled run_A", "run": "run_A"}]}

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from relaysim.sim.backends import errors
 from relaysim.sim.backends.json_values import Object
 from relaysim.sim.backends.pages import page_of
-from relaysim.sim.backends.protocol import TraceSink
+from relaysim.sim.backends.protocol import TraceSink, none_prepared
 from relaysim.sim.backends.replies import (
     Failure,
     Incomplete,
@@ -111,6 +111,7 @@ class ThreadsService:
         traced_metadata: which metadata of a new run the trace shows, in `run.metadata`; none unless set, since values can
             be tokens.
         quirks: unproven behaviours; None: none.
+        prepared: as of `relaysim.sim.backends.protocol.Service`; asked by `create_thread` without a key.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class ThreadsService:
         self.limits: RateLimits | None = None
         self.traced_metadata: frozenset[str] = frozenset()
         self.quirks: Quirks | None = None
+        self.prepared: Callable[[str], str | None] = none_prepared
         self.threads: dict[str, ThreadRecord] = {}
         self.runs: dict[str, RunRecord] = {}
         self._threads_made = 0  # those whose id is a function of this number
@@ -161,7 +163,14 @@ class ThreadsService:
         kept = check_metadata(metadata)
         resources = check_tool_resources(tool_resources)
         checked = check_messages("messages", messages)
-        return dict(self._make_thread(kept, resources, checked, cause, key).view)
+        prepared = None if key is not None else self.prepared(cause)
+        if prepared is None:
+            return dict(self._make_thread(kept, resources, checked, cause, key).view)
+        thread = self.threads[prepared]
+        thread.view.update(created_at=int(self._now()), metadata=kept, tool_resources=resources)
+        for each in checked:
+            self._writer.store(thread, *each, cause)
+        return dict(thread.view)
 
     def _make_thread(
         self, metadata: Object, resources: Object, messages: Iterable[Any], cause: str, key: str | None = None

@@ -1,0 +1,76 @@
+"""Bots beside their twins: what no customer would accept for its delay or its cost, what was never put to the test, and
+what is not the bot's fault."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from relaysim.scenarios.cli import main
+
+
+class Verdict(NamedTuple):
+    """What `relaysim verify` said: its exit status, its results' only scenario, and what it printed."""
+
+    status: int
+    scenario: dict[str, Any]
+    answer: str
+    output: str
+
+    def of(self, claim: str) -> str:
+        found: list[str] = [each["verdict"] for each in self.scenario["claims"] if each["id"] == claim]
+        (verdict,) = found
+        return verdict
+
+    def why(self, claim: str) -> str:
+        (why,) = [str(each["why"]) for each in self.scenario["claims"] if each["id"] == claim]
+        return why
+
+
+Verify = Callable[..., Verdict]
+
+
+@pytest.fixture
+def verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verify:
+    """`relaysim verify SCENARIO --factory FACTORY`, from this folder, of a few worlds."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+    def run(scenario: str, factory: str, *more: str, worlds: int = 2) -> Verdict:
+        fixed = ("--replications", str(worlds), "--jobs", "1", "--out", str(tmp_path / "out"))
+        status = main(["verify", scenario, "--factory", factory, *fixed, *more])
+        said = capsys.readouterr()
+        results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+        (entry,) = results["scenarios"]
+        return Verdict(status, entry, "\n".join(results["answer"]), said.out + said.err)
+
+    return run
+
+
+# What a claim is about must have been met
+
+
+def test_a_bot_with_its_own_table_of_threads_meets_the_stuck_run(verify: Verify) -> None:
+    bad = verify("stuck_run", "limits_threads:impatient")
+    assert bad.status == 1
+    assert bad.of("transparent") == "refuted"
+    assert bad.scenario["counts"]["initial_runs_met"] == 2
+    assert "safe? No." in bad.answer
+
+    fine = verify("stuck_run", "limits_threads:patient")
+    assert fine.status == 0, fine.output
+    assert fine.of("transparent") == "verified"
+    assert fine.scenario["counts"]["initial_runs_met"] == 2
+
+
+def test_a_stuck_run_that_nobody_touched_is_no_yes(verify: Verify) -> None:
+    untouched = verify("stuck_run", "limits_threads:new_thread")
+    assert untouched.status == 3
+    assert untouched.of("transparent") == "inconclusive"
+    assert untouched.scenario["outcomes"]["lost"] == 0
+    assert "0 of 2 replications had initial runs met" in untouched.why("transparent")
+    assert "safe? That is not shown" in untouched.answer
+    assert "0 of 2 worlds" in untouched.answer
