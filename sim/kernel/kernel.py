@@ -9,7 +9,8 @@ Order, from the outside in:
   many steps one of them needs (Python versions differ) cannot change another.
 - Inside a host what comes from outside at one instant is taken one after the other, as if each came a moment after all
   that follows from the one before. What follows, callbacks, runs first in, first out, as asyncio promises for
-  `call_soon`; timers due at the same instant run in the order in which they were set (asyncio leaves that order open).
+  `call_soon`. Timers due at the same instant run in the order in which they were set (asyncio leaves that order open), all
+  of them before whatever one of them wakes, as asyncio's loop does it; what the first has woken then comes first.
 
 Hosts may fail: crash as in a power cut, stand still, be slow, and read a wrong time of day (`Host`). Kernel events are
 never touched by that: what a host has sent stays on its way.

@@ -13,6 +13,7 @@ More than 400 lines, because it is one interface of asyncio's, whole, and a loop
 from __future__ import annotations
 
 import asyncio
+import math
 import weakref
 from asyncio import Future, Task
 from asyncio.events import _get_running_loop, _set_running_loop
@@ -47,6 +48,11 @@ def _refuse(name: str) -> Callable[..., Any]:
     method.refused = True  # type: ignore[attr-defined]
     method.__doc__ = "Would leave the simulation: raises `LeavesSimulationError`."
     return method
+
+
+def _instant(timer: HostTimer) -> int:
+    """The tick at which a timer is due."""
+    return math.ceil(timer.when() * 1048576.0)
 
 
 class HostLoop(asyncio.AbstractEventLoop):
@@ -122,11 +128,10 @@ class HostLoop(asyncio.AbstractEventLoop):
         there.
         """
         ready = self._ready
-        waiting: deque[ReadyHandle] | None = None
+        waiting: deque[ReadyHandle | list[ReadyHandle]] | None = None
         if len(ready) > 1:
             waiting = deque(ready)
             ready.clear()
-            ready.append(waiting.popleft())
         outer_loop, outer_host = _get_running_loop(), current_host()
         _set_running_loop(self)
         set_running_host(self._host)
@@ -145,9 +150,7 @@ class HostLoop(asyncio.AbstractEventLoop):
                     except (SystemExit, KeyboardInterrupt):
                         raise
                     except BaseException as error:
-                        self.call_exception_handler(
-                            {"message": f"Exception in callback {callback!r}", "exception": error}
-                        )
+                        self._callback_failed(callback, error)
                     budget -= 1
                     if budget == 0:
                         raise StuckSimulationError(
@@ -156,14 +159,51 @@ class HostLoop(asyncio.AbstractEventLoop):
                         )
                 if not waiting or ready is not self._ready:
                     break
-                ready.append(waiting.popleft())
+                first = waiting.popleft()
+                if type(first) is list:
+                    ready.extend(first)
+                elif type(first) is HostTimer and any(type(each) is HostTimer for each in waiting):
+                    self._fire(first, waiting)
+                else:
+                    ready.append(first)  # type: ignore[arg-type]
         finally:
-            if waiting:
-                self._ready.extend(waiting)
+            for each in waiting or ():
+                self._ready.extend(each if type(each) is list else (each,))  # type: ignore[arg-type]
             if ready is self._ready:  # else one of its own steps let it stand still or crash: it has no turn
                 self._scheduled = False
             set_running_host(outer_host)
             _set_running_loop(outer_loop)
+
+    def _fire(self, first: HostTimer, waiting: deque[ReadyHandle | list[ReadyHandle]]) -> None:
+        """Run timers before anything that they wake, as asyncio does: the first, those due at the same instant, and those
+        that waited with it and have nothing else in between. What each has woken then waits, before whatever else does."""
+        ready = self._ready
+        timers: deque[HostTimer] = deque((first,))
+        others: list[ReadyHandle | list[ReadyHandle]] = []
+        for each in waiting:
+            if type(each) is HostTimer and (not others or _instant(each) <= _instant(timers[-1])):
+                timers.append(each)
+            else:
+                others.append(each)
+        waiting.clear()
+        try:
+            while timers and ready is self._ready:  # else the last one let the host stand still or crash
+                timer = timers.popleft()
+                callback = timer.callback
+                if callback is None:
+                    continue
+                try:
+                    timer.context.run(callback, *timer.args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    self._callback_failed(callback, error)
+                if ready:
+                    waiting.append(list(ready))
+                    ready.clear()
+        finally:
+            waiting.extend(timers)
+            waiting.extend(others)
 
     # Tasks and futures
 
@@ -268,6 +308,9 @@ class HostLoop(asyncio.AbstractEventLoop):
             self.default_exception_handler(context)
         else:
             self._exception_handler(self, context)
+
+    def _callback_failed(self, callback: Callable[..., object], error: BaseException) -> None:
+        self.call_exception_handler({"message": f"Exception in callback {callback!r}", "exception": error})
 
     # Faults of the host
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import subprocess
+import sys
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
+import cpython_asyncio
 import pytest
 import simpy
 from hypothesis import given
@@ -118,6 +121,72 @@ def test_callbacks_run_first_in_first_out_and_timers_in_the_order_set() -> None:
     assert seen == [0, 1, 2, 10, 11, 12]
     assert cancelled.cancelled()
     assert late.cancelled()
+
+
+@pytest.mark.parametrize("later", [0.0, 0.3], ids=["at the same instant", "after a pause"])
+def test_timers_that_are_due_fire_before_a_task_that_one_of_them_wakes(later: float) -> None:
+    """Of nested timeouts that have both run out only the outer one raises, as CPython's `test_nested_timeouts` has it."""
+    kernel = Kernel()
+    host = kernel.host("w")
+    seen: list[str] = []
+
+    async def inner(deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await asyncio.sleep(10)
+        except TimeoutError:
+            seen.append("the inner timeout raised")
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    async def outer() -> None:
+        try:
+            async with asyncio.timeout_at(1.0 + later):
+                await inner(1.0)
+        except TimeoutError:
+            seen.append(f"{kernel.now:g} s")
+
+    host.spawn(outer())
+    kernel.at(0.9, host.pause, 0.6 if later else 0.0)
+    kernel.run()
+    assert seen == ["cancelled", "1.5 s" if later else "1 s"]
+
+
+def test_what_timers_of_one_instant_wake_runs_to_its_end_one_after_the_other() -> None:
+    """Else who is first would depend on how many steps each takes, which differs between versions of Python."""
+    kernel = Kernel()
+    loop = kernel.host("w").loop
+    seen: list[str] = []
+
+    async def walk(name: str, steps: int) -> None:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        seen.append(name)
+
+    def begin(name: str, steps: int) -> None:
+        seen.append(f"timer of {name}")
+        loop.create_task(walk(name, steps))
+
+    loop.call_later(1, begin, "a long walk", 9)
+    kernel.at(1, loop.call_soon, seen.append, "an answer")
+    loop.call_later(1, begin, "a short walk", 0)
+    loop.call_later(2, seen.append, "a later timer")
+    kernel.run()
+    assert seen == [
+        *("timer of a long walk", "timer of a short walk", "a long walk", "a short walk"),
+        *("an answer", "a later timer"),
+    ]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("module", cpython_asyncio.MODULES)
+def test_cpythons_own_tests_pass_on_the_loop(module: str) -> None:
+    pytest.importorskip("test.test_asyncio", reason="this Python came without its own tests")
+    done = subprocess.run(
+        [sys.executable, cpython_asyncio.__file__, module], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_context_variables_and_the_running_host_follow_the_task() -> None:
