@@ -23,6 +23,7 @@ BACKENDS = [path.parent.name for path in (ROOT / "sim" / "backends").glob("*/__i
 MAY_IMPORT = {
     "relay": set(),
     "sim.kernel": set(),
+    "sim.process": {"sim.kernel"},
     "sim.trace": {"sim.kernel"},
     "sim.faults": {"sim.kernel", "sim.trace"},
     "sim.redis": {"sim.kernel", "sim.trace", "sim.faults"},
@@ -33,6 +34,7 @@ MAY_IMPORT = {
     "sim.world": {
         "sim.validation_words",
         "sim.kernel",
+        "sim.process",
         "sim.trace",
         "sim.faults",
         "sim.redis",

@@ -11,7 +11,7 @@ This folder imports nothing of the project and could be published alone.
 from relaysim.sim.kernel.agenda import StuckSimulationError, Timer
 from relaysim.sim.kernel.clock import EPOCH_SECONDS, TICK, ticks
 from relaysim.sim.kernel.draws import ConditionedDraws, Draws
-from relaysim.sim.kernel.fence import Fence, LeavesSimulationError
+from relaysim.sim.kernel.fence import Fence, LeavesSimulationError, outside
 from relaysim.sim.kernel.kernel import Host, Kernel
 from relaysim.sim.kernel.running import current_host
 from relaysim.sim.kernel.trace import Record, Trace, current_context, digested, kind_of, record_kind
@@ -33,6 +33,7 @@ __all__ = [
     "current_host",
     "digested",
     "kind_of",
+    "outside",
     "record_kind",
     "ticks",
 ]

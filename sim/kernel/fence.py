@@ -29,7 +29,8 @@ import random
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from threading import get_ident
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -40,7 +41,7 @@ import time_machine
 
 from relaysim.sim.kernel.clock import EPOCH_SECONDS
 from relaysim.sim.kernel.draws import Draws
-from relaysim.sim.kernel.running import current_host
+from relaysim.sim.kernel.running import current_host, set_running_host
 
 
 class LeavesSimulationError(RuntimeError):
@@ -299,6 +300,20 @@ def replace_names(replacements: Mapping[int, tuple[object, object]], *, but_in: 
             names[key] = value
 
     return restore
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """What runs in this block belongs to no world and no host, though a world runs: clocks and entropy are real."""
+    global _kernel
+    kernel, host = _kernel, current_host()
+    _kernel = None
+    set_running_host(None)
+    try:
+        yield
+    finally:
+        _kernel = kernel
+        set_running_host(host)
 
 
 def _refuser(what: str) -> Callable[..., Any]:

@@ -60,6 +60,13 @@ class Host:
         """
         return self.loop.create_task(coroutine, context=context)
 
+    def call(self, function: Callable[[], T]) -> T:
+        """Run plain code as this host's own, now: what a process does before its loop turns.
+
+        It must not be called from a host's code.
+        """
+        return self.loop.call(function)
+
     # Faults; once `Kernel.close` is clearing up there are none
 
     def crash(self) -> None:

@@ -205,6 +205,17 @@ class HostLoop(asyncio.AbstractEventLoop):
             waiting.extend(timers)
             waiting.extend(others)
 
+    def call(self, function: Callable[[], T]) -> T:
+        """Run a function as a step of this host, which its loop does not wait for."""
+        outer_loop, outer_host = _get_running_loop(), current_host()
+        _set_running_loop(self)
+        set_running_host(self._host)
+        try:
+            return function()
+        finally:
+            set_running_host(outer_host)
+            _set_running_loop(outer_loop)
+
     # Tasks and futures
 
     def create_future(self) -> Future[Any]:

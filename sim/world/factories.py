@@ -1,4 +1,7 @@
-"""Finding the relay under test: `package.module:function`."""
+"""Finding the relay under test: `package.module:function`.
+
+A factory of the user's is a function of one life of a worker: each life imports its modules anew (`relaysim.sim.process`).
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,42 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from relaysim.sim.kernel import Fence, Kernel
+from relaysim.sim.process import Isolation, WorkerProcesses, is_shared, running_process
+
 
 class FactoryError(ValueError):
     """The named factory cannot be used; the message says why and what to do."""
 
 
+def module_of(name: str) -> str:
+    """The name of the module that a factory is in."""
+    return name.partition(":")[0]
+
+
 def resolve(name: str) -> Callable[..., Any]:
-    """The factory of that name.
+    """The factory of that name. Outside worlds it is there to be looked at: one of the user's is imported in a process and
+    a world of its own.
+
+    Raises:
+        FactoryError: if the module cannot be imported, has no such name, or the name is no callable.
+    """
+    if running_process() is not None or is_shared(module_of(name)):
+        return import_factory(name)
+    kernel = Kernel()
+    with Fence() as fence, Isolation():
+        fence.attach(kernel)
+        processes = WorkerProcesses(module_of(name))
+        try:
+            host = kernel.host("w1")
+            return processes.begin(host.name).start(host, lambda: import_factory(name))
+        finally:
+            kernel.close()
+            processes.close()
+
+
+def import_factory(name: str) -> Callable[..., Any]:
+    """The factory of that name as it is imported here: by the life of a worker, if one runs.
 
     Raises:
         FactoryError: if the module cannot be imported, has no such name, or the name is no callable.
@@ -22,6 +54,11 @@ def resolve(name: str) -> Callable[..., Any]:
     if not separator or not module_name or not attribute:
         raise FactoryError(
             f"factory {name!r}: write it as package.module:function, e.g. relaysim.relay:cancel_and_retry"
+        )
+    if module_name == "__main__":
+        raise FactoryError(
+            f"factory {name!r}: each life of a worker loads its modules anew, which the script that runs cannot be; "
+            "put it into a module of its own"
         )
     try:
         module = importlib.import_module(module_name)

@@ -12,6 +12,7 @@ from relaysim.sim.backends import DEFAULT
 from relaysim.sim.doors import keyed_retry_jitter
 from relaysim.sim.doors import warm_up as warm_up_api
 from relaysim.sim.kernel import Fence
+from relaysim.sim.process import Isolation
 from relaysim.sim.world.invariants import JudgeSettings
 from relaysim.sim.world.logs import LogCapture
 from relaysim.sim.world.observe import observe
@@ -77,6 +78,7 @@ class Session:
             # A worker that crashes closes nothing; its clients complain of that when they are collected.
             warnings.filterwarnings("ignore", "Unclosed", ResourceWarning)
             stack.enter_context(self.fence)
+            stack.enter_context(Isolation())
             stack.enter_context(self.logs)
             stack.enter_context(keyed_retry_jitter())
         except BaseException:
@@ -113,6 +115,8 @@ class Session:
             finally:
                 world.close()
         finally:
+            if world.processes is not None:
+                world.processes.close()
             self.logs.attach(None)
             self.fence.attach(None)
             self._worlds += 1

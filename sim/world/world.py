@@ -14,11 +14,12 @@ from relaysim.sim.backends import backend_named
 from relaysim.sim.doors import Network, make_client
 from relaysim.sim.faults import FaultPlan, chosen
 from relaysim.sim.kernel import EPOCH_SECONDS, Draws, Host, Kernel
+from relaysim.sim.process import WorkerProcesses, is_shared
 from relaysim.sim.world.audit import NAME as AUDITOR
 from relaysim.sim.world.audit import ledger_of
 from relaysim.sim.world.customers import Customer
 from relaysim.sim.world.explored_faults import explored
-from relaysim.sim.world.factories import resolve
+from relaysim.sim.world.factories import import_factory, module_of
 from relaysim.sim.world.host_faults import HostFaults
 from relaysim.sim.world.judge.promises import Promises
 from relaysim.sim.world.prepared import PreparedConversations
@@ -61,6 +62,7 @@ class World:
         self.settings = settings
         self.kernel = Kernel(root_seed, seed, draws)
         self.ledger: dict[str, str | None] | None = None
+        self.processes: WorkerProcesses | None = None
         self.workers: list[Worker] = []
         self.customers: list[Customer] = []
         self.messages: list[SentMessage] = []
@@ -90,13 +92,15 @@ class World:
         )
         self._customer_of: dict[str, Customer] = {}
         self.channel = Channel(kernel, profile.send_seconds.sampler, self._chosen("send_faults"), self._customer_of)
-        self._factory = resolve(settings.relay.factory)
+        if not is_shared(module_of(settings.relay.factory)):
+            self.processes = WorkerProcesses(module_of(settings.relay.factory))
         for group in settings.workers:
             for _ in range(group.count):
                 made = Worker(kernel, len(self.workers) + 1, partial(self._start_target, group))
                 made.start()
                 self.workers.append(made)  # only now, since one that an interrupt kept from its start has no host
-        self._believe(self.workers[0].target.promises)
+        first = self.workers[0]
+        self._believe(first.host.call(lambda: first.target.promises))
         self.host_faults = HostFaults(
             kernel, self._chosen("host_faults"), self.workers, self._faults_stop_seconds, self.webhooks.worker_died
         )
@@ -143,7 +147,12 @@ class World:
         redis_client = redis.make_client(host, self.redis, self.lane)
         relay_settings = {**self.settings.relay.settings, **group.settings}
         life = Life(host, client, redis_client, self.channel.sender(host), relay_settings)
-        return start_target(self.settings.relay.factory, self._factory, life)
+        name = self.settings.relay.factory
+
+        def start() -> Target:
+            return start_target(name, import_factory(name), life)
+
+        return host.call(start) if self.processes is None else self.processes.begin(host.name).start(host, start)
 
     def _leave_initial_runs(self) -> float:
         """Start the runs that are there before the first message; returns when customers may begin."""

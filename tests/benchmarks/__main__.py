@@ -19,7 +19,7 @@ from typing import Any
 from relaysim.scenarios.load import load
 from relaysim.sim.doors import SimTransport, keyed_retry_jitter
 from relaysim.sim.kernel import Fence
-from relaysim.sim.world import Session, WorldSettings, run_world
+from relaysim.sim.world import Session, World, WorldSettings, run_world
 from tests.benchmarks import recording_relay, start_up, telemetry
 from tests.benchmarks.bench_server import STEPS, memory, throughput
 from tests.benchmarks.calls import Script, client_on, conversation, record_conversations, replay
@@ -76,10 +76,12 @@ def _requests(rounds: int, size: float) -> dict[str, Any]:
     recorded_race = race.model_copy(
         update={"relay": race.relay.model_copy(update={"factory": f"{recording_relay.__name__}:recorded"})}
     )
-    recording_relay.scripts.clear()
-    for seed in seeds:
-        run_world(recorded_race, root_seed=root_seed, seed=seed, lane="sdk")
-    races = recording_relay.scripts
+    races = []
+    with Session() as session:
+        for seed in seeds:
+            world = World(recorded_race, root_seed, seed, "sdk")
+            session.run(world)
+            races += vars(world.network)["scripts"]
     race_requests = sum(len(script.answers) for script in races)
 
     fence = Fence()

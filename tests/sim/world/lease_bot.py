@@ -60,9 +60,19 @@ class ForgetfulBot(LeaseBot):
     renews = False
 
 
+class SilentBot(ForgetfulBot):
+    """The same, which declares nothing."""
+
+    promises = None
+
+
 def lease_bot(openai, redis, send):
     return LeaseBot(openai, redis, send)
 
 
 def forgetful_bot(openai, redis, send):
     return ForgetfulBot(openai, redis, send)
+
+
+def silent_bot(openai, redis, send):
+    return SilentBot(openai, redis, send)

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from judged_story import PROMISES
-from lease_bot import LeaseBot
 from world_bench import run, settings
 
 from relaysim.relay.drain.drain_promises import promises
@@ -82,9 +81,8 @@ def test_what_is_not_promised_is_not_judged() -> None:
     } == dict.fromkeys(("S1", "S3", "S5", "S10", "L1", "L2", "L3", "L4"), 0)
 
 
-def test_a_bot_that_declares_nothing_has_no_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(LeaseBot, "promises")
-    counts = run(_world("forgetful_bot")).observation["counts"]
+def test_a_bot_that_declares_nothing_has_no_leases() -> None:
+    counts = run(_world("silent_bot")).observation["counts"]
     assert {n for name, n in counts.items() if name.startswith("checked_S") and name != "checked_S9"} == {0}
 
 

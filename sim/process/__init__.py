@@ -1,0 +1,11 @@
+"""What one simulated worker has of its own, as every process has: its modules, its environment, its logging.
+
+`user_code` says which modules are the user's, `loading` loads them anew for each life of a worker, `own_state` lists what
+else a process has of its own, `worker_process` lets all this be there while a worker runs. What libraries keep in their
+modules is shared by all workers. May import `relaysim.sim.kernel`. Begin with `WorkerProcesses`.
+"""
+
+from relaysim.sim.process.user_code import is_shared
+from relaysim.sim.process.worker_process import Isolation, WorkerProcess, WorkerProcesses, running_process
+
+__all__ = ["Isolation", "WorkerProcess", "WorkerProcesses", "is_shared", "running_process"]

@@ -1,0 +1,126 @@
+"""Which modules are the user's: each life of a worker loads those anew, and shares all others.
+
+The user's are all modules whose files lie neither in the standard library, nor where packages are installed, nor in this
+project. A checkout that is installed as editable, a folder `src`, and the current directory are thus the user's. So is the
+whole package that the factory is in, wherever it lies. Compiled modules are never loaded twice: their state is the
+process's.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import site
+import sys
+import sysconfig
+from functools import cache, lru_cache
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import relaysim
+
+_PROJECT: Final = Path(relaysim.__file__).parent
+_OWN: Final = frozenset(each.resolve() for each in (_PROJECT, *_PROJECT.iterdir()) if each.is_dir())
+"""The folders of this project's code; in a checkout the package has links to them."""
+
+_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+
+
+def _library_folders() -> frozenset[Path]:
+    paths = sysconfig.get_paths()
+    folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    folders += [*site.getsitepackages(), site.getusersitepackages()]
+    return _OWN | {Path(folder).resolve() for folder in folders}
+
+
+_LIBRARIES: Final = _library_folders()
+
+
+def _is_under(folder: Path, roots: frozenset[Path]) -> bool:
+    return not roots.isdisjoint((folder, *folder.parents))
+
+
+@cache
+def _is_filled_by_an_installer(folder: str) -> bool:
+    """Whether packages are installed in this folder, as `pip install --target` does: each leaves a note."""
+    return next(Path(folder).glob("*.dist-info"), None) is not None
+
+
+@cache
+def is_of_library(folder: str) -> bool:
+    """Whether what lies in this folder is shared by all workers: no user's own code."""
+    path = Path(folder)
+    return not _INSTALLED.isdisjoint(path.parts) or _is_under(path.resolve(), _LIBRARIES)
+
+
+@cache
+def _is_on_installed_path(folder: str, search_path: tuple[str, ...]) -> bool:
+    above = {str(each) for each in (Path(folder), *Path(folder).parents)}
+    return any(entry in above and _is_filled_by_an_installer(entry) for entry in search_path)
+
+
+def _is_of_user(spec: ModuleSpec) -> bool:
+    """By where its file lies, or the folders of a package that has none."""
+    if spec.has_location and spec.origin is not None:
+        folders = [str(Path(spec.origin).absolute().parent)]
+    elif spec.origin is None and spec.submodule_search_locations is not None:
+        folders = [str(Path(folder).absolute()) for folder in spec.submodule_search_locations]
+    else:
+        return False  # built in, frozen, or made at run time
+    return any(not is_of_library(each) and not _is_on_installed_path(each, tuple(sys.path)) for each in folders)
+
+
+class UserCode:
+    """The user's modules, for a factory in the module of that name."""
+
+    def __init__(self, module_name: str) -> None:
+        self._packages = {module_name.partition(".")[0]}
+        self._known: dict[tuple[str, str | None], bool] = {}
+        self._libraries: dict[str, ModuleType] = {}
+
+    def owns(self, name: str, spec: ModuleSpec) -> bool:
+        """Whether a module belongs to the user. What is below a package of the user's does too."""
+        if name == "__main__" or isinstance(spec.loader, ExtensionFileLoader):
+            return False
+        top, dot, _ = name.partition(".")
+        if top in self._packages:
+            return True
+        key = (name, spec.origin)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = _is_of_user(spec)
+            if known and not dot:
+                self._packages.add(name)
+        return known
+
+    def loaded(self, modules: dict[str, ModuleType]) -> list[str]:
+        """The names of the user's modules among the loaded ones."""
+        found, libraries = [], self._libraries
+        for name, module in list(modules.items()):
+            if libraries.get(name) is module:
+                continue
+            spec = getattr(module, "__spec__", None)
+            if isinstance(spec, ModuleSpec) and self.owns(name, spec):
+                found.append(name)
+            else:
+                libraries[name] = module
+        return found
+
+
+@lru_cache(maxsize=16)
+def user_code_of(module_name: str) -> UserCode:
+    """The user's modules for a factory in the module of that name; what is known of them is kept."""
+    return UserCode(module_name)
+
+
+def is_shared(module_name: str) -> bool:
+    """Whether a factory in this module has no code of the user's: it is this project's own."""
+    top = module_name.partition(".")[0]
+    if top == "relaysim":
+        return True
+    try:
+        spec = importlib.util.find_spec(top)  # a checkout's folders can also be named without the package
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.origin is not None and _is_under(Path(spec.origin).resolve(), _OWN)

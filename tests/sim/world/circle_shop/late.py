@@ -1,0 +1,3 @@
+"""Loaded by the first order only."""
+
+seen = []
