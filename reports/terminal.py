@@ -84,6 +84,9 @@ def print_report(console: Console, results: Mapping[str, Any], *, report: Path |
     if not is_deterministic(results):
         print_sentences(console, not_deterministic_words(results), style="bold red")
         console.print()
+    for scenario in [] if "answer" in results else results["scenarios"]:  # an answer begins with them itself
+        for obstacle in scenario.get("obstacles", ()):
+            print_sentences(console, f"! {scenario['scenario']}: {obstacle['text']}.", style="bold")
     with wide_enough(console):
         _print_table(console, _summary_table(rows, interval_title(results)), _summary_blocks(rows))
         if any(len(row.entries) > len(row.parts) for row in rows):
@@ -250,7 +253,7 @@ def _print_wrong(console: Console, results: Mapping[str, Any], rows: list[Row]) 
     for row in rows:
         for scenario, claim in row.entries:
             if claim["verdict"] != "verified":
-                if not claim["examples"] and claim.get("why"):
+                if not claim["examples"] and claim.get("why") and not scenario.get("obstacles"):
                     head = f"{SYMBOLS[claim['verdict']]} {row.id} in {scenario['scenario']}"
                     lines.append((head, str(claim["why"]), ""))
                 for example in claim["examples"][:1]:

@@ -83,14 +83,18 @@ def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> li
     refuted = [each for each in claims if each[1]["verdict"] == "refuted"]
     unknown = [each for each in claims if each[1]["verdict"] == "inconclusive"]
     worlds = sum(scenario["replications"] for scenario in results["scenarios"])
-    lines = [f"Is {results['factory']} safe? {_verdict(refuted, unknown, worlds)}"]
+    obstacles = [(scenario, each) for scenario in results["scenarios"] for each in scenario.get("obstacles", ())]
+    lines = [f"First, in {scenario['scenario']}: {each['text']}." for scenario, each in obstacles]
+    lines.append(f"Is {results['factory']} safe? {_verdict(refuted, unknown, worlds)}")
     lines += _why_not(results, refuted)
     for scenario, claim in unknown:
+        if scenario.get("obstacles"):
+            continue  # which were told first
         lines.append(f"Not shown: {claim['title']} ({scenario['scenario']}): {claim['why']}.")
         if claim.get("where") == "initial_runs_met" and not claim["met_replications"]:
             lines.append(_never_met(claim))
-    lines += _waits(results, waits)
-    return lines
+    # Of a relay that could not run as it does, nothing that it waited or did not wait for says anything.
+    return lines if obstacles else lines + _waits(results, waits)
 
 
 def _verdict(refuted: Sequence[Any], unknown: Sequence[Any], worlds: int) -> str:

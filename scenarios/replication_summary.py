@@ -8,12 +8,13 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import accumulate, pairwise
 from typing import Any
 
 from relaysim.reports.claims import ClaimSpec, Tally
+from relaysim.scenarios.obstacles import Obstacles
 
 #: More values than this are kept as a histogram.
 EXACT_MAX = 20_000
@@ -181,6 +182,7 @@ class Summary:
     fingerprints: dict[int, str] = field(default_factory=dict)
     traces: dict[int, bytes] = field(default_factory=dict)
     rows: dict[int, Row] = field(default_factory=dict)
+    obstacles: Obstacles = field(default_factory=Obstacles)
     virtual_ticks: int = 0
     events: int = 0
     digest: int = 0
@@ -196,9 +198,27 @@ class Summary:
         checked: Mapping[str, str] | None = None,
     ) -> None:
         """Add one replication; `invariants` names the count of each one's breaches, `checked` that of the cases in which it
-        could have been broken, `messages` where it names none."""
+        could have been broken, `messages` where it names none.
+
+        A replication in which the relay called what is not simulated counts as a replication and as nothing else."""
         seed, fingerprint = int(observation["seed"]), str(observation["fingerprint"])
         self.replications += 1
+        self.virtual_ticks += round(observation["virtual_seconds"] * _TICKS)
+        self.events += observation["events"]
+        self.digest = (self.digest + _digest(seed, fingerprint)) % 2**_DIGEST_BITS
+        if keep_fingerprint:
+            self.fingerprints[seed] = fingerprint
+        if "trace" in observation:
+            self.traces[seed] = observation["trace"]
+        if keep_row:
+            counts = tuple(int(observation["counts"][name]) for name in ROW_COUNTS)
+            self.rows[seed] = Row(counts, array("d", observation["series"]["reply_seconds"]))
+        if self.obstacles.add(observation.get("obstacles", {}), observation.get("handlings", 0)):
+            for spec in specs:
+                self.tallies.setdefault(spec.id, Tally())
+            for name in observation["counts"]:
+                self.counts.setdefault(name, 0)
+            return
         for spec in specs:
             self.tallies.setdefault(spec.id, Tally()).observe(spec, observation)
         for name, count in invariants.items():
@@ -211,16 +231,6 @@ class Summary:
             # A series may mark what has no duration with a negative number.
             self.spreads.setdefault(name, Spread()).add(value for value in values if value >= 0)
         self._add_hits(observation.get("fault_hits", {}))
-        self.virtual_ticks += round(observation["virtual_seconds"] * _TICKS)
-        self.events += observation["events"]
-        self.digest = (self.digest + _digest(seed, fingerprint)) % 2**_DIGEST_BITS
-        if keep_fingerprint:
-            self.fingerprints[seed] = fingerprint
-        if "trace" in observation:
-            self.traces[seed] = observation["trace"]
-        if keep_row:
-            counts = tuple(int(observation["counts"][name]) for name in ROW_COUNTS)
-            self.rows[seed] = Row(counts, array("d", observation["series"]["reply_seconds"]))
 
     def merge(self, other: Summary) -> Summary:
         """Add other replications, and return this summary."""
@@ -236,6 +246,7 @@ class Summary:
         self.fingerprints |= other.fingerprints
         self.traces |= other.traces
         self.rows |= other.rows
+        self.obstacles.merge(other.obstacles)
         self.virtual_ticks += other.virtual_ticks
         self.events += other.events
         self.digest = (self.digest + other.digest) % 2**_DIGEST_BITS
@@ -266,6 +277,8 @@ class Summary:
         if self.rows:
             rows = ((seed, self.rows[seed]) for seed in sorted(self.rows))
             plain["rows"] = [[seed, list(row.counts), list(row.reply_seconds)] for seed, row in rows]
+        if obstacles := self.obstacles.to_plain():
+            plain["obstacles"] = obstacles
         return plain
 
     @classmethod
@@ -280,10 +293,16 @@ class Summary:
             fault_hits={name: list(counts) for name, counts in plain["fault_hits"].items()},
             fingerprints=dict(plain.get("fingerprints", ())),
             rows={seed: Row(tuple(counts), array("d", seconds)) for seed, counts, seconds in plain.get("rows", ())},
+            obstacles=Obstacles.from_plain(plain.get("obstacles", {})),
             virtual_ticks=plain["virtual_ticks"],
             events=plain["events"],
             digest=int(plain["digest"], 16),
         )
+
+    def nothing_judged(self) -> Summary:
+        """The same replications as if none of them had been looked at: how many they were, and how much they did."""
+        kept = {"messages": self.counts["messages"]}
+        return replace(self, tallies={name: Tally() for name in self.tallies}, invariants={}, counts=kept, spreads={})
 
     @property
     def never_met(self) -> list[str]:

@@ -113,16 +113,18 @@ def _entry(
 ) -> dict[str, Any]:
     origin = scenario.origin
     replay = replay_template(origin.given, settings=origin.settings, factory=origin.factory)
+    obstacles = main.obstacles.told(main.replications)
+    if any(each["kind"] == "raised" for each in obstacles):
+        main = main.nothing_judged()
     claims = [_judge(scenario, spec, main, replay, sequences) for spec in specs.values()]
-    unmet = main.never_met
+    for claim in claims:
+        if obstacles and claim["verdict"] != "refuted":
+            _judge_not_at_all(claim, "; ".join(each["text"] for each in obstacles), "kept from being judged")
+    unmet = [] if obstacles else main.never_met
     for claim in claims:
         if unmet and claim["verdict"] != "refuted":
             # A replication that never met the fault it was to meet has shown nothing, and more of them would not.
-            for trials in ("needed", "needed_replications"):
-                claim.pop(trials, None)
-            why = f"never met: {', '.join(unmet)} hit nothing"
-            claim |= {"verdict": "inconclusive", "why": why, "reason": "never met"}
-            claim["as_expected"] = claim["verdict"] == claim["expected"]
+            _judge_not_at_all(claim, f"never met: {', '.join(unmet)} hit nothing", "never met")
     entry: dict[str, Any] = {
         **scenario.identity(),
         "root_seed": scenario.root_seed,
@@ -150,9 +152,19 @@ def _entry(
         entry["strata"] = shown_strata(scenario, strata, claims)
     if sequences is not None:
         entry["sequential"] = {"error": sequences.error, "maximum": sequences.maximum, "looks": sequences.looks}
+    if obstacles:
+        entry["obstacles"] = obstacles
     if main.fault_hits:
         entry["fault_hits"] = {name: list(counts) for name, counts in main.fault_hits.items()}
     return entry
+
+
+def _judge_not_at_all(claim: dict[str, Any], why: str, reason: str) -> None:
+    """Make a claim inconclusive, however many replications there were: more like them would show no more."""
+    for trials in ("needed", "needed_replications"):
+        claim.pop(trials, None)
+    claim |= {"verdict": "inconclusive", "why": why, "reason": reason}
+    claim["as_expected"] = claim["verdict"] == claim["expected"]
 
 
 def _judge(

@@ -50,6 +50,18 @@ def gravest(observation: Mapping[str, Any], conversation: str | None, most: int 
     return list(dict.fromkeys([*first, *breaches]))[:most]
 
 
+def breached_conversation(observation: Mapping[str, Any]) -> str | None:
+    """Whose breach the claims name as their example, None if customers noticed nothing."""
+    from relaysim.reports.claims import TRANSPARENCY_PARTS
+
+    details = observation["details"]
+    for name in ("transparency_breaches", *TRANSPARENCY_PARTS):
+        for detail in details.get(name, ()):
+            if "conversation" in detail:
+                return str(detail["conversation"])
+    return None
+
+
 def sentences(observation: Mapping[str, Any], conversation: str | None = None) -> list[str]:
     """What went wrong, a sentence per message: of what is told about one, the gravest; or in one conversation only."""
     from relaysim.reports.claims import TRANSPARENCY_PARTS

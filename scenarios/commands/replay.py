@@ -8,7 +8,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from relaysim.scenarios.commands.command_line import UsageError, add_world, say, say_json
-from relaysim.scenarios.commands.one_world import add_one_world, gravest, one_world, sentences
+from relaysim.scenarios.commands.one_world import (
+    add_one_world,
+    breached_conversation,
+    gravest,
+    one_world,
+    sentences,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--conversation",
         metavar="C",
-        help="the story of this conversation (number or name), message or delivery; by default of the first failure",
+        help="the story of this conversation (number or name), message or delivery; by default of the first breach",
     )
     parser.add_argument(
         "--all", action="store_true", help="every line: of all conversations, or of the one that --conversation names"
@@ -37,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     focus = arguments.conversation
     if focus is not None and focus.isdecimal():
         focus = f"c{focus}"
+    elif focus is None and not arguments.all:
+        focus = breached_conversation(result.observation)
     width = max(60, shutil.get_terminal_size((120, 25)).columns) if sys.stdout.isatty() else 120
     stories: list[list[str]] = []
     try:

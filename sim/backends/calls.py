@@ -13,6 +13,9 @@ from relaysim.sim.backends.json_values import Object
 from relaysim.sim.backends.streaming import EventStream
 
 Detail = str | int
+UNKNOWN: Final = "unknown"
+"""The operation of a call for which there is no route."""
+
 _NO_PARAMS: Final[dict[str, Any]] = {}
 
 
@@ -20,7 +23,7 @@ class Call:
     """One request for the service, whatever it came by.
 
     Attributes:
-        operation: a name of `OPERATIONS`, or `unknown`.
+        operation: a name of `OPERATIONS`, or `UNKNOWN`.
         thread_id, run_id, message_id, assistant_id, step_id: those the route names; None otherwise.
         params: the body's or query's parameters.
         refusal: set if the request is refused before the service sees it (no such route, no key, no JSON).

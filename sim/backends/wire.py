@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from relaysim.sim.backends import errors
-from relaysim.sim.backends.calls import Answer, Call, Operation
+from relaysim.sim.backends.calls import UNKNOWN, Answer, Call, Operation
 from relaysim.sim.backends.json_body import parse_json_object
 from relaysim.sim.backends.streaming import MEDIA_TYPE
 
@@ -203,7 +203,7 @@ class Wire:
         raw_path, _, query = path.partition("?")
         found = self._route(method, raw_path)
         if found is None:
-            return Call("unknown", refusal=self._no_route(method, raw_path))
+            return Call(UNKNOWN, refusal=self._no_route(method, raw_path))
         operation, names, ids = found
         call = Call(operation.name)
         for name, value in zip(names, ids, strict=True):

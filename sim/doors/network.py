@@ -51,6 +51,7 @@ class Network:
     Attributes:
         service: as given.
         faults: the plan, with `fired`, how often each fault hit.
+        unknown: the requests for which the API has no route: method, path with its query, and the line that sent it.
     """
 
     def __init__(self, kernel: Kernel, service: Service, profile: Profile, faults: Iterable[ApiFault] = ()) -> None:
@@ -59,6 +60,7 @@ class Network:
         self._execute = service.execute
         self.faults = ApiFaultPlan(tuple(faults), kernel.draws)
         self._has_faults = bool(self.faults.faults)
+        self.unknown: list[tuple[str, str, str]] = []
         self._trace = kernel.trace.add
         self._at = kernel.at
         self._latency = RequestLatency(profile, kernel.draws)

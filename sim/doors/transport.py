@@ -24,12 +24,12 @@ import openai
 import openai._base_client
 
 from relaysim.sim.backends import DEFAULT, backend_named
-from relaysim.sim.backends.calls import Answer, Call
+from relaysim.sim.backends.calls import UNKNOWN, Answer, Call
 from relaysim.sim.backends.wire import Wire, request_id_header
 from relaysim.sim.doors.arrivals import Arrivals, BrokenAnswer, BrokenStreamError, StreamedAnswer
 from relaysim.sim.doors.effects import CONNECT_ERROR, MALFORMED, READ_ERROR, READ_TIMEOUT
 from relaysim.sim.doors.network import Network
-from relaysim.sim.kernel import Draws, Host
+from relaysim.sim.kernel import Draws, Host, place_of_caller
 
 API_KEY: Final = "sk-simulated-0000000000000000"
 BASE_URL: Final = "https://api.openai.com/v1"
@@ -70,7 +70,10 @@ class SimTransport(httpx2.AsyncBaseTransport):
         # The wire reads three headers; the SDK sends fifteen, and looking one up by name costs 10 microseconds.
         read = self._read_headers
         headers = {name.decode(): value.decode() for name, value in request.headers.raw if name.lower() in read}
-        call = self._wire.parse(request.method, request.url.raw_path.decode("ascii"), headers, body)
+        path = request.url.raw_path.decode("ascii")
+        call = self._wire.parse(request.method, path, headers, body)
+        if call.operation == UNKNOWN:
+            self._network.unknown.append((request.method, path, place_of_caller()))
         timeout = request.extensions.get("timeout") or {}
         answer = await self._network.attempt(self._host, call, timeout.get("read"), timeout.get("connect"))
         _last_attempt.set((self._network.kernel.draws, answer.draw_key, answer.draw_index))

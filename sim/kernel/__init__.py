@@ -14,6 +14,7 @@ from relaysim.sim.kernel.draws import ConditionedDraws, Draws
 from relaysim.sim.kernel.fence import Fence, LeavesSimulationError, outside
 from relaysim.sim.kernel.kernel import Host, Kernel
 from relaysim.sim.kernel.running import current_host
+from relaysim.sim.kernel.source_places import place_of_caller, place_of_error
 from relaysim.sim.kernel.trace import Record, Trace, current_context, digested, kind_of, record_kind
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "digested",
     "kind_of",
     "outside",
+    "place_of_caller",
+    "place_of_error",
     "record_kind",
     "ticks",
 ]

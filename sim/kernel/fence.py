@@ -42,16 +42,38 @@ import time_machine
 from relaysim.sim.kernel.clock import EPOCH_SECONDS
 from relaysim.sim.kernel.draws import Draws
 from relaysim.sim.kernel.running import current_host, set_running_host
+from relaysim.sim.kernel.source_places import place_of_caller
 
 
 class LeavesSimulationError(RuntimeError):
     """Simulated code tried to reach the world outside."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            f"{what} would leave the simulation; in a simulated world use asyncio and the clients that the "
-            "factory receives"
-        )
+    def __init__(self, what: str, place: str = "") -> None:
+        """
+        Args:
+            what: was tried.
+            place: where, as of `relaysim.sim.kernel.source_places`; "" if nobody knows.
+        """
+        at = f"{place}: " if place else ""
+        super().__init__(f"{at}{what} would leave the simulation; {_remedy(what)}")
+
+
+_REMEDIES = {
+    "time.sleep": "await asyncio.sleep(...) instead, which takes virtual time",
+    "starting a thread": "use tasks of asyncio instead; what must run in a thread needs a stand-in that the factory puts in",
+    "starting a process": "give it a stand-in that the factory puts in",
+    "forking": "give it a stand-in that the factory puts in",
+    "replacing": "give it a stand-in that the factory puts in",
+}
+
+
+def _remedy(what: str) -> str:
+    """What its author can do about a way out."""
+    given = next((remedy for begin, remedy in _REMEDIES.items() if what.startswith(begin)), None)
+    return given or (
+        "reach OpenAI and Redis by the clients that the factory receives, and give whatever else the code talks to a "
+        "stand-in that the factory puts in"
+    )
 
 
 _EPOCH_NANOSECONDS = EPOCH_SECONDS * 1_000_000_000
@@ -97,7 +119,7 @@ def _inside() -> FencedKernel | None:
 
 def refuse(what: str) -> LeavesSimulationError:
     """The error for a way out, also noted for the kernel: code that swallows it must not hide it."""
-    error = LeavesSimulationError(what)
+    error = LeavesSimulationError(what, place_of_caller())
     if _kernel is not None:
         _kernel.fail(error)
     return error

@@ -29,6 +29,7 @@ from typing import Any, Protocol
 
 from relaysim.sim.kernel import Record
 from relaysim.sim.world.invariants import JudgeSettings, judge_history, read_history
+from relaysim.sim.world.obstacles import Raised, UnsimulatedCall, obstacles
 from relaysim.sim.world.outcomes import COUNTS, SERIES, Outcomes
 
 __all__ = ["COUNTS", "SERIES", "Texts", "observe"]
@@ -54,6 +55,9 @@ def observe(
     ledger: Mapping[str, str | None] | None = None,
     promises: JudgeSettings | None = None,
     redis_pauses: Iterable[tuple[float, float]] = (),
+    unsimulated: Iterable[UnsimulatedCall] = (),
+    raised: Iterable[Raised] = (),
+    api_faults: bool = False,
 ) -> dict[str, Any]:
     """Distil one world.
 
@@ -66,10 +70,12 @@ def observe(
         ledger: per message the outcome that the relay has recorded, None for none; None: the relay keeps no ledger.
         promises: the numbers behind what the relay promises; by default nothing of its own.
         redis_pauses: from when to when a command waited for a pause of the Redis server, which leaves no record.
+        unsimulated, raised, api_faults: see `relaysim.sim.world.obstacles.obstacles`.
 
     Returns:
         `seed`, `fingerprint`, `counts` (see `COUNTS`), `series` (see `SERIES`), `details` (per count at most three
-        dicts whose `text` is a sentence), `virtual_seconds` and `events`.
+        dicts whose `text` is a sentence), `handlings` (how many there
+        were), `obstacles` (see there), `virtual_seconds` and `events`.
     """
     if promises is None:
         promises = JudgeSettings(apologies=frozenset((relay.friendly_text,)))
@@ -83,6 +89,8 @@ def observe(
         "counts": outcomes.counts | findings.counts,
         "series": outcomes.series,
         "details": outcomes.details | findings.details,
+        "handlings": len(history.handlings),
+        "obstacles": obstacles(unsimulated, raised, history, api_faults=api_faults),
         "virtual_seconds": history.end,
         "events": history.count,
     }

@@ -16,6 +16,7 @@ from relaysim.sim.process import Isolation
 from relaysim.sim.world.invariants import JudgeSettings
 from relaysim.sim.world.logs import LogCapture
 from relaysim.sim.world.observe import observe
+from relaysim.sim.world.obstacles import UnsimulatedCall
 from relaysim.sim.world.settings import WorldSettings
 from relaysim.sim.world.world import Lane, World
 
@@ -159,6 +160,9 @@ def run_world(
         ledger=world.ledger,
         promises=JudgeSettings.of(settings, world.promises, world.backend.lock),
         redis_pauses=world.redis.pauses,
+        unsimulated=[UnsimulatedCall(*each) for each in world.network.unknown],
+        raised=world.webhooks.raised,
+        api_faults=bool(settings.faults),
     )
     observation["fault_hits"] = world.fault_hits
     records = [tuple(record) for record in trace.records] if keep_trace else None

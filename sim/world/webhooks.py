@@ -26,6 +26,7 @@ from relaysim.sim.trace.schema import (
     WebhookFailed,
     WebhookLate,
 )
+from relaysim.sim.world.obstacles import Raised
 from relaysim.sim.world.target import SentMessage, Target, TargetError
 from relaysim.sim.world.webhook_faults import WebhookFault
 from relaysim.sim.world.workers import Worker
@@ -50,6 +51,7 @@ class Webhooks:
     Attributes:
         faults: the plan of them.
         handled: the deliveries that are being handled.
+        raised: the exceptions that ended handlings.
         outstanding: deliveries that are on their way, being handled, or to be repeated.
     """
 
@@ -64,6 +66,7 @@ class Webhooks:
     ) -> None:
         self.faults = FaultPlan(faults)
         self.handled: set[str] = set()
+        self.raised: list[Raised] = []
         self.outstanding = 0
         self._kernel = kernel
         self._workload = workload
@@ -155,6 +158,7 @@ class Webhooks:
         except Exception as error:
             # A relay that raises has failed this message; what became of it is judged like any other ending.
             error_class = type(error).__name__
+            self.raised.append(Raised.by(delivery, error))
             said = f"handle raised {error_class}: {error}"
             trace.add(worker.name, LogLine(delivery=delivery, level="ERROR", text=said))
         finally:

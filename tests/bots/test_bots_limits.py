@@ -74,3 +74,52 @@ def test_a_stuck_run_that_nobody_touched_is_no_yes(verify: Verify) -> None:
     assert "0 of 2 replications had initial runs met" in untouched.why("transparent")
     assert "safe? That is not shown" in untouched.answer
     assert "0 of 2 worlds" in untouched.answer
+
+
+# What is not the bot's fault
+
+
+def test_an_adapter_that_raises_in_most_handlings_is_told_so_and_nothing_is_judged(verify: Verify) -> None:
+    wrong = verify("rapid_pair", "limits_adapters:wrong")
+    first, answer = wrong.answer.splitlines()[:2]
+    assert wrong.status == 3
+    assert "handle raised TypeError in limits_adapters.py:16 in 4 of 4 handlings" in first
+    assert "missing 1 required positional argument: 'markup'" in first
+    assert "Nothing is judged" in first
+    assert "safe? That is not shown" in answer
+    assert "no reply" not in wrong.output
+    assert {each["verdict"] for each in wrong.scenario["claims"]} == {"inconclusive"}
+    assert wrong.scenario["outcomes"] == {"messages": 12}
+    assert not wrong.scenario["invariants"]
+
+
+def test_a_bot_that_raises_because_of_what_it_met_is_judged(verify: Verify) -> None:
+    gives_up = verify("stuck_run", "limits_adapters:fine")
+    assert gives_up.status == 1
+    assert gives_up.of("transparent") == "refuted"
+    assert "obstacles" not in gives_up.scenario
+
+
+def test_a_call_that_is_not_simulated_is_named_and_not_held_against_the_bot(verify: Verify) -> None:
+    moderating = verify("rapid_pair", "limits_adapters:moderating")
+    first = moderating.answer.splitlines()[0]
+    assert moderating.status == 3
+    assert "called POST /v1/moderations (limits_adapters.py:31) in 2 of 2 worlds" in first
+    assert "stand-in" in first
+    assert "no reply" not in moderating.output
+    assert moderating.of("transparent") == "inconclusive"
+
+    moderated = verify("rapid_pair", "limits_adapters:moderated", worlds=1)
+    assert "obstacles" not in moderated.scenario
+    assert moderated.of("transparent") != "inconclusive"
+
+
+def test_replay_shows_the_conversation_of_the_breach(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its first failed handling is another conversation's, whose customer noticed nothing."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    assert main(["replay", "rapid_pair", "--seed", "0", "--factory", "limits_adapters:silent_for_the_second"]) == 0
+    story = capsys.readouterr().out
+    assert "c2.m1 was covered by no reply" in story
+    assert "conversation c2" in story.splitlines()[1]

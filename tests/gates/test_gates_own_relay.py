@@ -98,4 +98,5 @@ def test_a_bot_that_leaves_the_simulation_is_told_where(
     assert main(["verify", "stuck_run", "--factory", "odd_bot:make", *small]) == 2
     error = capsys.readouterr().err
     assert said in error
+    assert "would leave" not in said or "odd_bot.py:6: " in error
     assert "Traceback" not in error

@@ -209,6 +209,9 @@ def test_a_summary_goes_through_a_line_and_loses_nothing(tmp_path: Path) -> None
     small = load(write(tmp_path), check_relay=False)
     batch = Batch("main", small.to_json(), 300, "direct", fingerprints=3, rows=True)
     summary = run_batches([batch], observe=observe)[0]["main"]
+    summary.obstacles.add(
+        {"raised": {"TypeError in bot.py:7": 2}, "said": {"TypeError in bot.py:7": "no"}, "calm": 3}, 4
+    )
     again = through_json(summary)
     for spread in summary.spreads.values():
         spread.values.sort()  # the one thing in which the order of adding shows
@@ -221,6 +224,7 @@ def test_nothing_of_a_summary_is_left_out(tmp_path: Path) -> None:
     small = load(write(tmp_path), check_relay=False)
     batch = Batch("main", small.to_json(), 3, "direct", fingerprints=1, rows=True)
     summary = run_batches([batch], observe=observe)[0]["main"]
+    summary.obstacles.add({"unsimulated": ["GET /v1/models (bot.py:7)"]}, 4)
     # Traces are compared while a command runs, and no journal keeps them.
     assert set(summary.to_plain()) == {each.name for each in fields(Summary)} - {"traces"}
 

@@ -1,0 +1,90 @@
+"""What kept replications from showing anything of their relay and was not its fault, added up and put into words.
+
+`relaysim.sim.world.obstacles` says what it is in one world. A world in which the relay called what is not simulated does
+not count. An exception out of nothing that ended most handlings which met no trouble makes the whole scenario say nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Obstacles:
+    """Of some replications.
+
+    Attributes:
+        aside: how many do not count.
+        unsimulated: in how many of those each call was made.
+        calm: how many handlings of the others met no trouble; of replications without such an exception, all.
+        raised: how many of those each exception ended.
+        said: what each of those exceptions said; of several texts the first by the alphabet.
+    """
+
+    aside: int = 0
+    unsimulated: dict[str, int] = field(default_factory=dict)
+    calm: int = 0
+    raised: dict[str, int] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+
+    def add(self, found: Mapping[str, Any], handlings: int) -> bool:
+        """Add those of one replication, which had so many handlings; returns whether that replication does not count."""
+        for call in found.get("unsimulated", ()):
+            self.unsimulated[call] = self.unsimulated.get(call, 0) + 1
+        if found.get("unsimulated"):
+            self.aside += 1
+            return True
+        self.calm += found.get("calm", handlings)
+        self._add_raised(found.get("raised", {}), found.get("said", {}))
+        return False
+
+    def merge(self, other: Obstacles) -> None:
+        """Add other replications'."""
+        self.aside += other.aside
+        self.calm += other.calm
+        for call, count in other.unsimulated.items():
+            self.unsimulated[call] = self.unsimulated.get(call, 0) + count
+        self._add_raised(other.raised, other.said)
+
+    def _add_raised(self, raised: Mapping[str, int], said: Mapping[str, str]) -> None:
+        for what, count in raised.items():
+            self.raised[what] = self.raised.get(what, 0) + count
+            self.said[what] = min(self.said.get(what, said[what]), said[what])
+
+    def to_plain(self) -> dict[str, Any]:
+        """All of it as plain data, fit for JSON, without what is nothing; `from_plain` reads it."""
+        return {name: value for name in self.__slots__ if (value := getattr(self, name))}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Obstacles:
+        """What `to_plain` wrote."""
+        dicts = {name: dict(plain.get(name, {})) for name in ("unsimulated", "raised", "said")}
+        return cls(plain.get("aside", 0), calm=plain.get("calm", 0), **dicts)
+
+    @property
+    def raised_by_most(self) -> str | None:
+        """The exception that ended more than half of the handlings which met no trouble; None if none did."""
+        what = max(sorted(self.raised), key=lambda each: self.raised[each], default=None)
+        return None if what is None or 2 * self.raised[what] <= self.calm else what
+
+    def told(self, replications: int) -> list[dict[str, Any]]:
+        """Their entries in `results.json`, each with its sentence, for so many replications in all."""
+        found: list[dict[str, Any]] = []
+        what = self.raised_by_most
+        if what is not None:
+            count = self.raised[what]
+            text = (
+                f"handle raised {what} in {count:,} of {self.calm:,} handlings that met neither a refusal nor a fault "
+                f"({self.said[what]}). Nothing is judged: mend that line, or what the factory gives it, and run this again"
+            )
+            found.append({"kind": "raised", "what": what, "count": count, "among": self.calm, "text": text})
+        for call, count in sorted(self.unsimulated.items()):
+            text = (
+                f"the relay called {call} in {count:,} of {replications:,} worlds, and nothing is simulated there. Those "
+                "worlds do not count, and what happened in them is not held against it: let the factory put a stand-in "
+                "in place of that call, and run this again"
+            )
+            found.append({"kind": "unsimulated", "what": call, "count": count, "among": replications, "text": text})
+        return found

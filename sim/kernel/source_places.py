@@ -1,0 +1,70 @@
+"""Where in the code under simulation something happened, so that a message can send its author there.
+
+That is the innermost line that belongs neither to Python's libraries, nor to installed packages, nor to this one. Files are
+named from the folder in which Python finds them, as `bots/my_bot.py:12`, so a place is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from functools import lru_cache
+from os import sep
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+_PACKAGE: Final = __name__.partition(".")[0]
+_KERNEL: Final = __name__.rpartition(".")[0]
+_UNDER_TEST: Final = f"{_PACKAGE}.relay"
+"""The part of this package that runs in simulations and does not make them."""
+
+
+def place_of_caller() -> str:
+    """The line that is being executed; "" if none of the callers is code under simulation."""
+    frame: FrameType | None = sys._getframe(1)
+    left_this_package = False
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if _is_under_simulation(module, frame.f_code.co_filename):
+            return _shown(frame.f_code.co_filename, frame.f_lineno)
+        if left_this_package and module.startswith(_KERNEL):
+            return ""  # the loop that runs the code: whoever called that is outside
+        left_this_package = left_this_package or not _is_of(module, _PACKAGE)
+        frame = frame.f_back
+    return ""
+
+
+def place_of_error(error: BaseException) -> str:
+    """The line at which an exception was raised or passed through; "" if no such line is code under simulation."""
+    place, step = "", error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        if _is_under_simulation(str(step.tb_frame.f_globals.get("__name__", "")), code.co_filename):
+            place = _shown(code.co_filename, step.tb_lineno)
+        step = step.tb_next
+    return place
+
+
+def _is_of(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def _is_under_simulation(module: str, file: str) -> bool:
+    if _is_of(module, _PACKAGE):
+        return _is_of(module, _UNDER_TEST)
+    return not file.startswith("<") and not file.startswith(_libraries())
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = {Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return tuple(sorted(f"{folder}{sep}" for folder in folders | {folder.resolve() for folder in folders}))
+
+
+def _shown(file: str, line: int) -> str:
+    full = Path(file).absolute()
+    homes = [home for each in sys.path if full.is_relative_to(home := Path(each).absolute())]
+    home = max(homes, key=lambda each: len(each.parts), default=full.parent)
+    return f"{full.relative_to(home).as_posix()}:{line}"

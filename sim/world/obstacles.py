@@ -1,0 +1,127 @@
+"""What keeps a world from showing anything of its relay and is not the relay's fault.
+
+Two kinds of it. A *call that is not simulated* was answered `404 Invalid URL` by nobody but the simulator, so whatever came
+of it is no behaviour of the relay's. An *exception out of nothing*: `handle` raised although nothing in the world had given
+it a reason, no refusal, no failure, no run that ended badly, no fault of Redis. Where most handlings that met no such
+trouble raise the same one in the same line, it is the code between the relay and the simulator that does not work yet, and
+nothing can be said of the relay.
+
+Both are plain texts with counts, so that they add up over worlds and processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import redis
+
+from relaysim.sim.kernel import place_of_error
+from relaysim.sim.trace.subjects import Handling, Request, Text
+from relaysim.sim.world.judge.history import History
+
+_WORDS_MAX: Final = 200
+_OF_THE_WORLD: Final = (asyncio.TimeoutError, asyncio.CancelledError, ConnectionError)
+_MISUSE_OF_REDIS: Final = (redis.DataError, redis.ResponseError)
+_GOING_WELL: Final = frozenset({"queued", "in_progress", "requires_action", "completed"})
+_ID: Final = re.compile(r"[\w.-]*\d[\w.-]*")
+
+
+class UnsimulatedCall(NamedTuple):
+    """A request to an address at which nothing is simulated: `POST /v1/chat/completions`, and the line that sent it."""
+
+    method: str
+    path: str
+    place: str
+
+    def __str__(self) -> str:
+        # Ids would make one call many; of the version's number it is known that it is none.
+        first, *rest = self.path.partition("?")[0].lstrip("/").split("/")
+        shown = "/".join([first, *("{id}" if _ID.fullmatch(part) else part for part in rest)])
+        return f"{self.method} /{shown}" + (f" ({self.place})" if self.place else "")
+
+
+class Raised(NamedTuple):
+    """An exception that ended a handling.
+
+    delivery      whose handling
+    what          its class and the line that raised it: `TypeError in my_bot.py:12`
+    words         what it says
+    of_the_world  whether its class alone says that something in the world was the reason
+    """
+
+    delivery: str
+    what: str
+    words: str
+    of_the_world: bool
+
+    @classmethod
+    def by(cls, delivery: str, error: Exception) -> Raised:
+        """Of an exception as it was caught."""
+        place = place_of_error(error)
+        what = type(error).__name__ + (f" in {place}" if place else "")
+        return cls(delivery, what, " ".join(str(error).split())[:_WORDS_MAX], _is_of_the_world(error))
+
+
+def _is_of_the_world(error: BaseException | None) -> bool:
+    """Whether it, or what it was raised from, is how a lock, a fault or a time limit shows itself."""
+    seen = 0
+    while error is not None and seen < 20:  # a chain may be a circle
+        if isinstance(error, _OF_THE_WORLD) or type(error).__module__.startswith("relaysim.sim."):
+            return True
+        if isinstance(error, redis.RedisError) and not isinstance(error, _MISUSE_OF_REDIS):
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return False
+
+
+def obstacles(
+    unsimulated: Iterable[UnsimulatedCall], raised: Iterable[Raised], history: History, *, api_faults: bool
+) -> dict[str, Any]:
+    """What kept this world from showing anything: empty if nothing did.
+
+    Args:
+        unsimulated: the calls that nothing answered.
+        raised: the exceptions that ended handlings.
+        history: the world's trace, read.
+        api_faults: whether faults may answer in the API's place, so that no refusal is surely the relay's own mistake.
+
+    Returns:
+        `unsimulated`: each such call, once; `raised`: how many handlings each exception out of nothing ended, `said`: what
+        it said first, and `calm`: how many handlings met no trouble. What is empty is left out.
+    """
+    found: dict[str, Any] = {}
+    if calls := sorted({str(each) for each in unsimulated}):
+        found["unsimulated"] = calls
+    for each in raised:
+        handling = history.handlings.get(each.delivery)
+        if each.of_the_world or handling is None or _had_a_reason(handling, history, api_faults):
+            continue
+        counts = found.setdefault("raised", {})
+        counts[each.what] = counts.get(each.what, 0) + 1
+        found.setdefault("said", {}).setdefault(each.what, each.words)
+    if "raised" in found:
+        found["calm"] = sum(not _had_a_reason(each, history, api_faults) for each in history.handlings.values())
+    return found
+
+
+def _had_a_reason(handling: Handling, history: History, api_faults: bool) -> bool:
+    end = history.end if handling.end is None else handling.end
+    if any(each.begin <= end and each.end >= handling.start for each in history.redis):
+        return True
+    for _, _, subject in handling.steps:
+        if isinstance(subject, Text):
+            if subject.fate != "delivered":
+                return True
+        elif isinstance(subject, Request) and _gave_a_reason(subject, history, api_faults):
+            return True
+    return False
+
+
+def _gave_a_reason(request: Request, history: History, api_faults: bool) -> bool:
+    if request.failed or request.refused_by is not None or (api_faults and request.status >= 400):
+        return True
+    run = request.run_made or history.runs.get(request.run or "")
+    return run is not None and any(state not in _GOING_WELL for _, state in run.states)

@@ -1,0 +1,75 @@
+"""Bots whose adapter does not work yet, or that call what is not simulated; and twins that do neither."""
+
+from limits_threads import ASSISTANT
+
+
+class Bot:
+    """Answers on the thread that the message names."""
+
+    def __init__(self, client, send):
+        self.client, self.threads, self.send = client, client.beta.threads, send
+
+    async def handle(self, message):
+        await self.threads.messages.create(message.thread_id, role="user", content=message.text)
+        run = await self.threads.runs.create_and_poll(thread_id=message.thread_id, assistant_id=ASSISTANT)
+        page = await self.threads.messages.list(message.thread_id, run_id=run.id, limit=1)
+        await self.send(message.conversation, self.shown(page.data[0].content[0].text.value))
+
+    def shown(self, text):
+        return text
+
+
+class WrongBot(Bot):
+    def shown(self, text, markup):
+        return markup.format(text)
+
+
+class ModeratingBot(Bot):
+    """Asks another endpoint first whether the text is fit."""
+
+    async def handle(self, message):
+        await self.client.moderations.create(input=message.text)
+        await super().handle(message)
+
+
+def fine(client, redis, send):
+    return Bot(client, send)
+
+
+def wrong(client, redis, send):
+    return WrongBot(client, send)
+
+
+def moderating(client, redis, send):
+    return ModeratingBot(client, send)
+
+
+def moderated(client, redis, send):
+    """The same with a stand-in for that endpoint."""
+    bot = ModeratingBot(client, send)
+    bot.client = StandIn()
+    return bot
+
+
+class StandIn:
+    def __init__(self):
+        self.moderations = self
+
+    async def create(self, *, input):
+        return None
+
+
+class SilentForTheSecondBot(Bot):
+    """Raises after each answer to the first customer, and never answers the second one."""
+
+    async def handle(self, message):
+        if message.conversation == "c1":
+            async with self.redis.lock("c1"):
+                await super().handle(message)
+            raise RuntimeError("after the answer")
+
+
+def silent_for_the_second(client, redis, send):
+    bot = SilentForTheSecondBot(client, send)
+    bot.redis = redis
+    return bot
