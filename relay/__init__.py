@@ -26,7 +26,7 @@ Where to begin::
 
 from relaysim.relay.cancel_and_retry import CancelAndRetry, cancel_and_retry
 from relaysim.relay.check_then_act import CheckThenAct, check_then_act
-from relaysim.relay.drain import Drain, DrainSettings, InboxUnavailable, drain
+from relaysim.relay.drain import Drain, DrainSettings, Health, InboxFull, InboxUnavailable, drain
 from relaysim.relay.messages import (
     FRIENDLY_APOLOGY,
     GENERIC_APOLOGY,
@@ -49,6 +49,8 @@ __all__ = [
     "Drain",
     "DrainSettings",
     "Handled",
+    "Health",
+    "InboxFull",
     "InboxUnavailable",
     "IncomingMessage",
     "Message",

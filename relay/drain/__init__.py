@@ -6,6 +6,7 @@ What lives here
     held_lease.py      its lease, and what may be done under it
     sweeper.py         what dead workers left
     store.py           inbox, lease and ledger in Redis; store_scripts.py has its Lua
+    store_failures.py  why a step failed there, and what to do about it
     backend.py         the seam to the conversation API, and OpenAI Threads behind it
     channel.py         the seam to the customers
     retries.py         repetitions, with budget.py
@@ -29,8 +30,9 @@ from relaysim.relay.drain.backend import (
     Unavailable,
 )
 from relaysim.relay.drain.channel import Channel, NotSent
-from relaysim.relay.drain.drain import Drain, InboxUnavailable, drain
+from relaysim.relay.drain.drain import Drain, InboxFull, InboxUnavailable, drain
 from relaysim.relay.drain.drain_settings import DrainSettings
+from relaysim.relay.drain.sweeper import Health
 
 __all__ = [
     "Backend",
@@ -40,6 +42,8 @@ __all__ = [
     "Conflict",
     "Drain",
     "DrainSettings",
+    "Health",
+    "InboxFull",
     "InboxUnavailable",
     "NoThread",
     "NotSent",

@@ -9,7 +9,7 @@ Redis remembers.
 import asyncio
 import uuid
 from collections.abc import Mapping
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 import redis.asyncio
 
@@ -22,14 +22,32 @@ from relaysim.relay.drain.drainer import Drainer
 from relaysim.relay.drain.held_lease import HeldLease
 from relaysim.relay.drain.retries import Requests
 from relaysim.relay.drain.store import Accepted, Lease, Store, StoreUnavailable
-from relaysim.relay.drain.sweeper import Sweeper
+from relaysim.relay.drain.sweeper import Health, Sweeper
 from relaysim.relay.drain.without_store import answer_without_store
 from relaysim.relay.messages import Handled, IncomingMessage, Outcome, Sender
 from relaysim.relay.telemetry import Telemetry, default
 
+_STOP_AGAIN_SECONDS: Final = 1.0
+
 
 class InboxUnavailable(Exception):
-    """A message could not be handed in, since Redis is away. Do not acknowledge its webhook: it will come again."""
+    """A message could not be handed in. Do not acknowledge its webhook: it will come again.
+
+    reason  why, as one of a fixed list of words, see docs/drain.md; the text has it in a sentence, with the remedy
+    """
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(f"Redis did not take the message: {sentence}. Leave its webhook unacknowledged")
+        self.reason = reason
+
+
+class InboxFull(InboxUnavailable):
+    """The message's conversation has `inbox_messages_max` messages without an outcome; other conversations go on."""
+
+    def __init__(self, messages: int) -> None:
+        super().__init__(
+            "inbox_full", f"its conversation has {messages} messages that wait, which is all that it may have"
+        )
 
 
 def drain(
@@ -111,6 +129,7 @@ class Drain:
             lease_seconds=settings.lease_seconds,
             remember_seconds=settings.remember_seconds,
             timeout_seconds=settings.store_timeout_seconds,
+            inbox_messages_max=settings.inbox_messages_max,
             wait_replicas=settings.wait_replicas,
             wait_milliseconds=settings.wait_milliseconds,
         )
@@ -133,18 +152,23 @@ class Drain:
             The outcome if this is a redelivery of a message that has ended, else None: it will have one.
 
         Raises:
-            InboxUnavailable: Redis did not take it (`when_redis_is_away = "fail_closed"`): do not acknowledge the webhook.
+            InboxUnavailable: Redis did not take it (`when_redis_is_away = "fail_closed"`), for the reason that it names: do
+                not acknowledge the webhook.
+            InboxFull: its conversation's inbox is full, whatever `when_redis_is_away` says: likewise.
         """
         try:
             accepted = await self._accept(message)
         except StoreUnavailable as error:
-            self._telemetry.redis_unavailable("accept")
+            self._telemetry.redis_unavailable("accept", error.failure.reason, error.failure.remedy)
             if self._settings.when_redis_is_away == "fail_open":
                 requests = Requests(self._settings, self._budget, self._telemetry, _always)
                 return await answer_without_store(
                     message, self._backend, self._channel, requests, self._settings, self._telemetry
                 )
-            raise InboxUnavailable("Redis did not take the message; leave its webhook unacknowledged") from error
+            raise InboxUnavailable(error.failure.reason, str(error.failure)) from error
+        if accepted.refused:
+            self._telemetry.inbox_full(message.conversation, message.id)
+            raise InboxFull(self._settings.inbox_messages_max)
         if accepted.first:
             self._telemetry.accepted(message.conversation, message.id)
         else:
@@ -155,8 +179,13 @@ class Drain:
         return Handled(accepted.outcome, 0, 0.0, None)
 
     async def serve(self) -> None:
-        """Take over what other workers left, until `aclose`. Run it in a task beside `handle`."""
+        """Take over what other workers left, until `aclose` and whatever happens. Run it in a task beside `handle`."""
         await self._sweeper.run()
+
+    @property
+    def health(self) -> Health:
+        """Whether this worker sweeps, and if not, why: for a probe, and for whoever is woken up."""
+        return self._sweeper.health
 
     async def outcome_of(self, conversation: str, message_id: str) -> Outcome | None:
         """What became of a message: None while it is being answered, and for one that was never handed in.
@@ -176,7 +205,9 @@ class Drain:
             drains = dict(self._drains)
             for drainer in drains.values():
                 drainer.stop()
-            await asyncio.gather(*drains, return_exceptions=True)
+            # Told again if it is still there: a library may swallow a cancellation (`asyncio.wait_for` does so before
+            # Python 3.12, and redis-py uses it).
+            await asyncio.wait(drains, timeout=_STOP_AGAIN_SECONDS)
 
     async def _accept(self, message: IncomingMessage) -> Accepted:
         # Twice under one token: if only the answer was lost, the lease that it granted is not lost with it.

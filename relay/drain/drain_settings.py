@@ -1,5 +1,6 @@
 """Every setting of the policy `drain`, with its unit, its range and its default."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypedDict
 
@@ -9,6 +10,12 @@ WhenRedisIsAway = Literal["fail_closed", "fail_open"]
 
 REMEMBER_SECONDS_MIN: Final = 7 * 86_400.0
 """Providers deliver a webhook again for up to 7 days, so a message id is remembered at least that long."""
+
+RENEWALS_PER_LEASE: Final = 3
+"""How often a lease is renewed in its own length: two renewals may fail before it lapses."""
+
+LEASE_MARGIN: Final = 0.1
+"""Share of a lease by which its holder takes it for lost before Redis does: clocks run at different speeds."""
 
 _LEASE: Final = number("a number of seconds, 0.1 or more", lambda value: value >= 0.1)
 _REMEMBER: Final = number(
@@ -40,7 +47,7 @@ def _moved(value: object) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class DrainSettings(Settings):
-    """The settings of `drain`. Raises `ValueError` naming every setting that is out of its range.
+    """The settings of `drain`. Raises `ValueError` naming every setting that is out of its range, or contradicts another.
 
     assistant_id              the assistant that runs are created with
     key_prefix                begins every key of this relay in Redis. On Redis Cluster give it a hash tag, e.g. "{relay}:"
@@ -51,6 +58,8 @@ class DrainSettings(Settings):
     burst_gap_seconds         0 or more; a conversation that has been silent for this long is answered
     burst_cap_seconds         0 or more; and so is one whose oldest message has waited this long
     batch_messages_max        1 to 30; messages that one run answers at most
+    inbox_messages_max        1 or more; unended messages that a conversation may have: a further one is not taken in, and
+                              its webhook comes again
     poll_first_seconds        above 0; pause before the first look at a run. Every pause is jittered by a fifth
     poll_factor               1 or more; each pause is the one before it times this
     poll_cap_seconds          above 0; the longest pause between two looks
@@ -93,6 +102,7 @@ class DrainSettings(Settings):
     burst_gap_seconds: Annotated[float, SECONDS] = 0.5
     burst_cap_seconds: Annotated[float, SECONDS] = 2.0
     batch_messages_max: Annotated[int, _batch] = 20
+    inbox_messages_max: Annotated[int, whole_number] = 500
     poll_first_seconds: Annotated[float, PAUSE] = 0.8
     poll_factor: Annotated[float, _GROWTH] = 1.25
     poll_cap_seconds: Annotated[float, PAUSE] = 1.6
@@ -119,6 +129,46 @@ class DrainSettings(Settings):
     wait_replicas: Annotated[int, _count] = 0
     wait_milliseconds: Annotated[int, whole_number] = 1000
 
+    @property
+    def step_timeout_seconds(self) -> float:
+        """After so long without an answer Redis counts as away, in one step of the ledger."""
+        return self.store_timeout_seconds + (self.wait_milliseconds / 1000 if self.wait_replicas else 0.0)
+
+    def _problems(self) -> list[str]:
+        return super()._problems() or [problem for problem in self._contradictions() if problem is not None]
+
+    def _contradictions(self) -> Iterator[str | None]:
+        """What cannot hold together although each value is in its range."""
+        # A renewal leaves after a third of the lease, and its holder believes in the lease for nine tenths of it. Unanswered
+        # for longer than what is between, one renewal ends the work.
+        longest = self.lease_seconds * ((1 - LEASE_MARGIN) - 1 / RENEWALS_PER_LEASE)
+        wait = f" + wait_milliseconds = {self.wait_milliseconds!r}" if self.wait_replicas else ""
+        yield _contradiction(
+            self.step_timeout_seconds < longest,
+            f"store_timeout_seconds = {self.store_timeout_seconds!r}{wait}: must be below {longest:.3g} seconds with "
+            f"lease_seconds = {self.lease_seconds!r}, or one renewal that Redis does not answer loses the lease",
+        )
+        yield _contradiction(
+            self.lease_seconds + self.sweep_seconds < self.deadline_seconds,
+            f"deadline_seconds = {self.deadline_seconds!r}: must be above lease_seconds = {self.lease_seconds!r} + "
+            f"sweep_seconds = {self.sweep_seconds!r}, or whatever a crashed worker leaves is found too late for an answer",
+        )
+        collects = self.burst_cap_seconds if self.burst_gap_seconds else 0.0
+        yield _contradiction(
+            collects + self.request_timeout_seconds < self.deadline_seconds,
+            f"deadline_seconds = {self.deadline_seconds!r}: must be above burst_cap_seconds = {self.burst_cap_seconds!r} + "
+            f"request_timeout_seconds = {self.request_timeout_seconds!r}, or no run may be created in time",
+        )
+        yield _contradiction(
+            self.apology_span_seconds < self.deadline_seconds,
+            f"apology_span_seconds = {self.apology_span_seconds!r}: must be below deadline_seconds = "
+            f"{self.deadline_seconds!r}, or an apology also ends messages that have only just come",
+        )
+
+
+def _contradiction(holds: bool, problem: str) -> str | None:
+    return None if holds else problem
+
 
 class DrainArguments(TypedDict, total=False):
     """`DrainSettings` as keyword arguments, so that a type checker sees a misspelt one."""
@@ -131,6 +181,7 @@ class DrainArguments(TypedDict, total=False):
     burst_gap_seconds: float
     burst_cap_seconds: float
     batch_messages_max: int
+    inbox_messages_max: int
     poll_first_seconds: float
     poll_factor: float
     poll_cap_seconds: float

@@ -90,6 +90,7 @@ class Drainer:
         self._unwanted: list[tuple[str, str | None, str | None]] = []  # (thread, run, or the request that may make it)
         self._task: asyncio.Task[None] | None = None
         self._is_sending = False
+        self._is_handing_back = False
         self._one_by_one = False  # since the API refused what several messages said
         self._is_stopping = False
 
@@ -124,10 +125,11 @@ class Drainer:
     def stop(self) -> None:
         """Hand the conversation back now, or once a text that is on its way has been sent and recorded."""
         self._is_stopping = True
-        if self._task is not None and not self._is_sending:
+        if self._task is not None and not self._is_sending and not self._is_handing_back:
             self._task.cancel()
 
     async def _hand_back(self) -> None:
+        self._is_handing_back = True
         try:
             await self._store.hand_back(self._held.lease)
         except (LeaseLost, StoreUnavailable):

@@ -9,13 +9,11 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from relaysim.relay.drain.drain_settings import RENEWALS_PER_LEASE
 from relaysim.relay.drain.store import Lease, LeaseLost, Store, StoreUnavailable
 from relaysim.relay.telemetry import Telemetry
 
 T = TypeVar("T")
-
-RENEWALS_PER_LEASE: Final = 3
-"""How often a lease is renewed in its own length: two renewals may fail before it lapses."""
 
 _STEP_SECONDS_MAX: Final = 30.0
 """How long a step is repeated while renewals succeed: Redis is there then, and refuses this very step."""
@@ -63,8 +61,8 @@ class HeldLease:
             self.check()
             try:
                 return await call(self.lease)
-            except StoreUnavailable:
-                self._telemetry.redis_unavailable(name)
+            except StoreUnavailable as error:
+                self._telemetry.redis_unavailable(name, error.failure.reason, error.failure.remedy)
                 if loop.time() >= until:
                     raise
                 await asyncio.sleep(_STEP_WAIT_SECONDS * (0.5 + 0.5 * random.random()))
@@ -83,8 +81,8 @@ class HeldLease:
             try:
                 self.check()
                 self.lease = await self._store.renew(self.lease)
-            except StoreUnavailable:
-                self._telemetry.redis_unavailable("renew")
+            except StoreUnavailable as error:
+                self._telemetry.redis_unavailable("renew", error.failure.reason, error.failure.remedy)
                 pause = min(_STEP_WAIT_SECONDS, max(0.0, self.lease.valid_until - loop.time()))
             except LeaseLost:
                 if self.is_ending:  # it was released while this renewal was on its way

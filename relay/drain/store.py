@@ -25,20 +25,20 @@ import asyncio
 import hashlib
 import itertools
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import redis.asyncio
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from relaysim.relay.drain import store_scripts
+from relaysim.relay.drain.drain_settings import LEASE_MARGIN, DrainSettings
+from relaysim.relay.drain.store_failures import NOT_CONFIRMED, failure_of
 from relaysim.relay.drain.store_records import Accepted, Entry, EntryState, Inbox, Lease, LeaseLost, StoreUnavailable
 from relaysim.relay.messages import Outcome
 from relaysim.relay.policy_settings import THREAD_KEY_PREFIX
 
 __all__ = ["Accepted", "Entry", "EntryState", "Inbox", "Lease", "LeaseLost", "Store", "StoreUnavailable"]
-
-LEASE_MARGIN: Final = 0.1
-"""Share of a lease by which its holder takes it for lost before Redis does: clocks run at different speeds."""
 
 _STATES: Final[Mapping[str, EntryState]] = {
     "P": EntryState.PENDING,
@@ -88,6 +88,7 @@ class Store:
         lease_seconds: 0.001 or more; how long a lease lasts unless it is renewed.
         remember_seconds: how long a message is remembered after its end. Before its end it is never forgotten.
         timeout_seconds: above 0; how long Redis may take for one step, redis-py's repetitions included.
+        inbox_messages_max: 1 or more; a conversation's inbox that holds so many messages takes no further one.
         wait_replicas: 0 or more; replicas that must have confirmed a step before it counts as taken.
         wait_milliseconds: 1 or more; how long they are waited for, on top of `timeout_seconds`.
     """
@@ -100,6 +101,7 @@ class Store:
         lease_seconds: float,
         remember_seconds: float,
         timeout_seconds: float,
+        inbox_messages_max: int = DrainSettings.inbox_messages_max,
         wait_replicas: int = 0,
         wait_milliseconds: int = 1000,
     ) -> None:
@@ -110,6 +112,7 @@ class Store:
         self._valid_seconds = lease_seconds * (1 - LEASE_MARGIN)
         self._remember_milliseconds = round(remember_seconds * 1000)
         self._timeout_seconds = timeout_seconds
+        self._inbox_messages_max = inbox_messages_max
         self._wait_replicas = wait_replicas
         self._wait_milliseconds = wait_milliseconds
         self._step_numbers = itertools.count(1)
@@ -121,7 +124,8 @@ class Store:
     ) -> Accepted:
         """Take one delivery of a message in, and the conversation's lease if it is free.
 
-        A message that is known already, ended or not, is left as it is. The caller who gets a lease must drain the
+        A message that is known already, ended or not, is left as it is. A new one that finds the inbox full is refused, and
+        nothing is remembered of it. The caller who gets a lease must drain the
         conversation, also where its own message was a redelivery.
 
         Args:
@@ -136,9 +140,18 @@ class Store:
                 same; a redelivery is recognised.
         """
         sent_at = _now()
-        arguments = (token, self._lease_milliseconds, conversation, message_id, _sendable(text), thread_id or "")
-        keys = self._keys(conversation, message_id)
-        reply = await self._run(_ACCEPT, keys, arguments)
+        arguments = (
+            token,
+            self._lease_milliseconds,
+            conversation,
+            message_id,
+            _sendable(text),
+            thread_id or "",
+            self._inbox_messages_max,
+        )
+        reply = await self._run(_ACCEPT, self._keys(conversation, message_id), arguments)
+        if reply == store_scripts.FULL:
+            return Accepted(first=False, outcome=None, lease=None, refused=True)
         first, outcome, has_lease, epoch = reply
         return Accepted(
             first=bool(first),
@@ -305,8 +318,8 @@ class Store:
                     return await self._redis.evalsha(script.sha, len(keys), *keys, *arguments)
                 except NoScriptError:  # the first use, or Redis was restarted
                     return await self._redis.eval(script.text, len(keys), *keys, *arguments)
-        except (RedisError, OSError) as error:
-            raise _unavailable(script.name, error) from error
+        except Exception as error:  # a client of a cluster also raises what is no `RedisError`
+            raise StoreUnavailable(script.name, failure_of(error)) from error
 
     async def _confirmed(self, script: _Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
         """As `_run`, and the write is confirmed by as many replicas as are asked for.
@@ -321,28 +334,23 @@ class Store:
                     pipe.eval(script.text, len(keys), *keys, *arguments)
                     pipe.wait(self._wait_replicas, self._wait_milliseconds)
                     reply, confirmations = await pipe.execute()
-        except (RedisError, OSError) as error:
-            raise _unavailable(script.name, error) from error
+        except Exception as error:
+            raise StoreUnavailable(script.name, failure_of(error)) from error
         if confirmations < self._wait_replicas:
-            raise StoreUnavailable(
-                f"step {script.name!r}: {confirmations} of {self._wait_replicas} replicas confirmed it in time"
-            )
+            words = f"{confirmations} of {self._wait_replicas} replicas confirmed it in time"
+            raise StoreUnavailable(script.name, replace(NOT_CONFIRMED, words=words))
         return reply
 
     async def _read(self, step: str, command: Awaitable[Any]) -> Any:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await command
-        except (RedisError, OSError) as error:
-            raise _unavailable(step, error) from error
+        except Exception as error:
+            raise StoreUnavailable(step, failure_of(error)) from error
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _unavailable(step: str, error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(f"step {step!r}: {type(error).__name__}")
 
 
 def _sendable(text: str) -> str:

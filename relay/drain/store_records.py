@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from relaysim.relay.drain.store_failures import StoreFailure
 from relaysim.relay.messages import Outcome
 
 
@@ -11,7 +12,16 @@ class LeaseLost(Exception):
 
 
 class StoreUnavailable(Exception):
-    """Redis gave no answer, or refused: whether the step was taken is unknown. It may be asked for again."""
+    """Redis gave no answer, or refused: whether the step was taken is unknown. It may be asked for again.
+
+    step     which step it was
+    failure  why, and what to do about it
+    """
+
+    def __init__(self, step: str, failure: StoreFailure) -> None:
+        super().__init__(f"step {step!r}: {failure}")
+        self.step = step
+        self.failure = failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +107,10 @@ class Accepted:
     first    whether this delivery brought the message; False for a redelivery
     outcome  how the message has ended, None if it has not
     lease    the conversation's lease, if this delivery's caller has it now and must drain
+    refused  whether the message was not taken in at all, since its conversation's inbox is full
     """
 
     first: bool
     outcome: Outcome | None
     lease: Lease | None
+    refused: bool = False

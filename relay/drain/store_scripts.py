@@ -27,6 +27,8 @@ LATE: Final = -2
 """Reply: a later step of the same lease came first."""
 HAS_ENDED: Final = -3
 """Reply: a message that was to be sent has ended already."""
+FULL: Final = -4
+"""Reply: a new message was not taken in, since its conversation's inbox is full."""
 
 _NOW: Final = """
 local clock = redis.call("TIME")
@@ -113,7 +115,9 @@ local function take(epoch)
 end
 """
 
-# Arguments: token, milliseconds of the lease, conversation, message, text, thread or "".
+# Arguments: token, milliseconds of the lease, conversation, message, text, thread or "", messages that an inbox holds.
+# A full inbox refuses before anything is written, so that a refusal leaves no trace, the redelivery is taken as the first
+# delivery, and what is refused again and again costs no memory.
 # A token has one lease in its life: an accept that comes late must not take a lease that nobody would use.
 _ACCEPT: Final = (
     _NOW
@@ -125,7 +129,11 @@ local known = redis.call("HMGET", KEYS[7], "token", "outcome")
 local is_known = known[1] or known[2]
 local state = redis.call("HMGET", KEYS[2], "epoch", "token", "next")
 local epoch = tonumber(state[1] or 0)
-local is_waiting = not is_known or redis.call("HLEN", KEYS[3]) > 0
+local waiting = redis.call("HLEN", KEYS[3])
+if not is_known and waiting >= tonumber(ARGV[7]) then
+    return -4
+end
+local is_waiting = not is_known or waiting > 0
 local until_milliseconds = now + ARGV[2]
 local has_lease = 0
 

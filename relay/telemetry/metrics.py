@@ -61,6 +61,33 @@ STORE_STEPS: Final = (
 )
 """Steps of the ledger in Redis."""
 
+REDIS_FAILURES: Final = (
+    "no_answer",
+    "unreachable",
+    "not_confirmed",
+    "not_redis",
+    "refused",
+    "client_error",
+    "wrong_password",
+    "not_permitted",
+    "read_only",
+    "memory_full",
+    "loading",
+    "cannot_save",
+    "too_few_replicas",
+    "cross_slot",
+    "cluster_down",
+    "not_a_cluster_client",
+    "moving_slots",
+    "primary_down",
+    "wrong_type",
+    "script_forgotten",
+    "busy",
+    "too_many_connections",
+    "unknown_command",
+)
+"""Why a step of the ledger failed: the reasons of `relaysim.relay.drain.store_failures`."""
+
 API_ERRORS: Final = (
     "APIConnectionError",
     "APIError",
@@ -95,6 +122,7 @@ LABEL_VALUES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "relay_retries_total": {"operation": OPERATIONS, "reason": RETRY_REASONS},
     "relay_retry_budget_exhausted_total": {"operation": OPERATIONS},
     "relay_redis_unavailable_total": {"step": STORE_STEPS},
+    "relay_redis_failures_total": {"reason": REDIS_FAILURES},
     "relay_api_errors_total": {"operation": OPERATIONS, "error": API_ERRORS},
 }
 """The labels of each metric that has any, and the values that they take, besides `other`."""
@@ -156,6 +184,9 @@ class Metrics:
 
         self.accepted = counter("relay_messages_accepted_total", "Messages taken in for the first time")
         self.duplicates = counter("relay_messages_duplicate_total", "Redelivered messages that were ignored")
+        self.inboxes_full = counter(
+            "relay_inbox_full_total", "Messages refused since too many of their conversation wait"
+        )
         self.outcomes = counters("relay_outcomes_total", "Messages that ended, by how")
         self.outcome_seconds = histograms("relay_outcome_seconds", "Seconds from acceptance to outcome", _TO_AN_OUTCOME)
         self.leases_taken = counters("relay_leases_taken_total", "Leases of a conversation taken, by what led to it")
@@ -203,6 +234,13 @@ class Metrics:
         self.sweeps = counter("relay_sweeps_total", "Looks for conversations that nobody holds")
         self.sweep_found = counter("relay_sweep_found_total", "Conversations found waiting without a holder")
         self.sweep_rescued = counter("relay_sweep_rescued_total", "Conversations taken up by a sweep")
+        self.sweep_failures = counter("relay_sweep_failures_total", "Sweeps that met a bug")
+        self.sweeping = Gauge(
+            "relay_sweeping_workers",
+            "Whether the worker looks for what others left",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.inbox_conversations = Gauge(
             "relay_inbox_conversations",
             "Conversations with messages that have no outcome yet",
@@ -212,6 +250,7 @@ class Metrics:
         self.redis_unavailable = counters(
             "relay_redis_unavailable_total", "Steps of the ledger that Redis did not answer"
         )
+        self.redis_failures = counters("relay_redis_failures_total", "Steps of the ledger that failed, by why")
         self.api_errors = counters(
             "relay_api_errors_total",
             "Requests that failed, conflicts left out, by the error's class",

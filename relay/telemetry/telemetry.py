@@ -59,6 +59,11 @@ class Telemetry:
             series.observe(seconds)
         self._tell("outcome", "info", conversation, outcome=outcome.value, seconds=_shown(seconds), messages=messages)
 
+    def inbox_full(self, conversation: str, message_id: str | None = None) -> None:
+        """A message was not taken in, since too many of its conversation wait already."""
+        self._metrics.inboxes_full.inc()
+        self._tell("inbox_full", "error", conversation, message_id=message_id)
+
     # Leases
 
     def lease_taken(self, conversation: str, epoch: int, how: Literal["accept", "sweep"]) -> None:
@@ -157,11 +162,7 @@ class Telemetry:
         """
         self._metrics.drain_failures.inc()
         if self._events:
-            lines = [
-                (frame.f_globals.get("__name__", ""), line) for frame, line in traceback.walk_tb(error.__traceback__)
-            ]
-            where = [f"{module}:{line}" for module, line in lines if module.startswith("relaysim.relay.")]
-            self._tell("drain_failed", "error", conversation, error=type(error).__name__, where=where)
+            self._tell("drain_failed", "error", conversation, error=type(error).__name__, where=_own_lines(error))
 
     def retry(self, operation: str, reason: str, wait_seconds: float) -> None:
         """A request will be repeated after this wait."""
@@ -178,10 +179,11 @@ class Telemetry:
         self._metrics.budget_exhausted[operation].inc()
         self._tell("budget_exhausted", "warning", None, operation=operation)
 
-    def redis_unavailable(self, step: str) -> None:
-        """A step of the ledger got no answer from Redis in time, or an error."""
+    def redis_unavailable(self, step: str, reason: str, remedy: str = "") -> None:
+        """A step of the ledger got no answer from Redis in time, or an error; see `relaysim.relay.drain.store_failures`."""
         self._metrics.redis_unavailable[step].inc()
-        self._tell("redis_unavailable", "warning", None, step=step)
+        self._metrics.redis_failures[reason].inc()
+        self._tell("redis_unavailable", "warning", None, step=step, reason=reason, remedy=remedy)
 
     def api_error(self, operation: str, description: str) -> None:
         """A request failed, not by a conflict; the description is that of `relaysim.relay.threads_api.describe`."""
@@ -198,6 +200,17 @@ class Telemetry:
             self._metrics.sweep_rescued.inc(rescued)
             self._tell("sweep", "warning", None, found=found, rescued=rescued)
 
+    def sweep_failed(self, error: BaseException, in_a_row: int) -> None:
+        """A sweep met a bug, so many sweeps in a row by now; the next comes all the same, later each time."""
+        self._metrics.sweep_failures.inc()
+        if self._events:
+            name, where = type(error).__name__, _own_lines(error)
+            self._tell("sweep_failed", "error", None, error=name, where=where, in_a_row=in_a_row)
+
+    def sweeping(self, is_sweeping: bool) -> None:
+        """This worker begins to sweep, or has ended. No event: it is as old as the process."""
+        self._metrics.sweeping.set(int(is_sweeping))
+
     def inbox_depth(self, conversations: int) -> None:
         """So many conversations wait for an outcome, on all workers together. Changes too often for an event."""
         self._metrics.inbox_conversations.set(conversations)
@@ -205,6 +218,12 @@ class Telemetry:
     def _tell(self, name: str, level: Level, conversation: str | None, **fields: Any) -> None:
         if self._events:
             emit(name, level, conversation=conversation, **fields)
+
+
+def _own_lines(error: BaseException) -> list[str]:
+    """The relay's own lines on the way to an error, outermost first."""
+    lines = [(frame.f_globals.get("__name__", ""), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    return [f"{module}:{line}" for module, line in lines if module.startswith("relaysim.relay.")]
 
 
 def _shown(seconds: float) -> float:

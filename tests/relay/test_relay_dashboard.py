@@ -233,7 +233,13 @@ def test_the_page_says_of_every_metric_what_it_means_and_what_to_do() -> None:
 
 
 def test_the_page_gives_a_unit_that_the_metrics_name_ends_with() -> None:
-    units = {"_seconds": "seconds", "_messages": "messages", "_tokens": "tokens", "_conversations": "conversations"}
+    units = {
+        "_seconds": "seconds",
+        "_messages": "messages",
+        "_tokens": "tokens",
+        "_conversations": "conversations",
+        "_workers": "workers",
+    }
     for name, kind, *_ in table("Metrics"):
         metric = names(name)[0]
         if not metric.endswith("_total"):

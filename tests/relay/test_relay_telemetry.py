@@ -89,6 +89,12 @@ FACTS: list[Fact] = [
         ("info", "outcome", {"conversation": PSEUDONYM, "outcome": "covered", "seconds": 12.346, "messages": 2}),
     ),
     (
+        "inbox_full",
+        (WHO, ID),
+        {"relay_inbox_full_total": 1},
+        ("error", "inbox_full", {"conversation": PSEUDONYM, "message": DIGEST}),
+    ),
+    (
         "lease_taken",
         (WHO, 7, "sweep"),
         {"relay_leases_taken_total{how=sweep}": 1},
@@ -209,9 +215,9 @@ FACTS: list[Fact] = [
     ),
     (
         "redis_unavailable",
-        ("renew",),
-        {"relay_redis_unavailable_total{step=renew}": 1},
-        ("warning", "redis_unavailable", {"step": "renew"}),
+        ("renew", "memory_full", "raise maxmemory"),
+        {"relay_redis_unavailable_total{step=renew}": 1, "relay_redis_failures_total{reason=memory_full}": 1},
+        ("warning", "redis_unavailable", {"step": "renew", "reason": "memory_full", "remedy": "raise maxmemory"}),
     ),
     (
         "api_error",
@@ -225,6 +231,13 @@ FACTS: list[Fact] = [
         {"relay_sweeps_total": 1, "relay_sweep_found_total": 3, "relay_sweep_rescued_total": 2},
         ("warning", "sweep", {"found": 3, "rescued": 2}),
     ),
+    (
+        "sweep_failed",
+        (ABugError("question"), 3),
+        {"relay_sweep_failures_total": 1},
+        ("error", "sweep_failed", {"error": "ABugError", "where": [], "in_a_row": 3}),
+    ),
+    ("sweeping", (True,), {"relay_sweeping_workers": 1}, None),
     ("inbox_depth", (12,), {"relay_inbox_conversations": 12}, None),
 ]
 NAMES = [fact[0] for fact in FACTS]
@@ -391,12 +404,13 @@ def test_whatever_labels_are_given_there_are_no_more_series_than_the_lists_allow
     for one, two, three in given_labels:
         told.lease_taken(one, 1, two), told.lease_lost(one, 1, two), told.fence_rejected(one, two)
         told.conflict(one, two, three), told.cancel(one, two, three), told.lost_reply(one, two, three)
-        told.retry(one, two, 1.0), told.api_error(one, two), told.redis_unavailable(one), told.budget_exhausted(one)
+        told.retry(one, two, 1.0), told.api_error(one, two), told.redis_unavailable(one, two)
+        told.budget_exhausted(one)
         told.run_ended(one, two, three, 1.0), told.run_created(one, two, 1)
-    # One series "other" for each label of these seven metrics, whatever was given.
+    # One series "other" for each label of these eight metrics, whatever was given.
     others = [name for name in samples(telemetry.registry) if OTHER in re.findall(r"=([^,}]*)", name)]
-    assert len(samples(telemetry.registry)) <= once + 7
-    assert len(others) <= 4 + 7
+    assert len(samples(telemetry.registry)) <= once + 8
+    assert len(others) <= 4 + 8
 
 
 def test_a_series_per_label_value_is_there_before_the_first_event() -> None:
@@ -418,6 +432,7 @@ VOCABULARIES = {
     ("retry", "reason"): metrics_module.RETRY_REASONS,
     ("budget_exhausted", "operation"): metrics_module.OPERATIONS,
     ("redis_unavailable", "step"): metrics_module.STORE_STEPS,
+    ("redis_unavailable", "reason"): metrics_module.REDIS_FAILURES,
     ("api_error", "operation"): metrics_module.OPERATIONS,
     # What `drain` names once and passes on.
     ("step", "name"): metrics_module.STORE_STEPS,

@@ -32,6 +32,7 @@ LEASE_SECONDS = 2.5
 """Long enough for a process that waits for the processor among a dozen others to renew it: a lost lease is another test."""
 
 SWEEP_SECONDS = 0.2
+STORE_TIMEOUT_SECONDS = 0.33
 PATIENCE_SECONDS = 60.0
 """How long a doomed worker that never comes to its moment lives."""
 
@@ -61,6 +62,7 @@ def worker_over(client: redis.asyncio.Redis) -> relay.Drain:
         send,
         lease_seconds=LEASE_SECONDS,
         sweep_seconds=SWEEP_SECONDS,
+        store_timeout_seconds=STORE_TIMEOUT_SECONDS,
         burst_gap_seconds=0.0,
         poll_first_seconds=0.05,
         poll_cap_seconds=0.05,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from drain_bench import ASSISTANT, CONVERSATION, SEND_SECONDS, Bench
 
-from relaysim.relay import Handled, Outcome
+from relaysim.relay import Handled, InboxFull, Outcome
 from relaysim.relay.telemetry.events import digest
 
 LANES = pytest.mark.parametrize("lane", ["sdk", "direct"])
@@ -143,6 +143,39 @@ def test_a_stuck_run_delays_no_other_conversation_of_its_worker() -> None:
         assert [creations[thread] for thread in threads] == pytest.approx(expected, abs=0.02)
         assert all(sent.at < 11.0 for sent in bench.sent if sent.conversation in others)
         assert next(sent.at for sent in bench.sent if sent.conversation == "stuck customer") > 15.0
+
+
+# A full inbox
+
+
+@pytest.mark.parametrize("away", ["fail_closed", "fail_open"])
+def test_a_message_too_many_is_not_acknowledged_and_taken_in_when_it_comes_again(away: str) -> None:
+    with Bench(settings={"inbox_messages_max": 3, "when_redis_is_away": away}) as bench:
+        for number in range(5):
+            bench.say(0.01 * number, f"m{number}")
+        bench.say(0.05, "other", conversation="another customer")
+        bench.run(15)
+        results = {delivery.message: delivery.result for delivery in bench.deliveries}
+        full = [result for result in results.values() if isinstance(result, InboxFull)]
+        assert [str(each) for each in full] == [
+            "Redis did not take the message: its conversation has 3 messages that wait, which is all that it may have. "
+            "Leave its webhook unacknowledged"
+        ] * 2
+        assert full[0].reason == "inbox_full"
+        assert bench.outcomes() == {
+            "m0": "covered",
+            "m1": "covered",
+            "m2": "answered",
+            "m3": None,
+            "m4": None,
+            "other": "answered",
+        }
+        assert bench.metric("relay_inbox_full_total") == 2
+        for number in (3, 4):
+            bench.say_again(20.0, f"m{number}")
+        bench.run(40)
+        assert (bench.outcome("m3"), bench.outcome("m4")) == ("covered", "answered")
+        assert bench.metric("relay_messages_accepted_total") == 6
 
 
 # The thread

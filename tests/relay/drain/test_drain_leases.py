@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -153,6 +155,35 @@ def test_a_worker_that_stops_hands_its_conversations_back(lane: Any) -> None:
         assert bench.steps("claim", "w2")[0][0] < 3.0 + 3.0 + 0.1
         assert len(bench.runs) == 1
         assert bench.texts == ["Answer to: question m1"]
+
+
+def test_a_worker_stops_also_where_a_library_swallows_its_cancellation() -> None:
+    """As `asyncio.wait_for` does before Python 3.12 if what it waits for is done in that instant."""
+
+    class Swallowing:
+        def __init__(self, backend: Any) -> None:
+            self._backend = backend
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._backend, name)
+
+        async def look(self, *arguments: str) -> Any:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(30.0)
+            return await self._backend.look(*arguments)
+
+    with Bench(workers=2, backend=Swallowing) as bench:
+        bench.say(0.0, "m1")
+        stopped: list[float] = []
+
+        async def stop() -> None:
+            await bench.worker(1).relay.aclose()
+            stopped.append(bench.kernel.now)
+
+        bench.at(3.0, lambda: bench.worker(1).host.spawn(stop()))
+        bench.run(20)
+        assert stopped[0] < 3.0 + 1.0 + 0.1
+        assert bench.steps("hand_back", "w1")
 
 
 def test_a_text_that_is_being_sent_when_the_worker_stops_is_recorded() -> None:

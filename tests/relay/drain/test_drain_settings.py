@@ -30,6 +30,7 @@ WRONG: dict[str, list[Any]] = {
     "burst_gap_seconds": NOT_SECONDS,
     "burst_cap_seconds": NOT_SECONDS,
     "batch_messages_max": [*NOT_A_NUMBER_OF, 31],
+    "inbox_messages_max": NOT_A_NUMBER_OF,
     "poll_first_seconds": NOT_POSITIVE,
     "poll_factor": [*NOT_POSITIVE, 0.99],
     "poll_cap_seconds": NOT_POSITIVE,
@@ -61,6 +62,7 @@ LIMITS: dict[str, list[Any]] = {
     "burst_gap_seconds": [0],
     "burst_cap_seconds": [0],
     "batch_messages_max": [1, 30],
+    "inbox_messages_max": [1],
     "poll_factor": [1],
     "retry_budget_ratio": [0, 1],
     "retry_budget_reserve": [0],
@@ -104,7 +106,66 @@ def test_a_wrong_value_is_refused_with_setting_value_and_remedy(name: str) -> No
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in LIMITS.items() for value in values])
 def test_what_the_documentation_allows_is_taken(name: str, value: Any) -> None:
-    assert getattr(DrainSettings(**{name: value}), name) == value
+    fitting: dict[str, Any] = {"store_timeout_seconds": 0.05} if name == "lease_seconds" else {}
+    assert getattr(DrainSettings(**{name: value, **fitting}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"lease_seconds": 3},
+            "store_timeout_seconds = 2.0: must be below 1.7 seconds with lease_seconds = 3, or one renewal that Redis does "
+            "not answer loses the lease",
+        ),
+        (
+            {"lease_seconds": 5, "wait_replicas": 1},
+            "store_timeout_seconds = 2.0 + wait_milliseconds = 1000: must be below 2.83 seconds with lease_seconds = 5, or "
+            "one renewal that Redis does not answer loses the lease",
+        ),
+        (
+            {"lease_seconds": 60, "sweep_seconds": 20},
+            "deadline_seconds = 80.0: must be above lease_seconds = 60 + sweep_seconds = 20, or whatever a crashed worker "
+            "leaves is found too late for an answer",
+        ),
+        (
+            {"burst_cap_seconds": 70},
+            "deadline_seconds = 80.0: must be above burst_cap_seconds = 70 + request_timeout_seconds = 10.0, or no run may "
+            "be created in time",
+        ),
+        (
+            {"apology_span_seconds": 80},
+            "apology_span_seconds = 80: must be below deadline_seconds = 80.0, or an apology also ends messages that have "
+            "only just come",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_at_once_with_both_names(
+    settings: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=r"must be (above|below)") as caught:
+        make(**settings)
+    assert str(caught.value) == said
+    # One notch less is no contradiction.
+    reconciled = {name: value * 0.9 if isinstance(value, int) else value for name, value in settings.items()}
+    if "lease_seconds" in settings and "sweep_seconds" not in settings:
+        reconciled = {**settings, "store_timeout_seconds": 1.6}
+    make(**reconciled)
+
+
+def test_all_contradictions_are_told_together() -> None:
+    with pytest.raises(ValueError, match="deadline_seconds") as caught:
+        make(deadline_seconds=11)
+    assert [problem.partition(" = ")[0] for problem in str(caught.value).split("; ")] == [
+        "deadline_seconds",
+        "deadline_seconds",
+        "apology_span_seconds",
+    ]
+
+
+def test_a_customer_is_promised_no_less_time_than_the_settings_take() -> None:
+    assert make().promises["deadline_seconds"] == 90.0
+    assert make(deadline_seconds=300).promises["deadline_seconds"] == 300 + 5 + 2 * GRACE_SECONDS + 1
 
 
 def test_the_factory_says_at_once_all_that_is_wrong() -> None:
