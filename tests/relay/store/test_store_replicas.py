@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import redis
@@ -91,6 +93,29 @@ def test_what_no_replica_has_is_not_accepted_nor_is_its_redelivery(servers: tupl
                         await store(fresh, 1, 50).accept("c", "m1", "x", None, token=token)
         accepted = await store(client, 1).accept("c", "m1", "x", None, token="t3")
         assert accepted == Accepted(first=False, outcome=None, lease=None)
+
+    run(primary, test)
+
+
+def test_a_write_is_confirmed_on_the_connection_that_wrote_it(servers: tuple[ValkeyServer, ValkeyServer]) -> None:
+    """On any other WAIT answers for what that one has written: for nothing, at once, and with every replica."""
+    primary, replica = servers
+
+    class TwoConnections:
+        """A client each of whose calls takes the other connection, as a busy pool may."""
+
+        def __init__(self, *clients: redis.asyncio.Redis) -> None:
+            self._turn = itertools.cycle(clients)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(next(self._turn), name)
+
+    async def test(client: redis.asyncio.Redis) -> None:
+        async with redis.asyncio.Redis(**primary.connection_kwargs) as other:
+            await other.ping()
+            both: Any = TwoConnections(client, other)
+            with standing_still(replica), pytest.raises(StoreUnavailable, match="0 of 1 replicas confirmed"):
+                await store(both, 1, 50).accept("c", "m1", "x", None, token="t1")
 
     run(primary, test)
 
