@@ -200,22 +200,23 @@ def test_nothing_is_left_for_the_end_of_this_process(tmp_path: Path, monkeypatch
 
 def test_our_relay_keeps_nothing_in_its_modules() -> None:
     """So all workers may share them. Metrics are left out: they count, and nothing reads them to decide anything."""
-    modules = {
-        name: module
-        for name, module in sys.modules.items()
-        if name.startswith("relaysim.relay") and not name.startswith("relaysim.relay.telemetry")
-    }
     crash = [{"kind": "crash", "at_seconds": 2.5, "seconds": 1.0}]
     before = None
     for factory in ("drain", "cancel_and_retry", "check_then_act") * 2:
         made = settings(f"relaysim.relay:{factory}", 1.0, 1.5, 90.0, host_faults=crash, limit_seconds=200.0)
         assert told(run(made), "send")
-        state = {
-            name: {key: _kept(value, 4) for key, value in vars(module).items()} for name, module in modules.items()
-        }
+        state = _relay_state()
         assert before is None or state == before
         before = state if factory == "check_then_act" else before  # now each has been used once
     assert before is not None
+
+
+def _relay_state() -> dict[str, dict[str, Any]]:
+    return {
+        name: {key: _kept(value, 4) for key, value in vars(module).items()}
+        for name, module in sys.modules.items()
+        if name.startswith("relaysim.relay") and not name.startswith("relaysim.relay.telemetry")
+    }
 
 
 def _kept(value: Any, depth: int) -> Any:
