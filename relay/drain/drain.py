@@ -19,6 +19,7 @@ from relaysim.relay.drain.channel import Channel, SenderChannel
 from relaysim.relay.drain.drain_promises import promises
 from relaysim.relay.drain.drain_settings import DrainArguments, DrainSettings
 from relaysim.relay.drain.drainer import Drainer
+from relaysim.relay.drain.eviction import EvictionWatch
 from relaysim.relay.drain.held_lease import HeldLease
 from relaysim.relay.drain.retries import Requests
 from relaysim.relay.drain.store import Accepted, Lease, Store, StoreUnavailable
@@ -137,6 +138,7 @@ class Drain:
             settings.retry_budget_ratio, settings.retry_budget_reserve, settings.retry_budget_refill_per_second
         )
         self._sweeper = self.sweeper_class(self._store, settings, self._token, self._begin, telemetry)
+        self._eviction = EvictionWatch(self._store, settings, telemetry)
         self._drains: dict[asyncio.Task[None], Drainer] = {}
         self._closing = False
 
@@ -157,6 +159,8 @@ class Drain:
             InboxFull: its conversation's inbox is full, whatever `when_redis_is_away` says: likewise.
         """
         try:
+            if self._eviction.refusal is not None:
+                raise StoreUnavailable("accept", self._eviction.refusal)
             accepted = await self._accept(message)
         except StoreUnavailable as error:
             self._telemetry.redis_unavailable("accept", error.failure.reason, error.failure.remedy)
@@ -180,7 +184,12 @@ class Drain:
 
     async def serve(self) -> None:
         """Take over what other workers left, until `aclose` and whatever happens. Run it in a task beside `handle`."""
-        await self._sweeper.run()
+        # Beside the sweeps, which wait for nothing.
+        watching = asyncio.get_running_loop().create_task(self._eviction.run())
+        try:
+            await self._sweeper.run()
+        finally:
+            watching.cancel()
 
     @property
     def health(self) -> Health:

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, TypedDict
 from relaysim.relay.setting_rules import PAUSE, SECONDS, Settings, choice, flag, name_rule, number, whole_number
 
 WhenRedisIsAway = Literal["fail_closed", "fail_open"]
+WhenRedisEvicts = Literal["refuse", "warn"]
 
 REMEMBER_SECONDS_MIN: Final = 7 * 86_400.0
 """Providers deliver a webhook again for up to 7 days, so a message id is remembered at least that long."""
@@ -89,6 +90,8 @@ class DrainSettings(Settings):
     when_redis_is_away        "fail_closed": `handle` raises, so that the webhook is not acknowledged and comes again;
                               "fail_open": the message is answered at once without inbox, lease and ledger, hence perhaps
                               twice or out of order
+    when_redis_evicts         "refuse": a server that may evict inboxes is given no message, as if it were away; "warn": it
+                              is, and what it evicts is lost
     wait_replicas             0 or more; replicas that must have confirmed a step of the ledger before it counts as taken.
                               0: a failover may lose what was acknowledged just before it, messages and sends alike
     wait_milliseconds         1 or more; how long they are waited for
@@ -126,6 +129,7 @@ class DrainSettings(Settings):
     remember_seconds: Annotated[float, _REMEMBER] = REMEMBER_SECONDS_MIN
     store_timeout_seconds: Annotated[float, PAUSE] = 2.0
     when_redis_is_away: Annotated[WhenRedisIsAway, choice("fail_closed", "fail_open")] = "fail_closed"
+    when_redis_evicts: Annotated[WhenRedisEvicts, choice("refuse", "warn")] = "refuse"
     wait_replicas: Annotated[int, _count] = 0
     wait_milliseconds: Annotated[int, whole_number] = 1000
 
@@ -205,5 +209,6 @@ class DrainArguments(TypedDict, total=False):
     remember_seconds: float
     store_timeout_seconds: float
     when_redis_is_away: WhenRedisIsAway
+    when_redis_evicts: WhenRedisEvicts
     wait_replicas: int
     wait_milliseconds: int

@@ -173,6 +173,16 @@ class Store:
         key = self._message_key(conversation, message_id)
         return _outcome(await self._read("outcome_of", self._redis.hget(key, "outcome")))
 
+    async def eviction(self) -> str | None:
+        """The policy by which the server evicts keys once its memory is full; None if it never does, or does not say.
+
+        Of a cluster's nodes, that of the first that evicts.
+        """
+        told = await self._read("eviction", self._redis.info("memory"))
+        nodes = [each for each in told.values() if isinstance(each, Mapping)] or [told]
+        policies = (_text(node.get("maxmemory_policy", "noeviction")) for node in nodes if node.get("maxmemory"))
+        return next((policy for policy in policies if policy != "noeviction"), None)
+
     # The lease
 
     async def claim(self, conversation: str, *, token: str) -> Lease | None:

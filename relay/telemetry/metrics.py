@@ -57,6 +57,7 @@ STORE_STEPS: Final = (
     "due",
     "depth",
     "outcome_of",
+    "eviction",
     "sweep",
 )
 """Steps of the ledger in Redis."""
@@ -85,6 +86,7 @@ REDIS_FAILURES: Final = (
     "busy",
     "too_many_connections",
     "unknown_command",
+    "evicts",
 )
 """Why a step of the ledger failed: the reasons of `relaysim.relay.drain.store_failures`."""
 
@@ -251,6 +253,12 @@ class Metrics:
             "relay_redis_unavailable_total", "Steps of the ledger that Redis did not answer"
         )
         self.redis_failures = counters("relay_redis_failures_total", "Steps of the ledger that failed, by why")
+        self.redis_evicts = Gauge(
+            "relay_evicting_servers",
+            "Whether the worker's Redis may evict keys",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.api_errors = counters(
             "relay_api_errors_total",
             "Requests that failed, conflicts left out, by the error's class",

@@ -185,6 +185,12 @@ class Telemetry:
         self._metrics.redis_failures[reason].inc()
         self._tell("redis_unavailable", "warning", None, step=step, reason=reason, remedy=remedy)
 
+    def redis_evicts(self, policy: str | None, refused: bool) -> None:
+        """The server evicts keys by this policy once its memory is full (None: no more). Are messages refused for it?"""
+        self._metrics.redis_evicts.set(int(policy is not None))
+        level: Level = "info" if policy is None else "error" if refused else "warning"
+        self._tell("redis_evicts", level, None, policy=policy, refused=refused)
+
     def api_error(self, operation: str, description: str) -> None:
         """A request failed, not by a conflict; the description is that of `relaysim.relay.threads_api.describe`."""
         self._metrics.api_errors[operation, description.partition(" ")[0]].inc()

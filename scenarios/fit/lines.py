@@ -58,7 +58,7 @@ EVENT_KINDS: Final = {
 }
 OTHER_EVENTS: Final = frozenset(
     b"accepted duplicate lease_lost released fence_rejected run_adopted thread_moved send_unknown "
-    b"drain_failed retry budget_exhausted redis_unavailable api_error sweep sweep_failed inbox_full".split()
+    b"drain_failed retry budget_exhausted redis_unavailable api_error redis_evicts sweep sweep_failed inbox_full".split()
 )
 """The relay's other events, which tell nothing that is used here."""
 

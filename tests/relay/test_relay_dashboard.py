@@ -239,6 +239,7 @@ def test_the_page_gives_a_unit_that_the_metrics_name_ends_with() -> None:
         "_tokens": "tokens",
         "_conversations": "conversations",
         "_workers": "workers",
+        "_servers": "servers",
     }
     for name, kind, *_ in table("Metrics"):
         metric = names(name)[0]

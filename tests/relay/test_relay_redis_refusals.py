@@ -207,6 +207,87 @@ def test_what_the_client_raises_is_told_by_its_reason(error: Exception, reason: 
     assert asyncio.run(refusal(Failing())).reason == reason
 
 
+# A server that evicts
+
+EVICTING = "CONFIG SET maxmemory-policy allkeys-lru maxmemory 100mb"
+UNDO = ("CONFIG SET maxmemory-policy noeviction maxmemory 0",)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def evicting(relay: Drain) -> float | None:
+    return relay._telemetry.registry.get_sample_value("relay_evicting_servers")
+
+
+def test_a_server_that_may_evict_inboxes_is_given_no_message_until_it_is_mended(
+    valkey_connection: dict[str, Any],
+) -> None:
+    async def test() -> None:
+        async with state(valkey_connection, EVICTING, undo=UNDO), redis.asyncio.Redis(**valkey_connection) as client:
+            relay = relay_over(client, sweep_seconds=0.02)
+            serving = asyncio.create_task(relay.serve())
+            await until(lambda: evicting(relay) == 1)
+            with pytest.raises(InboxUnavailable, match=r"maxmemory-policy allkeys-lru\); set its") as caught:
+                await relay.handle(Message("m1", CUSTOMER, "Bom dia"))
+            assert caught.value.reason == "evicts"
+            assert await client.keys() == []
+            await client.config_set("maxmemory-policy", "noeviction")
+            await until(lambda: evicting(relay) == 0)
+            await relay.handle(Message("m1", CUSTOMER, "Bom dia"))
+            await relay.aclose()
+            await serving
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    ("command", "settings"),
+    [
+        (EVICTING, {"when_redis_evicts": "warn"}),
+        ("CONFIG SET maxmemory-policy volatile-lru maxmemory 100mb", {}),
+        ("CONFIG SET maxmemory-policy allkeys-lru maxmemory 0", {}),
+    ],
+    ids=["accepted", "leases only", "no limit"],
+)
+def test_a_server_that_loses_no_message_or_is_accepted_is_given_them(
+    valkey_connection: dict[str, Any], command: str, settings: dict[str, Any]
+) -> None:
+    async def test() -> None:
+        async with state(valkey_connection, command, undo=UNDO), redis.asyncio.Redis(**valkey_connection) as client:
+            relay = relay_over(client, sweep_seconds=0.02, **settings)
+            await relay._eviction.run()
+            assert evicting(relay) == (0 if command.endswith(" 0") else 1)
+            await relay.handle(Message("m1", CUSTOMER, "Bom dia"))
+            await relay.aclose()
+
+    asyncio.run(test())
+
+
+def test_a_server_that_may_not_be_asked_is_taken_as_it_is(valkey_connection: dict[str, Any]) -> None:
+    permissions = PERMISSIONS.removesuffix(" +info") + " -info"
+
+    async def test() -> None:
+        async with (
+            state(
+                valkey_connection,
+                EVICTING,
+                f"ACL SETUSER relay on >secret {permissions}",
+                undo=(*UNDO, "ACL DELUSER relay"),
+            ),
+            redis.asyncio.Redis(**valkey_connection, username="relay", password="secret") as client,
+        ):
+            relay = relay_over(client)
+            await relay._eviction.run()
+            await relay.handle(Message("m1", CUSTOMER, "Bom dia"))
+            await relay.aclose()
+
+    asyncio.run(test())
+
+
 # A cluster
 
 
@@ -221,11 +302,6 @@ def start_cluster(folder: Path, port: int | None = None) -> ValkeyServer:
 
 
 def test_sweeps_outlive_an_outage_of_the_cluster_and_say_why_they_fail(cluster_folder: Path) -> None:
-    async def until(condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
-            while not condition():
-                await asyncio.sleep(0.02)
-
     async def test() -> None:
         with start_cluster(cluster_folder) as server:
             where = server.connection_kwargs
@@ -241,6 +317,7 @@ def test_sweeps_outlive_an_outage_of_the_cluster_and_say_why_they_fail(cluster_f
             assert not relay.health.is_good
             serving = asyncio.create_task(relay.serve())
             await until(lambda: relay.health.is_good and relay.health.swept_seconds_ago is not None)
+            assert await relay._store.eviction() is None
         # The cluster is gone.
         await until(lambda: relay.health.failing_because is not None)
         with pytest.raises(InboxUnavailable) as caught:

@@ -220,6 +220,12 @@ FACTS: list[Fact] = [
         ("warning", "redis_unavailable", {"step": "renew", "reason": "memory_full", "remedy": "raise maxmemory"}),
     ),
     (
+        "redis_evicts",
+        ("allkeys-lru", True),
+        {"relay_evicting_servers": 1},
+        ("error", "redis_evicts", {"policy": "allkeys-lru", "refused": True}),
+    ),
+    (
         "api_error",
         ("runs.create", "RateLimitError (status 429)"),
         {"relay_api_errors_total{error=RateLimitError,operation=runs.create}": 1},

@@ -54,6 +54,7 @@ WRONG: dict[str, list[Any]] = {
     "remember_seconds": [*NOT_POSITIVE, 604_799],
     "store_timeout_seconds": NOT_POSITIVE,
     "when_redis_is_away": ["fail", "", None, True],
+    "when_redis_evicts": ["", None, True, "evict"],
     "wait_replicas": NOT_A_COUNT,
     "wait_milliseconds": NOT_A_NUMBER_OF,
 }
@@ -75,6 +76,7 @@ LIMITS: dict[str, list[Any]] = {
     "send_patience_seconds": [0],
     "remember_seconds": [604_800],
     "when_redis_is_away": ["fail_open", "fail_closed"],
+    "when_redis_evicts": ["refuse", "warn"],
     "wait_replicas": [0, 2],
     "wait_milliseconds": [1],
 }
