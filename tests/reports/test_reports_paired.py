@@ -239,6 +239,17 @@ def test_an_interval_leaves_half_of_alpha_out_at_either_end() -> None:
     assert sorted(resampled)[-11] == pytest.approx(high, abs=1e-12)
 
 
+def test_at_99_percent_ten_resamples_lie_beyond_either_end_unless_told_otherwise() -> None:
+    found = percentiles({"a": _some_waits(3, 8)}, [50], key="k")["a"]
+    estimate = found.estimate(50, "replied", 0.01)
+    assert estimate is not None
+    assert estimate.interval is not None
+    resampled = sorted(found.resampled[50, "replied"])
+    # The interval of fewer is that of its outermost resamples, and leaves out far more than one in a hundred.
+    assert estimate.interval == (pytest.approx(resampled[10], abs=1e-12), pytest.approx(resampled[-11], abs=1e-12))
+    assert len(resampled) == 2000
+
+
 def test_resamples_are_functions_of_key_and_number_alone() -> None:
     assert drawn_worlds("0f3a", 0, 8).tolist() == drawn_worlds("0f3a", 0, 8).tolist()
     octets = shake_256(b"0f3a\0resample\x007").digest(800)

@@ -171,6 +171,13 @@ def test_it_counts_from_the_end_of_an_outage_of_redis(taken_at: float, breaches:
     assert count(story, "breach_L2") == breaches
 
 
+@pytest.mark.parametrize(("taken_at", "breaches"), [(29.0, 0), (29.001, 1)])
+@pytest.mark.parametrize("fault", ["reply_lost", "command_lost"])
+def test_a_reply_or_a_command_that_is_lost_excuses_for_ten_seconds(fault: str, taken_at: float, breaches: int) -> None:
+    story = inserted(crashed_story(taken_at), 5.0, "redis", "redis.fault", fault, "SET", "relay:lease:c1")
+    assert count(story, "breach_L2") == breaches
+
+
 @pytest.mark.parametrize(("taken_at", "breaches"), [(19.5, 0), (19.501, 1)])
 def test_it_counts_from_a_renewal_that_was_under_way(taken_at: float, breaches: int) -> None:
     story = inserted(crashed_story(taken_at), 5.5, "w1", "redis", "", "renew", "relay:lease:c1", 1)

@@ -82,6 +82,27 @@ def test_the_allowance_comes_back_continuously_and_no_further_than_a_minutes() -
     assert admitted(limits, "threads.retrieve", 100) == 60
 
 
+@pytest.mark.parametrize("elapsed", [1, 15, 29, 30, 31, 45, 59, 60, 89])
+@pytest.mark.parametrize("operation", ["threads.retrieve", "messages.create", "runs.create", "threads.delete"])
+def test_of_a_minutes_allowance_so_much_is_back_as_of_the_minute_has_passed(operation: str, elapsed: int) -> None:
+    clock = Clock()
+    limits = RateLimits(clock, 60, 60, 60, 60, 60)
+    assert admitted(limits, operation, 100) == 60
+    clock.seconds += elapsed
+    assert admitted(limits, operation, 100) == min(60, elapsed)
+
+
+@pytest.mark.parametrize("elapsed", [1, 29, 30, 31, 59, 60, 89])
+def test_so_much_of_a_minutes_tokens_is_back_too(elapsed: int) -> None:
+    clock = Clock()
+    limits = RateLimits(clock, tokens_per_minute=6000)
+    assert limits.admit(Call("runs.create"), 6000) is None
+    clock.seconds += elapsed
+    back = min(6000, 100 * elapsed)
+    assert limits.admit(Call("runs.create"), back + 1) is not None
+    assert limits.admit(Call("runs.create"), back) is None
+
+
 def test_a_refusal_is_worded_as_captured_and_spends_nothing() -> None:
     clock = Clock()
     limits = RateLimits(clock, gets_per_minute=7)
