@@ -17,6 +17,7 @@ class Rank:
     """How much a line tells. What makes a failure a failure stands above what merely happened near it."""
 
     KEY: Final = 100
+    EXCEPTION = 98
     LOCK_LOST, CONFLICT, FOREIGN_RUN, CANCEL_OF_ANOTHER = 97, 95, 92, 90
     HOST, LEASE_LOST, RECEIVED, LEASE, SEND, SENT, ENDED_BADLY, NO_ANSWER = 88, 87, 85, 82, 78, 76, 74, 72
     NAMED_SEND, OUTAGE, CANCEL_UNDER_LEASE, TAKEN_OVER = 88, 70, 70, 68

@@ -20,6 +20,7 @@ from relaysim.sim.trace.schema import (
     ResponseReceived,
     RunState,
     TextSent,
+    UnhandledException,
 )
 from relaysim.sim.trace.subjects import Handling, Request, Run
 
@@ -140,6 +141,12 @@ class StoryWriter(TraceReader):
         if self._is_told(event.delivery):
             sentence = f"logs {quoted(event.text, 90)}"
             self._line(time, self._who(event.delivery, entity), sentence, Rank.LOG, delivery=event.delivery)
+
+    def on_exception(self, time: float, entity: str, event: UnhandledException) -> None:
+        # One that belongs to no handling ended work that may have been for any message.
+        if self._is_told(event.delivery) or event.delivery not in self.chronicle.handlings:
+            sentence = f"{event.headline}: {quoted(event.text, 200)}"
+            self._line(time, self._who(event.delivery, entity), sentence, Rank.EXCEPTION, loud=True)
 
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         delivery, command, key, reply = event

@@ -247,6 +247,12 @@ def example_words(example: Mapping[str, Any]) -> str:
     return str(detail.get("text", "")) if isinstance(detail, Mapping) else str(detail or "")
 
 
+def exception_words(scenario: Mapping[str, Any], exception: Mapping[str, Any]) -> str:
+    """What an exception that no code received was, and in how many worlds."""
+    worlds = f"{exception['replications']:,} of {scenario['replications']:,} worlds"
+    return f"in {worlds} {exception['what']}"
+
+
 def verdict_counts(results: Mapping[str, Any]) -> dict[str, int]:
     """How many verdicts of each kind, over all scenarios."""
     counts = {"verified": 0, "refuted": 0, "inconclusive": 0}

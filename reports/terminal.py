@@ -20,6 +20,7 @@ from relaysim.reports.summary import (
     Row,
     decided_words,
     example_words,
+    exception_words,
     interval_title,
     interval_words,
     lead,
@@ -267,6 +268,9 @@ def _print_wrong(console: Console, results: Mapping[str, Any], rows: list[Row]) 
                 what = "customers saw" if name.startswith("T") else "✘ invariant"
                 head = f"{what} {name} in {scenario['scenario']}, {times}, seed {example['seed']}"
                 lines.append((head, example_words(example), str(example.get("replay", ""))))
+        for exception in scenario.get("exceptions", ()):
+            head = f"! {scenario['scenario']}, {exception_words(scenario, exception)}; seed {exception['seed']}"
+            lines.append((head, str(exception["text"]), str(exception["replay"])))
     if not lines:
         return
     console.print(Text("What went wrong, and how to see it", style="bold"))

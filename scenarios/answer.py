@@ -12,6 +12,7 @@ from typing import Any
 
 from relaysim.reports.claims import TRANSPARENCY_PARTS
 from relaysim.reports.determinism import is_deterministic
+from relaysim.reports.summary import exception_words
 from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
@@ -87,6 +88,7 @@ def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> li
     lines = [f"First, in {scenario['scenario']}: {each['text']}." for scenario, each in obstacles]
     lines.append(f"Is {results['factory']} safe? {_verdict(refuted, unknown, worlds)}")
     lines += _why_not(results, refuted)
+    lines += _exceptions(results)
     for scenario, claim in unknown:
         if scenario.get("obstacles"):
             continue  # which were told first
@@ -134,6 +136,15 @@ def _never_met(claim: Mapping[str, Any]) -> str:
         f"{claim['replications']:,} worlds. It is met on the thread that messages name (`thread_id`), and on the first one "
         "that the relay makes by `threads.create` while it handles a message of the conversation."
     )
+
+
+def _exceptions(results: Mapping[str, Any]) -> list[str]:
+    """The exceptions that no code received: in production each is a line in a log, and work that was not done."""
+    return [
+        f"No code received an exception in {scenario['scenario']}: {exception_words(scenario, exception)}."
+        for scenario in results["scenarios"]
+        for exception in scenario.get("exceptions", ())
+    ]
 
 
 def _waits(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -8,7 +8,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from itertools import accumulate, pairwise
 from typing import Any
@@ -133,6 +133,21 @@ def _lower_end(bucket: int) -> float:
     return math.ldexp(0.5 + part / (2 * _PARTS), exponent)
 
 
+@dataclass(slots=True)
+class ExceptionTally:
+    """An exception that no code received: in how many replications it was seen, the first seed, and what it said there."""
+
+    replications: int
+    seed: int
+    text: str
+
+    def merge(self, other: ExceptionTally) -> None:
+        """Add other replications."""
+        self.replications += other.replications
+        if other.seed < self.seed:
+            self.seed, self.text = other.seed, other.text
+
+
 #: The counts that a row keeps of its replication, in this order.
 ROW_COUNTS = (
     "messages",
@@ -170,7 +185,7 @@ class Summary:
 
     `tallies` has one tally per claim, `invariants` one per invariant; `fingerprints` those of the seeds that were asked
     for; `digest` is the sum of all fingerprints' digests; `rows` has each seed's own numbers, if they were asked for, and
-    `traces` its packed trace, if its observation came with one.
+    `traces` its packed trace, if its observation came with one; `exceptions` those that no code received.
     """
 
     replications: int = 0
@@ -179,6 +194,7 @@ class Summary:
     counts: dict[str, int] = field(default_factory=dict)
     spreads: dict[str, Spread] = field(default_factory=dict)
     fault_hits: dict[str, list[int]] = field(default_factory=dict)
+    exceptions: dict[str, ExceptionTally] = field(default_factory=dict)
     fingerprints: dict[int, str] = field(default_factory=dict)
     traces: dict[int, bytes] = field(default_factory=dict)
     rows: dict[int, Row] = field(default_factory=dict)
@@ -231,6 +247,8 @@ class Summary:
             # A series may mark what has no duration with a negative number.
             self.spreads.setdefault(name, Spread()).add(value for value in values if value >= 0)
         self._add_hits(observation.get("fault_hits", {}))
+        found = {each["exception"]: each["said"] for each in observation["details"].get("unhandled_exceptions", ())}
+        self._add_exceptions({name: ExceptionTally(1, seed, text) for name, text in found.items()})
 
     def merge(self, other: Summary) -> Summary:
         """Add other replications, and return this summary."""
@@ -243,6 +261,7 @@ class Summary:
         for name, spread in other.spreads.items():
             self.spreads.setdefault(name, Spread()).merge(spread)
         self._add_hits(other.fault_hits)
+        self._add_exceptions(other.exceptions)
         self.fingerprints |= other.fingerprints
         self.traces |= other.traces
         self.rows |= other.rows
@@ -258,6 +277,11 @@ class Summary:
             for index, count in enumerate(counts):
                 own_tallies[index] += count
 
+    def _add_exceptions(self, exceptions: Mapping[str, ExceptionTally]) -> None:
+        for name, tally in exceptions.items():
+            known = self.exceptions.setdefault(name, ExceptionTally(0, tally.seed, tally.text))
+            known.merge(tally)
+
     def to_plain(self) -> dict[str, Any]:
         """All but the traces as plain data, fit for JSON; `from_plain` reads it. Equal replications give equal data."""
         plain: dict[str, Any] = {
@@ -271,6 +295,8 @@ class Summary:
             "events": self.events,
             "digest": f"{self.digest:032x}",
         }
+        if self.exceptions:
+            plain["exceptions"] = {name: asdict(tally) for name, tally in sorted(self.exceptions.items())}
         # JSON's keys are texts, and these are numbers.
         if self.fingerprints:
             plain["fingerprints"] = [[seed, self.fingerprints[seed]] for seed in sorted(self.fingerprints)]
@@ -291,6 +317,7 @@ class Summary:
             counts=dict(plain["counts"]),
             spreads={name: Spread.from_plain(spread) for name, spread in plain["spreads"].items()},
             fault_hits={name: list(counts) for name, counts in plain["fault_hits"].items()},
+            exceptions={name: ExceptionTally(**each) for name, each in plain.get("exceptions", {}).items()},
             fingerprints=dict(plain.get("fingerprints", ())),
             rows={seed: Row(tuple(counts), array("d", seconds)) for seed, counts, seconds in plain.get("rows", ())},
             obstacles=Obstacles.from_plain(plain.get("obstacles", {})),

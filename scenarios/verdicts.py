@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS
@@ -154,6 +155,11 @@ def _entry(
         entry["sequential"] = {"error": sequences.error, "maximum": sequences.maximum, "looks": sequences.looks}
     if obstacles:
         entry["obstacles"] = obstacles
+    if main.exceptions:
+        entry["exceptions"] = [
+            {"what": what, **asdict(each), "replay": replay.replace("{seed}", str(each.seed))}
+            for what, each in sorted(main.exceptions.items(), key=lambda named: (-named[1].replications, named[0]))
+        ]
     if main.fault_hits:
         entry["fault_hits"] = {name: list(counts) for name, counts in main.fault_hits.items()}
     return entry

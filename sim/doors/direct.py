@@ -24,7 +24,7 @@ from relaysim.sim.backends.calls import Answer, Call
 from relaysim.sim.doors.direct_errors import error_of, may_retry, retry_seconds
 from relaysim.sim.doors.direct_records import Record
 from relaysim.sim.doors.network import Network
-from relaysim.sim.kernel import Host
+from relaysim.sim.kernel import Host, SimulatorError
 
 OMIT: Final = omit
 NOT_GIVEN: Final = not_given
@@ -34,7 +34,7 @@ ABSENT: Final = (Omit, NotGiven)
 """The classes of both."""
 
 
-class NotInDirectLaneError(AttributeError, NotImplementedError):
+class NotInDirectLaneError(SimulatorError, AttributeError, NotImplementedError):
     """The SDK has it, the direct lane has not."""
 
     def __init__(self, what: str) -> None:

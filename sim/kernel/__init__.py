@@ -13,9 +13,11 @@ from relaysim.sim.kernel.clock import EPOCH_SECONDS, TICK, ticks
 from relaysim.sim.kernel.draws import ConditionedDraws, Draws
 from relaysim.sim.kernel.fence import Fence, LeavesSimulationError, outside
 from relaysim.sim.kernel.kernel import Host, Kernel
+from relaysim.sim.kernel.own_errors import SimulatorError, own_error_in
 from relaysim.sim.kernel.running import current_host
-from relaysim.sim.kernel.source_places import place_of_caller, place_of_error
+from relaysim.sim.kernel.source_places import place_of_caller, place_of_error, steps_of_error
 from relaysim.sim.kernel.trace import Record, Trace, current_context, digested, kind_of, record_kind
+from relaysim.sim.kernel.unhandled import Unhandled
 
 __all__ = [
     "EPOCH_SECONDS",
@@ -27,16 +29,20 @@ __all__ = [
     "Kernel",
     "LeavesSimulationError",
     "Record",
+    "SimulatorError",
     "StuckSimulationError",
     "Timer",
     "Trace",
+    "Unhandled",
     "current_context",
     "current_host",
     "digested",
     "kind_of",
     "outside",
+    "own_error_in",
     "place_of_caller",
     "place_of_error",
     "record_kind",
+    "steps_of_error",
     "ticks",
 ]

@@ -12,7 +12,10 @@ from typing import Any, Protocol
 import simpy
 
 from relaysim.sim.kernel.clock import TICK, ticks
+from relaysim.sim.kernel.own_errors import SimulatorError
 from relaysim.sim.kernel.running import RunningHost
+from relaysim.sim.kernel.trace import Place
+from relaysim.sim.kernel.unhandled import Unhandled
 
 STEPS_PER_INSTANT_MAX = 1_000_000
 """How many callbacks one host may run without virtual time moving before it counts as stuck."""
@@ -20,7 +23,7 @@ STEPS_PER_INSTANT_MAX = 1_000_000
 _NORMAL = 1
 
 
-class StuckSimulationError(RuntimeError):
+class StuckSimulationError(SimulatorError, RuntimeError):
     """A host ran a million callbacks at one instant: a loop that awaits nothing that takes time."""
 
 
@@ -114,17 +117,27 @@ class VirtualEnvironment(simpy.Environment):
 
 
 class Agenda:
-    """The clock of one world, and all that is due in it."""
+    """The clock of one world, and all that is due in it.
+
+    Attributes:
+        failures: errors that end the run.
+        unhandled: told of each exception that no code of a host has received; None: such an exception ends the run.
+    """
 
     def __init__(self) -> None:
         self.env = VirtualEnvironment(0.0)
         self.failures: list[BaseException] = []
+        self.unhandled: Callable[[Unhandled], None] | None = None
         self._turns: list[int] = []  # heap of the hosts that have something to do at this instant
 
     @property
     def now(self) -> float:
         """Virtual seconds since the world's start."""
         return self.env._now  # the property on the environment costs a call more
+
+    def place(self) -> Place:
+        """The present place in the trace."""
+        raise NotImplementedError
 
     def at(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call back after `delay` seconds, rounded up to a tick, outside every host."""

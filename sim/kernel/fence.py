@@ -41,11 +41,12 @@ import time_machine
 
 from relaysim.sim.kernel.clock import EPOCH_SECONDS
 from relaysim.sim.kernel.draws import Draws
+from relaysim.sim.kernel.own_errors import SimulatorError
 from relaysim.sim.kernel.running import current_host, set_running_host
 from relaysim.sim.kernel.source_places import place_of_caller
 
 
-class LeavesSimulationError(RuntimeError):
+class LeavesSimulationError(SimulatorError, RuntimeError):
     """Simulated code tried to reach the world outside."""
 
     def __init__(self, what: str, place: str = "") -> None:

@@ -30,8 +30,8 @@ from relaysim.sim.kernel.agenda import Agenda, HostTimer, Timer
 from relaysim.sim.kernel.clock import TICK, ticks
 from relaysim.sim.kernel.draws import Draws
 from relaysim.sim.kernel.loop import HostLoop
-from relaysim.sim.kernel.running import adopt_generator, finalize_generator
-from relaysim.sim.kernel.trace import Trace
+from relaysim.sim.kernel.running import adopt_generator, finalize_generator, set_running_host
+from relaysim.sim.kernel.trace import Place, Trace
 
 T = TypeVar("T")
 
@@ -129,6 +129,10 @@ class Kernel(Agenda):
         self.trace = Trace(self.env)
         self.hosts: list[Host] = []
 
+    def place(self) -> Place:
+        """The present place in the trace."""
+        return self.trace.place()
+
     def host(self, name: str) -> Host:
         """A new host. At one instant hosts run in the order in which they were made.
 
@@ -195,6 +199,21 @@ class Kernel(Agenda):
         if self._turns or (queue and queue[0][0] <= instant):
             self.run(until=instant)
         env._now = instant
+
+    def tell_unretrieved(self) -> None:
+        """The world is over: tell of each task that has failed and was never asked, see `Agenda.unhandled`.
+
+        Raises:
+            Exception: one of them failed with an error of the simulator's own.
+        """
+        for host in self.hosts:
+            set_running_host(host)
+            try:
+                host.loop.tell_unretrieved()
+            finally:
+                set_running_host(None)
+        if self.failures:
+            raise self.failures[0]
 
     def close(self) -> None:
         """Clear up: nothing more is recorded, unfinished tasks are cancelled, and given a minute to end.

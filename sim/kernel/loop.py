@@ -34,8 +34,10 @@ from relaysim.sim.kernel.agenda import (
 )
 from relaysim.sim.kernel.clock import ticks
 from relaysim.sim.kernel.fence import refuse
+from relaysim.sim.kernel.own_errors import own_error_in
 from relaysim.sim.kernel.power_cut import CrashedWork
 from relaysim.sim.kernel.running import RunningHost, current_host, set_running_host
+from relaysim.sim.kernel.unhandled import FailedTask, Unhandled, source_of
 
 T = TypeVar("T")
 
@@ -74,6 +76,8 @@ class HostLoop(asyncio.AbstractEventLoop):
         self._tasks: list[weakref.ref[Task[Any]]] = []
         self._tasks_kept = 64
         self._generators: weakref.WeakSet[AsyncGenerator[Any, Any]] | None = None
+        self._failed: dict[int, FailedTask] = {}  # by the identity of the task
+        self._being_told: FailedTask | None = None
 
     # Callbacks and timers
 
@@ -150,7 +154,7 @@ class HostLoop(asyncio.AbstractEventLoop):
                     except (SystemExit, KeyboardInterrupt):
                         raise
                     except BaseException as error:
-                        self._callback_failed(callback, error)
+                        self._callback_failed(handle, callback, error)
                     budget -= 1
                     if budget == 0:
                         raise StuckSimulationError(
@@ -197,7 +201,7 @@ class HostLoop(asyncio.AbstractEventLoop):
                 except (SystemExit, KeyboardInterrupt):
                     raise
                 except BaseException as error:
-                    self._callback_failed(callback, error)
+                    self._callback_failed(timer, callback, error)
                 if ready:
                     waiting.append(list(ready))
                     ready.clear()
@@ -237,13 +241,20 @@ class HostLoop(asyncio.AbstractEventLoop):
             made: Task[T] = self._task_factory(self, coro, **options)
             if name is not None:
                 made.set_name(name)
+            made.add_done_callback(self._note_end, context=context)
             return made
         task: Task[T] = Task(coro, loop=self, name=name, context=context, **options)
+        task.add_done_callback(self._note_end, context=context)
         self._tasks.append(weakref.ref(task))
         if len(self._tasks) > self._tasks_kept:
             self._tasks = [weakref.ref(each) for each in self._unfinished_tasks()]
             self._tasks_kept = 64 + 2 * len(self._tasks)
         return task
+
+    def _note_end(self, task: Task[Any]) -> None:
+        """The first callback of each task, in its context: whoever waits for it has not asked for its result yet."""
+        if task._log_traceback:  # it has failed
+            self._failed[id(task)] = FailedTask(weakref.ref(task), copy_context(), self._agenda.place())
 
     def _unfinished_tasks(self) -> list[Task[Any]]:
         """In the order in which they were made."""
@@ -294,34 +305,77 @@ class HostLoop(asyncio.AbstractEventLoop):
 
     async def shutdown_asyncgens(self) -> None:
         for generator in list(self._generators or ()):
-            await generator.aclose()
+            try:
+                await generator.aclose()
+            except Exception as error:
+                message = f"an error occurred during closing of asynchronous generator {generator!r}"
+                self.call_exception_handler({"message": message, "exception": error, "asyncgen": generator})
 
-    # Errors
+    # Errors that no code has received
 
     def set_exception_handler(self, handler: Any) -> None:
+        if handler is not None and not callable(handler):
+            raise TypeError(f"A callable object or None is expected, got {handler!r}")
         self._exception_handler = handler
 
     def get_exception_handler(self) -> Any:
         return self._exception_handler
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
-        """Note the exception for the kernel: an error that no task received must not be lost."""
+        """Tell whoever listens to the kernel. Without a listener the error ends the run: it must not be lost."""
         if self._closing:
             return
-        exception = context.get("exception")
-        if isinstance(exception, BaseException):
-            self._agenda.fail(exception)
+        error = context.get("exception")
+        message = str(context.get("message"))
+        if self._agenda.unhandled is not None:
+            known = self._being_told
+            where, place = (copy_context(), self._agenda.place()) if known is None else known[1:]
+            self._agenda.unhandled(Unhandled(self._host.name, source_of(context), message, error, where, place))
+        elif isinstance(error, BaseException):
+            self._agenda.fail(error)
         else:
-            self._agenda.fail(RuntimeError(f"host {self._host.name}: {context.get('message')}"))
+            self._agenda.fail(RuntimeError(f"host {self._host.name}: {message}"))
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        if self._exception_handler is None:
-            self.default_exception_handler(context)
-        else:
-            self._exception_handler(self, context)
+        """As asyncio's own: the handler that was set, or else the default one, and that one too if the first fails.
 
-    def _callback_failed(self, callback: Callable[..., object], error: BaseException) -> None:
-        self.call_exception_handler({"message": f"Exception in callback {callback!r}", "exception": error})
+        The handler runs in the context of the task that failed. An error of the simulator's own never comes to it.
+        """
+        known = self._failed.pop(id(context.get("future")), None)
+        if self._closing:
+            return
+        own = own_error_in(context.get("exception"))
+        if own is not None:
+            self._agenda.fail(own)
+            return
+        outer, self._being_told = self._being_told, known
+        try:
+            if self._exception_handler is None:
+                self.default_exception_handler(context)
+                return
+            try:
+                (copy_context() if known is None else known.context).run(self._exception_handler, self, context)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                message = "Unhandled error in exception handler"
+                self.default_exception_handler({"message": message, "exception": error, "context": context})
+        finally:
+            self._being_told = outer
+
+    def _callback_failed(self, handle: ReadyHandle, callback: Callable[..., object], error: BaseException) -> None:
+        message = f"Exception in callback {callback!r}"
+        self.call_exception_handler({"message": message, "exception": error, "handle": handle})
+
+    def tell_unretrieved(self) -> None:
+        """Call the exception handler for each task that has failed, is still there, and was never asked."""
+        for failed in list(self._failed.values()):
+            task = failed.unretrieved
+            if task is not None:
+                task._log_traceback = False  # or it would tell once more when it is dropped
+                message, error = "Task exception was never retrieved", task._exception
+                self.call_exception_handler({"message": message, "exception": error, "future": task})
+        self._failed.clear()
 
     # Faults of the host
 

@@ -6,6 +6,7 @@ named from the folder in which Python finds them, as `bots/my_bot.py:12`, so a p
 
 from __future__ import annotations
 
+import linecache
 import sys
 import sysconfig
 from functools import lru_cache
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+_STEPS_MAX: Final = 6
 _PACKAGE: Final = __name__.partition(".")[0]
 _KERNEL: Final = __name__.rpartition(".")[0]
 _UNDER_TEST: Final = f"{_PACKAGE}.relay"
@@ -44,6 +46,22 @@ def place_of_error(error: BaseException) -> str:
             place = _shown(code.co_filename, step.tb_lineno)
         step = step.tb_next
     return place
+
+
+def steps_of_error(error: BaseException | None) -> tuple[str, ...]:
+    """The last steps on the way to where an exception was raised, the outermost first: those of code under simulation, and
+    where a library that was called from there ended. Each is place, function and source line."""
+    steps: list[str] = []
+    step = None if error is None else error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        if _is_under_simulation(str(step.tb_frame.f_globals.get("__name__", "")), code.co_filename) or not step.tb_next:
+            line = linecache.getline(code.co_filename, step.tb_lineno).strip()
+            steps.append(
+                f"{_shown(code.co_filename, step.tb_lineno)} in {code.co_name}" + (f": {line}" if line else "")
+            )
+        step = step.tb_next
+    return tuple(steps[-_STEPS_MAX:])
 
 
 def _is_of(module: str, package: str) -> bool:

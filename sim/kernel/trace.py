@@ -69,6 +69,14 @@ class Record(NamedTuple):
     fields: Fields
 
 
+class Place(NamedTuple):
+    """A place in a trace: virtual time, the last event by then (None: there was none), and how manieth place it is."""
+
+    time: float
+    after: Record | None
+    number: int
+
+
 _written = tuple.__repr__
 _new_tuple: Callable[[type[Record], tuple[float, str, str, Fields]], Record] = tuple.__new__
 
@@ -113,11 +121,13 @@ class Trace:
             come to it like any other.
     """
 
-    __slots__ = ("_clock", "closed", "listener", "records")
+    __slots__ = ("_clock", "_late", "_places", "closed", "listener", "records")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.records: list[Record] = []
+        self._places = 0
+        self._late: dict[int, int] = {}  # by the identity of a record that came late, the number of its place
         self.closed = False
         self.listener: Callable[[Record], None] | None = None
 
@@ -128,6 +138,27 @@ class Trace:
             self.records.append(_new_tuple(Record, (self._clock.now, entity, _kinds[type(event)], event)))
             if self.listener is not None:
                 self.listener(self.records[-1])
+
+    def place(self) -> Place:
+        """The present place, to which an event can be added later."""
+        self._places += 1
+        return Place(self._clock.now, self.records[-1] if self.records else None, self._places)
+
+    def add_at(self, place: Place, entity: str, event: Fields) -> None:
+        """Record an event of an earlier moment where it belongs. After `close` nothing is recorded."""
+        if self.closed:
+            return
+        records, late = self.records, self._late
+        index = len(records)
+        while index and records[index - 1] is not place.after:
+            index -= 1
+        while index < len(records) and late.get(id(records[index]), place.number) < place.number:
+            index += 1  # it also came late to this place, and stands for something that was before
+        record = _new_tuple(Record, (place.time, entity, _kinds[type(event)], event))
+        records.insert(index, record)
+        late[id(record)] = place.number
+        if self.listener is not None:
+            self.listener(record)
 
     def close(self) -> None:
         """Record nothing more: what follows is clearing up, not part of the world."""

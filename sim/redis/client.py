@@ -15,12 +15,19 @@ from redis.asyncio.retry import Retry
 from redis.exceptions import MaxConnectionsError
 from redis.utils import format_error_message
 
-from relaysim.sim.kernel import Host, current_context
+from relaysim.sim.kernel import Host, SimulatorError, current_context
 from relaysim.sim.redis.faulty_path import CLOSED, HOST, RESET
 from relaysim.sim.redis.link import RedisLink
 from relaysim.sim.redis.wait import Waits
 
 Lane = Literal["sdk", "direct"]
+
+
+class NotInDirectLaneError(SimulatorError, RuntimeError):
+    """The direct lane has no connections, and this needs one."""
+
+    def __init__(self, what: str, instead: str = "use lane sdk") -> None:
+        super().__init__(f"{what} not in the direct lane: {instead}")
 
 
 class _Broken:
@@ -300,14 +307,14 @@ class DirectRedis(redis.asyncio.Redis):
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> DirectPipeline:
         if transaction:
-            raise RuntimeError("transactions are not in the direct lane: use lane sdk, or pipeline(transaction=False)")
+            raise NotInDirectLaneError("transactions are", "use lane sdk, or pipeline(transaction=False)")
         return DirectPipeline(self, shard_hint)
 
     def pubsub(self, *args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError("subscriptions are not in the direct lane: use lane sdk")
+        raise NotInDirectLaneError("subscriptions are")
 
     def monitor(self) -> Any:
-        raise RuntimeError("MONITOR is not in the direct lane: use lane sdk")
+        raise NotInDirectLaneError("MONITOR is")
 
 
 class DirectPipeline(redis.asyncio.client.Pipeline):
@@ -319,11 +326,11 @@ class DirectPipeline(redis.asyncio.client.Pipeline):
 
     async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         if args[0] == "WATCH":
-            raise RuntimeError("WATCH is not in the direct lane: use lane sdk")
+            raise NotInDirectLaneError("WATCH is")
         return await self._client.execute_command(*args, **options)
 
     def multi(self) -> None:
-        raise RuntimeError("transactions are not in the direct lane: use lane sdk")
+        raise NotInDirectLaneError("transactions are")
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
         stack = self.command_stack

@@ -35,6 +35,7 @@ from relaysim.sim.trace.schema import (
     TextEnds,
     TextFate,
     TextSent,
+    UnhandledException,
 )
 from relaysim.sim.trace.subjects import Handling, Lease, Message, Request, Run, Text
 
@@ -62,6 +63,7 @@ class Chronicle(TraceReader):
         replies: which run wrote a text.
         locks_expired: locks that ran out while their handling went on.
         redis_commands: how many there were.
+        exceptions: those that no code received, with when and on which worker.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Chronicle(TraceReader):
         self.replies: dict[str, Run] = {}
         self.locks_expired: list[LockExpired] = []
         self.redis_commands = 0
+        self.exceptions: list[tuple[float, str, UnhandledException]] = []
         self._apologies = apologies
         self._holders: dict[str, Lease] = {}
         self._active: dict[str, Run] = {}
@@ -140,6 +143,9 @@ class Chronicle(TraceReader):
         handling = self.handlings.get(event.delivery)
         if handling is not None:
             handling.logs.append(event.text)
+
+    def on_exception(self, time: float, entity: str, event: UnhandledException) -> None:
+        self.exceptions.append((time, entity, event))
 
     # The API
 

@@ -6,6 +6,8 @@ another value gives every world a new fingerprint. `docs/trace.md` is made from 
 
 A trace may also hold kinds that are not here: those of somebody else's simulation on `relaysim.sim.kernel`, or of
 another version. `named` leaves their fields as they are, and no reader may fail on them.
+
+More than 400 lines, because it is one table.
 """
 
 from __future__ import annotations
@@ -289,6 +291,42 @@ class LogLine(NamedTuple):
     text: Annotated[str, "the line"]
 
 
+def _digested_exception(event: tuple[str, str, str, str, str, tuple[str, ...]]) -> tuple[str, str, str, str]:
+    delivery, source, error_class, text, _, _ = event
+    return delivery, source, error_class, without_source_lines(text)
+
+
+@record_kind("exception", digested=_digested_exception)
+class UnhandledException(NamedTuple):
+    """An exception that no code received; the worker goes on, as asyncio lets it. Places in the source are not digested."""
+
+    delivery: Annotated[str, "in whose handling what failed was begun; empty outside of one"]
+    source: Annotated[
+        str, "`task`: nobody awaited it; `callback`; `future`; `generator`; `handler`; `finalizer`; `loop`; `serve`"
+    ]
+    error_class: Annotated[str, "the exception's class; empty if asyncio has only its message to tell"]
+    text: Annotated[str, "the exception's text, or asyncio's message"]
+    place: Annotated[str, "file and line of the relay's own code where it was raised, e.g. `bot.py:12`"]
+    traceback: Annotated[tuple[str, ...], "the last steps on the way there, outermost first"]
+
+    @property
+    def headline(self) -> str:
+        """What escaped whom, and where; without the exception's text, so that the same mistake is the same headline."""
+        escaped = _ESCAPED.get(self.source, "reached the loop's exception handler")
+        return f"{self.error_class or 'something'} {escaped}" + (f" ({self.place})" if self.place else "")
+
+
+_ESCAPED: Final[Mapping[str, str]] = {
+    "task": "ended a task that nobody awaited",
+    "callback": "escaped from a callback",
+    "future": "was set in a future that nobody awaited",
+    "generator": "was raised while an asynchronous generator was closed",
+    "handler": "escaped from the loop's exception handler",
+    "finalizer": "escaped from a finalizer",
+    "serve": "ended `serve`",
+}
+
+
 # Texts to customers
 
 
@@ -324,7 +362,8 @@ EVENTS: Final[tuple[type[Any], ...]] = (
     *(RequestSent, FaultStruck, RequestServed, ResponseReceived, RunState, RunMetadata, MessageStored),
     *(RedisCommand, RedisFaultStruck, RedisBack),
     *(LeaseTaken, LeaseReleased, LeaseGone, LeaseBack, LockExpired, LockLost),
-    *(HostCrash, HostRestart, HostPause, HostResume, HostSlow, HostSkew, LogLine, TextSent, TextEnds, TextFate),
+    *(HostCrash, HostRestart, HostPause, HostResume, HostSlow, HostSkew, LogLine, UnhandledException),
+    *(TextSent, TextEnds, TextFate),
 )
 """The records, in the order of the page."""
 

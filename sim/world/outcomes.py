@@ -41,6 +41,7 @@ COUNTS: Mapping[str, str] = {
     "requests": "HTTP requests, the SDK's own retries included",
     "redis_commands": "Redis commands",
     "leases_lost": "leases that ran out while their handling went on",
+    "unhandled_exceptions": "exceptions that no code received: of a task that nobody awaited, of a callback, of `serve`",
     "retries_answered": "new tries after the friendly text that were answered",
     "met_and_failed": "messages that met an active run and failed",
     "clearing_requests": "HTTP requests of a handling from its first refused append to the append's success or a text",
@@ -130,6 +131,7 @@ class Outcomes:
             self._judge_message(outcome)
             self._judge_conflicts(outcome, outcome.message.id in answered_retries)
         self._count_requests()
+        self._tell_exceptions()
         self.counts["transparency_breaches"] = sum(self.counts[name] for name in _BREACHES)
 
     def _note(self, count: str, text: str, **fields: Any) -> None:
@@ -294,6 +296,13 @@ class Outcomes:
             counts["foreign_cancels"] += sum(
                 run.request is None or cancel.delivery != run.delivery for cancel in run.cancels
             )
+
+    def _tell_exceptions(self) -> None:
+        for _, worker, event in self._chronicle.exceptions:
+            handling = self._chronicle.handlings.get(event.delivery)
+            of_conversation = {} if handling is None else {"conversation": handling.conversation}
+            sentence = f"{worker}: {event.headline}: {event.text}"
+            self._note("unhandled_exceptions", sentence, exception=event.headline, said=event.text, **of_conversation)
 
     # Stories
 

@@ -18,6 +18,7 @@ from relaysim.sim.world.logs import LogCapture
 from relaysim.sim.world.observe import observe
 from relaysim.sim.world.obstacles import UnsimulatedCall
 from relaysim.sim.world.settings import WorldSettings
+from relaysim.sim.world.unhandled import Finalizers
 from relaysim.sim.world.world import Lane, World
 
 PlainRecord = tuple[float, str, str, tuple[Any, ...]]
@@ -63,6 +64,7 @@ class Session:
     def __init__(self) -> None:
         self.fence = Fence()
         self.logs = LogCapture()
+        self.finalizers = Finalizers()
         self._stack = ExitStack()
         self._worlds = 0
         self._power_was_cut = False
@@ -81,6 +83,8 @@ class Session:
             stack.enter_context(self.fence)
             stack.enter_context(Isolation())
             stack.enter_context(self.logs)
+            self.finalizers.install()
+            stack.callback(self.finalizers.remove)
             stack.enter_context(keyed_retry_jitter())
         except BaseException:
             stack.close()
@@ -109,6 +113,7 @@ class Session:
         warm_up(world.backend.name)
         self.fence.attach(world.kernel)
         self.logs.attach(world.kernel.trace)
+        self.finalizers.kernel = world.kernel
         try:
             world.build()
             try:
@@ -118,6 +123,7 @@ class Session:
         finally:
             if world.processes is not None:
                 world.processes.close()
+            self.finalizers.kernel = None
             self.logs.attach(None)
             self.fence.attach(None)
             self._worlds += 1

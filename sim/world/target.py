@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
-from relaysim.sim.kernel import Host
+from relaysim.sim.kernel import Host, SimulatorError
 from relaysim.sim.world.judge.promises import Promises, declared_by
 
 
@@ -47,7 +47,7 @@ class Send(Protocol):
     ) -> Coroutine[Any, Any, None]: ...
 
 
-class TargetError(ValueError):
+class TargetError(SimulatorError, ValueError):
     """What the factory returned cannot be driven; the message says why and what can be."""
 
 

@@ -15,9 +15,8 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Final
 
-from relaysim.sim.doors import NotInDirectLaneError
 from relaysim.sim.faults import AtOccasions, FaultPlan
-from relaysim.sim.kernel import Kernel, current_context
+from relaysim.sim.kernel import Kernel, SimulatorError, current_context
 from relaysim.sim.trace.schema import (
     HandlingEnd,
     HandlingStart,
@@ -27,7 +26,7 @@ from relaysim.sim.trace.schema import (
     WebhookLate,
 )
 from relaysim.sim.world.obstacles import Raised
-from relaysim.sim.world.target import SentMessage, Target, TargetError
+from relaysim.sim.world.target import SentMessage, Target
 from relaysim.sim.world.webhook_faults import WebhookFault
 from relaysim.sim.world.workers import Worker
 
@@ -152,7 +151,7 @@ class Webhooks:
         outcome = error_class = None
         try:
             outcome = await target.deliver(message)
-        except (NotInDirectLaneError, TargetError) as error:
+        except SimulatorError as error:
             # Not the relay's mistake: it must not be judged where it cannot run as it does in production.
             self._kernel.fail(error)
         except Exception as error:

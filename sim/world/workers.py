@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import copy_context
 
-from relaysim.sim.doors import NotInDirectLaneError
-from relaysim.sim.kernel import Host, Kernel, current_context
+from relaysim.sim.kernel import Host, Kernel, SimulatorError, current_context
 from relaysim.sim.trace.schema import HostCrash, HostRestart, LogLine
-from relaysim.sim.world.target import Target, TargetError
+from relaysim.sim.world.target import Target
+from relaysim.sim.world.unhandled import serve_raised
 
 
 class Worker:
@@ -83,10 +83,11 @@ class Worker:
     async def _serve(self, target: Target) -> None:
         try:
             await target.serve()
-        except (NotInDirectLaneError, TargetError) as error:
+        except SimulatorError as error:
             # Not the relay's mistake: it must not be judged where it cannot run as it does in production.
             self._kernel.fail(error)
         except Exception as error:
             # The process lives on without it; what becomes of its messages is judged like anything else.
             said = f"serve raised {type(error).__name__}: {error}"
             self._kernel.trace.add(self.name, LogLine(delivery="", level="ERROR", text=said))
+            self._kernel.trace.add(self.name, serve_raised(error))

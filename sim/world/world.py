@@ -28,6 +28,7 @@ from relaysim.sim.world.schedule import ScheduledNetwork
 from relaysim.sim.world.settings import WorkerGroup, WorldSettings
 from relaysim.sim.world.simulated_channel import Channel
 from relaysim.sim.world.target import Life, SentMessage, Target, start_target
+from relaysim.sim.world.unhandled import record_unhandled
 from relaysim.sim.world.webhooks import Webhooks
 from relaysim.sim.world.workers import Worker
 
@@ -61,6 +62,7 @@ class World:
             settings, draws = explored(settings, root_seed, seed)
         self.settings = settings
         self.kernel = Kernel(root_seed, seed, draws)
+        record_unhandled(self.kernel)
         self.ledger: dict[str, str | None] | None = None
         self.processes: WorkerProcesses | None = None
         self.workers: list[Worker] = []
@@ -213,6 +215,7 @@ class World:
             self.kernel.run(until=limit)
         else:
             self._run_until_rest(limit)
+        self.kernel.tell_unretrieved()
         if any(worker.target.keeps_ledger for worker in self.workers):
             self.ledger = self._read_ledger()
 

@@ -20,7 +20,7 @@ from scenario_stand_ins import observe, write
 from relaysim.scenarios import chunks
 from relaysim.scenarios.chunks import CHUNK, Chunk, Journal, JournalError, Key, encode, grid
 from relaysim.scenarios.load import load
-from relaysim.scenarios.replication_summary import EXACT_MAX, Spread, Summary
+from relaysim.scenarios.replication_summary import EXACT_MAX, ExceptionTally, Spread, Summary
 from relaysim.scenarios.runner import Batch, run_batches
 
 ROOT = Path(__file__).parents[2]
@@ -212,6 +212,7 @@ def test_a_summary_goes_through_a_line_and_loses_nothing(tmp_path: Path) -> None
     summary.obstacles.add(
         {"raised": {"TypeError in bot.py:7": 2}, "said": {"TypeError in bot.py:7": "no"}, "calm": 3}, 4
     )
+    summary.exceptions["LookupError in a task"] = ExceptionTally(3, 7, "no such customer")
     again = through_json(summary)
     for spread in summary.spreads.values():
         spread.values.sort()  # the one thing in which the order of adding shows
@@ -225,6 +226,7 @@ def test_nothing_of_a_summary_is_left_out(tmp_path: Path) -> None:
     batch = Batch("main", small.to_json(), 3, "direct", fingerprints=1, rows=True)
     summary = run_batches([batch], observe=observe)[0]["main"]
     summary.obstacles.add({"unsimulated": ["GET /v1/models (bot.py:7)"]}, 4)
+    summary.exceptions["LookupError in a task"] = ExceptionTally(3, 7, "no such customer")
     # Traces are compared while a command runs, and no journal keeps them.
     assert set(summary.to_plain()) == {each.name for each in fields(Summary)} - {"traces"}
 
