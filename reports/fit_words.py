@@ -17,6 +17,9 @@ CLAIMED: Mapping[str, float] = {"recovered_at_2": 0.90, "recovered_at_3": 0.09, 
 def headline(results: Mapping[str, Any]) -> str:
     """What the log was, in a few words."""
     ended, met = results["conflicts"]["ended"], results["conflicts"]["met"]
+    if alone := results["conflicts"]["refused_alone"]:
+        known = f", and {ended:,} with an ending" if ended else ", none with an ending"
+        return f"{alone:,} conflict{'s' * (alone != 1)} told by the API's refusals alone in production logs{known}"
     if met and not ended:
         return f"{met:,} conflict{'s' * (met != 1)} in production logs, none with an ending"
     return f"{ended:,} conflict{'s' * (ended != 1)} in production logs"
@@ -157,6 +160,13 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         sentences.append(
             f"{unnamed:,} refusals named no run, so none was cancelled: their threads became free by themselves, and still "
             "count as if after a cancel."
+        )
+    if conflicts["refused_alone"]:
+        written = results["log"]["relay_lines"]["api_refusal"]
+        sentences.append(
+            f"{conflicts['refused_alone']:,} requests were refused since a run was active, as the API's own words in "
+            f"{written:,} lines tell; which of them were one message's, and what became of it, no line tells, so they are no "
+            "trials."
         )
     if conflicts["drained"]:
         sentences.append(

@@ -347,6 +347,8 @@ def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[O
         met = (
             f"none of {reading.met:,} conflicts has an ending in the log"
             if reading.met
+            else f"of {reading.refused_alone:,} conflicts only the API's refusals tell, and nothing of how they ended"
+            if reading.refused_alone
             else "no message met an active run"
         )
         return Estimate(number, n, None, f"{met}; at least {FEWEST} are needed")

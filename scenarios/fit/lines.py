@@ -1,8 +1,11 @@
-"""The relay's lines among all others: those of the incident report, the relay's own, and its events.
+"""The relay's lines among all others: those of the incident report, the relay's own, its events, and the API's refusals.
 
 A line is found by a mark in it (`[OpenAI] `, `[Relay] `, `"event"` with a name that is the relay's), so it does not matter
 what stands before it: a symbol, a date, a container's name, or the JSON in which a log driver wrapped it. The names belong
 to the mark because other programs log an `"event"` in every line: what a search passes over costs no Python.
+
+The API's own sentence about an active run is looked for in every line, whoever logged it: an SDK's exception in a
+traceback, a worker's last words, another program's JSON. A line that has 400 and not the sentence may be about anything.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ class Kind(IntEnum):
     OUTCOME_EVENT = auto()  # conversation, status, attempts: the messages
     LEASE_EVENT = auto()  # conversation
     OTHER_EVENT = auto()
+    API_REFUSAL = auto()  # conversation: the thread; run; status: what was refused
     CREATED_AT_FIRST = auto()  # no relay says so of a message that met no run, others may
 
 
@@ -122,12 +126,27 @@ _FORMS: Final = {
     "ended": (Kind.RUN_ENDED_BADLY, ""),
 }
 _EVENT = re.compile(rb'"event\\?": ?\\?"(' + b"|".join(sorted(OTHER_EVENTS.union(EVENT_KINDS))) + rb')\\?"')
-_MARKS: Final = (re.compile(rb"\[OpenAI\] "), re.compile(rb"\[Relay\] "), _EVENT)
+_OWN: Final = (re.compile(rb"\[OpenAI\] "), re.compile(rb"\[Relay\] "))
+_MARKS: Final = (*_OWN, _EVENT)
 """Each begins with letters, which is what a search over megabytes of other lines goes by."""
 _FIELD = re.compile(rb'"(\w{1,32})": ?(?:"([^"\\]{0,160})"|(-?[0-9.eE+-]{1,32})|(null|true|false))', re.ASCII)
 _PSEUDONYM = re.compile(rb"[0-9a-f]{8}\Z")
 _RUN_ID = re.compile(rb"run_\w{1,128}\Z", re.ASCII)
 _OBJECT_BYTES_MAX = 2_000
+_REFUSALS: Final = (
+    # What the search goes by, the sentence, and what was refused. The apostrophe of "Can't" is escaped in many ways.
+    (
+        b" while a run run_",
+        re.compile(rb"add messages to (thread_\w{1,128}) while a run " + _RUN + rb" is active", re.ASCII),
+        b"append",
+    ),
+    (
+        b" already has an active run run_",
+        re.compile(rb"hread (thread_\w{1,128}) already has an active run " + _RUN, re.ASCII),
+        b"creation",
+    ),
+)
+"""In the words of the API, see docs/threads-api.md."""
 
 
 def lines_of(block: bytes, unread: Unread) -> Iterator[Line]:
@@ -137,7 +156,7 @@ def lines_of(block: bytes, unread: Unread) -> Iterator[Line]:
         end = len(block) if end < 0 else end
         if end - start > LINE_BYTES_MAX:
             continue
-        read = _event if mark.re is _EVENT else _text
+        read = _event if mark.re is _EVENT else _text if mark.re in _OWN else _refusal
         line = read(block, start, mark, end, unread)
         if line is not None:
             unread.found[line.kind] = unread.found.get(line.kind, 0) + 1
@@ -156,7 +175,26 @@ def _marked(block: bytes) -> list[tuple[int, re.Match[bytes]]]:
             found.setdefault(block.rfind(b"\n", 0, at) + 1, match)
             end = block.find(b"\n", at)
             match = mark.search(block, end) if end >= 0 else None
+    for searched, sentence, _ in _REFUSALS:
+        if searched in block:
+            for match in sentence.finditer(block):
+                start = block.rfind(b"\n", 0, match.start()) + 1
+                if start not in found or _says_nothing(block, found[start]):
+                    found[start] = match
     return sorted(found.items(), key=itemgetter(0))
+
+
+def _says_nothing(block: bytes, mark: re.Match[bytes]) -> bool:
+    """Whether a mark begins no line of the relay: `[OpenAI] Error: 400 Can't add ...` is the API's refusal and no more."""
+    return mark.re in _OWN and _TEXT.match(block, mark.start()) is None
+
+
+def _refusal(block: bytes, start: int, mark: re.Match[bytes], end: int, unread: Unread) -> Line:
+    before = _before(block, start, mark.start())
+    moment = moment_of(before, block[mark.end() : min(end, mark.end() + LOOKED_AT_BYTES)])
+    at, digits = moment if moment is not None else (None, 0)
+    refused = next(refused for _, sentence, refused in _REFUSALS if mark.re is sentence)
+    return Line(Kind.API_REFUSAL, at, digits, worker_of(before), conversation=mark[1], run=mark[2], status=refused)
 
 
 def _text(block: bytes, start: int, mark: re.Match[bytes], end: int, unread: Unread) -> Line | None:

@@ -32,7 +32,7 @@ JUDGED: Final = {
 """The claims that a log may tell something of, and the scenario that states each."""
 
 CANNOT: Final = {
-    "before-rate": "the relay before the fix writes no line about a conflict",
+    "before-rate": "a log has the requests that were refused, and not how many messages there were",
     "persistent-wait": "which message is the new try of another one is in no line",
     "log-lines": "a step that was not logged leaves nothing to be read",
 }

@@ -41,6 +41,8 @@ def fit_results(reading: Reading, estimates: Estimates, base: str, code_version:
             "early": reading.early,
             "cancels_at_check": reading.cancels_at_check,
             "drained": reading.drained,
+            "refusals": reading.refusals,
+            "refused_alone": reading.refused_alone,
             "waits": list(estimates.retries.waits),
             "waits_from_log": estimates.retries.from_log,
             "endings": [

@@ -5,6 +5,10 @@ Counts are of lines, so they are exact however many workers write at once: a mes
 in an event, the event stands next to the line (both are written in one step) and is not counted again; an event alone counts
 by itself.
 
+A relay that writes no such lines leaves the API's own refusals, which are counted as refused requests: an exception is
+logged at several places, so the same sentence about the same run within `SAME_SECONDS` is one. Those of a run that the
+relay's own lines name are told by these already.
+
 Endings are also kept in the order of the log, in at most 64 portions of equal size (`Portions`): conflicts that stand
 together share outages, and the spread between portions shows how much.
 
@@ -41,6 +45,8 @@ NAMES_MAX: Final = 100
 """How many different states or outcomes are told apart."""
 WELL: Final = frozenset((b"answered", b"covered"))
 """Outcomes with a reply."""
+SAME_SECONDS: Final = 0.15
+"""No request is refused, sent again and refused again within this time: an answer takes some 0.3 s."""
 SLOW_SECONDS: Final = 10.0
 """A request that takes longer says nothing of the others."""
 LOOKED_AT_SECONDS: Final = 60.0
@@ -102,6 +108,8 @@ class Reading:
     taken_away    runs that the relay cancelled and whose own worker then told its customer that there was an error
     early         conflicts whose run was being cancelled already, since the check had requested it
     outcomes      by name, messages that ended so, from events; `outcome_portions` has 1 for each with a reply, else 0
+    refusals      requests that the API refused since a run was active, as its own words tell, whoever logged them
+    refused_alone those of them about runs of which no line of the relay's own tells
     drained       conflicts of a relay that waits for the run in the way and counts no attempts
     """
 
@@ -129,6 +137,8 @@ class Reading:
     cancels_at_check: int = 0
     taken_away: int = 0
     drained: int = 0
+    refusals: int = 0
+    refused_alone: int = 0
 
     @property
     def failed(self) -> int:
@@ -163,6 +173,10 @@ class _Reader:
         self._at_check: Latest[bool] = Latest()
         self._created: Latest[float] = Latest()
         self._drains: Latest[bool] = Latest()
+        self._refused: Latest[Line] = Latest()
+        self._refused_alone: Latest[int] = Latest()
+        self._told_runs: Latest[bool] = Latest()
+        self._last_refusal = b""
 
     def read(self, lines: Iterable[Line]) -> None:
         """The next lines of the log."""
@@ -175,9 +189,32 @@ class _Reader:
             self._read(line, worker)
 
     def _read(self, line: Line, worker: _Worker) -> None:
+        if line.kind is not Kind.API_REFUSAL:
+            self._last_refusal = b""
+            if line.kind in _TOLD_BY:
+                self._told(line.run)
         method = _READERS.get(line.kind)
         if method is not None:
             method(self, line, worker)
+
+    # The API's refusals
+
+    def _api_refusal(self, line: Line, worker: _Worker) -> None:
+        about = b"\n".join((line.worker, line.conversation, line.run, line.status))
+        before = self._refused.get(about)
+        self._refused.put(about, line)
+        is_next, self._last_refusal = self._last_refusal == about, about
+        if before is not None and _is_same(before, line, is_next):
+            return
+        self._reading.refusals += 1
+        if self._told_runs.get(line.run) is None:
+            self._reading.refused_alone += 1
+            self._refused_alone.put(line.run, (self._refused_alone.get(line.run) or 0) + 1)
+
+    def _told(self, run: bytes) -> None:
+        """A line of the relay's own is about this run."""
+        self._told_runs.put(run, True)
+        self._reading.refused_alone -= self._refused_alone.take(run) or 0
 
     # Lines in words
 
@@ -384,7 +421,20 @@ class _Reader:
         return 1.0 + (middle if middle is not None else 0.3)
 
 
+_TOLD_BY: Final = frozenset((Kind.CANCELLING, Kind.CANCELLED_AT_CHECK, Kind.CONFLICT_EVENT, Kind.CANCEL_EVENT))
+"""The relay's own lines that tell of a run in the way."""
+
+
+def _is_same(before: Line, line: Line, is_next: bool) -> bool:
+    """Whether two lines with the API's words about one run tell of one request."""
+    if before.at is None or line.at is None:
+        return is_next
+    digits = min(before.digits, line.digits)
+    return abs(line.at - before.at) <= max(SAME_SECONDS, 0.1**digits)
+
+
 _READERS: Final[Mapping[Kind, Callable[[_Reader, Line, _Worker], None]]] = {
+    Kind.API_REFUSAL: _Reader._api_refusal,
     Kind.CONFLICT: _Reader._conflict,
     Kind.CANCELLING: _Reader._cancelling,
     Kind.CANCEL_ACCEPTED: _Reader._answered,
