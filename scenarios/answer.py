@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from relaysim.reports.claims import TRANSPARENCY_PARTS
 from relaysim.reports.determinism import is_deterministic
 from relaysim.reports.summary import exception_words
 from relaysim.scenarios.load import variant
@@ -31,6 +30,8 @@ _MEANINGS = {
     "duplicate_reply": "second replies to the same messages",
     "out_of_order": "replies sent after a reply to a later message",
     "apology_despite_cover": "apologies for messages that a reply covers",
+    "late": "messages whose answer or apology came too late",
+    "over_cost": "messages of conversations that cost more than the limits allow",
     "answered_but_apologised": "apologies told in place of an answer that was ready",
 }
 
@@ -114,7 +115,7 @@ def _why_not(results: Mapping[str, Any], refuted: Sequence[tuple[Mapping[str, An
         if scenario["scenario"] not in names:
             continue
         counts = {**scenario["counts"], **scenario["outcomes"]}
-        found = [f"{counts[name]:,} {_MEANINGS[name]}" for name in TRANSPARENCY_PARTS if counts.get(name)]
+        found = [f"{counts[name]:,} {_MEANINGS[name]}" for name in _MEANINGS if counts.get(name)]
         broken = ", ".join(claim["title"] for other, claim in refuted if other is scenario)
         messages = f"among {counts['messages']:,} messages"
         lines.append(

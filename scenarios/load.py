@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from relaysim.reports.claims import REPLICATIONS
 from relaysim.scenarios.document import PathError, drop, extend, parse_setting, set_value
 from relaysim.scenarios.model import Origin, Scenario
 from relaysim.scenarios.problems import Problem, ScenarioError
@@ -22,6 +23,29 @@ from relaysim.scenarios.scenario_files import Reading, SourceFile, read_chain
 #: How often a scenario runs another relay that --factory puts in, unless told otherwise.
 _FACTORY_REPLICATIONS = 60
 _FACTORY_REPLICATIONS_OF_BURSTS = 10
+
+_OWED = "what a relay owes its customers"
+#: Judged of a relay that --factory puts in, beside the scenario's own claims of scope `any`.
+_OF_ANY_RELAY: tuple[Mapping[str, Any], ...] = (
+    {
+        "id": "in-time",
+        "title": "each answer or apology comes in time",
+        "kind": "never",
+        "event": "late",
+        "among": "messages",
+        "expect": "verified",
+        "reason": _OWED,
+    },
+    {
+        "id": "within-cost",
+        "title": "no conversation takes more requests or runs than the limits allow",
+        "kind": "never",
+        "event": "over_cost",
+        "among": "messages",
+        "expect": "verified",
+        "reason": "needless requests and runs are paid for, and count against the account's rate limits",
+    },
+)
 
 
 def load(
@@ -124,13 +148,18 @@ def _put_factory_in(reading: Reading, factory: str | None) -> None:
     for group in groups if isinstance(groups, list) else ():
         if isinstance(group, dict):
             group.pop("settings", None)
-    claims = document.get("claims")
+    claims = document.get("claims", [])
     if isinstance(claims, list):
-        document["claims"] = [
-            {**claim, "expect": "verified", "reason": "what a relay owes its customers", "by_construction": False}
+        kept_claims = [
+            {**claim, "expect": "verified", "reason": _OWED, "by_construction": False}
             for claim in claims
             if isinstance(claim, dict) and claim.get("scope", "any") == "any"
         ]
+        ids = [claim.get("id") for claim in kept_claims]
+        added = [dict(each) for each in _OF_ANY_RELAY if each["id"] not in ids]
+        if "strata" in document:  # where trials are whole replications
+            added = [{**each, "among": REPLICATIONS} for each in added]
+        document["claims"] = kept_claims + added
     for block in ("map", "curve", "variant", "check_lanes"):
         document.pop(block, None)
     # A relay that nobody here has seen may call anything, so it runs on the SDK itself, as often as that lane affords.

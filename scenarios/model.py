@@ -19,7 +19,7 @@ from relaysim.reports.claims import ClaimSpec
 from relaysim.scenarios.document import Document
 from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.profile import Profile
-from relaysim.sim.world.settings import FAULT_LISTS, WorldSettings, WorldTables
+from relaysim.sim.world.settings import FAULT_LISTS, Limits, WorldSettings, WorldTables
 
 
 class _Table(BaseModel):
@@ -200,6 +200,8 @@ class Scenario(WorldTables, Heading):
             left_out.add("strata")  # so that files from before there were any keep their hash
         if self.api == DEFAULT:
             left_out.add("api")  # likewise
+        if self.limits == Limits():
+            left_out.add("limits")  # likewise
         if self.strategy == "independent":
             left_out.add("strategy")
         plain = self.model_dump(mode="json", by_alias=True, exclude=left_out)

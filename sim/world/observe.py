@@ -29,6 +29,7 @@ from typing import Any, Protocol
 
 from relaysim.sim.kernel import Record
 from relaysim.sim.world.invariants import JudgeSettings, judge_history, read_history
+from relaysim.sim.world.limits import check_limits
 from relaysim.sim.world.obstacles import Raised, UnsimulatedCall, obstacles
 from relaysim.sim.world.outcomes import COUNTS, SERIES, Outcomes
 
@@ -82,6 +83,7 @@ def observe(
     history = read_history(records, threads, promises)
     outcomes = Outcomes(history, threads, relay.friendly_text, relay.settings)
     outcomes.judge()
+    check_limits(history, outcomes.ended_at, promises, outcomes.note)
     findings = judge_history(history, ledger, promises, redis_pauses)
     return {
         "seed": seed,

@@ -30,6 +30,8 @@ COUNTS: Mapping[str, str] = {
     "duplicate_reply": "replies that cover only messages which an earlier reply covered",
     "out_of_order": "replies about earlier messages than one that was replied to before",
     "transparency_breaches": "the sum of the six kinds above, from `lost` on",
+    "late": "messages whose answer or apology came after the relay's deadline, or else the scenario's",
+    "over_cost": "messages of conversations that took more requests or runs than the limits allow",
     "log_mismatch": "messages that met an active run and whose log lines are not the promised ones",
     "initial_runs_met": "runs left behind before the start that the relay met: a request was refused because of one, or "
     "looked at it or cancelled it",
@@ -89,6 +91,12 @@ class _Outcome:
         self.covered_at: float | None = None
         self.own = False
 
+    @property
+    def ended_at(self) -> float | None:
+        """When the first reply or apology left; None if none has."""
+        times = [time for time, _ in self.apologies]
+        return min([*times, self.covered_at] if self.covered_at is not None else times, default=None)
+
 
 class Outcomes:
     """What became of each message and each sent text.
@@ -133,6 +141,16 @@ class Outcomes:
         self._count_requests()
         self._tell_exceptions()
         self.counts["transparency_breaches"] = sum(self.counts[name] for name in _BREACHES)
+
+    @property
+    def ended_at(self) -> dict[str, float]:
+        """When the first reply or apology for each message left, once judged; messages without one are left out."""
+        return {name: at for name, each in self._messages.items() if (at := each.ended_at) is not None}
+
+    def note(self, count: str, text: str, times: int, **fields: Any) -> None:
+        """Count something that was judged elsewhere, so many times, with a sentence and its facts."""
+        self._note(count, text, **fields)
+        self.counts[count] += times - 1
 
     def _note(self, count: str, text: str, **fields: Any) -> None:
         self.counts[count] += 1

@@ -163,6 +163,30 @@ def _constant(seconds: float) -> Constant:
     return Constant(kind="constant", value=seconds)
 
 
+class Limits(_Table):
+    """What an answer may take. The claims about it are judged of any relay that `--factory` puts in."""
+
+    answer_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        le=86_400,
+        description="from a message's first delivery to an answer or an apology, where the relay promises no "
+        "`deadline_seconds`",
+    )
+    requests_per_message: float = Field(
+        default=50.0,
+        gt=0,
+        le=1_000_000,
+        description="requests for each delivery of a message, apart from looks at a conversation that is busy",
+    )
+    runs_per_message: float = Field(
+        default=5.0,
+        gt=0,
+        le=1_000_000,
+        description="runs for each delivery of a message, apart from those that the API failed",
+    )
+
+
 class Step(_Table):
     """A request of the handling of one scripted message."""
 
@@ -207,6 +231,7 @@ class WorldTables(_Table):
         description="how worlds are drawn; any but `independent` looks for broken promises, and its worlds show "
         "no rates of production",
     )
+    limits: Limits = Field(default=Limits(), description="the time and the cost of an answer")
     schedule: tuple[Hold, ...] = Field(default=(), description="constraints on the order of requests")
     limit_seconds: float = Field(
         default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off"

@@ -4,6 +4,7 @@ what is not the bot's fault."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,7 +41,7 @@ def verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
 
     def run(scenario: str, factory: str, *more: str, worlds: int = 2) -> Verdict:
-        fixed = ("--replications", str(worlds), "--jobs", "1", "--out", str(tmp_path / "out"))
+        fixed = ("--replications", str(worlds), "--jobs", "1", "--recheck", "0", "--out", str(tmp_path / "out"))
         status = main(["verify", scenario, "--factory", factory, *fixed, *more])
         said = capsys.readouterr()
         results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
@@ -74,6 +75,47 @@ def test_a_stuck_run_that_nobody_touched_is_no_yes(verify: Verify) -> None:
     assert "0 of 2 replications had initial runs met" in untouched.why("transparent")
     assert "safe? That is not shown" in untouched.answer
     assert "0 of 2 worlds" in untouched.answer
+
+
+# Time and cost
+
+LONG_RUN = str(Path(__file__).with_name("long_run.toml"))
+
+
+@pytest.mark.parametrize("fine", ["polling", "after_2_minutes", "after_20_minutes_as_promised"])
+def test_a_bot_that_waits_for_a_long_run_or_keeps_its_own_deadline_is_fine(fine: str, verify: Verify) -> None:
+    judged = verify(LONG_RUN, f"limits_cost:{fine}", worlds=1)
+    assert judged.status == 0, judged.output
+    assert [judged.of(each) for each in ("transparent", "in-time", "within-cost")] == ["verified"] * 3
+
+
+def test_an_answer_after_20_minutes_is_too_late(verify: Verify) -> None:
+    late = verify(LONG_RUN, "limits_cost:after_20_minutes", worlds=1)
+    assert late.status == 1
+    assert [late.of(each) for each in ("transparent", "in-time", "within-cost")] == ["verified", "refuted", "verified"]
+    assert "1 messages whose answer or apology came too late" in late.answer
+    assert "c1.m1 got its first answer or apology after 126" in late.answer
+    assert "the time that the scenario allows is 300 s" in late.answer
+    patient = verify(LONG_RUN, "limits_cost:after_20_minutes", "--set", "limits.answer_seconds=1500", worlds=1)
+    assert patient.of("in-time") == "verified"
+
+
+@pytest.mark.parametrize(
+    ("wasteful", "what"),
+    [
+        ("curious", r"took 20\d requests, waiting not counted \(201 messages.list\), and 50 are allowed for each"),
+        ("uncertain", r"took 10 runs, and 5 are allowed for each"),
+    ],
+)
+def test_needless_requests_and_runs_cost_too_much(wasteful: str, what: str, verify: Verify) -> None:
+    judged = verify(LONG_RUN, f"limits_cost:{wasteful}", "--set", "limits.answer_seconds=1500", worlds=1)
+    assert judged.status == 1
+    assert [judged.of(each) for each in ("transparent", "in-time", "within-cost")] == [
+        "verified",
+        "verified",
+        "refuted",
+    ]
+    assert re.search(what, judged.answer), judged.answer
 
 
 # What is not the bot's fault

@@ -45,7 +45,8 @@ def test_its_race_is_found_and_shown(tmp_path: Path) -> None:
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     (entry,) = results["scenarios"]
     assert entry["lane"] == "sdk"
-    (transparent,) = entry["claims"]
+    transparent, in_time, cost = entry["claims"]
+    assert (in_time["verdict"], cost["verdict"]) == ("verified", "verified")
     assert (transparent["id"], transparent["verdict"], transparent["expected"]) == (
         "transparent",
         "refuted",

@@ -414,7 +414,7 @@ def test_bad_sets_are_named_as_typed(tmp_path: Path) -> None:
     ]
 
 
-def test_another_relay_gets_no_settings_of_the_first_and_only_its_own_claims(tmp_path: Path) -> None:
+def test_another_relay_gets_no_settings_of_the_first_and_the_claims_about_any_relay(tmp_path: Path) -> None:
     text = with_line('reason = "one in ten waits longer"', 'reason = "r"\nscope = "incident"')
     write(tmp_path, text.replace("[workload]", "settings = { attempts = 4 }\n[workload]"))
     scenario = load("small.toml", ["relay.settings.poll_attempts=9"], factory="relaysim.relay:check_then_act")
@@ -423,7 +423,15 @@ def test_another_relay_gets_no_settings_of_the_first_and_only_its_own_claims(tmp
     assert [(claim.id, claim.expect) for claim in scenario.claims] == [
         ("first-retry", "verified"),
         ("transparent", "verified"),
+        ("in-time", "verified"),
+        ("within-cost", "verified"),
     ]
+    own = text.replace('id = "transparent"', 'id = "within-cost"')
+    write(tmp_path, own)
+    scenario = load("small.toml", factory="relaysim.relay:check_then_act")
+    assert [claim.event for claim in scenario.claims if claim.id == "within-cost"] != ["over_cost"]
+    in_strata = load("rare_stuck", factory="relaysim.relay:check_then_act", check_relay=False)
+    assert {claim.among for claim in in_strata.claims if claim.id in ("in-time", "within-cost")} == {"replications"}
 
 
 def test_a_relay_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

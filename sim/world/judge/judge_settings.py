@@ -8,7 +8,7 @@ from typing import Final
 
 from relaysim.sim.trace.lock_rule import DEFAULT_LOCK, LockRule
 from relaysim.sim.world.judge.promises import NOTHING_DECLARED, Promises
-from relaysim.sim.world.settings import WorldSettings
+from relaysim.sim.world.settings import Limits, WorldSettings
 
 _ALMOST_ALL: Final = 1 - 2.0**-20
 
@@ -23,6 +23,7 @@ class JudgeSettings:
     slack_seconds   on top of what L2, L3 and L4 allow
     apologies       texts that are known to be no assistant's
     lock            what a busy conversation refuses
+    limits          what an answer may take
     """
 
     promises: Promises = NOTHING_DECLARED
@@ -31,6 +32,7 @@ class JudgeSettings:
     slack_seconds: float = 1.0
     apologies: frozenset[str] = frozenset()
     lock: LockRule = DEFAULT_LOCK
+    limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def of(cls, world: WorldSettings, promises: Promises, lock: LockRule = DEFAULT_LOCK) -> JudgeSettings:
@@ -45,4 +47,5 @@ class JudgeSettings:
             limit_seconds=world.limit_seconds,
             apologies=frozenset((world.relay.friendly_text, world.relay.generic_text)),
             lock=lock,
+            limits=world.limits,
         )
