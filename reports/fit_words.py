@@ -165,8 +165,8 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         written = results["log"]["relay_lines"]["api_refusal"]
         sentences.append(
             f"{conflicts['refused_alone']:,} requests were refused since a run was active, as the API's own words in "
-            f"{written:,} lines tell; which of them were one message's, and what became of it, no line tells, so they are no "
-            "trials."
+            f"{written:,} lines tell; which of them were one message's, and what became of it, no line tells, so they are "
+            "no trials."
         )
     if conflicts["drained"]:
         sentences.append(

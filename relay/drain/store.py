@@ -19,6 +19,8 @@ that prefix too.
 
 Redis' own clock is the only one that decides. A step that fails with `StoreUnavailable` may have happened; to ask for it
 again is always safe.
+
+Longer than 400 lines because the store is one class with a method per step, which share keys, clock and failures.
 """
 
 import asyncio
