@@ -36,17 +36,21 @@ from redis.exceptions import NoScriptError
 from relaysim.relay.drain import store_scripts
 from relaysim.relay.drain.drain_settings import LEASE_MARGIN, DrainSettings
 from relaysim.relay.drain.store_failures import NOT_CONFIRMED, failure_of
-from relaysim.relay.drain.store_records import Accepted, Entry, EntryState, Inbox, Lease, LeaseLost, StoreUnavailable
+from relaysim.relay.drain.store_records import (
+    Accepted,
+    Entry,
+    EntryState,
+    Inbox,
+    Lease,
+    LeaseLost,
+    StoreUnavailable,
+    age,
+    read_entry,
+)
 from relaysim.relay.messages import Outcome
 from relaysim.relay.policy_settings import THREAD_KEY_PREFIX
 
 __all__ = ["Accepted", "Entry", "EntryState", "Inbox", "Lease", "LeaseLost", "Store", "StoreUnavailable"]
-
-_STATES: Final[Mapping[str, EntryState]] = {
-    "P": EntryState.PENDING,
-    "R": EntryState.RUNNING,
-    "S": EntryState.SENDING,
-}
 
 
 class _Script:
@@ -214,7 +218,7 @@ class Store:
         now, request_id, run_id, run_at, lines, texts = await self._fenced(_INBOX, lease)
         words = dict(zip(lines[::2], lines[1::2], strict=True))
         by_id = dict(zip(texts[::2], texts[1::2], strict=True))
-        read = [_entry(_text(id), _text(line), _text(by_id.get(id, "")), int(now)) for id, line in words.items()]
+        read = [read_entry(_text(id), _text(line), _text(by_id.get(id, "")), int(now)) for id, line in words.items()]
         read.sort(key=lambda one: one[0].number)
         entries = tuple(entry for entry, _ in read)
         batch = tuple(entry for entry, in_batch in read if in_batch)
@@ -222,7 +226,7 @@ class Store:
             entries=entries,
             request_id=_text(request_id) or None,
             run_id=_text(run_id) or None,
-            run_age_seconds=_age(int(now), int(run_at)) if run_id else None,
+            run_age_seconds=age(int(now), int(run_at)) if run_id else None,
             batch=tuple(entry.id for entry in batch),
             attempts=max((entry.attempts for entry in batch or entries), default=0),
         )
@@ -380,25 +384,3 @@ def _text(value: bytes | str) -> str:
 
 def _outcome(value: bytes | str | None) -> Outcome | None:
     return Outcome(_text(value)) if value else None
-
-
-def _age(now_milliseconds: int, then_milliseconds: int) -> float:
-    # After a failover the clock is another server's, perhaps behind.
-    return max(0, now_milliseconds - then_milliseconds) / 1000
-
-
-def _entry(id: str, line: str, text: str, now_milliseconds: int) -> tuple[Entry, bool]:
-    """An entry, and whether it is in the batch."""
-    state, appended, epoch, outcome, number, accepted_at, attempts, in_batch = line.split(" ")
-    entry = Entry(
-        id=id,
-        number=int(number),
-        text=text,
-        age_seconds=_age(now_milliseconds, int(accepted_at)),
-        state=_STATES[state],
-        appended=appended == "1",
-        send_epoch=None if epoch == "-" else int(epoch),
-        outcome=None if outcome == "-" else Outcome(outcome),
-        attempts=int(attempts),
-    )
-    return entry, in_batch == "1"

@@ -1,7 +1,9 @@
 """What the store's steps take and give: leases, a conversation's inbox, and how a step can fail."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from relaysim.relay.drain.store_failures import StoreFailure
 from relaysim.relay.messages import Outcome
@@ -114,3 +116,33 @@ class Accepted:
     outcome: Outcome | None
     lease: Lease | None
     refused: bool = False
+
+
+_STATES: Final[Mapping[str, EntryState]] = {
+    "P": EntryState.PENDING,
+    "R": EntryState.RUNNING,
+    "S": EntryState.SENDING,
+}
+
+
+def age(now_milliseconds: int, then_milliseconds: int) -> float:
+    """Seconds between two moments of Redis' clock."""
+    # After a failover the clock is another server's, perhaps behind.
+    return max(0, now_milliseconds - then_milliseconds) / 1000
+
+
+def read_entry(id: str, line: str, text: str, now_milliseconds: int) -> tuple[Entry, bool]:
+    """An entry from its line of the inbox (see `store_scripts`), and whether it is in the batch."""
+    state, appended, epoch, outcome, number, accepted_at, attempts, in_batch = line.split(" ")
+    entry = Entry(
+        id=id,
+        number=int(number),
+        text=text,
+        age_seconds=age(now_milliseconds, int(accepted_at)),
+        state=_STATES[state],
+        appended=appended == "1",
+        send_epoch=None if epoch == "-" else int(epoch),
+        outcome=None if outcome == "-" else Outcome(outcome),
+        attempts=int(attempts),
+    )
+    return entry, in_batch == "1"

@@ -175,7 +175,8 @@ def _marked(block: bytes) -> list[tuple[int, re.Match[bytes]]]:
             found.setdefault(block.rfind(b"\n", 0, at) + 1, match)
             end = block.find(b"\n", at)
             match = mark.search(block, end) if end >= 0 else None
-    for searched, sentence, _ in _REFUSALS:
+    # The search for what both sentences have in common is the one that every block pays for.
+    for searched, sentence, _ in _REFUSALS if b" run run_" in block else ():
         if searched in block:
             for match in sentence.finditer(block):
                 start = block.rfind(b"\n", 0, match.start()) + 1
