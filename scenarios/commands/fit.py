@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("logs", nargs="+", metavar="LOG", help="logs of the relay, plain or gzip; - is standard input")
     parser.add_argument(
+        "--dates",
+        default="auto",
+        choices=("auto", "dmy", "mdy"),
+        help="whether 03/11/2025 is in November (dmy) or in March (mdy), where a log does not tell; by default it must",
+    )
+    parser.add_argument(
         "--profile-from",
         default=BASE,
         metavar="PROFILE",
@@ -53,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     began = time.perf_counter()
     try:
         check_logs(arguments.logs)
-        reading = read_logs(arguments.logs)
+        reading = read_logs(arguments.logs, arguments.dates)
     except LogError as error:
         raise UsageError(str(error)) from error
     read_seconds = time.perf_counter() - began

@@ -2,6 +2,7 @@
 
 What lives here
     blocks.py        a log as blocks of whole lines, in bounded memory; what is wrong with its bytes is counted
+    shapes.py        what shape a log has as a whole: records over several lines, order of its dates, which end comes first
     prefixes.py      what a log's carrier puts before a line: the moment and the worker
     lines.py         the relay's lines among all others, plain or as events
     reading.py       what the lines tell: conflicts, recoveries, failures, waits, runs

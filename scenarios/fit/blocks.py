@@ -67,6 +67,11 @@ class Bytes:
     unfinished: int = 0
     broken_off: int = 0
 
+    def add(self, other: Bytes) -> None:
+        """Count those of another log too."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
     def to_dict(self) -> dict[str, int]:
         """As plain data."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
@@ -192,7 +197,7 @@ def _whole_lines(file: _Source, found: Bytes) -> Iterator[bytes]:
         if end:
             block = rest + read[:end] if rest else read[:end]
             rest = read[end:]
-            _look_at(block, found)
+            look_at(block, found)
             yield block
         else:
             rest += read
@@ -203,11 +208,12 @@ def _whole_lines(file: _Source, found: Bytes) -> Iterator[bytes]:
     if rest:
         found.unfinished += 1
         found.lines += 1
-        _look_at(rest, found)
+        look_at(rest, found)
         yield rest
 
 
-def _look_at(block: bytes, found: Bytes) -> None:
+def look_at(block: bytes, found: Bytes) -> None:
+    """Count what is to be counted of a block's bytes."""
     found.lines += block.count(b"\n")
     # A search for a single byte is many times faster than one for two.
     if b"\r" in block:

@@ -18,7 +18,7 @@ from operator import itemgetter
 from typing import Final
 
 from relaysim.scenarios.fit.blocks import LINE_BYTES_MAX
-from relaysim.scenarios.fit.prefixes import LOOKED_AT_BYTES, moment_of, worker_of
+from relaysim.scenarios.fit.prefixes import LOOKED_AT_BYTES, DateOrder, moment_of, worker_of
 
 
 class Kind(IntEnum):
@@ -149,15 +149,15 @@ _REFUSALS: Final = (
 """In the words of the API, see docs/threads-api.md."""
 
 
-def lines_of(block: bytes, unread: Unread) -> Iterator[Line]:
-    """The relay's lines in a block of whole lines, in their order."""
+def lines_of(block: bytes, unread: Unread, dates: DateOrder | None = None) -> Iterator[Line]:
+    """The relay's lines in a block of whole lines, in their order; `dates` as for `moment_of`."""
     for start, mark in _marked(block):
         end = block.find(b"\n", mark.start())
         end = len(block) if end < 0 else end
         if end - start > LINE_BYTES_MAX:
             continue
         read = _event if mark.re is _EVENT else _text if mark.re in _OWN else _refusal
-        line = read(block, start, mark, end, unread)
+        line = read(block, start, mark, end, unread, dates)
         if line is not None:
             unread.found[line.kind] = unread.found.get(line.kind, 0) + 1
             unread.dated += line.at is not None
@@ -190,21 +190,25 @@ def _says_nothing(block: bytes, mark: re.Match[bytes]) -> bool:
     return mark.re in _OWN and _TEXT.match(block, mark.start()) is None
 
 
-def _refusal(block: bytes, start: int, mark: re.Match[bytes], end: int, unread: Unread) -> Line:
+def _refusal(
+    block: bytes, start: int, mark: re.Match[bytes], end: int, unread: Unread, dates: DateOrder | None
+) -> Line:
     before = _before(block, start, mark.start())
-    moment = moment_of(before, block[mark.end() : min(end, mark.end() + LOOKED_AT_BYTES)])
+    moment = moment_of(before, block[mark.end() : min(end, mark.end() + LOOKED_AT_BYTES)], dates=dates)
     at, digits = moment if moment is not None else (None, 0)
     refused = next(refused for _, sentence, refused in _REFUSALS if mark.re is sentence)
     return Line(Kind.API_REFUSAL, at, digits, worker_of(before), conversation=mark[1], run=mark[2], status=refused)
 
 
-def _text(block: bytes, start: int, mark: re.Match[bytes], end: int, unread: Unread) -> Line | None:
+def _text(
+    block: bytes, start: int, mark: re.Match[bytes], end: int, unread: Unread, dates: DateOrder | None
+) -> Line | None:
     match = _TEXT.match(block, mark.start(), end)
     if match is None:
         unread.by_wording += 1
         return None
     before = _before(block, start, mark.start())
-    moment = moment_of(before, block[match.end() : min(end, match.end() + LOOKED_AT_BYTES)])
+    moment = moment_of(before, block[match.end() : min(end, match.end() + LOOKED_AT_BYTES)], dates=dates)
     at, digits = moment if moment is not None else (None, 0)
     worker = worker_of(before)
     index = match.lastindex or 0
@@ -237,7 +241,9 @@ def _before(block: bytes, start: int, mark: int) -> bytes:
     return block[start : start + LOOKED_AT_BYTES] + block[mark - LOOKED_AT_BYTES : mark]
 
 
-def _event(block: bytes, start: int, mark: re.Match[bytes], end: int, unread: Unread) -> Line | None:
+def _event(
+    block: bytes, start: int, mark: re.Match[bytes], end: int, unread: Unread, dates: DateOrder | None
+) -> Line | None:
     kind = EVENT_KINDS.get(mark[1])
     opened = max(block.rfind(b"{", start, mark.start()), start)
     closed = block.find(b"}", mark.start(), end)
@@ -253,7 +259,7 @@ def _event(block: bytes, start: int, mark: re.Match[bytes], end: int, unread: Un
     before = _before(block, start, opened)
     # The carrier's date if it has one: it is the same clock as that of the lines in words.
     after = block[closed + 1 : min(end, closed + LOOKED_AT_BYTES)]
-    moment = moment_of(before, after) or moment_of(fields[b"timestamp"])
+    moment = moment_of(before, after, dates=dates) or moment_of(fields[b"timestamp"])
     at, digits = moment if moment is not None else (None, 0)
     worker = worker_of(before)
     if kind is None:

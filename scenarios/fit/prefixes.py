@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime
 import re
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 _FIRST_DAY = datetime.date(1970, 1, 1).toordinal()  # near enough for a float to hold microseconds
 LOOKED_AT_BYTES: Final = 400
@@ -21,10 +21,18 @@ YEAR_UNKNOWN: Final = 2000
 """The year of dates without one (a leap year, so that each of them exists)."""
 
 _ISO = re.compile(
-    rb"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?: ?(Z\b|[+-]\d\d:?\d\d\b))?", re.ASCII
+    rb"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?: ?([AaPp])\.?[Mm]\b)?(?: ?(Z\b|[+-]\d\d:?\d\d\b))?",
+    re.ASCII,
 )
+_TWELVE = rb"(?: ?([AaPp])\.?[Mm]\b\.?)?"
+_SLASHED = re.compile(
+    rb"(?<![\d/.-])(\d{1,2})[/-](\d{1,2})[/-](\d{4})[,T ]+(\d{1,2}):(\d\d):(\d\d)(?:[.,](\d{1,9}))?" + _TWELVE,
+    re.ASCII,
+)
+"""Whether the day or the month comes first is told by the whole log alone, see `shapes`."""
 _SYSLOG = re.compile(
-    rb"\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) ([ 0-3]?\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?", re.ASCII
+    rb"\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) ([ 0-3]?\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?" + _TWELVE,
+    re.ASCII,
 )
 _SINCE_1970 = re.compile(
     rb'(?:^\s*|"(?:time|ts|timestamp|created|__REALTIME_TIMESTAMP)": ?"?)'
@@ -57,22 +65,31 @@ _WORKER = re.compile(
 )
 _COLOURS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
+DateOrder = Literal["dmy", "mdy"]
+"""Which of the first two numbers of a date like 03/11/2025 is the day."""
+
 Moment = tuple[float, int]
 """Seconds since some day that is the same for all lines of a log, and how many digits of the second are known."""
 
 
-def moment_of(before: bytes, after: bytes = b"") -> Moment | None:
+def moment_of(before: bytes, after: bytes = b"", *, dates: DateOrder | None = None) -> Moment | None:
     """When a line was written, from what stands before its own text, or else behind it (docker's json-file).
 
     Of several dates the finest, and of equally fine ones the nearest. Dates without a zone are read as UTC: only
-    differences are ever used. None without a date, or if it is none (a 13th month).
+    differences are ever used. None without a date, or if it is none (a 13th month). Dates like 03/11/2025 are read only with
+    their order.
     """
-    found = _finest(before[-LOOKED_AT_BYTES:])
-    return _finest(after[:LOOKED_AT_BYTES]) if found is None and after else found
+    found = _finest(before[-LOOKED_AT_BYTES:], dates)
+    return _finest(after[:LOOKED_AT_BYTES], dates) if found is None and after else found
 
 
-def _finest(text: bytes) -> Moment | None:
+def _finest(text: bytes, dates: DateOrder | None) -> Moment | None:
     best: Moment | None = None
+    if dates is not None:
+        for match in _SLASHED.finditer(text):
+            moment = _slashed(match, dates)
+            if moment is not None and (best is None or moment[1] >= best[1]):
+                best = moment
     for match in _ISO.finditer(text):
         moment = _iso(match)
         if moment is not None and (best is None or moment[1] >= best[1]):
@@ -96,11 +113,11 @@ def _midnight(date: bytes) -> int | None:
 
 
 def _iso(match: re.Match[bytes]) -> Moment | None:
-    date, hours, minutes, seconds, fraction, zone = match.groups()
+    date, hours, minutes, seconds, fraction, half, zone = match.groups()
     midnight = _midnight(date)
     if midnight is None:
         return None
-    at = midnight + int(hours) * 3600 + int(minutes) * 60 + int(seconds)
+    at = midnight + _hour(hours, half) * 3600 + int(minutes) * 60 + int(seconds)
     if zone is not None and zone != b"Z":
         ahead = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
         at += ahead if zone[:1] == b"-" else -ahead
@@ -108,11 +125,26 @@ def _iso(match: re.Match[bytes]) -> Moment | None:
 
 
 def _syslog(match: re.Match[bytes]) -> Moment | None:
-    month, day, hours, minutes, seconds, fraction = match.groups()
+    month, day, hours, minutes, seconds, fraction, half = match.groups()
     midnight = _midnight(b"%d-%02d-%02d" % (YEAR_UNKNOWN, _MONTHS[month], int(day)))
     if midnight is None:
         return None
-    return _with_fraction(midnight + int(hours) * 3600 + int(minutes) * 60 + int(seconds), fraction)
+    return _with_fraction(midnight + _hour(hours, half) * 3600 + int(minutes) * 60 + int(seconds), fraction)
+
+
+def _slashed(match: re.Match[bytes], dates: DateOrder) -> Moment | None:
+    one, two, year, hours, minutes, seconds, fraction, half = match.groups()
+    day, month = (one, two) if dates == "dmy" else (two, one)
+    midnight = _midnight(b"%s-%02d-%02d" % (year, int(month), int(day)))
+    if midnight is None:
+        return None
+    return _with_fraction(midnight + _hour(hours, half) * 3600 + int(minutes) * 60 + int(seconds), fraction)
+
+
+def _hour(hours: bytes, half: bytes | None) -> int:
+    """The hour of the day; `half` is the letter of AM or PM, where a clock has twelve."""
+    hour = int(hours)
+    return hour if half is None else hour % 12 + 12 * (half in b"Pp")
 
 
 def _with_fraction(at: int, fraction: bytes | None) -> Moment:

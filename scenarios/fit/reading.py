@@ -21,12 +21,22 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
-from relaysim.scenarios.fit.blocks import Bytes, blocks_of
+from relaysim.scenarios.fit.blocks import Bytes, LogError, blocks_of
 from relaysim.scenarios.fit.episodes import Chain, Episode, Episodes, Latest, free_between, split_waits
 from relaysim.scenarios.fit.intervals import Amounts, Intervals
 from relaysim.scenarios.fit.lines import Kind, Line, Unread, lines_of
+from relaysim.scenarios.fit.shapes import (
+    Wanted,
+    blocks_from_the_end,
+    date_order,
+    has_two_ends,
+    is_newest_first,
+    shaped,
+    texts_of,
+)
 
 PORTIONS_MAX: Final = 64
 WORKERS_MAX: Final = 10_000
@@ -45,6 +55,8 @@ NAMES_MAX: Final = 100
 """How many different states or outcomes are told apart."""
 WELL: Final = frozenset((b"answered", b"covered"))
 """Outcomes with a reply."""
+HELD_MAX: Final = 100_000
+"""How many of the relay's lines are held to turn a log round that cannot be read from its end."""
 SAME_SECONDS: Final = 0.15
 """No request is refused, sent again and refused again within this time: an answer takes some 0.3 s."""
 SLOW_SECONDS: Final = 10.0
@@ -151,14 +163,41 @@ class Reading:
         return self.recovered.total() + self.failed
 
 
-def read_logs(names: Sequence[str]) -> Reading:
-    """Read logs from end to end. Raises `LogError` for one that cannot be read."""
+def read_logs(names: Sequence[str], dates: Wanted = "auto") -> Reading:
+    """Read logs from end to end. Raises `LogError` for one that cannot be read, or whose dates may mean two things.
+
+    dates  which of the numbers of 03/11/2025 is the day, where a log does not tell
+    """
     reading = Reading()
     for name in names:
-        reader = _Reader(reading)
-        for block in blocks_of(name, reading.bytes):
-            reader.read(lines_of(block, reading.unread))
+        _read_log(name, reading, dates)
     return reading
+
+
+def _read_log(name: str, reading: Reading, wanted: Wanted) -> None:
+    reader = _Reader(reading)
+    found, unread = Bytes(), reading.unread
+    blocks = shaped(blocks_of(name, found))
+    first, second = next(blocks, b""), next(blocks, b"")
+    order = date_order(name, wanted, first, is_all=not second)
+    lines = (lines_of(block, unread, order) for block in chain((first, second), blocks))
+    if not is_newest_first(first, order):
+        reader.read(chain.from_iterable(lines))
+    elif has_two_ends(name):
+        found = Bytes()
+        for block in map(texts_of, blocks_from_the_end(name, found)):
+            reader.read(reversed(list(lines_of(block, unread, order))))
+    else:
+        held: list[Line] = []
+        for each in lines:
+            held += each
+            if len(held) > HELD_MAX:
+                raise LogError(
+                    f"{name}: its newest lines come first, and there are too many to turn round; turn the log round before, "
+                    "with tac for instance"
+                )
+        reader.read(reversed(held))
+    reading.bytes.add(found)
 
 
 class _Reader:
