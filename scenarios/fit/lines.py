@@ -126,17 +126,19 @@ _FORMS: Final = {
     "ended": (Kind.RUN_ENDED_BADLY, ""),
 }
 _EVENT = re.compile(rb'"event\\?": ?\\?"(' + b"|".join(sorted(OTHER_EVENTS.union(EVENT_KINDS))) + rb')\\?"')
-_OWN: Final = (re.compile(rb"\[OpenAI\] "), re.compile(rb"\[Relay\] "))
-_MARKS: Final = (*_OWN, _EVENT)
-"""Each begins with letters, which is what a search over megabytes of other lines goes by."""
+_OWN: Final = re.compile(rb"\[(?:OpenAI|Relay)\] ")
+"""One search for both: each search over megabytes of other lines costs as much as the next."""
+_MARKS: Final = (_OWN, _EVENT)
+"""Each begins with a text, which is what a search over megabytes of other lines goes by."""
 _FIELD = re.compile(rb'"(\w{1,32})": ?(?:"([^"\\]{0,160})"|(-?[0-9.eE+-]{1,32})|(null|true|false))', re.ASCII)
 _PSEUDONYM = re.compile(rb"[0-9a-f]{8}\Z")
 _RUN_ID = re.compile(rb"run_\w{1,128}\Z", re.ASCII)
 _OBJECT_BYTES_MAX = 2_000
 _REFUSALS: Final = (
-    # What the search goes by, the sentence, and what was refused. The apostrophe of "Can't" is escaped in many ways.
+    # What the search goes by (the longer, the faster), the sentence, and what was refused. The apostrophe of "Can't" is
+    # escaped in many ways.
     (
-        b" while a run run_",
+        b"add messages to thread_",
         re.compile(rb"add messages to (thread_\w{1,128}) while a run " + _RUN + rb" is active", re.ASCII),
         b"append",
     ),
@@ -156,7 +158,7 @@ def lines_of(block: bytes, unread: Unread, dates: DateOrder | None = None) -> It
         end = len(block) if end < 0 else end
         if end - start > LINE_BYTES_MAX:
             continue
-        read = _event if mark.re is _EVENT else _text if mark.re in _OWN else _refusal
+        read = _event if mark.re is _EVENT else _text if mark.re is _OWN else _refusal
         line = read(block, start, mark, end, unread, dates)
         if line is not None:
             unread.found[line.kind] = unread.found.get(line.kind, 0) + 1
@@ -175,8 +177,7 @@ def _marked(block: bytes) -> list[tuple[int, re.Match[bytes]]]:
             found.setdefault(block.rfind(b"\n", 0, at) + 1, match)
             end = block.find(b"\n", at)
             match = mark.search(block, end) if end >= 0 else None
-    # The search for what both sentences have in common is the one that every block pays for.
-    for searched, sentence, _ in _REFUSALS if b" run run_" in block else ():
+    for searched, sentence, _ in _REFUSALS:
         if searched in block:
             for match in sentence.finditer(block):
                 start = block.rfind(b"\n", 0, match.start()) + 1
@@ -187,7 +188,18 @@ def _marked(block: bytes) -> list[tuple[int, re.Match[bytes]]]:
 
 def _says_nothing(block: bytes, mark: re.Match[bytes]) -> bool:
     """Whether a mark begins no line of the relay: `[OpenAI] Error: 400 Can't add ...` is the API's refusal and no more."""
-    return mark.re in _OWN and _TEXT.match(block, mark.start()) is None
+    return mark.re is _OWN and _own_words(block, mark, block.find(b"\n", mark.end())) is None
+
+
+def _own_words(block: bytes, mark: re.Match[bytes], end: int) -> re.Match[bytes] | None:
+    """The relay's words behind a mark, or behind the next in the line (`[Relay] [OpenAI] ...`)."""
+    end = len(block) if end < 0 else end
+    at: re.Match[bytes] | None = mark
+    while at is not None:
+        if (words := _TEXT.match(block, at.start(), end)) is not None:
+            return words
+        at = _OWN.search(block, at.end(), end)
+    return None
 
 
 def _refusal(
@@ -203,11 +215,11 @@ def _refusal(
 def _text(
     block: bytes, start: int, mark: re.Match[bytes], end: int, unread: Unread, dates: DateOrder | None
 ) -> Line | None:
-    match = _TEXT.match(block, mark.start(), end)
+    match = _own_words(block, mark, end)
     if match is None:
         unread.by_wording += 1
         return None
-    before = _before(block, start, mark.start())
+    before = _before(block, start, match.start())
     moment = moment_of(before, block[match.end() : min(end, match.end() + LOOKED_AT_BYTES)], dates=dates)
     at, digits = moment if moment is not None else (None, 0)
     worker = worker_of(before)

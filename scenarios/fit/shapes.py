@@ -37,8 +37,12 @@ _DATES_MAX: Final = 400
 """So many different days are compared; a year has no more."""
 _SAMPLED: Final = 400
 """Lines by which it is seen which end a log begins with."""
+_BEGINNING: Final = 64 * 1024
+"""Within so many bytes of a log its first date stands."""
 _STAMP: Final = 64
 """Within so many bytes of a line the date of most carriers stands."""
+_AHEAD: Final = 20
+"""So many steps ahead and none back are enough."""
 _OPENS: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*[\[{]\s*\n")
 _FIRST_RECORD: Final = re.compile(rb"\[\s*\n([ \t]*)\{")
 _LIST: Final = re.compile(rb'("MESSAGE"\s*:\s*)\[([\d\s,]*)\]')
@@ -107,7 +111,7 @@ def date_order(name: str, wanted: Wanted, first: bytes, *, is_all: bool) -> Date
 
     Raises LogError if the log contradicts itself or what is wanted, or does not tell.
     """
-    if _DATE.search(first) is None:
+    if _DATE.search(first, 0, _BEGINNING) is None:
         return None
     is_file = name != STANDARD_INPUT and Path(name).is_file()
     days: dict[tuple[int, int, int], None] = {}
@@ -170,6 +174,8 @@ def is_newest_first(block: bytes, dates: DateOrder | None) -> bool:
                 ahead += moment[0] > last
                 back += moment[0] < last
             last = moment[0]
+        if ahead > _AHEAD and back == 0:
+            return False
         at = end + 1
     return back > max(1, 4 * ahead)
 
