@@ -16,8 +16,8 @@ Names bound early (`from time import monotonic`) are replaced in every loaded mo
 audit hook, so no early-bound name can dodge them. Other threads, and code outside a run, see the real thing. When the
 block ends everything is as it was, the global random generator's state included.
 
-Not covered: a bound early name kept outside a module's globals (a default argument, a closure, a class attribute), file
-access, and C extensions that read clocks by themselves.
+Not covered: a bound early name kept outside a module's globals (a default argument, a closure, a class attribute),
+file access, and C extensions that read clocks by themselves.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from threading import get_ident
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -95,7 +96,7 @@ class FencedKernel(Protocol):
 _kernel: FencedKernel | None = None
 _thread: int = 0
 
-_REFUSED_EVENTS = {
+_REFUSED_EVENTS: dict[str, str | Callable[[tuple[Any, ...]], str | None]] = {
     "os.exec": "replacing this process",
     "os.fork": "forking this process",
     "os.forkpty": "forking this process",
@@ -126,9 +127,18 @@ def refuse(what: str) -> LeavesSimulationError:
     return error
 
 
-def _audit(event: str, _: tuple[object, ...]) -> None:
+def _audit(event: str, arguments: tuple[object, ...]) -> None:
     if _kernel is not None and event in _REFUSED_EVENTS and get_ident() == _thread:
-        raise refuse(_REFUSED_EVENTS[event])
+        known = _REFUSED_EVENTS[event]
+        what = known(arguments) if callable(known) else known
+        if what is not None:
+            raise refuse(what)
+
+
+def refuse_some(event: str, which: Callable[[tuple[Any, ...]], str | None]) -> Callable[[], None]:
+    """Also refuse those audit events for whose arguments `which` has a name; returns the undoing."""
+    _REFUSED_EVENTS[event] = which
+    return partial(_REFUSED_EVENTS.__delitem__, event)
 
 
 _audit_installed = False

@@ -9,7 +9,6 @@ others: on real clocks, without any draw.
 from __future__ import annotations
 
 import copy
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -19,6 +18,7 @@ from types import CodeType, ModuleType
 from typing import Any, Final
 from zipimport import zipimporter
 
+from relaysim.sim.process.own_files import REAL
 from relaysim.sim.process.user_code import UserCode
 
 _WITH_CODE: Final = (SourceFileLoader, SourcelessFileLoader, zipimporter)
@@ -117,14 +117,12 @@ class Finder:
 _found: dict[tuple[str, tuple[str, ...]], ModuleSpec] = {}
 _codes: dict[tuple[str, Any], CodeType] = {}
 
-_stat = os.stat
-
 
 def _stamp(file: str | None) -> tuple[str, int, int] | None:
     """What changes when a file does; of an archive, the archive's."""
     while file:
         try:
-            status = _stat(file)
+            status = REAL["stat"](file)
         except NotADirectoryError:
             file = str(Path(file).parent)
         except OSError:

@@ -10,6 +10,7 @@ import copy
 import logging
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -29,6 +30,8 @@ def _places() -> tuple[_Place, ...]:
         _Place(os.environ, "_data", True),
         _Place(sys, "path", True),
         _Place(sys, "excepthook", False),
+        _Place(tempfile, "tempdir", False),
+        _Place(tempfile, "_name_sequence", False),
         _Place(warnings, "filters", True),
         _Place(warnings, "showwarning", False),
         _Place(manager, "loggerDict", True),
@@ -68,7 +71,7 @@ class OwnState:
     def for_another(self) -> OwnState:
         """The same for another process, which may change it."""
         made = OwnState.__new__(OwnState)
-        made._values = [_copied(v) if place.copied else v for place, v in zip(_PLACES, self._values, strict=True)]
+        made._values = [_for_another(place, value) for place, value in zip(_PLACES, self._values, strict=True)]
         return made
 
     def undo_environment(self, other: OwnState) -> None:
@@ -83,13 +86,17 @@ class OwnState:
                 os.putenv(key, value)
 
 
-def _copied(value: Any) -> Any:
+def _for_another(place: _Place, value: Any) -> Any:
+    if place.name == "_name_sequence":
+        return None  # a process draws the names of its temporary files itself
+    if not place.copied:
+        return value
     made = copy.copy(value)
     if isinstance(made, dict):
         for key, each in made.items():
             if isinstance(each, logging.PlaceHolder):  # it collects the loggers that are made below it
-                made[key] = place = copy.copy(each)
-                place.loggerMap = dict(each.loggerMap)
+                made[key] = collected = copy.copy(each)
+                collected.loggerMap = dict(each.loggerMap)
     return made
 
 

@@ -7,18 +7,26 @@ none. A world without code of the user's has no `WorkerProcesses`, and pays noth
 from __future__ import annotations
 
 import atexit
+import itertools
+import os
+import shutil
 import signal
 import sys
+import tempfile
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from logging import Logger, getLogger
 from types import ModuleType, TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from relaysim.sim.kernel import Host, outside
-from relaysim.sim.kernel.fence import replace_names
+from relaysim.sim.kernel.fence import refuse_some, replace_names
+from relaysim.sim.process.file_calls import CHANGES, FileCalls, changes, install
 from relaysim.sim.process.loading import Finder
+from relaysim.sim.process.opened_files import OpenedFiles
+from relaysim.sim.process.own_files import REAL, OwnFiles
 from relaysim.sim.process.own_state import FixedHandlers, LibraryLoggers, OwnState
 from relaysim.sim.process.user_code import user_code_of
 
@@ -38,14 +46,16 @@ class WorkerProcess:
 
     Attributes:
         name: the worker's.
+        opened: what it has opened of the worker's files.
     """
 
-    def __init__(self, world: WorkerProcesses, name: str) -> None:
+    def __init__(self, world: WorkerProcesses, name: str, files: OwnFiles) -> None:
         self.name = name
         self._world = world
         self.modules: dict[str, ModuleType] = {}
         self.names: set[str] = set()
         self.state = world.base_state.for_another()
+        self.opened = OpenedFiles(files, REAL["getcwd"](), self.run)
 
     def start(self, host: Host, function: Callable[[], T]) -> T:
         """Run the first code of this life: it loads its modules. From now on whatever runs on the host is this life's."""
@@ -64,6 +74,15 @@ class WorkerProcess:
         outer, _running = _running, self
         try:
             return function(*args)
+        finally:
+            _running = outer
+
+    def aside(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run code that is not this life's, for it."""
+        global _running
+        outer, _running = _running, None
+        try:
+            return function(*args, **kwargs)
         finally:
             _running = outer
 
@@ -86,13 +105,26 @@ class WorkerProcesses:
         self._library_loggers = LibraryLoggers()
         self._library_loggers.note(self._base_loggers)
         self._lives: list[WorkerProcess] = []  # also past ones: what they keep is not dropped while the world lives
+        self._files: dict[str, OwnFiles] = {}
         self._finder = Finder(self.user_code, self._outside, self._register)
         _isolation().install()
         sys.meta_path.insert(0, self._finder)
 
-    def begin(self, name: str) -> WorkerProcess:
-        """A new life of a worker, without any module yet."""
-        life = WorkerProcess(self, name)
+    def begin(self, name: str, files_of: str | None = None) -> WorkerProcess:
+        """A new life of a worker, without any module yet; what an earlier one has open is closed.
+
+        Args:
+            name: the worker's.
+            files_of: whose files it has; by default the worker's own.
+        """
+        owner = name if files_of is None else files_of
+        for earlier in self._lives:
+            if earlier.name == owner:
+                earlier.opened.cut()
+        files = self._files.get(owner)
+        if files is None:
+            files = self._files[owner] = OwnFiles(partial(_isolation().make_folder, owner))
+        life = WorkerProcess(self, name, files)
         self._lives.append(life)
         return life
 
@@ -104,7 +136,10 @@ class WorkerProcesses:
         self._library_loggers.put_back()
         for life in self._lives:
             life.state.undo_environment(self.base_state)
+            life.opened.cut()
         self._lives.clear()
+        self._files.clear()
+        _isolation().remove_folders()
 
     def exchange(self, life: WorkerProcess | None) -> None:
         """Put a life's modules and state in place of the present one's; None: what was there before."""
@@ -171,6 +206,8 @@ class Isolation:
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
+        self._folder = ""
+        self._has_folders = False
 
     def __enter__(self) -> Self:
         Isolation._held.append(self)
@@ -190,12 +227,52 @@ class Isolation:
         replacements = {
             id(real): (real, _in_process(real, instead))
             for real, instead in (
-                (atexit.register, lambda function, *args, **kwargs: function),
+                (atexit.register, _register_at_exit),
                 (atexit.unregister, lambda function: None),
                 (signal.signal, lambda number, handler: signal.getsignal(number)),
             )
         }
         self._undo.append(replace_names(replacements))
+        self._undo.append(install(FileCalls(running_process)))
+        self._undo += [refuse_some(event, partial(self._past_substitutes, event)) for event in CHANGES]
+        with outside():
+            temporary = tempfile.gettempdir()
+        self._folder = os.path.join(temporary, f"relaysim-files-{os.getpid()}-{next(_numbers)}")
+
+    def make_folder(self, name: str) -> str:
+        """An empty folder for the files of one worker of the present world."""
+        for folder in (self._folder, made := os.path.join(self._folder, name)):
+            with suppress(FileExistsError):
+                REAL["mkdir"](folder, 0o700)
+        self._has_folders = True
+        return made
+
+    def remove_folders(self) -> None:
+        """Remove what the workers of the present world have written."""
+        if self._has_folders:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._has_folders = False
+
+    def _past_substitutes(self, event: str, arguments: tuple[Any, ...]) -> str | None:
+        """What an audit event means that a worker's code caused without `open` or `os`; None: it may."""
+        path = arguments[0]
+        if _running is None or not isinstance(path, str | bytes) or not changes(event, arguments):
+            return None
+        text = os.fsdecode(path)
+        if self._folder in text or text in ("", ":memory:") or text.startswith(("/dev/", "file:")):
+            return None
+        return f"changing {text} past `open`, `os` and `sqlite3.connect`"
+
+
+_AT_EXIT: Final = {"register": atexit.register}
+_numbers = itertools.count(1)
+
+
+def _register_at_exit(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+    # The one function that Python registers itself, at a first use, and for everybody.
+    if function == weakref.finalize._exitfunc:  # type: ignore[attr-defined]
+        _AT_EXIT["register"](function)
+    return function
 
 
 def _isolation() -> Isolation:

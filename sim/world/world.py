@@ -144,7 +144,7 @@ class World:
             if lease.epoch_metadata is not None:
                 self.service.traced_metadata = frozenset({lease.epoch_metadata})
 
-    def _start_target(self, group: WorkerGroup, host: Host) -> Target:
+    def _start_target(self, group: WorkerGroup, host: Host, files_of: str | None = None) -> Target:
         client = make_client(self.kernel, host, self.network, self.lane)
         redis_client = redis.make_client(host, self.redis, self.lane)
         relay_settings = {**self.settings.relay.settings, **group.settings}
@@ -154,7 +154,9 @@ class World:
         def start() -> Target:
             return start_target(name, import_factory(name), life)
 
-        return host.call(start) if self.processes is None else self.processes.begin(host.name).start(host, start)
+        if self.processes is None:
+            return host.call(start)
+        return self.processes.begin(host.name, files_of).start(host, start)
 
     def _leave_initial_runs(self) -> float:
         """Start the runs that are there before the first message; returns when customers may begin."""
@@ -261,7 +263,9 @@ class World:
         for worker in self.workers:
             worker.host.crash()
         host = kernel.host(AUDITOR)
-        return ledger_of(kernel, host, self._start_target(self.settings.workers[0], host), self.messages)
+        # It looks where the first worker kept its files.
+        target = self._start_target(self.settings.workers[0], host, self.workers[0].name)
+        return ledger_of(kernel, host, target, self.messages)
 
     @property
     def fault_hits(self) -> dict[str, list[int]]:
