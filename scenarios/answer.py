@@ -85,8 +85,8 @@ def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> li
     refuted = [each for each in claims if each[1]["verdict"] == "refuted"]
     unknown = [each for each in claims if each[1]["verdict"] == "inconclusive"]
     worlds = sum(scenario["replications"] for scenario in results["scenarios"])
-    obstacles = [(scenario, each) for scenario in results["scenarios"] for each in scenario.get("obstacles", ())]
-    lines = [f"First, in {scenario['scenario']}: {each['text']}." for scenario, each in obstacles]
+    obstacles = _obstacles(results)
+    lines = [*obstacles]
     lines.append(f"Is {results['factory']} safe? {_verdict(refuted, unknown, worlds)}")
     lines += _why_not(results, refuted)
     lines += _exceptions(results)
@@ -98,6 +98,19 @@ def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> li
             lines.append(_never_met(claim))
     # Of a relay that could not run as it does, nothing that it waited or did not wait for says anything.
     return lines if obstacles else lines + _waits(results, waits)
+
+
+def _obstacles(results: Mapping[str, Any]) -> list[str]:
+    """What kept scenarios from showing anything and is not the relay's fault, each with the first that it was in."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for scenario in results["scenarios"]:
+        for each in scenario.get("obstacles", ()):
+            found.setdefault(each["what"], []).append((scenario["scenario"], each["text"]))
+    lines = []
+    for (first, text), *others in found.values():
+        also = f" The same in {', '.join(name for name, _ in others)}." if others else ""
+        lines.append(f"First, in {first}: {text}.{also}")
+    return lines
 
 
 def _verdict(refuted: Sequence[Any], unknown: Sequence[Any], worlds: int) -> str:

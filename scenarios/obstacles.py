@@ -76,7 +76,7 @@ class Obstacles:
         if what is not None:
             count = self.raised[what]
             text = (
-                f"handle raised {what} in {count:,} of {self.calm:,} handlings that met neither a refusal nor a fault "
+                f"{what} ended {count:,} of {self.calm:,} handlings that met neither a refusal nor a fault "
                 f"({self.said[what]}). Nothing is judged: mend that line, or what the factory gives it, and run this again"
             )
             found.append({"kind": "raised", "what": what, "count": count, "among": self.calm, "text": text})

@@ -50,6 +50,15 @@ def gravest(observation: Mapping[str, Any], conversation: str | None, most: int 
     return list(dict.fromkeys([*first, *breaches]))[:most]
 
 
+def obstacle_sentences(observation: Mapping[str, Any]) -> list[str]:
+    """What kept this world from showing anything of its relay and is not its fault."""
+    from relaysim.scenarios.obstacles import Obstacles
+
+    found = Obstacles()
+    found.add(observation["obstacles"], observation["handlings"])
+    return [each["text"] for each in found.told(1)]
+
+
 def breached_conversation(observation: Mapping[str, Any]) -> str | None:
     """Whose breach the claims name as their example, None if customers noticed nothing."""
     from relaysim.reports.claims import TRANSPARENCY_PARTS

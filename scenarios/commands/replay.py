@@ -12,6 +12,7 @@ from relaysim.scenarios.commands.one_world import (
     add_one_world,
     breached_conversation,
     gravest,
+    obstacle_sentences,
     one_world,
     sentences,
 )
@@ -73,6 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 0
     say(f"{scenario.name}, seed {arguments.seed}, lane {lane}: {scenario.title}")
+    for text in obstacle_sentences(result.observation):
+        say(f"! {text}")
     for story in stories:
         for line in story:
             say(line)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from relaysim.scenarios.commands.command_line import UsageError, add_world, say, say_json
-from relaysim.scenarios.commands.one_world import add_one_world, one_world, sentences
+from relaysim.scenarios.commands.one_world import add_one_world, obstacle_sentences, one_world, sentences
 from relaysim.scenarios.system_errors import reason_of
 
 
@@ -44,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     say(f"{scenario.name}: {scenario.title}")
     say(f"seed {arguments.seed}, root seed {scenario.root_seed}, lane {lane}, profile {scenario.backend.name}")
     say(f"{observation['virtual_seconds']:.3f} virtual seconds, {observation['events']:,} events")
+    for text in obstacle_sentences(observation):
+        say(f"! {text}")
     for name, number in counts.items():
         say(f"  {name.replace('_', ' '):<28} {number:>8,}")
     for name, values in observation["series"].items():

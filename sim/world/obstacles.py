@@ -1,10 +1,10 @@
 """What keeps a world from showing anything of its relay and is not the relay's fault.
 
 Two kinds of it. A *call that is not simulated* was answered `404 Invalid URL` by nobody but the simulator, so whatever came
-of it is no behaviour of the relay's. An *exception out of nothing*: `handle` raised although nothing in the world had given
-it a reason, no refusal, no failure, no run that ended badly, no fault of Redis. Where most handlings that met no such
-trouble raise the same one in the same line, it is the code between the relay and the simulator that does not work yet, and
-nothing can be said of the relay.
+of it is no behaviour of the relay's. An *exception out of nothing*: `handle`, or a task that it started, raised although
+nothing in the world had given it a reason, no refusal, no failure, no run that ended badly, no fault of Redis. Where most
+handlings that met no such trouble raise the same one in the same line, it is the code between the relay and the simulator
+that does not work yet, and nothing can be said of the relay.
 
 Both are plain texts with counts, so that they add up over worlds and processes.
 """
@@ -44,7 +44,7 @@ class UnsimulatedCall(NamedTuple):
 
 
 class Raised(NamedTuple):
-    """An exception that ended a handling.
+    """An exception that ended a handling, or a task that was started in it.
 
     delivery      whose handling
     what          its class and the line that raised it: `TypeError in my_bot.py:12`
@@ -84,7 +84,7 @@ def obstacles(
 
     Args:
         unsimulated: the calls that nothing answered.
-        raised: the exceptions that ended handlings.
+        raised: the exceptions that ended handlings or tasks of theirs.
         history: the world's trace, read.
         api_faults: whether faults may answer in the API's place, so that no refusal is surely the relay's own mistake.
 
@@ -95,7 +95,7 @@ def obstacles(
     found: dict[str, Any] = {}
     if calls := sorted({str(each) for each in unsimulated}):
         found["unsimulated"] = calls
-    for each in raised:
+    for each in dict.fromkeys(raised):
         handling = history.handlings.get(each.delivery)
         if each.of_the_world or handling is None or _had_a_reason(handling, history, api_faults):
             continue
@@ -108,7 +108,8 @@ def obstacles(
 
 
 def _had_a_reason(handling: Handling, history: History, api_faults: bool) -> bool:
-    end = history.end if handling.end is None else handling.end
+    # What it started may go on after it has returned.
+    end = max([handling.end or history.end, *(time for time, _, _ in handling.steps[-1:])])
     if any(each.begin <= end and each.end >= handling.start for each in history.redis):
         return True
     for _, _, subject in handling.steps:

@@ -15,11 +15,18 @@ from relaysim.sim.kernel import Kernel, Unhandled, current_host, place_of_error,
 from relaysim.sim.trace.schema import UnhandledException
 
 
-def record_unhandled(kernel: Kernel) -> None:
-    """From now on the kernel's trace tells of what nobody receives."""
+def record_unhandled(kernel: Kernel, ended: Callable[[str, Exception], None]) -> None:
+    """From now on the kernel's trace tells of what nobody receives.
+
+    Args:
+        kernel: the world's.
+        ended: told of each exception that ended a task of a handling, with the delivery.
+    """
 
     def record(unhandled: Unhandled) -> None:
         error = unhandled.error
+        if unhandled.source == "task" and unhandled.delivery and isinstance(error, Exception):
+            ended(unhandled.delivery, error)
         kernel.trace.add_at(
             unhandled.place, unhandled.host, _event(unhandled.delivery, unhandled.source, error, unhandled.message)
         )

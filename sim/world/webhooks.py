@@ -50,7 +50,7 @@ class Webhooks:
     Attributes:
         faults: the plan of them.
         handled: the deliveries that are being handled.
-        raised: the exceptions that ended handlings.
+        raised: the exceptions that ended handlings, or tasks that were started in them.
         outstanding: deliveries that are on their way, being handled, or to be repeated.
     """
 
@@ -88,6 +88,10 @@ class Webhooks:
                 later = self._fault_seconds(position, message, 1)
                 delivery = self._dispatch(message, delay + later, None)
                 self._kernel.trace.add(ENTITY, WebhookDuplicate(delivery=delivery, seconds=later))
+
+    def note_raised(self, delivery: str, error: Exception) -> None:
+        """An exception has ended a handling, or a task that was started in it."""
+        self.raised.append(Raised.by(delivery, error))
 
     def worker_died(self, worker: Worker) -> None:
         """What it was handling is not acknowledged."""
@@ -157,7 +161,7 @@ class Webhooks:
         except Exception as error:
             # A relay that raises has failed this message; what became of it is judged like any other ending.
             error_class = type(error).__name__
-            self.raised.append(Raised.by(delivery, error))
+            self.note_raised(delivery, error)
             said = f"handle raised {error_class}: {error}"
             trace.add(worker.name, LogLine(delivery=delivery, level="ERROR", text=said))
         finally:

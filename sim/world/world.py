@@ -62,7 +62,7 @@ class World:
             settings, draws = explored(settings, root_seed, seed)
         self.settings = settings
         self.kernel = Kernel(root_seed, seed, draws)
-        record_unhandled(self.kernel)
+        record_unhandled(self.kernel, lambda delivery, error: self.webhooks.note_raised(delivery, error))
         self.ledger: dict[str, str | None] | None = None
         self.processes: WorkerProcesses | None = None
         self.workers: list[Worker] = []

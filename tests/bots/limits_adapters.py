@@ -1,5 +1,7 @@
 """Bots whose adapter does not work yet, or that call what is not simulated; and twins that do neither."""
 
+import asyncio
+
 from limits_threads import ASSISTANT
 
 
@@ -24,6 +26,13 @@ class WrongBot(Bot):
         return markup.format(text)
 
 
+class AcknowledgingBot(WrongBot):
+    """Works in a task, which nobody awaits."""
+
+    async def handle(self, message):
+        self.task = asyncio.create_task(super().handle(message))
+
+
 class ModeratingBot(Bot):
     """Asks another endpoint first whether the text is fit."""
 
@@ -38,6 +47,10 @@ def fine(client, redis, send):
 
 def wrong(client, redis, send):
     return WrongBot(client, send)
+
+
+def wrong_in_a_task(client, redis, send):
+    return AcknowledgingBot(client, send)
 
 
 def moderating(client, redis, send):

@@ -121,11 +121,18 @@ def test_needless_requests_and_runs_cost_too_much(wasteful: str, what: str, veri
 # What is not the bot's fault
 
 
+def place(text: str) -> str:
+    """The line of the bots' file that has this text."""
+    lines = Path(__file__).with_name("limits_adapters.py").read_text(encoding="utf-8").splitlines()
+    (number,) = [number for number, line in enumerate(lines, 1) if text in line]
+    return f"limits_adapters.py:{number}"
+
+
 def test_an_adapter_that_raises_in_most_handlings_is_told_so_and_nothing_is_judged(verify: Verify) -> None:
     wrong = verify("rapid_pair", "limits_adapters:wrong")
     first, answer = wrong.answer.splitlines()[:2]
     assert wrong.status == 3
-    assert "handle raised TypeError in limits_adapters.py:16 in 4 of 4 handlings" in first
+    assert f"TypeError in {place('self.shown(page')} ended 4 of 4 handlings" in first
     assert "missing 1 required positional argument: 'markup'" in first
     assert "Nothing is judged" in first
     assert "safe? That is not shown" in answer
@@ -133,6 +140,10 @@ def test_an_adapter_that_raises_in_most_handlings_is_told_so_and_nothing_is_judg
     assert {each["verdict"] for each in wrong.scenario["claims"]} == {"inconclusive"}
     assert wrong.scenario["outcomes"] == {"messages": 12}
     assert not wrong.scenario["invariants"]
+
+    in_a_task = verify("rapid_pair", "limits_adapters:wrong_in_a_task", worlds=1)
+    assert in_a_task.status == 3
+    assert f"TypeError in {place('self.shown(page')} ended 2 of 2 handlings" in in_a_task.answer.splitlines()[0]
 
 
 def test_a_bot_that_raises_because_of_what_it_met_is_judged(verify: Verify) -> None:
@@ -146,7 +157,7 @@ def test_a_call_that_is_not_simulated_is_named_and_not_held_against_the_bot(veri
     moderating = verify("rapid_pair", "limits_adapters:moderating")
     first = moderating.answer.splitlines()[0]
     assert moderating.status == 3
-    assert "called POST /v1/moderations (limits_adapters.py:31) in 2 of 2 worlds" in first
+    assert f"called POST /v1/moderations ({place('moderations.create(')}) in 2 of 2 worlds" in first
     assert "stand-in" in first
     assert "no reply" not in moderating.output
     assert moderating.of("transparent") == "inconclusive"
