@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from relaysim.reports.story_lines import Line, Link, Rank, quoted
 from relaysim.sim.trace.chronicle import Chronicle
+from relaysim.sim.trace.lock_keys import form_of
 from relaysim.sim.trace.reader import TraceReader
 from relaysim.sim.trace.schema import (
     HandlingEnd,
@@ -154,17 +155,25 @@ class StoryWriter(TraceReader):
             return
         who, verb = self._who(delivery, entity), command.upper()
         self._busy[delivery] = (time, "redis")
-        if verb.startswith("SET"):
+        lock = form_of(key) in self.chronicle.locks
+        what = f"the lock {key}" if lock else f"the key {key}"
+        if verb == "SET":
             if reply in ("nil", None):
                 line = self._fold(self._tries, (delivery, key), time, who, Rank.LOCK_HELD)
                 times = self._times[id(line)]
-                line.text = f"finds the lock {key} held" + (f" (tried {times} times)" if times > 1 else "")
+                line.text = f"finds {what} {'held' if lock else 'set'}" + (
+                    f" (tried {times} times)" if times > 1 else ""
+                )
+            elif lock:
+                self._line(time, who, f"takes {what}", Rank.LOCK_TAKEN, delivery=delivery)
             else:
-                self._line(time, who, f"takes the lock {key}", Rank.LOCK_TAKEN, delivery=delivery)
-        elif verb.startswith(("EVAL", "DEL")):
+                self._line(time, who, f"sets {what}", Rank.READ, delivery=delivery)
+        elif lock and verb.startswith(("EVAL", "DEL")):
             gone = reply in (0, "0", "nil", None)
-            sentence = f"releases the lock {key}" + (": it was no longer its own" if gone else "")
+            sentence = f"releases {what}" + (": it was no longer its own" if gone else "")
             self._line(time, who, sentence, Rank.REFUSED if gone else Rank.LOCK_RELEASED, delivery=delivery)
+        elif verb in ("DEL", "UNLINK"):
+            self._line(time, who, f"deletes {what}", Rank.READ, delivery=delivery)
 
     def on_lease_expired(self, time: float, entity: str, event: LockExpired) -> None:
         key, worker, delivery = event

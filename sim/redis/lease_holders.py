@@ -40,11 +40,14 @@ class LeaseWatch:
         kernel: the world's kernel.
         server: the server.
         key: of a conversation's lease, with `{conversation}` once.
+
+    Attributes:
+        keys: which keys are leases.
     """
 
     def __init__(self, kernel: Kernel, server: FakeServer, key: str) -> None:
         before, _, after = key.encode().partition(CONVERSATION.encode())
-        self._keys = LeaseKeys(before, after)
+        self.keys = LeaseKeys(before, after)
         self._kernel = kernel
         self._server = server
         self._leases: dict[bytes, _Lease] = {}
@@ -52,11 +55,11 @@ class LeaseWatch:
 
     def watches(self, key: bytes) -> bool:
         """Whether a key is a lease."""
-        return self._keys.conversation_of(key) is not None
+        return self.keys.conversation_of(key) is not None
 
     def holder(self, conversation: str) -> str | None:
         """The worker that holds the conversation's lease at this instant."""
-        key = self._keys.key_of(conversation.encode())
+        key = self.keys.key_of(conversation.encode())
         lease = self._leases.get(key)
         return lease.worker if lease is not None and self._stored(key)[0] == lease.token else None
 
@@ -138,7 +141,7 @@ class LeaseWatch:
         return item.value, item.expireat
 
     def _conversation(self, key: bytes) -> str:
-        return (self._keys.conversation_of(key) or b"").decode("utf-8", "replace")
+        return (self.keys.conversation_of(key) or b"").decode("utf-8", "replace")
 
     def _tell(self, event: LeaseTaken | LeaseBack | LeaseReleased | LeaseGone) -> None:
         self._kernel.trace.add("redis", event)

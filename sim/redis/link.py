@@ -10,34 +10,21 @@ from typing import Any, Final
 import redis.asyncio
 from fakeredis._socket import FakeSocket
 
-from relaysim.sim.kernel import EPOCH_SECONDS, Kernel
+from relaysim.sim.kernel import Kernel
 from relaysim.sim.redis.exchange import Exchange, Line, Read, has_wait
 from relaysim.sim.redis.faulty_path import FaultyPath
 from relaysim.sim.redis.lease_holders import LeaseWatch
 from relaysim.sim.redis.redis_faults import RedisFault
 from relaysim.sim.redis.scripts import ScriptServer
+from relaysim.sim.redis.set_locks import SetLocks
 from relaysim.sim.redis.wait import Waits
-from relaysim.sim.trace.schema import LockExpired, LockLost, RedisCommand
-
-_SECONDS_PER_MILLISECOND = 0.001
+from relaysim.sim.trace.schema import RedisCommand
 
 _SCRIPT_NAME: Final = re.compile(rb"--[ \t]*([A-Za-z_][\w.:-]*)[ \t]*\r?(?:\n|\Z)")
 """A script's first line, where it is a comment of one word."""
 
 _OF_SCRIPTS: Final = frozenset((b"EVAL", b"EVALSHA", b"SCRIPT"))
 _KEYED_ELSEWHERE: Final = frozenset((b"EVAL", b"EVALSHA", b"WAIT"))
-
-
-class _Grant:
-    """A lease given by `SET key token NX PX`."""
-
-    __slots__ = ("delivery", "expires_at", "token", "worker")
-
-    def __init__(self, worker: str, delivery: str, token: bytes, expires_at: float) -> None:
-        self.worker = worker
-        self.delivery = delivery
-        self.token = token
-        self.expires_at = expires_at
 
 
 class CommandSocket(Waits, FakeSocket):
@@ -95,7 +82,7 @@ class RedisLink:
         round_trip: turns a uniform in (0, 1) into the seconds of one round trip.
         pause_probability: how likely a command meets a pause of the server, 0 to 1.
         pause: turns a uniform into the seconds of such a pause.
-        is_handled: whether a delivery is still being handled; a lease that runs out after its handling is no loss.
+        is_handled: whether a delivery is still being handled, see `relaysim.sim.redis.set_locks`.
         faults: what goes wrong, see `redis_faults`. What will begin at a time of its own is scheduled now.
         watched: as of `watch_leases`, from the start.
         replicas: how many replicas WAIT can count on.
@@ -127,12 +114,13 @@ class RedisLink:
         self._round_trip = round_trip
         self._pause_probability = pause_probability
         self._pause = pause
-        self._is_handled = is_handled
-        self._grants: dict[bytes, _Grant] = {}
+        self._locks = SetLocks(kernel, self.server, is_handled)
         self._texts: dict[tuple[bytes, bytes], tuple[str, str]] = {}
         self._script_names: dict[bytes, str] = {}
         self._direct_socket: CommandSocket | None = None
-        self._watch = None if watched is None else LeaseWatch(kernel, self.server, watched)
+        self._watch: LeaseWatch | None = None
+        if watched is not None:
+            self.watch_leases(watched)
         self.has_faults = bool(faults)
         self.faulty_path = FaultyPath(
             kernel,
@@ -167,6 +155,7 @@ class RedisLink:
             key: of a conversation's lease, with `{conversation}` once; its value is the holder's token.
         """
         self._watch = LeaseWatch(self.kernel, self.server, key)
+        self._locks.declared = self._watch.keys
 
     def holder(self, conversation: str) -> str | None:
         """The worker that holds a conversation's watched lease at this instant; None also where none is watched."""
@@ -263,13 +252,13 @@ class RedisLink:
         process: Callable[[list[bytes]], Any],
     ) -> list[Any]:
         """Process commands at this instant; their replies."""
-        trace, watch = self.kernel.trace, self._watch
+        trace, watch, locks = self.kernel.trace, self._watch, self._locks
         replies = []
         read: Read | None = first
         for fields in commands:
             command, key, command_text, key_text = read or self._read(fields)
             read = None
-            self._note_losses(key)
+            locks.before(key)
             watched = watch is not None and watch.watches(key)
             if watched:
                 watch.before(key)  # type: ignore[union-attr]
@@ -277,73 +266,16 @@ class RedisLink:
             replies.append(reply)
             record = RedisCommand(delivery=delivery, command=command_text, key=key_text, reply=_summary(reply))
             trace.add(worker, record)
-            if command == b"SET" and reply is not None and not isinstance(reply, Exception):
-                self._note_grant(worker, delivery, key, fields)
-            elif key in self._grants:
-                self._note_release(key)
+            locks.after(worker, delivery, command, key, fields, reply)
             if watched:
                 watch.after(key, worker)  # type: ignore[union-attr]
         return replies
 
-    # Leases: which SET NX PX ran out under a delivery that still relied on it
-
-    def _note_grant(self, worker: str, delivery: str, key: bytes, fields: list[bytes]) -> None:
-        options = [field.upper() for field in fields[3:]]
-        if b"NX" not in options:
-            self._grants.pop(key, None)
-            return
-        for name, scale in ((b"PX", _SECONDS_PER_MILLISECOND), (b"EX", 1.0)):
-            if name in options:
-                seconds = int(fields[3 + options.index(name) + 1]) * scale
-                break
-        else:
-            return
-        grant = _Grant(worker, delivery, fields[2], self.kernel.now + seconds)
-        self._grants[key] = grant
-        # fakeredis counts in milliseconds and drops a key after its last one.
-        self.kernel.at(seconds + _SECONDS_PER_MILLISECOND, self._check_lease, key, grant)
-
-    def _stored(self, key: bytes) -> tuple[bytes | None, float | None]:
-        item = self.server.dbs[0]._dict.get(key)
-        return (None, None) if item is None else (item.value, item.expireat)
-
-    def _note_release(self, key: bytes) -> None:
-        grant = self._grants[key]
-        value, _ = self._stored(key)
-        if value != grant.token and self.kernel.now < grant.expires_at:
-            del self._grants[key]
-
     def _note_lost_writes(self) -> None:
         """The server has lost its last writes: some leases are no longer there, others are again."""
-        for key in sorted(self._grants):
-            grant = self._grants[key]
-            if self._stored(key)[0] != grant.token and self.kernel.now < grant.expires_at:
-                del self._grants[key]
-                if self._is_handled(grant.delivery):
-                    name = key.decode("utf-8", "replace")
-                    self.kernel.trace.add("redis", LockLost(key=name, worker=grant.worker, delivery=grant.delivery))
+        self._locks.after_loss()
         if self._watch is not None:
             self._watch.after_loss()
-
-    def _note_losses(self, key: bytes) -> None:
-        grant = self._grants.get(key)
-        if grant is not None and self.kernel.now >= grant.expires_at:
-            self._check_lease(key, grant)
-
-    def _check_lease(self, key: bytes, grant: _Grant) -> None:
-        if self._grants.get(key) is not grant:
-            return
-        value, expires_at = self._stored(key)
-        if value == grant.token and expires_at is not None:
-            left = expires_at - (EPOCH_SECONDS + self.kernel.now)
-            if left > 0:  # renewed meanwhile
-                grant.expires_at = self.kernel.now + left
-                self.kernel.at(left + _SECONDS_PER_MILLISECOND, self._check_lease, key, grant)
-                return
-        del self._grants[key]
-        if self._is_handled(grant.delivery):
-            name = key.decode("utf-8", "replace")
-            self.kernel.trace.add("redis", LockExpired(key=name, worker=grant.worker, delivery=grant.delivery))
 
 
 def _key_of(command: bytes, fields: list[bytes]) -> bytes:

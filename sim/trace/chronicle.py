@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from relaysim.sim.trace.lock_keys import form_of, lets_go_or_extends
 from relaysim.sim.trace.lock_rule import DEFAULT_LOCK, LockRule
 from relaysim.sim.trace.reader import TraceReader
 from relaysim.sim.trace.schema import (
@@ -61,7 +62,8 @@ class Chronicle(TraceReader):
         threads: the conversation of each thread.
         named_threads: per thread the conversation in whose handling a request first named it.
         replies: which run wrote a text.
-        locks_expired: locks that ran out while their handling went on.
+        locks_expired: locks that ran out while their holders went on.
+        locks: the forms of keys that are locks, see `relaysim.sim.trace.lock_keys`; the judge does not read them.
         redis_commands: how many there were.
         exceptions: those that no code received, with when and on which worker.
     """
@@ -84,6 +86,8 @@ class Chronicle(TraceReader):
         self.named_threads: dict[str, str] = {}
         self.replies: dict[str, Run] = {}
         self.locks_expired: list[LockExpired] = []
+        self.locks: set[str] = set()
+        self._keys_set: dict[str, tuple[str, str]] = {}  # by key, who set it last, and in which handling
         self.redis_commands = 0
         self.exceptions: list[tuple[float, str, UnhandledException]] = []
         self._apologies = apologies
@@ -253,6 +257,12 @@ class Chronicle(TraceReader):
 
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         self.redis_commands += 1
+        delivery, command, key, reply = event
+        if command == "SET":
+            if reply == "OK":
+                self._keys_set[key] = entity, delivery
+        elif self._keys_set.get(key) == (entity, delivery) and lets_go_or_extends(command):
+            self.locks.add(form_of(key))  # what another takes away may be a cache that is cleared
 
     def on_lease_taken(self, time: float, entity: str, event: LeaseTaken) -> None:
         self._hold(time, event, restored=False)
@@ -279,6 +289,7 @@ class Chronicle(TraceReader):
 
     def on_lease_expired(self, time: float, entity: str, event: LockExpired) -> None:
         self.locks_expired.append(event)
+        self.locks.add(form_of(event.key))
 
     # Texts to customers
 

@@ -222,20 +222,21 @@ class LeaseBack(NamedTuple):
 
 @record_kind("lease.expired")
 class LockExpired(NamedTuple):
-    """A lock given by `SET NX` with a time to live ran out while its handling went on."""
+    """A lock given by `SET NX` with a time to live ran out while its holder went on; a key that nobody ever releases or
+    extends is no lock."""
 
     key: Annotated[str, "of the lock"]
     worker: Annotated[str, "who had it"]
-    delivery: Annotated[str, "whose handling goes on"]
+    delivery: Annotated[str, "in whose handling it was taken; empty outside of one"]
 
 
 @record_kind("lease.lost")
 class LockLost(NamedTuple):
-    """A lock given by `SET NX` with a time to live was lost with the server's last writes while its handling went on."""
+    """A lock given by `SET NX` with a time to live was lost with the server's last writes while its holder went on."""
 
     key: Annotated[str, "of the lock"]
     worker: Annotated[str, "who had it"]
-    delivery: Annotated[str, "whose handling goes on"]
+    delivery: Annotated[str, "in whose handling it was taken; empty outside of one"]
 
 
 # Workers

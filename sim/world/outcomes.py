@@ -42,7 +42,7 @@ COUNTS: Mapping[str, str] = {
     "foreign_cancels": "of those, cancels of a run that another handling had created",
     "requests": "HTTP requests, the SDK's own retries included",
     "redis_commands": "Redis commands",
-    "leases_lost": "leases that ran out while their handling went on",
+    "leases_lost": "locks that ran out while their holder went on; a key that nobody ever releases or extends is no lock",
     "unhandled_exceptions": "exceptions that no code received: of a task that nobody awaited, of a callback, of `serve`",
     "retries_answered": "new tries after the friendly text that were answered",
     "met_and_failed": "messages that met an active run and failed",

@@ -162,3 +162,58 @@ def test_other_keys_are_not_watched_and_no_token_is_told(lane: str) -> None:
     assert [fields for _, _, fields in told(records)] == [("c1", "w1"), ("c1", "w1", "expired")]
     assert "secret" not in repr(records)
     assert live(lane, hold)[2].holder("c1") is None
+
+
+def expired(records: Any) -> list[tuple[float, tuple[Any, ...]]]:
+    return [(round(time, 1), fields) for time, fields in of_kind(records, "lease.expired")]
+
+
+@LANES
+def test_a_key_that_nobody_releases_or_extends_is_no_lock(lane: str) -> None:
+    async def mark(place: Place) -> None:
+        await place.client.set("seen:c1.m1", "1", nx=True, ex=1)
+        await place.client.set("thread:c1", "t", nx=True, ex=1)
+        await place.client.get("thread:c1")
+        await place.client.eval("return redis.call('get', KEYS[1])", 1, "thread:c1")
+        await asyncio.sleep(3)
+
+    assert expired(live(lane, mark)[0]) == []
+    declared = live(lane, mark, watched="seen:{conversation}")[0]
+    assert expired(declared) == [(1.0, ("seen:c1.m1", "w1", "delivery-w1"))]
+
+
+@LANES
+def test_a_lock_is_known_by_what_is_done_with_another_of_its_form(lane: str) -> None:
+    async def lose(place: Place) -> None:
+        await place.client.set("lock:c1", "t1", nx=True, px=1000)
+        await asyncio.sleep(9)
+
+    async def release(place: Place) -> None:
+        await asyncio.sleep(2)
+        await place.client.set("lock:c2", "t2", nx=True, px=1000)
+        await place.client.eval(RELEASE, 1, "lock:c2", "t2")
+
+    records = live(lane, lose, release)[0]
+    assert expired(records) == [(1.0, ("lock:c1", "w1", "delivery-w1"))]
+    assert [record.time for record in records] == sorted(record.time for record in records)
+
+
+@LANES
+def test_outside_of_a_handling_a_lock_was_relied_on_by_whoever_tries_to_release_it(lane: str) -> None:
+    """Work in `serve`, and in a task after the acknowledgement."""
+
+    async def work(place: Place) -> None:
+        for name, seconds in (("kept", 0.5), ("lost", 3.0)):
+            await place.client.set(f"lock:{name}", name, nx=True, px=1000)
+            await asyncio.sleep(seconds)
+            await place.client.eval(RELEASE, 1, f"lock:{name}", name)
+
+    async def take_again(place: Place) -> None:
+        """Its own lock has run out before, unused; what it releases is the next one."""
+        await place.client.set("lock:idle", "one", nx=True, px=1000)
+        await asyncio.sleep(5)
+        await place.client.set("lock:idle", "two", nx=True, px=1000)
+        await place.client.delete("lock:idle")
+
+    records = live(lane, work, take_again, is_handled=lambda delivery: False)[0]
+    assert expired(records) == [(1.5, ("lock:lost", "w1", "delivery-w1"))]

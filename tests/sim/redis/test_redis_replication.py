@@ -258,6 +258,7 @@ def test_a_lock_that_a_failover_lost_is_told(lane: str) -> None:
         await at(place, 9.5)
         await place.client.set("lock", "token", nx=True, px=60_000)
         await at(place, 20)
+        await place.client.delete("lock")
 
     records, _, _ = live(lane, hold, faults=[LOSES_A_SECOND])
     assert of_kind(records, "lease.lost", "lease.expired") == [(10.0, ("lock", "w1", "delivery-w1"))]
