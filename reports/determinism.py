@@ -26,7 +26,8 @@ def not_deterministic_words(results: Mapping[str, Any]) -> str:
     also = f" So do worlds of {', '.join(others)}." if others else ""
     return (
         f"Not deterministic: seed {first['seed']} of {first['scenario']} gave two worlds, which part {first['text']}.{also} "
-        "So no verdict here can be trusted, and no replay shows what was counted."
+        "So no verdict here can be trusted, and no replay shows what was counted. What brings it in, with file and line: "
+        f"{first['next']}"
     )
 
 

@@ -148,6 +148,14 @@ def replay_command(
     return replay_template(scenario, settings=settings, factory=factory).replace("{seed}", str(seed))
 
 
+def doctor_command(
+    scenario: str, *, settings: Mapping[str, Any] | None = None, factory: str | None = None, lane: str | None = None
+) -> str:
+    """The command that finds out why a seed of a scenario gives two worlds."""
+    command = replay_template(scenario, settings=settings, factory=factory).replace(" --seed {seed}", "")
+    return command.replace("relaysim replay", "relaysim doctor", 1) + (f" --lane {lane}" if lane else "")
+
+
 def claims_of(results: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Every (scenario, claim) of the results, in the order in which they stand."""
     for scenario in results["scenarios"]:

@@ -9,6 +9,7 @@ What lives here
     toml_text.py            TOML written
     runner.py               replications in this process or in several
     replication_summary.py  many replications added up, the same whatever the order and the number of processes
+    determinism/            whether a seed is one world, and if not, why not
     verdicts.py             a scenario's claims judged: its entry in `results.json`
     policy_comparison.py    several policies in the same worlds
     answer.py               is this relay safe, under which waits, and if not, why not

@@ -22,6 +22,7 @@ import relaysim
 from relaysim.scenarios.commands import (
     ablate,
     compare,
+    doctor,
     fit,
     list_scenarios,
     replay,
@@ -184,6 +185,12 @@ def _parser() -> argparse.ArgumentParser:
         replay.add_arguments,
         replay.run,
         "Show one world as a timeline: what went wrong first, and why.",
+    )
+    command(
+        "doctor",
+        doctor.add_arguments,
+        doctor.run,
+        "Find out whether a seed is one world, and if not, which line of code is to blame.",
     )
     command(
         "serve",

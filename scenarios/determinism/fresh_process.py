@@ -18,15 +18,20 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final, NamedTuple, Self
 
+from relaysim.scenarios.determinism.conditions import UNCHANGED, Conditions, other_environment
 from relaysim.scenarios.determinism.traces import packed
 
 if TYPE_CHECKING:
+    from relaysim.scenarios.determinism.kept_state import Kept
+    from relaysim.scenarios.determinism.readings import Reading
     from relaysim.scenarios.runner import Lane
     from relaysim.sim.world import WorldSettings
 
@@ -57,23 +62,59 @@ class Job:
         scenarios: as JSON.
         worlds: in the order in which they are run; one may occur again.
         hash_seed: its `PYTHONHASHSEED`, 1 or more.
+        conditions: what else the process finds.
+        elsewhere: whether its environment is that of another machine.
+        watched: places in `worlds` of those whose readings are noted, which makes them many times slower.
     """
 
     scenarios: Sequence[str]
     worlds: Sequence[WorldToRun]
     hash_seed: int = 1
+    conditions: Conditions = UNCHANGED
+    elsewhere: bool = False
+    watched: frozenset[int] = frozenset()
     path: Sequence[str] = field(default_factory=lambda: tuple(sys.path))
     parent: int = field(default_factory=os.getpid)
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one world ended: its fingerprint and its packed trace, or the error that ended it."""
+    """How one world ended: its fingerprint and its packed trace, or the error that ended it.
+
+    Of a watched world `readings` is what was noted in it, and `kept` what earlier worlds of its scenario had left behind.
+    """
 
     world: WorldToRun
     fingerprint: str = ""
     trace: bytes = b""
     error: str = ""
+    readings: Sequence[Reading] = ()
+    kept: Sequence[Kept] = ()
+
+
+def do_all(jobs: Sequence[Job], at_once: int, done: Callable[[int], None] | None = None) -> list[list[Ending]]:
+    """The endings of several jobs, each in a process of its own, of which so many run at once.
+
+    Args:
+        done: told after each job how many are done.
+
+    Raises:
+        FreshProcessError: if one of them ends without results.
+    """
+    endings: list[list[Ending]] = []
+    with ExitStack() as stack:
+        running: deque[FreshProcess] = deque()
+        for number, job in enumerate(jobs):
+            if number >= at_once:
+                endings.append(running.popleft().endings())
+                if done is not None:
+                    done(len(endings))
+            running.append(stack.enter_context(FreshProcess(job)))
+        for process in running:
+            endings.append(process.endings())
+            if done is not None:
+                done(len(endings))
+    return endings
 
 
 class FreshProcess:
@@ -87,10 +128,11 @@ class FreshProcess:
         try:
             (self._folder / _JOB).write_bytes(pickle.dumps(job))
             self._errors = (self._folder / _ERRORS).open("wb")
+            other = other_environment(str(self._folder)) if job.elsewhere else {}
             self._process = subprocess.Popen(
                 # -P: the folder that it is started in must not stand before what is installed.
                 [sys.executable, "-P", "-c", _ENTRY, json.dumps(list(job.path)), str(self._folder)],
-                env={**os.environ, "PYTHONHASHSEED": str(job.hash_seed)},
+                env={**os.environ, **other, "PYTHONHASHSEED": str(job.hash_seed)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
@@ -147,16 +189,54 @@ def main(folder: str) -> None:
 
 
 def do(job: Job) -> list[Ending]:
-    """Run the worlds in this process."""
+    """Run the worlds in this process, for whose rest the conditions then hold."""
     from relaysim.scenarios.model import Scenario
     from relaysim.sim.world import Session, resolve
 
     scenarios = [Scenario.from_json(text) for text in job.scenarios]
     settings = [scenario.world_settings() for scenario in scenarios]
-    for each in settings:
-        resolve(each.relay.factory)  # outside of any world, as where `verify` loads a scenario
+    notes = _Notes() if job.watched else None
+    job.conditions.install()
+    for number, each in enumerate(settings):
+        with nullcontext() if notes is None else notes.watch.importing(number):
+            resolve(each.relay.factory)  # outside of its worlds, as where `verify` loads a scenario
+    endings = []
     with Session():
-        return [_run(world, settings[world.scenario], scenarios[world.scenario].root_seed) for world in job.worlds]
+        for place, world in enumerate(job.worlds):
+            root_seed = scenarios[world.scenario].root_seed
+            if notes is None:
+                endings.append(_run(world, settings[world.scenario], root_seed))
+                continue
+            watched = place in job.watched
+            kept = notes.kept_before(world) if watched or not notes.knows(world) else []
+            if not watched:
+                endings.append(_run(world, settings[world.scenario], root_seed))
+                continue
+            with notes.watch.world(world.scenario) as readings:
+                ending = _run(world, settings[world.scenario], root_seed)
+            endings.append(replace(ending, readings=readings, kept=kept))
+    return endings
+
+
+class _Notes:
+    """What is noted of worlds beside what happens in them."""
+
+    def __init__(self) -> None:
+        from relaysim.scenarios.determinism import kept_state, readings
+
+        self.watch = readings.Watch()
+        self._state = kept_state
+        self._ours = kept_state.loaded_modules()
+        self._first: dict[int, kept_state.Snapshot] = {}
+
+    def knows(self, world: WorldToRun) -> bool:
+        """Whether what there was before the first world of this one's scenario has been noted."""
+        return world.scenario in self._first
+
+    def kept_before(self, world: WorldToRun) -> list[Kept]:
+        """What worlds of this one's scenario have left behind by now."""
+        now = self._state.snapshot(self._ours)
+        return self._state.differences(self._first.setdefault(world.scenario, now), now)
 
 
 def _run(world: WorldToRun, settings: WorldSettings, root_seed: int) -> Ending:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
+from relaysim.reports.results import doctor_command
 from relaysim.scenarios.determinism.fresh_process import Ending, FreshProcess, Job, WorldToRun
 from relaysim.scenarios.determinism.traces import first_difference
 from relaysim.scenarios.model import Scenario
@@ -104,7 +105,14 @@ def another_hash_seed() -> int:
 
 
 def _parting(plan: Planned, ending: Ending, trace: bytes) -> dict[str, Any] | None:
-    parting: dict[str, Any] = {"scenario": plan.scenario.name, "seed": ending.world.seed, "lane": plan.lane}
+    origin = plan.scenario.origin
+    lane = None if plan.lane == plan.scenario.lane else plan.lane
+    parting: dict[str, Any] = {
+        "scenario": plan.scenario.name,
+        "seed": ending.world.seed,
+        "lane": plan.lane,
+        "next": doctor_command(origin.given, settings=origin.settings, factory=origin.factory, lane=lane),
+    }
     if ending.error:
         return {**parting, "text": f"at the end: {HERE} came to it, {THERE} did not: {ending.error}"}
     difference = first_difference(trace, ending.trace)

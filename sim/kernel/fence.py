@@ -236,6 +236,8 @@ class Fence:
         if Fence._depth == 0:
             raise RuntimeError("attach a kernel inside `with Fence():`")
         _kernel, _thread = kernel, get_ident()
+        # `uuid1` never goes back behind its last time of day; that of another world must not move this one's.
+        uuid.__dict__["_last_timestamp"] = None
 
     def _install(self) -> None:
         global _audit_installed

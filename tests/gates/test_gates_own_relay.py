@@ -95,7 +95,7 @@ def test_a_bot_that_leaves_the_simulation_is_told_where(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "odd_bot", raising=False)  # another example's
-    small = ("--replications", "2", "--jobs", "1", "--out", str(tmp_path))
+    small = ("--replications", "2", "--jobs", "1", "--recheck", "0", "--out", str(tmp_path))
     assert main(["verify", "stuck_run", "--factory", "odd_bot:make", *small]) == 2
     error = capsys.readouterr().err
     assert said in error

@@ -48,6 +48,7 @@ PARTED = {
     "time_seconds": 0.5,
     "entity": "w1",
     "records": ["`send` with text 'a'", "`send` with text 'b'"],
+    "next": "relaysim doctor small --factory bot:make",
     "text": "at 0.5 s, in what `w1` does: this run has `send` with text 'a', the fresh process has `send` with text 'b'",
 }
 
@@ -72,6 +73,7 @@ def test_a_bot_that_iterates_over_a_set_gets_exit_code_4_and_hears_of_it_first(
     first_line = streams.out.splitlines()[0]
     assert first_line.startswith("Not deterministic: seed 0 of small gave two worlds, which part at ")
     assert "no verdict here can be trusted" in first_line
+    assert first_line.endswith(": relaysim doctor small.toml --factory unsorted_bot:make")
     assert "Is unsorted_bot:make safe? That cannot be said: the same seed gave two worlds." in streams.out
     assert "relaysim: small, seed 0: not deterministic: at " in streams.err
     (parting,) = read_results(rechecked / "out")["not_deterministic"]
@@ -118,6 +120,17 @@ def test_a_world_that_ends_in_one_run_only_is_a_parting(tmp_path: Path) -> None:
     parting = recheck._parting(recheck.Planned(load(write(tmp_path), check_relay=False), "direct", 3), ending, b"")
     assert parting is not None
     assert parting["text"] == "at the end: this run came to it, the fresh process did not: KeyError: 'x'"
+
+
+def test_the_command_that_looks_longer_names_what_the_scenario_was_run_with(tmp_path: Path) -> None:
+    small = load(write(tmp_path), ["workload.messages[0].at_seconds=1.5"], check_relay=False)
+    parting = recheck._parting(
+        recheck.Planned(small, "sdk", 3), recheck.Ending(WorldToRun(0, "sdk", 0), error="E: x"), b""
+    )
+    assert parting is not None
+    assert parting["next"] == (
+        f"relaysim doctor {tmp_path}/small.toml --set 'workload.messages[0].at_seconds=1.5' --lane sdk"
+    )
 
 
 def test_traces_are_kept_of_the_first_seeds_however_they_were_cut(tmp_path: Path) -> None:

@@ -88,6 +88,18 @@ def test_entropy_is_keyed_by_the_world_and_the_host(draw: Callable[[], Any]) -> 
     assert world(1, "w") != world(1, "v")
 
 
+def test_a_uuid1_in_one_world_moves_none_in_the_next() -> None:
+    with Fence() as fence:
+
+        def world() -> Any:
+            kernel = Kernel(1, 1)
+            fence.attach(kernel)
+            return inside(kernel, lambda: [uuid.uuid1() for _ in range(3)])
+
+        assert world() == world()
+        fence.attach(None)
+
+
 WAYS_OUT: list[Callable[[], Any]] = [
     lambda: socket.socket(),
     lambda: socket.getaddrinfo("localhost", 80),

@@ -1,0 +1,69 @@
+"""The command `doctor`: whether a seed is one world, and if not, which line of code is to blame."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from relaysim.scenarios.commands.command_line import (
+    EXIT_NOT_DETERMINISTIC,
+    UsageError,
+    add_jobs,
+    add_world,
+    load_scenarios,
+    positive_int,
+    say,
+    say_json,
+)
+
+SEEDS = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="shipped scenarios' names, or paths")
+    parser.add_argument(
+        "--seeds",
+        type=positive_int,
+        default=SEEDS,
+        metavar="N",
+        help=f"how many worlds of each scenario, from seed 0; by default {SEEDS}",
+    )
+    add_jobs(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_world(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command."""
+    from relaysim.scenarios.determinism.doctor_words import as_data, lines
+    from relaysim.scenarios.determinism.examination import Subject, examine
+    from relaysim.scenarios.determinism.fresh_process import FreshProcessError
+    from relaysim.scenarios.timing import cores
+
+    subjects = [
+        Subject(scenario, arguments.lane or scenario.lane)
+        for scenario in load_scenarios(list(dict.fromkeys(arguments.scenarios)), arguments)
+    ]
+
+    def show(what: str, done: int, total: int) -> None:
+        if not arguments.quiet and done == total:
+            print(f"{what}: {total} processes have run", file=sys.stderr, flush=True)
+
+    try:
+        examination = examine(subjects, seeds=arguments.seeds, at_once=arguments.jobs or cores(), progress=show)
+    except FreshProcessError as error:
+        raise UsageError(f"a process that runs the worlds {' '.join(str(error).split())}") from error
+    if examination.errors and not examination.findings:
+        raise UsageError(
+            "\n".join(
+                f"{subjects[number].scenario.name}: no world comes to its end: {' '.join(error.split())}"
+                for number, error in examination.errors.items()
+            )
+        )
+    if arguments.json:
+        say_json(as_data(examination))
+    else:
+        for line in lines(examination):
+            say(line)
+    return EXIT_NOT_DETERMINISTIC if examination.findings else 0

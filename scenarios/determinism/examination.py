@@ -1,0 +1,404 @@
+"""What `doctor` does: the same seeds in several ways, and for each seed that parts, the one condition that makes it part.
+
+First a survey. All worlds run in a process, then once more in the same one, and in other processes that differ from the
+first in a single condition each: none at all, the order, the hash seed, the date, the environment. Where worlds of two
+processes differ under equal conditions, the cause is noise, and more pairs of processes run with the real clock or the
+system's entropy held: what makes both agree again is the cause. Every other parting is due to the condition in which its
+way differs.
+
+Then the places. A seed that parts is run again in a pair of processes that differ in the same condition, watched: the first
+reading that comes out otherwise in the two is where the cause enters. Where readings have no value that can be seen, it is
+the last one of the cause's kind before the parting.
+"""
+
+from __future__ import annotations
+
+import linecache
+import math
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from relaysim.scenarios.determinism.causes import CAUSES, CauseName
+from relaysim.scenarios.determinism.conditions import Conditions
+from relaysim.scenarios.determinism.fresh_process import Ending, Job, WorldToRun, do_all
+from relaysim.scenarios.determinism.readings import Reading
+from relaysim.scenarios.determinism.traces import Difference, first_difference
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.runner import Lane
+
+HASH_SEEDS: Final = (2, 3, 4, 5)
+"""Several: a set of two texts has the same order under every second one."""
+
+_FEW: Final = 3
+"""Seeds that run under the second and every further hash seed, and under held conditions."""
+
+_PLACES_MAX: Final = 3
+
+AGAIN, FRESH, OPPOSITE = "again in the same process", "in a fresh process", "in the opposite order"
+HASHED, LATER, ELSEWHERE = "with other hash seeds", "at another date", "in another environment"
+WAYS: Final = (AGAIN, FRESH, OPPOSITE, HASHED, LATER, ELSEWHERE)
+
+
+class Subject(NamedTuple):
+    """What is examined: a scenario in a lane."""
+
+    scenario: Scenario
+    lane: Lane
+
+
+class Place(NamedTuple):
+    """A line that brings the cause in: `what` is read or kept there; `code` is the line itself."""
+
+    file: str
+    line: int
+    function: str
+    what: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A cause, at the smallest seed that showed it.
+
+    `ways` are those in which the scenario's worlds parted for it; `difference` is None where the pair that was run to look
+    closer agreed, or one of the two did not come to its end.
+    """
+
+    subject: Subject
+    cause: CauseName
+    seed: int
+    ways: tuple[str, ...]
+    difference: Difference | None
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """`agreed` says of each subject and way how many seeds agreed with the first run, of how many."""
+
+    subjects: Sequence[Subject]
+    seeds: int
+    agreed: Mapping[tuple[int, str], tuple[int, int]]
+    findings: Sequence[Finding]
+    errors: Mapping[int, str] = field(default_factory=dict)  # of subjects none of whose worlds come to their end
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspicion:
+    """Worlds of one scenario that parted in some ways for one condition: the job that shows it, given the plain one."""
+
+    scenario: int
+    condition: str
+    worlds: tuple[WorldToRun, ...]
+    ways: tuple[str, ...]
+    hash_seed: int = 1
+
+    @property
+    def world(self) -> WorldToRun:
+        return self.worlds[0]
+
+
+_NOISE, _STATE, _HASH, _DATE, _PLACE = "noise", "state", "hash", "date", "place"
+
+
+def examine(
+    subjects: Sequence[Subject],
+    *,
+    seeds: int,
+    at_once: int,
+    hash_seeds: Sequence[int] = HASH_SEEDS,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Examination:
+    """Examine scenarios; each process runs all of them.
+
+    Args:
+        subjects: the scenarios.
+        seeds: how many worlds of each, from seed 0.
+        at_once: processes at a time.
+        hash_seeds: those with which worlds run besides 1.
+        progress: told what is done, how many processes of it have ended, and of how many.
+
+    Raises:
+        FreshProcessError: if a process ends without results.
+    """
+    plain = Job([each.scenario.to_json() for each in subjects], ())
+    worlds = [WorldToRun(place, each.lane, seed) for place, each in enumerate(subjects) for seed in range(seeds)]
+
+    def run(what: str, jobs: Sequence[Job]) -> list[list[Ending]]:
+        return do_all(jobs, at_once, None if progress is None else lambda done: progress(what, done, len(jobs)))
+
+    surveyed = _survey(plain, worlds, hash_seeds, run)
+    reference = {ending.world: ending for ending in surveyed.reference}
+    agreed: dict[tuple[int, str], tuple[int, int]] = {}
+    for way, _, endings in surveyed.others:
+        for place in range(len(subjects)):
+            those = [each for each in endings if each.world.scenario == place]
+            bad = [each.world for each in those if not _same(each, reference[each.world])]
+            good, of = agreed.get((place, way), (0, 0))
+            if way != HASHED or of == 0:
+                good, of = len(those) - len(bad), len(those)
+            elif bad:
+                good = min(good, of - len(bad))
+            agreed[place, way] = (good, of)
+    suspicions = list(_suspicions(len(subjects), surveyed, reference))
+    findings = _explain(subjects, plain, worlds, suspicions, run) if suspicions else []
+    errors = {
+        place: reference[worlds[place * seeds]].error
+        for place in range(len(subjects))
+        if all(reference[world].error for world in worlds if world.scenario == place)
+    }
+    return Examination(subjects, seeds, agreed, findings, errors)
+
+
+_Run = Callable[[str, Sequence[Job]], list[list[Ending]]]
+
+
+def _same(one: Ending, other: Ending) -> bool:
+    """Errors are compared by their class: their words may hold an address."""
+    return (one.fingerprint, one.error.partition(":")[0]) == (other.fingerprint, other.error.partition(":")[0])
+
+
+# The survey
+
+
+class _Survey(NamedTuple):
+    reference: list[Ending]
+    others: list[tuple[str, int, list[Ending]]]  # the way, the hash seed, the endings
+
+
+def _survey(plain: Job, worlds: Sequence[WorldToRun], hash_seeds: Sequence[int], run: _Run) -> _Survey:
+    few = [world for world in worlds if world.seed < _FEW]
+    planned = [
+        (AGAIN, replace(plain, worlds=[*worlds, *worlds])),
+        (FRESH, replace(plain, worlds=worlds)),
+        (OPPOSITE, replace(plain, worlds=worlds[::-1])),
+        (LATER, replace(plain, worlds=worlds, conditions=Conditions(clock="ahead"))),
+        (ELSEWHERE, replace(plain, worlds=worlds, elsewhere=True)),
+        *(
+            (HASHED, replace(plain, worlds=few if number else worlds, hash_seed=hash_seed))
+            for number, hash_seed in enumerate(hash_seeds)
+        ),
+    ]
+    first, *endings = run("the survey", [job for _, job in planned])
+    half = len(worlds)
+    others = [(AGAIN, 1, first[half:])]
+    others += [(way, job.hash_seed, its) for (way, job), its in zip(planned[1:], endings, strict=True)]
+    return _Survey(first[:half], others)
+
+
+def _suspicions(subjects: int, surveyed: _Survey, reference: Mapping[WorldToRun, Ending]) -> Iterator[_Suspicion]:
+    for place in range(subjects):
+        parted: dict[str, dict[WorldToRun, int]] = {}
+        for way, hash_seed, endings in surveyed.others:
+            for ending in endings:
+                if ending.world.scenario == place and not _same(ending, reference[ending.world]):
+                    parted.setdefault(way, {}).setdefault(ending.world, hash_seed)
+        noise = parted.get(FRESH, {})
+        if noise:
+            # Whatever else parted may be noise as well: mended first, it hides the others no more.
+            yield _Suspicion(place, _NOISE, _by_seed(noise), tuple(way for way in WAYS if way in parted))
+            continue
+        state = {**parted.get(AGAIN, {}), **parted.get(OPPOSITE, {})}
+        if state:
+            ways = tuple(way for way in (AGAIN, OPPOSITE) if way in parted)
+            yield _Suspicion(place, _STATE, _by_seed(state), ways)
+        for condition, way in ((_HASH, HASHED), (_DATE, LATER), (_PLACE, ELSEWHERE)):
+            if way in parted:
+                found = _by_seed(parted[way])
+                yield _Suspicion(place, condition, found, (way,), parted[way][found[0]])
+
+
+def _by_seed(worlds: Iterable[WorldToRun]) -> tuple[WorldToRun, ...]:
+    return tuple(sorted(set(worlds), key=lambda world: world.seed))
+
+
+# A closer look
+
+
+def _explain(
+    subjects: Sequence[Subject], plain: Job, worlds: Sequence[WorldToRun], suspicions: Sequence[_Suspicion], run: _Run
+) -> list[Finding]:
+    # Whatever keeps state is to be met by its first world.
+    ordered = sorted(suspicions, key=lambda each: each.condition != _STATE)
+    planned = {"": _watching(plain, (each.world for each in ordered))}
+    for hash_seed, those in _grouped(ordered, _HASH):
+        planned[f"{_HASH}{hash_seed}"] = replace(_watching(plain, those), hash_seed=hash_seed)
+    for condition, changes in (
+        (_NOISE, {}),
+        (_DATE, {"conditions": Conditions(clock="ahead")}),
+        (_PLACE, {"elsewhere": True}),
+    ):
+        those = [each.world for each in ordered if each.condition == condition]
+        if those:
+            planned[condition] = replace(_watching(plain, those), **changes)
+    preceded = [each.world for each in ordered if each.condition == _STATE]
+    if preceded:
+        chain: list[WorldToRun] = []
+        last_places = []
+        for last in preceded:
+            chain += [each for each in worlds if each.scenario == last.scenario]
+            last_places.append(len(chain))
+            chain.append(last)
+        planned[_STATE] = replace(plain, worlds=chain, watched=frozenset(last_places))
+    noisy = [world for each in ordered if each.condition == _NOISE for world in each.worlds[:_FEW]]
+    held = {"clock": Conditions(clock="held"), "entropy": Conditions(entropy="held")}
+    held["both"] = Conditions("held", "held")
+    twins = [(name, replace(plain, worlds=noisy, conditions=its)) for name, its in held.items() for _ in "ab" if noisy]
+    endings = run("a closer look", [*planned.values(), *(job for _, job in twins)])
+    looked = {
+        name: {ending.world: ending for ending in its}
+        for name, its in zip(planned, endings[: len(planned)], strict=True)
+    }
+    pairs = endings[len(planned) :]
+    cured: dict[str, set[int]] = {}
+    for number, name in enumerate(held if noisy else ()):
+        one, other = pairs[2 * number], pairs[2 * number + 1]
+        still = {mine.world.scenario for mine, its in zip(one, other, strict=True) if not _same(mine, its)}
+        cured[name] = {world.scenario for world in noisy} - still
+    return [
+        finding
+        for each in suspicions
+        for finding in _findings(
+            subjects[each.scenario],
+            each,
+            looked[""][each.world],
+            looked[f"{_HASH}{each.hash_seed}" if each.condition == _HASH else each.condition][each.world],
+            {name for name, scenarios in cured.items() if each.scenario in scenarios},
+        )
+    ]
+
+
+def _watching(plain: Job, worlds: Iterable[WorldToRun]) -> Job:
+    chosen = list(dict.fromkeys(worlds))
+    return replace(plain, worlds=chosen, watched=frozenset(range(len(chosen))))
+
+
+def _grouped(suspicions: Iterable[_Suspicion], condition: str) -> list[tuple[int, list[WorldToRun]]]:
+    those = sorted((each for each in suspicions if each.condition == condition), key=lambda each: each.hash_seed)
+    return [
+        (hash_seed, [each.world for each in group])
+        for hash_seed, group in groupby(those, key=lambda each: each.hash_seed)
+    ]
+
+
+def _findings(
+    subject: Subject, suspicion: _Suspicion, one: Ending, other: Ending, cured: Collection[str]
+) -> Iterator[Finding]:
+    difference = None if one.error or other.error else first_difference(one.trace, other.trace)
+    evidence = _Evidence(one, other, difference)
+    for cause in _causes(suspicion, evidence, cured, parted=not _same(one, other)):
+        yield Finding(
+            subject, cause, suspicion.world.seed, suspicion.ways, difference, evidence.places(cause)[:_PLACES_MAX]
+        )
+
+
+def _causes(
+    suspicion: _Suspicion, evidence: _Evidence, cured: Collection[str], *, parted: bool
+) -> tuple[CauseName, ...]:
+    if suspicion.condition == _STATE:
+        # Other addresses are given out in a process in which worlds have run.
+        return (evidence.strongest("kept state", "address order", "file"),)
+    if suspicion.condition == _HASH:
+        return (evidence.strongest("hash order", "address order"),)
+    if suspicion.condition == _DATE:
+        return ("real time",)
+    if suspicion.condition == _PLACE:
+        return ("environment",)
+    if not parted:
+        # Two processes at the same moment agree, and an earlier one did not: something has changed meanwhile that stays.
+        return (evidence.strongest("unknown", "file"),)
+    single: list[CauseName] = []
+    if "clock" in cured:
+        single.append("real time")
+    if "entropy" in cured:
+        single.append("entropy")
+    if len(single) == 2:  # one of the pairs agreed by chance
+        return (evidence.strongest(*single),)
+    if single:
+        return tuple(single)
+    if "both" in cured:
+        return ("real time", "entropy")
+    return (evidence.strongest("unknown", "thread", "process", "file", "address order"),)
+
+
+class _Evidence:
+    """What a pair of watched worlds says about the places of each cause."""
+
+    def __init__(self, one: Ending, other: Ending, difference: Difference | None) -> None:
+        self._one, self._other, self._difference = one, other, difference
+
+    def strongest(self, *causes: CauseName) -> CauseName:
+        """The cause for which there is most to be seen: readings that came out otherwise, or any at all in the user's code
+        or while a library of the user's was imported; the first of equals."""
+        return max(causes, key=self._strength)
+
+    def _strength(self, cause: CauseName) -> int:
+        if cause == "kept state":
+            return 2 if self._other.kept else 0
+        readings = self._readings(CAUSES[cause].kinds)
+        if self._differing(readings):
+            return 3
+        return 1 if any(each.users or each.time_seconds is None for each in readings) else 0
+
+    def places(self, cause: CauseName) -> tuple[Place, ...]:
+        """The lines that bring a cause in, the most likely one first."""
+        if cause == "kept state":
+            return _kept_places(self._other)
+        readings = self._readings(CAUSES[cause].kinds)
+        ranked = self._differing(readings)
+        if not ranked:
+            entity = "" if self._difference is None else self._difference.entity
+            # The last one before the parting, where it parted; what was read while modules were imported comes after.
+            ranked = sorted(
+                (each for each in readings if not each.value),
+                key=lambda each: (each.time_seconds is None, each.entity != entity, -(each.time_seconds or 0.0)),
+            )
+        first_of_line: dict[tuple[str, int], Reading] = {}
+        for each in sorted(ranked, key=lambda each: not each.users):
+            first_of_line.setdefault((each.file, each.line), each)
+        return tuple(
+            _place(each.file, each.line, "" if each.function == "<module>" else each.function, each.what)
+            for each in first_of_line.values()
+        )
+
+    def _readings(self, kinds: Collection[str]) -> list[Reading]:
+        """Those of the first world, until the parting."""
+        until = math.inf if self._difference is None else self._difference.time_seconds
+        return [each for each in self._one.readings if each.kind in kinds and (each.time_seconds or 0.0) <= until]
+
+    def _differing(self, readings: Sequence[Reading]) -> list[Reading]:
+        """Those whose value was seen, and is not the other world's."""
+        mine, its = _values(readings), _values(self._other.readings)
+        same = {spot for spot, values in mine.items() if its.get(spot, [])[: len(values)] == values}
+        return [each for each in readings if each.value and _spot(each) not in same]
+
+
+def _kept_places(ending: Ending) -> tuple[Place, ...]:
+    return tuple(
+        _place(each.file, each.line, "", f"`{each.what}` held {each.before}, and then {each.after}")
+        for each in ending.kept
+    )
+
+
+def _spot(reading: Reading) -> tuple[str, str, int, str]:
+    return reading.kind, reading.file, reading.line, reading.entity
+
+
+def _values(readings: Iterable[Reading]) -> dict[tuple[str, str, int, str], list[str]]:
+    found: dict[tuple[str, str, int, str], list[str]] = {}
+    for each in readings:
+        found.setdefault(_spot(each), []).append(each.value)
+    return found
+
+
+def _place(file: str, line: int, function: str, what: str) -> Place:
+    return Place(file, line, function, what, linecache.getline(file, line).strip())
+
+
+def shown_file(file: str) -> str:
+    """A file's path as people read it: below the current folder where it is there."""
+    short = os.path.relpath(file)
+    return file if short.startswith("..") else short
