@@ -53,6 +53,9 @@ class IncomingMessage(Protocol):
         """The conversation's OpenAI thread, or None to have it looked up in Redis, and created at need."""
 
 
+# `drain` also reads an attribute `sent_at`, if there is one: when the customer wrote it, in seconds, or None.
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message of a customer; see `IncomingMessage` for the fields."""
@@ -61,6 +64,7 @@ class Message:
     conversation: str
     text: str
     thread_id: str | None = None
+    sent_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

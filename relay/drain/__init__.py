@@ -6,6 +6,7 @@ What lives here
     held_lease.py      its lease, and what may be done under it
     sweeper.py         what dead workers left
     eviction.py        whether the server throws inboxes away
+    inbox_reading.py   an inbox as Redis tells it, read, in the order of writing
     store.py           inbox, lease and ledger in Redis; store_scripts.py has its Lua
     store_failures.py  why a step failed there, and what to do about it
     backend.py         the seam to the conversation API, and OpenAI Threads behind it

@@ -221,14 +221,12 @@ class Drain:
     async def _accept(self, message: IncomingMessage) -> Accepted:
         # Twice under one token: if only the answer was lost, the lease that it granted is not lost with it.
         token = self._token()
+        arguments = (message.conversation, message.id, message.text, message.thread_id)
+        sent_at = getattr(message, "sent_at", None)
         try:
-            return await self._store.accept(
-                message.conversation, message.id, message.text, message.thread_id, token=token
-            )
+            return await self._store.accept(*arguments, token=token, sent_at=sent_at)
         except StoreUnavailable:
-            return await self._store.accept(
-                message.conversation, message.id, message.text, message.thread_id, token=token
-            )
+            return await self._store.accept(*arguments, token=token, sent_at=sent_at)
 
     @staticmethod
     def _token() -> str:

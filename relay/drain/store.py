@@ -19,8 +19,6 @@ that prefix too.
 
 Redis' own clock is the only one that decides. A step that fails with `StoreUnavailable` may have happened; to ask for it
 again is always safe.
-
-Longer than 400 lines because the store is one class with a method per step, which share keys, clock and failures.
 """
 
 import asyncio
@@ -35,6 +33,7 @@ from redis.exceptions import NoScriptError
 
 from relaysim.relay.drain import store_scripts
 from relaysim.relay.drain.drain_settings import LEASE_MARGIN, DrainSettings
+from relaysim.relay.drain.inbox_reading import as_text, read_inbox
 from relaysim.relay.drain.store_failures import NOT_CONFIRMED, failure_of
 from relaysim.relay.drain.store_records import (
     Accepted,
@@ -44,8 +43,6 @@ from relaysim.relay.drain.store_records import (
     Lease,
     LeaseLost,
     StoreUnavailable,
-    age,
-    read_entry,
 )
 from relaysim.relay.messages import Outcome
 from relaysim.relay.policy_settings import THREAD_KEY_PREFIX
@@ -126,7 +123,14 @@ class Store:
     # Messages come in
 
     async def accept(
-        self, conversation: str, message_id: str, text: str, thread_id: str | None, *, token: str
+        self,
+        conversation: str,
+        message_id: str,
+        text: str,
+        thread_id: str | None,
+        *,
+        token: str,
+        sent_at: float | None = None,
     ) -> Accepted:
         """Take one delivery of a message in, and the conversation's lease if it is free.
 
@@ -140,12 +144,13 @@ class Store:
             text: the customer's words. Halves of a surrogate pair, which no one can send on, are replaced.
             thread_id: the conversation's thread, if the caller knows it; it counts if none was known before.
             token: made for this call alone, or for this call and its repetition.
+            sent_at: when the customer wrote it, in seconds, if the channel tells: the inbox has messages in this order.
 
         Raises:
             StoreUnavailable: if Redis does not answer in time, or too few replicas confirm. The message may be in all the
                 same; a redelivery is recognised.
         """
-        sent_at = _now()
+        now = _now()
         arguments = (
             token,
             self._lease_milliseconds,
@@ -154,6 +159,7 @@ class Store:
             _sendable(text),
             thread_id or "",
             self._inbox_messages_max,
+            "" if sent_at is None else repr(float(sent_at)),
         )
         reply = await self._run(_ACCEPT, self._keys(conversation, message_id), arguments)
         if reply == store_scripts.FULL:
@@ -162,13 +168,13 @@ class Store:
         return Accepted(
             first=bool(first),
             outcome=_outcome(outcome),
-            lease=self._lease(conversation, epoch, token, sent_at) if has_lease else None,
+            lease=self._lease(conversation, epoch, token, now) if has_lease else None,
         )
 
     async def due(self, limit: int) -> list[str]:
         """At most `limit` conversations with unended messages and no lease, the one that lost it first at the front."""
         reply = await self._run(_DUE, (self._prefix + "due",), (limit,))
-        return [_text(conversation) for conversation in reply]
+        return [as_text(conversation) for conversation in reply]
 
     async def depth(self) -> int:
         """How many conversations have unended messages, whether somebody drains them or not."""
@@ -186,7 +192,7 @@ class Store:
         """
         told = await self._read("eviction", self._redis.info("memory"))
         nodes = [each for each in told.values() if isinstance(each, Mapping)] or [told]
-        policies = (_text(node.get("maxmemory_policy", "noeviction")) for node in nodes if node.get("maxmemory"))
+        policies = (as_text(node.get("maxmemory_policy", "noeviction")) for node in nodes if node.get("maxmemory"))
         return next((policy for policy in policies if policy != "noeviction"), None)
 
     # The lease
@@ -215,21 +221,7 @@ class Store:
 
     async def inbox(self, lease: Lease) -> Inbox:
         """What there is to do."""
-        now, request_id, run_id, run_at, lines, texts = await self._fenced(_INBOX, lease)
-        words = dict(zip(lines[::2], lines[1::2], strict=True))
-        by_id = dict(zip(texts[::2], texts[1::2], strict=True))
-        read = [read_entry(_text(id), _text(line), _text(by_id.get(id, "")), int(now)) for id, line in words.items()]
-        read.sort(key=lambda one: one[0].number)
-        entries = tuple(entry for entry, _ in read)
-        batch = tuple(entry for entry, in_batch in read if in_batch)
-        return Inbox(
-            entries=entries,
-            request_id=_text(request_id) or None,
-            run_id=_text(run_id) or None,
-            run_age_seconds=age(int(now), int(run_at)) if run_id else None,
-            batch=tuple(entry.id for entry in batch),
-            attempts=max((entry.attempts for entry in batch or entries), default=0),
-        )
+        return read_inbox(await self._fenced(_INBOX, lease))
 
     async def intend(self, lease: Lease, request_id: str, message_ids: Sequence[str]) -> None:
         """Note that a run for these messages is about to be created, under a name by which it can be found again.
@@ -280,15 +272,15 @@ class Store:
     async def thread(self, conversation: str) -> str | None:
         """The conversation's thread, None if none is known."""
         thread_id = await self._read("thread", self._redis.get(self._thread_prefix + conversation))
-        return None if thread_id is None else _text(thread_id)
+        return None if thread_id is None else as_text(thread_id)
 
     async def set_thread(self, lease: Lease, thread_id: str) -> str:
         """Note the conversation's thread unless one is known; returns the one that is noted then, which is to be used."""
-        return _text(await self._step(_SET_THREAD, lease, thread_id))
+        return as_text(await self._step(_SET_THREAD, lease, thread_id))
 
     async def replace_thread(self, lease: Lease, old: str, new: str) -> str:
         """Note `new` for the conversation if `old` is noted, or none; returns the one that is noted then."""
-        return _text(await self._step(_REPLACE_THREAD, lease, old, new))
+        return as_text(await self._step(_REPLACE_THREAD, lease, old, new))
 
     # How a step reaches Redis
 
@@ -378,9 +370,5 @@ def _sendable(text: str) -> str:
     return text
 
 
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
-
-
 def _outcome(value: bytes | str | None) -> Outcome | None:
-    return Outcome(_text(value)) if value else None
+    return Outcome(as_text(value)) if value else None

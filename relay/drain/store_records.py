@@ -1,9 +1,7 @@
 """What the store's steps take and give: leases, a conversation's inbox, and how a step can fail."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 from relaysim.relay.drain.store_failures import StoreFailure
 from relaysim.relay.messages import Outcome
@@ -84,12 +82,12 @@ class Entry:
 class Inbox:
     """A conversation's unended messages, and the run that answers some of them.
 
-    entries          in order of acceptance
+    entries          in the order of writing, if the channel tells it of each (`sent_at`), else in that of acceptance
     request_id       what the latest creation was called when it was intended; the run may exist, or be created yet. None
                      if nothing is intended or running
     run_id           the run, once its creation was seen to succeed
     run_age_seconds  since it was recorded, by the clock of Redis; None without a run
-    batch            ids of the unended messages that it answers, in order of acceptance
+    batch            ids of the unended messages that it answers, in the order of `entries`
     attempts         creations that were intended so far for the batch (if there is none, for the messages in the inbox):
                      of its messages, the one with the most counts
     """
@@ -116,33 +114,3 @@ class Accepted:
     outcome: Outcome | None
     lease: Lease | None
     refused: bool = False
-
-
-_STATES: Final[Mapping[str, EntryState]] = {
-    "P": EntryState.PENDING,
-    "R": EntryState.RUNNING,
-    "S": EntryState.SENDING,
-}
-
-
-def age(now_milliseconds: int, then_milliseconds: int) -> float:
-    """Seconds between two moments of Redis' clock."""
-    # After a failover the clock is another server's, perhaps behind.
-    return max(0, now_milliseconds - then_milliseconds) / 1000
-
-
-def read_entry(id: str, line: str, text: str, now_milliseconds: int) -> tuple[Entry, bool]:
-    """An entry from its line of the inbox (see `store_scripts`), and whether it is in the batch."""
-    state, appended, epoch, outcome, number, accepted_at, attempts, in_batch = line.split(" ")
-    entry = Entry(
-        id=id,
-        number=int(number),
-        text=text,
-        age_seconds=age(now_milliseconds, int(accepted_at)),
-        state=_STATES[state],
-        appended=appended == "1",
-        send_epoch=None if epoch == "-" else int(epoch),
-        outcome=None if outcome == "-" else Outcome(outcome),
-        attempts=int(attempts),
-    )
-    return entry, in_batch == "1"

@@ -13,7 +13,8 @@ Rules that every script keeps:
 A conversation's hash holds `epoch` and `token` of its newest lease, `step` (the number of that lease's latest step),
 `freed` (the token that let the lease go last), `next` (messages accepted so far), and of what is intended or running
 `request`, `run`, `run_at`. The inbox is a hash from message id to a line of eight words, see `_ENTRIES`; the texts are in
-a hash of their own, so that only one script reads them. A message's own hash outlives its end, and is what recognises a
+a hash of their own, so that only one script reads them; there, the name that is a message's id after a zero byte has when it
+was written, if the channel tells. A message's own hash outlives its end, and is what recognises a
 redelivery. `due` orders the conversations whose inbox is not empty by the millisecond in which their lease lapses.
 
 Longer than 400 lines because the scripts share their rules, their keys and their pieces of Lua, and are reviewed together.
@@ -115,7 +116,8 @@ local function take(epoch)
 end
 """
 
-# Arguments: token, milliseconds of the lease, conversation, message, text, thread or "", messages that an inbox holds.
+# Arguments: token, milliseconds of the lease, conversation, message, text, thread or "", messages that an inbox holds,
+# when it was written or "".
 # A full inbox refuses before anything is written, so that a refusal leaves no trace, the redelivery is taken as the first
 # delivery, and what is refused again and again costs no memory.
 # A token has one lease in its life: an accept that comes late must not take a lease that nobody would use.
@@ -123,7 +125,7 @@ _ACCEPT: Final = (
     _NOW
     + _TAKE
     + """
-local token, conversation, id, text, thread = ARGV[1], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local token, conversation, id, text, thread, written = ARGV[1], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[8]
 local holder = redis.call("GET", KEYS[1])
 local known = redis.call("HMGET", KEYS[7], "token", "outcome")
 local is_known = known[1] or known[2]
@@ -145,6 +147,9 @@ else
     redis.call("HSET", KEYS[2], "next", number)
     redis.call("HSET", KEYS[3], id, "P 0 - - " .. number .. " " .. string.format("%.0f", now) .. " 0 0")
     redis.call("HSET", KEYS[4], id, text)
+    if written ~= "" then
+        redis.call("HSET", KEYS[4], "\\0" .. id, written)
+    end
     redis.call("HSET", KEYS[7], "token", token)
 end
 if thread ~= "" then
@@ -394,6 +399,9 @@ for first = 1, #gone, 1000 do
     local last = math.min(first + 999, #gone)
     redis.call("HDEL", KEYS[3], unpack(gone, first, last))
     redis.call("HDEL", KEYS[4], unpack(gone, first, last))
+    for index = first, last do
+        redis.call("HDEL", KEYS[4], "\\0" .. gone[index])
+    end
 end
 if left == 0 then
     redis.call("ZREM", KEYS[5], ARGV[5])

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import simpy
 
-from relaysim.sim.kernel import Kernel, ticks
+from relaysim.sim.kernel import EPOCH_SECONDS, Kernel, ticks
 from relaysim.sim.trace.schema import MessageSent, Received
 from relaysim.sim.world.settings import Bursts, ScriptedMessage, WorldSettings
 from relaysim.sim.world.target import SentMessage
@@ -69,7 +69,9 @@ class Customer:
         self.messages_sent += 1
         message_id = f"{self.name}.m{self.messages_sent}"
         text = f"Question [{message_id}]" if again is None else f"Question [{message_id}], once more"
-        message = SentMessage(message_id, self.name, text, self.thread_id, 0 if again is None else again.tries + 1)
+        tries = 0 if again is None else again.tries + 1
+        sent_at = EPOCH_SECONDS + self.world.kernel.now
+        message = SentMessage(message_id, self.name, text, self.thread_id, tries, sent_at)
         self.last = message
         retry_of = None if again is None else again.id
         sent = MessageSent(message_id=message_id, conversation=self.name, text=text, retry_of=retry_of)

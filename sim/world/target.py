@@ -24,16 +24,20 @@ class SentMessage:
         conversation: whose chat it belongs to, e.g. `c1`; what `send` takes.
         text: what the customer wrote.
         thread_id: the conversation's thread, which exists from the start.
+        sent_at: when the customer wrote it, in seconds since the Unix epoch: webhooks may come in another order.
     """
 
-    __slots__ = ("conversation", "id", "text", "thread_id", "tries")
+    __slots__ = ("conversation", "id", "sent_at", "text", "thread_id", "tries")
 
-    def __init__(self, message_id: str, conversation: str, text: str, thread_id: str, tries: int) -> None:
+    def __init__(
+        self, message_id: str, conversation: str, text: str, thread_id: str, tries: int, sent_at: float = 0.0
+    ) -> None:
         self.id = message_id
         self.conversation = conversation
         self.text = text
         self.thread_id = thread_id
         self.tries = tries
+        self.sent_at = sent_at
 
     def __repr__(self) -> str:
         return f"SentMessage(id={self.id!r}, conversation={self.conversation!r}, text={self.text!r})"

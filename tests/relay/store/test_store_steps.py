@@ -42,6 +42,26 @@ async def is_lost(store: Store, lease: Lease) -> bool:
 # Accepting
 
 
+async def test_the_inbox_is_in_the_order_of_writing_whatever_order_webhooks_came_in(arm: Arm) -> None:
+    store = arm.store()
+    first = await store.accept("c", "m2", "2", None, token="t2", sent_at=1762257600.4)
+    await store.accept("c", "m3", "3", None, token="t3", sent_at=1762257600.4)
+    await store.accept("c", "m1", "1", None, token="t1", sent_at=1762257600.2)
+    assert first.lease is not None
+    assert [entry.text for entry in (await store.inbox(first.lease)).entries] == ["1", "2", "3"]
+    # Of one message it is not known: all are in the order of acceptance.
+    await store.accept("c", "m0", "0", None, token="t0")
+    assert [entry.text for entry in (await store.inbox(first.lease)).entries] == ["2", "3", "1", "0"]
+
+
+async def test_nothing_of_a_message_stays_but_its_own_key_when_it_has_ended(arm: Arm) -> None:
+    store = arm.store()
+    lease = (await store.accept("c", "m1", "1", None, token="t1", sent_at=1.0)).lease
+    assert lease is not None
+    await store.end(lease, {"m1": Outcome.ANSWERED})
+    assert not await arm.client.exists("relay:texts:c", "relay:inbox:c")
+
+
 async def test_the_first_message_brings_the_lease_and_is_in_the_inbox(arm: Arm) -> None:
     store = arm.store()
     before = asyncio.get_running_loop().time()
