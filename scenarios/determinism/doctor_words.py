@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from relaysim.scenarios.determinism.causes import CAUSES
-from relaysim.scenarios.determinism.examination import WAYS, Examination, Finding, Place, shown_file
+from relaysim.scenarios.determinism.evidence import Place, shown_file
+from relaysim.scenarios.determinism.examination import WAYS, Examination, Finding
 
 
 def lines(examination: Examination) -> Iterator[str]:

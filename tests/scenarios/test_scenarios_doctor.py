@@ -21,7 +21,9 @@ from scenario_stand_ins import SMALL, write
 
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.determinism import examination, kept_state, set_orders
+from relaysim.scenarios.determinism.causes import CAUSES as ALL_CAUSES
 from relaysim.scenarios.determinism.causes import CauseName
+from relaysim.scenarios.determinism.evidence import Evidence, Place
 from relaysim.scenarios.determinism.examination import (
     AGAIN,
     ELSEWHERE,
@@ -32,7 +34,6 @@ from relaysim.scenarios.determinism.examination import (
     WAYS,
     Examination,
     Finding,
-    Place,
     Subject,
     examine,
 )
@@ -329,7 +330,7 @@ def readings(subjects: list[Subject]) -> Mapping[str, Sequence[Reading]]:
 def test_the_line_that_reads_what_is_no_part_of_the_world_is_seen(
     name: str, readings: Mapping[str, Sequence[Reading]], folder: Path
 ) -> None:
-    kinds = examination.CAUSES[CAUSES[name]].kinds
+    kinds = ALL_CAUSES[CAUSES[name]].kinds
     assert place_of(name, folder) in [(each.file, each.line) for each in readings[name] if each.kind in kinds]
 
 
@@ -410,20 +411,20 @@ def test_what_cures_and_what_is_seen_decide_about_the_cause(
     condition: str, one: Ending, other: Ending, cured: set[str], causes: tuple[str, ...]
 ) -> None:
     suspicion = examination._Suspicion(0, condition, (one.world,), (AGAIN,))
-    evidence = examination._Evidence(one, other, first_difference(one.trace, other.trace))
+    evidence = Evidence(one, other, first_difference(one.trace, other.trace))
     assert examination._causes(suspicion, evidence, cured, parted=one.fingerprint != other.fingerprint) == causes
 
 
 def test_the_first_order_that_comes_out_otherwise_is_named_or_else_the_last_reading_before_the_parting() -> None:
     same, other_way = noted("hash", "x, y", 3), noted("hash", "y, x", 4)
     one = ending("a", 0, noted("hash", "", 2), same, noted("hash", "x, y", 4))
-    evidence = examination._Evidence(one, ending("b", 0, same, other_way), None)
+    evidence = Evidence(one, ending("b", 0, same, other_way), None)
     assert [place.line for place in evidence.places("hash order")] == [4]
     early, late = noted("clock", "", 3), noted("clock", "", 4)._replace(time_seconds=0.9)
     after = noted("clock", "", 5)._replace(time_seconds=1.5)
     elsewhere = noted("clock", "", 6)._replace(time_seconds=0.95, entity="w2")
     one, other = ending("a", 0, early, late, after, elsewhere), ending("b")
-    evidence = examination._Evidence(one, other, first_difference(one.trace, other.trace))
+    evidence = Evidence(one, other, first_difference(one.trace, other.trace))
     assert [place.line for place in evidence.places("real time")] == [4, 3, 6]
 
 
