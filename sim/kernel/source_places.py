@@ -82,7 +82,12 @@ def _libraries() -> tuple[str, ...]:
 
 
 def _shown(file: str, line: int) -> str:
+    return f"{_name_of(file, tuple(sys.path))}:{line}"
+
+
+@lru_cache(maxsize=256)
+def _name_of(file: str, search_path: tuple[str, ...]) -> str:
     full = Path(file).absolute()
-    homes = [home for each in sys.path if full.is_relative_to(home := Path(each).absolute())]
+    homes = [home for each in search_path if full.is_relative_to(home := Path(each).absolute())]
     home = max(homes, key=lambda each: len(each.parts), default=full.parent)
-    return f"{full.relative_to(home).as_posix()}:{line}"
+    return full.relative_to(home).as_posix()

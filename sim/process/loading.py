@@ -53,6 +53,7 @@ class Finder:
 
     def __init__(self, user_code: UserCode, outside: Outside, register: Callable[[str], None]) -> None:
         self._user_code, self._outside, self._register = user_code, outside, register
+        self._stamps: dict[str | None, tuple[str, int, int] | None] = {}
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -60,7 +61,7 @@ class Finder:
         """As `importlib.abc.MetaPathFinder.find_spec`."""
         key = (name, tuple(sys.path if path is None else path))
         known = _found.get(key)
-        if known is not None and self._user_code.owns(name, known) and _stamp(known.origin) is not None:
+        if known is not None and self._user_code.owns(name, known) and self._stamp(known.origin) is not None:
             self._register(name)
             return self._for_life(known)
         found = self._ask_others(name, path, target)
@@ -99,7 +100,7 @@ class Finder:
         if not isinstance(loader, _WITH_CODE):
             loader.exec_module(module)
             return
-        key = (spec.name, _stamp(spec.origin))
+        key = (spec.name, self._stamp(spec.origin))
         code = _codes.get(key)
         if code is None:
             with self._outside():
@@ -108,6 +109,12 @@ class Finder:
                 raise ImportError(f"cannot load module {spec.name!r}: it has no code", name=spec.name)
             _codes[key] = code
         exec(code, vars(module))
+
+    def _stamp(self, file: str | None) -> tuple[str, int, int] | None:
+        """Looked at once in a world: asking the system takes longer than loading a small module."""
+        if file not in self._stamps:
+            self._stamps[file] = _stamp(file)
+        return self._stamps[file]
 
     def _execute_outside(self, loader: Any, module: ModuleType) -> None:
         with self._outside():

@@ -29,6 +29,7 @@ class OpenedFiles:
         self.files = files
         self.folder = folder
         self.run = run
+        self._anything = False
         self._python_files: WeakSet[Any] = WeakSet()
         self._connections: WeakSet[sqlite3.Connection] = WeakSet()
         self._descriptors: dict[int, tuple[str, os.stat_result]] = {}
@@ -47,6 +48,7 @@ class OpenedFiles:
 
     def add_descriptor(self, descriptor: int, path: str) -> None:
         """Remember a descriptor that `os.open` gave."""
+        self._anything = True
         self._descriptors[descriptor] = (path, REAL["fstat"](descriptor))
 
     def has(self, descriptor: int) -> bool:
@@ -59,14 +61,18 @@ class OpenedFiles:
 
     def add_file(self, opened: Any) -> None:
         """Remember a file object."""
+        self._anything = True
         self._python_files.add(opened)
 
     def add_connection(self, connection: sqlite3.Connection) -> None:
         """Remember a database."""
+        self._anything = True
         self._connections.add(connection)
 
     def cut(self) -> None:
         """Let go of all, as a power cut does: buffers are lost, locks are free, transactions are undone."""
+        if not self._anything:
+            return
         for connection in list(self._connections):
             with suppress(sqlite3.Error):
                 sqlite3.Connection.close(connection)

@@ -12,43 +12,33 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 
-class _Place(NamedTuple):
-    """An attribute with a value per process; `copied`: it is a container that user code changes in place."""
+class _Places:
+    """Attributes of one holder with a value per process. `copied` are containers that user code changes in place."""
 
-    holder: Any
-    name: str
-    copied: bool
+    def __init__(self, holder: Any, copied: Sequence[str], others: Sequence[str] = ()) -> None:
+        self.names = (*copied, *others)
+        self.copied = frozenset(copied)
+        self.attributes: dict[str, Any] = vars(holder)
 
-
-def _places() -> tuple[_Place, ...]:
-    root, manager = logging.getLogger(), logging.Logger.manager
-    listed = (
-        _Place(os.environ, "_data", True),
-        _Place(sys, "path", True),
-        _Place(sys, "excepthook", False),
-        _Place(tempfile, "tempdir", False),
-        _Place(tempfile, "_name_sequence", False),
-        _Place(warnings, "filters", True),
-        _Place(warnings, "showwarning", False),
-        _Place(manager, "loggerDict", True),
-        _Place(manager, "loggerClass", False),
-        _Place(manager, "logRecordFactory", False),
-        _Place(manager, "_disable", False),
-        _Place(logging, "_loggerClass", False),
-        _Place(logging, "_logRecordFactory", False),
-        _Place(root, "handlers", False),
-        _Place(root, "filters", True),
-        _Place(root, "level", False),
-    )
-    return tuple(place for place in listed if hasattr(place.holder, place.name))
+    def take(self) -> list[Any]:
+        """What they are now."""
+        attributes = self.attributes
+        return [attributes[name] for name in self.names]
 
 
-_PLACES: Final = _places()
-_ENVIRONMENT: Final = _PLACES.index(next(place for place in _PLACES if place.holder is os.environ))
+_PLACES: Final = (
+    _Places(os.environ, ("_data",)),
+    _Places(sys, ("path",), ("excepthook",)),
+    _Places(tempfile, (), ("tempdir", "_name_sequence")),
+    _Places(warnings, ("filters",), ("showwarning",)),
+    _Places(logging, (), ("_loggerClass", "_logRecordFactory")),
+    _Places(logging.Logger.manager, ("loggerDict",), ("loggerClass", "logRecordFactory", "_disable")),
+    _Places(logging.getLogger(), ("filters",), ("handlers", "level")),
+)
 
 
 class OwnState:
@@ -61,22 +51,25 @@ class OwnState:
 
     def take(self) -> None:
         """Remember what is in place now."""
-        self._values = [getattr(place.holder, place.name) for place in _PLACES]
+        self._values = [places.take() for places in _PLACES]
 
     def put(self) -> None:
         """Put in place what is remembered."""
-        for place, value in zip(_PLACES, self._values, strict=True):
-            setattr(place.holder, place.name, value)
+        for places, values in zip(_PLACES, self._values, strict=True):
+            places.attributes.update(zip(places.names, values, strict=True))
 
     def for_another(self) -> OwnState:
         """The same for another process, which may change it."""
         made = OwnState.__new__(OwnState)
-        made._values = [_for_another(place, value) for place, value in zip(_PLACES, self._values, strict=True)]
+        made._values = [
+            [_for_another(places, name, value) for name, value in zip(places.names, values, strict=True)]
+            for places, values in zip(_PLACES, self._values, strict=True)
+        ]
         return made
 
     def undo_environment(self, other: OwnState) -> None:
         """Give programs and C code the environment of `other` again where this process has changed it."""
-        here, there = self._values[_ENVIRONMENT], other._values[_ENVIRONMENT]
+        here, there = self._values[0][0], other._values[0][0]
         if here == there:
             return
         for key in here.keys() - there.keys():
@@ -86,17 +79,16 @@ class OwnState:
                 os.putenv(key, value)
 
 
-def _for_another(place: _Place, value: Any) -> Any:
-    if place.name == "_name_sequence":
+def _for_another(places: _Places, name: str, value: Any) -> Any:
+    if name == "_name_sequence":
         return None  # a process draws the names of its temporary files itself
-    if not place.copied:
+    if name not in places.copied:
         return value
     made = copy.copy(value)
-    if isinstance(made, dict):
-        for key, each in made.items():
-            if isinstance(each, logging.PlaceHolder):  # it collects the loggers that are made below it
-                made[key] = collected = copy.copy(each)
-                collected.loggerMap = dict(each.loggerMap)
+    if name == "loggerDict":
+        for key in [key for key, each in made.items() if type(each) is logging.PlaceHolder]:
+            made[key] = collected = copy.copy(made[key])  # it collects the loggers that are made below it
+            collected.loggerMap = dict(collected.loggerMap)
     return made
 
 

@@ -77,7 +77,9 @@ class UserCode:
     def __init__(self, module_name: str) -> None:
         self._packages = {module_name.partition(".")[0]}
         self._known: dict[tuple[str, str | None], bool] = {}
-        self._libraries: dict[str, ModuleType] = {}
+        self._library_names: set[str] = set()
+        self._names: list[str] = []
+        self._found: list[str] = []
 
     def owns(self, name: str, spec: ModuleSpec) -> bool:
         """Whether a module belongs to the user. What is below a package of the user's does too."""
@@ -96,16 +98,20 @@ class UserCode:
 
     def loaded(self, modules: dict[str, ModuleType]) -> list[str]:
         """The names of the user's modules among the loaded ones."""
-        found, libraries = [], self._libraries
-        for name, module in list(modules.items()):
-            if libraries.get(name) is module:
-                continue
-            spec = getattr(module, "__spec__", None)
-            if isinstance(spec, ModuleSpec) and self.owns(name, spec):
-                found.append(name)
-            else:
-                libraries[name] = module
-        return found
+        names = list(modules)
+        if names == self._names:  # as in the world before
+            return self._found
+        self._names, self._found = names, []
+        libraries = self._library_names
+        libraries -= self._packages  # a name may have been another module's
+        for name in names:
+            if name not in libraries:
+                spec = getattr(modules[name], "__spec__", None)
+                if isinstance(spec, ModuleSpec) and self.owns(name, spec):
+                    self._found.append(name)
+                else:
+                    libraries.add(name)
+        return self._found
 
 
 @lru_cache(maxsize=16)
@@ -123,4 +129,9 @@ def is_shared(module_name: str) -> bool:
         spec = importlib.util.find_spec(top)  # a checkout's folders can also be named without the package
     except (ImportError, ValueError):
         return False
-    return spec is not None and spec.origin is not None and _is_under(Path(spec.origin).resolve(), _OWN)
+    return spec is not None and spec.origin is not None and _is_own(spec.origin)
+
+
+@cache
+def _is_own(file: str) -> bool:
+    return _is_under(Path(file).resolve(), _OWN)

@@ -54,8 +54,9 @@ class WorkerProcess:
         self._world = world
         self.modules: dict[str, ModuleType] = {}
         self.names: set[str] = set()
+        self.loggers_shown = len(world.base_loggers)
         self.state = world.base_state.for_another()
-        self.opened = OpenedFiles(files, REAL["getcwd"](), self.run)
+        self.opened = OpenedFiles(files, world.folder, self.run)
 
     def start(self, host: Host, function: Callable[[], T]) -> T:
         """Run the first code of this life: it loads its modules. From now on whatever runs on the host is this life's."""
@@ -93,6 +94,8 @@ class WorkerProcesses:
     Attributes:
         present: the life whose modules are in place; None: what was there before.
         base_state: what was in place before the world, besides modules.
+        base_loggers: the loggers of libraries.
+        folder: the current directory, with which each life begins.
     """
 
     def __init__(self, module_name: str) -> None:
@@ -100,12 +103,13 @@ class WorkerProcesses:
         self.present: WorkerProcess | None = None
         self.base_state = OwnState()
         self._base_modules: dict[str, ModuleType] = {}
-        self._base_loggers: dict[str, Any] = Logger.manager.loggerDict
+        self.base_loggers: dict[str, Any] = Logger.manager.loggerDict
         self._handlers = FixedHandlers(getLogger().handlers)
         self._library_loggers = LibraryLoggers()
-        self._library_loggers.note(self._base_loggers)
+        self._library_loggers.note(self.base_loggers)
         self._lives: list[WorkerProcess] = []  # also past ones: what they keep is not dropped while the world lives
         self._files: dict[str, OwnFiles] = {}
+        self.folder = REAL["getcwd"]()
         self._finder = Finder(self.user_code, self._outside, self._register)
         _isolation().install()
         sys.meta_path.insert(0, self._finder)
@@ -160,8 +164,8 @@ class WorkerProcesses:
             modules.update(life.modules)
             life.state.put()
             getLogger().handlers = self._handlers
-            self._show_library_loggers()
         self.present = life
+        self._show_library_loggers()
 
     def logging_is_set_up(self) -> None:
         """Log lines go to the trace and nowhere else, whatever user code has made of the root logger or of libraries'."""
@@ -179,21 +183,22 @@ class WorkerProcesses:
         global _running
         process, _running = _running, None
         own_loggers = Logger.manager.loggerDict
-        Logger.manager.loggerDict = self._base_loggers
+        Logger.manager.loggerDict = self.base_loggers
         try:
             with outside():
                 yield
         finally:
             Logger.manager.loggerDict = own_loggers
             _running = process
-            self._library_loggers.note(self._base_loggers)
+            self._library_loggers.note(self.base_loggers)
             self._show_library_loggers()
 
     def _show_library_loggers(self) -> None:
-        own = Logger.manager.loggerDict
-        if own is not self._base_loggers:
-            for name in self._base_loggers.keys() - own.keys():
-                own[name] = self._base_loggers[name]
+        life, own = self.present, Logger.manager.loggerDict
+        if life is not None and life.loggers_shown != len(self.base_loggers):
+            life.loggers_shown = len(self.base_loggers)
+            for name in self.base_loggers.keys() - own.keys():
+                own[name] = self.base_loggers[name]
 
 
 class Isolation:

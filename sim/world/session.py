@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import warnings
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from relaysim.sim import redis
@@ -27,6 +28,11 @@ _COLLECT_EVERY = 200
 _UNCOLLECTED_MAX = 200_000
 """Garbage is collected after so many worlds, or once so many objects are there that it has not looked at."""
 
+_GROWTH_BYTES_MAX = 200 * 1024 * 1024
+_LOOK_EVERY = 10
+"""The same where lives load modules, which may be large: memory is looked at after so many worlds, and garbage collected
+if it has grown by so much, or if the system does not tell."""
+
 _FROZEN_BY_A_CALLER = 10_000
 """So many frozen objects were frozen by somebody; Python 3.12 begins with some hundreds."""
 
@@ -37,6 +43,14 @@ class Result(NamedTuple):
     observation: dict[str, Any]
     fingerprint: str
     records: list[PlainRecord] | None
+
+
+def _resident_bytes() -> int:
+    """The memory that this process takes; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * 4096
+    except OSError:
+        return 0
 
 
 _warm: set[str] = set()
@@ -68,6 +82,7 @@ class Session:
         self._stack = ExitStack()
         self._worlds = 0
         self._power_was_cut = False
+        self._resident_bytes = 0
 
     def __enter__(self) -> Session:
         if Session._current is not None:
@@ -128,8 +143,20 @@ class Session:
             self.fence.attach(None)
             self._worlds += 1
             self._power_was_cut = self._power_was_cut or any(worker.crashed for worker in world.workers)
-            if self._worlds % _COLLECT_EVERY == 0 or gc.get_count()[0] > _UNCOLLECTED_MAX:
+            many = self._worlds % _COLLECT_EVERY == 0 or gc.get_count()[0] > _UNCOLLECTED_MAX
+            if many or (world.processes is not None and self._lives_left_much()):
                 gc.collect()
+
+    def _lives_left_much(self) -> bool:
+        """Whether modules of workers' lives, which are not counted by objects, take much memory by now."""
+        if self._worlds % _LOOK_EVERY:
+            return False
+        resident = _resident_bytes()
+        grown = resident - self._resident_bytes
+        if resident and 0 <= grown <= _GROWTH_BYTES_MAX:
+            return False
+        self._resident_bytes = resident
+        return True
 
 
 def run_world(

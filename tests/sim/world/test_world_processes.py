@@ -3,6 +3,7 @@ another's."""
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -196,6 +197,23 @@ def test_nothing_is_left_for_the_end_of_this_process(tmp_path: Path, monkeypatch
     resolve("tidy_bot:make")
     assert signal.getsignal(signal.SIGTERM) is handler
     assert atexit._ncallbacks() == count  # type: ignore[attr-defined]
+
+
+def test_a_life_that_is_over_leaves_no_memory_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if its modules load much: then garbage is collected before many worlds have passed."""
+
+    def left_by(worlds: int) -> int:
+        for _ in range(worlds):
+            run(settings("memory_bot:make", workload=TO_BOTH, host_faults=RESTART))
+        return sum(type(each) is ModuleType and each.__name__ == "memory_bot" for each in gc.get_objects())
+
+    gc.collect()
+    assert left_by(3) == 9
+    monkeypatch.setattr("relaysim.sim.world.session._LOOK_EVERY", 1)
+    monkeypatch.setattr("relaysim.sim.world.session._GROWTH_BYTES_MAX", -1)
+    assert left_by(3) == 3  # of the last world, which has just ended
+    gc.collect()
+    assert left_by(0) == 0
 
 
 def test_our_relay_keeps_nothing_in_its_modules() -> None:
