@@ -60,12 +60,20 @@ _ONE_AT_A_TIME = threading.Lock()
 class ReplicationError(RuntimeError):
     """A replication that could not be run to its end: the relay or the simulator raised.
 
-    `values` are what the batch had set on top of the scenario, as in `Batch`.
+    `values` are what the batch had set on top of the scenario, as in `Batch`. `says_all`: the reason names the line and the
+    remedy, and a replay would end with the same words.
     """
 
-    def __init__(self, scenario: str, seed: int, reason: str, values: tuple[tuple[str, Any], ...] = ()) -> None:
-        super().__init__(scenario, seed, reason, values)
-        self.scenario, self.seed, self.reason, self.values = scenario, seed, reason, values
+    def __init__(
+        self,
+        scenario: str,
+        seed: int,
+        reason: str,
+        values: tuple[tuple[str, Any], ...] = (),
+        says_all: bool = False,
+    ) -> None:
+        super().__init__(scenario, seed, reason, values, says_all)
+        self.scenario, self.seed, self.reason, self.values, self.says_all = scenario, seed, reason, values, says_all
 
     def __str__(self) -> str:
         return f"{self.scenario}, seed {self.seed}: {self.reason}"
@@ -304,6 +312,7 @@ def _run_seeds(
     observe: Observe,
 ) -> None:
     from relaysim.scenarios.strata_tallies import UNWEIGHED, specs_in, strata_of
+    from relaysim.sim.kernel import SimulatorError
     from relaysim.sim.world import CHECKED, INVARIANTS
 
     strata = strata_of(scenario)
@@ -321,7 +330,9 @@ def _run_seeds(
                 checked=CHECKED,
             )
         except Exception as error:
-            raise ReplicationError(scenario.name, seed, f"{type(error).__name__}: {error}", batch.values) from error
+            says_all = isinstance(error, SimulatorError)
+            reason = str(error) if says_all else f"{type(error).__name__}: {error}"
+            raise ReplicationError(scenario.name, seed, reason, batch.values, says_all) from error
 
 
 def _peak_bytes() -> int:

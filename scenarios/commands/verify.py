@@ -198,7 +198,9 @@ def _one_line(error: Exception, scenarios: Sequence[Scenario]) -> str:
     from relaysim.scenarios.runner import ReplicationError
 
     message = " ".join(str(error).split())
-    if isinstance(error, ReplicationError):
+    if isinstance(error, ReplicationError) and error.says_all:
+        message += "; nothing is judged"
+    elif isinstance(error, ReplicationError):
         origin = next(scenario.origin for scenario in scenarios if scenario.name == error.scenario)
         settings = {**origin.settings, **dict(error.values)}
         message += f"; see it: {replay_command(origin.given, error.seed, settings=settings, factory=origin.factory)}"
