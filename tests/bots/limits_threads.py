@@ -53,6 +53,30 @@ class NewThreadBot(Bot):
         await self.send(message.conversation, page.data[0].content[0].text.value)
 
 
+class ConsumingBot(Bot):
+    """Its first message starts the task that answers everybody's: the latest conversation first, each all at once."""
+
+    waiting = None
+
+    async def handle(self, message):
+        if self.waiting is None:
+            self.waiting = {}
+            self.task = asyncio.create_task(self.consume())
+        self.waiting.setdefault(message.conversation, []).append(message.text)
+
+    async def consume(self):
+        while True:
+            await asyncio.sleep(3)
+            while self.waiting:
+                conversation, texts = self.waiting.popitem()
+                thread_id = await self.thread_of(conversation)
+                for text in texts:
+                    await self.append(thread_id, text)
+                run = await self.threads.runs.create_and_poll(thread_id=thread_id, assistant_id=ASSISTANT)
+                page = await self.threads.messages.list(thread_id, run_id=run.id, limit=1)
+                await self.send(conversation, page.data[0].content[0].text.value)
+
+
 def impatient(client, redis, send):
     """Gives up at the first refusal."""
     return Bot(client, redis, send)
@@ -64,3 +88,7 @@ def patient(client, redis, send):
 
 def new_thread(client, redis, send):
     return NewThreadBot(client, redis, send)
+
+
+def consuming(client, redis, send):
+    return ConsumingBot(client, redis, send)

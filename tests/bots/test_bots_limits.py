@@ -67,6 +67,14 @@ def test_a_bot_with_its_own_table_of_threads_meets_the_stuck_run(verify: Verify)
     assert fine.scenario["counts"]["initial_runs_met"] == 2
 
 
+def test_a_thread_made_in_anothers_handling_is_whose_it_is_used_for(verify: Verify) -> None:
+    """The consumer's task inherits the first customer's delivery, and makes the second one's thread first."""
+    limited = ("--set", "workers=[{count=1}]", "--set", "limit_seconds=60")
+    consuming = verify("rapid_pair", "limits_threads:consuming", *limited, worlds=1)
+    assert consuming.scenario["counts"]["wrong_conversation"] == 0
+    assert consuming.of("transparent") == "verified", consuming.answer
+
+
 def test_a_stuck_run_that_nobody_touched_is_no_yes(verify: Verify) -> None:
     untouched = verify("stuck_run", "limits_threads:new_thread")
     assert untouched.status == 3
