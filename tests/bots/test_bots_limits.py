@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from relaysim.reports import figures
 from relaysim.scenarios.cli import main
 
 
@@ -39,6 +40,8 @@ Verify = Callable[..., Verdict]
 def verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verify:
     """`relaysim verify SCENARIO --factory FACTORY`, from this folder, of a few worlds."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    # Drawing takes seconds and is tested where it is done.
+    monkeypatch.setattr(figures, "draw_all", lambda results: {})
 
     def run(scenario: str, factory: str, *more: str, worlds: int = 2) -> Verdict:
         fixed = ("--replications", str(worlds), "--jobs", "1", "--recheck", "0", "--out", str(tmp_path / "out"))
