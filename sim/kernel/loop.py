@@ -107,6 +107,8 @@ class HostLoop(asyncio.AbstractEventLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> HostTimer:
+        if delay == math.inf:  # what never comes is due in no event
+            return HostTimer(callback, args, copy_context() if context is None else context, self, delay)
         # Rounded before it is added: the delay must come out the same at every time of day.
         when = self._agenda.env._now + (ticks(delay) if delay > 0 else 0.0)
         timer = HostTimer(callback, args, copy_context() if context is None else context, self, when)
@@ -117,7 +119,8 @@ class HostLoop(asyncio.AbstractEventLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> HostTimer:
         timer = HostTimer(callback, args, copy_context() if context is None else context, self, when)
-        self._agenda.schedule_timer(when, timer)
+        if when < math.inf:
+            self._agenda.schedule_timer(when, timer)
         return timer
 
     def time(self) -> float:

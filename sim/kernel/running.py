@@ -24,6 +24,9 @@ class RunningHost(Protocol):
     @property
     def loop(self) -> GeneratorKeeper: ...
 
+    @property
+    def crashed(self) -> bool: ...
+
 
 _running_host: RunningHost | None = None
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Literal
 
 import redis.asyncio
-from fakeredis._clients._async import FakeAsyncRedisConnection, FakeReader, FakeWriter
-from fakeredis._socket import AsyncFakeSocket
 from redis.asyncio.retry import Retry
 from redis.exceptions import MaxConnectionsError
 from redis.utils import format_error_message
 
 from relaysim.sim.kernel import Host, SimulatorError, current_context
-from relaysim.sim.redis.faulty_path import CLOSED, HOST, RESET
+from relaysim.sim.redis.faulty_path import CLOSED, HOST
 from relaysim.sim.redis.link import RedisLink
-from relaysim.sim.redis.wait import Waits
+from relaysim.sim.redis.linked_connection import LinkedConnection
+from relaysim.sim.redis.wait import BLOCKING
 
 Lane = Literal["sdk", "direct"]
 
@@ -28,143 +26,6 @@ class NotInDirectLaneError(SimulatorError, RuntimeError):
 
     def __init__(self, what: str, instead: str = "use lane sdk") -> None:
         super().__init__(f"{what} not in the direct lane: {instead}")
-
-
-class _Broken:
-    """Instead of a reply: what happened to the connection."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
-class _LinkedSocket(Waits, AsyncFakeSocket):
-    """A fakeredis connection whose commands and replies travel through the link."""
-
-    link: RedisLink
-    worker: str
-    session: int | None
-    timeout: float
-    written = 0
-    handshaking = True
-
-    def send_linked(self, data: bytes) -> None:
-        """Send what redis-py wrote: one command, or several of a pipeline, in order."""
-        if self.handshaking:
-            self.sendall(data)
-            return
-        if self.session != self.link.faulty_path.session:
-            self.fail(redis.asyncio.ConnectionError(CLOSED))
-            return
-        sent: list[list[Any]] = []
-
-        def process(fields: list[bytes]) -> Any:
-            # A command may have no reply yet (a blocking one); it then comes by itself.
-            replies: list[Any] = []
-            sent.append(replies)
-            if self._server is not None:
-                self._captured = replies
-                try:
-                    self._process_command(fields)
-                finally:
-                    self._captured = None
-            return replies[0] if replies else None
-
-        def answer(_: list[Any]) -> None:
-            for replies in sent:
-                for reply in replies:
-                    AsyncFakeSocket.put_response(self, reply)
-
-        self.link.submit(self.worker, current_context.get(), _commands_in(data), process, answer, self, self.fail)
-
-    def fail(self, error: Exception) -> None:
-        """Let whoever waits for a reply get this error."""
-        super().put_response(_Broken(error))
-
-    def reset(self) -> None:
-        """The server has reset the connection: what it would send by itself no longer comes."""
-        if self._server is None:
-            return
-        waits = self._blocked or self._pubsub
-        self.kill()
-        if waits:
-            self.fail(redis.asyncio.ConnectionError(RESET))
-
-    _captured: list[Any] | None = None
-
-    def put_response(self, msg: Any) -> None:
-        if self._captured is not None:
-            self._captured.append(msg)
-        else:
-            super().put_response(msg)
-
-
-def _commands_in(data: bytes) -> list[list[bytes]]:
-    """The commands in a piece of the Redis protocol, as redis-py packs them: whole arrays of bulk strings."""
-    commands: list[list[bytes]] = []
-    position = 0
-    while position < len(data):
-        end = data.index(b"\r\n", position)
-        count = int(data[position + 1 : end])
-        position = end + 2
-        fields: list[bytes] = []
-        for _ in range(count):
-            end = data.index(b"\r\n", position)
-            length = int(data[position + 1 : end])
-            position = end + 2
-            fields.append(data[position : position + length])
-            position += length + 2
-        commands.append(fields)
-    return commands
-
-
-class _LinkedWriter(FakeWriter):
-    def writelines(self, data: Iterable[Any]) -> None:
-        if self._socket is not None:
-            self._socket.send_linked(b"".join(data))  # type: ignore[attr-defined]
-
-
-class _LinkedConnection(FakeAsyncRedisConnection):
-    """redis-py's connection over the link."""
-
-    _was_connected = False
-
-    def __init__(self, *args: Any, link: RedisLink, worker: str, **kwargs: Any) -> None:
-        self._link = link
-        self._worker = worker
-        super().__init__(*args, server=link.server, **kwargs)
-
-    async def _connect(self) -> None:
-        again, self._was_connected = self._was_connected, True
-        session = await self._link.faulty_path.connect(self._worker, again=again)
-        socket = _LinkedSocket(
-            self._server,
-            self.db,
-            client_class=self._client_class,
-            lua_modules=self._lua_modules,
-            client_info=self._client_info,
-        )
-        socket.link = self._link
-        socket.worker = self._worker
-        socket.session = session
-        socket.timeout = math.inf if self.socket_timeout is None else self.socket_timeout
-        if self._link.has_faults:
-            self._link.faulty_path.register(socket)
-        self._sock = socket
-        self._reader = FakeReader(socket)
-        self._writer = _LinkedWriter(socket)
-
-    async def on_connect_check_health(self, check_health: bool = True) -> None:
-        await super().on_connect_check_health(check_health)
-        if self._sock is not None:
-            self._sock.handshaking = False  # type: ignore[attr-defined]
-
-    async def _read_response(self, **kwargs: Any) -> Any:
-        response = await super()._read_response(**kwargs)
-        if type(response) is _Broken:
-            raise response.error
-        return response
 
 
 class _DirectLine:
@@ -190,7 +51,7 @@ class DirectRedis(redis.asyncio.Redis):
     In a world with faults it keeps what matters of them: which are reset, what redis-py's own `Retry` does about it, and
     that a command that was given up takes its connection with it.
 
-    Transactions, subscriptions and blocking commands need a connection; here they raise.
+    Transactions and subscriptions need a connection; here they raise.
     """
 
     _retry: Retry | None = None
@@ -211,7 +72,7 @@ class DirectRedis(redis.asyncio.Redis):
         name: str = args[0]
         fields = _packed(args)
         link = self._link
-        if link.has_faults or name == "WAIT":
+        if link.has_faults or name in _NEED_A_LINE:
             (reply,) = await self.exchange([fields])
         else:
             future = self._sim_host.loop.create_future()
@@ -300,6 +161,7 @@ class DirectRedis(redis.asyncio.Redis):
             replies: list[Any] | Exception = await future
         except BaseException:
             line.drop()
+            self._link.faulty_path.blocked.hang_up(line)
             raise
         if isinstance(replies, Exception):
             raise replies
@@ -360,6 +222,9 @@ def _prototype() -> redis.asyncio.Redis:
 _DEFAULT_POOL: Final = redis.asyncio.Redis().connection_pool
 """The pool that redis-py makes for a client of which nothing is said. Made here, where no world can notice."""
 
+_NEED_A_LINE: Final = BLOCKING | {"WAIT"}
+"""Commands that take a connection for themselves, also in a world without faults."""
+
 _DEFAULT_RETRY: Final[Retry] = _DEFAULT_POOL.connection_kwargs["retry"]
 
 
@@ -391,6 +256,6 @@ def make_client(host: Host, link: RedisLink, lane: Lane) -> redis.asyncio.Redis:
     if lane == "direct":
         return DirectRedis(host, link)
     pool = redis.asyncio.ConnectionPool(
-        connection_class=_LinkedConnection, link=link, worker=host.name, retry=copy.deepcopy(_DEFAULT_RETRY)
+        connection_class=LinkedConnection, link=link, worker=host.name, retry=copy.deepcopy(_DEFAULT_RETRY)
     )
     return redis.asyncio.Redis(connection_pool=pool)

@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from relaysim.sim.kernel import current_host
 from relaysim.sim.redis.redis_faults import Window
+from relaysim.sim.redis.wait import WAITING, Blocked
 
 Read = tuple[bytes, bytes, str, str]
 """A command's name and first key, as bytes and as text."""
@@ -32,6 +34,12 @@ class Line(Protocol):
     session: int | None
     written: int
     timeout: float
+
+
+class PushedLine(Protocol):
+    """A connection over which the server sends by itself; until then, in virtual seconds, what it has sent is on its way."""
+
+    pushed_until: float
 
 
 class Exchange:
@@ -60,12 +68,15 @@ class Exchange:
         unanswered: its replies are lost.
         timing_out: the client will give up at the deadline.
         ended: the client has its replies, or has given up.
+        blocked: what its present command waits for; None: it does not.
+        host: where the client lives, as far as anybody knows.
     """
 
     __slots__ = (
         "answer",
         "back",
         "begins",
+        "blocked",
         "commands",
         "counted",
         "deadline",
@@ -73,6 +84,7 @@ class Exchange:
         "ended",
         "fail",
         "first",
+        "host",
         "index",
         "line",
         "position",
@@ -115,11 +127,13 @@ class Exchange:
         self.back = back
         self.deadline = math.inf
         self.begins: Window | None = None
+        self.blocked: Blocked | None = None
+        self.host = current_host()
         self.position = 0
         self.replies: list[Any] = []
         self.counted = self.slowed = self.waited = self.unanswered = self.timing_out = self.ended = False
 
 
-def has_wait(commands: list[list[bytes]]) -> bool:
-    """Whether one of these commands is WAIT."""
-    return any(fields[0].upper() == b"WAIT" for fields in commands)
+def may_wait(commands: list[list[bytes]]) -> bool:
+    """Whether the reply to one of these commands may come later than it is processed."""
+    return any(fields[0].upper() in WAITING for fields in commands)

@@ -11,10 +11,12 @@ from typing import Any, Final
 import redis.asyncio
 
 from relaysim.sim.kernel import Kernel, Timer
+from relaysim.sim.redis.blocked_clients import BlockedClients
 from relaysim.sim.redis.exchange import Exchange, Read, Resettable
 from relaysim.sim.redis.redis_faults import RedisFault, RedisFaultPlan, Window
 from relaysim.sim.redis.replication import Lag, Replication
 from relaysim.sim.redis.scripts import ScriptServer
+from relaysim.sim.redis.wait import Blocked
 from relaysim.sim.trace.schema import RedisBack, RedisFaultStruck
 
 _SECONDS_PER_MILLISECOND = 0.001
@@ -46,6 +48,7 @@ class FaultyPath:
         faults: with how often each has fired.
         outages: from when to when, in virtual seconds, the server was gone; a last one that goes on ends at infinity.
         session: grows whenever all connections are reset.
+        blocked: the clients whose present command waits for data.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class FaultyPath:
         self.faults = RedisFaultPlan(faults, kernel.draws)
         self._replication = Replication(server) if any(fault.lost_seconds is not None for fault in faults) else None
         self._waiting: list[Exchange] = []
+        self.blocked = BlockedClients(kernel, read=read, perform=perform, go_on=self._process)
         self._sockets: list[Resettable] = []
         self._timers: list[Timer] = []
         self._away: list[Window] = []
@@ -183,9 +187,13 @@ class FaultyPath:
             if read[0] == b"WAIT" and not exchange.waited and self._wait_for_replicas(exchange, fields):
                 return
             exchange.waited = False
-            exchange.position += 1
             written = 0 if replication is None else replication.written
-            exchange.replies += self._perform(exchange.worker, exchange.delivery, [fields], read, exchange.process)
+            replies = self._perform(exchange.worker, exchange.delivery, [fields], read, exchange.process)
+            if type(replies[0]) is Blocked:
+                self._block(exchange, replies[0])
+                return
+            exchange.position += 1
+            exchange.replies += replies
             if replication is not None and replication.written != written:
                 exchange.line.written = replication.written
         if not exchange.unanswered:
@@ -200,6 +208,7 @@ class FaultyPath:
     def _fail(self, exchange: Exchange, error: Exception) -> None:
         if not exchange.ended:
             exchange.ended = True
+            self.blocked.close(exchange)
             exchange.fail(error)
 
     def _reset(self, exchange: Exchange) -> None:
@@ -250,6 +259,14 @@ class FaultyPath:
             exchange.waited = True
             self._process(exchange)
 
+    def _block(self, exchange: Exchange, blocked: Blocked) -> None:
+        """A blocking command has found nothing: it waits, as long as the client does."""
+        self.blocked.add(exchange, blocked)
+        if blocked.timeout:
+            self._time_out_if_late(exchange, blocked.timeout)
+        else:
+            self._time_out(exchange)
+
     # Windows: times at which the server is slow or gone
 
     def _schedule(self) -> None:
@@ -291,7 +308,8 @@ class FaultyPath:
         if lag is not None and self._replication is not None:
             self._replication.take_over(lag)
             self._after_loss()
-        waiting, self._waiting = self._waiting, []
+        waiting = [*self._waiting, *self.blocked.take_all()]
+        self._waiting.clear()
         for exchange in waiting:
             self._kernel.at(exchange.back, self._reset, exchange)
         sockets, self._sockets = self._sockets, []

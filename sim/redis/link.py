@@ -11,13 +11,13 @@ import redis.asyncio
 from fakeredis._socket import FakeSocket
 
 from relaysim.sim.kernel import Kernel
-from relaysim.sim.redis.exchange import Exchange, Line, Read, has_wait
+from relaysim.sim.redis.exchange import Exchange, Line, PushedLine, Read, may_wait
 from relaysim.sim.redis.faulty_path import FaultyPath
 from relaysim.sim.redis.lease_holders import LeaseWatch
 from relaysim.sim.redis.redis_faults import RedisFault
 from relaysim.sim.redis.scripts import ScriptServer
 from relaysim.sim.redis.set_locks import SetLocks
-from relaysim.sim.redis.wait import Waits
+from relaysim.sim.redis.wait import WAITING, Blocked, Waits
 from relaysim.sim.trace.schema import RedisCommand
 
 _SCRIPT_NAME: Final = re.compile(rb"--[ \t]*([A-Za-z_][\w.:-]*)[ \t]*\r?(?:\n|\Z)")
@@ -38,12 +38,21 @@ class CommandSocket(Waits, FakeSocket):
     def put_response(self, msg: Any) -> None:
         self._replies.append(msg)
 
-    def _blocking(self, timeout: Any, func: Any, shape: Any = None) -> Any:
-        raise RuntimeError("blocking Redis commands are not in the direct lane: use lane sdk")
+    def process_into(self, fields: list[bytes], into: list[Any]) -> None:
+        """Process a command, with its replies put there."""
+        outer, self._replies = self._replies, into
+        try:
+            self._process_command(fields)
+        finally:
+            self._replies = outer
 
     def execute(self, fields: list[bytes]) -> Any:
-        """The server's reply to one command; an error reply is returned as redis-py's exception."""
+        """The server's reply to one command, or that it has to wait; an error reply is returned as redis-py's exception."""
         self._process_command(fields)
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            begun.begin(self, fields, [])
+            return begun
         return self._replies.pop() if self._replies else None
 
 
@@ -177,10 +186,10 @@ class RedisLink:
     ) -> None:
         """Send one command, or a pipeline of several, over one connection.
 
-        `process` runs for each when they reach the server, in their order; `answer` gets the replies when they are
-        back. The latency is keyed by worker, first command, its key and how often that was sent, so both lanes draw
-        the same. Where something may come between, as in a world with faults or with WAIT, `line` is the connection, and
-        `fail` gets what happened to it instead of `answer` the replies.
+        `process` runs for each when they reach the server, in their order; `answer` gets the replies when they are back.
+        The latency is keyed by worker, first command, its key and how often that was sent, so both lanes draw the same.
+        Where something may come between, as in a world with faults or with a command that waits, `line` is the connection,
+        and `fail` gets what happened to it instead of `answer` the replies.
         """
         first = self._read(commands[0])
         command, _, command_text, key = first
@@ -196,11 +205,18 @@ class RedisLink:
         ):
             outward += self._pause(draws.uniform(worker, purpose + " pause", index))
             self.pauses.append((self.kernel.now, self.kernel.now + outward))
-        if line is None or not (self.has_faults or command == b"WAIT" or (len(commands) > 1 and has_wait(commands))):
+        if line is None or not (self.has_faults or command in WAITING or (len(commands) > 1 and may_wait(commands))):
             self.kernel.at(outward, self._arrive, worker, delivery, commands, first, process, answer, half)
         else:
             exchange = Exchange(worker, delivery, commands, first, process, answer, fail, line, purpose, index, half)
             self.faulty_path.send(exchange, outward)
+
+    def push(self, worker: str, receive: Callable[[], object], line: PushedLine) -> None:
+        """Let what the server sends by itself over a connection travel to this worker, after what it sent there before."""
+        draws = self.kernel.draws
+        half = 0.5 * self._round_trip(draws.uniform(worker, "redis push", draws.next_index(worker, "redis push")))
+        line.pushed_until = max(self.kernel.now + half, line.pushed_until)
+        self.kernel.at(line.pushed_until - self.kernel.now, receive)
 
     def _read(self, fields: list[bytes]) -> Read:
         """A command's name and first key, as bytes and as text. A script is named by its first line, if that does."""
@@ -253,6 +269,7 @@ class RedisLink:
     ) -> list[Any]:
         """Process commands at this instant; their replies."""
         trace, watch, locks = self.kernel.trace, self._watch, self._locks
+        blocked = self.faulty_path.blocked
         replies = []
         read: Read | None = first
         for fields in commands:
@@ -264,11 +281,15 @@ class RedisLink:
                 watch.before(key)  # type: ignore[union-attr]
             reply = process(fields)
             replies.append(reply)
+            if type(reply) is Blocked:
+                return replies
             record = RedisCommand(delivery=delivery, command=command_text, key=key_text, reply=_summary(reply))
             trace.add(worker, record)
             locks.after(worker, delivery, command, key, fields, reply)
             if watched:
                 watch.after(key, worker)  # type: ignore[union-attr]
+            if blocked.waiting:
+                blocked.serve()
         return replies
 
     def _note_lost_writes(self) -> None:

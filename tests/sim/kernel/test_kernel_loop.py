@@ -179,6 +179,22 @@ def test_what_timers_of_one_instant_wake_runs_to_its_end_one_after_the_other() -
     ]
 
 
+def test_a_timer_that_never_comes_is_one_as_in_asyncio() -> None:
+    kernel = Kernel()
+    seen: list[object] = []
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_at(float("inf"), seen.append, "at infinity")
+        seen.append(await asyncio.wait_for(asyncio.sleep(1, "slept"), float("inf")))
+        await asyncio.sleep(float("inf"))
+
+    kernel.host("w").spawn(work())
+    kernel.run()
+    assert (seen, kernel.now) == (["slept"], 1.0)
+    kernel.close()
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("module", cpython_asyncio.MODULES)
 def test_cpythons_own_tests_pass_on_the_loop(module: str) -> None:
