@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import io
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, NoReturn
 
 import relaysim
 from relaysim.scenarios.commands import (
@@ -33,12 +35,22 @@ from relaysim.scenarios.commands import (
     verify,
 )
 from relaysim.scenarios.commands.command_line import EXIT_INTERRUPTED, EXIT_USAGE, UsageError, stop_output
+from relaysim.scenarios.system_errors import printable
+
+PATIENCE_VARIABLE: Final = "RELAYSIM_PATIENCE"
+"""What the watchdog reads; written out here, because the simulator is not imported for `--help`."""
+
+LINE_MAX: Final = 2000
+"""Characters of a complaint's line that are printed; it may quote what somebody typed, or what a bot raised."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. `argv` is without the command's own name; by default `sys.argv`."""
     if sys.stdout is None:  # closed by whoever started us
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a text may hold what the terminal's encoding has not
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as stop:  # argparse has said what is wrong, or printed the help
@@ -46,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if importlib.util.find_spec("simpy") is None:
             raise UsageError(_install_the_simulator())
-        status: int = arguments.command(arguments)
+        with _patience(getattr(arguments, "patience", None)):
+            status: int = arguments.command(arguments)
     except ModuleNotFoundError:
         if not _absent_requirements():
             raise
@@ -61,6 +74,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         _flush()
     return status
+
+
+@contextmanager
+def _patience(seconds: float | None) -> Iterator[None]:
+    """Let the watchdog of this process, and of those that it starts, wait so long; see `relaysim.sim.kernel.watchdog`."""
+    if seconds is None:
+        yield
+        return
+    before = os.environ.get(PATIENCE_VARIABLE)
+    os.environ[PATIENCE_VARIABLE] = str(seconds)
+    try:
+        yield
+    finally:
+        os.environ.pop(PATIENCE_VARIABLE, None)
+        if before is not None:
+            os.environ[PATIENCE_VARIABLE] = before
 
 
 def _absent_requirements() -> list[str]:
@@ -100,13 +129,17 @@ class _Version(argparse.Action):
 
 
 def _complain(text: str) -> None:
-    lines = text.splitlines()
+    lines = [_cut(printable(line)) for line in text.splitlines()] or [""]
     if len(lines) == 1:
         print(f"relaysim: {lines[0]}", file=sys.stderr)
         return
     print(f"relaysim: {len(lines)} problems", file=sys.stderr)
     for line in lines:
         print(f"  {line}", file=sys.stderr)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= LINE_MAX else f"{line[:LINE_MAX]}... ({len(line):,} characters)"
 
 
 def _flush() -> None:

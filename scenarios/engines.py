@@ -22,6 +22,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from relaysim.scenarios.last_words import offer_folder, read_last_words
+
 Result = TypeVar("Result")
 
 _PRE_DISPATCH = "3 * n_jobs"
@@ -78,6 +80,7 @@ class LocalEngine:
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+        offer_folder()
         call = delayed(function)
         parallel = Parallel(
             n_jobs=self.jobs,
@@ -93,7 +96,7 @@ class LocalEngine:
                     results = parallel(call(*each) for each in calls)
                 yield from results
         except TerminatedWorkerError as error:
-            raise LostWorkerError("a worker process died: killed, or out of memory; try fewer --jobs") from error
+            raise LostWorkerError(f"a worker process died{read_last_words()}") from error
         except BaseException:
             _end_workers()
             raise

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import relaysim
 from relaysim.scenarios.engines import LocalEngine, LostWorkerError
+from relaysim.scenarios.last_words import last_words
 from relaysim.scenarios.replication_summary import Summary
 
 if TYPE_CHECKING:
@@ -245,15 +246,17 @@ def run_chunk(
         scenario, settings, specs = _prepare(batch.scenario)
         if batch.claims is not None:
             specs = [spec for spec in specs if spec.id in batch.claims]
+        if elsewhere:
+            last_words()
         if observe is None and elsewhere:
             _stay_in_session()
         summary = Summary()
         seeds = range(first, first + count)
         kept = range(0) if observe is not None else seeds[: max(0, batch.traces - first)]
         if kept:
-            _run_seeds(summary, scenario, settings, specs, batch, kept, _observe_with_trace)
+            _run_seeds(summary, scenario, settings, specs, batch, kept, _observe_with_trace, elsewhere=elsewhere)
         if left := seeds[len(kept) :]:
-            _run_seeds(summary, scenario, settings, specs, batch, left, observe or _observe)
+            _run_seeds(summary, scenario, settings, specs, batch, left, observe or _observe, elsewhere=elsewhere)
     return index, summary, os.getpid(), _peak_bytes()
 
 
@@ -310,15 +313,19 @@ def _run_seeds(
     batch: Batch,
     seeds: range,
     observe: Observe,
+    *,
+    elsewhere: bool,
 ) -> None:
     from relaysim.scenarios.strata_tallies import UNWEIGHED, specs_in, strata_of
-    from relaysim.sim.kernel import SimulatorError
+    from relaysim.sim.kernel import SimulatorError, named
     from relaysim.sim.world import CHECKED, INVARIANTS
 
     strata = strata_of(scenario)
     if strata is not None and not batch.in_strata:
         raise ReplicationError(scenario.name, seeds.start, UNWEIGHED, batch.values)
+    runs = last_words().runs if elsewhere else lambda what: None
     for seed in seeds:
+        runs(f"{scenario.name}, seed {seed}")
         try:
             observation = observe(settings, scenario.root_seed, seed, batch.lane)
             summary.add(
@@ -331,8 +338,9 @@ def _run_seeds(
             )
         except Exception as error:
             says_all = isinstance(error, SimulatorError)
-            reason = str(error) if says_all else f"{type(error).__name__}: {error}"
+            reason = str(error) if says_all else named(error)
             raise ReplicationError(scenario.name, seed, reason, batch.values, says_all) from error
+    runs("")
 
 
 def _peak_bytes() -> int:

@@ -16,6 +16,7 @@ from relaysim.scenarios.problems import Problem, errors_of, not_finite, to_probl
 from relaysim.scenarios.scenario_files import Reading, first_lower, shown_path
 from relaysim.sim.backends import BACKENDS, DEFAULT, backend_named
 from relaysim.sim.backends.profile import Profile, override, read_profile_table, shipped_profiles
+from relaysim.sim.kernel import error_text, named
 from relaysim.sim.kernel.distributions import Distribution
 from relaysim.sim.validation_words import MISSING, Finding, Step, did_you_mean, format_path
 from relaysim.sim.world import COUNTS, SERIES
@@ -234,12 +235,12 @@ def check_relay_builds(scenario: Scenario, reading: Reading) -> None:
         given = (
             " with these settings" if scenario.relay.settings or any(each.settings for each in scenario.workers) else ""
         )
-        message = f"{scenario.relay.factory} cannot be built{given}: {_named(error)}"
+        message = f"{scenario.relay.factory} cannot be built{given}: {_words(error)}"
         _complain_of_settings(reading, message, file)
 
 
-def _named(error: BaseException) -> str:
-    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+def _words(error: BaseException) -> str:
+    return error_text(error) if isinstance(error, ValueError) else named(error)
 
 
 def _complain_of_settings(reading: Reading, message: str, file: str) -> None:

@@ -67,6 +67,17 @@ def non_negative_int(text: str) -> int:
     return whole_number(text, 0, math.inf, "a whole number, 0 or more")
 
 
+def seconds(text: str) -> float:
+    """A number of seconds, 0 or more, for `argparse`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, not {text!r}")
+    return value
+
+
 def share(text: str) -> float:
     """A number above 0 and below 1, for `argparse`."""
     try:
@@ -98,8 +109,15 @@ def non_empty(text: str) -> str:
 
 
 def add_lane(parser: argparse.ArgumentParser) -> None:
-    """`--lane`."""
+    """How worlds are run: `--lane` and `--patience`."""
     parser.add_argument("--lane", choices=("sdk", "direct"), help="sdk: with the SDK's own code; direct: without it")
+    parser.add_argument(
+        "--patience",
+        type=seconds,
+        metavar="SECONDS",
+        help="processor time after which a relay that does not come back is given up (a whole world: twenty times as much); "
+        "by default 30, 0 for never",
+    )
 
 
 def add_sets(parser: argparse.ArgumentParser, metavar: str = "PATH=VALUE", help_text: str = _SET_HELP) -> None:
@@ -108,7 +126,7 @@ def add_sets(parser: argparse.ArgumentParser, metavar: str = "PATH=VALUE", help_
 
 
 def add_world(parser: argparse.ArgumentParser) -> None:
-    """What can be put in place of a scenario's own: `--lane`, `--set`, and `--factory` or `--policy`."""
+    """What can be put in place of a scenario's own: `--lane`, `--set`, and `--factory` or `--policy`; and `--patience`."""
     add_lane(parser)
     add_sets(parser)
     other = parser.add_mutually_exclusive_group()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from relaysim.scenarios.commands.command_line import UsageError, load_scenarios, non_negative_int
+from relaysim.scenarios.system_errors import one_line
 
 if TYPE_CHECKING:
     from relaysim.scenarios.model import Scenario
@@ -20,6 +21,7 @@ def add_one_world(parser: argparse.ArgumentParser) -> None:
 
 def one_world(arguments: argparse.Namespace, *, keep_trace: bool) -> tuple[Scenario, str, Any]:
     """The scenario, the lane, and what its world did. Raises UsageError where the world does not run to its end."""
+    from relaysim.sim.kernel import named
     from relaysim.sim.world import run_world
 
     (scenario,) = load_scenarios([arguments.scenario], arguments)
@@ -33,8 +35,7 @@ def one_world(arguments: argparse.Namespace, *, keep_trace: bool) -> tuple[Scena
             keep_trace=keep_trace,
         )
     except Exception as error:
-        message = f"{scenario.name}, seed {arguments.seed}: {type(error).__name__}: {error}"
-        raise UsageError(message.replace("\n", " ")) from error
+        raise UsageError(one_line(f"{scenario.name}, seed {arguments.seed}: {named(error)}")) from error
     return scenario, lane, result
 
 

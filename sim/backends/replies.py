@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from relaysim.sim.backends.json_values import Object
+from relaysim.sim.kernel import Guard, named
 
 
 class Text(NamedTuple):
@@ -248,9 +249,10 @@ class CallableReplies(BaseModel):
 def _resolve(factory: str) -> Replier:
     module_name, _, name = factory.partition(":")
     try:
-        found = getattr(importlib.import_module(module_name), name, None)
+        with Guard():
+            found = getattr(importlib.import_module(module_name), name, None)
     except Exception as error:
-        raise ValueError(f"{module_name} cannot be imported: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{module_name} cannot be imported: {named(error)}") from error
     if not callable(found):
         raise ValueError(f"{module_name} has no function {name}")
     replier: Replier = found

@@ -26,7 +26,7 @@ from relaysim.sim.backends.replies import EchoReplies, Failure, Replier, Replies
 from relaysim.sim.backends.wire import Wire, request_id_header
 from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under, check_routes
 from relaysim.sim.doors.latency import RequestLatency
-from relaysim.sim.kernel import Kernel, Record, kind_of
+from relaysim.sim.kernel import Kernel, Record, kind_of, named
 from relaysim.sim.trace.schema import FaultStruck, RequestSent, RequestServed
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ class SimulatedApi:
                 return checked(replier(turn))
             except (Exception, SystemExit) as error:
                 self.on_error(error)
-                return Failure("server_error", f"The simulator's replier raised {type(error).__name__}: {error}")
+                return Failure("server_error", f"The simulator's replier raised {named(error)}")
 
         return reply
 

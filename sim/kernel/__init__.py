@@ -2,8 +2,8 @@
 
 Hosts are asyncio event loops; they and SimPy processes share one `simpy.Environment`, so one clock and one order.
 Begin with `Kernel`: it owns the clock, the keyed draws and the trace. A `Host` may crash, stand still, be slow and read a
-wrong time of day. `Fence` makes whatever would leave the
-simulation (clocks, entropy, sockets, threads, subprocesses) virtual or an error while a kernel runs.
+wrong time of day. `Fence` makes whatever would leave the simulation (clocks, entropy, sockets, threads, subprocesses)
+virtual or an error while a kernel runs. A `Guard` keeps code under test from ending or hanging the process.
 
 This folder imports nothing of the project and could be published alone.
 """
@@ -11,20 +11,27 @@ This folder imports nothing of the project and could be published alone.
 from relaysim.sim.kernel.agenda import StuckSimulationError, Timer
 from relaysim.sim.kernel.clock import EPOCH_SECONDS, TICK, ticks
 from relaysim.sim.kernel.draws import ConditionedDraws, Draws
+from relaysim.sim.kernel.error_text import error_text, named, writable
 from relaysim.sim.kernel.fence import Fence, LeavesSimulationError, outside
+from relaysim.sim.kernel.guard import EndsProcessError, GivenUpError, Guard
 from relaysim.sim.kernel.kernel import Host, Kernel
 from relaysim.sim.kernel.own_errors import SimulatorError, own_error_in
 from relaysim.sim.kernel.running import current_host
 from relaysim.sim.kernel.source_places import place_of_caller, place_of_error, steps_of_error
 from relaysim.sim.kernel.trace import Record, Trace, current_context, digested, kind_of, record_kind
 from relaysim.sim.kernel.unhandled import Unhandled
+from relaysim.sim.kernel.watchdog import WATCHDOG
 
 __all__ = [
     "EPOCH_SECONDS",
     "TICK",
+    "WATCHDOG",
     "ConditionedDraws",
     "Draws",
+    "EndsProcessError",
     "Fence",
+    "GivenUpError",
+    "Guard",
     "Host",
     "Kernel",
     "LeavesSimulationError",
@@ -37,7 +44,9 @@ __all__ = [
     "current_context",
     "current_host",
     "digested",
+    "error_text",
     "kind_of",
+    "named",
     "outside",
     "own_error_in",
     "place_of_caller",
@@ -45,4 +54,5 @@ __all__ = [
     "record_kind",
     "steps_of_error",
     "ticks",
+    "writable",
 ]

@@ -10,7 +10,9 @@ Inside `with Fence():` and while code of an attached kernel runs in this thread:
 | random.random and the module's other functions              | keyed draws of the host that asks          |
 | random.Random(), seed() without a seed                      | seeded by a keyed draw                     |
 | os.urandom, random.SystemRandom, secrets, uuid1, uuid4      | keyed draws of the host that asks          |
-| time.sleep, sockets, threads, subprocesses, fork, exec      | `LeavesSimulationError` at the call site   |
+| time.sleep, sockets, threads, subprocesses, fork, exec,     | `LeavesSimulationError` at the call site   |
+| sending signals                                             |                                            |
+| signal.signal                                               | nothing: no signals come                   |
 
 Names bound early (`from time import monotonic`) are replaced in every loaded module. The ways out are refused by an
 audit hook, so no early-bound name can dodge them. Other threads, and code outside a run, see the real thing. When the
@@ -26,6 +28,7 @@ import _thread as _thread_module
 import datetime as datetime_module
 import os
 import random
+import signal
 import sys
 import time
 import uuid
@@ -99,6 +102,9 @@ _thread: int = 0
 _REFUSED_EVENTS: dict[str, str | Callable[[tuple[Any, ...]], str | None]] = {
     "os.exec": "replacing this process",
     "os.fork": "forking this process",
+    "os.kill": "sending a signal",
+    "os.killpg": "sending a signal",
+    "signal.pthread_kill": "sending a signal",
     "os.forkpty": "forking this process",
     "os.posix_spawn": "starting a process",
     "os.spawn": "starting a process",
@@ -277,6 +283,12 @@ class Fence:
             if hasattr(_thread_module, name):
                 start = getattr(_thread_module, name)
                 replace(start, _when_inside(start, _refuser("starting a thread")))
+        for name in ("raise_signal", "alarm", "setitimer"):
+            if hasattr(signal, name):
+                send = getattr(signal, name)
+                replace(send, _when_inside(send, _refuser("sending a signal")))
+        # A simulated process gets no signals; this one's must stay as they are.
+        replace(signal.signal, _when_inside(signal.signal, lambda number, handler: signal.getsignal(number)))
         keyed = _KeyedRandom()
         for name, real in sorted(vars(random).items()):
             if getattr(real, "__self__", None) is random._inst:

@@ -32,6 +32,7 @@ from relaysim.sim.kernel.draws import Draws
 from relaysim.sim.kernel.loop import HostLoop
 from relaysim.sim.kernel.running import adopt_generator, finalize_generator, set_running_host
 from relaysim.sim.kernel.trace import Place, Trace
+from relaysim.sim.kernel.watchdog import Interruption
 
 T = TypeVar("T")
 
@@ -231,7 +232,9 @@ class Kernel(Agenda):
                 self.failures.clear()
                 try:
                     self.run(until=limit)
-                except Exception:  # what fails now fails after the world's end
+                except Interruption:
+                    raise
+                except BaseException:  # what fails now fails after the world's end; a user's interrupt, the guard knows
                     continue
         finally:
             self.failures[:] = failures

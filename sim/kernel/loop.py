@@ -494,8 +494,11 @@ class HostLoop(asyncio.AbstractEventLoop):
         """Drop what is ready; later calls do nothing."""
         self._closed = True
         self._closing = True
-        for task in self._unfinished_tasks():
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        # What would not be cancelled must not run when it is collected either: it may catch even that, and for ever.
+        if unfinished := self._unfinished_tasks():
+            refusing = CrashedWork()
+            refusing.tasks.extend(unfinished)
+            refusing.release()
         self._ready.clear()
 
     def stop(self) -> None:

@@ -24,7 +24,11 @@ _UNDER_TEST: Final = f"{_PACKAGE}.relay"
 
 def place_of_caller() -> str:
     """The line that is being executed; "" if none of the callers is code under simulation."""
-    frame: FrameType | None = sys._getframe(1)
+    return place_of_frame(sys._getframe(1))
+
+
+def place_of_frame(frame: FrameType | None) -> str:
+    """The same of a frame."""
     left_this_package = False
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
@@ -64,6 +68,11 @@ def steps_of_error(error: BaseException | None) -> tuple[str, ...]:
     return tuple(steps[-_STEPS_MAX:])
 
 
+def is_of_library(file: str) -> bool:
+    """Whether a file is Python's or an installed package's."""
+    return file.startswith(("<", *_libraries()))
+
+
 def _is_of(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
 
@@ -71,7 +80,7 @@ def _is_of(module: str, package: str) -> bool:
 def _is_under_simulation(module: str, file: str) -> bool:
     if _is_of(module, _PACKAGE):
         return _is_of(module, _UNDER_TEST)
-    return not file.startswith("<") and not file.startswith(_libraries())
+    return not is_of_library(file)
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from relaysim.sim.kernel import Fence, Kernel
+from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Kernel, error_text, named
 from relaysim.sim.process import Isolation, WorkerProcesses, is_shared, running_process
 
 
@@ -33,7 +33,7 @@ def resolve(name: str) -> Callable[..., Any]:
     if running_process() is not None or is_shared(module_of(name)):
         return import_factory(name)
     kernel = Kernel()
-    with Fence() as fence, Isolation():
+    with WATCHDOG, Fence() as fence, Isolation():
         fence.attach(kernel)
         processes = WorkerProcesses(module_of(name))
         try:
@@ -61,17 +61,16 @@ def import_factory(name: str) -> Callable[..., Any]:
             "put it into a module of its own"
         )
     try:
-        module = importlib.import_module(module_name)
+        with Guard():
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise FactoryError(
                 f"factory {name!r}: there is no module {error.name!r}; run from the folder that holds it, or install it"
             ) from error
-        raise FactoryError(f"factory {name!r}: importing {module_name} failed: {error}") from error
+        raise FactoryError(f"factory {name!r}: importing {module_name} failed: {error_text(error)}") from error
     except Exception as error:
-        raise FactoryError(
-            f"factory {name!r}: importing {module_name} failed: {type(error).__name__}: {error}"
-        ) from error
+        raise FactoryError(f"factory {name!r}: importing {module_name} failed: {named(error)}") from error
     factory = getattr(module, attribute, None)
     if factory is None:
         public = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from relaysim.sim.kernel import Trace, current_context, current_host
+from relaysim.sim.kernel import Trace, current_context, current_host, named, writable
 from relaysim.sim.trace.schema import LogLine
 
 _DETAILS = ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks")
@@ -16,10 +16,18 @@ says how to leave them out; which task runs differs between Python versions anyw
 _LIBRARIES = ("openai", "httpx2", "httpcore2", "redis", "asyncio", "fakeredis", "anyio")
 
 
+LINES_MAX: Final = 100_000
+"""Lines of one world that are kept; a relay that logs without end must not take all memory."""
+
+CHARACTERS_MAX: Final = 10_000
+"""Characters of a line that are kept."""
+
+
 class _Handler(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.trace: Trace | None = None
+        self.left = LINES_MAX
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Without a lock: one thread runs a world."""
@@ -31,8 +39,19 @@ class _Handler(logging.Handler):
         host = current_host()
         if trace is None or host is None or record.name.partition(".")[0] in _LIBRARIES:
             return
-        line = LogLine(delivery=current_context.get(), level=record.levelname, text=record.getMessage())
-        trace.add(host.name, line)
+        self.left -= 1
+        if self.left < 0:
+            return
+        text = _text(record) if self.left else f"(after {LINES_MAX:,} lines, no more of this world are kept)"
+        trace.add(host.name, LogLine(delivery=current_context.get(), level=record.levelname, text=text))
+
+
+def _text(record: logging.LogRecord) -> str:
+    try:
+        text = record.getMessage()
+    except Exception as error:  # `logging` complains of it on standard error, and goes on
+        return f"(a line that cannot be formatted: {named(error)})"
+    return writable(text if len(text) <= CHARACTERS_MAX else f"{text[:CHARACTERS_MAX]}... ({len(text):,} characters)")
 
 
 class LogCapture:
@@ -47,6 +66,7 @@ class LogCapture:
     def attach(self, trace: Trace | None) -> None:
         """Whose trace receives the lines from now on."""
         self._handler.trace = trace
+        self._handler.left = LINES_MAX
 
     def __enter__(self) -> Self:
         root = logging.getLogger()

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import redis
 
-from relaysim.sim.kernel import place_of_error
+from relaysim.sim.kernel import error_text, place_of_error
 from relaysim.sim.trace.subjects import Handling, Request, Text
 from relaysim.sim.world.judge.history import History
 
@@ -58,11 +58,11 @@ class Raised(NamedTuple):
     of_the_world: bool
 
     @classmethod
-    def by(cls, delivery: str, error: Exception) -> Raised:
+    def by(cls, delivery: str, error: BaseException) -> Raised:
         """Of an exception as it was caught."""
         place = place_of_error(error)
         what = type(error).__name__ + (f" in {place}" if place else "")
-        return cls(delivery, what, " ".join(str(error).split())[:_WORDS_MAX], _is_of_the_world(error))
+        return cls(delivery, what, " ".join(error_text(error).split())[:_WORDS_MAX], _is_of_the_world(error))
 
 
 def _is_of_the_world(error: BaseException | None) -> bool:

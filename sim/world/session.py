@@ -12,12 +12,13 @@ from relaysim.sim import redis
 from relaysim.sim.backends import DEFAULT
 from relaysim.sim.doors import keyed_retry_jitter
 from relaysim.sim.doors import warm_up as warm_up_api
-from relaysim.sim.kernel import Fence
+from relaysim.sim.kernel import WATCHDOG, Fence, Guard
 from relaysim.sim.process import Isolation
 from relaysim.sim.world.invariants import JudgeSettings
 from relaysim.sim.world.logs import LogCapture
 from relaysim.sim.world.observe import observe
 from relaysim.sim.world.obstacles import UnsimulatedCall
+from relaysim.sim.world.process_state import ProcessState
 from relaysim.sim.world.settings import WorldSettings
 from relaysim.sim.world.unhandled import Finalizers
 from relaysim.sim.world.world import Lane, World
@@ -95,6 +96,8 @@ class Session:
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"^(?!__main__)")
             # A worker that crashes closes nothing; its clients complain of that when they are collected.
             warnings.filterwarnings("ignore", "Unclosed", ResourceWarning)
+            stack.callback(ProcessState().put_back)
+            stack.enter_context(WATCHDOG)
             stack.enter_context(self.fence)
             stack.enter_context(Isolation())
             stack.enter_context(self.logs)
@@ -107,7 +110,7 @@ class Session:
         Session._current = self
         # What is loaded now stays; collections between worlds need not look through it again. Who froze objects before, as
         # a test runner does after loading all tests, keeps them frozen: Python can only unfreeze all.
-        gc.collect()
+        _collect()
         if gc.get_freeze_count() < _FROZEN_BY_A_CALLER:
             gc.freeze()
             stack.callback(gc.unfreeze)
@@ -120,32 +123,35 @@ class Session:
         if Session._current is self:
             Session._current = None
             if self._power_was_cut:
-                gc.collect()  # here, where what crashed workers have left open is known
+                _collect()  # here, where what crashed workers have left open is known
             self._stack.close()
 
     def run(self, world: World) -> None:
         """Build, run and close one world."""
         warm_up(world.backend.name)
-        self.fence.attach(world.kernel)
-        self.logs.attach(world.kernel.trace)
-        self.finalizers.kernel = world.kernel
         try:
-            world.build()
-            try:
-                world.run()
-            finally:
-                world.close()
+            with Guard(world.kernel.env, world.kernel.fail):
+                self.fence.attach(world.kernel)
+                self.logs.attach(world.kernel.trace)
+                self.finalizers.kernel = world.kernel
+                try:
+                    world.build()
+                    try:
+                        world.run()
+                    finally:
+                        world.close()
+                finally:
+                    if world.processes is not None:
+                        world.processes.close()
+                    self.finalizers.kernel = None
+                    self.logs.attach(None)
+                    self.fence.attach(None)
         finally:
-            if world.processes is not None:
-                world.processes.close()
-            self.finalizers.kernel = None
-            self.logs.attach(None)
-            self.fence.attach(None)
             self._worlds += 1
             self._power_was_cut = self._power_was_cut or any(worker.crashed for worker in world.workers)
             many = self._worlds % _COLLECT_EVERY == 0 or gc.get_count()[0] > _UNCOLLECTED_MAX
             if many or (world.processes is not None and self._lives_left_much()):
-                gc.collect()
+                _collect()
 
     def _lives_left_much(self) -> bool:
         """Whether modules of workers' lives, which are not counted by objects, take much memory by now."""
@@ -157,6 +163,11 @@ class Session:
             return False
         self._resident_bytes = resident
         return True
+
+
+def _collect() -> None:
+    with Guard():  # destructors of code under test run in it
+        gc.collect()
 
 
 def run_world(
@@ -175,6 +186,8 @@ def run_world(
         FactoryError: if the relay's factory cannot be used.
         LeavesSimulationError: if the relay tries to reach the world outside.
         StuckSimulationError: if the relay loops without letting time pass.
+        GivenUpError: if the relay does not come back, see `relaysim.sim.kernel.watchdog`.
+        EndsProcessError: if the relay would end its process.
     """
     world = World(settings, root_seed, seed, lane)
     if Session._current is not None:  # making another one would cost as much as a host

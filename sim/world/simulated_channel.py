@@ -20,6 +20,9 @@ from relaysim.sim.world.target import Send
 if TYPE_CHECKING:
     from relaysim.sim.world.customers import Customer
 
+CHARACTERS_MAX: Final = 1_000_000
+"""The longest text that can be sent; public channels take some thousands."""
+
 _UNKNOWN: Final = ("unknown_delivered", "unknown_lost")
 _FATES: Final = ("refused", *_UNKNOWN)
 
@@ -64,9 +67,17 @@ class Channel:
                 message_ids: the messages that this text ends, for whoever judges.
 
             Raises:
+                TypeError: conversation or text is no text.
+                ValueError: the text has more characters than any channel takes, or half of a surrogate pair.
                 SendRefused: it was surely not sent.
                 TimeoutError: whether it was sent is not known.
             """
+            if not isinstance(text, str) or not isinstance(conversation, str):
+                raise TypeError(f"send takes a conversation and a text, not {conversation!r:.100} and {text!r:.100}")
+            if len(text) > CHARACTERS_MAX:
+                raise ValueError(f"a text of {len(text):,} characters cannot be sent; at most {CHARACTERS_MAX:,} can")
+            if not text.isascii():
+                text.encode()  # raises for half of a surrogate pair, as whatever sends bytes does
             delivery = current_context.get()
             trace.add(host.name, TextSent(delivery=delivery, conversation=conversation, text=text))
             if message_ids:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
-from relaysim.sim.kernel import Kernel, Unhandled, current_host, place_of_error, steps_of_error
+from relaysim.sim.kernel import Kernel, Unhandled, current_host, error_text, place_of_error, steps_of_error
 from relaysim.sim.trace.schema import UnhandledException
 
 
@@ -34,7 +34,7 @@ def record_unhandled(kernel: Kernel, ended: Callable[[str, Exception], None]) ->
     kernel.unhandled = record
 
 
-def serve_raised(error: Exception) -> UnhandledException:
+def serve_raised(error: BaseException) -> UnhandledException:
     """The record of a `serve` that has ended with an exception."""
     return _event("", "serve", error, "")
 
@@ -44,7 +44,7 @@ def _event(delivery: str, source: str, error: BaseException | None, message: str
         delivery=delivery,
         source=source,
         error_class="" if error is None else type(error).__name__,
-        text=message if error is None else str(error),
+        text=message if error is None else error_text(error),
         place="" if error is None else place_of_error(error),
         traceback=steps_of_error(error),
     )

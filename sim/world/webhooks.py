@@ -16,7 +16,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Final
 
 from relaysim.sim.faults import AtOccasions, FaultPlan
-from relaysim.sim.kernel import Kernel, SimulatorError, current_context
+from relaysim.sim.kernel import Kernel, SimulatorError, current_context, error_text
 from relaysim.sim.trace.schema import (
     HandlingEnd,
     HandlingStart,
@@ -89,7 +89,7 @@ class Webhooks:
                 delivery = self._dispatch(message, delay + later, None)
                 self._kernel.trace.add(ENTITY, WebhookDuplicate(delivery=delivery, seconds=later))
 
-    def note_raised(self, delivery: str, error: Exception) -> None:
+    def note_raised(self, delivery: str, error: BaseException) -> None:
         """An exception has ended a handling, or a task that was started in it."""
         self.raised.append(Raised.by(delivery, error))
 
@@ -158,11 +158,14 @@ class Webhooks:
         except SimulatorError as error:
             # Not the relay's mistake: it must not be judged where it cannot run as it does in production.
             self._kernel.fail(error)
-        except Exception as error:
-            # A relay that raises has failed this message; what became of it is judged like any other ending.
+        except BaseException as error:
+            if trace.closed or isinstance(error, SystemExit | KeyboardInterrupt):
+                raise
+            # A relay that raises has failed this message; what became of it is judged like any other ending. A task that
+            # cancels itself raises, too.
             error_class = type(error).__name__
             self.note_raised(delivery, error)
-            said = f"handle raised {error_class}: {error}"
+            said = f"handle raised {error_class}: {error_text(error)}"
             trace.add(worker.name, LogLine(delivery=delivery, level="ERROR", text=said))
         finally:
             self.handled.discard(delivery)

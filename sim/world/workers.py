@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import copy_context
 
-from relaysim.sim.kernel import Host, Kernel, SimulatorError, current_context
+from relaysim.sim.kernel import Host, Kernel, SimulatorError, current_context, error_text
 from relaysim.sim.trace.schema import HostCrash, HostRestart, LogLine
 from relaysim.sim.world.target import Target
 from relaysim.sim.world.unhandled import serve_raised
@@ -86,8 +86,10 @@ class Worker:
         except SimulatorError as error:
             # Not the relay's mistake: it must not be judged where it cannot run as it does in production.
             self._kernel.fail(error)
-        except Exception as error:
+        except BaseException as error:
+            if self._kernel.trace.closed or isinstance(error, SystemExit | KeyboardInterrupt):
+                raise
             # The process lives on without it; what becomes of its messages is judged like anything else.
-            said = f"serve raised {type(error).__name__}: {error}"
+            said = f"serve raised {type(error).__name__}: {error_text(error)}"
             self._kernel.trace.add(self.name, LogLine(delivery="", level="ERROR", text=said))
             self._kernel.trace.add(self.name, serve_raised(error))

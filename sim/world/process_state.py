@@ -1,0 +1,56 @@
+"""What code under test may change about the process that judges it, and what is put back when its worlds are done.
+
+The interpreter knows of no simulated workers: whoever changes the working directory, lowers the limit of recursion or puts
+another function into a module of the standard library changes them for the report, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import contextlib
+import json
+import json.decoder
+import json.encoder
+import locale
+import logging
+import os
+import random
+import sys
+import threading
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+_MODULES: Final[tuple[ModuleType, ...]] = (
+    *(asyncio, builtins, json, json.decoder, json.encoder, logging, os, random, sys, threading, time),
+)
+
+
+class ProcessState:
+    """The process as it is when this is made; to be made, and put back, outside every fence."""
+
+    def __init__(self) -> None:
+        self._folder = Path.cwd()
+        self._recursion = sys.getrecursionlimit()
+        self._locale = locale.setlocale(locale.LC_ALL)
+        self._trace, self._profile = sys.gettrace(), sys.getprofile()
+        self._names = [(module, {**vars(module)}) for module in _MODULES]
+
+    def put_back(self) -> None:
+        """Let everything be as it was; what has come, as names of modules that were imported since, stays."""
+        if sys.gettrace() is not self._trace:
+            sys.settrace(self._trace)
+        if sys.getprofile() is not self._profile:
+            sys.setprofile(self._profile)
+        for module, names in self._names:
+            present = vars(module)
+            for name, value in names.items():
+                if present.get(name) is not value:
+                    present[name] = value
+        sys.setrecursionlimit(self._recursion)
+        with contextlib.suppress(OSError):
+            os.chdir(self._folder)
+        if locale.setlocale(locale.LC_ALL) != self._locale:
+            locale.setlocale(locale.LC_ALL, self._locale)
