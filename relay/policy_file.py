@@ -33,6 +33,7 @@ from relaysim.relay.setting_rules import Settings
 from relaysim.relay.telemetry import Telemetry
 
 SCHEMA: Final = 1
+_BYTES_MAX: Final = 4_000_000
 
 _POLICIES: Final[Mapping[str, tuple[Callable[..., Policy], type[Settings]]]] = {
     "check_then_act": (check_then_act, RelaySettings),
@@ -114,7 +115,7 @@ def load_policy(path: str | os.PathLike[str]) -> PolicyFile:
 
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_bytes().decode("utf-8"))
+        return tomllib.loads(_content(path).decode("utf-8"))
     except FileNotFoundError:
         problem = "there is no such file"
     except OSError as error:
@@ -124,7 +125,21 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
         problem = f"line {line} is not UTF-8, as TOML must be"
     except tomllib.TOMLDecodeError as error:
         problem = f"is no TOML: {error}"
+    except RecursionError:
+        problem = "is no policy: its tables or lists lie too deep inside each other"
+    except ValueError as error:  # Python's limit of digits
+        problem = f"has a number that cannot be read: {error}"
     raise PolicyFileError([f"{os.fspath(path)}: {problem}"])
+
+
+def _content(path: str | os.PathLike[str]) -> bytes:
+    if not Path(path).is_file() and not Path(path).is_dir() and Path(path).exists():
+        raise OSError(0, "is no file with a policy in it")
+    with Path(path).open("rb") as file:
+        content = file.read(_BYTES_MAX + 1)
+    if len(content) > _BYTES_MAX:
+        raise OSError(0, f"it has more than {_BYTES_MAX:,} bytes, which no policy needs")
+    return content
 
 
 def _setting_problems(policy: str, settings: Mapping[str, Any]) -> list[str]:

@@ -86,7 +86,7 @@ def read_results(path: Path) -> dict[str, Any]:
     path = path / "results.json" if path.is_dir() else path
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ResultsError(f"{path} is no results file: {error}") from error
     if not isinstance(results, dict) or not isinstance(results.get("scenarios"), list):
         raise ResultsError(f"{path} is no results file: it has no list of scenarios")

@@ -35,7 +35,7 @@ from relaysim.scenarios.commands import (
     verify,
 )
 from relaysim.scenarios.commands.command_line import EXIT_INTERRUPTED, EXIT_USAGE, UsageError, stop_output
-from relaysim.scenarios.system_errors import printable
+from relaysim.scenarios.system_errors import printable, reason_of
 
 PATIENCE_VARIABLE: Final = "RELAYSIM_PATIENCE"
 """What the watchdog reads; written out here, because the simulator is not imported for `--help`."""
@@ -71,9 +71,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         _complain(str(error))
         return EXIT_USAGE
+    except RecursionError:
+        _complain("something that was given lies too deep inside itself to be read, such as thousands of nested lists")
+        return EXIT_USAGE
     finally:
-        _flush()
-    return status
+        written = _flush()
+    return status if written else EXIT_USAGE
 
 
 @contextmanager
@@ -139,14 +142,22 @@ def _complain(text: str) -> None:
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= LINE_MAX else f"{line[:LINE_MAX]}... ({len(line):,} characters)"
+    """The line without its middle, which mostly quotes what was typed: the file stands before it, the remedy behind."""
+    half = LINE_MAX // 2
+    return line if len(line) <= LINE_MAX else f"{line[:half]} ... {line[-half:]}"
 
 
-def _flush() -> None:
+def _flush() -> bool:
+    """Whether what was printed went out. A reader who has gone away does not count."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         stop_output()
+    except OSError as error:
+        stop_output()
+        _complain(f"standard output: cannot be written: {reason_of(error)}")
+        return False
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:

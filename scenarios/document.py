@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from relaysim.sim.toml_file import DEPTH_MAX, TomlLimitError, parse_toml
 from relaysim.sim.validation_words import Step, format_path
 
 Document = dict[str, Any]
@@ -15,6 +16,7 @@ Document = dict[str, Any]
 #: Blocks that a file may take away from what it extends, with `drop = true`.
 DROPPABLE = ("map", "curve")
 
+_INDEX_DIGITS_MAX = 9
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
@@ -28,7 +30,9 @@ def parse_path(path: str) -> list[Step]:
     for part in _INDEX.sub(r".\1", path).split("."):
         if not part:
             raise PathError(f"{path!r} is no path: write keys with dots in between, e.g. relay.settings.attempts")
-        steps.append(int(part) if part.isdecimal() else part)
+        steps.append(int(part) if part.isdecimal() and len(part) <= _INDEX_DIGITS_MAX else part)
+    if len(steps) > DEPTH_MAX:
+        raise PathError(f"the path has {len(steps):,} steps; at most {DEPTH_MAX} lead anywhere")
     return steps
 
 
@@ -64,7 +68,9 @@ def parse_setting(text: str) -> tuple[str, Any]:
         raise PathError(f"{text!r} sets nothing: write PATH=VALUE, e.g. relay.settings.attempts=5")
     parse_path(path)
     try:
-        table = tomllib.loads(f"value = {written}")
+        table = parse_toml(f"value = {written}")
+    except TomlLimitError as error:
+        raise PathError(f"{path}: {error}") from error
     except tomllib.TOMLDecodeError:
         return path, written
     return path, table["value"] if set(table) == {"value"} else written

@@ -14,6 +14,7 @@ from relaysim.scenarios.document import Document
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import Problem, errors_of, not_finite, to_problems
 from relaysim.scenarios.scenario_files import Reading, first_lower, shown_path
+from relaysim.scenarios.system_errors import reason_of
 from relaysim.sim.backends import BACKENDS, DEFAULT, backend_named
 from relaysim.sim.backends.profile import Profile, override, read_profile_table, shipped_profiles
 from relaysim.sim.kernel import error_text, named
@@ -73,7 +74,9 @@ def _resolve_profile(reading: Reading) -> Profile | None:
         _check_profile(reading, model, read_profile_table("claimed"), overrides, as_typed, None)
         return None
     except (OSError, UnicodeDecodeError) as error:
-        reading.problems.append(Problem(file, "profile", f"{shown_path(Path(named))} cannot be read: {error}"))
+        reading.problems.append(
+            Problem(file, "profile", f"{shown_path(Path(named))} cannot be read: {reason_of(error)}")
+        )
         return None
     except tomllib.TOMLDecodeError as error:
         reading.problems.append(Problem(shown_path(Path(named)), "", f"is no TOML: {first_lower(str(error))}"))

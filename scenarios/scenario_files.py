@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 from relaysim.scenarios.document import Document, extend, parse_path
 from relaysim.scenarios.problems import Problem
 from relaysim.scenarios.system_errors import reason_of
+from relaysim.sim.toml_file import read_toml
 from relaysim.sim.validation_words import Step, did_you_mean, shown
 
 SHIPPED_FOLDER = Path(__file__).parent / "shipped"
@@ -127,9 +129,17 @@ def _find(name: str, extending: Path | None = None) -> Path:
 def shown_path(path: Path) -> str:
     """A path as people read it: below the current folder where it is there."""
     try:
-        return str(path.resolve().relative_to(Path.cwd()))
+        return str(real_path(path).relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def real_path(path: Path) -> Path:
+    """Where a path leads in the end; also of a circle of links, and of a name that no file can have."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:
+        return path
 
 
 def read_chain(reading: Reading) -> None:
@@ -140,7 +150,7 @@ def read_chain(reading: Reading) -> None:
     reading.complete = False
     while True:
         path = _find(name, extending)
-        if path.resolve() in seen:
+        if real_path(path) in seen:
             chain = " -> ".join(each.stem for each in (*seen, path))
             reading.complain(f"extends itself: {chain}", path="extends")
             break
@@ -148,7 +158,7 @@ def read_chain(reading: Reading) -> None:
         if file is None:
             break
         reading.files.append(file)
-        seen.append(path.resolve())
+        seen.append(real_path(path))
         if "extends" not in file.document:
             reading.complete = True
             break
@@ -174,8 +184,9 @@ def _read_file(reading: Reading, name: str, path: Path) -> SourceFile | None:
         else:
             reading.problems.append(Problem(name, "", message, suggestion))
 
+    display = path.name if path.parent == SHIPPED_FOLDER else shown_path(path)
     try:
-        content = path.read_bytes()
+        document = read_toml(path)
     except FileNotFoundError:
         if path.parent == SHIPPED_FOLDER:
             sentence = did_you_mean(name, shipped(), what="shipped are")
@@ -186,11 +197,8 @@ def _read_file(reading: Reading, name: str, path: Path) -> SourceFile | None:
     except OSError as error:
         wrong(f"cannot be read: {reason_of(error)}")
         return None
-    display = path.name if path.parent == SHIPPED_FOLDER else shown_path(path)
-    try:
-        document = tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+        line = error.object[: error.start].count(b"\n") + 1
         reading.problems.append(Problem(display, "", f"line {line} is not UTF-8, as TOML must be"))
         return None
     except tomllib.TOMLDecodeError as error:

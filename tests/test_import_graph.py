@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "sim.faults": {"sim.kernel", "sim.trace"},
     "sim.redis": {"sim.kernel", "sim.trace", "sim.faults"},
     "sim.validation_words": set(),
-    "sim.backends": {"sim.kernel", "sim.trace"},
+    "sim.toml_file": set(),
+    "sim.backends": {"sim.kernel", "sim.trace", "sim.toml_file"},
     "sim.doors": {"sim.validation_words", "sim.kernel", "sim.trace", "sim.faults", "sim.backends"},
     **{f"sim.backends.{name}": {"sim.kernel", "sim.trace", "sim.backends", "sim.doors"} for name in BACKENDS},
     "sim.world": {
@@ -46,6 +47,7 @@ MAY_IMPORT = {
     "scenarios": {
         "relay",
         "reports",
+        "sim.toml_file",
         "sim.validation_words",
         "sim.kernel",
         "sim.trace",

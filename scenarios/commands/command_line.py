@@ -50,8 +50,12 @@ def whole_number(text: str, low: int, high: float, what: str) -> int:
     except ValueError:
         value = low - 1
     if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"must be {what}, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be {what}, not {_quoted(text)}")
     return value
+
+
+def _quoted(text: str) -> str:
+    return repr(text) if len(text) <= 60 else f"{text[:60]!r}... ({len(text):,} characters)"
 
 
 def positive_int(text: str) -> int:
@@ -98,6 +102,8 @@ def folder(text: str) -> Path:
     """The path of a folder, for `argparse`. An empty one is mostly a shell's variable that is not set."""
     if not text:
         raise argparse.ArgumentTypeError("is empty; for the current folder give .")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError("holds a null character, which no name of a folder can")
     return Path(text)
 
 
@@ -177,6 +183,13 @@ def say(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         stop_output()
+    except OSError as error:
+        raise _not_written(error) from error
+
+
+def _not_written(error: OSError) -> UsageError:
+    stop_output()
+    return UsageError(f"standard output: cannot be written: {reason_of(error)}")
 
 
 def say_json(data: Any) -> None:
@@ -193,6 +206,8 @@ def show(draw: Callable[[Console], None]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         stop_output()
+    except OSError as error:
+        raise _not_written(error) from error
 
 
 JOURNAL, STUDY = "chunks.jsonl", "study.db"

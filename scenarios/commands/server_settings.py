@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +19,7 @@ from relaysim.sim.backends.protocol import Backend
 from relaysim.sim.backends.replies import Replies
 from relaysim.sim.doors.faults import ApiFault, wrong_routes
 from relaysim.sim.doors.simulation import ApiSettings
+from relaysim.sim.toml_file import read_toml
 from relaysim.sim.validation_words import did_you_mean, format_path
 
 
@@ -140,7 +140,7 @@ def _read_file(option: str, path: str | None, problems: list[Problem]) -> Docume
     if path is None:
         return None
     try:
-        return tomllib.loads(Path(path).read_bytes().decode("utf-8"))
+        return read_toml(path)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         problems.append(Problem(f"{option} {path}", "", unreadable(error)))
         return None

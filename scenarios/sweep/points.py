@@ -15,6 +15,7 @@ from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.system_errors import reason_of
+from relaysim.sim.toml_file import BYTES_MAX, read_within
 from relaysim.sim.world import Session
 
 POINTS_MAX: Final = 10_000
@@ -193,7 +194,10 @@ def _rows_of_file(path: Path) -> list[list[Setting]]:
         return ScenarioError([Problem(str(path), "", message)])
 
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = read_within(path, BYTES_MAX)
+        if len(content) > BYTES_MAX:
+            raise wrong(f"has more than {BYTES_MAX:,} bytes, which no list of {POINTS_MAX:,} points needs")
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise wrong(f"cannot be read: {reason_of(error)}") from error
     except UnicodeDecodeError as error:
@@ -263,5 +267,8 @@ def _row(path: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> 
         if not cell.strip():
             problems.append(Problem(typed_in, "", "is empty; write the value that the scenario has, if that is meant"))
             continue
-        row.append(Setting(typed_in, name, cell.strip(), _read(cell.strip())))
+        try:
+            row.append(Setting(typed_in, name, cell.strip(), _read(cell.strip())))
+        except PathError as error:
+            problems.append(Problem(typed_in, "", str(error)))
     return row, problems

@@ -25,7 +25,6 @@ Rate limits, failures and the switches named `unproven` are off unless a profile
 from __future__ import annotations
 
 import copy
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +32,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from relaysim.sim.kernel.distributions import Distribution
+from relaysim.sim.toml_file import read_toml
 
 PROFILE_FOLDER: Final = Path(__file__).parent / "profiles"
 
@@ -186,8 +186,7 @@ def read_profile_table(name_or_path: str | Path) -> dict[str, Any]:
                 f"no profile named {str(name_or_path)!r}; shipped are {', '.join(shipped_profiles())}, "
                 "or give a path that ends in .toml"
             )
-    with path.open("rb") as file:
-        return tomllib.load(file)
+    return read_toml(path)
 
 
 def override(table: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def test_a_broken_bot_is_judged_and_says_little(function: str, capfd: pytest.Cap
     result = live(handle=function)
     assert lost(result) == 1
     assert result.records is not None
-    told = [*log_of(result), *(str(fields) for _, _, kind, fields in result.records if kind == "unhandled")]
+    told = [*log_of(result), *(str(fields) for _, _, kind, fields in result.records if kind == "exception")]
     assert told
     for line in told:
         assert len(line) < 11_000
