@@ -208,7 +208,7 @@ def run_world(
         redis_pauses=world.redis.pauses,
         unsimulated=[UnsimulatedCall(*each) for each in world.network.unknown],
         raised=world.webhooks.raised,
-        api_faults=bool(settings.faults),
+        api_faults=bool(world.settings.faults),
     )
     observation["fault_hits"] = world.fault_hits
     records = [tuple(record) for record in trace.records] if keep_trace else None
