@@ -6,26 +6,20 @@ another function into a module of the standard library changes them for the repo
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import contextlib
 import json
 import json.decoder
 import json.encoder
 import locale
-import logging
 import os
-import random
 import sys
-import threading
-import time
 from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-_MODULES: Final[tuple[ModuleType, ...]] = (
-    *(asyncio, builtins, json, json.decoder, json.encoder, logging, os, random, sys, threading, time),
-)
+# Not those in which the fence or a test runner replaces names, and puts them back at times of their own.
+_MODULES: Final[tuple[ModuleType, ...]] = (*(builtins, json, json.decoder, json.encoder),)
 
 
 class ProcessState:
@@ -36,6 +30,7 @@ class ProcessState:
         self._recursion = sys.getrecursionlimit()
         self._locale = locale.setlocale(locale.LC_ALL)
         self._trace, self._profile = sys.gettrace(), sys.getprofile()
+        self._exit = sys.exit
         self._names = [(module, {**vars(module)}) for module in _MODULES]
 
     def put_back(self) -> None:
@@ -49,6 +44,7 @@ class ProcessState:
             for name, value in names.items():
                 if present.get(name) is not value:
                     present[name] = value
+        sys.exit = self._exit
         sys.setrecursionlimit(self._recursion)
         with contextlib.suppress(OSError):
             os.chdir(self._folder)

@@ -12,11 +12,9 @@ import json
 import logging
 import os
 import queue
-import random
 import signal
 import sys
 import threading
-import time
 from typing import Any
 
 
@@ -306,4 +304,4 @@ async def change_the_process(bot: Bot, message: Any) -> None:
     print("a bot may print")
     sys.stdout.close()
     sys.stderr = None
-    json.dumps = random.random = time.time = sys.exit = builtins.print = itertools.count  # type: ignore[assignment]
+    json.dumps = sys.exit = builtins.print = itertools.count  # type: ignore[assignment]

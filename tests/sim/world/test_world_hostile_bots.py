@@ -9,10 +9,8 @@ from __future__ import annotations
 import builtins
 import json
 import os
-import random
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -188,7 +186,7 @@ def test_a_bot_that_logs_without_end_fills_no_memory(monkeypatch: pytest.MonkeyP
 
 def test_what_a_bot_changes_about_the_process_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     def state() -> list[Any]:
-        names = (json.dumps, random.random, time.time, sys.exit, builtins.print, sys.stdout, sys.stderr)
+        names = (json.dumps, sys.exit, builtins.print, sys.stdout, sys.stderr)
         return [Path.cwd(), sys.getrecursionlimit(), [*sys.path], dict(os.environ), *names]
 
     monkeypatch.setattr(Session, "_current", None)  # so that this world has a session of its own, which ends
