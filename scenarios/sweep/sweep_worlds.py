@@ -14,8 +14,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
-from importlib.util import find_spec
-from pathlib import Path
 from threading import Lock
 from time import monotonic
 from typing import Any, Final
@@ -86,10 +84,11 @@ def source_digest(factory: str) -> str:
     module = factory.partition(":")[0]
     if module.partition(".")[0] == "relaysim":
         return ""
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
+    from relaysim.sim.world import file_of
+
+    origin = file_of(factory)
+    if origin is None:
         return ""
-    origin = Path(spec.origin)
     files = sorted(origin.parent.glob("*.py")) if "." in module else [origin]
     digest = sha256()
     for file in files:

@@ -32,7 +32,7 @@ class _Places:
 
 _PLACES: Final = (
     _Places(os.environ, ("_data",)),
-    _Places(sys, ("path",), ("excepthook",)),
+    _Places(sys, ("path",), ("excepthook", "stdout", "stderr")),
     _Places(tempfile, (), ("tempdir", "_name_sequence")),
     _Places(warnings, ("filters",), ("showwarning",)),
     _Places(logging, (), ("_loggerClass", "_logRecordFactory")),

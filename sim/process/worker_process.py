@@ -28,12 +28,16 @@ from relaysim.sim.process.loading import Finder
 from relaysim.sim.process.opened_files import OpenedFiles
 from relaysim.sim.process.own_files import REAL, OwnFiles
 from relaysim.sim.process.own_state import FixedHandlers, LibraryLoggers, OwnState
+from relaysim.sim.process.said_once import SaidOnce
 from relaysim.sim.process.user_code import user_code_of
 
 T = TypeVar("T")
 
 _running: WorkerProcess | None = None
 """Whose code runs at this moment."""
+
+_loaded: set[str] = set()
+"""The modules of factories that some life in this process has loaded before."""
 
 
 def running_process() -> WorkerProcess | None:
@@ -63,9 +67,20 @@ class WorkerProcess:
         loop = host.loop
         loop.drain, loop.call = partial(self.run, loop.drain), partial(self.run, loop.call)  # type: ignore[method-assign]
         try:
-            return host.call(function)
+            return host.call(partial(self._load, function))
         finally:
             self._world.logging_is_set_up()
+
+    def _load(self, function: Callable[[], T]) -> T:
+        sys.stdout, sys.stderr = streams = SaidOnce(sys.stdout), SaidOnce(sys.stderr)
+        for each in streams:
+            each.quiet = self._world.module_name in _loaded
+        try:
+            return function()
+        finally:
+            for each in streams:
+                each.quiet = False
+            _loaded.add(self._world.module_name)
 
     def run(self, function: Callable[..., T], *args: Any) -> T:
         """Run code of this life."""
@@ -92,6 +107,7 @@ class WorkerProcesses:
     """All lives of a world whose factory is in this module. Call `close` at the world's end.
 
     Attributes:
+        module_name: the factory's module.
         present: the life whose modules are in place; None: what was there before.
         base_state: what was in place before the world, besides modules.
         base_loggers: the loggers of libraries.
@@ -109,6 +125,7 @@ class WorkerProcesses:
         self._library_loggers.note(self.base_loggers)
         self._lives: list[WorkerProcess] = []  # also past ones: what they keep is not dropped while the world lives
         self._files: dict[str, OwnFiles] = {}
+        self.module_name = module_name
         self.folder = REAL["getcwd"]()
         self._finder = Finder(self.user_code, self._outside, self._register)
         _isolation().install()

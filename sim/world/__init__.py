@@ -6,7 +6,7 @@ data. May import `relaysim.sim.doors`, `relaysim.sim.redis`, `relaysim.sim.fault
 `run_world`.
 """
 
-from relaysim.sim.world.factories import FactoryError, resolve
+from relaysim.sim.world.factories import FactoryError, file_of, resolve
 from relaysim.sim.world.invariants import CHECKED, INVARIANTS, JudgeSettings
 from relaysim.sim.world.observe import COUNTS, SERIES, observe
 from relaysim.sim.world.session import Result, Session, run_world, warm_up
@@ -27,6 +27,7 @@ __all__ = [
     "TargetError",
     "World",
     "WorldSettings",
+    "file_of",
     "observe",
     "resolve",
     "run_world",

@@ -8,10 +8,14 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
 
 from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Kernel, error_text, named
 from relaysim.sim.process import Isolation, WorkerProcesses, is_shared, running_process
+
+T = TypeVar("T")
 
 
 class FactoryError(ValueError):
@@ -30,15 +34,32 @@ def resolve(name: str) -> Callable[..., Any]:
     Raises:
         FactoryError: if the module cannot be imported, has no such name, or the name is no callable.
     """
-    if running_process() is not None or is_shared(module_of(name)):
-        return import_factory(name)
+    return _looked_at(module_of(name), lambda: import_factory(name))
+
+
+def file_of(name: str) -> Path | None:
+    """The file of the module that a factory is in, found as `resolve` finds it; None if there is none."""
+
+    def find() -> Path | None:
+        try:
+            spec = find_spec(module_of(name))  # which imports the packages that it is in
+        except Exception:
+            return None
+        return None if spec is None or spec.origin is None else Path(spec.origin)
+
+    return _looked_at(module_of(name), find)
+
+
+def _looked_at(module_name: str, look: Callable[[], T]) -> T:
+    if running_process() is not None or is_shared(module_name):
+        return look()
     kernel = Kernel()
     with WATCHDOG, Fence() as fence, Isolation():
         fence.attach(kernel)
-        processes = WorkerProcesses(module_of(name))
+        processes = WorkerProcesses(module_name)
         try:
             host = kernel.host("w1")
-            return processes.begin(host.name).start(host, lambda: import_factory(name))
+            return processes.begin(host.name).start(host, look)
         finally:
             kernel.close()
             processes.close()

@@ -432,6 +432,7 @@ def test_a_relay_from_elsewhere_is_known_by_its_source(tmp_path: Path, monkeypat
     sweep_worlds.source_digest.cache_clear()
     assert sweep_worlds.source_digest("bots.two_bot:make") != before
     assert sweep_worlds.source_digest("relaysim.relay:drain") == ""
+    assert "bots" not in sys.modules  # it was looked at in a world of its own
 
 
 def test_a_second_sweep_into_the_same_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
