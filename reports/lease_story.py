@@ -56,7 +56,7 @@ class _LeaseStoryWriter(StoryWriter):
     def _who(self, delivery: str, worker: str = "") -> str:
         return worker or super()._who(delivery)
 
-    def _tell_wait(self, time: float, delivery: str, following: str) -> None:
+    def _tell_wait(self, time: float, delivery: str, following: str, worker: str) -> None:
         """Pauses between looks are told with the looks."""
 
     def on_handling_end(self, time: float, entity: str, event: HandlingEnd) -> None:

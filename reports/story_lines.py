@@ -51,6 +51,7 @@ class Line:
         link: what it is in the chain of causes; None: nothing.
         messages: the messages that it is about.
         by_customer: whether a customer did or saw it.
+        background: whether it was done outside of every handling.
     """
 
     time: float
@@ -63,6 +64,7 @@ class Line:
     link: Link | None = None
     messages: tuple[str, ...] = ()
     by_customer: bool = False
+    background: bool = False
 
 
 def lay_out(

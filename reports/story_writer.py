@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from relaysim.reports.story_lines import Line, Link, Rank, quoted
 from relaysim.sim.trace.chronicle import Chronicle
+from relaysim.sim.trace.evidence import PUTTING, TAKING, Evidence
 from relaysim.sim.trace.lock_keys import form_of
 from relaysim.sim.trace.reader import TraceReader
 from relaysim.sim.trace.schema import (
@@ -62,10 +63,17 @@ class StoryWriter(TraceReader):
         self._busy: dict[str, tuple[float, str]] = {}  # delivery -> when it last heard from outside, and of what
         self._polls: dict[tuple[str, str], Line] = {}
         self._tries: dict[tuple[str, str], Line] = {}
+        self.evidence = Evidence(chronicle)
+        self._taken: dict[
+            str, tuple[float, int, str]
+        ] = {}  # worker -> the job it took last, for whom is yet to be seen
+        self._at_work: dict[str, str] = {}  # worker -> the conversation that it works for outside of handlings
         self._times: dict[int, int] = {}  # how often what a folded line tells has happened
 
     def _line(self, time: float, who: str, text: str, rank: int, **facts: Any) -> Line:
         line = Line(time, self.index, who, text, rank, **facts)
+        if not line.delivery and not line.by_customer and who != "api":
+            line.background = True
         self.lines.append(line)
         return line
 
@@ -79,8 +87,17 @@ class StoryWriter(TraceReader):
 
     def _is_told(self, delivery: str, thread: str | None = None) -> bool:
         """Whether what belongs to this handling, or to this thread, belongs to the story."""
-        conversation = self._conversation_of(delivery) or self.chronicle.named_threads.get(thread or "", "")
-        return conversation == self.conversation
+        return self.evidence.conversation_of(delivery, thread=thread) == self.conversation
+
+    def _note_work(self, worker: str, delivery: str, conversation: str) -> None:
+        """Outside of handlings a worker does something for a conversation: the job that it has taken was for that one."""
+        if delivery or not conversation:
+            return
+        self._at_work[worker] = conversation
+        taken = self._taken.pop(worker, None)
+        if taken is not None and conversation == self.conversation:
+            line = self._line(taken[0], worker, f"takes a job from {taken[2]}", Rank.STARTED)
+            line.order = taken[1]
 
     def _who(self, delivery: str, worker: str = "") -> str:
         handling = self.chronicle.handlings.get(delivery)
@@ -102,12 +119,13 @@ class StoryWriter(TraceReader):
 
     def on_send(self, time: float, entity: str, event: TextSent) -> None:
         delivery, conversation, text = event
+        self._note_work(entity, delivery, conversation)
         own = self._conversation_of(delivery)
         if self.conversation in (conversation, own):
-            self._tell_wait(time, delivery, "send")
+            self._tell_wait(time, delivery, "send", entity)
             note = f" to the wrong conversation, {conversation}" if own not in (conversation, "") else ""
             self._line(time, self._who(delivery, entity), f"sends {quoted(text)}{note}", Rank.SEND, delivery=delivery)
-            self._busy[delivery] = (time, "send")
+            self._busy[delivery or entity] = (time, "send")
 
     # What workers do.
 
@@ -124,7 +142,7 @@ class StoryWriter(TraceReader):
         handling = self.chronicle.handlings.get(delivery)
         if handling is None or not self._is_told(delivery):
             return
-        self._tell_wait(time, delivery, "end")
+        self._tell_wait(time, delivery, "end", entity)
         ending = " with ".join(each for each in (outcome, error_class) if each) or "without an outcome"
         failed = has_failed(handling)
         self._line(
@@ -144,22 +162,27 @@ class StoryWriter(TraceReader):
             self._line(time, self._who(event.delivery, entity), sentence, Rank.LOG, delivery=event.delivery)
 
     def on_exception(self, time: float, entity: str, event: UnhandledException) -> None:
-        # One that belongs to no handling ended work that may have been for any message.
-        if self._is_told(event.delivery) or event.delivery not in self.chronicle.handlings:
+        known = self._conversation_of(event.delivery) or self._at_work.get(entity, "")
+        if known in ("", self.conversation):  # of what ended no known work, any message's may have been it
             sentence = f"{event.headline}: {quoted(event.text, 200)}"
             self._line(time, self._who(event.delivery, entity), sentence, Rank.EXCEPTION, loud=True)
 
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         delivery, command, key, reply = event
-        if not self._is_told(delivery):
-            return
         who, verb = self._who(delivery, entity), command.upper()
-        self._busy[delivery] = (time, "redis")
+        found = reply not in ("nil", None, 0, "0 items")
+        conversation = self.evidence.conversation_of(delivery, key=key)
+        if not delivery and verb in TAKING and found:
+            self._taken[entity] = (time, self.index, key)
+        self._note_work(entity, delivery, conversation)
+        if conversation != self.conversation:
+            return
+        self._busy[delivery or entity] = (time, "redis")
         lock = form_of(key) in self.chronicle.locks
         what = f"the lock {key}" if lock else f"the key {key}"
         if verb == "SET":
             if reply in ("nil", None):
-                line = self._fold(self._tries, (delivery, key), time, who, Rank.LOCK_HELD)
+                line = self._fold(self._tries, (delivery or entity, key), time, who, Rank.LOCK_HELD, delivery)
                 times = self._times[id(line)]
                 line.text = f"finds {what} {'held' if lock else 'set'}" + (
                     f" (tried {times} times)" if times > 1 else ""
@@ -168,20 +191,24 @@ class StoryWriter(TraceReader):
                 self._line(time, who, f"takes {what}", Rank.LOCK_TAKEN, delivery=delivery)
             else:
                 self._line(time, who, f"sets {what}", Rank.READ, delivery=delivery)
-        elif lock and verb.startswith(("EVAL", "DEL")):
+        elif lock and verb.startswith(("EVAL", "DEL")) and not str(reply).startswith("error"):
             gone = reply in (0, "0", "nil", None)
             sentence = f"releases {what}" + (": it was no longer its own" if gone else "")
             self._line(time, who, sentence, Rank.REFUSED if gone else Rank.LOCK_RELEASED, delivery=delivery)
         elif verb in ("DEL", "UNLINK"):
             self._line(time, who, f"deletes {what}", Rank.READ, delivery=delivery)
+        elif verb in PUTTING:
+            self._line(time, who, f"puts something into {key}", Rank.READ, delivery=delivery)
 
     def on_lease_expired(self, time: float, entity: str, event: LockExpired) -> None:
         key, worker, delivery = event
-        if self._is_told(delivery):
+        known = self.evidence.conversation_of(delivery, key=key) or self._at_work.get(worker, "")
+        if known == self.conversation:
+            message = self._message_of(delivery)
             self._line(
                 time,
                 self._who(delivery, worker),
-                f"lock lost: {key} expired while {worker} is still handling {self._message_of(delivery)}",
+                f"lock lost: {key} expired while {worker} is still {f'handling {message}' if message else 'at work'}",
                 Rank.LOCK_LOST,
                 delivery=delivery,
                 loud=True,
@@ -189,35 +216,43 @@ class StoryWriter(TraceReader):
             )
 
     def on_request(self, time: float, entity: str, event: RequestSent) -> None:
-        if self._is_told(event.context):
-            self._tell_wait(time, event.context, event.operation)
-            self._busy[event.context] = (time, event.operation)
+        conversation = self.evidence.conversation_of(event.context, thread=event.thread_id)
+        self._note_work(entity, event.context, conversation)
+        if conversation == self.conversation:
+            self._tell_wait(time, event.context, event.operation, entity)
+            self._busy[event.context or entity] = (time, event.operation)
 
     def on_response(self, time: float, entity: str, event: ResponseReceived) -> None:
         request = self.chronicle.requests.get(event.request_id)
         if request is None or not self._is_told(request.delivery, request.thread):
             return
-        self._busy[request.delivery] = (time, request.operation)
+        self._busy[request.delivery or entity] = (time, request.operation)
         if event.status == 0 or (request.served_at is not None and event.status != request.served_status):
             landed = "" if request.served_at is None else ", which the server had carried out"
             sentence = f"gets no answer to {request.operation}{landed}: {event.failure or event.status}"
             self._line(time, self._who(request.delivery, entity), sentence, Rank.NO_ANSWER, delivery=request.delivery)
 
-    def _tell_wait(self, time: float, delivery: str, following: str) -> None:
-        heard, before = self._busy.get(delivery, (time, "redis"))
+    def _tell_wait(self, time: float, delivery: str, following: str, worker: str) -> None:
+        heard, before = self._busy.get(delivery or worker, (time, "redis"))
         # Sleeping between polls of a run or of a lock belongs to the polling, which is told in one line.
         polling = following == "runs.retrieve" or before in ("redis", *_RUN_OPERATIONS)
         if time - heard >= _WAIT_SECONDS_MIN and not polling:
             rank = Rank.SLEPT if time - heard >= _SLEEP_SECONDS_MIN else Rank.READ
-            self._line(time, self._who(delivery), f"slept {time - heard:.3f} s", rank, delivery=delivery)
+            self._line(time, self._who(delivery, worker), f"slept {time - heard:.3f} s", rank, delivery=delivery)
 
     def _fold(
-        self, folded: dict[tuple[str, str], Line], key: tuple[str, str], time: float, who: str, rank: int
+        self,
+        folded: dict[tuple[str, str], Line],
+        key: tuple[str, str],
+        time: float,
+        who: str,
+        rank: int,
+        delivery: str,
     ) -> Line:
         """One line for what repeats, standing where it happened last; its text is yet to be written."""
         line = folded.get(key)
         if line is None:
-            line = folded[key] = self._line(time, who, "", rank, delivery=key[0])
+            line = folded[key] = self._line(time, who, "", rank, delivery=delivery)
         line.time, line.order = time, self.index
         self._times[id(line)] = self._times.get(id(line), 0) + 1
         return line
@@ -253,7 +288,7 @@ class StoryWriter(TraceReader):
         elif operation == "runs.retrieve":
             run = self.chronicle.runs.get(request.run or "")
             state = f", last seen {run.state_at(time)}" if run else ""
-            line = self._fold(self._polls, (delivery, str(request.run)), time, who, Rank.POLLED)
+            line = self._fold(self._polls, (delivery or who, str(request.run)), time, who, Rank.POLLED, delivery)
             times = self._times[id(line)]
             line.text = f"polled {request.run} {times} time{'s' if times > 1 else ''}{state}"
         else:
@@ -310,13 +345,14 @@ class StoryWriter(TraceReader):
 
     def on_run_state(self, time: float, entity: str, event: RunState) -> None:
         run_id, thread, state, _ = event
-        if self.chronicle.named_threads.get(thread) != self.conversation or state in ("queued", "cancelling"):
+        if self.evidence.threads.get(thread) != self.conversation or state in ("queued", "cancelling"):
             return
         run = self.chronicle.runs[run_id]
+        outside = run.request is not None and not run.delivery
         if state == "in_progress":
-            self._line(time, "api", f"{run_id} starts", Rank.IN_PROGRESS, delivery=run.delivery)
+            self._line(time, "api", f"{run_id} starts", Rank.IN_PROGRESS, delivery=run.delivery, background=outside)
             return
         asked = next((at for at, name in run.states if name == "cancelling" and at <= time), None)
         after = f", {time - asked:.3f} s after the request to cancel it" if asked is not None else ""
         rank = Rank.COMPLETED if state == "completed" and asked is None else Rank.RUN_ENDED_EARLY
-        self._line(time, "api", f"{run_id} is {state}{after}", rank, delivery=run.delivery)
+        self._line(time, "api", f"{run_id} is {state}{after}", rank, delivery=run.delivery, background=outside)

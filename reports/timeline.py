@@ -17,6 +17,7 @@ from relaysim.reports.lease_story import render_lease_story
 from relaysim.reports.story_lines import Line, Link, Rank, lay_out
 from relaysim.reports.story_writer import StoryWriter, has_failed, is_active_at
 from relaysim.sim.trace.chronicle import Chronicle
+from relaysim.sim.trace.evidence import Evidence
 from relaysim.sim.trace.lock_rule import DEFAULT_LOCK, LockRule
 from relaysim.sim.trace.subjects import Handling, Message
 
@@ -59,7 +60,7 @@ def render_timeline(
         window = _around(window, chronicle, about)
         _raise_chain(window, about, _moment(chronicle, about))
     subject = f": {about.message_id}, handled by {about.worker}" if about else ""
-    return lay_out(window, chronicle.named_threads, conversation, subject, width, lines_max)
+    return lay_out(window, writer.evidence.threads, conversation, subject, width, lines_max)
 
 
 def conversation_of(records: Sequence[Record], focus: str | None = None, lock: LockRule = DEFAULT_LOCK) -> str:
@@ -103,9 +104,12 @@ def _focus(chronicle: Chronicle, focus: str | None) -> tuple[str, Handling | Non
 
 def _most_telling(chronicle: Chronicle, handlings: Sequence[Handling]) -> Handling | None:
     refused = {request.delivery for request in chronicle.requests.values() if request.conflict}
+    escaped = {event.delivery for _, _, event in chronicle.exceptions}
     for wanted in (
         [each for each in handlings if has_failed(each) and each.delivery in refused],
         [each for each in handlings if has_failed(each)],
+        [each for each in handlings if each.delivery in escaped],
+        _unanswered(chronicle, handlings),
         [each for each in handlings if each.delivery in refused],
         list(handlings),
     ):
@@ -116,26 +120,58 @@ def _most_telling(chronicle: Chronicle, handlings: Sequence[Handling]) -> Handli
     return None
 
 
+def _unanswered(chronicle: Chronicle, handlings: Sequence[Handling]) -> list[Handling]:
+    """The handlings of messages that no sent reply covers, of conversations for which work is done outside of handlings:
+    there, that a handling has ended well tells nothing."""
+    evidence = Evidence(chronicle)
+    outside = {each: bool(evidence.background_requests(each)) for each in {each.conversation for each in handlings}}
+    if not any(outside.values()):
+        return []
+    covered = {name for send in chronicle.sends if send.run is not None for name in chronicle.covered_by(send.run)}
+    return [each for each in handlings if outside[each.conversation] and each.message_id not in covered]
+
+
 def _moment(chronicle: Chronicle, about: Handling) -> float:
     """When it went wrong: at its first conflict, or else when it ended."""
+    evidence = Evidence(chronicle)
     refused = [
         each.served_at
         for each in chronicle.requests.values()
-        if each.conflict and each.delivery == about.delivery and each.served_at is not None
+        if each.conflict
+        and each.served_at is not None
+        and (
+            each.delivery == about.delivery
+            or (
+                not each.delivery
+                and each.served_at >= about.start
+                and evidence.conversation_of("", thread=each.thread) == about.conversation
+            )
+        )
     ]
     return min(refused) if refused else (about.end or about.start)
 
 
 def _around(ordered: Sequence[Line], chronicle: Chronicle, about: Handling) -> list[Line]:
-    """The lines in the window of the handling in focus; those of other stories in it rank lower."""
+    """The lines in the window of the handling in focus; those of other stories in it rank lower.
+
+    A handling goes on, for its story, as long as its tasks do. Where work is done outside of handlings, nobody knows to
+    which of them it belongs, and the window is the whole conversation.
+    """
+    if any(line.background for line in ordered):
+        return list(ordered)
     moment = _moment(chronicle, about)
-    end = about.end if about.end is not None else float("inf")
+    worked: dict[str, float] = {}
+    for line in ordered:
+        if line.who != "api":
+            worked[line.delivery] = max(line.time, worked.get(line.delivery, 0.0))
+
+    def end_of(handling: Handling) -> float:
+        return float("inf") if handling.end is None else max(handling.end, worked.get(handling.delivery, 0.0))
+
     near = {
         each.delivery
         for each in chronicle.handlings.values()
-        if each.conversation == about.conversation
-        and each.start <= end
-        and (each.end is None or each.end >= about.start)
+        if each.conversation == about.conversation and each.start <= end_of(about) and end_of(each) >= about.start
     }
     # An abandoned handling may have left the run that is in the way: whoever made it belongs to the story.
     for run in chronicle.runs.values():
@@ -146,7 +182,7 @@ def _around(ordered: Sequence[Line], chronicle: Chronicle, about: Handling) -> l
     involved = [chronicle.handlings[label] for label in sorted(near)]
     first = min((each.start for each in involved), default=about.start)
     messages = {each.message_id for each in involved}
-    last = max((each.end for each in involved if each.end is not None), default=end)
+    last = max((end_of(each) for each in involved if each.end is not None), default=end_of(about))
     window = []
     for line in ordered:
         if first <= line.time <= last + 1.0 or (line.by_customer and messages & set(line.messages)):
@@ -163,7 +199,7 @@ def _raise_chain(window: Sequence[Line], about: Handling, moment: float) -> None
     """
 
     def own(line: Line) -> bool:
-        return line.delivery == about.delivery
+        return line.background or line.delivery == about.delivery
 
     chain: list[Callable[[Line], bool]] = [
         lambda line: line.link is Link.LOCK_LOST,
