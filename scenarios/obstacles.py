@@ -76,8 +76,9 @@ class Obstacles:
         if what is not None:
             count = self.raised[what]
             text = (
-                f"{what} ended {count:,} of {self.calm:,} handlings that met neither a refusal nor a fault "
-                f"({self.said[what]}). Nothing is judged: mend that line, or what the factory gives it, and run this again"
+                f"{what} ended {count:,} of {self.calm:,} handlings that met neither a refusal nor a fault nor another "
+                f"message ({self.said[what]}). Nothing is judged: mend that line, or what the factory gives it, and run "
+                "this again"
             )
             found.append({"kind": "raised", "what": what, "count": count, "among": self.calm, "text": text})
         for call, count in sorted(self.unsimulated.items()):

@@ -52,12 +52,13 @@ def gravest(observation: Mapping[str, Any], conversation: str | None, most: int 
 
 
 def obstacle_sentences(observation: Mapping[str, Any]) -> list[str]:
-    """What kept this world from showing anything of its relay and is not its fault."""
+    """What kept this world from showing anything of its relay and is not its fault; what most handlings of many worlds
+    raise, one world cannot tell."""
     from relaysim.scenarios.obstacles import Obstacles
 
     found = Obstacles()
     found.add(observation["obstacles"], observation["handlings"])
-    return [each["text"] for each in found.told(1)]
+    return [each["text"] for each in found.told(1) if each["kind"] == "unsimulated"]
 
 
 def breached_conversation(observation: Mapping[str, Any]) -> str | None:

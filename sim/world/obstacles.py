@@ -1,10 +1,10 @@
 """What keeps a world from showing anything of its relay and is not the relay's fault.
 
 Two kinds of it. A *call that is not simulated* was answered `404 Invalid URL` by nobody but the simulator, so whatever came
-of it is no behaviour of the relay's. An *exception out of nothing*: `handle`, or a task that it started, raised although
-nothing in the world had given it a reason, no refusal, no failure, no run that ended badly, no fault of Redis. Where most
-handlings that met no such trouble raise the same one in the same line, it is the code between the relay and the simulator
-that does not work yet, and nothing can be said of the relay.
+of it is no behaviour of the relay's. An *exception out of nothing*: `handle`, or a task that it started, raised before any
+text was sent, although nothing in the world had given it a reason, no refusal, no failure, no run that ended badly, no fault
+of Redis, no other message. Where most handlings that met no such trouble raise the same one in the same line, it is the code
+between the relay and the simulator that does not work yet, and nothing can be said of the relay.
 
 Both are plain texts with counts, so that they add up over worlds and processes.
 """
@@ -95,21 +95,43 @@ def obstacles(
     found: dict[str, Any] = {}
     if calls := sorted({str(each) for each in unsimulated}):
         found["unsimulated"] = calls
+    calm: set[str] | None = None
     for each in dict.fromkeys(raised):
-        handling = history.handlings.get(each.delivery)
-        if each.of_the_world or handling is None or _had_a_reason(handling, history, api_faults):
+        if each.of_the_world:
+            continue
+        calm = _calm(history, api_faults) if calm is None else calm
+        if each.delivery not in calm or _has_sent(history.handlings[each.delivery]):
             continue
         counts = found.setdefault("raised", {})
         counts[each.what] = counts.get(each.what, 0) + 1
         found.setdefault("said", {}).setdefault(each.what, each.words)
     if "raised" in found:
-        found["calm"] = sum(not _had_a_reason(each, history, api_faults) for each in history.handlings.values())
+        found["calm"] = len(calm or ())
     return found
 
 
-def _had_a_reason(handling: Handling, history: History, api_faults: bool) -> bool:
-    # What it started may go on after it has returned.
-    end = max([handling.end or history.end, *(time for time, _, _ in handling.steps[-1:])])
+def _calm(history: History, api_faults: bool) -> set[str]:
+    """The handlings that began while no other was under way, and met no trouble.
+
+    A relay may well raise because another message is being handled, so that the webhook comes again.
+    """
+    found: set[str] = set()
+    busy_until = -1.0
+    for handling in sorted(history.handlings.values(), key=lambda each: each.start):
+        # What it started may go on after it has returned.
+        end = max([handling.end or history.end, *(time for time, _, _ in handling.steps[-1:])])
+        if busy_until <= handling.start and not _had_a_reason(handling, end, history, api_faults):
+            found.add(handling.delivery)
+        busy_until = max(busy_until, end)
+    return found
+
+
+def _has_sent(handling: Handling) -> bool:
+    """Whether it came as far as to send a text: then what fails afterwards is no adapter that does not work."""
+    return any(isinstance(subject, Text) for _, _, subject in handling.steps)
+
+
+def _had_a_reason(handling: Handling, end: float, history: History, api_faults: bool) -> bool:
     if any(each.begin <= end and each.end >= handling.start for each in history.redis):
         return True
     for _, _, subject in handling.steps:

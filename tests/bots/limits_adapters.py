@@ -33,6 +33,16 @@ class AcknowledgingBot(WrongBot):
         self.task = asyncio.create_task(super().handle(message))
 
 
+class BusyBot(Bot):
+    """Raises while it handles another message, so that the webhook comes again."""
+
+    async def handle(self, message):
+        if not await self.redis.set("busy", message.id, nx=True, ex=600):
+            raise RuntimeError("busy")
+        await super().handle(message)
+        await self.redis.delete("busy")
+
+
 class ModeratingBot(Bot):
     """Asks another endpoint first whether the text is fit."""
 
@@ -47,6 +57,12 @@ def fine(client, redis, send):
 
 def wrong(client, redis, send):
     return WrongBot(client, send)
+
+
+def busy(client, redis, send):
+    bot = BusyBot(client, send)
+    bot.redis = redis
+    return bot
 
 
 def wrong_in_a_task(client, redis, send):

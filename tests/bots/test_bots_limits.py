@@ -143,7 +143,7 @@ def test_an_adapter_that_raises_in_most_handlings_is_told_so_and_nothing_is_judg
     wrong = verify("rapid_pair", "limits_adapters:wrong")
     first, answer = wrong.answer.splitlines()[:2]
     assert wrong.status == 3
-    assert f"TypeError in {place('self.shown(page')} ended 4 of 4 handlings" in first
+    assert f"TypeError in {place('self.shown(page')} ended 2 of 2 handlings" in first
     assert "missing 1 required positional argument: 'markup'" in first
     assert "Nothing is judged" in first
     assert "safe? That is not shown" in answer
@@ -154,7 +154,7 @@ def test_an_adapter_that_raises_in_most_handlings_is_told_so_and_nothing_is_judg
 
     in_a_task = verify("rapid_pair", "limits_adapters:wrong_in_a_task", worlds=1)
     assert in_a_task.status == 3
-    assert f"TypeError in {place('self.shown(page')} ended 2 of 2 handlings" in in_a_task.answer.splitlines()[0]
+    assert f"TypeError in {place('self.shown(page')} ended 1 of 1 handlings" in in_a_task.answer.splitlines()[0]
 
 
 def test_a_bot_that_raises_because_of_what_it_met_is_judged(verify: Verify) -> None:
@@ -162,6 +162,10 @@ def test_a_bot_that_raises_because_of_what_it_met_is_judged(verify: Verify) -> N
     assert gives_up.status == 1
     assert gives_up.of("transparent") == "refuted"
     assert "obstacles" not in gives_up.scenario
+
+    busy = verify("rapid_pair", "limits_adapters:busy", worlds=1)
+    assert (busy.status, busy.of("transparent")) == (1, "refuted")  # its webhooks do not come again
+    assert "obstacles" not in busy.scenario
 
 
 def test_a_call_that_is_not_simulated_is_named_and_not_held_against_the_bot(verify: Verify) -> None:

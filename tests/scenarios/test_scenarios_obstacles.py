@@ -21,7 +21,7 @@ def test_only_more_than_half_of_the_handlings_that_met_no_trouble_make_it_the_ad
     half.add(raised(1, 1), 5)
     (told,) = half.told(3)
     assert (told["kind"], told["what"], told["count"], told["among"]) == ("raised", WRONG, 4, 7)
-    assert "4 of 7 handlings that met neither a refusal nor a fault (no)" in told["text"]
+    assert "4 of 7 handlings that met neither a refusal nor a fault nor another message (no)" in told["text"]
 
 
 def test_a_replication_with_a_call_that_is_not_simulated_does_not_count() -> None:
