@@ -60,8 +60,9 @@ CAUSES: Final[dict[CauseName, Cause]] = {
         (),
     ),
     "file": Cause(
-        "a file that outlives its world",
-        "Keep it in memory or in Redis, or make it anew in the factory.",
+        "a file that something else changes",
+        "What a worker writes is its own and goes with its world; what another program writes is there for all. Keep it in "
+        "Redis, or let a setting of the factory's name a file that stays as it is.",
         ("file",),
     ),
     "environment": Cause(

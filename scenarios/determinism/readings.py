@@ -111,6 +111,11 @@ def _suspects() -> dict[tuple[int, str], tuple[Kind, str]]:
 _ONLY_DIRECTLY: Final = frozenset({"address", "hash"})
 """Libraries call these all the time, and do no harm with it."""
 
+_STAND_IN_BETWEEN: Final = frozenset(
+    {"fence.py", "conditions.py", "readings.py", "worker_process.py", "file_calls.py", "opened_files.py"}
+)
+"""Files of our own that stand between a relay and what it reads."""
+
 _ROOMS: Final = ("relay", "reports", "scenarios", "sim")
 
 
@@ -295,11 +300,7 @@ class Watch:
             whose = owner(each.f_code.co_filename)
             if whose == "user":
                 return True, each
-            if whose == "own" and Path(each.f_code.co_filename).name not in (
-                "fence.py",
-                "conditions.py",
-                "readings.py",
-            ):
+            if whose == "own" and Path(each.f_code.co_filename).name not in _STAND_IN_BETWEEN:
                 break
             if whose == "python" and each.f_code.co_name == "<module>":
                 return None  # a module of Python's reads it while it is imported

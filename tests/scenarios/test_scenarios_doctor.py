@@ -111,12 +111,9 @@ async def text(self, message):
     return keeping_library.count()
 """,
     "file": """
-FILE = os.path.join(os.path.dirname(__file__), "seen.txt")
-
 async def text(self, message):
-    with open(FILE, "a+") as seen:  # here
-        seen.write("x")
-        return seen.tell()
+    with open("/proc/sys/kernel/random/uuid") as changing:  # here
+        return changing.read()
 """,
     "home": """
 async def text(self, message):
@@ -201,6 +198,14 @@ def stamp(clock=time.monotonic):
 
 async def text(self, message):
     return stamp(), early_library.stamp()
+""",
+    "own_file": """
+FILE = os.path.join(os.path.dirname(__file__), "seen.txt")
+
+async def text(self, message):
+    with open(FILE, "a+") as seen:
+        seen.write("x")
+        return seen.tell()
 """,
     "gathered": """
 async def number(value):
@@ -336,7 +341,7 @@ def test_the_line_that_reads_what_is_no_part_of_the_world_is_seen(
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_is_virtual_is_nothing_to_be_noted(name: str, readings: Mapping[str, Sequence[Reading]]) -> None:
-    assert [each for each in readings[name] if each.kind in ("clock", "entropy", "file", "thread")] == []
+    assert [each for each in readings[name] if each.kind in ("clock", "entropy", "thread")] == []
 
 
 # What a parting means
