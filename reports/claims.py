@@ -66,6 +66,10 @@ TRANSPARENCY_PARTS = (
     "out_of_order",
     "apology_despite_cover",
     "answered_but_apologised",
+    "breach_S12",
+    "breach_S13",
+    "breach_S14",
+    "breach_S15",
 )
 
 

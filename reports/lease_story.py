@@ -191,7 +191,7 @@ def render_lease_story(
         width: columns.
         lines_max: rows.
     """
-    message = next((each for each in messages if _is_bad(chronicle, _ending(each))), messages[0])
+    message = next((each for each in messages if _is_bad(_ending(each))), messages[0])
     writer = _LeaseStoryWriter(chronicle, message.conversation)
     writer.read(records)
     lines = sorted(writer.lines, key=lambda line: (line.time, line.order))
@@ -209,5 +209,5 @@ def _ending(message: Message) -> Text | None:
     return message.sends[0] if message.sends else None
 
 
-def _is_bad(chronicle: Chronicle, ending: Text | None) -> bool:
-    return ending is None or ending.text not in chronicle.replies
+def _is_bad(ending: Text | None) -> bool:
+    return ending is None or ending.run is None

@@ -33,6 +33,10 @@ _MEANINGS = {
     "late": "messages whose answer or apology came too late",
     "over_cost": "messages of conversations that cost more than the limits allow",
     "answered_but_apologised": "apologies told in place of an answer that was ready",
+    "breach_S12": "reaches into another conversation (S12)",
+    "breach_S13": "messages stored twice, or not whole (S13)",
+    "breach_S14": "messages stored after one that was written later (S14)",
+    "breach_S15": "texts that are not what a run wrote (S15)",
 }
 
 

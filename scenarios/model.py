@@ -205,6 +205,8 @@ class Scenario(WorldTables, Heading):
         if self.strategy == "independent":
             left_out.add("strategy")
         plain = self.model_dump(mode="json", by_alias=True, exclude=left_out)
+        if self.workload.texts == "numbered":
+            del plain["workload"]["texts"]
         for name in FAULT_LISTS:
             for fault in plain[name]:
                 if fault.get("site_probability") == 1.0:

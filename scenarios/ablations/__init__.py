@@ -8,6 +8,7 @@ What lives here
     relays.py            the relays, and the factories that `--factory relaysim.scenarios.ablations:NAME` names
     drainers.py          parts of theirs, by what they lack
     stores.py            stores of theirs
+    backends.py          backends of theirs
     *.toml               small worlds, each with the one trouble in which something shows
     measure.py           runs them, and counts
     ablations_page.py    writes docs/ablations.md
@@ -18,9 +19,11 @@ from relaysim.scenarios.ablations.relays import (
     acknowledge_first,
     adopt_any_run,
     apology_per_message,
+    append_twice,
     blind_retry,
     cancel_without_takeover,
     create_without_lease,
+    errors_in_replies,
     forget_the_run,
     hopeful_send,
     newest_first,
@@ -36,6 +39,8 @@ from relaysim.scenarios.ablations.relays import (
     no_send_record,
     no_sweeper,
     one_conversation_at_a_time,
+    one_thread_for_all,
+    order_of_webhooks,
     release_without_empty_check,
     repeat_unknown_send,
     reply_by_newest_message,
@@ -50,9 +55,11 @@ __all__ = [
     "acknowledge_first",
     "adopt_any_run",
     "apology_per_message",
+    "append_twice",
     "blind_retry",
     "cancel_without_takeover",
     "create_without_lease",
+    "errors_in_replies",
     "forget_the_run",
     "hopeful_send",
     "newest_first",
@@ -68,6 +75,8 @@ __all__ = [
     "no_send_record",
     "no_sweeper",
     "one_conversation_at_a_time",
+    "one_thread_for_all",
+    "order_of_webhooks",
     "release_without_empty_check",
     "repeat_unknown_send",
     "reply_by_newest_message",

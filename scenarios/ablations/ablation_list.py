@@ -18,7 +18,7 @@ class Ablation:
     """The policy without one safeguard.
 
     name      of its factory in `relaysim.scenarios.ablations`
-    promises  that must notice, S1 to S11 and L1 to L5; others may notice, too
+    promises  that must notice, S1 to S15 and L1 to L5; others may notice, too
     scenario  of this folder, in which they do
     """
 
@@ -53,6 +53,10 @@ ABLATIONS: Final = (
     Ablation("cancel_without_takeover", ("S5",), "stuck_runs"),
     Ablation("forget_the_run", ("S8",), "stuck_runs"),
     Ablation("newest_first", ("S3",), "meanwhile"),
+    # What customers write
+    Ablation("one_thread_for_all", ("S12",), "neighbours"),
+    Ablation("append_twice", ("S13",), "twice_delivered"),
+    Ablation("order_of_webhooks", ("S14",), "crossing_webhooks"),
     # Waits
     Ablation("no_deadline", ("L1",), "stuck_runs"),
     Ablation("uncapped_burst", ("L3",), "long_burst"),
@@ -61,6 +65,7 @@ ABLATIONS: Final = (
     Ablation("no_budget", ("L5",), "api_away"),
     # Texts
     Ablation("reply_by_newest_message", ("S6",), "late_creation"),
+    Ablation("errors_in_replies", ("S15",), "twice_delivered"),
     Ablation("apology_per_message", ("S11",), "api_away"),
     Ablation("send_both", ("S2",), "api_away"),
     Ablation("no_send_record", ("S2",), "crash_while_sending"),

@@ -18,7 +18,7 @@ RECORDED: Final = Path(__file__).parent / "recorded.json"
 _OPENING = """# Ablations: every promise can be broken
 
 A promise that nothing breaks may be one that nobody checks. So the policy [`drain`](drain.md) is run again and again, each
-time without one of its safeguards, and the judge must notice: each of its promises, S1 to S11 and L1 to L5, notices at
+time without one of its safeguards, and the judge must notice: each of its promises, S1 to S15 and L1 to L5, notices at
 least one of these relays. The whole policy runs in the very same worlds and breaks none.
 
     relaysim ablate                          all of it, about two minutes on two processors

@@ -13,7 +13,7 @@ from typing import Any, Protocol, Unpack
 
 import redis.asyncio
 
-from relaysim.relay.drain.backend import Backend, ThreadsBackend
+from relaysim.relay.drain.backend import Backend
 from relaysim.relay.drain.channel import Channel
 from relaysim.relay.drain.drain import Drain, build
 from relaysim.relay.drain.drain_promises import promises
@@ -22,8 +22,7 @@ from relaysim.relay.drain.drainer import Drainer
 from relaysim.relay.drain.store import Accepted, Lease
 from relaysim.relay.messages import Handled, IncomingMessage, Sender
 from relaysim.relay.telemetry import Telemetry
-from relaysim.relay.threads_api import text_of
-from relaysim.scenarios.ablations import drainers, stores
+from relaysim.scenarios.ablations import backends, drainers, stores
 
 
 class Factory(Protocol):
@@ -252,26 +251,44 @@ class NoBudget(Drain):
         super()._begin(lease)
 
 
+# What customers write
+
+
+class OneThreadForAll(_Wrapped):
+    """A worker writes the words of all conversations into the thread of the first."""
+
+    def _backend_of(self, backend: Backend) -> Backend:
+        return backends.OneThread(backend)
+
+
+class AppendTwice(_Wrapped):
+    """Every message is put into the thread two times, by one request."""
+
+    def _backend_of(self, backend: Backend) -> Backend:
+        return backends.Twice(backend)
+
+
+class OrderOfWebhooks(Drain):
+    """Messages that wait together are answered in the order of their webhooks."""
+
+    store_class = stores.OrderOfAcceptance
+
+
 # Texts
 
 
-class _NewestMessage(ThreadsBackend):
-    """A backend whose replies are the newest message of the thread. Takes over a `ThreadsBackend`."""
+class ErrorsInReplies(_Wrapped):
+    """A reply is sent with the stack trace of a failure that had nothing to do with it."""
 
-    def __init__(self, backend: Backend) -> None:
-        vars(self).update(vars(backend))
-
-    async def reply(self, thread_id: str, run_id: str) -> str | None:
-        """What the assistant said last, by whichever run."""
-        page = await self._answer(self._messages.list(thread_id, limit=10, order="desc"))
-        return next((text_of(message) for message in page.data if message.role == "assistant"), None)
+    def _backend_of(self, backend: Backend) -> Backend:
+        return backends.Explained(backend)
 
 
 class ReplyByNewestMessage(_Wrapped):
     """The reply is the newest message of the thread, not the one that the run has written."""
 
     def _backend_of(self, backend: Backend) -> Backend:
-        return _NewestMessage(backend)
+        return backends.NewestMessage(backend)
 
 
 class ApologyPerMessage(_Wrapped):
@@ -342,6 +359,10 @@ adopt_any_run = _factory(AdoptAnyRun)
 cancel_without_takeover = _factory(CancelWithoutTakeover)
 forget_the_run = _factory(ForgetTheRun)
 newest_first = _factory(NewestFirst)
+one_thread_for_all = _factory(OneThreadForAll)
+append_twice = _factory(AppendTwice)
+order_of_webhooks = _factory(OrderOfWebhooks)
+errors_in_replies = _factory(ErrorsInReplies)
 no_deadline = _factory(NoDeadline)
 uncapped_burst = _factory(UncappedBurst)
 one_conversation_at_a_time = _factory(OneConversationAtATime)

@@ -91,6 +91,15 @@ class StandingEpoch(ChangedStore):
     )
 
 
+class OrderOfAcceptance(Store):
+    """When a message was written is not kept."""
+
+    async def inbox(self, lease: Lease) -> Inbox:
+        """As ever, but in the order of acceptance."""
+        read = await super().inbox(lease)
+        return replace(read, entries=tuple(sorted(read.entries, key=lambda entry: entry.number)))
+
+
 class NoIntentions(Store):
     """A run's creation is not written down before it is requested."""
 

@@ -9,10 +9,10 @@ each has taken its event in when it returns.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
+from relaysim.sim.trace.joining import Joining
 from relaysim.sim.trace.lock_keys import form_of, lets_go_or_extends
 from relaysim.sim.trace.lock_rule import DEFAULT_LOCK, LockRule
 from relaysim.sim.trace.reader import TraceReader
@@ -38,13 +38,10 @@ from relaysim.sim.trace.schema import (
     TextSent,
     UnhandledException,
 )
-from relaysim.sim.trace.subjects import Handling, Lease, Message, Request, Run, Text
+from relaysim.sim.trace.subjects import Handling, Lease, Message, Request, Run, StoredText, Text, TextKind
 
 ENDED_STATES: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired"})
 """The states in which a run ends; the table of states has the same, see tests/sim/trace/test_trace_chronicle.py."""
-
-_MESSAGE_ID: Final = re.compile(r"\[(c\d+\.m\d+)\]")
-"""How a customer's text names its message; it stays recognisable in whatever a relay stores."""
 
 
 class Chronicle(TraceReader):
@@ -52,8 +49,9 @@ class Chronicle(TraceReader):
 
     Args:
         threads: the conversation of each thread that was there from the start; others are learned from what is stored.
-        apologies: texts that are known to be no assistant's.
+        apologies: texts that are known to be apologies.
         lock: what a busy conversation refuses; by default as the Threads API.
+        notices: texts that are known to be neither answers nor apologies.
 
     Attributes:
         messages, handlings, requests, runs: by their ids or deliveries, in the order of their appearance.
@@ -61,7 +59,8 @@ class Chronicle(TraceReader):
         leases: per conversation, in their order.
         threads: the conversation of each thread.
         named_threads: per thread the conversation in whose handling a request first named it.
-        replies: which run wrote a text.
+        stored: per thread, what was stored for customers, in its order.
+        homes: the thread in which each message's words were stored first.
         locks_expired: locks that ran out while their holders went on.
         locks: the forms of keys that are locks, see `relaysim.sim.trace.lock_keys`; the judge does not read them.
         redis_commands: how many there were.
@@ -73,6 +72,7 @@ class Chronicle(TraceReader):
         threads: Mapping[str, str] | None = None,
         apologies: frozenset[str] = frozenset(),
         lock: LockRule = DEFAULT_LOCK,
+        notices: frozenset[str] = frozenset(),
     ) -> None:
         self.lock = lock
         self._appends, self._starts = lock.appends, lock.starts
@@ -84,13 +84,15 @@ class Chronicle(TraceReader):
         self.sends: list[Text] = []
         self.leases: dict[str, list[Lease]] = {}
         self.named_threads: dict[str, str] = {}
-        self.replies: dict[str, Run] = {}
+        self.stored: dict[str, list[StoredText]] = {}
+        self.homes: dict[str, str] = {}
         self.locks_expired: list[LockExpired] = []
         self.locks: set[str] = set()
         self._keys_set: dict[str, tuple[str, str]] = {}  # by key, who set it last, and in which handling
         self.redis_commands = 0
         self.exceptions: list[tuple[float, str, UnhandledException]] = []
-        self._apologies = apologies
+        self._joining = Joining(self.threads.get, apologies, notices)
+        self._written: dict[str, int] = {}
         self._holders: dict[str, Lease] = {}
         self._active: dict[str, Run] = {}
         self._last_sends: dict[str, Text] = {}
@@ -115,18 +117,22 @@ class Chronicle(TraceReader):
         """The messages that were in the thread when the run was created."""
         return [each for each, place in self._places.get(run.thread, {}).items() if place < run.reach]
 
-    def author_of(self, text: str) -> Run | None:
-        """The run that wrote this text, also where a relay put words around it; None: no assistant wrote it."""
-        run = self.replies.get(text)
-        if run is None:
-            run = next((each for reply, each in self.replies.items() if reply in text), None)
-        return run
+    def kind_of(self, send: Text) -> TextKind:
+        """What a text is: an answer, an apology or a notice. To be asked once the trace has been read."""
+        return self._joining.kind_of(send, self.handlings.get(send.delivery))
+
+    def messages_in(self, text: str) -> list[Message]:
+        """The messages whose words a text holds whole, in the order in which it has them."""
+        return [found.message for found in self._joining.messages_in(text)]
 
     # Customers and webhooks
 
     def on_message_sent(self, time: float, entity: str, event: MessageSent) -> None:
-        message = Message(event.message_id, event.conversation, event.text, event.retry_of, time)
+        number = self._written.get(event.conversation, 0)
+        self._written[event.conversation] = number + 1
+        message = Message(event.message_id, event.conversation, event.text, event.retry_of, time, number)
         self.messages[event.message_id] = message
+        self._joining.add_message(message)
 
     def on_handling_start(self, time: float, entity: str, event: HandlingStart) -> None:
         message = self.messages.get(event.message_id)
@@ -237,16 +243,29 @@ class Chronicle(TraceReader):
         if event.role != "user":
             run = self.runs.get(event.cause)
             if run is not None:
-                self.replies[event.text] = run
+                self._joining.add_reply(event.text, run)
             return
         thread = event.thread_id
-        ids = _MESSAGE_ID.findall(event.text)
-        if thread not in self.threads and ids:
-            self.learn_thread(thread, ids[0].partition(".")[0])
+        found = self.messages_in(event.text)
+        if thread not in self.threads and found:
+            self.learn_thread(thread, self._owner_of(found, event.cause))
         place = self._reach[thread] = self._reach.get(thread, 0) + 1
         places = self._places.setdefault(thread, {})
-        for each in ids:
-            places.setdefault(each, place - 1)
+        for message in found:
+            places.setdefault(message.id, place - 1)
+            self.homes.setdefault(message.id, thread)
+        stored = StoredText(thread, event.text, event.cause, time, tuple(found))
+        self.stored.setdefault(thread, []).append(stored)
+
+    def _owner_of(self, found: list[Message], cause: str) -> str:
+        """Whose a thread is that nobody knew: the conversation's whose words it got first. If it got several ones' at once,
+        that in whose handling this happened."""
+        owners = {each.conversation for each in found}
+        request = self.requests.get(cause)
+        handling = None if request is None else self.handlings.get(request.delivery)
+        if handling is not None and handling.conversation in owners:
+            return handling.conversation
+        return found[0].conversation
 
     def learn_thread(self, thread: str, conversation: str) -> None:
         """From now on this thread is known to be the conversation's."""
@@ -306,7 +325,8 @@ class Chronicle(TraceReader):
             send.lease = lease
             if lease.first_action is None:
                 lease.first_action = time
-        run = send.run = self.replies.get(text) if text in self._apologies else self.author_of(text)
+        self._joining.find_author(send)
+        run = send.run
         if run is not None:
             listed = self._lists.get((entity, run.thread), -1.0)
             send.informed = (entity, run.id) in self._seen_ended or (run.ended is not None and listed >= run.ended)

@@ -7,9 +7,12 @@ instant.
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
+
+from relaysim.sim.trace.words import Piece
 
 Step = Literal["request", "served", "response", "send"]
+TextKind = Literal["answer", "apology", "notice"]
 
 REPEATED_STATUSES: Final = frozenset({0, 408, 409, 429})
 """Statuses below 500 on which the SDK repeats a request; 0 is a failure on the way."""
@@ -20,6 +23,7 @@ class Message:
 
     Attributes:
         text, sent_at, retry_of: as sent.
+        number: its place in the order in which its conversation's customer wrote, from 0.
         handlings: in the order of their starts.
         accepted: when `handle` first returned without an error.
         sends: the texts that end it, as their senders say, in their order.
@@ -32,6 +36,7 @@ class Message:
         "conversation",
         "handlings",
         "id",
+        "number",
         "retry_of",
         "sends",
         "sent_at",
@@ -40,12 +45,15 @@ class Message:
         "text",
     )
 
-    def __init__(self, message_id: str, conversation: str, text: str, retry_of: str | None, sent_at: float) -> None:
+    def __init__(
+        self, message_id: str, conversation: str, text: str, retry_of: str | None, sent_at: float, number: int
+    ) -> None:
         self.id = message_id
         self.conversation = conversation
         self.text = text
         self.retry_of = retry_of
         self.sent_at = sent_at
+        self.number = number
         self.handlings: list[Handling] = []
         self.accepted: float | None = None
         self.sends: list[Text] = []
@@ -122,6 +130,8 @@ class Request:
         left, index: when it left, and its place in the trace.
         conversation: its thread's, as known when it left.
         lease: the lease of its worker and conversation under which it left; None: its worker held none.
+        decided: what its worker knew is as old as this; when it left, unless somebody knows which command of the relay reads
+            what it decides by.
         served_at, served_status, error_message, detail: when the service processed it, and what it answered.
         answered, status, failure: when an answer or a failure reached the worker, and which; status -1: none has.
         appends, starts: whether it appends a customer's message, and whether it creates a run.
@@ -133,6 +143,7 @@ class Request:
         "answered",
         "appends",
         "conversation",
+        "decided",
         "delivery",
         "detail",
         "error_message",
@@ -174,6 +185,7 @@ class Request:
         self.index = index
         self.conversation: str | None = None
         self.lease: Lease | None = None
+        self.decided = left
         self.served_at: float | None = None
         self.served_status = -1
         self.error_message: str | None = None
@@ -221,9 +233,23 @@ class Run:
         states: when it came into which, in order.
         metadata: what the world wants to see of it.
         cancels: the requests to cancel it that the API accepted.
+        wrote: the texts that it wrote, in their order.
+        sent: the texts of it that were sent, as (conversation, reply, first word, one after the last word).
     """
 
-    __slots__ = ("cancels", "created", "ended", "id", "metadata", "reach", "request", "states", "thread")
+    __slots__ = (
+        "cancels",
+        "created",
+        "ended",
+        "id",
+        "metadata",
+        "reach",
+        "request",
+        "sent",
+        "states",
+        "thread",
+        "wrote",
+    )
 
     def __init__(self, run_id: str, thread: str, request: Request | None, created: float, reach: int) -> None:
         self.id = run_id
@@ -235,6 +261,8 @@ class Run:
         self.states: list[tuple[float, str]] = []
         self.metadata: dict[str, str] = {}
         self.cancels: list[Request] = []
+        self.wrote: list[str] = []
+        self.sent: list[tuple[str, str, int, int]] = []
 
     @property
     def state(self) -> str:
@@ -252,6 +280,21 @@ class Run:
         return self.states[index - 1][1] if index else ""
 
 
+class StoredText(NamedTuple):
+    """A text of a customer's side that a thread got.
+
+    Attributes:
+        cause: the request that stored it.
+        messages: those whose words it holds whole, in the order in which it has them.
+    """
+
+    thread: str
+    text: str
+    cause: str
+    time: float
+    messages: tuple[Message, ...]
+
+
 class Text:
     """One text that a worker sent.
 
@@ -260,13 +303,18 @@ class Text:
         names: the messages that it ends, as the relay says.
         fate: `delivered`, `refused`, `unknown_delivered` or `unknown_lost`.
         lease: the lease of its worker and conversation; None: it held none.
-        run: the run that wrote it; None: it is an apology.
+        run: the run that wrote it; None: no run did, so it is an apology or a notice.
+        reply: what that run wrote, as it wrote it.
+        piece: which part of the reply it is; None: all of it.
+        others: further runs whose words it holds.
+        continues: whether it is a part of its reply that was not sent before, after another part of it.
         informed: whether the worker had seen that run's end.
         decided: what its worker knew is as old as this; the time of the send, unless somebody knows which command of the
             relay reads what it decides by.
     """
 
     __slots__ = (
+        "continues",
         "conversation",
         "decided",
         "delivery",
@@ -275,6 +323,9 @@ class Text:
         "informed",
         "lease",
         "names",
+        "others",
+        "piece",
+        "reply",
         "run",
         "text",
         "time",
@@ -293,6 +344,10 @@ class Text:
         self.lease: Lease | None = None
         self.decided = time
         self.run: Run | None = None
+        self.reply = ""
+        self.piece: Piece | None = None
+        self.others: list[Run] = []
+        self.continues = False
         self.informed = False
 
 

@@ -12,6 +12,7 @@ from relaysim.sim.kernel import EPOCH_SECONDS, Kernel, ticks
 from relaysim.sim.trace.schema import MessageSent, Received
 from relaysim.sim.world.settings import Bursts, ScriptedMessage, WorldSettings
 from relaysim.sim.world.target import SentMessage
+from relaysim.sim.world.varied_texts import varied_text
 
 
 class Surroundings(Protocol):
@@ -32,6 +33,7 @@ class Customer:
 
     def __init__(self, world: Surroundings, number: int, thread_id: str) -> None:
         self.world = world
+        self.number = number
         self.name = f"c{number}"
         self.entity = f"customer:c{number}"
         self.thread_id = thread_id
@@ -68,7 +70,11 @@ class Customer:
         """Send a message; `again` is the one that it repeats."""
         self.messages_sent += 1
         message_id = f"{self.name}.m{self.messages_sent}"
-        text = f"Question [{message_id}]" if again is None else f"Question [{message_id}], once more"
+        if self.world.settings.workload.texts == "numbered":
+            text = f"Question [{message_id}]" if again is None else f"Question [{message_id}], once more"
+        else:
+            u = self.world.kernel.draws.uniform(message_id, "text", 0)
+            text = varied_text(self.number, self.messages_sent, u)
         tries = 0 if again is None else again.tries + 1
         sent_at = EPOCH_SECONDS + self.world.kernel.now
         message = SentMessage(message_id, self.name, text, self.thread_id, tries, sent_at)

@@ -1,8 +1,8 @@
-"""What a relay must promise (S1 to S11, L1 to L5), checked on the trace of one world.
+"""What a relay must promise (S1 to S15, L1 to L5), checked on the trace of one world.
 
 `INVARIANTS` names the promises and their counts. Those of a lease are judged if the relay declares one and some worker ever
-held it, those of a ledger if the relay keeps one (`outcome_of`); S9 and L5 need neither. A relay without both is judged by
-what its customers saw.
+held it, those of a ledger if the relay keeps one (`outcome_of`); S9, S12 to S15 and L5 need neither. A relay without both is
+judged by what its customers wrote and saw.
 
 A breach is definite: where the trace allows another reading, the judge is silent, and each check says what it would miss.
 """
@@ -14,6 +14,7 @@ from typing import Final
 
 from relaysim.sim.kernel import Record
 from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, JUDGED_COUNTS
+from relaysim.sim.world.judge.content import check_order_of_writing, check_ownership, check_replies_words, check_stored
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.endings import check_apologies, check_endings, check_order, check_sent_once
 from relaysim.sim.world.judge.findings import Findings
@@ -81,7 +82,7 @@ def read_history(records: Iterable[Record], threads: Mapping[str, str], settings
         threads: the conversation of each thread that was there from the start.
         settings: what is known of the relay's keys and texts.
     """
-    history = History(threads, settings.promises.lease, settings.apologies, settings.lock)
+    history = History(threads, settings.promises.lease, settings.apologies, settings.lock, settings.notices)
     history.read(records)
     return history
 
@@ -102,6 +103,10 @@ def judge_history(
     check_sent_once(history, disturbances, findings)
     if settings.promises.ordered:
         check_order(history, disturbances, findings)
+        check_order_of_writing(history, disturbances, findings)
+    check_ownership(history, findings)
+    check_stored(history, findings)
+    check_replies_words(history, findings)
     check_apologies(history, settings, disturbances, findings)
     lease = settings.promises.lease
     if history.has_leases:

@@ -2,13 +2,18 @@
 
 Definitions (the incident report's terms, made exact):
 
-- A reply *covers* message m if m was in the thread when the reply's run was created. Which run a sent text answers is
-  known from the text: the simulated assistant writes each one once.
+- A message is in a thread if its words are, all of them and in their order, whatever form the relay gave them: quoted,
+  escaped, wrapped, among others. Nothing else of a text counts, no id or marker in it.
+- A reply *covers* message m if m was in the thread when the reply's run was created. Which run wrote a sent text is known
+  from its words in the same way; a text may also be a piece of a reply.
 - A message is *answered* by a reply sent in its own handling, *covered* by one sent in another's, and *lost* if no sent
   reply covers it, whether or not somebody apologised.
 - A reply is *about* the messages that no earlier reply of its conversation covered. One that is about none is a
-  duplicate; one whose messages were all accepted before some message that was replied to already is out of order.
-- A text that is no assistant's is an apology; the friendly one is told from the others by its wording.
+  duplicate, unless it is a further piece of the reply before. One whose messages were all written before some message
+  that was replied to already is out of order, unless they had not reached the relay when that reply's run was created.
+- A text that no run wrote is an apology if it is the scenario's or one that the relay declares, if the relay says that it
+  ends a message, or if it says that something failed and its handling sent no answer afterwards. Any other is a notice
+  ("One moment please ..."), which is neither a breach nor an answer.
 - A message *met an active run* if an append in its handling was refused because of one. What its relay then *waited* is
   the time between that refusal and the append's success, or the customer's text, in which its handling had no request
   under way. Steps of the loop take no virtual time, so a sleep of 2 s counts as exactly 2.
@@ -29,6 +34,8 @@ from typing import Any, Protocol
 
 from relaysim.sim.kernel import Record
 from relaysim.sim.world.invariants import JudgeSettings, judge_history, read_history
+from relaysim.sim.world.judge.catalogue import CONTENT_BREACHES
+from relaysim.sim.world.judge.findings import DETAILS_MAX
 from relaysim.sim.world.limits import check_limits
 from relaysim.sim.world.obstacles import Raised, UnsimulatedCall, obstacles
 from relaysim.sim.world.outcomes import COUNTS, SERIES, Outcomes
@@ -41,6 +48,9 @@ class Texts(Protocol):
 
     @property
     def friendly_text(self) -> str: ...
+
+    @property
+    def generic_text(self) -> str: ...
 
     @property
     def settings(self) -> dict[str, Any]: ...
@@ -64,7 +74,7 @@ def observe(
 
     Args:
         records: its trace.
-        relay: the apology's text and the settings of the relay under test.
+        relay: the apologies' texts and the settings of the relay under test.
         threads: the conversation of each thread.
         seed: the replication's seed, passed through.
         fingerprint: the trace's, passed through.
@@ -79,18 +89,23 @@ def observe(
         were), `obstacles` (see there), `virtual_seconds` and `events`.
     """
     if promises is None:
-        promises = JudgeSettings(apologies=frozenset((relay.friendly_text,)))
+        promises = JudgeSettings(apologies=frozenset((relay.friendly_text, relay.generic_text)))
     history = read_history(records, threads, promises)
-    outcomes = Outcomes(history, threads, relay.friendly_text, relay.settings)
+    outcomes = Outcomes(history, relay.friendly_text, relay.settings)
     outcomes.judge()
     check_limits(history, outcomes.ended_at, promises, outcomes.note)
     findings = judge_history(history, ledger, promises, redis_pauses)
+    details = outcomes.details | findings.details
+    for name in CONTENT_BREACHES:
+        outcomes.counts["transparency_breaches"] += findings.counts[name]
+        if name in details:
+            details["transparency_breaches"] = [*details.get("transparency_breaches", ()), *details[name]][:DETAILS_MAX]
     return {
         "seed": seed,
         "fingerprint": fingerprint,
         "counts": outcomes.counts | findings.counts,
         "series": outcomes.series,
-        "details": outcomes.details | findings.details,
+        "details": details,
         "handlings": len(history.handlings),
         "obstacles": obstacles(unsimulated, raised, history, api_faults=api_faults),
         "virtual_seconds": history.end,

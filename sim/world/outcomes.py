@@ -28,8 +28,8 @@ COUNTS: Mapping[str, str] = {
     "answered_but_apologised": "messages with an apology although an answer was ready and never sent",
     "wrong_conversation": "replies sent to another conversation than their thread's",
     "duplicate_reply": "replies that cover only messages which an earlier reply covered",
-    "out_of_order": "replies about earlier messages than one that was replied to before",
-    "transparency_breaches": "the sum of the six kinds above, from `lost` on",
+    "out_of_order": "replies about messages written earlier than one that was replied to before",
+    "transparency_breaches": "the sum of the six kinds above, from `lost` on, and of the breaches of S12 to S15",
     "late": "messages whose answer or apology came after the relay's deadline, or else the scenario's",
     "over_cost": "messages of conversations that took more requests or runs than the limits allow",
     "log_mismatch": "messages that met an active run and whose log lines are not the promised ones",
@@ -76,18 +76,18 @@ class _Outcome:
     """What became of a message.
 
     Attributes:
-        accepted: its position in its conversation's order of acceptance, from 0; -1: no handling of it ever started.
         apologies: when which was sent for it.
+        beside: what else was sent in its handling, each with what is wrong with it as an answer.
         covered_at: when the first reply that covers it was sent.
         own: whether that reply was sent in its own handling, or names it last.
     """
 
-    __slots__ = ("accepted", "apologies", "covered_at", "message", "own")
+    __slots__ = ("apologies", "beside", "covered_at", "message", "own")
 
     def __init__(self, message: Message) -> None:
         self.message = message
-        self.accepted = -1
         self.apologies: list[tuple[float, str]] = []
+        self.beside: list[str] = []
         self.covered_at: float | None = None
         self.own = False
 
@@ -103,7 +103,6 @@ class Outcomes:
 
     Args:
         chronicle: of the world.
-        threads: the conversation of each thread that was there from the start.
         friendly_text: the friendly apology.
         settings: of the relay under test: `attempts`, and what it `cancels`.
 
@@ -112,24 +111,15 @@ class Outcomes:
         details: per count at most three dicts whose `text` is a sentence.
     """
 
-    def __init__(
-        self, chronicle: Chronicle, threads: Mapping[str, str], friendly_text: str, settings: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, chronicle: Chronicle, friendly_text: str, settings: Mapping[str, Any]) -> None:
         self.counts = dict.fromkeys(COUNTS, 0)
         self.series: dict[str, list[float]] = {name: [] for name in SERIES}
         self.details: dict[str, list[dict[str, Any]]] = {}
         self._chronicle = chronicle
-        self._threads = threads
         self._friendly_text = friendly_text
         self._attempts = int(settings.get("attempts", 3))
         self._cancels_once = settings.get("cancels") == "first_conflict"
         self._messages = {each.id: _Outcome(each) for each in chronicle.messages.values()}
-        accepted: dict[str, int] = {}
-        for handling in chronicle.handlings.values():
-            outcome = self._messages.get(handling.message_id)
-            if outcome is not None and outcome.accepted < 0:
-                outcome.accepted = accepted.get(handling.conversation, 0)
-                accepted[handling.conversation] = outcome.accepted + 1
 
     def judge(self) -> None:
         """Fill counts, series and details in."""
@@ -163,22 +153,25 @@ class Outcomes:
     def _judge_sends(self) -> None:
         chronicle, messages = self._chronicle, self._messages
         covered_before: dict[str, set[str]] = {}
-        newest: dict[str, int] = {}
+        replied: dict[str, list[tuple[float, float]]] = {}  # when the newest was written, and the run created
         for sent in chronicle.sends:
             if sent.fate not in _ARRIVING:
                 continue
-            time, conversation, text = sent.time, sent.conversation, sent.text
-            run = chronicle.author_of(text)
+            time, conversation, text, run = sent.time, sent.conversation, sent.text, sent.run
             named = sent.names
             handling = chronicle.handlings.get(sent.delivery)
             if not named and handling is not None:
                 named = (handling.message_id,)
             own = [messages[each] for each in named if each in messages]
             if run is None:
+                is_apology = chronicle.kind_of(sent) == "apology"
                 for outcome in own:
-                    outcome.apologies.append((time, text))
+                    if is_apology:
+                        outcome.apologies.append((time, text))
+                    else:
+                        outcome.beside.append(f"{text!r}, which no run wrote")
                 continue
-            owner = self._threads.get(run.thread, conversation)
+            owner = chronicle.threads.get(run.thread, conversation)
             if owner != conversation:
                 self._note(
                     "wrong_conversation",
@@ -188,12 +181,21 @@ class Outcomes:
                     received=text,
                 )
                 continue
-            covered = [messages[each] for each in chronicle.covered_by(run) if each in messages]
+            covered = [
+                outcome
+                for run in (run, *sent.others)
+                for outcome in map(messages.get, chronicle.covered_by(run))
+                if outcome is not None and outcome.message.conversation == conversation
+            ]
+            for outcome in own:
+                if outcome not in covered:
+                    outcome.beside.append(f"{text!r}, by {run.id}, which never saw its words")
             seen = covered_before.setdefault(conversation, set())
             # What a reply is about: the messages that no earlier reply covered, or else all that it covers.
             subjects = [outcome for outcome in covered if outcome.message.id not in seen] or covered
-            subject = max(subjects, key=lambda outcome: outcome.accepted, default=None)
-            if subject is not None and subject.accepted < newest.get(conversation, -1):
+            subject = max(subjects, key=lambda outcome: outcome.message.number, default=None)
+            newest = replied.setdefault(conversation, [])
+            if subject is not None and self._comes_late(subject.message, newest):
                 self._note(
                     "out_of_order",
                     f"the reply to {subject.message.id} was sent after a reply to a later message of {conversation}",
@@ -201,7 +203,7 @@ class Outcomes:
                     run=run.id,
                     received=text,
                 )
-            elif subject is not None and subject.message.id in seen:
+            elif subject is not None and subject.message.id in seen and not sent.continues:
                 self._note(
                     "duplicate_reply",
                     f"{conversation} was sent another reply to {subject.message.id}, which an earlier one covered",
@@ -209,13 +211,19 @@ class Outcomes:
                     run=run.id,
                     received=text,
                 )
-            last = max((outcome.accepted for outcome in covered), default=-1)
-            newest[conversation] = max(newest.get(conversation, -1), last)
+            if covered:
+                newest.append((max(outcome.message.sent_at for outcome in covered), run.created))
             for outcome in covered:
                 seen.add(outcome.message.id)
                 if outcome.covered_at is None:
                     outcome.covered_at = time
                     outcome.own = bool(own) and own[-1] is outcome
+
+    @staticmethod
+    def _comes_late(message: Message, replied: list[tuple[float, float]]) -> bool:
+        """Whether a message written later had a reply before, whose run was created when the relay had this one too."""
+        start = message.first_start
+        return start is not None and any(written > message.sent_at and start <= created for written, created in replied)
 
     def _judge_message(self, outcome: _Outcome) -> None:
         counts = self.counts
@@ -362,7 +370,8 @@ class Outcomes:
         if outcome.apologies:
             parts.append(f"its customer received: {outcome.apologies[0][1]!r}")
         elif outcome.covered_at is None:
-            parts.append("its customer received nothing")
+            received = outcome.beside[-1] if outcome.beside else "nothing"
+            parts.append(f"its customer received {received}")
         return "; ".join(parts)
 
 

@@ -6,7 +6,7 @@ seconds (see `relaysim.sim.kernel.distributions`); where one is expected a plain
 
 from __future__ import annotations
 
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -111,6 +111,11 @@ class Workload(_Table):
     """Who writes what, when, and how webhooks arrive."""
 
     conversations: int = Field(default=1, ge=1, le=100_000, description="number of customers")
+    texts: Literal["numbered", "varied"] = Field(
+        default="numbered",
+        description="what they write: `Question [c1.m2]`, or texts as people write them, which name no message (what "
+        "--factory gives every relay that it puts in)",
+    )
     messages: tuple[ScriptedMessage, ...] = Field(default=(), description="messages at given times")
     bursts: Bursts | None = Field(default=None, description="messages drawn in bursts, for every customer")
     initial_runs: tuple[InitialRun, ...] = Field(default=(), description="runs left behind before the start")

@@ -22,6 +22,10 @@ PROMISES: Final[Mapping[str, str]] = {
     "S9": "looked-up-before-repeated",
     "S10": "released-only-when-empty",
     "S11": "one-apology-per-burst",
+    "S12": "own-conversation-only",
+    "S13": "stored-once-and-whole",
+    "S14": "order-of-writing",
+    "S15": "words-of-the-run",
     "L1": "an-outcome-in-time",
     "L2": "crash-recovered-in-time",
     "L3": "burst-window-capped",
@@ -42,6 +46,10 @@ _CHECKED: Final[Mapping[str, str]] = {
     "S9": "appends and creations after one whose fate was unknown",
     "S10": "releases of a lease",
     "S11": "sent apologies that name messages",
+    "S12": "customers' words in threads, requests for known threads, and texts sent that are no reply as it was written",
+    "S13": "messages in a thread",
+    "S14": "messages in a thread after another one of their conversation",
+    "S15": "texts sent",
     "L1": "accepted messages, by a relay that keeps a ledger",
     "L2": "crashes of a lease's holder with messages left, while another worker could take over",
     "L3": "leases of a worker that held no other one, from their taking to the first thing done",
@@ -61,6 +69,10 @@ _BREACH: Final[Mapping[str, str]] = {
     "S9": "requests repeated although the fate of the first was unknown and nobody looked, or texts stored twice",
     "S10": "leases released while a message waited",
     "S11": "second apologies of a burst, and apologies for what a sent reply covers",
+    "S12": "words stored in another conversation's thread or sent to another customer, and requests for foreign threads",
+    "S13": "messages stored twice in their thread, or not with all their words",
+    "S14": "messages stored after one that was written later, although the relay had both",
+    "S15": "texts with too much in them that no run wrote, stack traces in them, and replies of which only a part was sent",
     "L1": "messages without an outcome 90 s after acceptance or the last disturbance",
     "L2": "conversations of a crashed worker that nobody took over within a lease and a sweep",
     "L3": "leases whose holder, serving nobody else, did nothing for longer than a burst may be collected",
@@ -72,12 +84,15 @@ RESIDUES: Final[Mapping[str, str]] = {
     "residue_unknown": "messages that ended `unknown`: whether the text arrived cannot be known",
     "residue_refused": "messages that ended `lost` after the channel had refused every text for them",
     "residue_lost_lease": "steps under a lease that the Redis server had lost, before the worker could know",
-    "residue_lost_writes": "what would break S1, S2, S3, S5 or S11, had no failover lost writes that nobody had confirmed",
+    "residue_lost_writes": "what would break S1, S2, S3, S5, S11 or S14, had no failover lost unconfirmed writes",
     "residue_orphan_run": "leases released while a run of theirs was active that the worker could not know of",
     "residue_stored_twice": "texts stored twice because the first request landed after it had been looked for",
     "residue_cut_off": "accepted messages whose time was not over when the world was cut off",
 }
 """What remains of the promises where no relay can keep them: counted, and no breach."""
+
+CONTENT_BREACHES: Final = tuple(f"breach_{each}" for each in ("S12", "S13", "S14", "S15"))
+"""Breaches of what every relay owes its customers, whatever it declares: they count as breaches of transparency."""
 
 JUDGED_COUNTS: Final[Mapping[str, str]] = {
     **{f"breach_{each}": f"{each} broken: {text}" for each, text in _BREACH.items()},

@@ -171,8 +171,9 @@ def check_sent_once(history: History, disturbances: Disturbances, findings: Find
 
 
 def check_order(history: History, disturbances: Disturbances, findings: Findings) -> None:
-    """S3: of two messages, one of which was surely accepted first (its `handle` had returned before the other's began), the
-    later one's text does not leave before the earlier one's. Refused texts do not count, the same text for both is fine.
+    """S3: of two messages, one of which was written first and surely accepted first (its `handle` had returned before the
+    other's began), the later one's text does not leave before the earlier one's. Refused texts do not count, the same text
+    for both is fine.
 
     Would miss: texts that leave in order and arrive out of order; messages handled at the same time, whose order is
     known to Redis alone; a later message that was answered while the earlier one got no text at all (S1's case).
@@ -197,12 +198,16 @@ def _check_order_of(conversation: str, messages: list[Message], disturbances: Di
             position += 1
         if slowest is None or _left(slowest) <= _left(message):
             continue
+        before = [each for each in accepted[:position] if each.sent_at < message.sent_at]
+        slowest_before = max(before, key=_left, default=None)
+        if slowest_before is None or _left(slowest_before) <= _left(message):
+            continue
         text = (
-            f"the text for {message.id} left at {at(_left(message))}, before the one for {slowest.id} at "
-            f"{at(_left(slowest))}, which had been accepted first"
+            f"the text for {message.id} left at {at(_left(message))}, before the one for {slowest_before.id} at "
+            f"{at(_left(slowest_before))}, which had been accepted first"
         )
-        facts = {"message": slowest.id, "conversation": conversation}
-        if disturbances.acknowledged_writes_lost(_acceptance(slowest), _left(slowest)):
+        facts = {"message": slowest_before.id, "conversation": conversation}
+        if disturbances.acknowledged_writes_lost(_acceptance(slowest_before), _left(slowest_before)):
             findings.residue("lost_writes", f"{text}; a failover had lost writes", **facts)
         else:
             findings.breach("S3", text, **facts)

@@ -22,7 +22,6 @@ from relaysim.sim.trace.schema import (
     LeaseBack,
     LeaseReleased,
     LeaseTaken,
-    MessageStored,
     Received,
     RedisBack,
     RedisCommand,
@@ -74,8 +73,9 @@ class History(Chronicle):
     Args:
         threads: the conversation of each thread that was there from the start; others are learned from what is stored.
         lease: what the relay promises of its leases; None: it has none.
-        apologies: texts that are known to be no assistant's.
+        apologies: texts that are known to be apologies.
         lock: what a busy conversation refuses.
+        notices: texts that are known to be neither answers nor apologies.
 
     Attributes:
         releases: the leases that their holders let go, in their order.
@@ -86,7 +86,6 @@ class History(Chronicle):
         cancels: the accepted ones.
         stale: appends, creations and cancels that left without their conversation's lease.
         steps: how many appends, creations and cancels left.
-        stored: per thread, the customers' texts: text, cause, and time.
         crashes: leases whose holder died, or was dead already, and when.
         lives: how often a worker that was restarted has begun.
         down: per worker, when it was dead, paused or slow.
@@ -100,8 +99,9 @@ class History(Chronicle):
         lease: LeasePromise | None,
         apologies: frozenset[str],
         lock: LockRule = DEFAULT_LOCK,
+        notices: frozenset[str] = frozenset(),
     ) -> None:
-        super().__init__(threads, apologies, lock)
+        super().__init__(threads, apologies, lock, notices)
         # What changes a thread: a worker without the lease must not begin one.
         self._step_operations = lock.appends | lock.starts | lock.cancels
         self.releases: list[Release] = []
@@ -113,7 +113,6 @@ class History(Chronicle):
         self.cancels: list[Request] = []
         self.stale: list[Request] = []
         self.steps = 0
-        self.stored: dict[str, list[tuple[str, str, float]]] = {}
         self.crashes: list[tuple[Lease, float]] = []
         self.lives: dict[str, int] = {}
         self.workers: set[str] = set()
@@ -133,6 +132,11 @@ class History(Chronicle):
         self._unnamed: dict[str, Release] = {}
         self._crashed: set[str] = set()
         self._opened: dict[tuple[str, str], str] = {}
+
+    @property
+    def tells_acceptance(self) -> bool:
+        """Whether it is known which step of the relay accepts a message."""
+        return "accept" in self._step_of.values()
 
     @property
     def tells_ends(self) -> bool:
@@ -158,6 +162,9 @@ class History(Chronicle):
             self.steps += 1
             if request.lease is None and request.conversation is not None:
                 self.stale.append(request)
+            read = self._inbox_reads.get(request.conversation or "")
+            if read is not None and read[1] == entity:
+                request.decided = read[0]
             if operation in self.lock.cancels:
                 self._cancelled.add(run)
             else:
@@ -180,11 +187,6 @@ class History(Chronicle):
         request = self.requests.get(event.request_id)
         if request is not None and request.failed:
             self.failures.setdefault(request.thread or "", []).append(request)
-
-    def on_message_stored(self, time: float, entity: str, event: MessageStored) -> None:
-        super().on_message_stored(time, entity, event)
-        if event.role == "user":
-            self.stored.setdefault(event.thread_id, []).append((event.text, event.cause, time))
 
     # Redis
 

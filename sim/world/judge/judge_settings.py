@@ -21,7 +21,8 @@ class JudgeSettings:
     lost_seconds    per kind of Redis fault that loses writes, how far back it goes at most
     limit_seconds   virtual time at which the world is cut off; None: it is not
     slack_seconds   on top of what L2, L3 and L4 allow
-    apologies       texts that are known to be no assistant's
+    apologies       texts that are known to be apologies: the scenario's, and those that the relay declares
+    notices         texts that the relay declares to be neither answers nor apologies
     lock            what a busy conversation refuses
     limits          what an answer may take
     """
@@ -31,6 +32,7 @@ class JudgeSettings:
     limit_seconds: float | None = None
     slack_seconds: float = 1.0
     apologies: frozenset[str] = frozenset()
+    notices: frozenset[str] = frozenset()
     lock: LockRule = DEFAULT_LOCK
     limits: Limits = field(default_factory=Limits)
 
@@ -45,7 +47,8 @@ class JudgeSettings:
             promises=promises,
             lost_seconds=lost,
             limit_seconds=world.limit_seconds,
-            apologies=frozenset((world.relay.friendly_text, world.relay.generic_text)),
+            apologies=frozenset((world.relay.friendly_text, world.relay.generic_text, *promises.apologies)),
+            notices=frozenset(promises.notices),
             lock=lock,
             limits=world.limits,
         )

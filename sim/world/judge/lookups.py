@@ -113,7 +113,7 @@ def _check_stored(
     history: History, thread: str, judged: set[str], disturbances: Disturbances, findings: Findings
 ) -> None:
     first: dict[str, tuple[str, float]] = {}
-    for text, cause, time in history.stored[thread]:
+    for _, text, cause, time, _ in history.stored[thread]:
         known = first.setdefault(text, (cause, time))
         if known[0] == cause:
             continue

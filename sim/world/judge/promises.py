@@ -24,6 +24,7 @@ from relaysim.sim.trace.lease_keys import CONVERSATION
 from relaysim.sim.validation_words import format_path, translate
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Texts = tuple[Annotated[str, Field(min_length=1)], ...]
 Commands = tuple[Annotated[str, Field(min_length=1)], ...]
 
 
@@ -106,7 +107,10 @@ class Promises(_Table):
     """What a relay promises; the defaults are what every relay is held to.
 
     deadline_seconds      from a message's acceptance, or the last disturbance, to its outcome
-    ordered               texts leave in the order of the messages that they answer (S3)
+    ordered               texts leave in the order of the messages that they answer (S3), and messages are stored in the
+                          order in which they were written (S14)
+    apologies             the texts with which it apologises, besides the scenario's
+    notices               the texts that are neither answers nor apologies, such as "One moment please"
     lease                 None: no leases
     burst, retries        see there
     send_timeout_seconds  after so long the relay gives up on a send
@@ -117,6 +121,8 @@ class Promises(_Table):
 
     deadline_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 90.0
     ordered: bool = True
+    apologies: Texts = Field(default=(), strict=False)
+    notices: Texts = Field(default=(), strict=False)
     lease: LeasePromise | None = None
     burst: BurstPromise = BurstPromise()
     retries: RetryPromise = RetryPromise()

@@ -17,7 +17,7 @@ OLD = RelayUnderTest(factory="relaysim.relay:cancel_and_retry")
 
 
 def test_every_promise_has_its_counts_and_every_invariant_names_some() -> None:
-    assert list(PROMISES) == [*(f"S{n}" for n in range(1, 12)), *(f"L{n}" for n in range(1, 6))]
+    assert list(PROMISES) == [*(f"S{n}" for n in range(1, 16)), *(f"L{n}" for n in range(1, 6))]
     assert set(JUDGED_COUNTS) <= set(COUNTS)
     assert set(INVARIANTS) == set(CHECKED)
     assert set(INVARIANTS.values()) | set(CHECKED.values()) <= set(COUNTS)
@@ -32,7 +32,7 @@ def test_a_sound_relay_breaks_nothing_and_is_checked() -> None:
     assert story.broken() == {}
     assert story.residues() == {}
     checked = {name for name in PROMISES if story.checked(name)}
-    assert checked == {"S1", "S2", "S3", "S4", "S6", "S7", "S8", "S10", "L1", "L3"}
+    assert checked == {"S1", "S2", "S3", "S4", "S6", "S7", "S8", "S10", "S12", "S13", "S15", "L1", "L3"}
 
 
 def test_an_observation_has_the_judges_counts_and_sentences() -> None:
@@ -59,7 +59,7 @@ def test_a_relay_without_leases_and_ledger_is_judged_by_what_needs_neither() -> 
     story.send("c1.m1", worker="w2")
     story.records = [each for each in story.records if not each.kind.startswith(("lease", "send.for", "redis"))]
     findings = story.findings(ledger=False)
-    assert {name: n for name, n in findings.counts.items() if n} == {}
+    assert {name for name, n in findings.counts.items() if n} == {"checked_S12", "checked_S13", "checked_S15"}
 
 
 def test_settings_know_what_the_world_can_do() -> None:

@@ -1,0 +1,166 @@
+"""The one joining of texts to messages: which customers' words a text holds, which run wrote a text, and what kind it is.
+
+Everything is known from words, never from a marker in them, and a text that is sent or stored as it was written is found
+without a search.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+from relaysim.sim.trace.subjects import Handling, Message, Run, Text, TextKind
+from relaysim.sim.trace.words import wording
+
+_SAYS_SORRY: Final = re.compile(
+    r"\b(?:sorry|apologi[sz]e|apolog(?:y|ies)|went wrong|an? (?:\w+ )?error|unable to|could ?n.t|try again"
+    r"|desculp\w+|ocorreu um erro|tente novamente|disculp\w+|lo siento|ha ocurrido un error|inténtalo"
+    r"|entschuldig\w+|fehler|versuchen sie es|désolé\w*|une erreur|réessay\w+)",
+    re.IGNORECASE,
+)
+"""How a text says that something failed, in a few languages, where nobody has declared what the relay's apologies are."""
+
+
+class FoundMessage(NamedTuple):
+    """A message whose words a text holds, and where in it they begin."""
+
+    message: Message
+    place: int
+
+
+class Joining:
+    """Finds customers' messages and runs' replies in texts.
+
+    Args:
+        conversation_of: the conversation of a thread; None if it is not known.
+        apologies: texts that are known to be apologies: the scenario's, and those that the relay declares.
+        notices: texts that the relay declares to be neither answers nor apologies.
+    """
+
+    def __init__(
+        self,
+        conversation_of: Callable[[str], str | None],
+        apologies: Iterable[str] = (),
+        notices: Iterable[str] = (),
+    ) -> None:
+        self._conversation_of = conversation_of
+        self._apologies = frozenset(apologies)
+        self._notices = frozenset(notices)
+        self._messages: list[Message] = []
+        self._by_text: dict[str, Message] = {}
+        self._authors: dict[str, list[Run]] = {}
+
+    # What customers write
+
+    def add_message(self, message: Message) -> None:
+        """A customer has written."""
+        self._messages.append(message)
+        self._by_text.setdefault(message.text, message)
+
+    def messages_in(self, text: str) -> list[FoundMessage]:
+        """The messages whose words a text holds whole, in the order in which it has them."""
+        exact = self._by_text.get(text)
+        if exact is not None:
+            return [FoundMessage(exact, 0)]
+        words = wording(text)
+        places = ((each, words.find(wording(each.text))) for each in self._messages)
+        found = [FoundMessage(each, place) for each, place in places if place >= 0]
+        return sorted(found, key=lambda each: each.place)
+
+    # What runs write
+
+    def add_reply(self, text: str, run: Run) -> None:
+        """A run has written a text."""
+        authors = self._authors.setdefault(text, [])
+        if run not in authors:
+            authors.append(run)
+            run.wrote.append(text)
+
+    def is_reply(self, text: str) -> bool:
+        """Whether a run wrote exactly this."""
+        return text in self._authors
+
+    def find_author(self, send: Text) -> None:
+        """Tell which run wrote a text that is being sent: fills in `run`, `reply`, `piece`, `others` and `continues`."""
+        self._recognise(send)
+        run = send.run
+        if run is None:
+            return
+        first, end = send.piece or (0, sys.maxsize)
+        before = [each for each in run.sent if each[0] == send.conversation]
+        send.continues = bool(before) and all(
+            reply != send.reply or end <= from_word or to_word <= first for _, reply, from_word, to_word in before
+        )
+        run.sent.append((send.conversation, send.reply, first, end))
+
+    def _recognise(self, send: Text) -> None:
+        text = send.text
+        if text in self._authors:
+            send.run, send.reply = self._author(self._authors[text], send.conversation), text
+            return
+        if text in self._apologies or not self._authors:
+            return
+        words = wording(text)
+        held = [each for each in self._authors if words.holds(wording(each))]
+        if held:
+            whole = [each for each in held if not any(_is_inside(each, other) for other in held)]
+            found = [(self._author(self._authors[each], send.conversation), each) for each in whole]
+            found.sort(key=lambda each: (self._is_own(each[0], send.conversation), each[0].created), reverse=True)
+            send.run, send.reply = found[0]
+            send.others = [run for run, _ in found[1:] if run is not send.run]
+            return
+        best = None
+        for reply, runs in self._authors.items():
+            piece = words.piece_of(wording(reply))
+            if piece is None:
+                continue
+            run = self._author(runs, send.conversation)
+            rank = (self._is_own(run, send.conversation), piece.end - piece.first, run.created)
+            if best is None or rank > best[0]:
+                best = (rank, run, reply, piece)
+        if best is not None:
+            _, send.run, send.reply, send.piece = best
+
+    def _is_own(self, run: Run, conversation: str) -> bool:
+        return self._conversation_of(run.thread) in (conversation, None)
+
+    def _author(self, runs: Sequence[Run], conversation: str) -> Run:
+        """Of runs that wrote the same text, one of the conversation's own that has not been sent, else the newest."""
+        if len(runs) == 1:
+            return runs[0]
+        own = [each for each in runs if self._is_own(each, conversation)] or runs
+        return next((each for each in own if not each.sent), own[-1])
+
+    # What else is sent
+
+    def kind_of(self, send: Text, handling: Handling | None) -> TextKind:
+        """What a text is, once everything is known that was sent.
+
+        An answer is known by the run that wrote it; an apology by the scenario's texts and what the relay declares, or
+        because it is said to end a message. Of what is left, a text that says that something failed is an apology if its
+        handling sent no answer afterwards; everything else is a notice.
+        """
+        if send.run is not None:
+            return "answer"
+        if self._holds_any(send.text, self._apologies):
+            return "apology"
+        if self._holds_any(send.text, self._notices):
+            return "notice"
+        if send.names:
+            return "apology"
+        if _SAYS_SORRY.search(send.text) is None:
+            return "notice"
+        steps = () if handling is None else handling.steps
+        later = (subject for _, step, subject in steps if step == "send" and isinstance(subject, Text))
+        answered = any(each.index > send.index and each.run is not None for each in later)
+        return "notice" if answered else "apology"
+
+    @staticmethod
+    def _holds_any(text: str, known: frozenset[str]) -> bool:
+        return text in known or any(wording(text).holds(wording(each)) for each in known)
+
+
+def _is_inside(reply: str, other: str) -> bool:
+    return len(other) > len(reply) and wording(other).holds(wording(reply))

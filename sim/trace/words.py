@@ -1,0 +1,134 @@
+"""The one recogniser of words: whether a text holds another one's words, whatever was done to its form.
+
+A relay may quote, escape, wrap, prefix or format what it passes on; what it may not do is change the words. So a text is
+compared as the sequence of its words: runs of letters and digits, without accents, case, punctuation, emoji and layout. A
+text can be read in several ways: as it stands, with backslash escapes undone (JSON, Markdown, Python), and with HTML undone.
+One text holds another if in some reading the other's words stand in it one after another.
+
+Would miss: words that were translated, inflected, or broken in two; a text in a cipher or an encoding such as base64.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from difflib import SequenceMatcher
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+_WORD: Final = re.compile(r"[^\W_]+")
+_ESCAPE: Final = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\x[0-9a-fA-F]{2}|\\(.)", re.DOTALL)
+_TAG: Final = re.compile(r"<[^<>]*>")
+_LAYOUT: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+_UNDONE_MAX: Final = 3
+"""So many escapes around one another are undone: HTML in JSON in JSON, for instance."""
+
+_PIECE_WORDS_MIN: Final = 4
+"""Fewer words in a row that two texts share may be chance, unless they are all of the shorter one."""
+
+_PIECE_SHARE_MIN: Final = 0.6
+"""A piece of a text consists of its words by at least this share; the rest is a number, a greeting, an ellipsis."""
+
+
+class Piece(NamedTuple):
+    """A part of some text's words: from the word `first` on, up to but not including the word `end`."""
+
+    first: int
+    end: int
+
+
+class Wording:
+    """A text as words.
+
+    Attributes:
+        text: as it stands.
+        words: of it as it stands.
+    """
+
+    __slots__ = ("_joined", "_readings", "text", "words")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.words = _words_of(text)
+        self._joined = _joined(self.words)
+        self._readings: tuple[str, ...] | None = None
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """Its words, joined by spaces, in each way in which it can be read; as it stands first."""
+        if self._readings is None:
+            self._readings = _readings_of(self.text, self._joined)
+        return self._readings
+
+    def find(self, other: Wording) -> int:
+        """Where the other's words begin in this text, as a place that grows with the text; -1: it does not hold them."""
+        if not other.words:  # nothing but signs, such as an emoji
+            return self.text.find(other.text.strip())
+        for reading in self.readings:
+            place = reading.find(other._joined)
+            if place >= 0:
+                return place
+        return -1
+
+    def holds(self, other: Wording) -> bool:
+        """Whether the other's words stand in this text, one after another."""
+        return self.find(other) >= 0
+
+    def piece_of(self, other: Wording) -> Piece | None:
+        """Which part of the other's words this text is, if it is one: all its words, or most of them and at least four."""
+        if not self.words or not other.words:
+            return None
+        for reading in self.readings:
+            if reading in other._joined:
+                first = other._joined[: other._joined.index(reading)].count(" ")
+                return Piece(first, first + reading.count(" ") - 1)
+        best = None
+        for reading in self.readings:
+            own = reading.split()
+            match = SequenceMatcher(None, own, other.words, autojunk=False).find_longest_match()
+            enough = max(_PIECE_WORDS_MIN, _PIECE_SHARE_MIN * len(own))
+            if match.size >= enough and (best is None or match.size > best.end - best.first):
+                best = Piece(match.b, match.b + match.size)
+        return best
+
+
+@lru_cache(maxsize=4096)
+def wording(text: str) -> Wording:
+    """The text as words, kept for the next time: the same texts are compared again and again."""
+    return Wording(text)
+
+
+def _words_of(text: str) -> list[str]:
+    if not text.isascii():
+        text = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
+    return _WORD.findall(text.casefold())
+
+
+def _joined(words: list[str]) -> str:
+    return f" {' '.join(words)} " if words else ""
+
+
+def _readings_of(text: str, joined: str) -> tuple[str, ...]:
+    found = dict.fromkeys([joined])
+    texts = [text]
+    for _ in range(_UNDONE_MAX):
+        undone = []
+        for each in texts:
+            if "\\" in each:
+                undone.append(_ESCAPE.sub(_unescaped, each))
+            if "&" in each or "<" in each:
+                undone.append(html.unescape(_TAG.sub(" ", each)))
+        texts = undone
+        found.update(dict.fromkeys(_joined(_words_of(each)) for each in texts))
+    return tuple(each for each in found if each)
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    written = match[0]
+    if match[1] is not None:
+        return _LAYOUT.get(match[1], match[1])
+    if written.startswith("\\x"):
+        return chr(int(written[2:], 16))
+    units = b"".join(int(each, 16).to_bytes(2, "big") for each in written.split("\\u")[1:])
+    return units.decode("utf-16-be", errors="replace")

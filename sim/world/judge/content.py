@@ -1,0 +1,362 @@
+"""S12 to S15: what customers write is stored in their own thread, once, whole, in order; what they read is a run's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from relaysim.sim.trace.subjects import Message, Request, Run, Text
+from relaysim.sim.trace.words import wording
+from relaysim.sim.world.judge.disturbances import Disturbances
+from relaysim.sim.world.judge.findings import Findings, at
+from relaysim.sim.world.judge.history import History
+
+_AROUND_MAX: Final = 2000
+"""Characters: a greeting, a signature and a disclaimer are fewer; more that no run wrote is no answer any more."""
+
+_CUT_OFF_MIN: Final = 1500
+"""Characters: what is cut off here or later may be so for its channel, whose messages end at 1,600 (SMS), 2,000 or 4,096."""
+
+_WHOLE_SHARE: Final = 0.9
+"""By this share of its words a reply is there; the rest may be lost where it was cut into pieces."""
+
+_PROGRAM_ERROR: Final = re.compile(
+    r"Traceback \(most recent call last\)|^\s*File \"[^\"]+\", line \d+|^\s+at \S+ \(?\S+:\d+:\d+\)?"
+    r"|Unhandled(?:Promise)?Rejection|^panic: |Exception in thread \"",
+    re.MULTILINE,
+)
+"""What Python, Node, Go and the JVM print of an exception that nobody caught."""
+
+
+def check_ownership(history: History, findings: Findings) -> None:
+    """S12: a thread gets the words of its own conversation's customer only; a handling asks for the threads of its own
+    conversation only; and no text holds what another conversation's customer wrote, or what a run wrote for one.
+
+    A relay may serve several conversations in one handling, as one that empties a common queue does: where any handling
+    stored another conversation's words in that conversation's thread, or sent it its own run's words, requests are not
+    judged.
+
+    Would miss: requests outside of handlings, and of handlings that raised, were cut off or had returned; requests for
+    threads of which nothing is known.
+    """
+    for thread, texts in history.stored.items():
+        owner = history.threads.get(thread)
+        for text in texts:
+            if not text.messages:
+                continue
+            findings.check("S12")
+            foreign = next((each for each in text.messages if each.conversation != owner), None)
+            if foreign is not None:
+                findings.breach(
+                    "S12",
+                    f"{foreign.id}, written in {foreign.conversation}, was stored in {thread}, which is {owner}'s, at "
+                    f"{at(text.time)}",
+                    message=foreign.id,
+                    conversation=foreign.conversation,
+                    received=[text.text],
+                )
+    _check_requests(history, findings)
+    for send in history.sends:
+        if send.text == send.reply:
+            continue  # what a run wrote is what its thread holds
+        findings.check("S12")
+        said = _foreign_words(history, send)
+        if said is not None:
+            findings.breach(
+                "S12",
+                f"{send.conversation} was sent, at {at(send.time)}, {said}",
+                conversation=send.conversation,
+                received=[send.text],
+            )
+
+
+def _check_requests(history: History, findings: Findings) -> None:
+    judged: set[tuple[str, str]] = set()
+    foreign: list[tuple[Request, str]] = []
+    handlings = history.handlings
+    checked = 0
+    for request in history.requests.values():
+        owner = request.conversation
+        handling = handlings.get(request.delivery)
+        if owner is None or handling is None or not handling.conversation:
+            continue
+        checked += 1
+        has_returned = handling.end is not None and handling.error_class is None
+        if handling.conversation != owner and has_returned and handling.under_way(request.left):
+            foreign.append((request, handling.conversation))
+    findings.check("S12", checked)
+    if not foreign or _serves_several(history):
+        return
+    for request, conversation in foreign:
+        thread = request.thread or ""
+        if (request.delivery, thread) in judged:
+            continue
+        judged.add((request.delivery, thread))
+        message = handlings[request.delivery].message_id
+        findings.breach(
+            "S12",
+            f"{request.worker}, handling {message} of {conversation}, sent {request.operation} for {thread}, which is "
+            f"{request.conversation}'s, at {at(request.left)}",
+            message=message,
+            conversation=conversation,
+        )
+
+
+def _serves_several(history: History) -> bool:
+    """Whether some handling did what is another conversation's due."""
+    for thread, texts in history.stored.items():
+        owner = history.threads.get(thread)
+        for text in texts:
+            request = history.requests.get(text.cause)
+            handling = None if request is None else history.handlings.get(request.delivery)
+            is_elsewhere = handling is not None and handling.conversation != owner
+            if is_elsewhere and text.messages and all(each.conversation == owner for each in text.messages):
+                return True
+    for send in history.sends:
+        handling = history.handlings.get(send.delivery)
+        is_elsewhere = handling is not None and handling.conversation != send.conversation
+        if is_elsewhere and send.run is not None and history.threads.get(send.run.thread) == send.conversation:
+            return True
+    return False
+
+
+def _foreign_words(history: History, send: Text) -> str | None:
+    """What a text holds of another conversation; None: nothing. A whole reply of another conversation is T5's case."""
+    for run in send.others:
+        owner = history.threads.get(run.thread, send.conversation)
+        if owner != send.conversation:
+            return f"what {run.id} had written for {owner}"
+    for message in history.messages_in(send.text):
+        if message.conversation != send.conversation and not _is_in_replies(message, send):
+            return f"what {message.conversation} had written in {message.id}"
+    return None
+
+
+def _is_in_replies(message: Message, send: Text) -> bool:
+    """Whether a run wrote these words: then they were in its thread, which is judged there."""
+    return bool(send.reply) and wording(send.reply).holds(wording(message.text))
+
+
+class _Stored(NamedTuple):
+    """A message in its own conversation's thread: which, and by which request."""
+
+    message: Message
+    request: Request | None
+
+
+def _at_home(history: History, thread: str) -> Iterator[_Stored]:
+    """The messages that were stored in this thread first, each once; what follows, also in another one, is a copy."""
+    owner = history.threads.get(thread)
+    seen: set[str] = set()
+    for text in history.stored[thread]:
+        request = history.requests.get(text.cause)
+        for message in text.messages:
+            is_new = message.id not in seen
+            seen.add(message.id)
+            if is_new and message.conversation == owner and history.homes[message.id] == thread:
+                yield _Stored(message, request)
+
+
+def check_stored(history: History, findings: Findings) -> None:
+    """S13: a message's words are stored in its thread once, and all of them.
+
+    Twice is a text of which all messages had been stored in this thread before, unless the fate of the first request was
+    unknown when the second left, or the first one's handling raised or was cut off: S9 judges repetitions, and of relays
+    with leases all that two requests store. A text with something new may repeat what was said before, and what is copied
+    into a further thread is a copy. Not whole is a message that no thread has, whose handling stored something else instead.
+
+    Would miss: one text that holds the same words twice; parts of messages in handlings that also met a refusal.
+    """
+    findings.check("S13", len(history.homes))
+    for thread in history.stored:
+        _check_once(history, thread, findings)
+    for message in history.messages.values():
+        if message.id not in history.homes and message.handlings:
+            _check_whole(history, message, findings)
+
+
+def _check_once(history: History, thread: str, findings: Findings) -> None:
+    known: dict[str, Request | None] = {}
+    told: set[str] = set()
+    for text in history.stored[thread]:
+        request = history.requests.get(text.cause)
+        at_home = [each for each in text.messages if history.homes[each.id] == thread]
+        if at_home and len(at_home) == len(text.messages) and all(each.id in known for each in at_home):
+            message = at_home[0]
+            first = known[message.id]
+            is_judged_by_s9 = history.has_leases and first is not request
+            if message.id not in told and not is_judged_by_s9 and not _may_repeat(history, first, request):
+                told.add(message.id)
+                findings.breach(
+                    "S13",
+                    f"{message.id} was stored in {thread} a second time, at {at(text.time)}",
+                    message=message.id,
+                    conversation=message.conversation,
+                    received=[text.text],
+                )
+        for each in text.messages:
+            known.setdefault(each.id, request)
+
+
+def _may_repeat(history: History, first: Request | None, second: Request | None) -> bool:
+    if first is None or second is None or first is second:
+        return False
+    if first.is_uncertain(second.left):
+        return True
+    handling = history.handlings.get(first.delivery)
+    return (
+        handling is not None
+        and first.delivery != second.delivery
+        and (handling.end is None or handling.error_class is not None)
+    )
+
+
+def _check_whole(history: History, message: Message, findings: Findings) -> None:
+    for handling in message.handlings:
+        requests = [each for _, step, each in handling.steps if step == "request" and isinstance(each, Request)]
+        writing = [each for each in requests if each.appends or each.starts]
+        if handling.end is None or handling.error_class or not writing or any(each.status != 200 for each in writing):
+            return
+    ids = {each.delivery for each in message.handlings}
+    for thread, texts in history.stored.items():
+        for text in texts:
+            request = history.requests.get(text.cause)
+            if request is not None and request.delivery in ids and not text.messages:
+                findings.breach(
+                    "S13",
+                    f"{message.id} was not stored whole: {thread} got {_shortened(text.text)} at {at(text.time)}",
+                    message=message.id,
+                    conversation=message.conversation,
+                    received=[text.text],
+                )
+                return
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:59]}…")
+
+
+def check_order_of_writing(history: History, disturbances: Disturbances, findings: Findings) -> None:
+    """S14: of two messages of a conversation, the one written first is stored first, also where its webhook came later,
+    unless the later one's was requested before the relay had the earlier one.
+
+    The relay has a message once its store has it, if it declares the step that accepts, else once its first handling began.
+    What it decides by is as old as its last look into its inbox, if it declares that step; and what the holder of a lease
+    had decided who lost it binds the next one, who must not do otherwise what may have been done.
+
+    Would miss: order in further threads, which copies have; messages of a handling that had raised or been cut off.
+    """
+    for thread in history.stored:
+        stored = list(_at_home(history, thread))
+        if len(stored) < 2:
+            continue
+        findings.check("S14", len(stored) - 1)
+        newest: list[_Stored] = []
+        for each in stored:
+            late = next(
+                (
+                    other
+                    for other in newest
+                    if other.message.sent_at > each.message.sent_at and _had(history, each.message, other)
+                ),
+                None,
+            )
+            newest.append(each)
+            if late is None:
+                continue
+            facts = {"message": each.message.id, "conversation": each.message.conversation}
+            said = f"{each.message.id} was stored after {late.message.id}, which was written later"
+            if _acceptance_lost(each.message, late.request, disturbances):
+                findings.residue("lost_writes", f"{said}; a failover had lost writes", **facts)
+            else:
+                findings.breach("S14", said, **facts)
+
+
+def _had(history: History, message: Message, other: _Stored) -> bool:
+    """Whether the relay had this message when it decided to store another one."""
+    request = other.request
+    if request is None:
+        return False
+    if history.tells_acceptance:
+        accepted, later = message.stored_at, other.message.stored_at
+        lost = [
+            lease.began
+            for lease in history.leases.get(message.conversation, ())
+            if lease.how not in (None, "released") and lease.ended is not None and later is not None
+            if later <= lease.ended <= request.left
+        ]
+        return accepted is not None and accepted <= min([request.decided, *lost])
+    if message.first_start is None or message.first_start > request.decided:
+        return False
+    return not any(
+        each.error_class is not None or each.end is None for each in message.handlings if each.start <= request.left
+    )
+
+
+def _acceptance_lost(message: Message, request: Request | None, disturbances: Disturbances) -> bool:
+    accepted = message.stored_at
+    return (
+        accepted is not None and request is not None and disturbances.acknowledged_writes_lost(accepted, request.left)
+    )
+
+
+def check_replies_words(history: History, findings: Findings) -> None:
+    """S15: what a customer reads is what a run wrote: all of it, though perhaps in pieces, with little around it, and
+    nothing of a program's insides.
+
+    A reply may be cut off where its channel's messages end. Around it may stand 2,000 characters that no run wrote, and what
+    the conversation's customer wrote; so much may a text have that is no reply. A stack trace is none of these.
+
+    Would miss: pieces in another order than they were written in; words that stand between those of the run.
+    """
+    parts: dict[tuple[str, str, str], list[Text]] = {}
+    for send in history.sends:
+        findings.check("S15")
+        if send.run is not None and send.piece is not None:
+            parts.setdefault((send.conversation, send.run.id, send.reply), []).append(send)
+        if send.text == send.reply:
+            continue
+        said = _strange_words(history, send)
+        if said is not None:
+            names = {"message": send.names[0]} if send.names else {}
+            findings.breach("S15", said, conversation=send.conversation, received=[send.text], **names)
+    for (conversation, run, reply), sends in parts.items():
+        whole = any(
+            each.run is not None and each.run.id == run and each.reply == reply and each.piece is None
+            for each in history.sends
+            if each.conversation == conversation
+        )
+        count = len(wording(reply).words)
+        said_words: set[int] = set()
+        for send in sends:
+            if send.piece is not None:
+                said_words.update(range(*send.piece))
+        if whole or len(said_words) >= _WHOLE_SHARE * count or max(len(each.text) for each in sends) >= _CUT_OFF_MIN:
+            continue
+        findings.breach(
+            "S15",
+            f"{conversation} was sent {len(said_words)} of the {count} words that {run} had written, at {at(sends[0].time)}",
+            conversation=conversation,
+            run=run,
+            received=[each.text for each in sends],
+        )
+
+
+def _strange_words(history: History, send: Text) -> str | None:
+    """What is wrong with the words around a reply, or with a text that is none."""
+    text = send.text
+    runs: list[Run] = [] if send.run is None else [send.run, *send.others]
+    own = [reply for run in runs for reply in run.wrote]
+    what = "a reply" if runs else "a text"
+    trace = _PROGRAM_ERROR.search(text)
+    if trace is None and len(text) <= _AROUND_MAX:
+        return None
+    own += [each.text for each in history.messages_in(text) if each.conversation == send.conversation]
+    if trace is not None and not any(trace[0] in each for each in own):
+        return f"{send.conversation} was sent {what} with a program's error in it, at {at(send.time)}"
+    shortest = min((len(each) for each in wording(text).readings), default=0)
+    around = shortest - sum(len(" ".join(wording(each).words)) for each in own)
+    if around > _AROUND_MAX:
+        return f"{send.conversation} was sent {what} with {around:,} characters in it that no run wrote, at {at(send.time)}"
+    return None

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from judged_bots import Judge, Judged
+
+from relaysim.reports import figures
+from relaysim.scenarios.cli import main
+from relaysim.sim.world.session import Session
+
+
+@pytest.fixture(scope="module")
+def one_session() -> Iterator[None]:
+    """What is installed around worlds is installed once for all bots of a module."""
+    with Session():
+        yield
+
+
+@pytest.fixture
+def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Judge:
+    """Judges a bot: `judge("my_bot:make")`, with the scenario, the number of worlds and `--set`s if they matter."""
+    monkeypatch.setattr(figures, "draw_all", lambda results: {})  # pages are tested where they are made
+    monkeypatch.chdir(Path(__file__).parent)
+
+    def judged(factory: str, scenario: str = "rapid_pair", *, worlds: int = 2, sets: tuple[str, ...] = ()) -> Judged:
+        # Determinism is checked elsewhere, in a process that takes seconds to start.
+        options = [
+            "--replications",
+            str(worlds),
+            "--jobs",
+            "1",
+            "--lane",
+            "direct",
+            "--recheck",
+            "0",
+            "--quiet",
+            "--json",
+        ]
+        changed = [part for each in sets for part in ("--set", each)]
+        code = main(["verify", scenario, "--factory", factory, *options, *changed, "--out", str(tmp_path)])
+        said = capsys.readouterr()
+        assert code in (0, 1, 3), said.err
+        return Judged(code, json.loads(said.out))
+
+    return judged

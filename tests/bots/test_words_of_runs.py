@@ -1,0 +1,44 @@
+"""Goal: what a customer reads is what their run wrote, in whatever form; an apology is one, and a notice is neither.
+
+Method: each bot of `words_of_runs` does one thing to what is sent; the fine ones are judged safe, the others not, and by the
+invariant that is about what they do.
+"""
+
+from __future__ import annotations
+
+import pytest
+from judged_bots import Judge
+
+pytestmark = pytest.mark.usefixtures("one_session")
+
+FINE = (
+    *("as_it_is", "with_a_greeting", "as_markdown", "as_html", "wrapped", "in_pieces", "as_long_as_whatsapp_allows"),
+    *("with_a_notice", "with_a_sorry_notice"),
+)
+BAD = {
+    "another_conversations_reply": "T5",
+    "with_a_neighbours_reply": "S12",
+    "the_first_runs_reply": "T2",
+    "apologising_after_the_answer": "T4",
+    "twice": "T2",
+    "wrapped_in_error_text": "S15",
+    "with_a_short_traceback": "S15",
+    "wrapped_in_much_text": "S15",
+    "only_the_beginning": "S15",
+    "its_own_invention": "T1",
+}
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_the_form_is_the_bots_own_affair(judge: Judge, name: str) -> None:
+    judged = judge(f"words_of_runs:{name}")
+    assert judged.broken == {}, judged.answer
+    assert judged.is_safe
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_other_words_are_not_the_runs(judge: Judge, name: str) -> None:
+    judged = judge(f"words_of_runs:{name}")
+    assert not judged.is_safe
+    assert judged.exit_code == 1
+    assert BAD[name] in judged.broken, judged.answer

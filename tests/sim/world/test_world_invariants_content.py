@@ -1,0 +1,348 @@
+"""S12 to S15 on traces written by hand: each promise broken, each excuse, and what looks like a breach and is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from judged_story import SETTINGS, JudgedStory
+
+from relaysim.sim.world.invariants import judge
+from relaysim.sim.world.judge.judge_settings import JudgeSettings
+from relaysim.sim.world.judge.promises import Promises
+from relaysim.sim.world.observe import observe
+from relaysim.sim.world.settings import RelayUnderTest
+
+RELAY = RelayUnderTest(factory="my:bot")
+LONG = "Where is parcel 4711? It should have been here on Tuesday, and nobody answers the phone."
+
+
+class Chat:
+    """Conversations c1 to c3 with a relay that declares nothing; every event a quarter of a second after the one before."""
+
+    def __init__(self) -> None:
+        self.story = JudgedStory()
+        self.handled: dict[str, str] = {}
+
+    def write(self, name: str, text: str = "") -> str:
+        """A customer writes."""
+        conversation = name.split(".")[0]
+        said = text or f"My question about order {name.replace('.', '')} of today, please answer soon"
+        self.story.add(f"customer:{conversation}", "message.sent", name, conversation, said, None, after=0.25)
+        return said
+
+    def deliver(self, name: str, number: int = 1) -> None:
+        self.story.add("w1", "handling.start", f"{name}#{number}", name, number, after=0.25)
+
+    def finish(self, name: str, number: int = 1, error: str | None = None) -> None:
+        self.story.add("w1", "handling.end", f"{name}#{number}", None, error, after=0.25)
+
+    def append(self, name: str, *texts: str, thread: str = "", number: int = 1, failure: str | None = None) -> None:
+        """One request in the handling of a message stores texts in a thread."""
+        thread = thread or f"thread_{name[1]}"
+        request = self.story.leave("messages.create", thread, delivery=f"{name}#{number}")
+        for each in texts:
+            self.story.add("api", "message.stored", thread, f"msg_{request}", "user", request, each, after=0.25)
+        if failure is None:
+            self.story.serve(request)
+        self.story.answer(request, 0 if failure else 200, failure)
+
+    def reply(self, name: str, run: str, text: str) -> None:
+        """A run is created in the handling of a message, and writes."""
+        thread = f"thread_{name[1]}"
+        request = self.story.leave("runs.create", thread, delivery=f"{name}#1")
+        self.story.add("api", "run.state", run, thread, "queued", request, after=0.25)
+        self.story.serve(request, 200, run)
+        self.story.answer(request)
+        self.story.add("api", "message.stored", thread, f"msg_{run}", "assistant", run, text, after=1.0)
+        self.story.add("api", "run.state", run, thread, "completed", "time")
+
+    def send(self, name: str, text: str, to: str = "") -> None:
+        self.story.add("w1", "send", f"{name}#1", to or name.split(".")[0], text, after=0.25)
+
+    def broken(self) -> dict[str, int]:
+        """The breaches of S12 to S15 of a relay that declares nothing."""
+        settings = JudgeSettings(apologies=SETTINGS.apologies)
+        counts = judge(self.story.records, self.story.threads, None, settings).counts
+        names = ("S12", "S13", "S14", "S15")
+        return {each: counts[f"breach_{each}"] for each in names if counts[f"breach_{each}"]}
+
+    def observed(self, **promises: Any) -> dict[str, int]:
+        made = Promises.model_validate(promises)
+        settings = JudgeSettings(
+            promises=made,
+            apologies=SETTINGS.apologies | frozenset(made.apologies),
+            notices=frozenset(made.notices),
+        )
+        counts: dict[str, int] = observe(self.story.records, RELAY, self.story.threads, promises=settings)["counts"]
+        return counts
+
+
+@pytest.fixture
+def chat() -> Chat:
+    return Chat()
+
+
+def one_answered(chat: Chat, name: str = "c1.m1", reply: str = LONG) -> str:
+    said = chat.write(name)
+    chat.deliver(name)
+    chat.append(name, said)
+    chat.reply(name, f"run_{name.replace('.', '')}", reply)
+    return said
+
+
+# S12
+
+
+def test_words_in_another_conversations_thread_are_a_breach_whatever_is_around_them(chat: Chat) -> None:
+    said = chat.write("c1.m1")
+    chat.deliver("c1.m1")
+    chat.append("c1.m1", f"Somebody says: {said}!", thread="thread_2")
+    assert chat.broken() == {"S12": 1}
+
+
+def test_a_thread_of_the_relays_own_belongs_to_whose_words_it_gets_first(chat: Chat) -> None:
+    for name in ("c1.m1", "c1.m2", "c2.m1"):
+        said = chat.write(name)
+        chat.deliver(name)
+        chat.append(name, said, thread="thread_new")
+        assert chat.broken() == ({"S12": 1} if name == "c2.m1" else {})
+
+
+def test_asking_for_another_conversations_thread_is_a_breach_once_per_handling(chat: Chat) -> None:
+    chat.write("c1.m1")
+    chat.deliver("c1.m1")
+    for _ in range(2):
+        chat.story.ask("messages.list", "thread_2", delivery="c1.m1#1")
+    chat.finish("c1.m1")
+    assert chat.broken() == {"S12": 1}
+
+
+@pytest.mark.parametrize("why", ["serves several", "raised", "outside", "unknown thread"])
+def test_requests_that_may_be_anybodys_are_not_judged(chat: Chat, why: str) -> None:
+    chat.write("c1.m1")
+    said = chat.write("c2.m1")
+    chat.deliver("c1.m1")
+    thread = "thread_unknown" if why == "unknown thread" else "thread_2"
+    chat.story.ask("runs.list", thread, delivery="" if why == "outside" else "c1.m1#1")
+    if why == "serves several":
+        chat.append("c1.m1", said, thread="thread_2")
+    chat.finish("c1.m1", error="ValueError" if why == "raised" else None)
+    assert chat.broken() == {}
+
+
+def test_a_text_with_another_conversations_words_is_a_breach(chat: Chat) -> None:
+    said = one_answered(chat)
+    one_answered(chat, "c2.m1", "Order 17 leaves the house tomorrow in the morning")
+    chat.send("c1.m1", f"{LONG}\nBy the way: Order 17 leaves the house tomorrow in the morning")
+    assert chat.broken() == {"S12": 1}
+    chat.send("c2.m1", f"Order 17 leaves the house tomorrow in the morning (to: {said})")
+    assert chat.broken() == {"S12": 2}
+
+
+# S13
+
+
+def test_a_message_stored_twice_is_a_breach_also_in_another_form(chat: Chat) -> None:
+    said = one_answered(chat)
+    chat.append("c1.m1", said.upper())
+    assert chat.broken() == {"S13": 1}
+
+
+def test_a_repetition_after_an_unknown_fate_is_none(chat: Chat) -> None:
+    said = chat.write("c1.m1")
+    chat.deliver("c1.m1")
+    chat.append("c1.m1", said, failure="ReadTimeout")
+    chat.append("c1.m1", said)
+    assert chat.broken() == {}
+
+
+@pytest.mark.parametrize(("error", "breaches"), [(None, {"S13": 1}), ("ValueError", {})])
+def test_a_redelivered_message_may_be_stored_again_only_if_its_first_handling_failed(
+    chat: Chat, error: str | None, breaches: dict[str, int]
+) -> None:
+    said = chat.write("c1.m1")
+    for number in (1, 2):
+        chat.deliver("c1.m1", number)
+        chat.append("c1.m1", said, number=number)
+        chat.finish("c1.m1", number, error if number == 1 else None)
+    assert chat.broken() == breaches
+
+
+def test_history_in_a_further_thread_and_what_is_said_again_with_something_new_are_no_second_time(chat: Chat) -> None:
+    first = one_answered(chat)
+    second = chat.write("c1.m2")
+    chat.deliver("c1.m2")
+    chat.append("c1.m2", first, second, thread="thread_moved")
+    chat.append("c1.m2", first, thread="thread_moved")
+    third = chat.write("c1.m3")
+    chat.deliver("c1.m3")
+    chat.append("c1.m3", f"Before: {first!r}, {second!r}. Now: {third}", thread="thread_moved")
+    assert chat.broken() == {}
+
+
+def test_something_in_the_place_of_a_message_is_a_breach_and_something_beside_it_is_none(chat: Chat) -> None:
+    said = chat.write("c1.m1", LONG)
+    chat.deliver("c1.m1")
+    chat.append("c1.m1", said[:40])
+    chat.finish("c1.m1")
+    assert chat.broken() == {"S13": 1}
+    chat.append("c1.m1", said)
+    assert chat.broken() == {}
+
+
+# S14
+
+
+def two_delivered(chat: Chat, *, late: bool = False) -> tuple[str, str]:
+    """Two messages whose webhooks cross; `late`: the first one's comes only after the second one is stored."""
+    first, second = chat.write("c1.m1"), chat.write("c1.m2")
+    chat.deliver("c1.m2")
+    if not late:
+        chat.deliver("c1.m1")
+    chat.append("c1.m2", second)
+    if late:
+        chat.deliver("c1.m1")
+    return first, second
+
+
+def test_the_order_of_storing_is_that_of_writing_whatever_order_webhooks_took(chat: Chat) -> None:
+    first, _ = two_delivered(chat)
+    chat.append("c1.m1", first)
+    assert chat.broken() == {}  # both handlings are cut off
+    chat.finish("c1.m1")
+    assert chat.broken() == {"S14": 1}
+
+
+def test_what_was_written_at_one_instant_has_no_order(chat: Chat) -> None:
+    first = chat.write("c1.m1")
+    chat.story.add("customer:c1", "message.sent", "c1.m2", "c1", "And where is the other parcel, please?", None)
+    for name in ("c1.m2", "c1.m1"):
+        chat.deliver(name)
+    chat.append("c1.m2", "And where is the other parcel, please?")
+    chat.append("c1.m1", first)
+    chat.finish("c1.m1")
+    assert chat.broken() == {}
+
+
+def test_what_had_not_arrived_cannot_come_first(chat: Chat) -> None:
+    first, _ = two_delivered(chat, late=True)
+    chat.append("c1.m1", first)
+    chat.finish("c1.m1")
+    assert chat.broken() == {}
+
+
+def test_within_one_text_the_order_counts_too(chat: Chat) -> None:
+    first, second = chat.write("c1.m1"), chat.write("c1.m2")
+    chat.deliver("c1.m1")
+    chat.deliver("c1.m2")
+    chat.append("c1.m2", f"{second}\n{first}")
+    chat.finish("c1.m1")
+    assert chat.broken() == {"S14": 1}
+
+
+def test_replies_are_in_the_order_of_writing_too(chat: Chat) -> None:
+    first, second = chat.write("c1.m1"), chat.write("c1.m2")
+    chat.deliver("c1.m2")  # the webhooks cross
+    chat.deliver("c1.m1")
+    chat.append("c1.m1", first)
+    chat.reply("c1.m1", "run_a", "The answer to the first question is that it leaves today")
+    chat.append("c1.m2", second)
+    chat.reply("c1.m2", "run_b", "The answer to the second question is that it costs nothing")
+    chat.send("c1.m1", "The answer to the first question is that it leaves today")
+    chat.send("c1.m2", "The answer to the second question is that it costs nothing")
+    assert chat.observed()["out_of_order"] == 0
+    assert chat.broken() == {}
+
+
+# S15
+
+
+def test_a_reply_may_come_in_pieces_and_all_of_them_must(chat: Chat) -> None:
+    one_answered(chat)
+    chat.send("c1.m1", f"(1/2) {LONG[:45]}")
+    assert chat.broken() == {"S15": 1}
+    chat.send("c1.m1", f"(2/2) {LONG[45:]}")
+    assert chat.broken() == {}
+    counts = chat.observed()
+    assert (counts["answered"], counts["duplicate_reply"], counts["transparency_breaches"]) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("around", "breaches"),
+    [
+        ("-- \nYour team. Do not reply to this message.", {}),
+        ("x" * 1900, {}),
+        ("all rights reserved " * 120, {"S15": 1}),
+        ('Traceback (most recent call last):\n  File "bot.py", line 1', {"S15": 1}),
+        ("    at Object.<anonymous> (/app/bot.js:17:3)", {"S15": 1}),
+    ],
+)
+def test_little_may_stand_around_a_reply_and_nothing_of_a_programs_insides(
+    chat: Chat, around: str, breaches: dict[str, int]
+) -> None:
+    one_answered(chat)
+    chat.send("c1.m1", f"{LONG}\n{around}")
+    assert chat.broken() == breaches
+
+
+def test_what_the_customer_wrote_may_stand_around_it_at_any_length(chat: Chat) -> None:
+    said = chat.write("c1.m1", LONG * 40)
+    chat.deliver("c1.m1")
+    chat.append("c1.m1", said)
+    chat.reply("c1.m1", "run_a", "It comes tomorrow between eight and ten.")
+    chat.send("c1.m1", f"> {said}\n\nIt comes tomorrow between eight and ten.")
+    assert chat.broken() == {}
+
+
+# Answers, apologies, notices
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_notice_is_neither_breach_nor_answer(chat: Chat, answered: bool) -> None:
+    one_answered(chat)
+    chat.send("c1.m1", "One moment please...")
+    if answered:
+        chat.send("c1.m1", LONG)
+    counts = chat.observed()
+    assert (counts["answered"], counts["lost"], counts["generic_failure"]) == (answered, not answered, 0)
+    assert counts["transparency_breaches"] == (0 if answered else 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "declared", "apologies"),
+    [
+        ("Sorry, something went wrong.", {}, 1),
+        ("We are closed for today.", {}, 0),
+        ("We are closed for today. :-(", {"apologies": ["We are closed for today."]}, 1),
+        ("Sorry, we are closed for today.", {"notices": ["we are closed for today"]}, 0),
+    ],
+)
+def test_an_apology_is_known_by_declaration_or_by_its_words(
+    chat: Chat, text: str, declared: dict[str, Any], apologies: int
+) -> None:
+    one_answered(chat)
+    chat.send("c1.m1", LONG)
+    chat.send("c1.m1", text)
+    counts = chat.observed(**declared)
+    assert counts["apology_despite_cover"] == apologies
+
+
+def test_words_of_an_apology_before_the_answer_are_a_notice(chat: Chat) -> None:
+    one_answered(chat)
+    chat.send("c1.m1", "Sorry for the wait, just a moment.")
+    chat.send("c1.m1", LONG)
+    assert chat.observed()["transparency_breaches"] == 0
+
+
+# The sum
+
+
+def test_each_breach_is_one_of_transparency_and_is_told_as_such(chat: Chat) -> None:
+    said = one_answered(chat)
+    chat.send("c1.m1", LONG)
+    chat.append("c1.m1", said)
+    observation = observe(chat.story.records, RELAY, chat.story.threads)
+    assert observation["counts"]["transparency_breaches"] == 1
+    (told,) = observation["details"]["transparency_breaches"]
+    assert told["text"] == "c1.m1 was stored in thread_1 a second time, at 2.500 s"
