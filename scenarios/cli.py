@@ -25,6 +25,7 @@ from relaysim.scenarios.commands import (
     ablate,
     compare,
     doctor,
+    explore,
     fit,
     list_scenarios,
     replay,
@@ -193,6 +194,12 @@ def _parser() -> argparse.ArgumentParser:
         verify.add_arguments,
         verify.verify,
         "Run scenarios and judge their claims; by default all of the incident.",
+    )
+    command(
+        "explore",
+        explore.add_arguments,
+        explore.explore,
+        "Look for a world in which a promise is broken, and shrink it to a short story.",
     )
     command(
         "compare",

@@ -204,9 +204,13 @@ class Scenario(WorldTables, Heading):
             left_out.add("limits")  # likewise
         if self.strategy == "independent":
             left_out.add("strategy")
+        if self.tape is None:
+            left_out.add("tape")
         plain = self.model_dump(mode="json", by_alias=True, exclude=left_out)
         if self.workload.texts == "numbered":
             del plain["workload"]["texts"]
+        if not self.workload.answers_probability:
+            del plain["workload"]["answers_probability"]
         for name in FAULT_LISTS:
             for fault in plain[name]:
                 if fault.get("site_probability") == 1.0:

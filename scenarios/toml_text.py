@@ -15,7 +15,7 @@ def toml_value(value: Any) -> str:
 
 
 def toml_file(comment: str, content: Mapping[str, Any]) -> str:
-    """A file: the comment's lines, then single values, then a `[table]` for each mapping, a line for each value."""
+    """A file: the comment's lines, then values and lists, then a `[table]` for each mapping, a line for each value."""
     document = tomlkit.document()
     for line in comment.splitlines():
         document.add(tomlkit.comment(line))
@@ -27,7 +27,7 @@ def toml_file(comment: str, content: Mapping[str, Any]) -> str:
                 table.add(name, _inline(part, parts_on_lines=True))
             document.add(key, table)
         else:
-            document.add(key, _inline(value))
+            document.add(key, _inline(value, parts_on_lines=True))
     return tomlkit.dumps(document)
 
 

@@ -51,6 +51,7 @@ MAY_IMPORT = {
         "sim.validation_words",
         "sim.kernel",
         "sim.trace",
+        "sim.faults",
         "sim.redis",
         "sim.backends",
         "sim.backends.threads",

@@ -91,6 +91,10 @@ class Customer:
         world.kernel.trace.add(self.entity, Received(conversation=self.name, text=text))
         workload = world.settings.workload
         message = self.last
+        answers = workload.answers_probability
+        if answers and world.kernel.draws.rare(self.entity, "answers") < answers:
+            self.say()
+            return
         if (
             text == world.settings.relay.friendly_text
             and workload.try_again_seconds is not None

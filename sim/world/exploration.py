@@ -25,7 +25,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple, get_args
 
-from relaysim.sim.kernel import Draws
+from pydantic import BaseModel, ConfigDict, Field
+
+from relaysim.sim.kernel import DrawKey, Draws, TapedDraws
 
 Strategy = Literal["independent", "speed-classes", "pct", "surw", "swarm", "moments", "portfolio"]
 
@@ -40,6 +42,45 @@ _CHANGE_LATEST: Final = 32.0
 """Before which of a flow's operations its worker's speed changes at the latest."""
 _KEY_KINDS: Final = 0.2
 """`surw`: share of the kinds of operation that are key events in a world."""
+
+
+class TapedDraw(BaseModel):
+    """One draw of a world, named by its key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    entity: str = Field(description="whose draw, as the world names it")
+    purpose: str = Field(description="what it is for")
+    index: int = Field(ge=0, description="which draw of that entity for that purpose, counting from 0")
+    value: float = Field(
+        ge=0, description="the number: of a strike, which happens below its probability, or in seconds"
+    )
+
+    @property
+    def key(self) -> DrawKey:
+        """Its key."""
+        return DrawKey(self.entity, self.purpose, self.index)
+
+
+class Tape(BaseModel):
+    """The choices of one world, which every replication then is: what `relaysim explore` keeps of a failure."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(ge=0, description="whose replication's draws all others are")
+    strikes: tuple[TapedDraw, ...] = Field(default=(), description="what lets a fault strike; nothing else does")
+    seconds: tuple[TapedDraw, ...] = Field(
+        default=(), description="durations; each other one is the median of its distribution"
+    )
+
+    def draws(self, root: int) -> TapedDraws:
+        """The world's draws."""
+        return TapedDraws(
+            root,
+            self.seed,
+            {each.key: each.value for each in self.strikes},
+            {each.key: each.value for each in self.seconds},
+        )
 
 
 class Bounds(NamedTuple):

@@ -13,9 +13,14 @@ def explored(settings: WorldSettings, root_seed: int, seed: int) -> tuple[WorldS
     """A world's settings and its draws under its strategy; see `Strategy`."""
     plain = Draws(root_seed, seed)
     mixture = mixture_of(settings.strategy, plain)
+    chooser = _Chooser(plain)
+    if settings.workload.bursts is not None and settings.strategy == "portfolio":
+        # Who writes as soon as a text has come meets the relay while it lets go of the conversation.
+        answers = max(settings.workload.answers_probability, 0.7 * chooser.uniform("answers") - 0.2)
+        workload = settings.workload.model_copy(update={"answers_probability": answers})
+        settings = settings.model_copy(update={"workload": workload})
     if mixture.faults == "given":
         return settings, ExploringDraws(root_seed, seed, mixture.latencies)
-    chooser = _Chooser(plain)
     changed: dict[str, Any] = {name: chooser.weighed(name, getattr(settings, name)) for name in FAULT_LISTS}
     if mixture.faults == "moments":
         changed["host_faults"] = chooser.at_moments_of_workers(settings.host_faults)
@@ -37,6 +42,8 @@ class _Chooser:
 
     def __init__(self, draws: Draws) -> None:
         self._draws = draws
+        # From half of the faults to nearly none: many at once hide each other, and excuse what a relay does.
+        self._off = 0.5 + 0.48 * self.uniform("off")
 
     def uniform(self, purpose: str, index: int = 0) -> float:
         """A keyed draw."""
@@ -48,7 +55,9 @@ class _Chooser:
         for position, fault in enumerate(faults):
             weight = 10.0 ** (2.0 * self.uniform(f"{name} weight", position) - 1.0)
             likely = fault.probability
-            probability = 0.0 if self.uniform(f"{name} off", position) < 0.6 else min(max(likely, 0.9), likely * weight)
+            probability = (
+                0.0 if self.uniform(f"{name} off", position) < self._off else min(max(likely, 0.9), likely * weight)
+            )
             made.append(fault.model_copy(update={"probability": probability}))
         return tuple(made)
 
@@ -59,7 +68,7 @@ class _Chooser:
             if fault.probability == 0.0 or getattr(fault, "lasts", False) or fault.nth is not None:
                 made.append(weighed)
                 continue
-            off = self.uniform(f"{name} site off", position) < 0.6
+            off = self.uniform(f"{name} site off", position) < self._off
             probability = 0.0 if off else 10.0 ** (-1.3 * self.uniform(f"{name} site weight", position))
             made.append(fault.model_copy(update={"probability": probability, "site_probability": 0.2}))
         return tuple(made)
@@ -72,7 +81,7 @@ class _Chooser:
             if fault.kind not in ("crash", "pause") or fault.probability == 0.0:
                 made.append(weighed)
                 continue
-            off = fault.kind in seen or self.uniform("moment off", position) < 0.35
+            off = fault.kind in seen or self.uniform("moment off", position) < 0.5 * self._off
             seen.add(fault.kind)
             changed = {
                 "at_seconds": None,

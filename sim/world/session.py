@@ -12,7 +12,7 @@ from relaysim.sim import redis
 from relaysim.sim.backends import DEFAULT
 from relaysim.sim.doors import keyed_retry_jitter
 from relaysim.sim.doors import warm_up as warm_up_api
-from relaysim.sim.kernel import WATCHDOG, Fence, Guard
+from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Recording
 from relaysim.sim.process import Isolation
 from relaysim.sim.world.invariants import JudgeSettings
 from relaysim.sim.world.logs import LogCapture
@@ -171,7 +171,13 @@ def _collect() -> None:
 
 
 def run_world(
-    settings: WorldSettings, *, root_seed: int, seed: int, lane: Lane = "sdk", keep_trace: bool = False
+    settings: WorldSettings,
+    *,
+    root_seed: int,
+    seed: int,
+    lane: Lane = "sdk",
+    keep_trace: bool = False,
+    recording: Recording | None = None,
 ) -> Result:
     """Run one replication.
 
@@ -181,6 +187,7 @@ def run_world(
         seed: the replication's seed.
         lane: `sdk` or `direct`.
         keep_trace: also return the records.
+        recording: takes down what is decided.
 
     Raises:
         FactoryError: if the relay's factory cannot be used.
@@ -189,7 +196,7 @@ def run_world(
         GivenUpError: if the relay does not come back, see `relaysim.sim.kernel.watchdog`.
         EndsProcessError: if the relay would end its process.
     """
-    world = World(settings, root_seed, seed, lane)
+    world = World(settings, root_seed, seed, lane, recording)
     if Session._current is not None:  # making another one would cost as much as a host
         Session._current.run(world)
     else:

@@ -16,7 +16,7 @@ from relaysim.sim.doors.faults import ApiFault, check_routes
 from relaysim.sim.faults import Swarm
 from relaysim.sim.kernel.distributions import Constant, Seconds
 from relaysim.sim.redis.redis_faults import RedisFault
-from relaysim.sim.world.exploration import Strategy
+from relaysim.sim.world.exploration import Strategy, Tape
 from relaysim.sim.world.host_faults import HostFault, check_events
 from relaysim.sim.world.quiescence import Liveness
 from relaysim.sim.world.send_faults import SendFault
@@ -131,6 +131,9 @@ class Workload(_Table):
     redelivery_seconds: Seconds = Field(
         default_factory=lambda: _constant(20.0), description="from the first delivery to the second"
     )
+    answers_probability: float = Field(
+        default=0.0, ge=0, lt=1, description="how likely a customer who gets a text writes again at once"
+    )
     redeliver_seconds: Seconds | None = Field(
         default=None,
         description="after how long a delivery is repeated whose handling raised, or whose worker was dead or died, until "
@@ -237,6 +240,9 @@ class WorldTables(_Table):
         "no rates of production",
     )
     limits: Limits = Field(default=Limits(), description="the time and the cost of an answer")
+    tape: Tape | None = Field(
+        default=None, description="the choices of one world, which all replications then are; absent: all are drawn"
+    )
     schedule: tuple[Hold, ...] = Field(default=(), description="constraints on the order of requests")
     limit_seconds: float = Field(
         default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off"
@@ -248,6 +254,11 @@ class WorldTables(_Table):
             raise ValueError(
                 f"strategy {self.strategy!r} draws worlds of its own, which no strata describe; set strata.enabled=false"
             )
+        if self.tape is not None:
+            drawn = {"strategy": self.strategy != "independent", "swarm": self.swarm, "strata": self.strata}
+            for name, given in drawn.items():
+                if given:
+                    raise ValueError(f"with a tape everything is decided already: leave `{name}` out")
         return self
 
     @field_validator("api")

@@ -13,7 +13,7 @@ from relaysim.sim import redis
 from relaysim.sim.backends import backend_named
 from relaysim.sim.doors import Network, make_client
 from relaysim.sim.faults import FaultPlan, chosen
-from relaysim.sim.kernel import EPOCH_SECONDS, Draws, Host, Kernel
+from relaysim.sim.kernel import EPOCH_SECONDS, Draws, Host, Kernel, Recording, RecordingDraws
 from relaysim.sim.process import WorkerProcesses, is_shared
 from relaysim.sim.world.audit import NAME as AUDITOR
 from relaysim.sim.world.audit import ledger_of
@@ -43,6 +43,7 @@ class World:
         root_seed: the scenario's root seed.
         seed: the replication's seed.
         lane: `sdk` for the real OpenAI SDK and redis client, `direct` for the same relay without their code.
+        recording: takes down what is decided.
 
     Attributes:
         backend: the simulated API.
@@ -50,7 +51,9 @@ class World:
         ledger: what the relay says became of each message, once the world has been run; None: it keeps no ledger.
     """
 
-    def __init__(self, settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> None:
+    def __init__(
+        self, settings: WorldSettings, root_seed: int, seed: int, lane: Lane, recording: Recording | None = None
+    ) -> None:
         self.backend = backend_named(settings.api)
         self.seed = seed
         self.lane: Lane = lane
@@ -60,9 +63,15 @@ class World:
         draws: Draws | None = conditioned
         if settings.strategy != "independent":
             settings, draws = explored(settings, root_seed, seed)
+        elif settings.tape is not None:
+            draws = settings.tape.draws(root_seed)
+        if recording is not None:
+            draws = RecordingDraws(Draws(root_seed, seed) if draws is None else draws, recording)
         self.settings = settings
         self.kernel = Kernel(root_seed, seed, draws)
         record_unhandled(self.kernel, lambda delivery, error: self.webhooks.note_raised(delivery, error))
+        if recording is not None:
+            recording.clock = lambda: self.kernel.now
         self.ledger: dict[str, str | None] | None = None
         self.processes: WorkerProcesses | None = None
         self.workers: list[Worker] = []

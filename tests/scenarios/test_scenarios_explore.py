@@ -1,0 +1,121 @@
+"""`relaysim explore` finds, shrinks, keeps what it found as a file that other commands run, and says how hard it looked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenario_stand_ins import write
+
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.explore import hunting
+from relaysim.scenarios.explore.delta_debugging import fewest, shortest
+from relaysim.scenarios.explore.hunting import Effort, breaches_in, hunt
+from relaysim.scenarios.load import load
+
+RACE = ["explore", "race", "--lane", "direct", "--jobs", "1", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_what_is_found_is_small_and_kept_and_fails_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*RACE, "--worlds", "5", "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    found = said["found"]
+    assert said["worlds"] == found["seed"] + 1
+    assert len(found["deviations"]) <= 5
+    assert len(found["story"]) <= 16
+    kept = str(tmp_path / found["kept"])
+    assert load(kept).tape is not None
+    assert main(["verify", kept, "--out", "out", "--quiet"]) == 1
+    assert found["text"] in capsys.readouterr().out
+    # All replications of it are one world, and replay shows it.
+    prints = set()
+    for seed in ("0", "7"):
+        assert main(["replay", kept, "--seed", seed, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        prints.add(told["fingerprint"])
+        assert found["text"] in told["wrong"]
+    assert len(prints) == 1
+
+
+def test_where_nothing_is_found_it_says_how_hard_it_looked(capsys: pytest.CaptureFixture[str]) -> None:
+    relay = [
+        "--set",
+        "relay.factory=relaysim.relay:drain",
+        "--set",
+        "relay.settings={}",
+        "--set",
+        "workers=[{count=2}]",
+    ]
+    assert main([*RACE, *relay, "--worlds", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "Nothing went wrong in 3 worlds" in said
+    assert "At most 63 % of such worlds" in said
+    assert "Looked at 3 worlds" in said
+
+
+class InThisProcess:
+    """Takes the place of processes, which take seconds to start."""
+
+    def __init__(self, jobs: int) -> None:
+        assert jobs == 2
+
+    def run(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        return (function(*each) for each in calls)
+
+
+def test_the_same_is_found_by_one_process_and_by_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several look at worlds beyond the first failing one, which must not count."""
+    monkeypatch.setattr(hunting, "LocalEngine", InThisProcess)
+    monkeypatch.setattr(hunting, "_WAVE", 3)
+    scenario = load("race", ["strategy=portfolio"])
+    one, alone = hunt(scenario, worlds=6, seconds=None, lane="direct", jobs=1)
+    other, together = hunt(scenario, worlds=6, seconds=None, lane="direct", jobs=2)
+    assert one == other
+    assert alone.orders == together.orders
+    assert (alone.worlds, alone.met) == (together.worlds, together.met)
+
+
+def test_a_world_that_is_on_a_tape_already_is_not_explored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = '{schema}\nname = "taped"\nextends = "rapid_pair"\ntitle = "one"\n[tape]\nseed = 3\n'
+    path = write(tmp_path, text.format(schema="schema = 1"), "taped.toml")
+    assert main(["explore", path, "--quiet", "--strategy", "independent"]) == 2
+    assert "has a tape" in capsys.readouterr().err
+
+
+def test_a_breach_is_what_must_stay_zero() -> None:
+    observation = {
+        "counts": {"breach_S1": 2, "breach_S2": 0, "lost": 1},
+        "details": {"breach_S1": [{"text": "one", "conversation": "c1"}, {"text": "two"}]},
+    }
+    (found,) = breaches_in(observation, ("breach_S1", "breach_S2"))
+    assert (found.event, found.text, found.conversation) == ("breach_S1", "one", "c1")
+
+
+def test_the_bound_on_what_was_never_seen() -> None:
+    assert Effort().rate_bound() == 1.0
+    assert Effort(worlds=300).rate_bound() == pytest.approx(0.00994, abs=1e-5)
+
+
+@pytest.mark.parametrize("needed", [[], [3], [0, 9], [1, 4, 5, 8]])
+def test_of_what_fails_together_exactly_that_is_left(needed: list[int]) -> None:
+    tried: list[int] = []
+
+    def fails(kept: object) -> bool:
+        tried.append(1)
+        return set(needed) <= set(kept)  # type: ignore[call-overload]
+
+    assert fewest(list(range(10)), fails) == needed
+    assert len(tried) < 60
+
+
+@pytest.mark.parametrize("needed", range(11))
+def test_the_shortest_beginning_that_fails(needed: int) -> None:
+    assert shortest(10, lambda number: number >= needed) == needed
