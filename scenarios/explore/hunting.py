@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final
 
+from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.scenarios.engines import LocalEngine
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Lane, ReplicationError, here_on_path, session
@@ -76,7 +77,7 @@ class Effort:
 def never_events(scenario: Scenario) -> tuple[str, ...]:
     """The counts that must stay 0: of each promise, and of the scenario's claims of kind never."""
     events = [f"breach_{promise}" for promise in PROMISES]
-    events += [claim.event for claim in scenario.claims if claim.kind == "never"]
+    events += [claim.event for claim in scenario.claims if CLAIM_KINDS[claim.kind].occurrence_refutes]
     return tuple(dict.fromkeys(events))
 
 

@@ -55,9 +55,9 @@ def test_patience_is_an_option_and_is_forgotten_afterwards(
     assert cli.PATIENCE_VARIABLE == PATIENCE_VARIABLE
     monkeypatch.setenv(PATIENCE_VARIABLE, "17")
     write(tmp_path, BOT.replace("BODY", "while True: pass"), "spins.py")
-    assert main(["run", "race", "--seed", "0", "--factory", "spins:Bot", "--patience", "0.1"]) == 2
+    assert main(["run", "race", "--seed", "0", "--factory", "spins:Bot", "--patience", "1"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "spins.py:7 has run for 0.1 s of processor time" in line
+    assert "spins.py:7 has run for 1 s of processor time" in line
     assert cli.os.environ[PATIENCE_VARIABLE] == "17"
 
 

@@ -277,7 +277,7 @@ async def creep(bot: Bot, message: Any) -> None:
 
 
 async def hoard(bot: Bot, message: Any) -> None:
-    kept = [b"x" * 1_000_000 for _ in range(60)]
+    kept = [b"x" * 1_000_000 for _ in range(400)]  # more than earlier worlds have freed
     while kept:
         await asyncio.sleep(1e-6)
 
