@@ -110,3 +110,14 @@ with_a_short_traceback = _formatted(lambda reply: f"{reply}\n{_TRACEBACK}")
 wrapped_in_much_text = _formatted(lambda reply: f"{reply}\n{'All rights reserved. ' * 200}")
 its_own_invention = _formatted(lambda reply: "Thank you for your message! We value your opinion.")
 only_the_beginning = _formatted(lambda reply: reply[: len(reply) // 2])
+
+
+class Misdirecting(CollectingBot):
+    """Says something to another customer after each answer."""
+
+    async def answer(self, conversation: str, texts: list[str], thread_id: str) -> None:
+        await super().answer(conversation, texts, thread_id)
+        await self.send("c1" if conversation != "c1" else "c2", "Hello! Your refund was approved by our team.")
+
+
+a_notice_to_another_customer = Misdirecting

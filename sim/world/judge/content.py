@@ -31,7 +31,8 @@ _PROGRAM_ERROR: Final = re.compile(
 
 def check_ownership(history: History, findings: Findings) -> None:
     """S12: a thread gets the words of its own conversation's customer only; a handling asks for the threads of its own
-    conversation only; and no text holds what another conversation's customer wrote, or what a run wrote for one.
+    conversation only; no text holds what another conversation's customer wrote, or what a run wrote for one; and what no
+    run wrote goes to no other conversation than the one that is handled.
 
     A relay may serve several conversations in one handling, as one that empties a common queue does: where any handling
     stored another conversation's words in that conversation's thread, or sent it its own run's words, requests are not
@@ -69,6 +70,30 @@ def check_ownership(history: History, findings: Findings) -> None:
                 conversation=send.conversation,
                 received=[send.text],
             )
+    _check_addressees(history, findings)
+
+
+def _check_addressees(history: History, findings: Findings) -> None:
+    """A text that no run wrote and that names no message, a notice for instance, goes to the conversation being handled."""
+    foreign = []
+    for send in history.sends:
+        handling = history.handlings.get(send.delivery)
+        if send.run is not None or send.names or handling is None or not handling.conversation:
+            continue
+        has_returned = handling.end is not None and handling.error_class is None
+        if handling.conversation != send.conversation and has_returned and handling.under_way(send.time):
+            foreign.append((send, handling))
+    if not foreign or _serves_several(history):
+        return
+    for send, handling in foreign:
+        findings.breach(
+            "S12",
+            f"{send.worker}, handling {handling.message_id} of {handling.conversation}, sent {send.conversation} a text "
+            f"that no run wrote, at {at(send.time)}",
+            message=handling.message_id,
+            conversation=send.conversation,
+            received=[send.text],
+        )
 
 
 def _check_requests(history: History, findings: Findings) -> None:
