@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from relaysim.sim.trace.subjects import Message, Request, Run, Text
+from relaysim.sim.trace.subjects import Handling, Message, Request, Run, Text
 from relaysim.sim.trace.words import wording
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
@@ -80,8 +80,7 @@ def _check_addressees(history: History, findings: Findings) -> None:
         handling = history.handlings.get(send.delivery)
         if send.run is not None or send.names or handling is None or not handling.conversation:
             continue
-        has_returned = handling.end is not None and handling.error_class is None
-        if handling.conversation != send.conversation and has_returned and handling.under_way(send.time):
+        if _reaches_out(handling, send.conversation, send.time):
             foreign.append((send, handling))
     if not foreign or _serves_several(history):
         return
@@ -107,8 +106,7 @@ def _check_requests(history: History, findings: Findings) -> None:
         if owner is None or handling is None or not handling.conversation:
             continue
         checked += 1
-        has_returned = handling.end is not None and handling.error_class is None
-        if handling.conversation != owner and has_returned and handling.under_way(request.left):
+        if _reaches_out(handling, owner, request.left):
             foreign.append((request, handling.conversation))
     findings.check("S12", checked)
     if not foreign or _serves_several(history):
@@ -126,6 +124,12 @@ def _check_requests(history: History, findings: Findings) -> None:
             message=message,
             conversation=conversation,
         )
+
+
+def _reaches_out(handling: Handling, conversation: str, time: float) -> bool:
+    """Whether a handling that returned did this for another conversation than its own, before it had returned."""
+    has_returned = handling.end is not None and handling.error_class is None
+    return handling.conversation != conversation and has_returned and handling.under_way(time)
 
 
 def _serves_several(history: History) -> bool:
