@@ -137,17 +137,23 @@ def test_a_fleet_that_died_goes_on_when_one_worker_is_back() -> None:
 # Stopping
 
 
+def close_worker(bench: Bench, number: int, *, at: float) -> list[float]:
+    """Close a worker's relay at that virtual second; the list gets when it was closed."""
+    closed: list[float] = []
+
+    async def close() -> None:
+        await bench.worker(number).relay.aclose()
+        closed.append(bench.kernel.now)
+
+    bench.at(at, lambda: bench.worker(number).host.spawn(close()))
+    return closed
+
+
 @LANES
 def test_a_worker_that_stops_hands_its_conversations_back(lane: Any) -> None:
     with Bench(workers=2, lane=lane) as bench:
         bench.say(0.0, "m1")
-        stopped: list[float] = []
-
-        async def stop() -> None:
-            await bench.worker(1).relay.aclose()
-            stopped.append(bench.kernel.now)
-
-        bench.at(3.0, lambda: bench.worker(1).host.spawn(stop()))
+        stopped = close_worker(bench, 1, at=3.0)
         bench.run(60)
         assert stopped[0] < 3.1
         assert bench.requests(worker="w1")[-1].at <= 3.0
@@ -174,13 +180,7 @@ def test_a_worker_stops_also_where_a_library_swallows_its_cancellation() -> None
 
     with Bench(workers=2, backend=Swallowing) as bench:
         bench.say(0.0, "m1")
-        stopped: list[float] = []
-
-        async def stop() -> None:
-            await bench.worker(1).relay.aclose()
-            stopped.append(bench.kernel.now)
-
-        bench.at(3.0, lambda: bench.worker(1).host.spawn(stop()))
+        stopped = close_worker(bench, 1, at=3.0)
         bench.run(20)
         assert stopped[0] < 3.0 + 1.0 + 0.1
         assert bench.steps("hand_back", "w1")
