@@ -78,10 +78,6 @@ class Joining:
             authors.append(run)
             run.wrote.append(text)
 
-    def is_reply(self, text: str) -> bool:
-        """Whether a run wrote exactly this."""
-        return text in self._authors
-
     def find_author(self, send: Text) -> None:
         """Tell which run wrote a text that is being sent: fills in `run`, `reply`, `piece`, `others` and `continues`."""
         self._recognise(send)
