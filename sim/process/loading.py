@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from importlib.machinery import ModuleSpec, SourceFileLoader, SourcelessFileLoader
 from pathlib import Path
+from threading import get_ident
 from types import CodeType, ModuleType
 from typing import Any, Final
 from zipimport import zipimporter
@@ -54,11 +55,14 @@ class Finder:
     def __init__(self, user_code: UserCode, outside: Outside, register: Callable[[str], None]) -> None:
         self._user_code, self._outside, self._register = user_code, outside, register
         self._stamps: dict[str | None, tuple[str, int, int] | None] = {}
+        self._thread = get_ident()
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """As `importlib.abc.MetaPathFinder.find_spec`."""
+        """As `importlib.abc.MetaPathFinder.find_spec`; another thread's import is none of the life's."""
+        if get_ident() != self._thread:
+            return None
         key = (name, tuple(sys.path if path is None else path))
         known = _found.get(key)
         if known is not None and self._user_code.owns(name, known) and self._stamp(known.origin) is not None:

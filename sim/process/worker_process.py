@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from logging import Logger, getLogger
+from threading import get_ident
 from types import ModuleType, TracebackType
 from typing import Any, ClassVar, Final, Self, TypeVar
 
@@ -34,15 +35,19 @@ from relaysim.sim.process.user_code import user_code_of
 T = TypeVar("T")
 
 _running: WorkerProcess | None = None
-"""Whose code runs at this moment."""
+"""Whose code runs at this moment, in the thread of the worlds."""
+
+_thread = 0
+"""The thread that the worlds are in. What other threads of this process do meanwhile is no worker's: the watchdog reads
+files at any moment, and an executor's thread may import something."""
 
 _loaded: set[str] = set()
 """The modules of factories that some life in this process has loaded before."""
 
 
 def running_process() -> WorkerProcess | None:
-    """The process whose code runs; None in the kernel's code, and outside worlds."""
-    return _running
+    """The process whose code runs; None in the kernel's code, outside worlds, and in all threads but the worlds'."""
+    return _running if _running is not None and get_ident() == _thread else None
 
 
 class WorkerProcess:
@@ -127,6 +132,8 @@ class WorkerProcesses:
         self._files: dict[str, OwnFiles] = {}
         self.module_name = module_name
         self.folder = REAL["getcwd"]()
+        global _thread
+        _thread = get_ident()
         self._finder = Finder(self.user_code, self._outside, self._register)
         _isolation().install()
         sys.meta_path.insert(0, self._finder)
@@ -278,7 +285,7 @@ class Isolation:
     def _past_substitutes(self, event: str, arguments: tuple[Any, ...]) -> str | None:
         """What an audit event means that a worker's code caused without `open` or `os`; None: it may."""
         path = arguments[0]
-        if _running is None or not isinstance(path, str | bytes) or not changes(event, arguments):
+        if running_process() is None or not isinstance(path, str | bytes) or not changes(event, arguments):
             return None
         text = os.fsdecode(path)
         if self._folder in text or text in ("", ":memory:") or text.startswith(("/dev/", "file:")):
@@ -305,6 +312,6 @@ def _isolation() -> Isolation:
 
 def _in_process(real: Callable[..., Any], instead: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        return real(*args, **kwargs) if _running is None else instead(*args, **kwargs)
+        return real(*args, **kwargs) if running_process() is None else instead(*args, **kwargs)
 
     return call

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from world_bench import run, settings, told
 
+from relaysim.sim.process import WorkerProcesses, running_process
 from relaysim.sim.world import FactoryError, Result, Session, resolve
 
 
@@ -190,6 +192,47 @@ def test_a_module_that_cannot_be_loaded_leaves_nothing_behind(
         assert str(raised.value) == f"factory 'broken_bot:make': {said}"
     assert sys.meta_path == finders
     assert {*sys.modules} == modules
+
+
+def test_threads_beside_the_worlds_are_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watchdog reads files, and an executor's thread imports, at moments that have nothing to do with any world: that
+    neither reaches a worker's files and modules, nor decides whose code runs once it is done."""
+    monkeypatch.syspath_prepend(tmp_path)
+    _bot(tmp_path, "by_a_thread", "KNOWN = 1")
+    (tmp_path / "seen").write_text("real", "utf-8")
+    inside, leave = threading.Event(), threading.Event()
+    read = list[str]()
+
+    def wait(path: str, flags: int) -> int:
+        inside.set()
+        assert leave.wait(30)
+        return os.open(path, flags)
+
+    def beside() -> None:
+        with open(tmp_path / "seen", opener=wait) as file:  # noqa: PTH123 - `Path.open` takes no opener
+            read.append(file.read())
+        importlib.import_module("by_a_thread")
+
+    thread = threading.Thread(target=beside)
+
+    def begin() -> None:
+        with open(tmp_path / "seen", "w") as file:  # noqa: PTH123
+            file.write("a worker's")
+        thread.start()
+        assert inside.wait(30)
+
+    processes = WorkerProcesses("memory_bot")
+    life = processes.begin("w1")
+    try:
+        life.run(begin)
+        leave.set()
+        thread.join()
+        assert running_process() is None
+        assert read == ["real"]
+        assert life.names == set()
+        assert sys.modules.pop("by_a_thread").KNOWN == 1
+    finally:
+        processes.close()
 
 
 def test_the_script_that_runs_is_no_place_for_a_factory() -> None:
