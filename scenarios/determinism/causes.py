@@ -32,7 +32,7 @@ CAUSES: Final[dict[CauseName, Cause]] = {
     "real time": Cause(
         "real time, read past the virtual clocks",
         "Take the time from `time.monotonic()`, `time.time()`, `datetime.now()` or the running loop, which are virtual in a "
-        "world; clocks of processor time, `time.clock_gettime` and what a library reads while it is loaded are real.",
+        "world; what a library reads while it is loaded is real, and so is what C code asks itself (`resource.getrusage`).",
         ("clock",),
     ),
     "entropy": Cause(

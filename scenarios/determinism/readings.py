@@ -15,16 +15,18 @@ import ast
 import asyncio
 import builtins
 import datetime
+import importlib
 import os
 import random
 import re
 import socket
+import ssl
 import sys
 import sysconfig
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
@@ -94,9 +96,13 @@ def _suspects() -> dict[tuple[int, str], tuple[Kind, str]]:
     for name, function in _OF_DATES:
         found[function] = "clock", name
     found[os.times] = "clock", "os.times"
+    with suppress(ImportError):
+        resource = importlib.import_module("resource")  # not on each system
+        found[resource.getrusage] = "clock", "resource.getrusage"
     found[os.urandom] = "entropy", "os.urandom"
     if hasattr(os, "getrandom"):
         found[os.getrandom] = "entropy", "os.getrandom"
+    found[ssl.RAND_bytes] = "entropy", "ssl.RAND_bytes"
     found[builtins.id] = "address", "id"
     found[builtins.hash] = "hash", "hash"
     found[os.getpid] = "process", "os.getpid"
@@ -112,7 +118,10 @@ _ONLY_DIRECTLY: Final = frozenset({"address", "hash"})
 """Libraries call these all the time, and do no harm with it."""
 
 _STAND_IN_BETWEEN: Final = frozenset(
-    {"fence.py", "conditions.py", "readings.py", "worker_process.py", "file_calls.py", "opened_files.py"}
+    {
+        *("fence.py", "substitutes.py", "conditions.py", "readings.py", "worker_process.py"),
+        *("file_calls.py", "opened_files.py", "sqlite_functions.py"),
+    }
 )
 """Files of our own that stand between a relay and what it reads."""
 

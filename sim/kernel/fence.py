@@ -7,9 +7,15 @@ Inside `with Fence():` and while code of an attached kernel runs in this thread:
 | time.time, gmtime, localtime, datetime.now, date.today, ... | virtual time from `EPOCH_SECONDS`, in UTC, |
 |                                                             | plus the `skew_seconds` of the host        |
 | time.monotonic, time.perf_counter and their _ns forms       | virtual seconds since the world's start    |
+| time.process_time, time.thread_time, their _ns forms        | 0: code takes no virtual time              |
+| time.clock_gettime, os.times                                | the same, by the clock that is asked       |
 | random.random and the module's other functions              | keyed draws of the host that asks          |
 | random.Random(), seed() without a seed                      | seeded by a keyed draw                     |
-| os.urandom, random.SystemRandom, secrets, uuid1, uuid4      | keyed draws of the host that asks          |
+| os.urandom, os.getrandom, random.SystemRandom, secrets,     | keyed draws of the host that asks          |
+| uuid1, uuid4                                                |                                            |
+| os.getpid, socket.gethostname, os.uname, platform.node      | the host's number and name, which another  |
+|                                                             | host does not have; a next life has another|
+|                                                             | number                                     |
 | time.sleep, sockets, threads, subprocesses, fork, exec,     | `LeavesSimulationError` at the call site   |
 | sending signals                                             |                                            |
 | signal.signal                                               | nothing: no signals come                   |
@@ -48,6 +54,7 @@ from relaysim.sim.kernel.draws import Draws
 from relaysim.sim.kernel.own_errors import SimulatorError
 from relaysim.sim.kernel.running import current_host, set_running_host
 from relaysim.sim.kernel.source_places import place_of_caller
+from relaysim.sim.kernel.substitutes import clocks, names_of_hosts
 
 
 class LeavesSimulationError(SimulatorError, RuntimeError):
@@ -193,16 +200,6 @@ def _virtual_bytes(count: int, purpose: str) -> bytes:
     return b"".join([octets(entity, purpose) for _ in range((count + 7) // 8)])[:count]
 
 
-def _clock(real: Callable[[], Any], scale: int | None) -> Callable[[], Any]:
-    def read() -> Any:
-        kernel = _inside()
-        if kernel is None:
-            return real()
-        return kernel.now if scale is None else round(kernel.now * scale)
-
-    return read
-
-
 class Fence:
     """Installs the virtual clocks and entropy for the length of a `with` block; cheap to hold over many worlds.
 
@@ -268,14 +265,8 @@ class Fence:
         def replace(real: object, substitute: object) -> None:
             replacements[id(real)] = (real, substitute)
 
-        for name, scale in (
-            ("monotonic", None),
-            ("monotonic_ns", 1_000_000_000),
-            ("perf_counter", None),
-            ("perf_counter_ns", 1_000_000_000),
-        ):
-            real = getattr(time, name)
-            replace(real, _clock(real, scale))
+        for real, substitute in (*clocks(_inside), *names_of_hosts(_inside)):
+            replace(real, substitute)
 
         # Later Pythons audit these; the earlier ones do not.
         replace(time.sleep, _when_inside(time.sleep, _refuser("time.sleep, which blocks the whole loop,")))
@@ -294,6 +285,9 @@ class Fence:
             if getattr(real, "__self__", None) is random._inst:
                 replace(real, _when_inside(real, getattr(keyed, name)))
         replace(os.urandom, _when_inside(os.urandom, lambda size: _virtual_bytes(size, "os.urandom")))
+        if hasattr(os, "getrandom"):
+            octets = _when_inside(os.getrandom, lambda size, flags=0: _virtual_bytes(size, "os.urandom"))
+            replace(os.getrandom, octets)
 
         undo.append(replace_names(replacements, but_in=__name__))
 

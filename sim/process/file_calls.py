@@ -26,6 +26,7 @@ from relaysim.sim.kernel.fence import replace_names
 from relaysim.sim.process.folder_entries import Entries, Entry
 from relaysim.sim.process.opened_files import OpenedFiles
 from relaysim.sim.process.own_files import REAL, refused
+from relaysim.sim.process.sqlite_functions import replace_functions
 
 _PYTHON: Final[dict[str, Any]] = {"open": builtins.open, "connect": sqlite3.connect}
 """As in `REAL`; in a table, since names of modules are where substitutes are put."""
@@ -126,6 +127,7 @@ class FileCalls:
         with suppress(sqlite3.Error):
             # A power cut keeps what was written (see `opened_files`), so there is nothing to wait for at each commit.
             sqlite3.Connection.execute(made, "PRAGMA synchronous=OFF")
+        replace_functions(made)
         opened.add_connection(made)
         return made
 

@@ -47,7 +47,12 @@ HEAD = """
 import asyncio
 import datetime
 import os
+import platform
 import random
+import resource
+import socket
+import ssl
+import threading
 import time
 import uuid
 from functools import lru_cache
@@ -88,11 +93,11 @@ async def text(self, message):
 """,
     "processor_time": """
 async def text(self, message):
-    return time.process_time_ns()  # here
+    return resource.getrusage(resource.RUSAGE_SELF).ru_utime  # here
 """,
     "entropy": """
 async def text(self, message):
-    return os.getrandom(8).hex()  # here
+    return ssl.RAND_bytes(8).hex()  # here
 """,
     "early_generator": """
 import early_library
@@ -119,9 +124,9 @@ async def text(self, message):
 async def text(self, message):
     return os.environ["HOME"]  # here
 """,
-    "number_of_process": """
+    "number_of_thread": """
 async def text(self, message):
-    return os.getpid()  # here
+    return threading.get_ident()  # here
 """,
     "thread": """
 import threaded_library
@@ -148,7 +153,7 @@ CAUSES: dict[str, CauseName] = {
     "kept": "kept state",
     "file": "file",
     "home": "environment",
-    "number_of_process": "process",
+    "number_of_thread": "process",
     "thread": "thread",
     "date_of_import": "real time",
 }
@@ -176,7 +181,11 @@ async def text(self, message):
 """,
     "uuids": """
 async def text(self, message):
-    return uuid.uuid4(), uuid.uuid1(), os.urandom(4)
+    return uuid.uuid4(), uuid.uuid1(), os.urandom(4), os.getrandom(4)
+""",
+    "names_of_the_process": """
+async def text(self, message):
+    return os.getpid(), os.getppid(), socket.gethostname(), platform.node(), os.uname().nodename, time.process_time()
 """,
     "time_of_day": """
 async def text(self, message):
@@ -218,7 +227,7 @@ async def text(self, message):
     "counting_addresses": """
 async def text(self, message):
     seen = {id(message): 1, id(self): 2}
-    return len(seen), hash(7), bool(os.getpid()), len(os.environ["HOME"]) > 0
+    return len(seen), hash(7), bool(threading.get_ident()), len(os.environ["HOME"]) > 0
 """,
 }
 

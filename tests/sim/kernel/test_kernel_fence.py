@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import os
+import platform
 import random
 import secrets
 import socket
@@ -14,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from time import monotonic as bound_early
 from typing import Any
 
@@ -55,6 +57,15 @@ CLOCKS: list[tuple[Callable[[], Any], Any]] = [
     (lambda: datetime.date.today().isoformat(), "2025-11-04"),
     (lambda: time.strftime("%H:%M:%S"), "12:00:02"),
     (lambda: asyncio.get_running_loop().time(), 2.5),
+    (
+        lambda: (time.process_time(), time.process_time_ns(), time.thread_time(), time.thread_time_ns()),
+        (0.0, 0, 0.0, 0),
+    ),
+    (lambda: time.clock_gettime(time.CLOCK_MONOTONIC), 2.5),
+    (lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME), 2_500_000_000),
+    (lambda: time.clock_gettime(time.CLOCK_REALTIME) - EPOCH_SECONDS, 2.5),
+    (lambda: time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID), 0.0),
+    (lambda: os.times(), os.times_result((0.0, 0.0, 0.0, 0.0, 2.5))),
 ]
 
 
@@ -69,6 +80,7 @@ ENTROPY: list[Callable[[], Any]] = [
     lambda: random.Random().random(),
     lambda: random.SystemRandom().random(),
     lambda: os.urandom(9),
+    lambda: os.getrandom(9),
     lambda: secrets.token_hex(8),
     lambda: str(uuid.uuid4()),
     lambda: str(uuid.uuid1()),
@@ -98,6 +110,22 @@ def test_a_uuid1_in_one_world_moves_none_in_the_next() -> None:
 
         assert world() == world()
         fence.attach(None)
+
+
+def test_a_process_has_a_number_and_a_machines_name_of_its_own() -> None:
+    """A lock's token is often made of them: two workers with the same one would free each other's locks."""
+
+    def names() -> tuple[Any, ...]:
+        return os.getpid(), os.getppid(), socket.gethostname(), platform.node(), os.uname().nodename
+
+    def world() -> list[Any]:
+        with Fence() as fence:
+            kernel = Kernel(1, 1)
+            fence.attach(kernel)
+            return [inside(kernel, names, host) for host in ("w1", "w2", "w1")]
+
+    assert world() == world() == [(101, 1, *3 * ["w1"]), (102, 1, *3 * ["w2"]), (103, 1, *3 * ["w1"])]
+    assert os.getpid() == int(Path("/proc/self").resolve().name)
 
 
 WAYS_OUT: list[Callable[[], Any]] = [

@@ -35,6 +35,23 @@ def read_only() -> Any:
     return sqlite3.connect(f"file:{DATABASE}?mode=ro", uri=True).execute("select count(*) > 0 from seen").fetchone()[0]
 
 
+def functions() -> Any:
+    """What SQLite says of time and chance, also where a table's columns ask."""
+    with sqlite3.connect(DATABASE) as made:
+        made.execute("drop table if exists orders")
+        made.execute("create table orders (at default current_timestamp, due default (datetime('now', '+1 day')), n)")
+        made.execute("create index orders_by_day on orders (date(at))")
+        made.executemany("insert into orders (n) values (?)", [(n,) for n in range(9)])
+        row = made.execute("select at, due from orders").fetchone()
+        dates = made.execute(
+            "select current_date, current_time, datetime(), time('NOW', 'localtime'), strftime('%f', 'now'), "
+            "date('2024-01-31', '+1 month'), date('now', 'localtime', 'start of year'), strftime(), date('nonsense')"
+        ).fetchone()
+        drawn = made.execute("select random(), hex(randomblob(4)), abs(random()) % 6 between 0 and 5").fetchone()
+        mixed = [n for (n,) in made.execute("select n from orders order by random()")]
+    return (*row, *dates), drawn, mixed
+
+
 left_open: list[Any] = []
 
 

@@ -75,6 +75,22 @@ def test_times_are_the_worlds() -> None:
     assert found == ((EPOCH_SECONDS * 1000 + 1125) * 1_000_000, EPOCH_SECONDS, False)
 
 
+def test_what_sqlite_reads_of_time_and_chance_is_the_worlds() -> None:
+    first, second = _sent("functions"), _sent("functions")
+    assert first == second
+    row, *others = [found[0] for _, found in first]
+    assert row == (
+        *("2025-11-04 12:00:01", "2025-11-05 12:00:01", "2025-11-04", "12:00:01", "2025-11-04 12:00:01"),
+        *("12:00:01", "01.125", "2024-03-02", "2025-01-01", None, None),
+    )
+    assert [other[4] for other in others] == ["2025-11-04 12:00:04", "2025-11-04 12:00:12"]
+    drawn = [found[1] for _, found in first]
+    assert all(number != 0 and len(octets) == 8 and within == 1 for number, octets, within in drawn)
+    assert len({number for number, _, _ in drawn}) == len({octets for _, octets, _ in drawn}) == 3
+    assert all(sorted(found[2]) == [*range(9)] for _, found in first)
+    assert len({tuple(found[2]) for _, found in first}) == 3
+
+
 def test_errors_are_those_of_the_path_that_was_given() -> None:
     (_, said), *_ = _sent("errors")
     assert said == [

@@ -209,7 +209,7 @@ def test_threads_beside_the_worlds_are_none_of_them(tmp_path: Path, monkeypatch:
         return os.open(path, flags)
 
     def beside() -> None:
-        with open(tmp_path / "seen", opener=wait) as file:  # noqa: PTH123 - `Path.open` takes no opener
+        with open(tmp_path / "seen", opener=wait) as file:
             read.append(file.read())
         importlib.import_module("by_a_thread")
 
