@@ -5,6 +5,10 @@ compared as the sequence of its words: runs of letters and digits, without accen
 text can be read in several ways: as it stands, with backslash escapes undone (JSON, Markdown, Python), and with HTML undone.
 One text holds another if in some reading the other's words stand in it one after another.
 
+It holds the other whole if nothing of it was changed either: the same letters in the same case, all its signs, and a space
+wherever it had any. Signs and spaces may be added between its words, as quoting, escaping and wrapping do; how much white
+space there is, and of which kind, is layout. Texts are compared in Unicode's composed form (NFC).
+
 Would miss: words that were translated, inflected, or broken in two; a text in a cipher or an encoding such as base64.
 """
 
@@ -12,13 +16,15 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 import unicodedata
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 _WORD: Final = re.compile(r"[^\W_]+")
-_ESCAPE: Final = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\x[0-9a-fA-F]{2}|\\(.)", re.DOTALL)
+_WORDS_APART: Final = re.compile(r"([^\W_]+)")
+_ESCAPE: Final = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\U000[0-9a-fA-F]{5}|\\x[0-9a-fA-F]{2}|\\(.)", re.DOTALL)
 _TAG: Final = re.compile(r"<[^<>]*>")
 _LAYOUT: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _UNDONE_MAX: Final = 3
@@ -46,19 +52,28 @@ class Wording:
         words: of it as it stands.
     """
 
-    __slots__ = ("_joined", "_readings", "text", "words")
+    __slots__ = ("_joined", "_readings", "_undone", "text", "words")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.words = _words_of(text)
         self._joined = _joined(self.words)
         self._readings: tuple[str, ...] | None = None
+        self._undone: tuple[str, ...] | None = None
+
+    @property
+    def undone(self) -> tuple[str, ...]:
+        """The text in each way in which it can be read, with its signs; as it stands first."""
+        if self._undone is None:
+            self._undone = _undone(self.text)
+        return self._undone
 
     @property
     def readings(self) -> tuple[str, ...]:
         """Its words, joined by spaces, in each way in which it can be read; as it stands first."""
         if self._readings is None:
-            self._readings = _readings_of(self.text, self._joined)
+            found = dict.fromkeys([self._joined, *(_joined(_words_of(each)) for each in self.undone[1:])])
+            self._readings = tuple(each for each in found if each)
         return self._readings
 
     def find(self, other: Wording) -> int:
@@ -74,6 +89,17 @@ class Wording:
     def holds(self, other: Wording) -> bool:
         """Whether the other's words stand in this text, one after another."""
         return self.find(other) >= 0
+
+    def count(self, other: Wording) -> int:
+        """How often the other's words stand in this text, at most, of all its readings."""
+        return max((_count(reading, other._joined) for reading in self.readings), default=0) if other.words else 0
+
+    def holds_whole(self, other: Wording) -> bool:
+        """Whether the other stands in this text with all its letters, signs and spaces, perhaps with more between them."""
+        if other.text.strip() in self.text:
+            return True
+        wanted = _Signed(other.text.strip())
+        return any(_Signed(each).holds(wanted) for each in self.undone)
 
     def piece_of(self, other: Wording) -> Piece | None:
         """Which part of the other's words this text is, if it is one: all its words, or most of them and at least four."""
@@ -109,8 +135,49 @@ def _joined(words: list[str]) -> str:
     return f" {' '.join(words)} " if words else ""
 
 
-def _readings_of(text: str, joined: str) -> tuple[str, ...]:
-    found = dict.fromkeys([joined])
+def _count(reading: str, joined: str) -> int:
+    found, place = 0, reading.find(joined)
+    while place >= 0:
+        found += 1
+        place = reading.find(joined, place + len(joined) - 1)  # the next one begins with the space that ends this one
+    return found
+
+
+class _Signed:
+    """A text as its words and what stands before, between and after them; white space of any kind and length is a space."""
+
+    __slots__ = ("between", "words")
+
+    def __init__(self, text: str) -> None:
+        parts = _WORDS_APART.split(" ".join(unicodedata.normalize("NFC", text).split()))
+        self.words = parts[1::2]
+        self.between = parts[::2]
+
+    def holds(self, other: _Signed) -> bool:
+        count = len(other.words)
+        for first in range(len(self.words) - count + 1):
+            if (
+                self.words[first : first + 1] == other.words[:1]
+                and self.words[first : first + count] == other.words
+                and all(
+                    _is_kept(wanted, found)
+                    for wanted, found in zip(other.between, self.between[first : first + count + 1], strict=True)
+                )
+            ):
+                return True
+        return False
+
+
+def _is_kept(wanted: str, found: str) -> bool:
+    """Whether these signs stand there, in this order, perhaps among others."""
+    if wanted in found:
+        return True
+    left = iter(found)
+    return all(sign in left for sign in wanted)
+
+
+def _undone(text: str) -> tuple[str, ...]:
+    found = dict.fromkeys([text])
     texts = [text]
     for _ in range(_UNDONE_MAX):
         undone = []
@@ -119,16 +186,16 @@ def _readings_of(text: str, joined: str) -> tuple[str, ...]:
                 undone.append(_ESCAPE.sub(_unescaped, each))
             if "&" in each or "<" in each:
                 undone.append(html.unescape(_TAG.sub(" ", each)))
-        texts = undone
-        found.update(dict.fromkeys(_joined(_words_of(each)) for each in texts))
-    return tuple(each for each in found if each)
+        texts = [each for each in undone if each not in found]
+        found.update(dict.fromkeys(texts))
+    return tuple(found)
 
 
 def _unescaped(match: re.Match[str]) -> str:
     written = match[0]
     if match[1] is not None:
         return _LAYOUT.get(match[1], match[1])
-    if written.startswith("\\x"):
-        return chr(int(written[2:], 16))
+    if written.startswith(("\\x", "\\U")):
+        return chr(min(int(written[2:], 16), sys.maxunicode))
     units = b"".join(int(each, 16).to_bytes(2, "big") for each in written.split("\\u")[1:])
     return units.decode("utf-16-be", errors="replace")

@@ -14,7 +14,7 @@ from typing import Final
 
 from relaysim.sim.kernel import Record
 from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, JUDGED_COUNTS
-from relaysim.sim.world.judge.content import check_order_of_writing, check_ownership, check_replies_words, check_stored
+from relaysim.sim.world.judge.content import check_order_of_writing, check_replies_words, check_stored
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.endings import check_apologies, check_endings, check_order, check_sent_once
 from relaysim.sim.world.judge.findings import Findings
@@ -23,6 +23,7 @@ from relaysim.sim.world.judge.judge_settings import JudgeSettings
 from relaysim.sim.world.judge.leases import check_cancels, check_releases, check_runs, check_steps
 from relaysim.sim.world.judge.liveness import check_first_actions, check_outcomes_in_time, check_recovery
 from relaysim.sim.world.judge.lookups import check_lookups
+from relaysim.sim.world.judge.ownership import check_ownership
 from relaysim.sim.world.judge.repeats import check_repeats
 from relaysim.sim.world.judge.reply_origin import check_replies
 

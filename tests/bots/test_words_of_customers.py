@@ -14,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("one_session")
 FINE = (
     *("as_it_is", "prefixed", "as_json", "as_markdown", "as_html", "quoted_lines", "wrapped", "on_one_line"),
     *("batch_joined", "batch_as_json", "with_instructions_beside", "with_what_was_said_before"),
+    *("composed_and_stripped", "with_its_first_words_as_title"),
     *("on_a_thread_of_its_own", "on_a_new_thread_with_the_history"),
 )
 BAD = {
@@ -25,6 +26,12 @@ BAD = {
     "only_a_marker": "S13",
     "a_summary": "S13",
     "cut_off": "S13",
+    "in_capitals": "S13",
+    "in_small_letters": "S13",
+    "without_accents": "S13",
+    "without_signs": "S13",
+    "lines_run_together": "S13",
+    "twice_in_one_text": "S13",
     "last_of_the_batch": "T1",
     "batch_reversed": "S14",
     "batch_joined_reversed": "S14",

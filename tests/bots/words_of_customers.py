@@ -6,6 +6,7 @@ import html
 import json
 import re
 import textwrap
+import unicodedata
 from typing import Any
 
 from collecting_bot import CollectingBot
@@ -34,6 +35,10 @@ as_html = _formatted(lambda text: f"<p>{html.escape(text)}</p>")
 quoted_lines = _formatted(lambda text: "".join(f"> {line}\n" for line in text.splitlines()))
 wrapped = _formatted(lambda text: textwrap.fill(text, 80))
 on_one_line = _formatted(lambda text: " ".join(text.split()))
+composed_and_stripped = _formatted(
+    lambda text: unicodedata.normalize("NFC", unicodedata.normalize("NFD", text)).strip()
+)
+with_its_first_words_as_title = _formatted(lambda text: f"{' '.join(text.split()[:2])}\n\n{text}")
 
 
 class Batched(CollectingBot):
@@ -164,3 +169,11 @@ cut_off = _formatted(lambda text: text[: len(text) * 2 // 3])
 last_of_the_batch = _batched(lambda texts: texts[-1:])
 batch_reversed = _batched(lambda texts: texts[::-1])
 batch_joined_reversed = _batched(lambda texts: ["\n".join(texts[::-1])])
+in_capitals = _formatted(str.upper)
+in_small_letters = _formatted(str.lower)
+without_accents = _formatted(
+    lambda text: "".join(each for each in unicodedata.normalize("NFD", text) if not unicodedata.combining(each))
+)
+without_signs = _formatted(lambda text: re.sub(r"[^\w\s]", "", text))
+lines_run_together = _batched(lambda texts: ["".join("".join(texts).splitlines())])
+twice_in_one_text = _formatted(lambda text: f"{text}\n{text}")

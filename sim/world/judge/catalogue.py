@@ -70,7 +70,7 @@ _BREACH: Final[Mapping[str, str]] = {
     "S10": "leases released while a message waited",
     "S11": "second apologies of a burst, and apologies for what a sent reply covers",
     "S12": "words stored in another conversation's thread, texts sent to another customer, requests for foreign threads",
-    "S13": "messages stored twice in their thread, or not with all their words",
+    "S13": "messages stored twice in their thread, or with other words, letters, signs or spaces than were written",
     "S14": "messages stored after one that was written later, although the relay had both",
     "S15": "texts with too much in them that no run wrote, stack traces in them, and replies of which only a part was sent",
     "L1": "messages without an outcome 90 s after acceptance or the last disturbance",

@@ -1,4 +1,4 @@
-"""S12 to S15: what customers write is stored in their own thread, once, whole, in order; what they read is a run's words."""
+"""S13 to S15: what customers write is stored once, whole and in order; what they read is a run's words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from relaysim.sim.trace.subjects import Handling, Message, Request, Run, Text
+from relaysim.sim.trace.subjects import Message, Request, Run, StoredText, Text
 from relaysim.sim.trace.words import wording
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
@@ -21,150 +21,15 @@ _CUT_OFF_MIN: Final = 1500
 _WHOLE_SHARE: Final = 0.9
 """By this share of its words a reply is there; the rest may be lost where it was cut into pieces."""
 
+_TELLING_WORDS: Final = 3
+"""Fewer words may stand in a text by chance, beside the message that they are."""
+
 _PROGRAM_ERROR: Final = re.compile(
     r"Traceback \(most recent call last\)|^\s*File \"[^\"]+\", line \d+|^\s+at \S+ \(?\S+:\d+:\d+\)?"
     r"|Unhandled(?:Promise)?Rejection|^panic: |Exception in thread \"",
     re.MULTILINE,
 )
 """What Python, Node, Go and the JVM print of an exception that nobody caught."""
-
-
-def check_ownership(history: History, findings: Findings) -> None:
-    """S12: a thread gets the words of its own conversation's customer only; a handling asks for the threads of its own
-    conversation only; no text holds what another conversation's customer wrote, or what a run wrote for one; and what no
-    run wrote goes to no other conversation than the one that is handled.
-
-    A relay may serve several conversations in one handling, as one that empties a common queue does: where any handling
-    stored another conversation's words in that conversation's thread, or sent it its own run's words, requests are not
-    judged.
-
-    Would miss: requests outside of handlings, and of handlings that raised, were cut off or had returned; requests for
-    threads of which nothing is known.
-    """
-    for thread, texts in history.stored.items():
-        owner = history.threads.get(thread)
-        for text in texts:
-            if not text.messages:
-                continue
-            findings.check("S12")
-            foreign = next((each for each in text.messages if each.conversation != owner), None)
-            if foreign is not None:
-                findings.breach(
-                    "S12",
-                    f"{foreign.id}, written in {foreign.conversation}, was stored in {thread}, which is {owner}'s, at "
-                    f"{at(text.time)}",
-                    message=foreign.id,
-                    conversation=foreign.conversation,
-                    received=[text.text],
-                )
-    _check_requests(history, findings)
-    for send in history.sends:
-        if send.text == send.reply:
-            continue  # what a run wrote is what its thread holds
-        findings.check("S12")
-        said = _foreign_words(history, send)
-        if said is not None:
-            findings.breach(
-                "S12",
-                f"{send.conversation} was sent, at {at(send.time)}, {said}",
-                conversation=send.conversation,
-                received=[send.text],
-            )
-    _check_addressees(history, findings)
-
-
-def _check_addressees(history: History, findings: Findings) -> None:
-    """A text that no run wrote and that names no message, a notice for instance, goes to the conversation being handled."""
-    foreign = []
-    for send in history.sends:
-        handling = history.handlings.get(send.delivery)
-        if send.run is not None or send.names or handling is None or not handling.conversation:
-            continue
-        if _reaches_out(handling, send.conversation, send.time):
-            foreign.append((send, handling))
-    if not foreign or _serves_several(history):
-        return
-    for send, handling in foreign:
-        findings.breach(
-            "S12",
-            f"{send.worker}, handling {handling.message_id} of {handling.conversation}, sent {send.conversation} a text "
-            f"that no run wrote, at {at(send.time)}",
-            message=handling.message_id,
-            conversation=send.conversation,
-            received=[send.text],
-        )
-
-
-def _check_requests(history: History, findings: Findings) -> None:
-    judged: set[tuple[str, str]] = set()
-    foreign: list[tuple[Request, str]] = []
-    handlings = history.handlings
-    checked = 0
-    for request in history.requests.values():
-        owner = request.conversation
-        handling = handlings.get(request.delivery)
-        if owner is None or handling is None or not handling.conversation:
-            continue
-        checked += 1
-        if _reaches_out(handling, owner, request.left):
-            foreign.append((request, handling.conversation))
-    findings.check("S12", checked)
-    if not foreign or _serves_several(history):
-        return
-    for request, conversation in foreign:
-        thread = request.thread or ""
-        if (request.delivery, thread) in judged:
-            continue
-        judged.add((request.delivery, thread))
-        message = handlings[request.delivery].message_id
-        findings.breach(
-            "S12",
-            f"{request.worker}, handling {message} of {conversation}, sent {request.operation} for {thread}, which is "
-            f"{request.conversation}'s, at {at(request.left)}",
-            message=message,
-            conversation=conversation,
-        )
-
-
-def _reaches_out(handling: Handling, conversation: str, time: float) -> bool:
-    """Whether a handling that returned did this for another conversation than its own, before it had returned."""
-    has_returned = handling.end is not None and handling.error_class is None
-    return handling.conversation != conversation and has_returned and handling.under_way(time)
-
-
-def _serves_several(history: History) -> bool:
-    """Whether some handling did what is another conversation's due."""
-    for thread, texts in history.stored.items():
-        owner = history.threads.get(thread)
-        for text in texts:
-            request = history.requests.get(text.cause)
-            handling = None if request is None else history.handlings.get(request.delivery)
-            is_elsewhere = handling is not None and handling.conversation != owner
-            if is_elsewhere and text.messages and all(each.conversation == owner for each in text.messages):
-                return True
-    for send in history.sends:
-        handling = history.handlings.get(send.delivery)
-        is_elsewhere = handling is not None and handling.conversation != send.conversation
-        if is_elsewhere and send.run is not None and history.threads.get(send.run.thread) == send.conversation:
-            return True
-    return False
-
-
-def _foreign_words(history: History, send: Text) -> str | None:
-    """What a text holds of another conversation; None: nothing. A whole reply of another conversation is T5's case."""
-    for run in send.others:
-        owner = history.threads.get(run.thread, send.conversation)
-        if owner != send.conversation:
-            return f"what {run.id} had written for {owner}"
-    for message in history.messages_in(send.text):
-        if message.conversation != send.conversation and not _is_in_replies(message, send):
-            return f"what {message.conversation} had written in {message.id}"
-    return None
-
-
-def _is_in_replies(message: Message, send: Text) -> bool:
-    """Whether a run wrote these words: then they were in its thread, which is judged there."""
-    return bool(send.reply) and wording(send.reply).holds(wording(message.text))
 
 
 class _Stored(NamedTuple):
@@ -193,13 +58,18 @@ def check_stored(history: History, findings: Findings) -> None:
     Twice is a text of which all messages had been stored in this thread before, unless the fate of the first request was
     unknown when the second left, or the first one's handling raised or was cut off: S9 judges repetitions, and of relays
     with leases all that two requests store. A text with something new may repeat what was said before, and what is copied
-    into a further thread is a copy. Not whole is a message that no thread has, whose handling stored something else instead.
+    into a further thread is a copy. Twice is also what one text says more often than the messages in it do.
 
-    Would miss: one text that holds the same words twice; parts of messages in handlings that also met a refusal.
+    Whole is a message of which everything is there: its letters in their case, its signs, a space wherever it had any
+    (`Wording.holds_whole`). Not whole is also one that no thread has, whose handling stored something else instead.
+
+    Would miss: messages of fewer than three words said twice in one text; parts of messages in handlings that also met a
+    refusal; line breaks and indentation that were lost.
     """
     findings.check("S13", len(history.homes))
     for thread in history.stored:
         _check_once(history, thread, findings)
+        _check_unchanged(history, thread, findings)
     for message in history.messages.values():
         if message.id not in history.homes and message.handlings:
             _check_whole(history, message, findings)
@@ -226,6 +96,52 @@ def _check_once(history: History, thread: str, findings: Findings) -> None:
                 )
         for each in text.messages:
             known.setdefault(each.id, request)
+
+
+def _check_unchanged(history: History, thread: str, findings: Findings) -> None:
+    """Each message that has its home here stands here as it was written, and in no text twice."""
+    owner = history.threads.get(thread)
+    waiting: dict[str, tuple[Message, StoredText]] = {}
+    whole: set[str] = set()
+    for text in history.stored[thread]:
+        for message in text.messages:
+            if text.text == message.text:
+                whole.add(message.id)
+                continue
+            if history.homes[message.id] != thread or message.conversation != owner:
+                continue
+            words = wording(text.text)
+            if message.id not in whole:
+                waiting.setdefault(message.id, (message, text))
+                if words.holds_whole(wording(message.text)):
+                    whole.add(message.id)
+            if _is_repeated_in(text, message):
+                findings.breach(
+                    "S13",
+                    f"{message.id} stands more than once in one text that {thread} got at {at(text.time)}",
+                    message=message.id,
+                    conversation=message.conversation,
+                    received=[text.text],
+                )
+    for message, text in waiting.values():
+        if message.id not in whole:
+            findings.breach(
+                "S13",
+                f"{message.id} was stored with other letters, signs or spaces than its customer wrote: {thread} got "
+                f"{_shortened(text.text)} at {at(text.time)}",
+                message=message.id,
+                conversation=message.conversation,
+                received=[text.text],
+            )
+
+
+def _is_repeated_in(text: StoredText, message: Message) -> bool:
+    """Whether a text says this message's words more often than the messages in it do."""
+    words = wording(message.text)
+    if len(words.words) < _TELLING_WORDS:
+        return False
+    found = wording(text.text).count(words)
+    return found > 1 and found > sum(wording(each.text).count(words) for each in text.messages)
 
 
 def _may_repeat(history: History, first: Request | None, second: Request | None) -> bool:

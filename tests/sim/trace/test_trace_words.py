@@ -6,6 +6,7 @@ import html
 import json
 import re
 import textwrap
+import unicodedata
 
 import pytest
 from hypothesis import assume, given
@@ -82,3 +83,44 @@ def test_a_piece_is_known_by_most_of_its_words() -> None:
 def test_any_text_with_words_is_found_in_itself(text: str, form: str) -> None:
     assume(wording(text).words)
     assert wording(FORMS[form](text)).holds(wording(text))
+
+
+# Whole
+
+
+@pytest.mark.parametrize("form", sorted(FORMS.keys() - {"in capitals"}))
+def test_a_text_is_whole_in_each_form(form: str) -> None:
+    assert wording(FORMS[form](LONG)).holds_whole(wording(LONG))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        LONG.upper(),
+        LONG.casefold(),
+        LONG.replace(",", ""),
+        LONG.replace("4711", "47 11"),
+        LONG.replace(". ", "."),
+        LONG.replace("?", "!"),
+        "",
+    ],
+)
+def test_with_other_letters_signs_or_spaces_it_is_not(other: str) -> None:
+    assert other != LONG
+    assert not wording(f"He says: {other}").holds_whole(wording(LONG))
+
+
+def test_the_composed_form_and_layout_are_no_change() -> None:
+    said = "Wo ist Bestellung 12 (Größe 40)?\n  Danke! 👍"
+    assert wording(unicodedata.normalize("NFD", said)).holds_whole(wording(said))
+    assert wording(" ".join(said.split())).holds_whole(wording(said))
+    assert not wording(said.replace(" 👍", "")).holds_whole(wording(said))
+    assert not wording(said.replace("ö", "o")).holds_whole(wording(said))
+    assert not wording(said.replace("\n  ", "")).holds_whole(wording(said))
+
+
+def test_how_often_words_stand_in_a_text() -> None:
+    said = wording("one, two")
+    assert [wording(each).count(said) for each in ("one", "One two one two", "one two two one two", "")] == [0, 2, 2, 0]
+    assert wording("one two " + json.dumps("one\ntwo")).count(said) == 2
+    assert wording("👍 👍").count(wording("👍")) == 0

@@ -191,6 +191,23 @@ def test_something_in_the_place_of_a_message_is_a_breach_and_something_beside_it
     assert chat.broken() == {}
 
 
+@pytest.mark.parametrize("form", [str.upper, lambda said: said.replace("?", ""), lambda said: said + "\n" + said])
+def test_a_message_that_was_changed_or_is_said_twice_in_one_text_is_a_breach(chat: Chat, form: Any) -> None:
+    said = chat.write("c1.m1", LONG)
+    chat.deliver("c1.m1")
+    chat.append("c1.m1", form(said))
+    assert chat.broken() == {"S13": 1}
+
+
+def test_what_one_message_has_of_another_is_said_twice_by_the_customer(chat: Chat) -> None:
+    texts = ["OK", "ok, that is fine", f"I wrote: {LONG}", LONG]
+    for number, text in enumerate(texts, 1):
+        chat.write(f"c1.m{number}", text)
+    chat.deliver("c1.m1")
+    chat.append("c1.m1", "\n".join(texts))
+    assert chat.broken() == {}
+
+
 # S14
 
 

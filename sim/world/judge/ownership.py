@@ -1,0 +1,146 @@
+"""S12: nothing of one conversation reaches another one."""
+
+from __future__ import annotations
+
+from relaysim.sim.trace.subjects import Handling, Message, Request, Text
+from relaysim.sim.trace.words import wording
+from relaysim.sim.world.judge.findings import Findings, at
+from relaysim.sim.world.judge.history import History
+
+
+def check_ownership(history: History, findings: Findings) -> None:
+    """S12: a thread gets the words of its own conversation's customer only; a handling asks for the threads of its own
+    conversation only; no text holds what another conversation's customer wrote, or what a run wrote for one; and what no
+    run wrote goes to no other conversation than the one that is handled.
+
+    A relay may serve several conversations in one handling, as one that empties a common queue does: where any handling
+    stored another conversation's words in that conversation's thread, or sent it its own run's words, requests are not
+    judged.
+
+    Would miss: requests outside of handlings, and of handlings that raised, were cut off or had returned; requests for
+    threads of which nothing is known.
+    """
+    for thread, texts in history.stored.items():
+        owner = history.threads.get(thread)
+        for text in texts:
+            if not text.messages:
+                continue
+            findings.check("S12")
+            foreign = next((each for each in text.messages if each.conversation != owner), None)
+            if foreign is not None:
+                findings.breach(
+                    "S12",
+                    f"{foreign.id}, written in {foreign.conversation}, was stored in {thread}, which is {owner}'s, at "
+                    f"{at(text.time)}",
+                    message=foreign.id,
+                    conversation=foreign.conversation,
+                    received=[text.text],
+                )
+    _check_requests(history, findings)
+    for send in history.sends:
+        if send.text == send.reply:
+            continue  # what a run wrote is what its thread holds
+        findings.check("S12")
+        said = _foreign_words(history, send)
+        if said is not None:
+            findings.breach(
+                "S12",
+                f"{send.conversation} was sent, at {at(send.time)}, {said}",
+                conversation=send.conversation,
+                received=[send.text],
+            )
+    _check_addressees(history, findings)
+
+
+def _check_addressees(history: History, findings: Findings) -> None:
+    """A text that no run wrote and that names no message, a notice for instance, goes to the conversation being handled."""
+    foreign = []
+    for send in history.sends:
+        handling = history.handlings.get(send.delivery)
+        if send.run is not None or send.names or handling is None or not handling.conversation:
+            continue
+        if _reaches_out(handling, send.conversation, send.time):
+            foreign.append((send, handling))
+    if not foreign or _serves_several(history):
+        return
+    for send, handling in foreign:
+        findings.breach(
+            "S12",
+            f"{send.worker}, handling {handling.message_id} of {handling.conversation}, sent {send.conversation} a text "
+            f"that no run wrote, at {at(send.time)}",
+            message=handling.message_id,
+            conversation=send.conversation,
+            received=[send.text],
+        )
+
+
+def _check_requests(history: History, findings: Findings) -> None:
+    judged: set[tuple[str, str]] = set()
+    foreign: list[tuple[Request, str]] = []
+    handlings = history.handlings
+    checked = 0
+    for request in history.requests.values():
+        owner = request.conversation
+        handling = handlings.get(request.delivery)
+        if owner is None or handling is None or not handling.conversation:
+            continue
+        checked += 1
+        if _reaches_out(handling, owner, request.left):
+            foreign.append((request, handling.conversation))
+    findings.check("S12", checked)
+    if not foreign or _serves_several(history):
+        return
+    for request, conversation in foreign:
+        thread = request.thread or ""
+        if (request.delivery, thread) in judged:
+            continue
+        judged.add((request.delivery, thread))
+        message = handlings[request.delivery].message_id
+        findings.breach(
+            "S12",
+            f"{request.worker}, handling {message} of {conversation}, sent {request.operation} for {thread}, which is "
+            f"{request.conversation}'s, at {at(request.left)}",
+            message=message,
+            conversation=conversation,
+        )
+
+
+def _reaches_out(handling: Handling, conversation: str, time: float) -> bool:
+    """Whether a handling that returned did this for another conversation than its own, before it had returned."""
+    has_returned = handling.end is not None and handling.error_class is None
+    return handling.conversation != conversation and has_returned and handling.under_way(time)
+
+
+def _serves_several(history: History) -> bool:
+    """Whether some handling did what is another conversation's due."""
+    for thread, texts in history.stored.items():
+        owner = history.threads.get(thread)
+        for text in texts:
+            request = history.requests.get(text.cause)
+            handling = None if request is None else history.handlings.get(request.delivery)
+            is_elsewhere = handling is not None and handling.conversation != owner
+            if is_elsewhere and text.messages and all(each.conversation == owner for each in text.messages):
+                return True
+    for send in history.sends:
+        handling = history.handlings.get(send.delivery)
+        is_elsewhere = handling is not None and handling.conversation != send.conversation
+        if is_elsewhere and send.run is not None and history.threads.get(send.run.thread) == send.conversation:
+            return True
+    return False
+
+
+def _foreign_words(history: History, send: Text) -> str | None:
+    """What a text holds of another conversation; None: nothing. A whole reply of another conversation is T5's case."""
+    for run in send.others:
+        owner = history.threads.get(run.thread, send.conversation)
+        if owner != send.conversation:
+            return f"what {run.id} had written for {owner}"
+    for message in history.messages_in(send.text):
+        if message.conversation != send.conversation and not _is_in_replies(message, send):
+            return f"what {message.conversation} had written in {message.id}"
+    return None
+
+
+def _is_in_replies(message: Message, send: Text) -> bool:
+    """Whether a run wrote these words: then they were in its thread, which is judged there."""
+    return bool(send.reply) and wording(send.reply).holds(wording(message.text))
