@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import html
 import re
-import sys
 import unicodedata
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -196,6 +195,6 @@ def _unescaped(match: re.Match[str]) -> str:
     if match[1] is not None:
         return _LAYOUT.get(match[1], match[1])
     if written.startswith(("\\x", "\\U")):
-        return chr(min(int(written[2:], 16), sys.maxunicode))
+        return chr(int(written[2:], 16))
     units = b"".join(int(each, 16).to_bytes(2, "big") for each in written.split("\\u")[1:])
     return units.decode("utf-16-be", errors="replace")

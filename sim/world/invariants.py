@@ -105,7 +105,7 @@ def judge_history(
     if settings.promises.ordered:
         check_order(history, disturbances, findings)
         check_order_of_writing(history, disturbances, findings)
-    check_ownership(history, findings)
+    check_ownership(history, settings.apologies | settings.notices, findings)
     check_stored(history, findings)
     check_replies_words(history, findings)
     check_apologies(history, settings, disturbances, findings)

@@ -14,6 +14,8 @@ pytestmark = pytest.mark.usefixtures("one_session")
 FINE = (
     *("as_it_is", "with_a_greeting", "as_markdown", "as_html", "wrapped", "in_pieces", "as_long_as_whatsapp_allows"),
     *("with_a_notice", "with_a_sorry_notice"),
+    *("with_the_customers_own_number", "with_the_customers_own_order", "with_the_customers_own_question"),
+    "with_a_ticket_number",
 )
 BAD = {
     "another_conversations_reply": "T5",
@@ -27,6 +29,13 @@ BAD = {
     "wrapped_in_much_text": "S15",
     "only_the_beginning": "S15",
     "its_own_invention": "T1",
+    "with_the_callers_number_before": "S12",
+    "with_anothers_order": "S12",
+    "with_anothers_question": "S12",
+    "with_the_thread": "S15",
+    "with_a_threads_token": "S15",
+    "with_the_key_of_the_api": "S15",
+    "with_what_the_api_said": "S15",
 }
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import html
+import json
 import re
 import textwrap
-from typing import Any
+from typing import Any, NamedTuple
 
 from collecting_bot import SORRY, CollectingBot
+from openai import BadRequestError
 
 
 class Formatted(CollectingBot):
@@ -57,8 +61,53 @@ class Sorry(Notifying):
     notice = "Sorry for the wait, one moment please. If something went wrong, just try again."
 
 
+class Quoting(CollectingBot):
+    """Adds what it knows to each reply: from the customer, from the one who wrote before, or of its own."""
+
+    def __init__(self, *services: Any, about: Any) -> None:
+        super().__init__(*services)
+        self.about = about
+
+    async def answer(self, conversation: str, texts: list[str], thread_id: str) -> None:
+        self.before = await self.redis.getset("last", json.dumps([conversation, texts[0], thread_id]))
+        self.now = texts[0]
+        self.thread_id = thread_id
+        await super().answer(conversation, texts, thread_id)
+
+    def sent(self, conversation: str, reply: str) -> list[str]:
+        before = json.loads(self.before) if self.before else ["", "", ""]
+        return [self.about(self, reply, Known(conversation, self.now, self.thread_id), Known(*before))]
+
+
+class Known(NamedTuple):
+    """What a bot knows of a conversation."""
+
+    name: str
+    text: str
+    thread_id: str
+
+    @property
+    def order(self) -> str:
+        """The first long number in the text."""
+        found = re.search(r"\d{6,}", self.text)
+        return found[0] if found else "none"
+
+
+def _quoting(about: Any) -> Any:
+    def make(client: Any, redis: Any, send: Any) -> Quoting:
+        return Quoting(client, redis, send, about=about)
+
+    return make
+
+
 with_a_notice = Notifying
 with_a_sorry_notice = Sorry
+with_the_customers_own_number = _quoting(lambda bot, reply, own, other: f"{reply}\n\nYour number: {own.name}")
+with_the_customers_own_order = _quoting(lambda bot, reply, own, other: f"About order {own.order}:\n{reply}")
+with_the_customers_own_question = _quoting(lambda bot, reply, own, other: f"> {own.text}\n\n{reply}")
+with_a_ticket_number = _quoting(
+    lambda bot, reply, own, other: f"{reply}\n\nTicket {hashlib.sha256(own.name.encode()).hexdigest()[:12]}"
+)
 
 
 # No customer would accept these.
@@ -121,3 +170,30 @@ class Misdirecting(CollectingBot):
 
 
 a_notice_to_another_customer = Misdirecting
+
+
+_CREDENTIAL = "sk-" + "0123456789abcdef" * 2
+with_the_callers_number_before = _quoting(lambda bot, reply, own, other: f"{reply}\n\nYour number: {other.name}")
+with_anothers_order = _quoting(lambda bot, reply, own, other: f"About order {other.order}:\n{reply}")
+with_anothers_question = _quoting(lambda bot, reply, own, other: f"> {' '.join(other.text.split()[:12])}\n\n{reply}")
+with_the_thread = _quoting(lambda bot, reply, own, other: f"{reply}\n\nReference {own.thread_id}")
+with_a_threads_token = _quoting(lambda bot, reply, own, other: f"{reply}\n\nTicket {own.thread_id[7:]}")
+with_the_key_of_the_api = _quoting(lambda bot, reply, own, other: f"{reply}\n\n[debug: {_CREDENTIAL}]")
+
+
+class ShowingErrors(Notifying):
+    """Tells the customer what the API said when it refused something."""
+
+    async def answer(self, conversation: str, texts: list[str], thread_id: str) -> None:
+        run = await self.threads.runs.create(thread_id, assistant_id="asst_x")
+        try:
+            await self.threads.messages.create(thread_id, role="user", content=texts[0])
+        except BadRequestError as error:
+            await self.send(conversation, f"One moment please ({error}).")
+        while run.status not in ("completed", "failed", "cancelled", "expired", "incomplete"):
+            await asyncio.sleep(1.0)
+            run = await self.threads.runs.retrieve(run.id, thread_id=thread_id)
+        await CollectingBot.answer(self, conversation, texts, thread_id)
+
+
+with_what_the_api_said = ShowingErrors

@@ -69,10 +69,12 @@ _BREACH: Final[Mapping[str, str]] = {
     "S9": "requests repeated although the fate of the first was unknown and nobody looked, or texts stored twice",
     "S10": "leases released while a message waited",
     "S11": "second apologies of a burst, and apologies for what a sent reply covers",
-    "S12": "words stored in another conversation's thread, texts sent to another customer, requests for foreign threads",
+    "S12": "words, numbers and names of one conversation stored in another one's thread or sent to its customer, "
+    "texts sent to another customer, requests for foreign threads",
     "S13": "messages stored twice in their thread, or with other words, letters, signs or spaces than were written",
     "S14": "messages stored after one that was written later, although the relay had both",
-    "S15": "texts with too much in them that no run wrote, stack traces in them, and replies of which only a part was sent",
+    "S15": "texts with too much in them that no run wrote, with stack traces, credentials or ids of the API in them, "
+    "and replies of which only a part was sent",
     "L1": "messages without an outcome 90 s after acceptance or the last disturbance",
     "L2": "conversations of a crashed worker that nobody took over within a lease and a sweep",
     "L3": "leases whose holder, serving nobody else, did nothing for longer than a burst may be collected",

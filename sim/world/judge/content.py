@@ -11,6 +11,7 @@ from relaysim.sim.trace.words import wording
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
+from relaysim.sim.world.judge.internals import Internals
 
 _AROUND_MAX: Final = 2000
 """Characters: a greeting, a signature and a disclaimer are fewer; more that no run wrote is no answer any more."""
@@ -251,18 +252,20 @@ def check_replies_words(history: History, findings: Findings) -> None:
     nothing of a program's insides.
 
     A reply may be cut off where its channel's messages end. Around it may stand 2,000 characters that no run wrote, and what
-    the conversation's customer wrote; so much may a text have that is no reply. A stack trace is none of these.
+    the conversation's customer wrote; so much may a text have that is no reply. A stack trace, a credential and an id of the
+    API are none of these, unless a run or the customer had written it.
 
     Would miss: pieces in another order than they were written in; words that stand between those of the run.
     """
     parts: dict[tuple[str, str, str], list[Text]] = {}
+    internals = Internals(history)
     for send in history.sends:
         findings.check("S15")
         if send.run is not None and send.piece is not None:
             parts.setdefault((send.conversation, send.run.id, send.reply), []).append(send)
         if send.text == send.reply:
             continue
-        said = _strange_words(history, send)
+        said = _strange_words(history, send, internals)
         if said is not None:
             names = {"message": send.names[0]} if send.names else {}
             findings.breach("S15", said, conversation=send.conversation, received=[send.text], **names)
@@ -288,12 +291,15 @@ def check_replies_words(history: History, findings: Findings) -> None:
         )
 
 
-def _strange_words(history: History, send: Text) -> str | None:
+def _strange_words(history: History, send: Text, internals: Internals) -> str | None:
     """What is wrong with the words around a reply, or with a text that is none."""
     text = send.text
     runs: list[Run] = [] if send.run is None else [send.run, *send.others]
     own = [reply for run in runs for reply in run.wrote]
     what = "a reply" if runs else "a text"
+    internal = internals.find(send)
+    if internal is not None:
+        return f"{send.conversation} was sent {what} with {internal} in it, at {at(send.time)}"
     trace = _PROGRAM_ERROR.search(text)
     if trace is None and len(text) <= _AROUND_MAX:
         return None

@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-from relaysim.sim.trace.subjects import Handling, Message, Request, Text
-from relaysim.sim.trace.words import wording
+from collections.abc import Iterable
+
+from relaysim.sim.trace.subjects import Handling, Request, StoredText
 from relaysim.sim.world.judge.findings import Findings, at
+from relaysim.sim.world.judge.foreign_words import ForeignWords
 from relaysim.sim.world.judge.history import History
 
 
-def check_ownership(history: History, findings: Findings) -> None:
-    """S12: a thread gets the words of its own conversation's customer only; a handling asks for the threads of its own
-    conversation only; no text holds what another conversation's customer wrote, or what a run wrote for one; and what no
-    run wrote goes to no other conversation than the one that is handled.
+def check_ownership(history: History, declared: Iterable[str], findings: Findings) -> None:
+    """S12: nothing of one conversation reaches another one. A thread gets nothing that another conversation's customer or
+    runs wrote, and neither does a customer; `ForeignWords` says what counts. A handling asks for the threads of its own
+    conversation only. What no run wrote goes to no other conversation than the one that is handled.
 
     A relay may serve several conversations in one handling, as one that empties a common queue does: where any handling
     stored another conversation's words in that conversation's thread, or sent it its own run's words, requests are not
     judged.
 
-    Would miss: requests outside of handlings, and of handlings that raised, were cut off or had returned; requests for
-    threads of which nothing is known.
+    Would miss: requests outside of handlings, and of handlings that raised, were cut off or had returned, since nothing
+    tells a look for forgotten messages from a curious one (what is read there is judged by where its words go); requests
+    for threads of which nothing is known.
+
+    Args:
+        history: of the whole trace.
+        declared: the relay's own words.
+        findings: filled.
     """
+    foreign = ForeignWords(history, declared)
     for thread, texts in history.stored.items():
-        owner = history.threads.get(thread)
         for text in texts:
-            if not text.messages:
-                continue
-            findings.check("S12")
-            foreign = next((each for each in text.messages if each.conversation != owner), None)
-            if foreign is not None:
-                findings.breach(
-                    "S12",
-                    f"{foreign.id}, written in {foreign.conversation}, was stored in {thread}, which is {owner}'s, at "
-                    f"{at(text.time)}",
-                    message=foreign.id,
-                    conversation=foreign.conversation,
-                    received=[text.text],
-                )
+            _check_stored(history, thread, text, foreign, findings)
     _check_requests(history, findings)
     for send in history.sends:
         if send.text == send.reply:
             continue  # what a run wrote is what its thread holds
         findings.check("S12")
-        said = _foreign_words(history, send)
+        # A whole reply of another conversation is T5's case.
+        said = foreign.find(send.text, send.conversation, send.time, [send.reply] if send.run is not None else [])
         if said is not None:
             findings.breach(
                 "S12",
@@ -50,6 +47,32 @@ def check_ownership(history: History, findings: Findings) -> None:
                 received=[send.text],
             )
     _check_addressees(history, findings)
+
+
+def _check_stored(history: History, thread: str, text: StoredText, foreign: ForeignWords, findings: Findings) -> None:
+    owner = history.threads.get(thread, "")
+    if text.messages:
+        findings.check("S12")
+        first = text.messages[0]
+        if first.text == text.text:
+            if first.conversation != owner:
+                findings.breach(
+                    "S12",
+                    f"{first.id}, written in {first.conversation}, was stored in {thread}, which is {owner}'s, at "
+                    f"{at(text.time)}",
+                    message=first.id,
+                    conversation=first.conversation,
+                    received=[text.text],
+                )
+            return
+    said = foreign.find(text.text, owner, text.time) if owner else None
+    if said is not None:
+        findings.breach(
+            "S12",
+            f"{thread}, which is {owner}'s, got {said}, at {at(text.time)}",
+            conversation=owner,
+            received=[text.text],
+        )
 
 
 def _check_addressees(history: History, findings: Findings) -> None:
@@ -127,20 +150,3 @@ def _serves_several(history: History) -> bool:
         if is_elsewhere and send.run is not None and history.threads.get(send.run.thread) == send.conversation:
             return True
     return False
-
-
-def _foreign_words(history: History, send: Text) -> str | None:
-    """What a text holds of another conversation; None: nothing. A whole reply of another conversation is T5's case."""
-    for run in send.others:
-        owner = history.threads.get(run.thread, send.conversation)
-        if owner != send.conversation:
-            return f"what {run.id} had written for {owner}"
-    for message in history.messages_in(send.text):
-        if message.conversation != send.conversation and not _is_in_replies(message, send):
-            return f"what {message.conversation} had written in {message.id}"
-    return None
-
-
-def _is_in_replies(message: Message, send: Text) -> bool:
-    """Whether a run wrote these words: then they were in its thread, which is judged there."""
-    return bool(send.reply) and wording(send.reply).holds(wording(message.text))

@@ -60,9 +60,9 @@ class Chat:
     def send(self, name: str, text: str, to: str = "") -> None:
         self.story.add("w1", "send", f"{name}#1", to or name.split(".")[0], text, after=0.25)
 
-    def broken(self) -> dict[str, int]:
-        """The breaches of S12 to S15 of a relay that declares nothing."""
-        settings = JudgeSettings(apologies=SETTINGS.apologies)
+    def broken(self, apologies: frozenset[str] = frozenset()) -> dict[str, int]:
+        """The breaches of S12 to S15 of a relay that declares these apologies, or nothing."""
+        settings = JudgeSettings(apologies=SETTINGS.apologies | apologies)
         counts = judge(self.story.records, self.story.threads, None, settings).counts
         names = ("S12", "S13", "S14", "S15")
         return {each: counts[f"breach_{each}"] for each in names if counts[f"breach_{each}"]}
@@ -138,6 +138,55 @@ def test_a_text_with_another_conversations_words_is_a_breach(chat: Chat) -> None
     assert chat.broken() == {"S12": 1}
     chat.send("c2.m1", f"Order 17 leaves the house tomorrow in the morning (to: {said})")
     assert chat.broken() == {"S12": 2}
+
+
+ORDER = "Order 4711223 leaves the house tomorrow in the morning, said the shop"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hello c2!",
+        "By the way: parcel 4711223 has been lost.",
+        "Somebody asked: order 4711223 leaves the house tomorrow in the morning...",
+        "Another customer writes: leaves the house tomorrow in the morning, said the shop. Can we help you too?",
+    ],
+)
+def test_a_number_a_name_and_eight_words_of_another_conversation_are_too_much(chat: Chat, text: str) -> None:
+    one_answered(chat)
+    chat.write("c2.m1", ORDER)
+    chat.deliver("c2.m1")
+    chat.send("c1.m1", text)
+    assert chat.broken() == {"S12": 1}
+
+
+@pytest.mark.parametrize("text", ["Hello c2! Parcel 4711223 has left.", f"You wrote: {ORDER}"])
+@pytest.mark.parametrize("why", ["its own", "of its reply", "written later", "said before", "declared"])
+def test_what_may_come_from_elsewhere_is_no_other_conversations(chat: Chat, text: str, why: str) -> None:
+    if why == "said before":
+        chat.send("c3.m1", text, to="c3")
+    chat.write("c1.m1", f"c2 and 4711223, I mean: {ORDER}" if why == "its own" else "")
+    chat.deliver("c1.m1")
+    if why != "written later":
+        chat.write("c2.m1", ORDER)
+        chat.deliver("c2.m1")
+    if why == "of its reply":
+        reply = f"c2 is the shop, and: {ORDER}. Nothing else is known to me."
+        chat.reply("c1.m1", "run_a", reply)
+        chat.send("c1.m1", reply)
+    chat.send("c1.m1", text)
+    chat.write("c2.m2", ORDER)
+    assert chat.broken(apologies=frozenset({text} if why == "declared" else ())) == {}
+
+
+@pytest.mark.parametrize("said", ["ok", "Thank you very much!", "for 19.90 in 2026", "where is it"])
+def test_what_anybody_may_say_is_nobodys(chat: Chat, said: str) -> None:
+    chat.write("c2.m1", said)
+    chat.write("c1.m1")
+    chat.deliver("c2.m1")
+    chat.deliver("c1.m1")
+    chat.send("c1.m1", f"{said} - that is what we say as well.")
+    assert chat.broken() == {}
 
 
 # S13
@@ -363,3 +412,36 @@ def test_each_breach_is_one_of_transparency_and_is_told_as_such(chat: Chat) -> N
     assert observation["counts"]["transparency_breaches"] == 1
     (told,) = observation["details"]["transparency_breaches"]
     assert told["text"] == "c1.m1 was stored in thread_1 a second time, at 2.500 s"
+
+
+INTERNAL = (
+    "thread_4f1a9Zc07Qy2Lm8Kd3Rw5Tb6",
+    "run\\_4f1a9Zc07Qy2Lm8Kd3Rw5Tb6",
+    "asst_support",
+    "4f1a9Zc07Qy2Lm8Kd3Rw5Tb6",
+    "sk-proj-0123456789abcdef",
+    "Authorization: Bearer 0123456789abcdef",
+    "redis://:secret@shop.example:6379",
+)
+
+
+@pytest.mark.parametrize("internal", INTERNAL)
+@pytest.mark.parametrize("written_by", ["nobody", "the customer", "the run"])
+def test_ids_of_the_api_and_credentials_are_no_customers_to_read(chat: Chat, internal: str, written_by: str) -> None:
+    chat.write("c1.m1", f"{LONG} {internal}" if written_by == "the customer" else LONG)
+    chat.deliver("c1.m1")
+    chat.story.ask("runs.list", "thread_4f1a9Zc07Qy2Lm8Kd3Rw5Tb6")
+    chat.append("c1.m1", f"{LONG} {internal}" if written_by == "the customer" else LONG)
+    reply = "It is on its way and will be there tomorrow in the afternoon"
+    reply += f" ({internal})" if written_by == "the run" else ""
+    chat.reply("c1.m1", "run_b", reply)
+    chat.story.threads["thread_4f1a9Zc07Qy2Lm8Kd3Rw5Tb6"] = "c1"
+    chat.send("c1.m1", f"{reply}\n-- {internal}")
+    assert chat.broken() == ({"S15": 1} if written_by == "nobody" else {})
+
+
+@pytest.mark.parametrize("text", ["Ticket 7f3a9bc01d2e4f56a", "https://shop.example/orders", "run_away and thread_two"])
+def test_references_and_addresses_of_the_shops_own_are_fine(chat: Chat, text: str) -> None:
+    one_answered(chat)
+    chat.send("c1.m1", text)
+    assert chat.broken() == {}
