@@ -17,8 +17,11 @@ Inside `with Fence():` and while code of an attached kernel runs in this thread:
 |                                                             | host does not have; a next life has another|
 |                                                             | number                                     |
 | time.sleep, sockets, threads, subprocesses, fork, exec,     | `LeavesSimulationError` at the call site   |
-| sending signals                                             |                                            |
-| signal.signal                                               | nothing: no signals come                   |
+| sending signals, limits of the process                      |                                            |
+| signal.signal, siginterrupt, pthread_sigmask, set_wakeup_fd | nothing: no signals come                   |
+| faulthandler, garbage collection except gc.collect, audit   | nothing: they are this process's           |
+| hooks, hooks of asynchronous generators, the switch interval|                                            |
+| sys.setrecursionlimit                                       | raises the limit, and never lowers it      |
 
 Names bound early (`from time import monotonic`) are replaced in every loaded module. The ways out are refused by an
 audit hook, so no early-bound name can dodge them. Other threads, and code outside a run, see the real thing. When the
@@ -51,6 +54,7 @@ import time_machine
 
 from relaysim.sim.kernel.clock import EPOCH_SECONDS
 from relaysim.sim.kernel.draws import Draws
+from relaysim.sim.kernel.ignored_calls import ignored_calls
 from relaysim.sim.kernel.own_errors import SimulatorError
 from relaysim.sim.kernel.running import current_host, set_running_host
 from relaysim.sim.kernel.source_places import place_of_caller
@@ -115,6 +119,8 @@ _REFUSED_EVENTS: dict[str, str | Callable[[tuple[Any, ...]], str | None]] = {
     "os.forkpty": "forking this process",
     "os.posix_spawn": "starting a process",
     "os.spawn": "starting a process",
+    "resource.prlimit": "changing a limit of the process",
+    "resource.setrlimit": "changing a limit of the process",
     "os.system": "starting a process",
     "pty.spawn": "starting a process",
     "socket.__new__": "opening a socket",
@@ -280,6 +286,8 @@ class Fence:
                 replace(send, _when_inside(send, _refuser("sending a signal")))
         # A simulated process gets no signals; this one's must stay as they are.
         replace(signal.signal, _when_inside(signal.signal, lambda number, handler: signal.getsignal(number)))
+        for real, nothing in ignored_calls():
+            replace(real, _when_on_a_host(real, nothing))
         keyed = _KeyedRandom()
         for name, real in sorted(vars(random).items()):
             if getattr(real, "__self__", None) is random._inst:
@@ -360,6 +368,15 @@ def outside() -> Iterator[None]:
 def _refuser(what: str) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         raise refuse(what)
+
+    return call
+
+
+def _when_on_a_host(real: Any, virtual: Callable[..., Any]) -> Callable[..., Any]:
+    """As `_when_inside`, for what the kernel itself calls too."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return real(*args, **kwargs) if _inside() is None or current_host() is None else virtual(*args, **kwargs)
 
     return call
 

@@ -2,7 +2,8 @@
 
 What asyncio code may use in a simulation is here: callbacks, timers, tasks, futures, asynchronous generators, and an
 executor that runs jobs inline, as one scheduled step. Everything that would leave the simulation (sockets, pipes,
-subprocesses, signals, file descriptors) raises `LeavesSimulationError` where it is called.
+subprocesses, file descriptors) raises `LeavesSimulationError` where it is called. What would end the process ends the run,
+handlers of signals are taken and never called, and what asyncio refuses while a loop runs is refused in its words.
 
 A host's faults are here too: standing still, being slow, and the loop of a host that has crashed, which takes everything
 and does nothing. They cost a healthy host nothing, since each replaces what it changes instead of being asked about.
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import signal
+import sys
 import weakref
 from asyncio import Future, Task
 from asyncio.events import _get_running_loop, _set_running_loop
@@ -34,9 +37,11 @@ from relaysim.sim.kernel.agenda import (
 )
 from relaysim.sim.kernel.clock import ticks
 from relaysim.sim.kernel.fence import refuse
+from relaysim.sim.kernel.guard import EndsProcessError
 from relaysim.sim.kernel.own_errors import own_error_in
 from relaysim.sim.kernel.power_cut import CrashedWork
 from relaysim.sim.kernel.running import RunningHost, current_host, set_running_host
+from relaysim.sim.kernel.source_places import place_of_frame
 from relaysim.sim.kernel.unhandled import FailedTask, Unhandled, source_of
 
 T = TypeVar("T")
@@ -58,7 +63,13 @@ def _instant(timer: HostTimer) -> int:
 
 
 class HostLoop(asyncio.AbstractEventLoop):
-    """The event loop of one host."""
+    """The event loop of one host.
+
+    Attributes:
+        slow_callback_duration: as asyncio's own has it, in seconds; read by nobody, since debug mode stays off.
+    """
+
+    slow_callback_duration = 0.1
 
     def __init__(self, host: RunningHost, agenda: Agenda) -> None:
         self._host = host
@@ -78,6 +89,8 @@ class HostLoop(asyncio.AbstractEventLoop):
         self._generators: weakref.WeakSet[AsyncGenerator[Any, Any]] | None = None
         self._failed: dict[int, FailedTask] = {}  # by the identity of the task
         self._being_told: FailedTask | None = None
+        self._has_executor = True
+        self._handled_signals: set[int] = set()
 
     # Callbacks and timers
 
@@ -288,6 +301,8 @@ class HostLoop(asyncio.AbstractEventLoop):
     # Executor: a job runs inline, as one step of the host
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> Future[T]:  # type: ignore[override]
+        if executor is None and not self._has_executor:
+            raise RuntimeError("Executor shutdown has been called")  # as asyncio says it
         future: Future[T] = self.create_future()
 
         def job() -> None:
@@ -304,7 +319,8 @@ class HostLoop(asyncio.AbstractEventLoop):
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """There is no executor to wait for."""
+        """There is no executor to wait for; from now on it takes no jobs."""
+        self._has_executor = False
 
     async def shutdown_asyncgens(self) -> None:
         for generator in list(self._generators or ()):
@@ -491,7 +507,12 @@ class HostLoop(asyncio.AbstractEventLoop):
             task.cancel()
 
     def close(self) -> None:
-        """Drop what is ready; later calls do nothing."""
+        """Drop what is ready; later calls do nothing.
+
+        Raises:
+            RuntimeError: code of the host calls it, as asyncio says it.
+        """
+        self._refuse_if_running("Cannot close a running event loop")
         self._closed = True
         self._closing = True
         # What would not be cancelled must not run when it is collected either: it may catch even that, and for ever.
@@ -502,18 +523,45 @@ class HostLoop(asyncio.AbstractEventLoop):
         self._ready.clear()
 
     def stop(self) -> None:
-        raise RuntimeError("a host's loop runs until its world ends; it cannot be stopped from inside")
+        """End the run: whoever had started the loop in production would be back, and with it the process at its end."""
+        caller = sys._getframe(1)  # this module's where a timer or a callback is the method itself
+        place = "" if caller.f_globals is globals() else place_of_frame(caller)
+        what = f"{place or 'the relay'} called loop.stop(), which ends the process of the relay"
+        self._agenda.fail(EndsProcessError(f"{what}; let it raise an Exception instead"))
 
     def run_forever(self) -> None:
+        self._refuse_if_running("This event loop is already running")
         raise RuntimeError("a host's loop is driven by its kernel: use Host.spawn and Kernel.run")
 
     def run_until_complete(self, future: Any) -> Any:
-        raise RuntimeError("a host's loop is driven by its kernel: use Host.spawn and Kernel.run")
+        self.run_forever()
+
+    def _refuse_if_running(self, words: str) -> None:
+        if self.is_running():
+            raise RuntimeError(words)
+
+    # Signals, which never come
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
+        """Take a handler that nothing will ever call.
+
+        Raises:
+            TypeError: it is a coroutine, or a function that makes one.
+            ValueError: there is no such signal.
+        """
+        if asyncio.iscoroutine(callback) or asyncio.iscoroutinefunction(callback):
+            raise TypeError("coroutines cannot be used with add_signal_handler()")
+        self._handled_signals.add(signal.Signals(sig))
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Whether there was one."""
+        known = sig in self._handled_signals
+        self._handled_signals.discard(sig)
+        return known
 
     # Ways out of the simulation: each raises LeavesSimulationError where it is called
 
     add_reader: Any = _refuse("add_reader")
-    add_signal_handler: Any = _refuse("add_signal_handler")
     add_writer: Any = _refuse("add_writer")
     connect_accepted_socket: Any = _refuse("connect_accepted_socket")
     connect_read_pipe: Any = _refuse("connect_read_pipe")
@@ -526,7 +574,6 @@ class HostLoop(asyncio.AbstractEventLoop):
     getaddrinfo: Any = _refuse("getaddrinfo")
     getnameinfo: Any = _refuse("getnameinfo")
     remove_reader: Any = _refuse("remove_reader")
-    remove_signal_handler: Any = _refuse("remove_signal_handler")
     remove_writer: Any = _refuse("remove_writer")
     sendfile: Any = _refuse("sendfile")
     set_default_executor: Any = _refuse("set_default_executor")
@@ -629,6 +676,7 @@ class DeadLoop(HostLoop):
 
     def close(self) -> None:
         """Release what is left, without a line of it running."""
+        self._refuse_if_running("Cannot close a running event loop")
         self._closed = True
         self._crashed_work.release()
         self._ready.clear()

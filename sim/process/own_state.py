@@ -6,11 +6,13 @@ what this process had when the world began.
 
 from __future__ import annotations
 
+import asyncio.events
 import copy
 import logging
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -32,7 +34,9 @@ class _Places:
 
 _PLACES: Final = (
     _Places(os.environ, ("_data",)),
-    _Places(sys, ("path",), ("excepthook", "stdout", "stderr")),
+    _Places(sys, ("path",), ("excepthook", "unraisablehook", "stdout", "stderr")),
+    _Places(asyncio.events, (), ("_event_loop_policy",)),
+    _Places(threading, (), ("excepthook", "_trace_hook", "_profile_hook")),
     _Places(tempfile, (), ("tempdir", "_name_sequence")),
     _Places(warnings, ("filters",), ("showwarning",)),
     _Places(logging, (), ("_loggerClass", "_logRecordFactory")),

@@ -33,19 +33,24 @@ class ProcessState:
         self._exit = sys.exit
         self._names = [(module, {**vars(module)}) for module in _MODULES]
 
-    def put_back(self) -> None:
-        """Let everything be as it was; what has come, as names of modules that were imported since, stays."""
+    def put_back_settings(self) -> None:
+        """Let what traces code, and the limit of recursion, be as they were: each world begins with them."""
+        if sys.getrecursionlimit() != self._recursion:
+            sys.setrecursionlimit(self._recursion)
         if sys.gettrace() is not self._trace:
             sys.settrace(self._trace)
         if sys.getprofile() is not self._profile:
             sys.setprofile(self._profile)
+
+    def put_back(self) -> None:
+        """Let everything be as it was; what has come, as names of modules that were imported since, stays."""
+        self.put_back_settings()
         for module, names in self._names:
             present = vars(module)
             for name, value in names.items():
                 if present.get(name) is not value:
                     present[name] = value
         sys.exit = self._exit
-        sys.setrecursionlimit(self._recursion)
         with contextlib.suppress(OSError):
             os.chdir(self._folder)
         if locale.setlocale(locale.LC_ALL) != self._locale:

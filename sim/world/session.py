@@ -75,6 +75,7 @@ class Session:
     """
 
     _current: Session | None = None
+    _process_state: ProcessState
 
     def __init__(self) -> None:
         self.fence = Fence()
@@ -96,7 +97,8 @@ class Session:
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"^(?!__main__)")
             # A worker that crashes closes nothing; its clients complain of that when they are collected.
             warnings.filterwarnings("ignore", "Unclosed", ResourceWarning)
-            stack.callback(ProcessState().put_back)
+            self._process_state = ProcessState()
+            stack.callback(self._process_state.put_back)
             stack.enter_context(WATCHDOG)
             stack.enter_context(self.fence)
             stack.enter_context(Isolation())
@@ -147,6 +149,7 @@ class Session:
                     self.logs.attach(None)
                     self.fence.attach(None)
         finally:
+            self._process_state.put_back_settings()
             self._worlds += 1
             self._power_was_cut = self._power_was_cut or any(worker.crashed for worker in world.workers)
             many = self._worlds % _COLLECT_EVERY == 0 or gc.get_count()[0] > _UNCOLLECTED_MAX
