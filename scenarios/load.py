@@ -10,6 +10,7 @@ settings is found here. Each step goes on as far as it can, so that one look sho
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +93,16 @@ def load_each(
     names_or_paths: Sequence[str], sets: Sequence[Sequence[str]], factory: str | None = None
 ) -> list[Scenario]:
     """Several scenarios, each with its own `sets`, or a ScenarioError with the problems of all of them."""
+    from relaysim.sim.world import Session
+
     scenarios: list[Scenario] = []
     problems: list[Problem] = []
-    for name, its_sets in zip(names_or_paths, sets, strict=True):
-        try:
-            scenarios.append(load(name, its_sets, factory))
-        except ScenarioError as error:
-            problems += error.problems
+    with Session() if len(names_or_paths) > 1 else nullcontext():  # each one's relay is built, to see that it can be
+        for name, its_sets in zip(names_or_paths, sets, strict=True):
+            try:
+                scenarios.append(load(name, its_sets, factory))
+            except ScenarioError as error:
+                problems += error.problems
     seen: dict[str, str] = {}
     for scenario in scenarios:
         if (other := seen.setdefault(scenario.name, scenario.origin.given)) != scenario.origin.given:

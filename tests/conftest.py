@@ -1,12 +1,35 @@
-"""What all tests share: the collector does not look through the loaded tests again and again."""
+"""What all tests share: what is loaded is looked through once, and what is installed around worlds is, once a module."""
 
 from __future__ import annotations
 
 import gc
+import sys
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+_modules = 0
+"""So many modules were loaded when the collector was last told that they stay."""
 
 
-def pytest_collection_finish() -> None:
-    """Some thousand tests and the modules that they load stay to the end. A full collection takes half a second while they
-    are looked through, and every batch of worlds begins with one."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logstart() -> None:
+    """Thousands of tests and the modules that they load, many of them only while tests run, stay to the end. A full
+    collection takes a third of a second while they are looked through, and every batch of worlds begins with one."""
+    global _modules
+    if len(sys.modules) != _modules:
+        gc.collect()
+        gc.freeze()
+        _modules = len(sys.modules)
+
+
+@pytest.fixture(scope="module")
+def one_session() -> Iterator[None]:
+    """What is installed around worlds is installed once for all tests of a module: it takes longer than most worlds do."""
+    from relaysim.sim.world import Session
+
+    with Session():
+        yield
+        # As the session does, whose filters pytest has put its own above: workers that lost power close nothing.
+        warnings.filterwarnings("ignore", "Unclosed", ResourceWarning)

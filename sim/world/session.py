@@ -35,7 +35,7 @@ _LOOK_EVERY = 10
 if it has grown by so much, or if the system does not tell."""
 
 _FROZEN_BY_A_CALLER = 10_000
-"""So many frozen objects were frozen by somebody; Python 3.12 begins with some hundreds."""
+"""So many frozen objects were frozen by somebody, who is taken to keep them so; Python 3.12 begins with some hundreds."""
 
 
 class Result(NamedTuple):
@@ -76,6 +76,7 @@ class Session:
 
     _current: Session | None = None
     _process_state: ProcessState
+    _caller_freezes = False
 
     def __init__(self) -> None:
         self.fence = Fence()
@@ -113,7 +114,9 @@ class Session:
         # What is loaded now stays; collections between worlds need not look through it again. Who froze objects before, as
         # a test runner does after loading all tests, keeps them frozen: Python can only unfreeze all.
         _collect()
-        if gc.get_freeze_count() < _FROZEN_BY_A_CALLER:
+        if not Session._caller_freezes:  # to count them takes a millisecond for every ten thousand
+            Session._caller_freezes = gc.get_freeze_count() >= _FROZEN_BY_A_CALLER
+        if not Session._caller_freezes:
             gc.freeze()
             stack.callback(gc.unfreeze)
         if gc.isenabled():
@@ -214,7 +217,7 @@ def run_world(
         seed=seed,
         fingerprint=fingerprint,
         ledger=world.ledger,
-        promises=JudgeSettings.of(settings, world.promises, world.backend.lock),
+        promises=JudgeSettings.of(settings, world.promises, world.backend.roles),
         redis_pauses=world.redis.pauses,
         unsimulated=[UnsimulatedCall(*each) for each in world.network.unknown],
         raised=world.webhooks.raised,

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,6 @@ from judged_bots import Judge, Judged
 
 from relaysim.reports import figures
 from relaysim.scenarios.cli import main
-from relaysim.sim.world.session import Session
-
-
-@pytest.fixture(scope="module")
-def one_session() -> Iterator[None]:
-    """What is installed around worlds is installed once for all bots of a module."""
-    with Session():
-        yield
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,19 +14,6 @@ from relaysim.scenarios.cli import main
 HERE = Path(__file__).parent
 
 
-def relaysim(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command, run from the bot's folder as its author would."""
-    environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(HERE.parents[1])}
-    return subprocess.run(
-        [sys.executable, "-m", "relaysim.scenarios", *arguments],
-        cwd=HERE,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_the_bot_knows_nothing_of_the_simulator() -> None:
     source = (HERE / "my_bot.py").read_text(encoding="utf-8")
     assert len(source.splitlines()) <= 60
@@ -36,12 +21,13 @@ def test_the_bot_knows_nothing_of_the_simulator() -> None:
     assert imported == {"logging", "openai", "redis"}
 
 
-def test_its_race_is_found_and_shown(tmp_path: Path) -> None:
-    judged = relaysim(
-        "verify", "rapid_pair", "--factory", "my_bot:make", "--replications", "5", "--jobs", "1", "--out", str(tmp_path)
-    )
-    assert judged.returncode == 1, judged.stderr
-    assert "Is my_bot:make safe? No." in judged.stdout
+def test_its_race_is_found_and_shown(
+    tmp_path: Path, gates_on_path: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(HERE)  # from the bot's folder, as its author would
+    small = ("--replications", "5", "--jobs", "1", "--out", str(tmp_path))
+    assert main(["verify", "rapid_pair", "--factory", "my_bot:make", *small]) == 1
+    assert "Is my_bot:make safe? No." in capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     (entry,) = results["scenarios"]
     assert entry["lane"] == "sdk"
@@ -57,9 +43,8 @@ def test_its_race_is_found_and_shown(tmp_path: Path) -> None:
     found = next(example for example in transparent["examples"] if "no reply" in example["detail"]["text"])
     command = found["replay"].split()
     assert command[0] == "relaysim"
-    shown = relaysim(*command[1:])
-    assert shown.returncode == 0, shown.stderr
-    lines = shown.stdout.splitlines()
+    assert main(command[1:]) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 25
     lost = next(number for number, line in enumerate(lines) if "lock lost: chat:" in line)
     refused = next(number for number, line in enumerate(lines) if ": 400 Can't add messages" in line)
@@ -95,7 +80,7 @@ def test_a_bot_that_leaves_the_simulation_is_told_where(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "odd_bot", raising=False)  # another example's
-    small = ("--replications", "2", "--jobs", "1", "--recheck", "0", "--out", str(tmp_path))
+    small = ("--replications", "2", "--jobs", "1", "--out", str(tmp_path))
     assert main(["verify", "stuck_run", "--factory", "odd_bot:make", *small]) == 2
     error = capsys.readouterr().err
     assert said in error

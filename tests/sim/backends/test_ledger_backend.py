@@ -26,6 +26,8 @@ from relaysim.sim.doors.server.background import BackgroundServer
 from relaysim.sim.doors.simulation import ApiSettings
 from relaysim.sim.world import Lane, Result, WorldSettings, run_world
 
+pytestmark = pytest.mark.usefixtures("one_session")
+
 NUMBERS: dict[str, Any] = {
     "run_seconds": {"kind": "constant", "value": 3.0},
     "settle_seconds": {"kind": "uniform", "low": 1.0, "high": 2.0},

@@ -14,6 +14,8 @@ from redis_world import LANES, Place, fault, live, of_kind, outcome
 
 from relaysim.sim.kernel import Record
 
+pytestmark = pytest.mark.usefixtures("one_session")
+
 REFUSED = "ConnectionError: Error 111 connecting to localhost:6379. Connect call failed ('127.0.0.1', 6379)."
 
 KINDS: dict[str, dict[str, Any]] = {

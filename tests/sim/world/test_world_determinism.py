@@ -21,6 +21,8 @@ from relaysim.scenarios.scenario_files import shipped
 from relaysim.sim.kernel import Host, Kernel
 from relaysim.sim.world import Lane, Session, run_world
 
+pytestmark = pytest.mark.usefixtures("one_session")
+
 FILE = Path(__file__).with_name("fingerprints.json")
 ROOT = Path(__file__).parents[3]
 SEEDS = {"peak_hour": 1, "peak_hour_before": 1, "drain_failover": 2, "drain_failover_wait": 2}

@@ -14,6 +14,8 @@ from relaysim.sim.world import WorldSettings, run_world
 from relaysim.sim.world.exploration import BOUNDS, STRATEGIES, ExploringDraws, mixture_of
 from relaysim.sim.world.explored_faults import explored
 
+pytestmark = pytest.mark.usefixtures("one_session")
+
 EXPLORING = [each for each in STRATEGIES if each != "independent"]
 
 

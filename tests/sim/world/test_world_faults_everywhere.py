@@ -16,6 +16,8 @@ from world_bench import run, settings
 from relaysim.sim.world import Session, WorldSettings
 from relaysim.sim.world.settings import FAULT_LISTS
 
+pytestmark = pytest.mark.usefixtures("one_session")
+
 ROOT = Path(__file__).parents[3]
 
 SOON = {"kind": "uniform", "low": 0.0, "high": 12.0}

@@ -23,6 +23,8 @@ from relaysim.sim.world import Session, WorldSettings
 from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.judge.promises import NOTHING_DECLARED, LeasePromise, Promises, PromisesError, declared_by
 
+pytestmark = pytest.mark.usefixtures("one_session")
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

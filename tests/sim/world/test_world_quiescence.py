@@ -11,6 +11,8 @@ from world_bench import run, settings, told
 from relaysim.sim.world import Session
 from relaysim.sim.world.audit import AuditError
 
+pytestmark = pytest.mark.usefixtures("one_session")
+
 
 @pytest.fixture(autouse=True)
 def _session() -> Iterator[None]:

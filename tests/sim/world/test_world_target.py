@@ -16,6 +16,8 @@ from world_bench import run, settings, told
 from relaysim.sim.world import INVARIANTS, Session, TargetError, WorldSettings
 from relaysim.sim.world.target import KINDS, Life, start_target
 
+pytestmark = pytest.mark.usefixtures("one_session")
+
 
 @pytest.fixture(autouse=True)
 def _session() -> Iterator[None]:
