@@ -29,7 +29,6 @@ from relaysim.sim.trace.subjects import Handling, Request, Run
 _WAIT_SECONDS_MIN: Final = 0.05
 _SLEEP_SECONDS_MIN: Final = 0.5  # below this a pause may be anything; from here on somebody meant to wait
 _ACTIVE: Final = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
-_RUN_OPERATIONS: Final = frozenset({"runs.create", "runs.retrieve"})
 _FAILED_OUTCOMES: Final = frozenset({"friendly_apology", "generic_apology", "lost", "unknown"})
 
 
@@ -235,7 +234,8 @@ class StoryWriter(TraceReader):
     def _tell_wait(self, time: float, delivery: str, following: str, worker: str) -> None:
         heard, before = self._busy.get(delivery or worker, (time, "redis"))
         # Sleeping between polls of a run or of a lock belongs to the polling, which is told in one line.
-        polling = following == "runs.retrieve" or before in ("redis", *_RUN_OPERATIONS)
+        roles = self.chronicle.roles
+        polling = following in roles.shows_turn or before == "redis" or before in roles.starts | roles.shows_turn
         if time - heard >= _WAIT_SECONDS_MIN and not polling:
             rank = Rank.SLEPT if time - heard >= _SLEEP_SECONDS_MIN else Rank.READ
             self._line(time, self._who(delivery, worker), f"slept {time - heard:.3f} s", rank, delivery=delivery)
@@ -264,28 +264,28 @@ class StoryWriter(TraceReader):
         if request is None or not self._is_told(request.delivery, request.thread):
             return
         who, delivery, operation = self._who(request.delivery, request.worker), request.delivery, request.operation
-        status, error = event.status, event.error_message or ""
+        status, error, roles = event.status, event.error_message or "", self.chronicle.roles
         refused = {"delivery": delivery, "link": Link.REFUSED if status == 400 or request.conflict else None}
         if request.conflict:
             what = "appends its message" if request.appends else f"calls {operation}"
             self._line(time, who, f"{what}: {status} {error}", Rank.CONFLICT, loud=True, **refused)
-        elif operation == "runs.cancel":
+        elif operation in roles.cancels:
             self._tell_cancel(time, who, request)
         elif status >= 400:
             self._line(time, who, f"calls {operation}: {status} {error}", Rank.REFUSED, **refused)
-        elif operation == "runs.list":
+        elif operation in roles.lists_turns:
             known = isinstance(event.detail, int) and not isinstance(event.detail, bool)
             active = event.detail if known else self._active_runs(request.thread, time)
             found, link = (f"{active} active", None) if active else ("list empty", Link.LIST_EMPTY)
             sentence = f"lists the thread's runs: {found}"
             self._line(time, who, sentence, Rank.LISTED, delivery=delivery, link=link)
-        elif operation == "runs.create":
+        elif operation in roles.starts:
             self._tell_creation(time, who, request)
-        elif operation == "messages.create":
+        elif operation in roles.appends:
             message = self._message_of(delivery)
             sentence = f"appended {message or 'a message'} to the thread"
             self._line(time, who, sentence, Rank.APPENDED, delivery=delivery, messages=(message,) if message else ())
-        elif operation == "runs.retrieve":
+        elif operation in roles.shows_turn:
             run = self.chronicle.runs.get(request.run or "")
             state = f", last seen {run.state_at(time)}" if run else ""
             line = self._fold(self._polls, (delivery or who, str(request.run)), time, who, Rank.POLLED, delivery)

@@ -18,7 +18,7 @@ from relaysim.reports.story_lines import Line, Link, Rank, lay_out
 from relaysim.reports.story_writer import StoryWriter, has_failed, is_active_at
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.evidence import Evidence
-from relaysim.sim.trace.lock_rule import DEFAULT_LOCK, LockRule
+from relaysim.sim.trace.operation_roles import OperationRoles
 from relaysim.sim.trace.subjects import Handling, Message
 
 #: A story that is longer than this is read by nobody.
@@ -32,21 +32,21 @@ def render_timeline(
     width: int = 120,
     focus: str | None = None,
     *,
+    roles: OperationRoles,
     lines_max: int = LINES_MAX,
-    lock: LockRule = DEFAULT_LOCK,
 ) -> list[str]:
     """The annotated timeline of one conversation, as at most `lines_max` lines of at most `width` columns.
 
     `focus` names a delivery, a message or a conversation; without it the story is that of the first failure: the first
     handling that ended badly after a conflict, else the first that ended badly, else the first conflict. Where workers hold
-    leases it is that of the first message that got no text, or one that no assistant wrote. `lock` tells a conflict.
-    Times are seconds after the first line; the first line of the result says when that was. A line marked `!` is one
-    that made the difference. Raises ValueError for a focus that the trace does not know, for less than four lines
-    or forty columns, and for a trace of another version.
+    leases it is that of the first message that got no text, or one that no assistant wrote. `roles` says what the API's
+    operations do. Times are seconds after the first line; the first line of the result says when that was. A line marked
+    `!` is one that made the difference. Raises ValueError for a focus that the trace does not know, for less than four
+    lines or forty columns, and for a trace of another version.
     """
     if lines_max < 4 or width < 40:
         raise ValueError(f"a timeline needs at least 4 lines of 40 columns, not {lines_max} of {width}")
-    chronicle = Chronicle(lock=lock)
+    chronicle = Chronicle(roles)
     chronicle.read(records)
     if chronicle.has_leases and chronicle.messages:
         return render_lease_story(records, chronicle, _messages_in_focus(chronicle, focus), width, lines_max)
@@ -63,9 +63,9 @@ def render_timeline(
     return lay_out(window, writer.evidence.threads, conversation, subject, width, lines_max)
 
 
-def conversation_of(records: Sequence[Record], focus: str | None = None, lock: LockRule = DEFAULT_LOCK) -> str:
+def conversation_of(records: Sequence[Record], focus: str | None = None, *, roles: OperationRoles) -> str:
     """The conversation that `render_timeline` tells of for this focus; "" if no message was handled."""
-    chronicle = Chronicle(lock=lock)
+    chronicle = Chronicle(roles)
     chronicle.read(records)
     return _focus(chronicle, focus)[0]
 

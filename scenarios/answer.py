@@ -152,7 +152,7 @@ def _never_met(claim: Mapping[str, Any]) -> str:
     return (
         "  There a run was left on the thread before the first message, and the relay touched it in 0 of "
         f"{claim['replications']:,} worlds. It is met on the thread that messages name (`thread_id`), and on the first one "
-        "that the relay makes by `threads.create` while it handles a message of the conversation."
+        "that the relay opens while it handles a message of the conversation."
     )
 
 

@@ -7,12 +7,15 @@ the source.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from relaysim.sim.backends.threads.operations import OPERATIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "relaysim."
@@ -93,6 +96,20 @@ def test_the_judge_names_no_file_as_the_world_around_it_does() -> None:
     world = ROOT / "sim" / "world"
     judge = {path.name for path in world.glob("judge/*.py")}
     assert judge & {path.name for path in world.glob("*.py")} == {"__init__.py"}
+
+
+def test_what_all_apis_have_in_common_names_no_operation_of_one() -> None:
+    """What an operation does is said by its API's `OperationRoles`; a room that knows it by name knows one API only."""
+    examples = {"sim/doors/api_handle.py", "sim/doors/server/control_models.py"}  # in documentation, of the default API
+    named = re.compile("[\"'](?:" + "|".join(re.escape(each.name) for each in OPERATIONS) + ")[\"']")
+    found = [
+        f"{name}: {match[0]}"
+        for folder in ("sim", "scenarios", "reports")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if not (name := path.relative_to(ROOT).as_posix()).startswith("sim/backends/threads/") and name not in examples
+        for match in named.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
 
 
 def test_a_circle_and_every_form_of_import_is_seen(tmp_path: Path) -> None:

@@ -151,9 +151,9 @@ def story_of(scenario: Scenario, shrunk: Shrunk) -> Sequence[str]:
     from relaysim.reports.timeline import render_timeline
     from relaysim.sim.backends import backend_named
 
-    lock = backend_named(scenario.api).lock
+    roles = backend_named(scenario.api).roles
     records = shrunk.result.records or []
-    return render_timeline(records, 120, shrunk.breach.conversation, lines_max=_STORY_LINES, lock=lock)
+    return render_timeline(records, 120, shrunk.breach.conversation, lines_max=_STORY_LINES, roles=roles)
 
 
 def _plain(

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     from relaysim.sim.backends import backend_named
 
     scenario, lane, result = one_world(arguments, keep_trace=True)
-    lock = backend_named(scenario.api).lock
+    roles = backend_named(scenario.api).roles
     focus = arguments.conversation
     if focus is not None and focus.isdecimal():
         focus = f"c{focus}"
@@ -52,12 +52,12 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.all:
             wrong = sentences(result.observation)
             for each in [focus] if focus is not None else _conversations(result.records):
-                stories.append(render_timeline(result.records, width, each, lines_max=10**9, lock=lock))
+                stories.append(render_timeline(result.records, width, each, lines_max=10**9, roles=roles))
         else:
             # The title, the verdicts and the fingerprint included, one story fits on one screen.
-            wrong = gravest(result.observation, conversation_of(result.records, focus, lock))
+            wrong = gravest(result.observation, conversation_of(result.records, focus, roles=roles))
             stories.append(
-                render_timeline(result.records, width, focus, lines_max=LINES_MAX - 2 - len(wrong), lock=lock)
+                render_timeline(result.records, width, focus, lines_max=LINES_MAX - 2 - len(wrong), roles=roles)
             )
     except ValueError as error:
         raise UsageError(f"--conversation {arguments.conversation}: {error}") from error

@@ -202,7 +202,8 @@ async def _serve(server: SimulatedServer, arguments: argparse.Namespace) -> None
         say(f"The simulated {server.api.backend.title} is at {listener.base_url}")
         say(f"  control      {listener.control_url}")
         say(f"  profile      {arguments.profile}, speed {arguments.speed:g}, seed {arguments.seed}")
-        say(f"  assistants   {_assistants_hint(arguments)}")
+        if server.api.backend.has_assistants:
+            say(f"  assistants   {_assistants_hint(arguments)}")
         say(f"  clients      OPENAI_BASE_URL={listener.base_url}, with {_keys_hint(arguments)}")
     own_process()
     await stop.wait()

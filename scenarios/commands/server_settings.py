@@ -48,7 +48,12 @@ def settings_from(arguments: argparse.Namespace) -> ApiSettings:
     overrides = _read_profile(arguments.profile, arguments.sets, backend.profile, problems)
     faults = _read_faults(arguments.faults, backend, problems)
     replies = _read_replies(arguments.replies, problems)
+    if arguments.any_assistant and not backend.has_assistants:
+        problems.append(_no_assistants("--any-assistant", backend))
     for given in arguments.assistants:
+        if not backend.has_assistants:
+            problems.append(_no_assistants(f"--assistant {given}", backend))
+            continue
         if not given.startswith("asst_"):
             problems.append(Problem(f"--assistant {given}", "", "is no assistant's id", "ids begin with `asst_`"))
     if problems:
@@ -66,6 +71,10 @@ def settings_from(arguments: argparse.Namespace) -> ApiSettings:
         latency=not arguments.no_latency,
         **{name: value for name, value in chosen.items() if value is not None},
     )
+
+
+def _no_assistants(option: str, backend: Backend) -> Problem:
+    return Problem(option, "", f"the simulated {backend.title} has no assistants", "leave the option out")
 
 
 def _read_profile(named: str, sets: Sequence[str], model: type[Profile], problems: list[Problem]) -> dict[str, Any]:

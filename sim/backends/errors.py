@@ -1,11 +1,10 @@
-"""The API's error answers: status, the four fields of the body, and the body's bytes.
+"""Error answers of OpenAI's APIs: status, the four fields of the body, and the body's bytes. What one API alone answers is
+in its own package.
 
 Sources, per constructor: *captured* (a wire capture or traceback in a public error report), *documented*, *relied on*
 (public client code matches on it) or *inferred* (our reading of the rest). The body is always `{"error": {"message",
 "type", "param", "code"}}` with all four keys, pretty-printed with two spaces and without a newline at the end: a
 captured Content-Length of 206 fits exactly that, for the creation of a run refused because another is active.
-
-Longer than 400 lines because it is the list of error bodies, each with the evidence for its words.
 """
 
 from __future__ import annotations
@@ -71,63 +70,7 @@ class ApiError(Exception):
         return "text/html" if self.raw is not None and self.raw.startswith(b"<") else "application/json"
 
 
-# The thread is locked
-
-
-def append_while_active(thread_id: str, run_id: str) -> ApiError:
-    """Append refused because a run is active (captured)."""
-    return ApiError(400, f"Can't add messages to {thread_id} while a run {run_id} is active.")
-
-
-def run_while_active(thread_id: str, run_id: str) -> ApiError:
-    """Creation of a run refused because one is active (captured)."""
-    return ApiError(400, f"Thread {thread_id} already has an active run {run_id}.")
-
-
-# A run is not in the right state
-
-
-def cannot_cancel(status: str) -> ApiError:
-    """Cancel of a run that is completed, cancelled or cancelling (relied on), or otherwise finished (inferred)."""
-    return ApiError(400, f"Cannot cancel run with status '{status}'.")
-
-
-def no_tool_outputs(status: str) -> ApiError:
-    """Tool outputs for a run that waits for none (captured)."""
-    return ApiError(400, f'Runs in status "{status}" do not accept tool outputs.')
-
-
-def incomplete_tool_outputs(expected: Iterable[str], got: Iterable[str]) -> ApiError:
-    """Tool outputs for some of the calls only (captured)."""
-    return ApiError(400, f"Expected tool outputs for call_ids {list(expected)}, got {list(got)}")
-
-
 # Something does not exist
-
-
-def no_thread(thread_id: str) -> ApiError:
-    """Unknown thread (captured)."""
-    return ApiError(404, f"No thread found with id '{thread_id}'.")
-
-
-def no_assistant(assistant_id: str) -> ApiError:
-    """Unknown assistant (captured)."""
-    return ApiError(404, f"No assistant found with id '{assistant_id}'.")
-
-
-def no_run(run_id: str) -> ApiError:
-    """Unknown run, or a run of another thread (inferred from the thread's)."""
-    return ApiError(404, f"No run found with id '{run_id}'.")
-
-
-def no_message(message_id: str) -> ApiError:
-    """Unknown message, or a message of another thread (inferred from the thread's)."""
-    return ApiError(404, f"No message found with id '{message_id}'.")
-
-
-def no_step(step_id: str) -> ApiError:
-    """Unknown run step, or a step of another run (inferred from the thread's)."""
-    return ApiError(404, f"No run step found with id '{step_id}'.")
 
 
 def unknown_route(method: str, path: str) -> ApiError:
@@ -304,21 +247,6 @@ def property_name_too_long(param: str, name: str, length_max: int) -> ApiError:
     )
 
 
-def empty_content(param: str = "content") -> ApiError:
-    """A message without text (inferred)."""
-    return ApiError(400, "Message content must be non-empty.", param=param)
-
-
-def tool_outputs_too_large() -> ApiError:
-    """Tool outputs that are too much together (captured)."""
-    return ApiError(
-        400,
-        "'tool_outputs' too large: the combined tool outputs must be less than 512kb.",
-        param="tool_outputs",
-        code="invalid_value",
-    )
-
-
 def nested_too_deeply(param: str, depth_max: int) -> ApiError:
     """A value with too many levels of arrays and objects (inferred)."""
     return ApiError(
@@ -350,16 +278,6 @@ def unsupported_content_type(content_type: str) -> ApiError:
 
 
 # The caller is not let in
-
-
-def no_beta_header() -> ApiError:
-    """The beta header is absent (captured)."""
-    return ApiError(
-        400,
-        "You must provide the 'OpenAI-Beta' header to access the Assistants API. Please try again by setting the "
-        "header 'OpenAI-Beta: assistants=v2'.",
-        code="invalid_beta",
-    )
 
 
 def bad_key(key: str) -> ApiError:

@@ -1,24 +1,20 @@
 """Rate limits: how many requests of a kind, and how many tokens, the service takes in a minute.
 
-Documented are the limits' numbers (GET 1000 per minute, POST 300, creating runs 200, DELETE 300) and that a refusal is a
-429 whose Retry-After, where there is one, is in whole seconds. How the real service counts is not: the token bucket here
-(full at first, as large as a minute's allowance, refilled continuously) is inferred. So is that the creation of a run
-counts as a POST as well, and that a refused request costs nothing.
+Documented are the limits' numbers (of Threads: GET 1000 per minute, POST 300, creating runs 200, DELETE 300) and that a
+refusal is a 429 whose Retry-After, where there is one, is in whole seconds. How the real service counts is not: the token
+bucket here (full at first, as large as a minute's allowance, refilled continuously) is inferred. So is that the start of a
+turn counts as a POST as well, and that a refused request costs nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final
 
 from relaysim.sim.backends import errors
+from relaysim.sim.backends.calls import Call, Operation
 from relaysim.sim.backends.profile import Profile
-
-if TYPE_CHECKING:
-    from relaysim.sim.backends.calls import Call
-
-_CREATES_RUNS: Final = ("runs.create", "threads.create_and_run")
 
 _MINUTE: Final = 60
 
@@ -63,21 +59,25 @@ class RateLimits:
 
     Args:
         now: seconds on any clock that does not run backwards; the service's, in a world.
-        gets_per_minute: requests that read; None: no limit. So for each of the others, which are at least 1.
-        posts_per_minute: requests that write, the creation of runs included.
-        runs_per_minute: creations of runs, with or without a thread of their own.
-        deletes_per_minute: requests that delete.
-        tokens_per_minute: tokens of the runs that are created.
+        operations: the API's.
+        turn_starts: the names of those that start a turn, in whatever conversation.
+        gets_per_minute: requests by GET; None: no limit. So for each of the others, which are at least 1.
+        posts_per_minute: requests by POST, those that start turns included.
+        runs_per_minute: requests that start a turn.
+        deletes_per_minute: requests by DELETE.
+        tokens_per_minute: tokens of the turns that are started.
 
     Raises:
         ValueError: a limit below 1.
     """
 
-    __slots__ = ("_deletes", "_gets", "_now", "_posts", "_runs", "_tokens")
+    __slots__ = ("_buckets", "_now", "_tokens")
 
     def __init__(
         self,
         now: Callable[[], float],
+        operations: Iterable[Operation],
+        turn_starts: Collection[str],
         gets_per_minute: int | None = None,
         posts_per_minute: int | None = None,
         runs_per_minute: int | None = None,
@@ -94,14 +94,26 @@ class RateLimits:
             return _Bucket(per_minute, start)
 
         self._now = now
-        self._gets = bucket("gets_per_minute", gets_per_minute)
-        self._posts = bucket("posts_per_minute", posts_per_minute)
-        self._runs = bucket("runs_per_minute", runs_per_minute)
-        self._deletes = bucket("deletes_per_minute", deletes_per_minute)
+        by_method = {
+            "GET": bucket("gets_per_minute", gets_per_minute),
+            "POST": bucket("posts_per_minute", posts_per_minute),
+            "DELETE": bucket("deletes_per_minute", deletes_per_minute),
+        }
+        turns = bucket("runs_per_minute", runs_per_minute)
         self._tokens = bucket("tokens_per_minute", tokens_per_minute)
+        self._buckets: dict[str, Sequence[_Bucket]] = {}
+        for operation in operations:
+            under = (by_method.get(operation.method), turns if operation.name in turn_starts else None)
+            self._buckets[operation.name] = [each for each in under if each is not None]
 
     @classmethod
-    def from_profile(cls, profile: Profile, now: Callable[[], float]) -> RateLimits | None:
+    def from_profile(
+        cls,
+        profile: Profile,
+        now: Callable[[], float],
+        operations: Iterable[Operation],
+        turn_starts: Collection[str],
+    ) -> RateLimits | None:
         """The limits that a profile names; None if it names none."""
         limits = (
             profile.gets_per_minute,
@@ -110,7 +122,7 @@ class RateLimits:
             profile.deletes_per_minute,
             profile.tokens_per_minute,
         )
-        return None if all(limit is None for limit in limits) else cls(now, *limits)
+        return None if all(limit is None for limit in limits) else cls(now, operations, turn_starts, *limits)
 
     def admit(self, call: Call, tokens: int = 0) -> errors.ApiError | None:
         """Count a request that has arrived, if every limit that it falls under has room for it.
@@ -125,7 +137,7 @@ class RateLimits:
             than a minute has).
         """
         now = self._now()
-        buckets = self._buckets(call.operation)
+        buckets = self._buckets.get(call.operation, ())
         for bucket in buckets:
             bucket.refill(now)
         wait = max((bucket.seconds_until(1) for bucket in buckets), default=0.0)
@@ -146,21 +158,6 @@ class RateLimits:
         for bucket in buckets:
             bucket.spend(1)
         return None
-
-    def _buckets(self, operation: str) -> list[_Bucket]:
-        action = operation.rpartition(".")[2]
-        found: tuple[_Bucket | None, ...]
-        if operation == "unknown":
-            found = ()
-        elif action in ("retrieve", "list"):
-            found = (self._gets,)
-        elif action == "delete":
-            found = (self._deletes,)
-        elif operation in _CREATES_RUNS:
-            found = (self._posts, self._runs)
-        else:
-            found = (self._posts,)
-        return [bucket for bucket in found if bucket is not None]
 
 
 def _whole(seconds: float) -> int | None:

@@ -6,7 +6,7 @@ responses). A backend says
 
     operations  what can be asked of it: one `Operation` per route
     Service     one world's store and state machine, whose turns live by the kernel's clock
-    Backend     how to start a service, and what stands in front of it: wire, clients, the rule of its lock
+    Backend     how to start a service, and what stands in front of it: wire, clients, what its operations do
 
 What it must record in the trace, so that worlds are judged: `RunState` whenever a turn comes into a state, the first of
 which is `queued`, and `MessageStored` whenever a conversation has one more message; the network records requests.
@@ -23,7 +23,7 @@ from relaysim.sim.backends.profile import Profile
 from relaysim.sim.backends.replies import Replier, echo_reply
 from relaysim.sim.backends.wire import Wire
 from relaysim.sim.kernel import Kernel
-from relaysim.sim.trace.lock_rule import LockRule
+from relaysim.sim.trace.operation_roles import OperationRoles
 
 Request = Callable[[Call, Any], Any]
 """Lane `direct`: sends a call with a timeout as the SDK takes it; a coroutine of the answer that succeeded."""
@@ -105,7 +105,8 @@ class Backend(Protocol):
         base_url: where its clients find it in a world; on a socket its path is the same.
         operations: all that can be asked of it.
         profile: the model of its profiles; a backend with more numbers than `Profile` derives one.
-        lock: what a conversation refuses while a turn is active on it, and how.
+        roles: what the operations do, and how a conversation refuses while a turn is active on it.
+        has_assistants: whether there are assistants, which settings name or clients create.
         control: `module:function`, called with the control API and the server, which adds routes of its own; None: it has
             none.
     """
@@ -115,7 +116,8 @@ class Backend(Protocol):
     base_url: str
     operations: tuple[Operation, ...]
     profile: type[Profile]
-    lock: LockRule
+    roles: OperationRoles
+    has_assistants: bool
     control: str | None
 
     def start(

@@ -61,8 +61,9 @@ class Turn(NamedTuple):
     """What a replier sees.
 
     Attributes:
-        messages: the thread's, oldest first, as the API shows them.
-        run: the run, as the API shows it.
+        messages: the conversation's, oldest first: each with its `role`, `content` (texts are in parts
+            `{"type": "text", "text": {"value": ...}}`) and `run_id`, which turn wrote it; all else as the API shows it.
+        run: the turn, as the API shows it.
         tool_outputs: what this run's earlier tool calls gave, oldest first: `id`, `name`, `arguments`, `output`.
         number: which turn of the thread it is, from 1; one that was never delivered (a cancelled run's) does not count.
     """

@@ -1,15 +1,6 @@
 """Server-sent events of one streamed answer, sans-I/O.
 
-A stream is attached to a run. The service adds events to it as the run moves, in the documented order:
-
-    thread.created (create_and_run only), thread.run.created, thread.run.queued, thread.run.in_progress,
-    thread.run.step.created, thread.run.step.in_progress,
-    thread.message.created, thread.message.in_progress, thread.message.delta ..., thread.message.completed,
-    thread.run.step.completed, thread.run.completed, done
-
-A run that calls tools has `thread.run.step.delta` instead of the message's events, and its stream ends, with `done`,
-after `thread.run.requires_action`; the answer to submitted tool outputs is a stream of its own, which begins with
-`thread.run.step.completed`. A run that is cancelled, fails or expires ends its stream likewise.
+A stream is attached to a turn, and the service adds events to it as the turn moves; which ones is its API's business.
 """
 
 from __future__ import annotations

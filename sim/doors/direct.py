@@ -130,10 +130,12 @@ def check_not_empty(name: str, value: str) -> None:
         raise ValueError(f"Expected a non-empty value for `{name}` but received {value!r}")
 
 
-def refuse_others(others: Mapping[str, Any]) -> None:
-    """Refuse arguments that the lane does not know: TypeError, or NotInDirectLaneError if the SDK takes them."""
+def refuse_others(others: Mapping[str, Any], *of_the_sdk: str) -> None:
+    """Refuse arguments that the lane does not know: NotInDirectLaneError for those that every method of the SDK takes, and
+    for the ones that are named here besides, where a value was given; TypeError for all others.
+    """
     for name, value in others.items():
-        if name not in ("extra_headers", "extra_query", "extra_body", "include", "poll_interval_ms"):
+        if name not in ("extra_headers", "extra_query", "extra_body", *of_the_sdk):
             raise TypeError(f"got an unexpected keyword argument {name!r}")
         if value is not None and not isinstance(value, ABSENT):
             raise NotInDirectLaneError(f"the argument {name!r}")

@@ -14,7 +14,7 @@ from typing import Final
 
 from relaysim.sim.trace.joining import Joining
 from relaysim.sim.trace.lock_keys import form_of, lets_go_or_extends
-from relaysim.sim.trace.lock_rule import DEFAULT_LOCK, LockRule
+from relaysim.sim.trace.operation_roles import OperationRoles
 from relaysim.sim.trace.reader import TraceReader
 from relaysim.sim.trace.schema import (
     HandlingEnd,
@@ -48,9 +48,9 @@ class Chronicle(TraceReader):
     """What a trace tells, once it is read.
 
     Args:
+        roles: what the API's operations do.
         threads: the conversation of each thread that was there from the start; others are learned from what is stored.
         apologies: texts that are known to be apologies.
-        lock: what a busy conversation refuses; by default as the Threads API.
         notices: texts that are known to be neither answers nor apologies.
 
     Attributes:
@@ -69,13 +69,13 @@ class Chronicle(TraceReader):
 
     def __init__(
         self,
+        roles: OperationRoles,
         threads: Mapping[str, str] | None = None,
         apologies: frozenset[str] = frozenset(),
-        lock: LockRule = DEFAULT_LOCK,
         notices: frozenset[str] = frozenset(),
     ) -> None:
-        self.lock = lock
-        self._appends, self._starts = lock.appends, lock.starts
+        self.roles = roles
+        self._appends, self._starts = roles.appends, roles.starts
         self.threads = dict(threads or {})
         self.messages: dict[str, Message] = {}
         self.handlings: dict[str, Handling] = {}
@@ -177,9 +177,9 @@ class Chronicle(TraceReader):
                 request.lease = lease
                 if lease.first_action is None:
                     lease.first_action = time
-                if operation == "runs.retrieve" and run is not None:
+                if operation in self.roles.shows_turn and run is not None:
                     lease.looked.add(run)
-        if request.conversation is None and operation == "threads.create":
+        if request.conversation is None and operation in self.roles.opens:
             for lease in self._holders.values():
                 if lease.worker == entity and lease.first_action is None:
                     lease.first_action = time
@@ -190,10 +190,10 @@ class Chronicle(TraceReader):
             return
         request.served_at = time
         _, request.served_status, request.error_message, request.detail = event
-        if event.status in self.lock.statuses:
+        if event.status in self.roles.refusal_statuses:
             # Known from the runs' states, not from the message: a backend that words it differently still refuses.
             request.refused_by = self._active.get(request.thread or "")
-        elif event.status == 200 and request.operation in self.lock.cancels and request.run in self.runs:
+        elif event.status == 200 and request.operation in self.roles.cancels and request.run in self.runs:
             self.runs[request.run].cancels.append(request)
         handling = self.handlings.get(request.delivery)
         if handling is not None:
@@ -215,7 +215,9 @@ class Chronicle(TraceReader):
             served = request.served_at
             if run is not None and run.ended is not None and served is not None and served >= run.ended:
                 self._seen_ended.add((request.worker, run.id))
-        elif request.operation == "runs.list" and request.thread is not None and request.served_at is not None:
+        elif (
+            request.operation in self.roles.lists_turns and request.thread is not None and request.served_at is not None
+        ):
             self._lists[request.worker, request.thread] = request.served_at
 
     def on_run_state(self, time: float, entity: str, event: RunState) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from relaysim.sim.trace.operation_roles import OperationRoles
 from relaysim.sim.trace.subjects import REPEATED_STATUSES, Handling, Request
 
 _SDK_RETRIES: Final = 2
@@ -31,6 +32,10 @@ def has_met_active_run(handling: Handling) -> bool:
 class Encounter:
     """A handling whose append was refused because of an active run.
 
+    Args:
+        handling: which.
+        roles: what the API's operations do.
+
     Attributes:
         conflicts: how many appends were refused so.
         recovered_at: the attempt whose append succeeded; 0: none did, or only after a text had been sent.
@@ -39,8 +44,9 @@ class Encounter:
         clearing_requests: how many requests left in between.
     """
 
-    def __init__(self, handling: Handling) -> None:
+    def __init__(self, handling: Handling, roles: OperationRoles) -> None:
         self.handling = handling
+        self._cancels = roles.cancels
         self.conflicts = 0
         self.recovered_at = 0
         self.waited = 0.0
@@ -96,7 +102,7 @@ class Encounter:
             if status == 200 and self.conflicts and not self._done:
                 self.recovered_at = self.conflicts + 1
                 self._done = True
-        elif request.operation == "runs.cancel" and status in (200, 400) and self.conflicts:
+        elif request.operation in self._cancels and status in (200, 400) and self.conflicts:
             self._conflicting.append(("cancelled" if status == 200 else "cancel_refused", request.run or ""))
 
     def _response(self, time: float, request: Request) -> None:

@@ -58,8 +58,8 @@ CHECKED: Final[Mapping[str, str]] = {**dict.fromkeys(_OF_CUSTOMERS, "messages"),
 def judge(
     records: Iterable[Record],
     threads: Mapping[str, str],
-    ledger: Mapping[str, str | None] | None = None,
-    settings: JudgeSettings | None = None,
+    ledger: Mapping[str, str | None] | None,
+    settings: JudgeSettings,
     redis_pauses: Iterable[tuple[float, float]] = (),
 ) -> Findings:
     """Judge one world.
@@ -68,10 +68,9 @@ def judge(
         records: its trace.
         threads: the conversation of each thread that was there from the start.
         ledger: per message the outcome that the relay has recorded, None for none; None: the relay keeps no ledger.
-        settings: the numbers behind the promises; by default those of a relay that declares nothing.
+        settings: the numbers behind the promises.
         redis_pauses: from when to when a command waited for a pause of the Redis server, which leaves no record.
     """
-    settings = JudgeSettings() if settings is None else settings
     return judge_history(read_history(records, threads, settings), ledger, settings, redis_pauses)
 
 
@@ -81,9 +80,9 @@ def read_history(records: Iterable[Record], threads: Mapping[str, str], settings
     Args:
         records: the trace.
         threads: the conversation of each thread that was there from the start.
-        settings: what is known of the relay's keys and texts.
+        settings: what is known of the API's operations and the relay's keys and texts.
     """
-    history = History(threads, settings.promises.lease, settings.apologies, settings.lock, settings.notices)
+    history = History(settings.roles, threads, settings.promises.lease, settings.apologies, settings.notices)
     history.read(records)
     return history
 

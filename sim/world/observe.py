@@ -61,10 +61,10 @@ def observe(
     relay: Texts,
     threads: Mapping[str, str],
     *,
+    promises: JudgeSettings,
     seed: int = 0,
     fingerprint: str = "",
     ledger: Mapping[str, str | None] | None = None,
-    promises: JudgeSettings | None = None,
     redis_pauses: Iterable[tuple[float, float]] = (),
     unsimulated: Iterable[UnsimulatedCall] = (),
     raised: Iterable[Raised] = (),
@@ -76,10 +76,10 @@ def observe(
         records: its trace.
         relay: the apologies' texts and the settings of the relay under test.
         threads: the conversation of each thread.
+        promises: what the API's operations do, and the numbers behind what the relay promises.
         seed: the replication's seed, passed through.
         fingerprint: the trace's, passed through.
         ledger: per message the outcome that the relay has recorded, None for none; None: the relay keeps no ledger.
-        promises: the numbers behind what the relay promises; by default nothing of its own.
         redis_pauses: from when to when a command waited for a pause of the Redis server, which leaves no record.
         unsimulated, raised, api_faults: see `relaysim.sim.world.obstacles.obstacles`.
 
@@ -88,8 +88,6 @@ def observe(
         dicts whose `text` is a sentence), `handlings` (how many there
         were), `obstacles` (see there), `virtual_seconds` and `events`.
     """
-    if promises is None:
-        promises = JudgeSettings(apologies=frozenset((relay.friendly_text, relay.generic_text)))
     history = read_history(records, threads, promises)
     outcomes = Outcomes(history, relay.friendly_text, relay.settings)
     outcomes.judge()

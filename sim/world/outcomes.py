@@ -269,7 +269,9 @@ class Outcomes:
 
     def _judge_conflicts(self, outcome: _Outcome, retry_answered: bool) -> None:
         message = outcome.message
-        met = [Encounter(handling) for handling in message.handlings if has_met_active_run(handling)]
+        met = [
+            Encounter(handling, self._chronicle.roles) for handling in message.handlings if has_met_active_run(handling)
+        ]
         if not met:
             return
         counts, ended = self.counts, self._chronicle.end
@@ -384,6 +386,6 @@ def _was_met(run: Run, chronicle: Chronicle) -> bool:
         if request.refused_by is run or request.run == run.id:
             return True
         active = run.ended is None or request.served_at < run.ended
-        if request.operation == "runs.list" and request.served_status == 200 and active:
+        if request.operation in chronicle.roles.lists_turns and request.served_status == 200 and active:
             return True
     return False

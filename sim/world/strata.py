@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Self
 
@@ -95,17 +96,12 @@ class Strata(BaseModel):
         place = int(f"{seed:b}"[::-1], 2) / (1 << max(1, seed.bit_length()))
         return min(bisect_right(list(accumulate(shares)), place), parts - 1)
 
-    def draws(self, root: int, seed: int, profile: Profile) -> ConditionedDraws:
-        """The draws of one replication."""
-        made = ConditionedDraws(root, seed)
-        # Threads are named by their order, and a world makes those of its customers first.
-        entity = _THREAD.sub(
-            lambda found: f"thread_{made.token('threads', 'thread-id', 24, int(found[1]) - 1)}", self.entity
-        )
+    def condition(self, draws: ConditionedDraws, seed: int, profile: Profile, threads: Sequence[str]) -> None:
+        """Take the one draw of this replication from its part; `threads` are those of the customers, in their order."""
+        entity = _THREAD.sub(lambda found: threads[int(found[1]) - 1], self.entity)
         stratum = self.stratum_of(seed)
         low, high = self.edges_under(profile)[stratum : stratum + 2]
-        made.condition(entity, self.purpose, self.index, low, high)
-        return made
+        draws.condition(entity, self.purpose, self.index, low, high)
 
     def conversations_named(self) -> list[int]:
         """The numbers of the conversations whose threads are named."""

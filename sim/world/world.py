@@ -13,7 +13,7 @@ from relaysim.sim import redis
 from relaysim.sim.backends import backend_named
 from relaysim.sim.doors import Network, make_client
 from relaysim.sim.faults import FaultPlan, chosen
-from relaysim.sim.kernel import EPOCH_SECONDS, Draws, Host, Kernel, Recording, RecordingDraws
+from relaysim.sim.kernel import EPOCH_SECONDS, ConditionedDraws, Draws, Host, Kernel, Recording, RecordingDraws
 from relaysim.sim.process import WorkerProcesses, is_shared
 from relaysim.sim.world.audit import NAME as AUDITOR
 from relaysim.sim.world.audit import ledger_of
@@ -58,9 +58,8 @@ class World:
         self.seed = seed
         self.lane: Lane = lane
         strata = settings.strata
-        conditioned = strata.draws(root_seed, seed, settings.profile) if strata is not None and strata.enabled else None
-        self._conditioned = conditioned
-        draws: Draws | None = conditioned
+        self._conditioned = ConditionedDraws(root_seed, seed) if strata is not None and strata.enabled else None
+        draws: Draws | None = self._conditioned
         if settings.strategy != "independent":
             settings, draws = explored(settings, root_seed, seed)
         elif settings.tape is not None:
@@ -83,6 +82,9 @@ class World:
         """Make the service, the workers and the customers; the fence must be attached to this kernel."""
         settings, kernel, profile = self.settings, self.kernel, self.settings.profile
         self.service = self.backend.start(kernel, profile, now=lambda: EPOCH_SECONDS + kernel.now, trace=kernel.trace)
+        threads = [self.service.open_conversation() for _ in range(settings.workload.conversations)]
+        if self._conditioned is not None and settings.strata is not None:
+            settings.strata.condition(self._conditioned, self.seed, profile, threads)
         network_class = ScheduledNetwork if settings.schedule else Network
         self.network = network_class(kernel, self.service, profile, self._chosen("faults"))
         self.webhooks = Webhooks(
@@ -126,8 +128,8 @@ class World:
         if settings.liveness is not None:
             kernel.at(settings.liveness.faults_stop_seconds, self._stop_faults)
 
-        for number in range(1, settings.workload.conversations + 1):
-            customer = Customer(self, number, self.service.open_conversation())
+        for number, thread in enumerate(threads, 1):
+            customer = Customer(self, number, thread)
             self.customers.append(customer)
             self._customer_of[customer.name] = customer
         prepared = {customer.name: customer.thread_id for customer in self.customers}

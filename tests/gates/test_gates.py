@@ -19,9 +19,9 @@ from relaysim.reports.statistics import clopper_pearson
 from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Batch, run_batches
-from relaysim.sim.backends import errors
 from relaysim.sim.backends.calibration import share_free, times_to_retries
 from relaysim.sim.backends.profile import load_profile
+from relaysim.sim.backends.threads import thread_errors
 from relaysim.sim.doors import ApiError
 from relaysim.sim.kernel import Draws
 from relaysim.sim.world import Result, Session, run_world
@@ -197,11 +197,11 @@ def test_a_backend_that_words_its_refusal_otherwise_is_not_recovered_from(monkey
     """The refused append says what a refused creation says: the relay no longer knows what it met."""
 
     def swapped(thread_id: str, run_id: str) -> ApiError:
-        return errors.run_while_active(thread_id, run_id)
+        return thread_errors.run_while_active(thread_id, run_id)
 
     assert verdict("race", "race-wait", 20) == "verified"
     assert verdict("race", "log-lines", 20) == "verified"
-    monkeypatch.setattr(errors, "append_while_active", swapped)
+    monkeypatch.setattr(thread_errors, "append_while_active", swapped)
     assert verdict("race", "race-wait", 20) == "refuted"
     assert verdict("race", "log-lines", 20) == "refuted"
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from relaysim.reports.timeline import Record, render_timeline
+from relaysim.sim.backends.threads.operations import ROLES
 
 THREAD, RUN = "thread_AAAA1111", "run_BBBB2222"
 APOLOGY = "Desculpe, estou processando sua mensagem anterior."
@@ -37,7 +38,7 @@ def story(*, text: str = "Reply 1") -> list[Record]:
 
 
 def told(records: list[Record], **options: Any) -> str:
-    return "\n".join(render_timeline(records, **options))
+    return "\n".join(render_timeline(records, roles=ROLES, **options))
 
 
 def test_it_follows_the_conversation_from_worker_to_worker() -> None:
@@ -73,4 +74,4 @@ def test_without_a_focus_it_tells_of_the_first_message_that_ended_badly() -> Non
 def test_a_focus_that_is_not_there_is_refused_with_those_that_are() -> None:
     assert "c1.m1" in told(story(), focus="c1.m1#1").splitlines()[0]
     with pytest.raises(ValueError, match=r"'c7'.*conversations: c1, c2"):
-        render_timeline(story(), focus="c7")
+        render_timeline(story(), focus="c7", roles=ROLES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_samples import RUN_A, cancelled_trace, lock_lost_trace
 
-from relaysim.reports.timeline import render_timeline
+from relaysim.reports import timeline
+from relaysim.sim.backends.threads.operations import ROLES
+
+render_timeline = partial(timeline.render_timeline, roles=ROLES)
 
 
 def position(lines: list[str], *words: str, after: int = -1) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from relaysim.sim.backends import errors
 from relaysim.sim.backends.json_values import Object
 from relaysim.sim.backends.pages import page_of
+from relaysim.sim.backends.threads import thread_errors
 from relaysim.sim.backends.threads.parameters import check_assistant, check_id
 from relaysim.sim.kernel import Draws
 
@@ -61,7 +61,7 @@ class Assistants:
         if found is None:
             check_id("assistant_id", assistant_id, "asst")
             if not self._open or assistant_id in self._deleted:
-                raise errors.no_assistant(assistant_id)
+                raise thread_errors.no_assistant(assistant_id)
         return found
 
     def create(self, params: Mapping[str, Any]) -> Object:
@@ -75,7 +75,7 @@ class Assistants:
 
     def page(self, limit: int | None, order: str | None, after: str | None, before: str | None) -> Object:
         """A page of the stored assistants, newest first unless `order` is `asc`."""
-        return page_of(list(self._stored.values()), limit, order, after, before, errors.no_assistant)
+        return page_of(list(self._stored.values()), limit, order, after, before, thread_errors.no_assistant)
 
     def retrieve(self, assistant_id: str) -> Object:
         """One assistant."""

@@ -13,13 +13,12 @@ from relaysim.sim.backends.protocol import DEFAULT_OPTIONS, Request, ServiceOpti
 from relaysim.sim.backends.threads.direct import AsyncBeta
 from relaysim.sim.backends.threads.idle import IdleThreads
 from relaysim.sim.backends.threads.life import RunLives
-from relaysim.sim.backends.threads.operations import OPERATIONS
+from relaysim.sim.backends.threads.operations import OPERATIONS, ROLES
 from relaysim.sim.backends.threads.service_with_lives import BoundedThreads, LivingThreads
 from relaysim.sim.backends.threads.wire import ThreadsWire
 from relaysim.sim.backends.wire import Wire
 from relaysim.sim.doors.transport import BASE_URL, openai_client
 from relaysim.sim.kernel import Kernel
-from relaysim.sim.trace.lock_rule import DEFAULT_LOCK
 
 
 class ThreadsBackend:
@@ -30,7 +29,8 @@ class ThreadsBackend:
     base_url = BASE_URL
     operations = OPERATIONS
     profile = Profile
-    lock = DEFAULT_LOCK
+    roles = ROLES
+    has_assistants = True
     control: str | None = "relaysim.sim.backends.threads.control:add_routes"
 
     def start(

@@ -17,6 +17,10 @@ RunId = Annotated[str, Path(description="a run's id", examples=["run_0123456789a
 
 def add_routes(app: FastAPI, server: SimulatedServer) -> tuple[str, ...]:
     """Add the routes; returns the pages that the overview links to."""
+    app.openapi_tags = [
+        *(app.openapi_tags or ()),
+        {"name": "runs", "description": "Runs, looked at and moved by hand."},
+    ]
 
     @app.get("/states", operation_id="read_states", summary="The table of run states", tags=["world"])
     async def read_states() -> States:

@@ -161,7 +161,7 @@ class AsyncRuns:
         params: dict[str, Any] = {"assistant_id": assistant_id}
         if others:
             options = {name: value for name, value in others.items() if name in RUN_OPTIONS}
-            refuse_others({name: value for name, value in others.items() if name not in RUN_OPTIONS})
+            refuse_others({name: value for name, value in others.items() if name not in RUN_OPTIONS}, "include")
             if options.get("stream"):
                 raise NotInDirectLaneError("runs.create(stream=True)")
             take_given(params, **options)

@@ -25,6 +25,7 @@ import simpy
 from relaysim.sim.backends.limits import RateLimits
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.backends.replies import Failure, Incomplete, Text, ToolCalls
+from relaysim.sim.backends.threads.operations import OPERATIONS, RUN_CREATIONS
 from relaysim.sim.backends.threads.quirks import Quirks
 from relaysim.sim.backends.threads.records import RunRecord
 from relaysim.sim.backends.threads.service import ThreadsService
@@ -63,7 +64,7 @@ class RunLives:
         self._made_stuck: set[str] = set()
         self._before = service.on_state
         service.on_state = self._on_state
-        service.limits = RateLimits.from_profile(profile, service.now)
+        service.limits = RateLimits.from_profile(profile, service.now, OPERATIONS, RUN_CREATIONS)
         service.quirks = Quirks.from_profile(profile, kernel.draws)
 
     def make_stuck(self, run_id: str) -> None:

@@ -11,6 +11,7 @@ from relaysim.sim.backends.json_values import Object
 from relaysim.sim.backends.threads.service import RUN_OPTIONS, ThreadsService
 from relaysim.sim.backends.threads.states import LOCKING
 from relaysim.sim.backends.threads.usage import tokens_of_messages, tokens_of_text
+from relaysim.sim.trace.operation_roles import OperationRoles
 
 
 def _assistants_create(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
@@ -180,12 +181,25 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("runs.steps.retrieve", "GET", f"{_STEPS}/{{step_id}}", _INCLUDE, _steps_retrieve),
 )
 
+ROLES: Final = OperationRoles(
+    appends=frozenset({"messages.create"}),
+    starts=frozenset({"runs.create"}),
+    cancels=frozenset({"runs.cancel"}),
+    refusal_statuses=frozenset({400}),
+    opens=frozenset({"threads.create"}),
+    shows_turn=frozenset({"runs.retrieve"}),
+    lists_turns=frozenset({"runs.list"}),
+    lists_messages=frozenset({"messages.list"}),
+)
+
 OPERATION_NAMES: Final = tuple(operation.name for operation in OPERATIONS)
 _PERFORM: Final = {operation.name: operation.perform for operation in OPERATIONS}
 
 
 _STREAMED: Final = frozenset({"threads.create_and_run", "runs.create", "runs.submit_tool_outputs"})
-_LIMITED_BY_TOKENS: Final = frozenset({"threads.create_and_run", "runs.create"})
+
+RUN_CREATIONS: Final = frozenset({"threads.create_and_run", "runs.create"})
+"""Those that create a run: rate limits count them besides, and the tokens of their prompts."""
 
 
 def execute(service: ThreadsService, call: Call, cause: str = "") -> Answer:
@@ -199,7 +213,7 @@ def execute(service: ThreadsService, call: Call, cause: str = "") -> Answer:
     operation = call.operation
     try:
         if service.limits is not None:
-            tokens = _estimated_tokens(service, call) if operation in _LIMITED_BY_TOKENS else 0
+            tokens = _estimated_tokens(service, call) if operation in RUN_CREATIONS else 0
             refused = service.limits.admit(call, tokens)
             if refused is not None:
                 raise refused

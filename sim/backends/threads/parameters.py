@@ -36,6 +36,7 @@ from relaysim.sim.backends.json_values import (
     check_string,
     copied,
 )
+from relaysim.sim.backends.threads import thread_errors
 
 CheckedMessage = tuple[str, list[Object], Object, list[Any]]
 """Role, content, metadata and attachments of a message, as they are stored."""
@@ -96,12 +97,12 @@ def check_content(param: str, content: Any) -> list[Object]:
     """A message's content, a string or an array of parts, as the list that is stored."""
     if isinstance(content, str):
         if not content:
-            raise errors.empty_content(param)
+            raise thread_errors.empty_content(param)
         return text_parts(check_string(param, content, CONTENT_LENGTH_MAX))
     if not isinstance(content, list | tuple):
         raise errors.invalid_type(param, "one of a string or array of objects", content)
     if not content:
-        raise errors.empty_content(param)
+        raise thread_errors.empty_content(param)
     return [_content_part(f"{param}[{index}]", part) for index, part in enumerate(content)]
 
 
@@ -335,7 +336,7 @@ def check_tool_outputs(outputs: Any) -> list[Object]:
         size += len(output.encode(errors="replace"))
         checked.append({"tool_call_id": given["tool_call_id"], "output": output})
     if size >= TOOL_OUTPUTS_BYTES_MAX:
-        raise errors.tool_outputs_too_large()
+        raise thread_errors.tool_outputs_too_large()
     return checked
 
 

@@ -37,6 +37,7 @@ from relaysim.sim.backends.replies import (
     text_of,
 )
 from relaysim.sim.backends.streaming import EventStream
+from relaysim.sim.backends.threads import thread_errors
 from relaysim.sim.backends.threads.assistants import Assistants
 from relaysim.sim.backends.threads.parameters import (
     check_id,
@@ -269,7 +270,7 @@ class ThreadsService:
         messages = self._thread(thread_id).messages
         if run_id is not None:
             messages = [message for message in messages if message["run_id"] == run_id]
-        return page_of(messages, limit, order, after, before, errors.no_message)
+        return page_of(messages, limit, order, after, before, thread_errors.no_message)
 
     def retrieve_message(self, thread_id: str, message_id: str) -> Object:
         """One message of the thread."""
@@ -442,7 +443,7 @@ class ThreadsService:
         else:
             now = self._now()
             views = [view for run in runs if (view := self.quirks.listed(run, now)) is not None]
-        return page_of(views, limit, order, after, before, errors.no_run)
+        return page_of(views, limit, order, after, before, thread_errors.no_run)
 
     def list_steps(
         self,
@@ -455,7 +456,7 @@ class ThreadsService:
         before: str | None = None,
     ) -> Object:
         """A page of a run's steps, newest first unless `order` is `asc`."""
-        return page_of(self._run(thread_id, run_id).steps, limit, order, after, before, errors.no_step)
+        return page_of(self._run(thread_id, run_id).steps, limit, order, after, before, thread_errors.no_step)
 
     def retrieve_step(self, thread_id: str, run_id: str, step_id: str) -> Object:
         """One step of the run."""
@@ -463,7 +464,7 @@ class ThreadsService:
             if step["id"] == step_id:
                 return dict(step)
         check_id("step_id", step_id, "step")
-        raise errors.no_step(step_id)
+        raise thread_errors.no_step(step_id)
 
     def cancel_run(self, thread_id: str, run_id: str, *, cause: str = "") -> Object:
         """Ask for a cancel: the run is `cancelling` at once, and still locks its thread.
@@ -472,7 +473,7 @@ class ThreadsService:
         """
         run = self._run(thread_id, run_id)
         if RULE[run.status, "runs.cancel"].refusal is not None:
-            raise errors.cannot_cancel(run.status)
+            raise thread_errors.cannot_cancel(run.status)
         self._move(run, "cancelling", cause)
         return dict(run.view)
 
@@ -495,12 +496,12 @@ class ThreadsService:
         outputs = check_tool_outputs(tool_outputs)
         streamed = _checked_options({"stream": stream}).get("stream")
         if RULE[run.status, "runs.submit_tool_outputs"].refusal is not None:
-            raise errors.no_tool_outputs(run.status)
+            raise thread_errors.no_tool_outputs(run.status)
         calls = run.view["required_action"]["submit_tool_outputs"]["tool_calls"]
         expected = [call["id"] for call in calls]
         given = {output["tool_call_id"]: output["output"] for output in outputs}
         if len(given) != len(outputs) or sorted(given) != sorted(expected):
-            raise errors.incomplete_tool_outputs(expected, [output["tool_call_id"] for output in outputs])
+            raise thread_errors.incomplete_tool_outputs(expected, [output["tool_call_id"] for output in outputs])
         run.tool_outputs = [
             *run.tool_outputs,
             *({"id": call["id"], **function_of(call), "output": given[call["id"]]} for call in calls),
@@ -641,8 +642,8 @@ class ThreadsService:
         elif RULE[run.status, request].refusal is None:
             return
         if request == "messages.create":
-            raise errors.append_while_active(thread.id, run.id)
-        raise errors.run_while_active(thread.id, run.id)
+            raise thread_errors.append_while_active(thread.id, run.id)
+        raise thread_errors.run_while_active(thread.id, run.id)
 
     # Finding and storing
 
@@ -650,7 +651,7 @@ class ThreadsService:
         thread = self.threads.get(thread_id)
         if thread is None:
             check_id("thread_id", thread_id, "thread")
-            raise errors.no_thread(thread_id)
+            raise thread_errors.no_thread(thread_id)
         return thread
 
     def _run(self, thread_id: str, run_id: str) -> RunRecord:
@@ -658,7 +659,7 @@ class ThreadsService:
         run = self.runs.get(run_id)
         if run is None or run.thread is not thread:
             check_id("run_id", run_id, "run")
-            raise errors.no_run(run_id)
+            raise thread_errors.no_run(run_id)
         return run
 
     def _message(self, thread_id: str, message_id: str) -> Object:
@@ -667,7 +668,7 @@ class ThreadsService:
             if message["id"] == message_id:
                 return message
         check_id("message_id", message_id, "msg")
-        raise errors.no_message(message_id)
+        raise thread_errors.no_message(message_id)
 
 
 def _checked_options(options: Mapping[str, Any]) -> Object:

@@ -120,7 +120,7 @@ class Rule(NamedTuple):
         states: where the rule holds.
         answer: `accepted`, `refused`, or `impossible`: the two cannot meet.
         evidence: what it rests on.
-        refusal: which error refuses it (a constructor of `relaysim.sim.backends.errors`).
+        refusal: which error refuses it (a constructor of `thread_errors`).
         target: the state that an accepted request moves the run to, or that of the run it creates.
     """
 

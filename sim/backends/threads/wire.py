@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from relaysim.sim.backends import errors
+from relaysim.sim.backends.threads import thread_errors
 from relaysim.sim.backends.threads.operations import OPERATIONS
 from relaysim.sim.backends.wire import Routes, Wire
 
@@ -29,5 +29,5 @@ class ThreadsWire(Wire):
             return  # most requests come from the client of the one before
         self.check_key(authorization)
         if beta is None or BETA not in [part.strip() for part in beta.split(",")]:
-            raise errors.no_beta_header()
+            raise thread_errors.no_beta_header()
         self._admitted_last = authorization

@@ -2,6 +2,16 @@
 
 A run's turn begins a message, extends it and completes or leaves it, each with the step that belongs to it and, where
 somebody reads the run as a stream, the events. Nothing here moves a run: that is `relaysim.sim.backends.threads.service`.
+The events of a stream, in the documented order:
+
+    thread.created (create_and_run only), thread.run.created, thread.run.queued, thread.run.in_progress,
+    thread.run.step.created, thread.run.step.in_progress,
+    thread.message.created, thread.message.in_progress, thread.message.delta ..., thread.message.completed,
+    thread.run.step.completed, thread.run.completed, done
+
+A run that calls tools has `thread.run.step.delta` instead of the message's events, and its stream ends, with `done`,
+after `thread.run.requires_action`; the answer to submitted tool outputs is a stream of its own, which begins with
+`thread.run.step.completed`. A run that is cancelled, fails or expires ends its stream likewise.
 """
 
 from __future__ import annotations

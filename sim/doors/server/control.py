@@ -5,9 +5,9 @@ looking does not change what the simulated API answers. There is no API key: who
 
 Here are the routes; `control_models` has what they take and give, `control_errors` the shape of errors, `control_requests`
 the way to the routes, `control_world` what is shown, and one file each changes what can be changed: `control_faults`,
-`control_replies`, `control_reset`, `control_runs`. `control_trace` reads the trace. FastAPI checks requests against the
-models and writes openapi.json from them; the page that shows it brings its own scripts. The server imports this module on
-the first control request: it takes half a second.
+`control_replies`, `control_reset`. `control_trace` reads the trace; what only one API has is in its package. FastAPI checks
+requests against the models and writes openapi.json from them; the page that shows it brings its own scripts. The server
+imports this module on the first control request: it takes half a second.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ from relaysim.sim.doors.simulation import ApiSettings
 
 TITLE: Final = "relaysim control API"
 
-_DESCRIPTION: Final = """Looks at a running simulated Threads API, and changes it: its clock, its faults, its runs, what its
-assistants answer, and all of it at once by a reset.
+_DESCRIPTION: Final = """Looks at a running simulated API, and changes it: its clock, its faults, what its assistants answer,
+and all of it at once by a reset. This one is the {title}.
 
 Times are in virtual seconds since the world began. Every error has the shape of `ErrorAnswer`; unknown fields are refused.
 Bodies are JSON objects with content type `application/json`."""
@@ -70,7 +70,6 @@ _TAGS: Final = (
     {"name": "clock", "description": "Virtual time."},
     {"name": "faults", "description": "What goes wrong between clients and the API."},
     {"name": "trace", "description": "What has happened."},
-    {"name": "runs", "description": "Runs, looked at and moved by hand."},
     {"name": "replies", "description": "What assistants answer."},
 )
 
@@ -87,7 +86,7 @@ def make_control_app(server: SimulatedServer) -> AsgiApp:
         static_url="/docs/assets",
         title=TITLE,
         version=installed_version(),
-        description=_DESCRIPTION,
+        description=_DESCRIPTION.format(title=server.api.backend.title),
         openapi_tags=list(_TAGS),
         default_response_class=ReadableJson,
         redirect_slashes=False,

@@ -7,11 +7,10 @@ order in which the server processed its commands.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.lease_keys import CONVERSATION, LeaseKeys
-from relaysim.sim.trace.lock_rule import DEFAULT_LOCK, LockRule
+from relaysim.sim.trace.operation_roles import OperationRoles
 from relaysim.sim.trace.schema import (
     HandlingStart,
     HostCrash,
@@ -33,8 +32,6 @@ from relaysim.sim.trace.schema import (
 )
 from relaysim.sim.trace.subjects import Lease, Request, Run
 from relaysim.sim.world.judge.promises import LeasePromise
-
-_LOOKUPS: Final = frozenset({"runs.list", "runs.retrieve", "messages.list"})
 
 
 class Release:
@@ -71,10 +68,10 @@ class History(Chronicle):
     """What a trace tells the judge.
 
     Args:
+        roles: what the API's operations do.
         threads: the conversation of each thread that was there from the start; others are learned from what is stored.
         lease: what the relay promises of its leases; None: it has none.
         apologies: texts that are known to be apologies.
-        lock: what a busy conversation refuses.
         notices: texts that are known to be neither answers nor apologies.
 
     Attributes:
@@ -95,15 +92,16 @@ class History(Chronicle):
 
     def __init__(
         self,
+        roles: OperationRoles,
         threads: Mapping[str, str],
         lease: LeasePromise | None,
         apologies: frozenset[str],
-        lock: LockRule = DEFAULT_LOCK,
         notices: frozenset[str] = frozenset(),
     ) -> None:
-        super().__init__(threads, apologies, lock, notices)
+        super().__init__(roles, threads, apologies, notices)
         # What changes a thread: a worker without the lease must not begin one.
-        self._step_operations = lock.appends | lock.starts | lock.cancels
+        self._step_operations = roles.appends | roles.starts | roles.cancels
+        self._look_operations = roles.shows_turn | roles.lists_turns | roles.lists_messages
         self.releases: list[Release] = []
         self.handovers: dict[str, list[int]] = {}
         self.ends: dict[str, list[float]] = {}
@@ -165,11 +163,11 @@ class History(Chronicle):
             read = self._inbox_reads.get(request.conversation or "")
             if read is not None and read[1] == entity:
                 request.decided = read[0]
-            if operation in self.lock.cancels:
+            if operation in self.roles.cancels:
                 self._cancelled.add(run)
             else:
                 self.creations.setdefault(thread, []).append(request)
-        elif operation in _LOOKUPS:
+        elif operation in self._look_operations:
             self.lookups.setdefault(thread, []).append(self.requests[event.request_id])
 
     def on_served(self, time: float, entity: str, event: RequestServed) -> None:
@@ -177,9 +175,9 @@ class History(Chronicle):
         request = self.requests.get(event.request_id)
         if request is None or event.status != 200:
             return
-        if request.operation in self.lock.cancels:
+        if request.operation in self.roles.cancels:
             self.cancels.append(request)
-        elif request.operation == "threads.create":
+        elif request.operation in self.roles.opens:
             self._opened[request.worker, request.delivery] = str(event.detail)
 
     def on_response(self, time: float, entity: str, event: ResponseReceived) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from relaysim.sim.trace.lock_rule import DEFAULT_LOCK, LockRule
+from relaysim.sim.trace.operation_roles import OperationRoles
 from relaysim.sim.world.judge.promises import NOTHING_DECLARED, Promises
 from relaysim.sim.world.settings import Limits, WorldSettings
 
@@ -17,27 +17,27 @@ _ALMOST_ALL: Final = 1 - 2.0**-20
 class JudgeSettings:
     """What is judged, and what excuses; all times in seconds.
 
+    roles           what the API's operations do
     promises        what the relay declares
     lost_seconds    per kind of Redis fault that loses writes, how far back it goes at most
     limit_seconds   virtual time at which the world is cut off; None: it is not
     slack_seconds   on top of what L2, L3 and L4 allow
     apologies       texts that are known to be apologies: the scenario's, and those that the relay declares
     notices         texts that the relay declares to be neither answers nor apologies
-    lock            what a busy conversation refuses
     limits          what an answer may take
     """
 
+    roles: OperationRoles
     promises: Promises = NOTHING_DECLARED
     lost_seconds: Mapping[str, float] = field(default_factory=dict)
     limit_seconds: float | None = None
     slack_seconds: float = 1.0
     apologies: frozenset[str] = frozenset()
     notices: frozenset[str] = frozenset()
-    lock: LockRule = DEFAULT_LOCK
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
-    def of(cls, world: WorldSettings, promises: Promises, lock: LockRule = DEFAULT_LOCK) -> JudgeSettings:
+    def of(cls, world: WorldSettings, promises: Promises, roles: OperationRoles) -> JudgeSettings:
         """For worlds of these settings, whose relay promises this and whose API has this lock."""
         lost: dict[str, float] = {}
         for fault in world.redis_faults:
@@ -49,6 +49,6 @@ class JudgeSettings:
             limit_seconds=world.limit_seconds,
             apologies=frozenset((world.relay.friendly_text, world.relay.generic_text, *promises.apologies)),
             notices=frozenset(promises.notices),
-            lock=lock,
+            roles=roles,
             limits=world.limits,
         )

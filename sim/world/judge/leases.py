@@ -294,7 +294,7 @@ def _check_runs_left(history: History, release: Release, findings: Findings) -> 
 
 def _was_listed(history: History, run: Run, lease: Lease, release: Release) -> bool:
     return any(
-        each.operation == "runs.list"
+        each.operation in history.roles.lists_turns
         and each.lease is lease
         and each.succeeded
         and each.served_at is not None

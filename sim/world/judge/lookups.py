@@ -94,8 +94,8 @@ def _lookup(history: History, thread: str, earlier: Request, request: Request) -
         if each.left < since or not each.succeeded or each.answered is None or each.answered > request.left:
             continue
         if (
-            each.operation == "runs.list"
-            or (each.operation == "messages.list" and earlier.operation == "messages.create")
+            each.operation in history.roles.lists_turns
+            or (each.operation in history.roles.lists_messages and earlier.appends)
             or (earlier.run_made is not None and each.run == earlier.run_made.id)
         ):
             found = each

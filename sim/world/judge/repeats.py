@@ -81,7 +81,8 @@ def _lease_starts_of(history: History) -> dict[str, list[float]]:
 def _is_repeat(history: History, earlier: Request, request: Request, settings: JudgeSettings) -> bool:
     if not earlier.failed or earlier.answered is None or earlier.answered > request.left:
         return False
-    if request.operation == "runs.retrieve" and request.left - earlier.answered >= settings.promises.poll_seconds:
+    is_look = request.operation in history.roles.shows_turn
+    if is_look and request.left - earlier.answered >= settings.promises.poll_seconds:
         return False
     ends = history.ends.get(request.conversation or "", [])
     position = bisect_right(ends, earlier.left)

@@ -22,7 +22,7 @@ from relaysim.sim.backends.wire import Routes, Wire
 from relaysim.sim.doors.direct import NOT_GIVEN, record_of
 from relaysim.sim.doors.transport import openai_client
 from relaysim.sim.kernel.distributions import Constant, Distribution
-from relaysim.sim.trace.lock_rule import LockRule
+from relaysim.sim.trace.operation_roles import OperationRoles
 from relaysim.sim.trace.schema import MessageStored, RunState
 
 
@@ -101,6 +101,7 @@ class LedgerService:
         self._add("api", MessageStored(conversation, f"msg_{len(self.messages[conversation])}", role, cause, text))
 
 
+BEGIN = frozenset({"responses.create"})
 TURN = frozenset({"conversation", "input", "model"})
 OPERATIONS = (
     Operation("responses.create", "POST", "/responses", TURN, LedgerService.create),
@@ -120,8 +121,9 @@ class LedgerWire(Wire):
 
 class Ledger:
     name, title, base_url = "ledger", "Ledger API", "https://ledger.test/ledger/v2"
-    operations, profile, control, make_wire = OPERATIONS, LedgerProfile, None, staticmethod(LedgerWire)
-    lock = LockRule(frozenset({"responses.create"}), frozenset({"responses.create"}), frozenset(), frozenset({409}))
+    operations, profile, make_wire = OPERATIONS, LedgerProfile, staticmethod(LedgerWire)
+    has_assistants, control = False, None
+    roles = OperationRoles(BEGIN, BEGIN, frozenset(), frozenset({409}), shows_turn=frozenset({"responses.retrieve"}))
 
     def start(self, kernel: Any, profile: Any, *, now: Any, trace: Any, options: Any = DEFAULT_OPTIONS) -> Any:
         return LedgerService(self, kernel, profile, now, trace, options.replier)

@@ -16,6 +16,7 @@ import pytest
 from ledger_backend import LEDGER, LedgerProfile
 from pydantic import ValidationError
 
+from relaysim.reports.timeline import render_timeline
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
@@ -151,6 +152,18 @@ def test_a_turn_that_was_left_keeps_the_conversation_locked() -> None:
     assert result.observation["counts"]["lost"] == 1
 
 
+def test_its_conversations_and_operations_are_known_to_strata_stories_and_the_judge() -> None:
+    wait = {"entity": "{c1}/0", "purpose": "settle-seconds", "edges": [0.0, 0.5, 1.0]}
+    result = run(world(0.0, 1.0, strata=wait), "direct")
+    assert result.observation["fault_hits"]["strata"] == [1]
+    assert result.records is not None
+    story = render_timeline(result.records, roles=LEDGER.roles)
+    (turn,) = {fields[0] for _, _, kind, fields in result.records if kind == "run.state" and fields[3] == "w1#1"}
+    assert any(f"created {turn}" in line for line in story), story
+    assert any(f"polled {turn}" in line and "times" in line for line in story), story
+    assert not any("calls responses" in line for line in story), story
+
+
 def test_a_fault_names_an_operation_of_this_api() -> None:
     with pytest.raises(ValidationError, match=r"'runs.create' matches no operation; there are responses.create, resp"):
         world(0.0, faults=[{"kind": "response_lost", "route": "runs.create"}])
@@ -213,6 +226,11 @@ def test_the_default_is_threads_and_leaves_the_hash_alone() -> None:
 
 
 # Behind a socket
+
+
+def test_what_it_has_not_cannot_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--api", "ledger", "--any-assistant"]) == 2
+    assert "--any-assistant: the simulated Ledger API has no assistants" in capsys.readouterr().err
 
 
 def test_it_is_served_with_its_lock_its_faults_and_the_control_api() -> None:

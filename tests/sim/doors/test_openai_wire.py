@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from openai_world import ASSISTANT
 
 from relaysim.sim.backends import errors
+from relaysim.sim.backends.threads import thread_errors
 from relaysim.sim.backends.threads.operations import OPERATIONS, execute
 from relaysim.sim.backends.threads.service import ThreadsService
 from relaysim.sim.backends.threads.wire import ThreadsWire
@@ -128,8 +129,8 @@ def test_poll_after_is_sent_with_runs_where_it_is_switched_on() -> None:
         ("GET", "/v1/nothing", {}, b"", errors.unknown_route("GET", "/v1/nothing")),
         ("GET", "/v2/threads/thread_1", {}, b"", errors.unknown_route("GET", "/v2/threads/thread_1")),
         ("POST", "/v1/threads/x/y/z", {}, b"", errors.unknown_route("POST", "/v1/threads/x/y/z")),
-        ("POST", "/v1/threads", {"OpenAI-Beta": "assistants=v1"}, b"", errors.no_beta_header()),
-        ("POST", "/v1/threads", {"OpenAI-Beta": ""}, b"{}", errors.no_beta_header()),
+        ("POST", "/v1/threads", {"OpenAI-Beta": "assistants=v1"}, b"", thread_errors.no_beta_header()),
+        ("POST", "/v1/threads", {"OpenAI-Beta": ""}, b"{}", thread_errors.no_beta_header()),
         ("POST", "/v1/threads", {"Authorization": "Bearer sk-bad"}, b"{}", errors.bad_key("sk-bad")),
         ("POST", "/v1/threads", {"Authorization": ""}, b"{}", errors.no_key()),
         ("POST", "/v1/threads", {}, b"{", errors.malformed_json()),
@@ -138,7 +139,7 @@ def test_poll_after_is_sent_with_runs_where_it_is_switched_on() -> None:
         ("POST", "/v1/threads", {}, b'{"colour": 1}', errors.unknown_parameter("colour")),
         ("GET", "/v1/threads/undefined", {}, b"", errors.malformed_id("thread_id", "undefined", "thread")),
         ("GET", "/v1/threads/a%2Fb", {}, b"", errors.malformed_id("thread_id", "a/b", "thread")),
-        ("GET", "/v1/threads/thread_1/runs/null", {}, b"", errors.no_thread("thread_1")),
+        ("GET", "/v1/threads/thread_1/runs/null", {}, b"", thread_errors.no_thread("thread_1")),
         ("GET", "/v1/threads/thread_1/runs?limit=x", {}, b"", errors.invalid_type("limit", "an integer", "x")),
         ("GET", "/v1/threads/thread_1/runs?run_id=x", {}, b"", errors.unknown_parameter("run_id")),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from relaysim.sim.backends.threads.operations import ROLES
 from relaysim.sim.backends.threads.states import TERMINAL
 from relaysim.sim.trace import chronicle as module
 from relaysim.sim.trace.chronicle import ENDED_STATES, Chronicle
@@ -43,7 +44,7 @@ RECORDS: list[tuple[float, str, str, Any]] = [
 
 
 def read(records: list[tuple[float, str, str, Any]]) -> Chronicle:
-    chronicle = Chronicle({THREAD: "c1"})
+    chronicle = Chronicle(ROLES, {THREAD: "c1"})
     chronicle.read(records)
     return chronicle
 

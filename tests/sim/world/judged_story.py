@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from relaysim.sim.backends.threads.operations import ROLES
 from relaysim.sim.kernel import Record
 from relaysim.sim.world.invariants import Findings, JudgeSettings, judge
 from relaysim.sim.world.judge.promises import Promises
@@ -36,7 +37,10 @@ PROMISES = Promises.model_validate(
 CONFIRMED = PROMISES.model_copy(update={"confirming_replicas": 1})
 """The same, where a replica confirms each message."""
 
-SETTINGS = JudgeSettings(promises=PROMISES, apologies=frozenset((FRIENDLY_TEXT, GENERIC_TEXT)), limit_seconds=1000.0)
+PLAIN = JudgeSettings(roles=ROLES, apologies=frozenset((FRIENDLY_TEXT, GENERIC_TEXT)))
+"""A relay that declares nothing."""
+
+SETTINGS = replace(PLAIN, promises=PROMISES, limit_seconds=1000.0)
 
 
 class JudgedStory:

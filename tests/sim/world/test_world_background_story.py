@@ -7,6 +7,7 @@ import re
 from world_bench import run, settings
 
 from relaysim.reports.timeline import render_timeline
+from relaysim.sim.backends.threads.operations import ROLES
 
 
 def test_the_story_of_a_message_that_consumers_lost_is_whole() -> None:
@@ -18,7 +19,7 @@ def test_the_story_of_a_message_that_consumers_lost_is_whole() -> None:
     counts = result.observation["counts"]
     assert (counts["leases_lost"], counts["unhandled_exceptions"]) == (2, 1)
 
-    story = "\n".join(render_timeline(result.records, lines_max=60))
+    story = "\n".join(render_timeline(result.records, lines_max=60, roles=ROLES))
     told = [
         r"customer +sends c1\.m2",
         r"w\d c1\.m2 +puts something into jobs",
@@ -43,7 +44,7 @@ def test_work_for_two_conversations_is_told_apart() -> None:
     messages = [{"at_seconds": 1.0}, {"at_seconds": 9.0, "conversation": 2}]
     made = settings("background_bots:consumer", workers=1, workload={"conversations": 2, "messages": messages})
     records = run(made).records
-    first, second = ("\n".join(render_timeline(records, focus=name)) for name in ("c1", "c2"))
+    first, second = ("\n".join(render_timeline(records, focus=name, roles=ROLES)) for name in ("c1", "c2"))
     for story, name, other in ((first, "c1", "c2"), (second, "c2", "c1")):
         assert other not in story
         assert story.count("takes a job from jobs") == 1

@@ -11,6 +11,7 @@ from world_bench import run, settings
 
 from relaysim.reports.timeline import render_timeline
 from relaysim.scenarios.replication_summary import Summary
+from relaysim.sim.backends.threads.operations import ROLES
 from relaysim.sim.doors import NotInDirectLaneError
 from relaysim.sim.kernel import SimulatorError, steps_of_error
 
@@ -37,7 +38,7 @@ def test_a_task_that_fails_loses_its_message_and_nothing_else(way: str) -> None:
     assert told["conversation"] == "c1"
     received = [fields[1] for _, _, kind, fields in direct.records if kind == "received"]
     assert received == ["Got c1.m2"]
-    story = render_timeline(direct.records)
+    story = render_timeline(direct.records, roles=ROLES)
     assert any(f"! {worker} c1.m1" in line and HEADLINE in line for line in story)
 
 

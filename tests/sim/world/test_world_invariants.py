@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from judged_story import CONFIRMED, JudgedStory, answered_story
+from judged_story import CONFIRMED, PLAIN, JudgedStory, answered_story
 
+from relaysim.sim.backends.threads.operations import ROLES
 from relaysim.sim.kernel import Record
 from relaysim.sim.world import CHECKED, COUNTS, INVARIANTS, observe
 from relaysim.sim.world.invariants import JUDGED_COUNTS, JudgeSettings
@@ -38,7 +39,7 @@ def test_a_sound_relay_breaks_nothing_and_is_checked() -> None:
 def test_an_observation_has_the_judges_counts_and_sentences() -> None:
     story = answered_story()
     story.ledger["c1.m1"] = None
-    observation = observe(story.records, OLD, story.threads, ledger=story.ledger)
+    observation = observe(story.records, OLD, story.threads, promises=PLAIN, ledger=story.ledger)
     assert observation["counts"]["breach_S1"] == 1
     assert observation["details"]["breach_S1"][0]["message"] == "c1.m1"
     assert observation["details"]["breach_S1"][0]["text"] == "c1.m1 was accepted at 0.000 s and has not ended"
@@ -74,7 +75,7 @@ def test_settings_know_what_the_world_can_do() -> None:
             "limit_seconds": 300.0,
         }
     )
-    settings = JudgeSettings.of(world, CONFIRMED)
+    settings = JudgeSettings.of(world, CONFIRMED, ROLES)
     assert settings.promises is CONFIRMED
     assert settings.lost_seconds == {"failover": 0.5}
     assert settings.limit_seconds == 300.0
@@ -100,7 +101,7 @@ def _waited(*attempts: tuple[float, int, str | None]) -> float:
     ]
     for number, (at, status, failure) in enumerate(attempts, 1):
         records += _attempt("w1", number, at, status, failure)
-    (waited,) = observe(records, OLD, {"thread_1": "c1"})["series"]["wait_seconds"]
+    (waited,) = observe(records, OLD, {"thread_1": "c1"}, promises=PLAIN)["series"]["wait_seconds"]
     return float(waited)
 
 
@@ -125,11 +126,11 @@ def test_an_apology_is_for_the_messages_that_its_relay_names_and_no_text_is_one_
     story.accept("c1.m1", lease=True)
     story.accept("c1.m2")
     story.send("c1.m1", "c1.m2", fate="refused")
-    assert observe(story.records, OLD, story.threads)["counts"]["generic_failure"] == 0
+    assert observe(story.records, OLD, story.threads, promises=PLAIN)["counts"]["generic_failure"] == 0
     story.send("c1.m1", "c1.m2", fate="unknown_lost")
-    assert observe(story.records, OLD, story.threads)["counts"]["generic_failure"] == 0
+    assert observe(story.records, OLD, story.threads, promises=PLAIN)["counts"]["generic_failure"] == 0
     story.send("c1.m1", "c1.m2", fate="unknown_delivered")
-    assert observe(story.records, OLD, story.threads)["counts"]["generic_failure"] == 2
+    assert observe(story.records, OLD, story.threads, promises=PLAIN)["counts"]["generic_failure"] == 2
 
 
 def test_a_reply_answers_the_last_message_that_it_names_and_covers_the_others() -> None:
@@ -137,5 +138,5 @@ def test_a_reply_answers_the_last_message_that_it_names_and_covers_the_others() 
     story.accept("c1.m1", lease=True)
     story.accept("c1.m2")
     story.answer_all("run_a", "c1.m1", "c1.m2")
-    counts = observe(story.records, OLD, story.threads)["counts"]
+    counts = observe(story.records, OLD, story.threads, promises=PLAIN)["counts"]
     assert (counts["answered"], counts["covered"], counts["lost"]) == (1, 1, 0)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from judged_story import SETTINGS, JudgedStory
+from judged_story import PLAIN, JudgedStory
 
 from relaysim.sim.world.invariants import judge
-from relaysim.sim.world.judge.judge_settings import JudgeSettings
 from relaysim.sim.world.judge.promises import Promises
 from relaysim.sim.world.observe import observe
 from relaysim.sim.world.settings import RelayUnderTest
@@ -62,18 +62,15 @@ class Chat:
 
     def broken(self, apologies: frozenset[str] = frozenset()) -> dict[str, int]:
         """The breaches of S12 to S15 of a relay that declares these apologies, or nothing."""
-        settings = JudgeSettings(apologies=SETTINGS.apologies | apologies)
+        settings = replace(PLAIN, apologies=PLAIN.apologies | apologies)
         counts = judge(self.story.records, self.story.threads, None, settings).counts
         names = ("S12", "S13", "S14", "S15")
         return {each: counts[f"breach_{each}"] for each in names if counts[f"breach_{each}"]}
 
     def observed(self, **promises: Any) -> dict[str, int]:
         made = Promises.model_validate(promises)
-        settings = JudgeSettings(
-            promises=made,
-            apologies=SETTINGS.apologies | frozenset(made.apologies),
-            notices=frozenset(made.notices),
-        )
+        apologies = PLAIN.apologies | frozenset(made.apologies)
+        settings = replace(PLAIN, promises=made, apologies=apologies, notices=frozenset(made.notices))
         counts: dict[str, int] = observe(self.story.records, RELAY, self.story.threads, promises=settings)["counts"]
         return counts
 
@@ -408,7 +405,7 @@ def test_each_breach_is_one_of_transparency_and_is_told_as_such(chat: Chat) -> N
     said = one_answered(chat)
     chat.send("c1.m1", LONG)
     chat.append("c1.m1", said)
-    observation = observe(chat.story.records, RELAY, chat.story.threads)
+    observation = observe(chat.story.records, RELAY, chat.story.threads, promises=PLAIN)
     assert observation["counts"]["transparency_breaches"] == 1
     (told,) = observation["details"]["transparency_breaches"]
     assert told["text"] == "c1.m1 was stored in thread_1 a second time, at 2.500 s"

@@ -248,8 +248,8 @@ def test_a_pause_of_the_redis_server_excuses_and_leaves_no_record() -> None:
     story.accept("c1.m1", lease=True)
     story.now = 5.0
     story.ask("runs.list")
-    assert judge(story.records, story.threads, settings=SETTINGS, redis_pauses=[(2.0, 4.0)]).counts["breach_L3"] == 0
-    assert judge(story.records, story.threads, settings=SETTINGS, redis_pauses=[(3.001, 4.0)]).counts["breach_L3"] == 1
+    assert judge(story.records, story.threads, None, SETTINGS, [(2.0, 4.0)]).counts["breach_L3"] == 0
+    assert judge(story.records, story.threads, None, SETTINGS, [(3.001, 4.0)]).counts["breach_L3"] == 1
 
 
 @pytest.mark.parametrize(("back_at", "breaches"), [(57.0, 0), (56.999, 1)])

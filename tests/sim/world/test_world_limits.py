@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from relaysim.sim.backends.threads.operations import ROLES
 from relaysim.sim.kernel import Record
 from relaysim.sim.kernel.trace import kind_of
 from relaysim.sim.trace.schema import (
@@ -37,7 +38,8 @@ def counts(events: list[tuple[float, str, Any]], **settings: Any) -> dict[str, i
     """What a world with these events counts; the settings are the judge's."""
     ordered = sorted(events, key=lambda event: event[0])
     records = [Record(time, who, kind_of(type(event)), event) for time, who, event in ordered]
-    found: dict[str, int] = observe(records, RELAY, THREADS, promises=JudgeSettings(**settings))["counts"]
+    promises = JudgeSettings(roles=ROLES, **settings)
+    found: dict[str, int] = observe(records, RELAY, THREADS, promises=promises)["counts"]
     return found
 
 

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from relaysim.sim.backends.threads.operations import ROLES
 from relaysim.sim.kernel import Record
 from relaysim.sim.world import COUNTS, SERIES, observe
+from relaysim.sim.world.judge.judge_settings import JudgeSettings
 from relaysim.sim.world.settings import FRIENDLY_TEXT, GENERIC_TEXT, RelayUnderTest
 
 RELAY = RelayUnderTest(factory="relaysim.relay:cancel_and_retry")
+PROMISES = JudgeSettings(roles=ROLES, apologies=frozenset((FRIENDLY_TEXT, GENERIC_TEXT)))
 THREADS = {"thread_1": "c1", "thread_2": "c2"}
 
 
@@ -95,7 +98,7 @@ class Story:
         self.send(name, text, worker=worker)
 
     def observe(self) -> dict[str, Any]:
-        return observe(self.records, RELAY, THREADS)
+        return observe(self.records, RELAY, THREADS, promises=PROMISES)
 
     def counts(self) -> dict[str, int]:
         """The counts that are not zero, but for the bookkeeping ones."""

@@ -18,6 +18,7 @@ from world_bench import run, settings
 
 from relaysim.relay.drain.drain_promises import promises
 from relaysim.relay.drain.drain_settings import DrainSettings
+from relaysim.sim.backends.threads.operations import ROLES
 from relaysim.sim.kernel import Record
 from relaysim.sim.world import Session, WorldSettings
 from relaysim.sim.world.judge.history import History
@@ -144,6 +145,6 @@ def test_a_key_whose_ends_overlap_is_no_lease() -> None:
         Record(1.0, "w1", "redis", ("c1.m1#1", "take", "bot:lock", 1)),
         Record(2.0, "w1", "redis", ("c1.m1#1", "take", "bot:c1:lock", 1)),
     ]
-    history = History({}, form, frozenset())
+    history = History(ROLES, {}, form, frozenset())
     history.read(records)
     assert history.messages["c1.m1"].stored_at == 2.0

@@ -6,6 +6,7 @@ import pytest
 
 from relaysim.sim.backends import errors
 from relaysim.sim.backends.errors import ApiError
+from relaysim.sim.backends.threads import thread_errors
 
 T, R = "thread_" + "A" * 24, "run_" + "B" * 24
 
@@ -24,28 +25,34 @@ TPM = (
 INVALID = '"invalid_request_error"'
 
 CASES = [
-    (errors.append_while_active(T, R), 400, f"Can't add messages to {T} while a run {R} is active.", INVALID, "null"),
-    (errors.run_while_active(T, R), 400, f"Thread {T} already has an active run {R}.", INVALID, "null"),
-    (errors.cannot_cancel("completed"), 400, "Cannot cancel run with status 'completed'.", INVALID, "null"),
     (
-        errors.no_tool_outputs("expired"),
+        thread_errors.append_while_active(T, R),
+        400,
+        f"Can't add messages to {T} while a run {R} is active.",
+        INVALID,
+        "null",
+    ),
+    (thread_errors.run_while_active(T, R), 400, f"Thread {T} already has an active run {R}.", INVALID, "null"),
+    (thread_errors.cannot_cancel("completed"), 400, "Cannot cancel run with status 'completed'.", INVALID, "null"),
+    (
+        thread_errors.no_tool_outputs("expired"),
         400,
         'Runs in status \\"expired\\" do not accept tool outputs.',
         INVALID,
         "null",
     ),
     (
-        errors.incomplete_tool_outputs(["call_a", "call_b"], ["call_a"]),
+        thread_errors.incomplete_tool_outputs(["call_a", "call_b"], ["call_a"]),
         400,
         "Expected tool outputs for call_ids ['call_a', 'call_b'], got ['call_a']",
         INVALID,
         "null",
     ),
-    (errors.no_thread(T), 404, f"No thread found with id '{T}'.", INVALID, "null"),
-    (errors.no_assistant("asst_X"), 404, "No assistant found with id 'asst_X'.", INVALID, "null"),
-    (errors.no_run(R), 404, f"No run found with id '{R}'.", INVALID, "null"),
-    (errors.no_message("msg_X"), 404, "No message found with id 'msg_X'.", INVALID, "null"),
-    (errors.no_beta_header(), 400, BETA, INVALID, '"invalid_beta"'),
+    (thread_errors.no_thread(T), 404, f"No thread found with id '{T}'.", INVALID, "null"),
+    (thread_errors.no_assistant("asst_X"), 404, "No assistant found with id 'asst_X'.", INVALID, "null"),
+    (thread_errors.no_run(R), 404, f"No run found with id '{R}'.", INVALID, "null"),
+    (thread_errors.no_message("msg_X"), 404, "No message found with id 'msg_X'.", INVALID, "null"),
+    (thread_errors.no_beta_header(), 400, BETA, INVALID, '"invalid_beta"'),
     (
         errors.bad_key("sk-wrong"),
         401,
@@ -95,7 +102,7 @@ def test_malformed_id_names_its_parameter() -> None:
 
 def test_the_captured_content_length() -> None:
     # A captured response to a refused creation of a run had Content-Length 206.
-    assert len(errors.run_while_active(T, R).to_bytes()) == 206
+    assert len(thread_errors.run_while_active(T, R).to_bytes()) == 206
 
 
 def test_edge_answers() -> None:

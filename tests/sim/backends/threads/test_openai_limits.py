@@ -13,8 +13,8 @@ from openai_world import ASSISTANT, World, constant, flat_profile
 
 from relaysim.sim.backends.calls import Call
 from relaysim.sim.backends.limits import RateLimits
-from relaysim.sim.backends.profile import load_profile
-from relaysim.sim.backends.threads.operations import OPERATIONS
+from relaysim.sim.backends.profile import Profile, load_profile
+from relaysim.sim.backends.threads.operations import OPERATIONS, RUN_CREATIONS
 from relaysim.sim.doors import LANES, ApiError, Lane, warm_up
 
 both_lanes = pytest.mark.parametrize("lane", LANES)
@@ -35,6 +35,16 @@ class Clock:
         return self.seconds
 
 
+def limits_of(clock: Clock, *per_minute: int | None, **more: int) -> RateLimits:
+    """Limits of the Threads API."""
+    return RateLimits(clock, OPERATIONS, RUN_CREATIONS, *per_minute, **more)
+
+
+def from_profile(profile: Profile) -> RateLimits | None:
+    """A profile's limits of the Threads API."""
+    return RateLimits.from_profile(profile, Clock(), OPERATIONS, RUN_CREATIONS)
+
+
 def admitted(limits: RateLimits, operation: str, count: int) -> int:
     """How many of so many requests at one instant are let in."""
     return sum(limits.admit(Call(operation)) is None for _ in range(count))
@@ -52,7 +62,7 @@ def retry_after(error: ApiError | None) -> int | None:
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_every_operation_counts_against_its_method(operation: Any) -> None:
     allowance = {"GET": 11, "POST": 7, "DELETE": 5}
-    limits = RateLimits(Clock(), allowance["GET"], allowance["POST"], None, allowance["DELETE"])
+    limits = limits_of(Clock(), allowance["GET"], allowance["POST"], None, allowance["DELETE"])
     assert admitted(limits, operation.name, 20) == allowance[operation.method]
     for method, name in (("GET", "threads.retrieve"), ("POST", "threads.create"), ("DELETE", "threads.delete")):
         if method != operation.method:
@@ -60,17 +70,17 @@ def test_every_operation_counts_against_its_method(operation: Any) -> None:
 
 
 def test_creating_runs_counts_against_runs_and_posts() -> None:
-    limits = RateLimits(Clock(), posts_per_minute=10, runs_per_minute=4)
+    limits = limits_of(Clock(), posts_per_minute=10, runs_per_minute=4)
     assert admitted(limits, "runs.create", 3) == 3
     assert admitted(limits, "threads.create_and_run", 3) == 1
     # The refused creations have spent no POST either.
     assert admitted(limits, "messages.create", 20) == 6
-    assert admitted(RateLimits(Clock(), posts_per_minute=2, runs_per_minute=4), "runs.create", 9) == 2
+    assert admitted(limits_of(Clock(), posts_per_minute=2, runs_per_minute=4), "runs.create", 9) == 2
 
 
 def test_the_allowance_comes_back_continuously_and_no_further_than_a_minutes() -> None:
     clock = Clock()
-    limits = RateLimits(clock, gets_per_minute=60)
+    limits = limits_of(clock, gets_per_minute=60)
     assert admitted(limits, "threads.retrieve", 100) == 60
     clock.seconds += 0.5
     assert admitted(limits, "threads.retrieve", 10) == 0
@@ -86,7 +96,7 @@ def test_the_allowance_comes_back_continuously_and_no_further_than_a_minutes() -
 @pytest.mark.parametrize("operation", ["threads.retrieve", "messages.create", "runs.create", "threads.delete"])
 def test_of_a_minutes_allowance_so_much_is_back_as_of_the_minute_has_passed(operation: str, elapsed: int) -> None:
     clock = Clock()
-    limits = RateLimits(clock, 60, 60, 60, 60, 60)
+    limits = limits_of(clock, 60, 60, 60, 60, 60)
     assert admitted(limits, operation, 100) == 60
     clock.seconds += elapsed
     assert admitted(limits, operation, 100) == min(60, elapsed)
@@ -95,7 +105,7 @@ def test_of_a_minutes_allowance_so_much_is_back_as_of_the_minute_has_passed(oper
 @pytest.mark.parametrize("elapsed", [1, 29, 30, 31, 59, 60, 89])
 def test_so_much_of_a_minutes_tokens_is_back_too(elapsed: int) -> None:
     clock = Clock()
-    limits = RateLimits(clock, tokens_per_minute=6000)
+    limits = limits_of(clock, tokens_per_minute=6000)
     assert limits.admit(Call("runs.create"), 6000) is None
     clock.seconds += elapsed
     back = min(6000, 100 * elapsed)
@@ -105,7 +115,7 @@ def test_so_much_of_a_minutes_tokens_is_back_too(elapsed: int) -> None:
 
 def test_a_refusal_is_worded_as_captured_and_spends_nothing() -> None:
     clock = Clock()
-    limits = RateLimits(clock, gets_per_minute=7)
+    limits = limits_of(clock, gets_per_minute=7)
     assert admitted(limits, "runs.list", 7) == 7
     refused = limits.admit(Call("runs.list"))
     assert retry_after(refused) == 9  # 60 / 7 is 8.57
@@ -127,7 +137,7 @@ def test_whoever_waits_as_long_as_it_is_told_is_let_in_and_no_whole_second_earli
     per_minute: int, spent: list[float]
 ) -> None:
     clock = Clock()
-    limits = RateLimits(clock, posts_per_minute=per_minute)
+    limits = limits_of(clock, posts_per_minute=per_minute)
     for pause in spent:
         clock.seconds += pause
         limits.admit(Call("messages.create"))
@@ -147,7 +157,7 @@ def test_whoever_waits_as_long_as_it_is_told_is_let_in_and_no_whole_second_earli
 
 def test_tokens_have_an_allowance_of_their_own() -> None:
     clock = Clock()
-    limits = RateLimits(clock, posts_per_minute=3, tokens_per_minute=30_000)
+    limits = limits_of(clock, posts_per_minute=3, tokens_per_minute=30_000)
     assert limits.admit(Call("runs.create"), 18_928) is None
     refused = limits.admit(Call("runs.create"), 11_159)
     # The wording of a public report, to the millisecond.
@@ -162,7 +172,7 @@ def test_tokens_have_an_allowance_of_their_own() -> None:
 
 
 def test_more_tokens_than_a_minute_has_are_refused_for_good() -> None:
-    limits = RateLimits(Clock(), tokens_per_minute=1000)
+    limits = limits_of(Clock(), tokens_per_minute=1000)
     refused = limits.admit(Call("runs.create"), 1001)
     assert retry_after(refused) is None  # no time would do
     assert limits.admit(Call("runs.create"), 1000) is None
@@ -170,7 +180,7 @@ def test_more_tokens_than_a_minute_has_are_refused_for_good() -> None:
 
 def test_what_the_api_does_not_have_counts_nothing_and_a_clock_set_back_gives_nothing() -> None:
     clock = Clock()
-    limits = RateLimits(clock, 1, 1, 1, 1, 1)
+    limits = limits_of(clock, 1, 1, 1, 1, 1)
     assert admitted(limits, "unknown", 10) == 10
     assert admitted(limits, "threads.delete", 2) == 1
     clock.seconds -= 3600
@@ -180,16 +190,16 @@ def test_what_the_api_does_not_have_counts_nothing_and_a_clock_set_back_gives_no
 
 
 def test_profiles_name_the_limits() -> None:
-    assert RateLimits.from_profile(load_profile("claimed"), Clock()) is None
-    assert RateLimits.from_profile(load_profile("typical"), Clock()) is None
-    limits = RateLimits.from_profile(load_profile("bad_day"), Clock())
+    assert from_profile(load_profile("claimed")) is None
+    assert from_profile(load_profile("typical")) is None
+    limits = from_profile(load_profile("bad_day"))
     assert limits is not None
     assert admitted(limits, "runs.create", 1000) == 200
     assert admitted(limits, "messages.create", 1000) == 100
     assert admitted(limits, "threads.retrieve", 2000) == 1000
     assert admitted(limits, "threads.delete", 1000) == 300
     with pytest.raises(ValueError, match="gets_per_minute must be at least 1, or None for no limit, not 0"):
-        RateLimits(Clock(), 0)
+        limits_of(Clock(), 0)
 
 
 @both_lanes

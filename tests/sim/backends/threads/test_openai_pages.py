@@ -11,6 +11,7 @@ from hypothesis import given
 from relaysim.sim.backends import errors
 from relaysim.sim.backends.errors import ApiError
 from relaysim.sim.backends.pages import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, page_of
+from relaysim.sim.backends.threads import thread_errors
 
 Item = dict[str, Any]
 
@@ -28,7 +29,7 @@ def page(items: list[Item], **query: Any) -> Any:
         query.get("order"),
         query.get("after"),
         query.get("before"),
-        errors.no_message,
+        thread_errors.no_message,
     )
 
 
@@ -105,9 +106,9 @@ def test_the_ends_of_a_limits_range(limit: int) -> None:
         ({"order": ["asc"]}, errors.invalid_type("order", "one of 'asc' or 'desc'", [])),
         ({"after": 5}, errors.invalid_type("after", "a string", 5)),
         ({"before": {}}, errors.invalid_type("before", "a string", {})),
-        ({"after": "msg_x"}, errors.no_message("msg_x")),
-        ({"after": ""}, errors.no_message("")),
-        ({"before": "thread_x"}, errors.no_message("thread_x")),
+        ({"after": "msg_x"}, thread_errors.no_message("msg_x")),
+        ({"after": ""}, thread_errors.no_message("")),
+        ({"before": "thread_x"}, thread_errors.no_message("thread_x")),
     ],
 )
 def test_bad_queries(query: dict[str, Any], error: ApiError) -> None:
