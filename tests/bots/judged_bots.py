@@ -44,5 +44,16 @@ class Judged(NamedTuple):
                     found[name.partition("-")[0]] = found.get(name.partition("-")[0], 0) + invariant["breaches"]
         return found
 
+    def assert_safe(self) -> None:
+        """Fail the test unless nothing was broken and the answer is "Yes"."""
+        assert self.broken == {}, self.answer
+        assert self.is_safe, self.answer
+
+    def assert_breaks(self, invariant: str) -> None:
+        """Fail the test unless this invariant was broken, and the command says so."""
+        assert invariant in self.broken, self.answer
+        assert not self.is_safe, self.answer
+        assert self.exit_code == 1, self.answer
+
 
 Judge = Callable[..., Judged]

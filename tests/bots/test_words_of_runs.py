@@ -41,14 +41,9 @@ BAD = {
 
 @pytest.mark.parametrize("name", FINE)
 def test_the_form_is_the_bots_own_affair(judge: Judge, name: str) -> None:
-    judged = judge(f"words_of_runs:{name}")
-    assert judged.broken == {}, judged.answer
-    assert judged.is_safe
+    judge(f"words_of_runs:{name}").assert_safe()
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_other_words_are_not_the_runs(judge: Judge, name: str) -> None:
-    judged = judge(f"words_of_runs:{name}")
-    assert not judged.is_safe
-    assert judged.exit_code == 1
-    assert BAD[name] in judged.broken, judged.answer
+    judge(f"words_of_runs:{name}").assert_breaks(BAD[name])
