@@ -29,8 +29,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
+from relaysim.scenarios.file_locks import FileLockError, lock_file
 from relaysim.scenarios.system_errors import reason_of
 
 SCHEMA: Final = 1
@@ -186,18 +187,12 @@ class Journal:
         except OSError as error:
             self.__exit__(None, None, None)
             raise JournalError(f"{self.path}: cannot be opened: {reason_of(error)}") from error
-        # On a file of its own: on Windows nobody may read what is locked.
-        self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), blocking=False, fallback_to_soft=False)
+        taken = "another process is writing it; wait for that one, or name another folder with --out"
         try:
-            self._lock.acquire()
-        except Timeout as error:
+            self._lock = lock_file(self.path.with_name(f".{self.path.name}.lock"), taken)
+        except FileLockError as error:
             self.__exit__(None, None, None)
-            raise JournalError(
-                f"{self.path}: another process is writing it; wait for that one, or name another folder with --out"
-            ) from error
-        except (OSError, NotImplementedError) as error:
-            self.__exit__(None, None, None)
-            raise JournalError(f"{self.path}: cannot be locked: {reason_of(error)}") from error
+            raise JournalError(f"{self.path}: {error}") from error
         return self
 
     def __exit__(

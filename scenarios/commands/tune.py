@@ -23,7 +23,6 @@ from relaysim.scenarios.commands.command_line import (
     show,
     writing,
 )
-from relaysim.scenarios.system_errors import reason_of
 
 if TYPE_CHECKING:
     from relaysim.scenarios.runner import Observe
@@ -165,13 +164,10 @@ def _objectives(given: Sequence[str] | None) -> Sequence[str]:
 def _locked(folder: Path, study: Path) -> Iterator[None]:
     """Hold the results folder and the study for this process: two searches would take each other's trials for their own.
 
-    The locks are on files of their own: SQLite has locks on its file already, which closing it once more would take away.
-    They end with the process, however that ends.
-
     Raises:
         UsageError: if another process holds one of them, or it cannot be locked.
     """
-    from filelock import FileLock, Timeout
+    from relaysim.scenarios.file_locks import FileLockError, lock_file
 
     real = study.resolve()
     asked = (
@@ -189,9 +185,8 @@ def _locked(folder: Path, study: Path) -> Iterator[None]:
     with ExitStack() as held:
         for path, what, message in asked:
             try:
-                held.enter_context(FileLock(path, blocking=False, fallback_to_soft=False))
-            except Timeout as error:
-                raise UsageError(f"{what}: {message}") from error
-            except (OSError, NotImplementedError) as error:
-                raise UsageError(f"{what}: cannot be locked with {path}: {reason_of(error)}") from error
+                lock = lock_file(path, message)
+            except FileLockError as error:
+                raise UsageError(f"{what}: {error}") from error
+            held.callback(lock.release)
         yield
