@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from relaysim.scenarios.explore.hunting import Breach, Effort
     from relaysim.scenarios.explore.shrinking import Shrunk
     from relaysim.scenarios.model import Scenario
+    from relaysim.sim.world.exploration import TapedDraw
 
 EXIT_FOUND = 1
 
@@ -118,6 +119,8 @@ def _say(scenario: Scenario, effort: Effort, shrunk: Shrunk | None, kept: Path |
         messages, workers = len(case.settings.workload.messages), sum(group.count for group in case.settings.workers)
         size = f"{_count(case.deviations, 'deviation')}, {_count(messages, 'message')} and {_count(workers, 'worker')}"
         say(f"Shrunk to {size}, in {shrunk.runs} runs and {shrunk.seconds:.1f} s:")
+        if not shrunk.is_minimal:
+            say("  (it ended there: some of these may not be needed)")
         deviations = deviations_of(shrunk)
         for text in deviations[:_DEVIATIONS_SHOWN]:
             say(f"  {text}")
@@ -139,11 +142,13 @@ def _count(number: int, what: str) -> str:
 
 def deviations_of(shrunk: Shrunk) -> list[str]:
     """The choices of a failure's world, a line for each."""
-    strikes = [f"strikes: {key.entity}, {key.purpose}, number {key.number + 1}" for key in shrunk.case.strikes]
-    return strikes + [
-        f"takes {seconds:.4g} s: {key.entity}, {key.purpose}, number {key.number + 1}"
-        for key, seconds in shrunk.case.seconds.items()
-    ]
+    strikes = [f"strikes: {_draw(each)}" for each in shrunk.case.tape.strikes]
+    return strikes + [f"takes {each.value:.4g} s: {_draw(each)}" for each in shrunk.case.tape.seconds]
+
+
+def _draw(draw: TapedDraw) -> str:
+    last = f" to {draw.index + draw.times}" if draw.times > 1 else ""
+    return f"{draw.entity}, {draw.purpose}, number{'s' * (draw.times > 1)} {draw.index + 1}{last}"
 
 
 def story_of(scenario: Scenario, shrunk: Shrunk) -> Sequence[str]:
@@ -176,6 +181,7 @@ def _plain(
             "breaches": [{"event": each.event, "text": each.text} for each in breaches],
             "text": shrunk.breach.text,
             "deviations": deviations_of(shrunk),
+            "minimal": shrunk.is_minimal,
             "messages": len(shrunk.case.settings.workload.messages),
             "workers": sum(group.count for group in shrunk.case.settings.workers),
             "story": list(story_of(scenario, shrunk)),

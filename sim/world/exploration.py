@@ -45,7 +45,7 @@ _KEY_KINDS: Final = 0.2
 
 
 class TapedDraw(BaseModel):
-    """One draw of a world, named by its key."""
+    """One draw of a world, named by its key, or several successive ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,11 +55,15 @@ class TapedDraw(BaseModel):
     value: float = Field(
         ge=0, description="the number: of a strike, which happens below its probability, or in seconds"
     )
+    times: int = Field(
+        default=1, ge=1, le=10_000, description="how many successive draws from that one on are the same"
+    )
 
     @property
-    def key(self) -> DrawKey:
-        """Its key."""
-        return DrawKey(self.entity, self.purpose, self.index)
+    def keys(self) -> tuple[DrawKey, ...]:
+        """Its keys."""
+        numbers = range(self.index, self.index + self.times)
+        return tuple(DrawKey(self.entity, self.purpose, number) for number in numbers)
 
 
 class Tape(BaseModel):
@@ -78,8 +82,8 @@ class Tape(BaseModel):
         return TapedDraws(
             root,
             self.seed,
-            {each.key: each.value for each in self.strikes},
-            {each.key: each.value for each in self.seconds},
+            {key: each.value for each in self.strikes for key in each.keys},
+            {key: each.value for each in self.seconds for key in each.keys},
         )
 
 
