@@ -17,9 +17,11 @@ from relaysim.scenarios.explore.reductions import Reducer
 from relaysim.scenarios.explore.small_worlds import Struck, small_world, strikes_of
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Lane, session
+from relaysim.sim.faults import chosen
 from relaysim.sim.kernel import DrawKey, Draws, Recording
 from relaysim.sim.world import Result, WorldSettings, run_world
 from relaysim.sim.world.explored_faults import explored
+from relaysim.sim.world.settings import FAULT_LISTS
 
 _RECORDS_MAX: Final = 40_000
 """How much is run at the most, in records of traces, a few seconds' worth. What is found must not depend on a clock."""
@@ -74,6 +76,21 @@ def shrink(scenario: Scenario, seed: int, event: str, lane: Lane) -> Shrunk:
         return _Shrinker(scenario, seed, event, lane).shrink()
 
 
+def as_one_world(settings: WorldSettings, root_seed: int, seed: int) -> WorldSettings:
+    """The settings of one world of many, with its strategy's and its swarm's faults for good."""
+    if settings.strategy != "independent":
+        settings, _ = explored(settings, root_seed, seed)
+    uniform = Draws(root_seed, seed).uniform
+    faults = {name: chosen(getattr(settings, name), name, settings.swarm, uniform) for name in FAULT_LISTS}
+    return settings.model_copy(update={**faults, "strategy": "independent", "swarm": None, "strata": None})
+
+
+def on_tape(settings: WorldSettings, seed: int, recording: Recording) -> Case:
+    """A world that was run, as a case: all that was decided in it is on its tape."""
+    seconds = {key: drawn for key, (drawn, median) in recording.seconds.items() if drawn != median}
+    return Case(settings, seed, dict(recording.strikes), seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class _Failure:
     """A failing case, its run, and the medians of its durations."""
@@ -120,9 +137,7 @@ class _Shrinker:
         """The world as it was found, on its tape."""
         given = self._scenario.world_settings()
         trial = self._run_world(given, self._seed)
-        if given.strategy != "independent":
-            given, _ = explored(given, self._root, self._seed)
-        settings = given.model_copy(update={"strategy": "independent", "swarm": None, "strata": None})
+        settings = as_one_world(given, self._root, self._seed)
         failure = self._played_back(settings, self._seed, trial)
         if failure is None:
             raise CannotReplayError(
@@ -132,13 +147,11 @@ class _Shrinker:
 
     def _played_back(self, settings: WorldSettings, seed: int, trial: Trial) -> _Failure | None:
         """The world of this run with all its choices on a tape; None if it does not fail like that."""
-        recording = trial.recording
-        seconds = {key: drawn for key, (drawn, median) in recording.seconds.items() if drawn != median}
-        case = Case(settings, seed, dict(recording.strikes), seconds)
+        case = on_tape(settings, seed, trial.recording)
         again = self._run(case)
         if again is None or again.breach is None:
             return None
-        return _Failure(case, again, {key: median for key, (_, median) in recording.seconds.items()})
+        return _Failure(case, again, {key: median for key, (_, median) in trial.recording.seconds.items()})
 
     # Running
 
@@ -195,6 +208,7 @@ class _Shrinker:
         trial = self._run_world(settings, attempt)
         if trial.breach is None:
             return None
+        # The faults of a small world are what they are: only how long things take is its strategy's.
         return self._played_back(settings.model_copy(update={"strategy": "independent"}), attempt, trial)
 
     def _last_needed(self, whole: _Failure) -> Struck | None:

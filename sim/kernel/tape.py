@@ -87,7 +87,8 @@ class RecordingDraws(Draws):
         return seconds
 
 
-_NOTHING_STRIKES: Final = 1.0 - 2.0**-53
+_NOTHING_STRIKES: Final = 1.0
+"""Not below any probability, a certain one included."""
 
 
 class TapedDraws(Draws):
