@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from relaysim.sim.trace.given_texts import GivenText
 from relaysim.sim.trace.joining import Joining
 from relaysim.sim.trace.lock_keys import form_of, lets_go_or_extends
 from relaysim.sim.trace.operation_roles import OperationRoles
@@ -27,11 +28,13 @@ from relaysim.sim.trace.schema import (
     LogLine,
     MessageSent,
     MessageStored,
+    MetadataNoted,
     RedisCommand,
     RequestSent,
     RequestServed,
     ResponseReceived,
     RunMetadata,
+    RunReads,
     RunState,
     TextEnds,
     TextFate,
@@ -61,6 +64,7 @@ class Chronicle(TraceReader):
         named_threads: per thread the conversation in whose handling a request first named it.
         stored: per thread, what was stored for customers, in its order.
         homes: the thread in which each message's words were stored first.
+        given: what relays gave threads in another way than as a customer's message.
         locks_expired: locks that ran out while their holders went on.
         locks: the forms of keys that are locks, see `relaysim.sim.trace.lock_keys`; the judge does not read them.
         redis_commands: how many there were.
@@ -86,6 +90,7 @@ class Chronicle(TraceReader):
         self.named_threads: dict[str, str] = {}
         self.stored: dict[str, list[StoredText]] = {}
         self.homes: dict[str, str] = {}
+        self.given: list[GivenText] = []
         self.locks_expired: list[LockExpired] = []
         self.locks: set[str] = set()
         self._keys_set: dict[str, tuple[str, str]] = {}  # by key, who set it last, and in which handling
@@ -241,11 +246,20 @@ class Chronicle(TraceReader):
         if run is not None:
             run.metadata.update((name, value) for name, _, value in (pair.partition("=") for pair in event.pairs))
 
+    def on_run_reads(self, time: float, entity: str, event: RunReads) -> None:
+        run_id, thread, source, cause, text = event
+        self.given.append(GivenText(thread, text, cause, time, source, self.runs.get(run_id)))
+
+    def on_metadata_noted(self, time: float, entity: str, event: MetadataNoted) -> None:
+        self.given.append(GivenText(event.thread_id, event.text, event.cause, time, "metadata"))
+
     def on_message_stored(self, time: float, entity: str, event: MessageStored) -> None:
         if event.role != "user":
             run = self.runs.get(event.cause)
             if run is not None:
                 self._joining.add_reply(event.text, run)
+            else:
+                self.given.append(GivenText(event.thread_id, event.text, event.cause, time, "replies"))
             return
         thread = event.thread_id
         found = self.messages_in(event.text)

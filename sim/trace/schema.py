@@ -147,6 +147,27 @@ class RunMetadata(NamedTuple):
     pairs: Annotated[tuple[str, ...], "each `name=value`"]
 
 
+@record_kind("run.reads")
+class RunReads(NamedTuple):
+    """A run's model reads a text that is in no message of its thread."""
+
+    run_id: Annotated[str, "which"]
+    thread_id: Annotated[str, "its thread"]
+    source: Annotated[str, "`instructions`, its assistant's included; `tools` or `tool_outputs`"]
+    cause: Annotated[str, "the request that created the run or gave the outputs"]
+    text: Annotated[str, "the whole text"]
+
+
+@record_kind("metadata.noted")
+class MetadataNoted(NamedTuple):
+    """Text was written into the metadata of a thread, or of a message or a run in it; values without white space, which
+    are ids and numbers, leave no record."""
+
+    thread_id: Annotated[str, "the thread"]
+    cause: Annotated[str, "the request"]
+    text: Annotated[str, "the values, one a line"]
+
+
 @record_kind("message.stored")
 class MessageStored(NamedTuple):
     """A thread has one more message, which will not change any more."""
@@ -360,7 +381,8 @@ class TextFate(NamedTuple):
 
 EVENTS: Final[tuple[type[Any], ...]] = (
     *(MessageSent, Received, WebhookDuplicate, WebhookLate, WebhookFailed, HandlingStart, HandlingEnd),
-    *(RequestSent, FaultStruck, RequestServed, ResponseReceived, RunState, RunMetadata, MessageStored),
+    *(RequestSent, FaultStruck, RequestServed, ResponseReceived, RunState, RunMetadata),
+    *(RunReads, MetadataNoted, MessageStored),
     *(RedisCommand, RedisFaultStruck, RedisBack),
     *(LeaseTaken, LeaseReleased, LeaseGone, LeaseBack, LockExpired, LockLost),
     *(HostCrash, HostRestart, HostPause, HostResume, HostSlow, HostSkew, LogLine, UnhandledException),

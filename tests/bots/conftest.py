@@ -16,7 +16,9 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setattr(figures, "draw_all", lambda results: {})  # pages are tested where they are made
     monkeypatch.chdir(Path(__file__).parent)
 
-    def judged(factory: str, scenario: str = "rapid_pair", *, worlds: int = 2, sets: tuple[str, ...] = ()) -> Judged:
+    def judged(
+        factory: str, scenario: str = "rapid_pair", *, worlds: int = 2, lane: str = "direct", sets: tuple[str, ...] = ()
+    ) -> Judged:
         # Determinism is checked elsewhere, in a process that takes seconds to start.
         options = [
             "--replications",
@@ -24,7 +26,7 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
             "--jobs",
             "1",
             "--lane",
-            "direct",
+            lane,
             "--recheck",
             "0",
             "--quiet",

@@ -200,6 +200,11 @@ _STREAMED: Final = frozenset({"threads.create_and_run", "runs.create", "runs.sub
 
 RUN_CREATIONS: Final = frozenset({"threads.create_and_run", "runs.create"})
 """Those that create a run: rate limits count them besides, and the tokens of their prompts."""
+_WITH_METADATA: Final = frozenset(
+    operation.name
+    for operation in OPERATIONS
+    if "metadata" in operation.params and not operation.name.startswith("assistants.")
+)
 
 
 def execute(service: ThreadsService, call: Call, cause: str = "") -> Answer:
@@ -220,6 +225,8 @@ def execute(service: ThreadsService, call: Call, cause: str = "") -> Answer:
         payload, detail = _PERFORM[operation](service, call, cause)
     except ApiError as error:
         return Answer(error.status, error=error)
+    if operation in _WITH_METADATA:
+        service.note_metadata(call.thread_id or payload.get("thread_id") or payload["id"], call.params, cause)
     answer = Answer(200, payload, detail=detail)
     if operation in _STREAMED and call.params.get("stream"):
         answer.stream = service.runs[payload["id"]].stream

@@ -18,6 +18,7 @@ Longer than 400 lines because the objects of the API refer to one another, and e
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,7 +56,7 @@ from relaysim.sim.backends.threads.states import EXPIRY_SECONDS, LOCKING, RULE, 
 from relaysim.sim.backends.threads.usage import usage_of
 from relaysim.sim.backends.threads.writing import Writer, function_of, with_outputs
 from relaysim.sim.kernel import Draws
-from relaysim.sim.trace.schema import RunMetadata, RunState
+from relaysim.sim.trace.schema import MetadataNoted, RunMetadata, RunReads, RunState
 
 if TYPE_CHECKING:
     from relaysim.sim.backends.limits import RateLimits
@@ -76,6 +77,8 @@ _RUN_OPTIONS: Final[Object] = {
 
 RUN_OPTIONS: Final = frozenset(_RUN_OPTIONS) | {"additional_instructions", "reasoning_effort", "stream"}
 """Parameters of runs.create that change nothing but the run object itself, and `stream`."""
+
+_METADATA_PLACES: Final = frozenset({"metadata", "messages", "additional_messages", "thread"})
 
 _FROM_ASSISTANT: Final = ("model", "instructions", "tools", "temperature", "top_p", "response_format")
 
@@ -413,7 +416,31 @@ class ThreadsService:
             shown = tuple(f"{name}={metadata[name]}" for name in sorted(self.traced_metadata & metadata.keys()))
             if shown:
                 self._trace.add("api", RunMetadata(run_id=run.id, thread_id=thread.id, pairs=shown))
+        if view["instructions"]:
+            self._trace_read(run, "instructions", cause, view["instructions"])
+        if view["tools"]:
+            self._trace_read(run, "tools", cause, json.dumps(view["tools"], ensure_ascii=False))
         return run
+
+    def _trace_read(self, run: RunRecord, source: str, cause: str, text: str) -> None:
+        """Record what the model reads beside the thread."""
+        if self._trace is not None:
+            read = RunReads(run_id=run.id, thread_id=run.thread.id, source=source, cause=cause, text=text)
+            self._trace.add("api", read)
+
+    def note_metadata(self, thread_id: str, params: Mapping[str, Any], cause: str) -> None:
+        """Record the text that a request which succeeded wrote into metadata, of a thread or of what is in it."""
+        if self._trace is None or _METADATA_PLACES.isdisjoint(params):
+            return
+        found: list[str] = []
+        made = params.get("thread") or {}
+        messages = [params.get("messages"), params.get("additional_messages"), made.get("messages")]
+        for each in (params, made, *(message for given in messages for message in given or ())):
+            values = (each.get("metadata") or {}).values()
+            found += [value for value in values if len(value.split(None, 1)) > 1]
+        if found:
+            noted = MetadataNoted(thread_id=thread_id, cause=cause, text="\n".join(found))
+            self._trace.add("api", noted)
 
     def retrieve_run(self, thread_id: str, run_id: str) -> Object:
         """One run of the thread."""
@@ -509,6 +536,8 @@ class ThreadsService:
         run.view["required_action"] = None
         if streamed:
             run.stream = EventStream()
+        for output in given.values():
+            self._trace_read(run, "tool_outputs", cause, output)
         self._writer.end_step(run, "completed", with_outputs(run.steps[-1]["step_details"], given))
         self._move(run, "queued", cause)
         return dict(run.view)

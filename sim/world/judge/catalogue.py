@@ -46,7 +46,8 @@ _CHECKED: Final[Mapping[str, str]] = {
     "S9": "appends and creations after one whose fate was unknown",
     "S10": "releases of a lease",
     "S11": "sent apologies that name messages",
-    "S12": "customers' words in threads, requests for known threads, and texts sent that are no reply as it was written",
+    "S12": "customers' words in threads, what else runs and threads were given, requests for known threads, and texts sent "
+    "that are no reply as it was written",
     "S13": "messages in a thread",
     "S14": "messages in a thread after another one of their conversation",
     "S15": "texts sent",

@@ -127,6 +127,7 @@ class ForeignWords:
         """Whether the relay had said this to anybody before it was written elsewhere: then it is the relay's own."""
         history = self._history
         said = [each.text for each in history.sends if each.time < time]
+        said += [each.text for each in history.given if each.time < time]
         said += [each.text for texts in history.stored.values() for each in texts if each.time < time]
         return any(fragment in reading for each in said for reading in wording(each).readings)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
+from relaysim.sim.trace.given_texts import GivenText
 from relaysim.sim.trace.subjects import Handling, Request, StoredText
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.foreign_words import ForeignWords
@@ -12,8 +14,9 @@ from relaysim.sim.world.judge.history import History
 
 def check_ownership(history: History, declared: Iterable[str], findings: Findings) -> None:
     """S12: nothing of one conversation reaches another one. A thread gets nothing that another conversation's customer or
-    runs wrote, and neither does a customer; `ForeignWords` says what counts. A handling asks for the threads of its own
-    conversation only. What no run wrote goes to no other conversation than the one that is handled.
+    runs wrote, be it as a message, as what a run reads besides (its own or its assistant's instructions, tools and their
+    outputs) or as metadata, and neither does a customer; `ForeignWords` says what counts. A handling asks for the threads
+    of its own conversation only. What no run wrote goes to no other conversation than the one that is handled.
 
     A relay may serve several conversations in one handling, as one that empties a common queue does: where any handling
     stored another conversation's words in that conversation's thread, or sent it its own run's words, requests are not
@@ -32,6 +35,8 @@ def check_ownership(history: History, declared: Iterable[str], findings: Finding
     for thread, texts in history.stored.items():
         for text in texts:
             _check_stored(history, thread, text, foreign, findings)
+    for given in history.given:
+        _check_given(history, given, foreign, findings)
     _check_requests(history, findings)
     for send in history.sends:
         if send.text == send.reply:
@@ -150,3 +155,29 @@ def _serves_several(history: History) -> bool:
         if is_elsewhere and send.run is not None and history.threads.get(send.run.thread) == send.conversation:
             return True
     return False
+
+
+def _check_given(history: History, given: GivenText, foreign: ForeignWords, findings: Findings) -> None:
+    owner = history.threads.get(given.thread)
+    if owner is None:
+        return
+    findings.check("S12")
+    said = foreign.find(given.text, owner, given.time)
+    if said is None:
+        return
+    whose = f"{given.thread}, which is {owner}'s," if given.run is None else f"{given.run.id}, which is {owner}'s,"
+    findings.breach(
+        "S12",
+        f"{whose} got in its {_PLACES[given.place]}, at {at(given.time)}, {said}",
+        conversation=owner,
+        received=[given.text],
+    )
+
+
+_PLACES: Final = {
+    "instructions": "instructions",
+    "tools": "tools",
+    "tool_outputs": "tools' outputs",
+    "metadata": "metadata",
+    "replies": "messages, in the assistant's name",
+}
