@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from relaysim.sim.trace.contents import Content, Contents
 from relaysim.sim.trace.given_texts import GivenText
 from relaysim.sim.trace.joining import Joining
 from relaysim.sim.trace.lock_keys import form_of, lets_go_or_extends
@@ -26,6 +27,7 @@ from relaysim.sim.trace.schema import (
     LeaseTaken,
     LockExpired,
     LogLine,
+    MessageDeleted,
     MessageSent,
     MessageStored,
     MetadataNoted,
@@ -36,9 +38,11 @@ from relaysim.sim.trace.schema import (
     RunMetadata,
     RunReads,
     RunState,
+    RunWindow,
     TextEnds,
     TextFate,
     TextSent,
+    ThreadDeleted,
     UnhandledException,
 )
 from relaysim.sim.trace.subjects import Handling, Lease, Message, Request, Run, StoredText, Text, TextKind
@@ -64,6 +68,7 @@ class Chronicle(TraceReader):
         named_threads: per thread the conversation in whose handling a request first named it.
         stored: per thread, what was stored for customers, in its order.
         homes: the thread in which each message's words were stored first.
+        contents: what stands in threads, of whomever.
         given: what relays gave threads in another way than as a customer's message.
         locks_expired: locks that ran out while their holders went on.
         locks: the forms of keys that are locks, see `relaysim.sim.trace.lock_keys`; the judge does not read them.
@@ -90,6 +95,7 @@ class Chronicle(TraceReader):
         self.named_threads: dict[str, str] = {}
         self.stored: dict[str, list[StoredText]] = {}
         self.homes: dict[str, str] = {}
+        self.contents = Contents()
         self.given: list[GivenText] = []
         self.locks_expired: list[LockExpired] = []
         self.locks: set[str] = set()
@@ -115,11 +121,16 @@ class Chronicle(TraceReader):
         return bool(self.leases)
 
     def covers(self, run: Run, message_id: str) -> bool:
-        """Whether a message was in the thread when the run was created."""
+        """Whether a message was in the thread when the run was created, and the run read it."""
+        if not self.contents.reads_all(run):
+            return any(each.id == message_id for content in self.contents.read_by(run) for each in content.messages)
         return self._places.get(run.thread, {}).get(message_id, run.reach) < run.reach
 
     def covered_by(self, run: Run) -> list[str]:
-        """The messages that were in the thread when the run was created."""
+        """The messages that were in the thread when the run was created, and that the run read."""
+        if not self.contents.reads_all(run):
+            read = self.contents.read_by(run)
+            return list(dict.fromkeys(each.id for content in read for each in content.messages))
         return [each for each, place in self._places.get(run.thread, {}).items() if place < run.reach]
 
     def kind_of(self, send: Text) -> TextKind:
@@ -231,6 +242,7 @@ class Chronicle(TraceReader):
         if run is None:
             request = self.requests.get(cause)
             run = self.runs[run_id] = Run(run_id, thread, request, time, self._reach.get(thread, 0))
+            run.index = self.index
             if request is not None:
                 request.run_made = run
         run.states.append((time, state))
@@ -253,25 +265,36 @@ class Chronicle(TraceReader):
     def on_metadata_noted(self, time: float, entity: str, event: MetadataNoted) -> None:
         self.given.append(GivenText(event.thread_id, event.text, event.cause, time, "metadata"))
 
+    def on_run_window(self, time: float, entity: str, event: RunWindow) -> None:
+        self.contents.narrow(event.run_id, event.messages)
+
+    def on_message_deleted(self, time: float, entity: str, event: MessageDeleted) -> None:
+        self.contents.delete_message(event.thread_id, event.message_id, self.index)
+
+    def on_thread_deleted(self, time: float, entity: str, event: ThreadDeleted) -> None:
+        self.contents.delete_thread(event.thread_id, self.index)
+
     def on_message_stored(self, time: float, entity: str, event: MessageStored) -> None:
-        if event.role != "user":
-            run = self.runs.get(event.cause)
+        thread, message_id, role, cause, text = event
+        if role != "user":
+            run = self.runs.get(cause)
+            self.contents.add(thread, Content(self.index, time, message_id, text, cause, (), run))
             if run is not None:
-                self._joining.add_reply(event.text, run)
+                self._joining.add_reply(text, run)
             else:
-                self.given.append(GivenText(event.thread_id, event.text, event.cause, time, "replies"))
+                self.given.append(GivenText(thread, text, cause, time, "replies"))
             return
-        thread = event.thread_id
-        found = self.messages_in(event.text)
+        found = self.messages_in(text)
         if thread not in self.threads and found:
-            self.learn_thread(thread, self._owner_of(found, event.cause))
+            self.learn_thread(thread, self._owner_of(found, cause))
         place = self._reach[thread] = self._reach.get(thread, 0) + 1
         places = self._places.setdefault(thread, {})
         for message in found:
             places.setdefault(message.id, place - 1)
             self.homes.setdefault(message.id, thread)
-        stored = StoredText(thread, event.text, event.cause, time, tuple(found))
+        stored = StoredText(thread, text, cause, time, tuple(found))
         self.stored.setdefault(thread, []).append(stored)
+        self.contents.add(thread, Content(self.index, time, message_id, text, cause, stored.messages, None))
 
     def _owner_of(self, found: list[Message], cause: str) -> str:
         """Whose a thread is that nobody knew: the conversation's whose words it got first. If it got several ones' at once,

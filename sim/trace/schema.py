@@ -158,6 +158,15 @@ class RunReads(NamedTuple):
     text: Annotated[str, "the whole text"]
 
 
+@record_kind("run.window")
+class RunWindow(NamedTuple):
+    """A run's model reads only the newest messages of its thread."""
+
+    run_id: Annotated[str, "which"]
+    thread_id: Annotated[str, "its thread"]
+    messages: Annotated[int, "how many"]
+
+
 @record_kind("metadata.noted")
 class MetadataNoted(NamedTuple):
     """Text was written into the metadata of a thread, or of a message or a run in it; values without white space, which
@@ -177,6 +186,23 @@ class MessageStored(NamedTuple):
     role: Annotated[str, "`user` or `assistant`"]
     cause: Annotated[str, "a request's id, or the id of the run that wrote it"]
     text: Annotated[str, "the whole text"]
+
+
+@record_kind("message.deleted")
+class MessageDeleted(NamedTuple):
+    """A message was taken out of its thread."""
+
+    thread_id: Annotated[str, "which"]
+    message_id: Annotated[str, "the API's id of the message"]
+    cause: Annotated[str, "the request"]
+
+
+@record_kind("thread.deleted")
+class ThreadDeleted(NamedTuple):
+    """A thread was deleted with all that was in it."""
+
+    thread_id: Annotated[str, "which"]
+    cause: Annotated[str, "the request"]
 
 
 # Redis
@@ -382,7 +408,7 @@ class TextFate(NamedTuple):
 EVENTS: Final[tuple[type[Any], ...]] = (
     *(MessageSent, Received, WebhookDuplicate, WebhookLate, WebhookFailed, HandlingStart, HandlingEnd),
     *(RequestSent, FaultStruck, RequestServed, ResponseReceived, RunState, RunMetadata),
-    *(RunReads, MetadataNoted, MessageStored),
+    *(RunReads, RunWindow, MetadataNoted, MessageStored, MessageDeleted, ThreadDeleted),
     *(RedisCommand, RedisFaultStruck, RedisBack),
     *(LeaseTaken, LeaseReleased, LeaseGone, LeaseBack, LockExpired, LockLost),
     *(HostCrash, HostRestart, HostPause, HostResume, HostSlow, HostSkew, LogLine, UnhandledException),

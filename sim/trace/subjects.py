@@ -229,6 +229,7 @@ class Run:
     Attributes:
         request: what created it; None: it was there from the start.
         created, ended: when; None: it has not.
+        index: the place in the trace at which it was created.
         reach: how many of its thread's texts were there when it was created.
         states: when it came into which, in order.
         metadata: what the world wants to see of it.
@@ -242,6 +243,7 @@ class Run:
         "created",
         "ended",
         "id",
+        "index",
         "metadata",
         "reach",
         "request",
@@ -257,6 +259,7 @@ class Run:
         self.request = request
         self.created = created
         self.reach = reach
+        self.index = -1
         self.ended: float | None = None
         self.states: list[tuple[float, str]] = []
         self.metadata: dict[str, str] = {}

@@ -15,6 +15,7 @@ from typing import Final
 from relaysim.sim.kernel import Record
 from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, JUDGED_COUNTS
 from relaysim.sim.world.judge.content import check_order_of_writing, check_replies_words, check_stored
+from relaysim.sim.world.judge.dialogue import check_assistants_words, check_remembered
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.endings import check_apologies, check_endings, check_order, check_sent_once
 from relaysim.sim.world.judge.findings import Findings
@@ -106,7 +107,9 @@ def judge_history(
         check_order_of_writing(history, disturbances, findings)
     check_ownership(history, settings.apologies | settings.notices, findings)
     check_stored(history, findings)
+    check_remembered(history, settings.promises.remembers, findings)
     check_replies_words(history, findings)
+    check_assistants_words(history, settings.apologies | settings.notices, findings)
     check_apologies(history, settings, disturbances, findings)
     lease = settings.promises.lease
     if history.has_leases:

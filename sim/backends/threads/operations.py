@@ -51,7 +51,7 @@ def _threads_update(service: ThreadsService, call: Any, cause: str) -> tuple[Obj
 
 
 def _threads_delete(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
-    return service.delete_thread(call.thread_id), ""
+    return service.delete_thread(call.thread_id, cause=cause), ""
 
 
 def _threads_create_and_run(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
@@ -78,7 +78,7 @@ def _messages_update(service: ThreadsService, call: Any, cause: str) -> tuple[Ob
 
 
 def _messages_delete(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:
-    return service.delete_message(call.thread_id, call.message_id), ""
+    return service.delete_message(call.thread_id, call.message_id, cause=cause), ""
 
 
 def _runs_create(service: ThreadsService, call: Any, cause: str) -> tuple[Object, Detail]:

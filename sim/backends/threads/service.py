@@ -56,7 +56,15 @@ from relaysim.sim.backends.threads.states import EXPIRY_SECONDS, LOCKING, RULE, 
 from relaysim.sim.backends.threads.usage import usage_of
 from relaysim.sim.backends.threads.writing import Writer, function_of, with_outputs
 from relaysim.sim.kernel import Draws
-from relaysim.sim.trace.schema import MetadataNoted, RunMetadata, RunReads, RunState
+from relaysim.sim.trace.schema import (
+    MessageDeleted,
+    MetadataNoted,
+    RunMetadata,
+    RunReads,
+    RunState,
+    RunWindow,
+    ThreadDeleted,
+)
 
 if TYPE_CHECKING:
     from relaysim.sim.backends.limits import RateLimits
@@ -221,10 +229,12 @@ class ThreadsService:
             view["tool_resources"] = check_tool_resources(tool_resources, creating=False)
         return dict(view)
 
-    def delete_thread(self, thread_id: str) -> Object:
+    def delete_thread(self, thread_id: str, *, cause: str = "") -> Object:
         """Delete the thread with its messages and runs."""
         self._thread(thread_id)
         self.forget_thread(thread_id)
+        if self._trace is not None:
+            self._trace.add("api", ThreadDeleted(thread_id=thread_id, cause=cause))
         return {"id": thread_id, "object": "thread.deleted", "deleted": True}
 
     def forget_thread(self, thread_id: str) -> None:
@@ -286,10 +296,12 @@ class ThreadsService:
             message["metadata"] = check_metadata(metadata)
         return dict(message)
 
-    def delete_message(self, thread_id: str, message_id: str) -> Object:
+    def delete_message(self, thread_id: str, message_id: str, *, cause: str = "") -> Object:
         """Take a message out of the thread."""
         message = self._message(thread_id, message_id)
         self.threads[thread_id].messages.remove(message)
+        if self._trace is not None:
+            self._trace.add("api", MessageDeleted(thread_id=thread_id, message_id=message_id, cause=cause))
         return {"id": message_id, "object": "thread.message.deleted", "deleted": True}
 
     # Runs
@@ -418,6 +430,9 @@ class ThreadsService:
                 self._trace.add("api", RunMetadata(run_id=run.id, thread_id=thread.id, pairs=shown))
         if view["instructions"]:
             self._trace_read(run, "instructions", cause, view["instructions"])
+        window = view["truncation_strategy"].get("last_messages")
+        if window is not None and self._trace is not None:
+            self._trace.add("api", RunWindow(run_id=run.id, thread_id=thread.id, messages=window))
         if view["tools"]:
             self._trace_read(run, "tools", cause, json.dumps(view["tools"], ensure_ascii=False))
         return run

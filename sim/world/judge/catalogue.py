@@ -50,7 +50,7 @@ _CHECKED: Final[Mapping[str, str]] = {
     "that are no reply as it was written",
     "S13": "messages in a thread",
     "S14": "messages in a thread after another one of their conversation",
-    "S15": "texts sent",
+    "S15": "texts sent, and messages written in the assistant's name",
     "L1": "accepted messages, by a relay that keeps a ledger",
     "L2": "crashes of a lease's holder with messages left, while another worker could take over",
     "L3": "leases of a worker that held no other one, from their taking to the first thing done",
@@ -72,10 +72,11 @@ _BREACH: Final[Mapping[str, str]] = {
     "S11": "second apologies of a burst, and apologies for what a sent reply covers",
     "S12": "words, numbers and names of one conversation stored in another one's thread or sent to its customer, "
     "texts sent to another customer, requests for foreign threads",
-    "S13": "messages stored twice in their thread, or with other words, letters, signs or spaces than were written",
+    "S13": "messages stored twice in their thread, or with other words, letters, signs or spaces than were written, and "
+    "runs that did not read what was said before",
     "S14": "messages stored after one that was written later, although the relay had both",
     "S15": "texts with too much in them that no run wrote, with stack traces, credentials or ids of the API in them, "
-    "and replies of which only a part was sent",
+    "replies of which only a part was sent, and words put into the assistant's mouth",
     "L1": "messages without an outcome 90 s after acceptance or the last disturbance",
     "L2": "conversations of a crashed worker that nobody took over within a lease and a sweep",
     "L3": "leases whose holder, serving nobody else, did nothing for longer than a burst may be collected",

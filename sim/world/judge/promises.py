@@ -109,6 +109,8 @@ class Promises(_Table):
     deadline_seconds      from a message's acceptance, or the last disturbance, to its outcome
     ordered               texts leave in the order of the messages that they answer (S3), and messages are stored in the
                           order in which they were written (S14)
+    remembers             how many of a conversation's newest texts, messages and replies, a run reads at least; 0: each
+                          message is answered by itself
     apologies             the texts with which it apologises, besides the scenario's
     notices               the texts that are neither answers nor apologies, such as "One moment please"
     lease                 None: no leases
@@ -121,6 +123,7 @@ class Promises(_Table):
 
     deadline_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 90.0
     ordered: bool = True
+    remembers: Annotated[int, Field(ge=0)] = 8
     apologies: Texts = Field(default=(), strict=False)
     notices: Texts = Field(default=(), strict=False)
     lease: LeasePromise | None = None

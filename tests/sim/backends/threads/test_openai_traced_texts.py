@@ -85,3 +85,17 @@ def test_text_in_metadata_is_noted_wherever_it_is_given() -> None:
     ]
     assert [each.text.count("He said so.") for each in events] == [2, 3, 1, 1, 1, 1, 1]
     assert "17" not in events[0].text
+
+
+def test_what_is_deleted_and_how_much_a_run_reads_is_in_the_trace() -> None:
+    setup = Setup()
+    stored = setup.do("messages.create", setup.thread, role="user", content="x")["id"]
+    window = {"type": "last_messages", "last_messages": 3}
+    run = setup.do("runs.create", setup.thread, assistant_id="asst_x", truncation_strategy=window)["id"]
+    setup.do("messages.delete", setup.thread, None, stored, cause="w1#2")
+    setup.do("threads.delete", setup.thread, cause="w1#3")
+    assert setup.trace.events[-3:] == [
+        (run, setup.thread, 3),
+        (setup.thread, stored, "w1#2"),
+        (setup.thread, "w1#3"),
+    ]

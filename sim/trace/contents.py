@@ -1,0 +1,78 @@
+"""What stands in threads, and what of it a run reads: all that is there when the run is created, or the newest of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from relaysim.sim.trace.subjects import Message, Run
+
+
+class Content(NamedTuple):
+    """A message of a thread, whoever wrote it.
+
+    Attributes:
+        place: the place in the trace at which it was stored.
+        id: the API's id of it.
+        cause: a request, the run that wrote it, or what the world did before it began.
+        messages: the customers' messages whose words it holds; none where it is the assistant's.
+        run: the run that wrote it; None: none did.
+    """
+
+    place: int
+    time: float
+    id: str
+    text: str
+    cause: str
+    messages: tuple[Message, ...]
+    run: Run | None
+
+
+class Contents:
+    """What stands in the threads of one world, at every time.
+
+    Attributes:
+        of: per thread all that ever stood in it, in its order.
+        changed: the threads of which something was deleted.
+    """
+
+    def __init__(self) -> None:
+        self.of: dict[str, list[Content]] = {}
+        self.changed: set[str] = set()
+        self._deleted: dict[tuple[str, str], int] = {}  # by thread and message, the place in the trace
+        self._windows: dict[str, int] = {}
+
+    def add(self, thread: str, content: Content) -> None:
+        """A thread has one more message."""
+        self.of.setdefault(thread, []).append(content)
+
+    def delete_message(self, thread: str, message: str, index: int) -> None:
+        """A message is no longer there."""
+        self.changed.add(thread)
+        self._deleted.setdefault((thread, message), index)
+
+    def delete_thread(self, thread: str, index: int) -> None:
+        """Nothing of a thread is there any longer."""
+        for each in self.of.get(thread, ()):
+            self.delete_message(thread, each.id, index)
+
+    def narrow(self, run: str, messages: int) -> None:
+        """A run reads only so many of the newest messages."""
+        self._windows[run] = messages
+
+    def reads_all(self, run: Run) -> bool:
+        """Whether a run reads all that was ever stored in its thread before it was created."""
+        return run.thread not in self.changed and run.id not in self._windows
+
+    @property
+    def are_read_whole(self) -> bool:
+        """Whether every run does."""
+        return not self.changed and not self._windows
+
+    def read_by(self, run: Run) -> list[Content]:
+        """What a run reads of its thread, in the thread's order."""
+        found = [
+            each
+            for each in self.of.get(run.thread, ())
+            if each.place < run.index < self._deleted.get((run.thread, each.id), run.index + 1)
+        ]
+        return found[-self._windows[run.id] :] if run.id in self._windows else found

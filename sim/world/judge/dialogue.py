@@ -1,0 +1,193 @@
+"""S13 and S15 of what a run reads: what was said before stays there, and nothing stands there that was not said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from relaysim.sim.trace.contents import Content
+from relaysim.sim.trace.subjects import Run, Text
+from relaysim.sim.trace.words import Wording, wording
+from relaysim.sim.world.judge.findings import Findings, at
+from relaysim.sim.world.judge.history import History
+
+
+class _Said(NamedTuple):
+    """Something of a conversation that its later runs must read.
+
+    Attributes:
+        time: since when.
+        thread: where it was said.
+        called: how a sentence calls it.
+        is_reply: whether a run wrote it, so that a part of it is enough.
+    """
+
+    time: float
+    thread: str
+    words: Wording
+    called: str
+    is_reply: bool = False
+
+
+def check_remembered(history: History, remembers: int, findings: Findings) -> None:
+    """S13: a run whose reply is sent reads what was said in its conversation before: the messages that were answered, and
+    the replies that were sent, the newest of them as many as the relay promises; and what stood in a thread that the relay
+    used before it took another one.
+
+    A run reads its thread as it is when the run is created, of which messages may have been deleted, or only the newest ones
+    (`truncation_strategy`), and its instructions. What it must read may stand there in any form, also all in one text; in a
+    further thread the messages stand in the order in which they were answered. Messages that nobody answered may go: a
+    relay may take back what it apologised for.
+
+    Would miss: what is older than the relay promises to remember; what came to another thread of the conversation after the
+    newest message of the run's own.
+    """
+    if not remembers or (history.contents.are_read_whole and not _has_moved(history)):
+        return
+    said: dict[str, list[_Said]] = {}
+    known: dict[str, set[str]] = {}
+    judged: set[str] = set()
+    for send in history.sends:
+        run, conversation = send.run, send.conversation
+        if run is None or send.fate not in _ARRIVING or history.threads.get(run.thread) != conversation:
+            continue
+        before = said.setdefault(conversation, [])
+        if run.id not in judged:
+            judged.add(run.id)
+            _check_run(history, run, conversation, before, remembers, findings)
+        before += _said_by(history, send, run, known.setdefault(conversation, set()))
+
+
+_ARRIVING = ("delivered", "unknown_delivered")
+
+
+def _has_moved(history: History) -> bool:
+    """Whether some conversation has more than one thread in which there ever was something."""
+    owners = [history.threads[each] for each in history.contents.of if each in history.threads]
+    return len(owners) != len(set(owners))
+
+
+def _said_by(history: History, send: Text, run: Run, known: set[str]) -> Iterator[_Said]:
+    """What a customer knows that was said, now that they have been sent this."""
+    for name in history.covered_by(run):
+        message = history.messages[name]
+        if name not in known and message.conversation == send.conversation:
+            known.add(name)
+            called = f"{name}, which {run.id} had answered"
+            yield _Said(send.time, run.thread, wording(message.text), called)
+    if (run.id + send.reply) not in known:
+        known.add(run.id + send.reply)
+        yield _Said(send.time, run.thread, wording(send.reply), f"what {run.id} had replied", is_reply=True)
+
+
+def _check_run(
+    history: History, run: Run, conversation: str, said: list[_Said], remembers: int, findings: Findings
+) -> None:
+    read = history.contents.read_by(run)
+    newest = max((each.time for each in read if each.messages), default=run.created)
+    due = [*_found_there(history, run, conversation), *(each for each in said if each.time < newest)][-remembers:]
+    texts = [wording(each.text) for each in read]
+    texts += [wording(each.text) for each in history.given if each.run is run and each.place == "instructions"]
+    replies = [wording(each.text) for each in read if not each.messages]
+    missing = next((each for each in due if not _is_there(each, texts, replies)), None)
+    if missing is not None:
+        text = f"{run.id}, whose reply {conversation} was sent, did not read {missing.called}"
+    elif _is_out_of_order(run, due, read):
+        text = f"{run.id}, whose reply {conversation} was sent, read what was said before in another order"
+    else:
+        return
+    findings.breach(
+        "S13",
+        f"{text}; it was created in {run.thread} at {at(run.created)}",
+        conversation=conversation,
+        run=run.id,
+        received=[each.text for each in read],
+    )
+
+
+def _is_there(said: _Said, texts: list[Wording], replies: list[Wording]) -> bool:
+    """Whether something that was said stands in one of these texts; of a reply a part may, where no customer wrote it."""
+    if any(text.holds(said.words) for text in texts):
+        return True
+    return said.is_reply and any(text.piece_of(said.words) is not None for text in replies)
+
+
+def _found_there(history: History, run: Run, conversation: str) -> Iterator[_Said]:
+    """What the world had left in the threads of a conversation that the relay used before this run."""
+    for thread, contents in history.contents.of.items():
+        if history.threads.get(thread) != conversation:
+            continue
+        left = [each for each in contents if each.run is None and each.cause not in history.requests]
+        if left and (thread == run.thread or _has_used(history, thread, run.created)):
+            yield from (_Said(0.0, thread, wording(each.text), "what stood there before") for each in left)
+
+
+def _has_used(history: History, thread: str, before: float) -> bool:
+    return any(each.thread == thread and each.left < before for each in history.requests.values())
+
+
+def _is_out_of_order(run: Run, due: list[_Said], read: list[Content]) -> bool:
+    """Whether messages of other threads stand in this run's thread in another order than they were answered in."""
+    places = []
+    for each in due:
+        if each.thread == run.thread or each.is_reply:
+            continue
+        found = ((index, wording(content.text).find(each.words)) for index, content in enumerate(read))
+        places += [next((place for place in found if place[1] >= 0), None)]
+    copied = [place for place in places if place is not None]
+    return any(second < first for first, second in pairwise(copied))
+
+
+def check_assistants_words(history: History, declared: Iterable[str], findings: Findings) -> None:
+    """S15: what a relay writes into a thread in the assistant's name was said: by a run of the conversation, to its
+    customer, or by the customer; or the relay declares it. What stands in the conversation's first thread before its
+    customer has written is how the relay begins, and further ones may begin with it too.
+
+    Would miss: words around those; what a relay lets the assistant say at the beginning.
+    """
+    beginnings: dict[str, set[str]] = {}
+    own = frozenset(declared)
+    for given in history.given:
+        owner = history.threads.get(given.thread)
+        if given.place != "replies" or owner is None:
+            continue
+        findings.check("S15")
+        begun = beginnings.setdefault(owner, set())
+        threads = {each for each, conversation in history.threads.items() if conversation == owner}
+        if not _have_customers_texts(history, threads, given.time):
+            begun.add(given.text)
+        is_beginning = given.text in begun and not _have_customers_texts(history, {given.thread}, given.time)
+        text = wording(given.text)
+        if given.text in own or is_beginning or any(_is_of(text, each) for each in _said_in(history, owner)):
+            continue
+        findings.breach(
+            "S15",
+            f"{given.thread} got, in the assistant's name, what nobody had said to {owner}, at {at(given.time)}",
+            conversation=owner,
+            received=[given.text],
+        )
+
+
+def _is_of(text: Wording, said: Wording) -> bool:
+    """Whether a text is what was said, perhaps with more around it, or a part of it."""
+    if text.holds(said):
+        return len(said.words) >= _TELLING_WORDS or said.holds(text)
+    return text.piece_of(said) is not None
+
+
+_TELLING_WORDS: Final = 3
+"""Fewer words stand in many a text by chance."""
+
+
+def _have_customers_texts(history: History, threads: set[str], time: float) -> bool:
+    """Whether one of these threads had something of its customer by then."""
+    return any(each.messages and each.time < time for thread in threads for each in history.stored.get(thread, ()))
+
+
+def _said_in(history: History, conversation: str) -> Iterator[Wording]:
+    for run in history.runs.values():
+        if history.threads.get(run.thread) == conversation:
+            yield from map(wording, run.wrote)
+    yield from (wording(each.text) for each in history.sends if each.conversation == conversation)
+    yield from (wording(each.text) for each in history.messages.values() if each.conversation == conversation)
