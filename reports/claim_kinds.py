@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple, TypedDict
 
-Kind = Literal["between", "below", "above", "never", "exact"]
+Kind = Literal["between", "below", "above", "never", "absent", "exact"]
 
 NUMBERS: Final = ("target", "margin", "limit", "value")
 """The numbers that a claim may need. All but `value`, which has the unit of its series, are rates."""
@@ -37,7 +37,8 @@ class ClaimKind(NamedTuple):
         sides: 2 for a two-sided interval, 1 for two one-sided bounds.
         has_rate: whether it is judged by an interval of its event's rate.
         reads_series: whether it is about the values of a series, not about how often an event happens.
-        occurrence_refutes: whether a single occurrence decides it; then events need no trial each.
+        occurrence_refutes: whether a single occurrence decides it.
+        occurrence_undecides: whether it cannot be decided any more once there is an occurrence.
         denies_absence: whether trials without the event are what speaks against it.
     """
 
@@ -50,7 +51,13 @@ class ClaimKind(NamedTuple):
     has_rate: bool = False
     reads_series: bool = False
     occurrence_refutes: bool = False
+    occurrence_undecides: bool = False
     denies_absence: bool = False
+
+    @property
+    def is_about_occurrence(self) -> bool:
+        """Whether a single occurrence matters, and no rate; then events need no trial each."""
+        return self.occurrence_refutes or self.occurrence_undecides
 
 
 def _around_target(numbers: Numbers) -> tuple[float, float]:
@@ -90,7 +97,7 @@ CLAIM_KINDS: Final[dict[Kind, ClaimKind]] = {
         has_rate=True,
         denies_absence=True,
     ),
-    # What decides these two is no interval: one occurrence, one value that differs.
+    # What decides these is no interval: one occurrence, one value that differs.
     "never": ClaimKind(
         needs=(),
         allowed=lambda numbers: (0.0, 0.0),
@@ -98,6 +105,14 @@ CLAIM_KINDS: Final[dict[Kind, ClaimKind]] = {
         fails=lambda low, high, floor, ceiling: False,
         words="never",
         occurrence_refutes=True,
+    ),
+    "absent": ClaimKind(
+        needs=(),
+        allowed=lambda numbers: (0.0, 0.0),
+        holds=lambda low, high, floor, ceiling: False,
+        fails=lambda low, high, floor, ceiling: False,
+        words="not at all",
+        occurrence_undecides=True,
     ),
     "exact": ClaimKind(
         needs=("value",),

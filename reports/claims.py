@@ -12,6 +12,7 @@ between   whole interval within target +- margin     whole interval outside
 below     upper bound below the limit                lower bound at or above it
 above     lower bound above the limit                upper bound at or below it
 never     trials, and no occurrence                  one occurrence
+absent    trials, and no occurrence                  nothing: with an occurrence it is inconclusive
 exact     values, and each equals `value`            one value that differs
 ========  =========================================  ========================================
 
@@ -263,7 +264,7 @@ def measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int, 
 
     `offending` says whether the replication is an example of what the claim denies:
 
-    - never: the event happened; exact: a value differs;
+    - never, absent: the event happened; exact: a value differs;
     - above: a trial without the event; below: the event happened;
     - between: for events named `recovered_at_...`, a message that recovered at no attempt (recovering at
       another attempt is what such claims expect of the rest); for any other event, that it happened.
@@ -275,7 +276,7 @@ def measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int, 
     measured = _measure(spec, observation)
     if spec.where and not _count(spec, observation, spec.where):
         _, _, offending, _ = measured
-        if not (offending and spec.rules.occurrence_refutes):
+        if not (offending and spec.rules.is_about_occurrence):
             return 0, 0, False, {}
     return measured
 
@@ -293,7 +294,7 @@ def _measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int,
         count, n = min(happened, 1), 1
     else:
         count, n = happened, _count(spec, observation, spec.among)
-    if count > n and not spec.rules.occurrence_refutes:
+    if count > n and not spec.rules.is_about_occurrence:
         raise ValueError(f"claim {spec.id!r}: {count} times {spec.event} among only {n} of {spec.among}")
     if spec.rules.denies_absence:
         message = f"{n - count} of {n} {_words(spec.among)} without {_words(spec.event)}"
@@ -482,9 +483,9 @@ def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
     `verdict` follows the module's table; `why` says in a sentence what decided it, `reason` why another verdict or
     this one was expected ("never met" without trials). An inconclusive rate says under `needed` how many trials would
     decide if the rate stays, and under `needed_replications` how many replications those are; neither is there if
-    no number would do. Raises ValueError for more events than trials, except for `never`.
+    no number would do. Raises ValueError for more events than trials, except for `never` and `absent`.
     """
-    if tally.count > tally.n and not spec.rules.occurrence_refutes:
+    if tally.count > tally.n and not spec.rules.is_about_occurrence:
         raise ValueError(f"claim {spec.id!r}: {tally.count} events among only {tally.n} trials")
     entry: dict[str, Any] = {
         "id": spec.id,
@@ -529,11 +530,15 @@ def _verdict_everywhere(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any])
     if spec.rules.occurrence_refutes and tally.count:
         times = "once" if tally.count == 1 else f"{tally.count:,} times"
         return {"verdict": "refuted", "why": f"happened {times}; one occurrence refutes"}
+    if spec.rules.occurrence_undecides and tally.count:
+        times = "once" if tally.count == 1 else f"{tally.count:,} times"
+        message = f"happened {times}, and nothing here tells whether that is right"
+        return {"verdict": "inconclusive", "reason": "cannot be known", "why": message}
     if tally.n == 0:
         among = spec.where or (spec.event if spec.rules.reads_series else spec.among)
         message = f"never met: not one trial ({_words(among)}) in {tally.replications} replications"
         return {"verdict": "inconclusive", "reason": "never met", "why": message}
-    if spec.rules.occurrence_refutes:
+    if spec.rules.is_about_occurrence:
         message = f"did not happen; its rate is below {_percent(high)} at {_percent(1 - spec.alpha)} confidence"
         return {"verdict": "verified", "why": message}
     if spec.rules.reads_series:

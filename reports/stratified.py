@@ -102,19 +102,19 @@ def judge_stratified(
         for probability, tally in zip(probabilities, tallies, strict=True)
     ]
     strata = [Stratum(probability, t.count, t.n) for probability, t in zip(probabilities, tallies, strict=True)]
-    refuted = spec.rules.occurrence_refutes and total.count > 0
+    occurred = spec.rules.is_about_occurrence and total.count > 0
     if not all(each.n for each in strata):
         entry |= {"observed": None, "interval": [0.0, 1.0]}
-        if not refuted:
+        if not occurred:
             entry |= {"verdict": "inconclusive", "reason": "never met", "why": "a stratum has no replication"}
             _forget_needed(entry)
     else:
         low, high = _interval(spec, strata)
         entry |= {"observed": rounded(stratified_rate(strata)), "interval": [low, high]}
-        if spec.rules.occurrence_refutes and not refuted:
+        if spec.rules.is_about_occurrence and not occurred:
             sure = 100 * (1 - spec.alpha)
             entry["why"] = f"did not happen; its rate is below {high * 100:.3g} % at {sure:.3g} % confidence"
-        elif not spec.rules.occurrence_refutes:
+        elif not spec.rules.is_about_occurrence:
             _forget_needed(entry)
             entry |= _decided(spec, strata, low, high)
     entry["as_expected"] = entry["verdict"] == spec.expect

@@ -32,6 +32,7 @@ _MEANINGS = {
     "apology_despite_cover": "apologies for messages that a reply covers",
     "late": "messages whose answer or apology came too late",
     "over_cost": "messages of conversations that cost more than the limits allow",
+    "over_notices": "notices too many, or sent when nobody waited",
     "answered_but_apologised": "apologies told in place of an answer that was ready",
     "breach_S12": "reaches into another conversation (S12)",
     "breach_S13": "messages stored twice, or not whole (S13)",
@@ -98,6 +99,8 @@ def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> li
         if scenario.get("obstacles"):
             continue  # which were told first
         lines.append(f"Not shown: {claim['title']} ({scenario['scenario']}): {claim['why']}.")
+        if claim["event"] == "undeclared_texts" and claim["examples"]:
+            lines += _undeclared(claim)
         if claim.get("where") == "initial_runs_met" and not claim["met_replications"]:
             lines.append(_never_met(claim))
     # Of a relay that could not run as it does, nothing that it waited or did not wait for says anything.
@@ -154,6 +157,16 @@ def _never_met(claim: Mapping[str, Any]) -> str:
         f"{claim['replications']:,} worlds. It is met on the thread that messages name (`thread_id`), and on the first one "
         "that the relay opens while it handles a message of the conversation."
     )
+
+
+def _undeclared(claim: Mapping[str, Any]) -> list[str]:
+    example = claim["examples"][0]
+    return [
+        f"  For instance, seed {example['seed']}: {example['detail'].get('text', '')}. "
+        "Declare what is right there: as one of the `notices` in the relay's `promises`, "
+        "or by --set 'relay.notices=[\"...\"]'.",
+        f"  See it: {example['replay']}",
+    ]
 
 
 def _exceptions(results: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.claims import REPLICATIONS
 from relaysim.scenarios.document import PathError, drop, extend, parse_setting, set_value
 from relaysim.scenarios.model import Origin, Scenario
@@ -24,6 +25,8 @@ from relaysim.scenarios.scenario_files import Reading, SourceFile, read_chain
 #: How often a scenario runs another relay that --factory puts in, unless told otherwise.
 _FACTORY_REPLICATIONS = 60
 _FACTORY_REPLICATIONS_OF_BURSTS = 10
+
+_KINDS_OF_OCCURRENCE = frozenset(name for name, kind in CLAIM_KINDS.items() if kind.is_about_occurrence)
 
 _OWED = "what a relay owes its customers"
 #: Judged of a relay that --factory puts in, beside the scenario's own claims of scope `any`.
@@ -45,6 +48,24 @@ _OF_ANY_RELAY: tuple[Mapping[str, Any], ...] = (
         "among": "messages",
         "expect": "verified",
         "reason": "needless requests and runs are paid for, and count against the account's rate limits",
+    },
+    {
+        "id": "few-notices",
+        "title": "no message brings more notices than the limits allow, and none comes when nobody waits",
+        "kind": "never",
+        "event": "over_notices",
+        "among": "messages",
+        "expect": "verified",
+        "reason": _OWED,
+    },
+    {
+        "id": "own-texts",
+        "title": "what it writes by itself is declared, or only what relays usually write",
+        "kind": "absent",
+        "event": "undeclared_texts",
+        "among": "messages",
+        "expect": "verified",
+        "reason": "what no run wrote is known to the relay's author alone",
     },
 )
 
@@ -194,13 +215,15 @@ def _apply_sets(reading: Reading, sets: Iterable[str]) -> None:
 
 
 def _leave_rates_out(document: dict[str, Any]) -> None:
-    """Worlds that a strategy draws are no sample of production: of the claims they can judge those of kind `never`."""
+    """Worlds that a strategy draws are no sample of production: of the claims they can judge those about an occurrence."""
     if document.get("strategy", "independent") == "independent":
         return
     claims = document.get("claims")
     if isinstance(claims, list):
         document["claims"] = [
-            claim for claim in claims if not isinstance(claim, dict) or claim.get("kind", "never") == "never"
+            claim
+            for claim in claims
+            if not isinstance(claim, dict) or claim.get("kind", "never") in _KINDS_OF_OCCURRENCE
         ]
     for block in ("map", "curve"):
         document.pop(block, None)

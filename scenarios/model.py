@@ -32,7 +32,8 @@ class ClaimEntry(_Table):
     id: str = Field(pattern=r"^[A-Za-z0-9][\w-]*$", description="letters, digits, - and _; unique in its scenario")
     title: str = Field(min_length=1, description="the claim in a few words")
     kind: Kind = Field(
-        description="between target - margin and target + margin; below or above a limit; never; or exactly a value"
+        description="between target - margin and target + margin; below or above a limit; never; absent, which an "
+        "occurrence leaves inconclusive; or exactly a value"
     )
     event: str = Field(description="what is counted: a count of the observation, or for `exact` one of its series")
     among: str = Field(
@@ -207,6 +208,8 @@ class Scenario(WorldTables, Heading):
         if self.tape is None:
             left_out.add("tape")
         plain = self.model_dump(mode="json", by_alias=True, exclude=left_out)
+        if not self.relay.notices:
+            del plain["relay"]["notices"]
         if self.workload.texts == "numbered":
             del plain["workload"]["texts"]
         if not self.workload.answers_probability:

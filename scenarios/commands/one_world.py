@@ -66,7 +66,7 @@ def breached_conversation(observation: Mapping[str, Any]) -> str | None:
     from relaysim.reports.claims import TRANSPARENCY_PARTS
 
     details = observation["details"]
-    for name in ("transparency_breaches", *TRANSPARENCY_PARTS, "late", "over_cost"):
+    for name in ("transparency_breaches", *TRANSPARENCY_PARTS, "late", "over_cost", "over_notices", "undeclared_texts"):
         for detail in details.get(name, ()):
             if "conversation" in detail:
                 return str(detail["conversation"])

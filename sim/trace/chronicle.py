@@ -74,6 +74,7 @@ class Chronicle(TraceReader):
         locks: the forms of keys that are locks, see `relaysim.sim.trace.lock_keys`; the judge does not read them.
         redis_commands: how many there were.
         exceptions: those that no code received, with when and on which worker.
+        refusals: what the API said when it refused requests, each once.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Chronicle(TraceReader):
         self._keys_set: dict[str, tuple[str, str]] = {}  # by key, who set it last, and in which handling
         self.redis_commands = 0
         self.exceptions: list[tuple[float, str, UnhandledException]] = []
+        self.refusals: dict[str, None] = {}
         self._joining = Joining(self.threads.get, apologies, notices)
         self._written: dict[str, int] = {}
         self._holders: dict[str, Lease] = {}
@@ -136,6 +138,14 @@ class Chronicle(TraceReader):
     def kind_of(self, send: Text) -> TextKind:
         """What a text is: an answer, an apology or a notice. To be asked once the trace has been read."""
         return self._joining.kind_of(send, self.handlings.get(send.delivery))
+
+    def is_declared(self, send: Text) -> bool:
+        """Whether a text is one that the scenario or the relay declares."""
+        return self._joining.declares_all_of(send.text)
+
+    def own_words_of(self, send: Text) -> str:
+        """A text without the messages that it repeats as they were written."""
+        return self._joining.without_customers_words(send.text)
 
     def messages_in(self, text: str) -> list[Message]:
         """The messages whose words a text holds whole, in the order in which it has them."""
@@ -206,6 +216,8 @@ class Chronicle(TraceReader):
             return
         request.served_at = time
         _, request.served_status, request.error_message, request.detail = event
+        if request.error_message is not None:
+            self.refusals[request.error_message] = None
         if event.status in self.roles.refusal_statuses:
             # Known from the runs' states, not from the message: a backend that words it differently still refuses.
             request.refused_by = self._active.get(request.thread or "")

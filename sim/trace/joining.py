@@ -6,21 +6,16 @@ without a search.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+from relaysim.sim.trace.own_texts import apologises
 from relaysim.sim.trace.subjects import Handling, Message, Run, Text, TextKind
 from relaysim.sim.trace.words import wording
 
-_SAYS_SORRY: Final = re.compile(
-    r"\b(?:sorry|apologi[sz]e|apolog(?:y|ies)|went wrong|an? (?:\w+ )?error|unable to|could ?n.t|try again"
-    r"|desculp\w+|ocorreu um erro|tente novamente|disculp\w+|lo siento|ha ocurrido un error|inténtalo"
-    r"|entschuldig\w+|fehler|versuchen sie es|désolé\w*|une erreur|réessay\w+)",
-    re.IGNORECASE,
-)
-"""How a text says that something failed, in a few languages, where nobody has declared what the relay's apologies are."""
+_NAME_WORDS_MAX: Final = 2
+"""Words of a text besides those that are declared: whom it greets."""
 
 
 class FoundMessage(NamedTuple):
@@ -118,6 +113,11 @@ class Joining:
                 best = (rank, run, reply, piece)
         if best is not None:
             _, send.run, send.reply, send.piece = best
+            return
+        for reply, runs in self._authors.items():
+            if words.scrambles(wording(reply)):
+                send.run, send.reply, send.is_scrambled = self._author(runs, send.conversation), reply, True
+                return
 
     def _is_own(self, run: Run, conversation: str) -> bool:
         return self._conversation_of(run.thread) in (conversation, None)
@@ -134,9 +134,9 @@ class Joining:
     def kind_of(self, send: Text, handling: Handling | None) -> TextKind:
         """What a text is, once everything is known that was sent.
 
-        An answer is known by the run that wrote it; an apology by the scenario's texts and what the relay declares, or
-        because it is said to end a message. Of what is left, a text that says that something failed is an apology if its
-        handling sent no answer afterwards; everything else is a notice.
+        An answer is known by the run that wrote its words, in whatever order; an apology by the scenario's texts and what
+        the relay declares, or because it is said to end a message. Of what is left, a text that says in words of its own
+        that something failed is an apology if its handling sent no answer afterwards; everything else is a notice.
         """
         if send.run is not None:
             return "answer"
@@ -146,12 +146,28 @@ class Joining:
             return "notice"
         if send.names:
             return "apology"
-        if _SAYS_SORRY.search(send.text) is None:
+        if not apologises(self.without_customers_words(send.text)):
             return "notice"
         steps = () if handling is None else handling.steps
         later = (subject for _, step, subject in steps if step == "send" and isinstance(subject, Text))
         answered = any(each.index > send.index and each.run is not None for each in later)
         return "notice" if answered else "apology"
+
+    def declares_all_of(self, text: str) -> bool:
+        """Whether a text is one that the scenario or the relay declares, with a name beside it perhaps."""
+        words = wording(text)
+        return any(
+            text == each
+            or (words.holds(wording(each)) and len(words.words) <= len(wording(each).words) + _NAME_WORDS_MAX)
+            for each in self._notices | self._apologies
+        )
+
+    def without_customers_words(self, text: str) -> str:
+        """A text without the messages that it repeats as they were written."""
+        for message in self._messages:
+            if message.text in text:
+                text = text.replace(message.text, " ")
+        return text
 
     @staticmethod
     def _holds_any(text: str, known: frozenset[str]) -> bool:

@@ -309,6 +309,7 @@ class Text:
         run: the run that wrote it; None: no run did, so it is an apology or a notice.
         reply: what that run wrote, as it wrote it.
         piece: which part of the reply it is; None: all of it.
+        is_scrambled: whether it has the words of that run in another order.
         others: further runs whose words it holds.
         continues: whether it is a part of its reply that was not sent before, after another part of it.
         informed: whether the worker had seen that run's end.
@@ -324,6 +325,7 @@ class Text:
         "fate",
         "index",
         "informed",
+        "is_scrambled",
         "lease",
         "names",
         "others",
@@ -349,6 +351,7 @@ class Text:
         self.run: Run | None = None
         self.reply = ""
         self.piece: Piece | None = None
+        self.is_scrambled = False
         self.others: list[Run] = []
         self.continues = False
         self.informed = False

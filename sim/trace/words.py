@@ -17,6 +17,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections import Counter
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -34,6 +35,10 @@ _PIECE_WORDS_MIN: Final = 4
 
 _PIECE_SHARE_MIN: Final = 0.6
 """A piece of a text consists of its words by at least this share; the rest is a number, a greeting, an ellipsis."""
+
+_SCRAMBLED_WORDS_MIN: Final = 6
+_OF_ITS_WORDS_MIN: Final = 0.8
+"""A text with another's words in another order has so many of them and hardly any others: texts of a language share some."""
 
 
 class Piece(NamedTuple):
@@ -99,6 +104,16 @@ class Wording:
             return True
         wanted = _Signed(other.text.strip())
         return any(_Signed(each).holds(wanted) for each in self.undone)
+
+    def scrambles(self, other: Wording) -> bool:
+        """Whether this text is made of the other's words, six at least, in whatever order they stand here."""
+        there = Counter(other.words)
+        for reading in self.readings:
+            own = reading.split()
+            shared = sum((Counter(own) & there).values())
+            if shared >= max(_SCRAMBLED_WORDS_MIN, _OF_ITS_WORDS_MIN * len(own), _PIECE_SHARE_MIN * len(other.words)):
+                return True
+        return False
 
     def piece_of(self, other: Wording) -> Piece | None:
         """Which part of the other's words this text is, if it is one: all its words, or most of them and at least four."""

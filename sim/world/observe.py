@@ -13,7 +13,8 @@ Definitions (the incident report's terms, made exact):
   that was replied to already is out of order, unless they had not reached the relay when that reply's run was created.
 - A text that no run wrote is an apology if it is the scenario's or one that the relay declares, if the relay says that it
   ends a message, or if it says that something failed and its handling sent no answer afterwards. Any other is a notice
-  ("One moment please ..."), which is neither a breach nor an answer.
+  ("One moment please ..."), which is no answer; how many there may be, when, and who vouches for them: see
+  `relaysim.sim.world.notices`.
 - A message *met an active run* if an append in its handling was refused because of one. What its relay then *waited* is
   the time between that refusal and the append's success, or the customer's text, in which its handling had no request
   under way. Steps of the loop take no virtual time, so a sleep of 2 s counts as exactly 2.
@@ -37,6 +38,7 @@ from relaysim.sim.world.invariants import JudgeSettings, judge_history, read_his
 from relaysim.sim.world.judge.catalogue import CONTENT_BREACHES
 from relaysim.sim.world.judge.findings import DETAILS_MAX
 from relaysim.sim.world.limits import check_limits
+from relaysim.sim.world.notices import check_notices
 from relaysim.sim.world.obstacles import Raised, UnsimulatedCall, obstacles
 from relaysim.sim.world.outcomes import COUNTS, SERIES, Outcomes
 
@@ -92,6 +94,7 @@ def observe(
     outcomes = Outcomes(history, relay.friendly_text, relay.settings)
     outcomes.judge()
     check_limits(history, outcomes.ended_at, promises, outcomes.note)
+    outcomes.counts["notices"] = check_notices(history, outcomes.ended_at, promises, outcomes.note)
     findings = judge_history(history, ledger, promises, redis_pauses)
     details = outcomes.details | findings.details
     for name in CONTENT_BREACHES:

@@ -32,6 +32,9 @@ COUNTS: Mapping[str, str] = {
     "transparency_breaches": "the sum of the six kinds above, from `lost` on, and of the breaches of S12 to S15",
     "late": "messages whose answer or apology came after the relay's deadline, or else the scenario's",
     "over_cost": "messages of conversations that took more requests or runs than the limits allow",
+    "notices": "texts that no run wrote and that are no apologies",
+    "over_notices": "of those, more than the limits allow for a message, and undeclared ones that nobody waited for",
+    "undeclared_texts": "of those, texts that neither the scenario nor the relay declares and that are not customary either",
     "log_mismatch": "messages that met an active run and whose log lines are not the promised ones",
     "initial_runs_met": "runs left behind before the start that the relay met: a request was refused because of one, or "
     "looked at it or cancelled it",

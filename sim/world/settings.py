@@ -6,7 +6,7 @@ seconds (see `relaysim.sim.kernel.distributions`); where one is expected a plain
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -51,6 +51,11 @@ class RelayUnderTest(_Table):
         default=FRIENDLY_TEXT, min_length=1, description="the polite text after which customers try again"
     )
     generic_text: str = Field(default=GENERIC_TEXT, min_length=1, description="the text of every other failure")
+
+    notices: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        description="texts of the relay that are neither answers nor apologies, besides those that it declares itself",
+    )
 
     @field_validator("factory", mode="before")
     @classmethod
@@ -192,6 +197,20 @@ class Limits(_Table):
         gt=0,
         le=1_000_000,
         description="runs for each delivery of a message, apart from those that the API failed",
+    )
+    notices_per_message: float = Field(
+        default=5.0,
+        ge=0,
+        le=1_000_000,
+        description="texts that no run wrote and that are no apologies, for each delivery of a message; one more for each "
+        "minute that it waits for its answer",
+    )
+    notice_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        le=86_400,
+        description="how long after the latest answer or apology of a conversation the relay may still send a text that no "
+        "run wrote and that it does not declare",
     )
 
 

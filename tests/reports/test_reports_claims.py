@@ -107,6 +107,10 @@ def test_verdict_interval_and_limit_agree(claim: ClaimSpec, counted: tuple[int, 
 def test_never_is_refuted_by_one_and_bounded_by_none() -> None:
     entry = judge(spec("never"), independent(1, N))
     assert (entry["verdict"], entry["limit"]) == ("refuted", [0.0, 0.0])
+    open_one = judge(spec("absent"), independent(1, N))
+    assert (open_one["verdict"], open_one["reason"]) == ("inconclusive", "cannot be known")
+    assert "needed" not in open_one
+    assert judge(spec("absent"), independent(0, N))["verdict"] == "verified"
     entry = judge(spec("never"), independent(0, N))
     assert entry["verdict"] == "verified"
     assert entry["interval"] == [0.0, round(1 - 0.01 ** (1 / N), 12)]

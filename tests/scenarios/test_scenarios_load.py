@@ -236,7 +236,8 @@ def test_an_unknown_name_is_told_the_known_ones() -> None:
         (
             'kind = "exact"',
             'kind = "exactly"',
-            'claims[1].kind: must be between or below or above or never or exact, not "exactly"; did you mean `exact`?',
+            "claims[1].kind: must be between or below or above or never or absent or exact, "
+            'not "exactly"; did you mean `exact`?',
         ),
         ("margin = 0.05", "margin = 1.5", "claims[0].margin: must be at most 1, not 1.5"),
         (
@@ -368,7 +369,7 @@ def test_an_error_names_the_file_of_the_chain_that_has_it(tmp_path: Path) -> Non
     assert problems("child.toml") == [
         "small.toml: replications: must be 1 or more, not 0",
         "small.toml: claims[0].margin: must be at most 1, not 5",
-        "child.toml: claims[0].kind: must be between or below or above or never or exact, "
+        "child.toml: claims[0].kind: must be between or below or above or never or absent or exact, "
         'not "nevr"; did you mean `never`?',
     ]
 
@@ -425,6 +426,8 @@ def test_another_relay_gets_no_settings_of_the_first_and_the_claims_about_any_re
         ("transparent", "verified"),
         ("in-time", "verified"),
         ("within-cost", "verified"),
+        ("few-notices", "verified"),
+        ("own-texts", "verified"),
     ]
     own = text.replace('id = "transparent"', 'id = "within-cost"')
     write(tmp_path, own)

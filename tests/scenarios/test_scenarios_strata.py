@@ -326,6 +326,8 @@ def spec(kind: str, **numbers: float) -> ClaimSpec:
         (spec("between", target=0.5, margin=0.1), (1000, 500), "verified"),
         (spec("never"), (0, 0), "verified"),
         (spec("never"), (1, 0), "refuted"),
+        (spec("absent"), (0, 0), "verified"),
+        (spec("absent"), (1, 0), "inconclusive"),
     ],
 )
 def test_verdicts_are_on_the_weighed_rate(claim: ClaimSpec, counts: tuple[int, int], verdict: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from relaysim.sim.trace.own_texts import program_errors
 from relaysim.sim.trace.subjects import Message, Request, Run, StoredText, Text
 from relaysim.sim.trace.words import wording
 from relaysim.sim.world.judge.disturbances import Disturbances
@@ -25,12 +25,8 @@ _WHOLE_SHARE: Final = 0.9
 _TELLING_WORDS: Final = 3
 """Fewer words may stand in a text by chance, beside the message that they are."""
 
-_PROGRAM_ERROR: Final = re.compile(
-    r"Traceback \(most recent call last\)|^\s*File \"[^\"]+\", line \d+|^\s+at \S+ \(?\S+:\d+:\d+\)?"
-    r"|Unhandled(?:Promise)?Rejection|^panic: |Exception in thread \"",
-    re.MULTILINE,
-)
-"""What Python, Node, Go and the JVM print of an exception that nobody caught."""
+_REFUSAL_WORDS_MIN: Final = 4
+"""A shorter refusal of the API may be ordinary words."""
 
 
 class _Stored(NamedTuple):
@@ -252,10 +248,12 @@ def check_replies_words(history: History, findings: Findings) -> None:
     nothing of a program's insides.
 
     A reply may be cut off where its channel's messages end. Around it may stand 2,000 characters that no run wrote, and what
-    the conversation's customer wrote; so much may a text have that is no reply. A stack trace, a credential and an id of the
-    API are none of these, unless a run or the customer had written it.
+    the conversation's customer wrote; so much may a text have that is no reply. What an exception or a refusal of the API
+    says, however it is wrapped, a credential and an id of the API are none of these, unless a run or the customer had
+    written it. A run's words in another order are no words of the run.
 
-    Would miss: pieces in another order than they were written in; words that stand between those of the run.
+    Would miss: pieces in another order than they were written in; words that stand between those of the run; errors that
+    the relay words itself.
     """
     parts: dict[tuple[str, str, str], list[Text]] = {}
     internals = Internals(history)
@@ -295,19 +293,36 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
     """What is wrong with the words around a reply, or with a text that is none."""
     text = send.text
     runs: list[Run] = [] if send.run is None else [send.run, *send.others]
+    if send.run is not None and send.is_scrambled:
+        return f"{send.conversation} was sent the words of {send.run.id} in another order, at {at(send.time)}"
     own = [reply for run in runs for reply in run.wrote]
     what = "a reply" if runs else "a text"
     internal = internals.find(send)
     if internal is not None:
         return f"{send.conversation} was sent {what} with {internal} in it, at {at(send.time)}"
-    trace = _PROGRAM_ERROR.search(text)
-    if trace is None and len(text) <= _AROUND_MAX:
+    errors = [*program_errors(text), *_refusals_in(history, text)]
+    if not errors and len(text) <= _AROUND_MAX:
         return None
     own += [each.text for each in history.messages_in(text) if each.conversation == send.conversation]
-    if trace is not None and not any(trace[0] in each for each in own):
-        return f"{send.conversation} was sent {what} with a program's error in it, at {at(send.time)}"
+    error = next((each for each in errors if not _is_written(each, own)), None)
+    if error is not None:
+        shown = _shortened(error)
+        return f"{send.conversation} was sent {what} with a program's error in it, {shown}, at {at(send.time)}"
     shortest = min((len(each) for each in wording(text).readings), default=0)
     around = shortest - sum(len(" ".join(wording(each).words)) for each in own)
     if around > _AROUND_MAX:
         return f"{send.conversation} was sent {what} with {around:,} characters in it that no run wrote, at {at(send.time)}"
     return None
+
+
+def _refusals_in(history: History, text: str) -> list[str]:
+    """What the API said when it refused requests, as far as it stands in this text."""
+    words = wording(text)
+    known = ((each, wording(each)) for each in history.refusals)
+    return [each for each, said in known if len(said.words) >= _REFUSAL_WORDS_MIN and words.holds(said)]
+
+
+def _is_written(error: str, own: list[str]) -> bool:
+    """Whether a run or the customer wrote of this error."""
+    words = wording(error)
+    return any(error in program_errors(each) or (len(words.words) > 1 and wording(each).holds(words)) for each in own)

@@ -23,7 +23,7 @@ class JudgeSettings:
     limit_seconds   virtual time at which the world is cut off; None: it is not
     slack_seconds   on top of what L2, L3 and L4 allow
     apologies       texts that are known to be apologies: the scenario's, and those that the relay declares
-    notices         texts that the relay declares to be neither answers nor apologies
+    notices         texts that are declared to be neither answers nor apologies: the scenario's, and those of the relay
     limits          what an answer may take
     """
 
@@ -48,7 +48,7 @@ class JudgeSettings:
             lost_seconds=lost,
             limit_seconds=world.limit_seconds,
             apologies=frozenset((world.relay.friendly_text, world.relay.generic_text, *promises.apologies)),
-            notices=frozenset(promises.notices),
+            notices=frozenset((*world.relay.notices, *promises.notices)),
             roles=roles,
             limits=world.limits,
         )

@@ -1,0 +1,143 @@
+"""What a text that no run wrote shows by its words alone: a program's error, an apology, or a notice as it is customary.
+
+A relay says best itself which texts are its own (`promises`). This is for what it has not declared, in the languages that
+its customers most likely write. Whatever is found may be wrapped, quoted or escaped.
+
+Would miss: errors in words of the relay's author; apologies and notices in other languages or in unusual words, which then
+count as texts that nobody declared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Final
+
+from relaysim.sim.trace.words import wording
+
+_PHRASES: Final = "|".join(sorted(re.escape(each.phrase) for each in HTTPStatus if each >= 400))
+
+_PROGRAM_ERROR: Final = re.compile(
+    rf"""
+    # What Python, Node, Go and the JVM print of an exception that nobody caught.
+      Traceback\ \(most\ recent\ call\ last\) | ^\s*File\ "[^"]+",\ line\ \d+ | ^\s+at\ \S+\ \(?\S+:\d+:\d+\)?
+    | Unhandled(?:Promise)?Rejection | ^panic:\  | Exception\ in\ thread\ " | \b[Ss]egmentation\ fault\b
+    # The names of exceptions, also without what they say, and of the modules that define them.
+    | \b[A-Z]\w*(?:Error|Exception)\b | \b(?:KeyboardInterrupt|SystemExit|StopIteration|NoneType)\b
+    | \b[a-z_]\w*(?:\.\w+)*\.(?:exceptions?|errors?)\.\w+
+    # Statuses of HTTP, and errors as an API, a JSON body or the system words them.
+    | \bError\ code:\ \d{{3}}\b
+    | \b(?i:HTTP|status)(?:/[\d.]+)?(?:[ _](?i:status|error))?(?:[ _]?code)?["']?(?::\ ?|=|\ )["']?[45]\d\d\b
+    | \b[45]\d\d[ :'"-]+(?:{_PHRASES})\b | \bInternal\ Server\ Error\b
+    | ["'](?:error|errors|exception|traceback|last_error|error_code|error_message|status_code)["']\s*:
+    | \b(?:[a-z]+_)+error\b | \b(?:rate_limit_exceeded|insufficient_quota|invalid_api_key)\b
+    | \[Errno\ -?\d+\] | \bE(?:CONN(?:REFUSED|RESET|ABORTED)|TIMEDOUT|NOTFOUND|PIPE|AI_AGAIN|HOSTUNREACH)\b
+    | \bError\ \d+\ (?:connecting\ to|while)\b | \b0x[0-9a-fA-F]{{8,}}\b | \bcontext\ deadline\ exceeded\b
+    # What clients and servers of Redis say.
+    | \b(?:WRONGTYPE|NOSCRIPT|CROSSSLOT|CLUSTERDOWN|MASTERDOWN|MISCONF|READONLY|NOAUTH|NOGROUP|BUSYGROUP|LOADING)\ \w
+    | \bTimeout\ (?:reading\ from|connecting\ to)\ \S | \bConnection\ closed\ by\ server\b
+    # What the API's refusals and Python's own errors say.
+    | \bCan't\ add\ messages\ to\ \S+\ while\ a\ run\b | \bwhile\ a\ run\ \S+\ is\ active\b
+    | \balready\ has\ an\ active\ run\b
+    | \bCannot\ cancel\ run\ with\ status\b | \bNo\ (?:thread|run|assistant|message)\ found\ with\ id\b
+    | \bobject\ has\ no\ attribute\b | \bindex\ out\ of\ range\b | \bis\ not\ (?:subscriptable|callable|iterable)\b
+    | \bunexpected\ keyword\ argument\b | \brequired\ positional\ argument\b | \bnot\ JSON\ serializable\b
+    | \bExpecting\ value:\ line\b | \bCannot\ read\ propert(?:y|ies)\ of\b
+    # Words that people use too, where they are all that is said: in a line, after a colon, in quotes or brackets.
+    | (?:^|[:("'\[`>–—-])\ *(?:Connection\ error|Request\ timed\ out|Connection\ refused|Connection\ reset\ by\ peer
+      |Internal\ error|Bad\ gateway|Timed\ out)\.?(?=\ *(?:$|[)"'\]`<]))
+    """,
+    re.MULTILINE | re.VERBOSE,
+)
+
+_APOLOGY: Final = re.compile(
+    r"\b(?:sorry|apologi[sz]e|apolog(?:y|ies)|regret(?:s|tably)?"
+    r"|(?:something|it|that|this) (?:went|has gone) wrong|errors? (?:has |have )?occurred|try(?:ing)? (?:it )?again"
+    r"|(?:unable|not able) to (?:process|answer|handle|complete|reply|respond|reach|help|serve)"
+    r"|(?:could|can|did|does) ?no?'?t (?:process|answer|handle|complete|reply|respond|reach|help|serve)"
+    r"|desculp\w+|perd[ãa]o|lamento|lamentamos|ocorreu um erro|algo deu errado|tente (?:de novo|novamente)|tenta novamente"
+    r"|disculp\w+|perd[óo]n\w*|lo siento|lo sentimos|ha ocurrido un error|algo sali[óo] mal|int[ée]nt[ae]lo"
+    r"|entschuldig\w+|verzeih\w+|tut (?:mir|uns) leid|fehler aufgetreten|schief ?gelaufen|versuchen sie es|versuch es"
+    r"|d[ée]sol[ée]e?s?|excusez|pardon|une erreur|r[ée]essay\w+|mi dispiace|scus[ai]\w*|riprova\w*)\b",
+    re.IGNORECASE,
+)
+"""How a text says that something failed, or asks to be excused for it."""
+
+_QUOTED: Final = re.compile(
+    r'"[^"\n]*"|“[^”\n]*”|«[^»\n]*»|„[^“”\n]*[“”]|`[^`\n]*`|(?<!\w)\'[^\n]*?\'(?!\w)|^\s*>.*$', re.MULTILINE
+)
+
+_CUSTOMARY: Final = re.compile(
+    # Wait.
+    r"\b(?:moments?|momento|momentito|momentinho|instante?s?|instant|(?:one|few|just a|hold a) (?:sec|seconds?)"
+    r"|(?:um|un) segund\w+|sekunde|minutes?|minuto|minutinho|augenblick|wait|waiting|espere?|espera|aguarde?|aguardando"
+    r"|warten|patience|paciencia|paciência|geduld|patientez|attendre|hold on|hang on|hang tight|bear with|stand by"
+    r"|takes? (?:a bit |a little |a few |some )?(?:longer|while|time)"
+    # I am at work.
+    r"|typing|thinking|writing|digitando|escrevendo|escribiendo|pensando|tippt?|denke|schreibe|écris|réfléchis"
+    r"|looking into|working on|work on it|on it|at work|busy|right back|be with you|with you (?:shortly|soon)"
+    r"|(?:let me|i(?:'ll| will)|we(?:'ll| will)|i'?m|we(?:'re| are)) (?:now |still )*"
+    r"(?:check|look|see|search|think|get back|work|read|go through|find)\w*"
+    r"|processing(?: (?:it|your (?:message|question|request)))?\s*$|checking|searching|consulting"
+    r"|verificando|vou verificar|consultando|buscando|procurando|processando|procesando|trabajando|trabalhando|arbeite"
+    r"|schaue nach|prüfe|kümmer\w+"
+    # Hello, and thank you.
+    r"|hi|hello|hey|hallo|hola|olá|oi|bonjour|salut|ciao|moin|servus|good (?:morning|afternoon|evening|day)"
+    r"|bom dia|boa (?:tarde|noite)|buen(?:os|as) (?:días|tardes|noches)|guten (?:tag|morgen|abend)|bonsoir"
+    r"|welcome|willkommen|bem[- ]vind\w+|bienvenid\w+|bienvenue|thanks|thank you|obrigad\w+|gracias|danke|merci|grazie"
+    r"|(?:got|received|recebi|recebemos|recibí|recibimos|erhalten|reçu) (?:it|your|a sua|sua|tu|su|ihre|deine|votre|ton)"
+    r"|tudo bem|how (?:can|may) i help|como posso (?:te )?ajudar|wie kann ich|anything else|mais alguma coisa|algo más"
+    r"|still there"
+    # This is what I am, and what I can read.
+    r"|i(?:'m| am) (?:a|an|the|your) .{0,40}\b(?:bot|assistant|ai)|virtual assistant|assistente virtual|asistente virtual"
+    r"|written by a machine|automatic (?:reply|answer|message)|text only|only (?:send |read |understand |accept )?text"
+    r"|(?:send|write|type|envie|escreva|envíe|escriba) .{0,40}\btext\w*|(?:só|apenas|somente|sólo|solo|nur) .{0,20}\btext\w*"
+    r"|voice messages?|audios?|stickers?)\b",
+    re.IGNORECASE,
+)
+"""What notices say: that somebody is there, at work, or can read one kind of message only."""
+
+_AFFAIRS: Final = re.compile(
+    r"\b(?:cancel\w*|refund\w*|approv\w*|confirm\w*|charg\w*|shipp\w*|deliver\w*|paid|payments?|credited|booked|delet\w+|issued"
+    r"|blocked|reembols\w*|aprovad\w*|entreg\w*|pag(?:o|ou|amento\w*)|enviado|aprobad\w*|storn\w*|erstatt\w*|bezahlt|geliefert"
+    r"|rembours\w*|annul\w*|pay[ée]e?s?|livr[ée]e?s?)\b|[€$£]|\b(?:EUR|USD|BRL|R\$)",
+    re.IGNORECASE,
+)
+"""What only somebody may say who knows the customer's affairs, however politely."""
+
+_CLAUSE_END: Final = re.compile(
+    r"[.!?…;:\n]+|[–—,]|\band\b|\be\b|\by\b|\bund\b|\bet\b|\bbut\b|\bmas\b|\bpero\b|\baber\b", re.IGNORECASE
+)
+_WORDS: Final = re.compile(r"[^\W_]+")
+_CLAUSE_WORDS_MAX: Final = 14
+_FILLER_WORDS_MAX: Final = 2
+"""A clause without customary words may have so many: a name, "please", "por favor"."""
+
+
+def program_errors(text: str) -> Iterator[str]:
+    """What a text shows of a program's insides: each piece that no person would write to another, as it stands."""
+    for form in wording(text).undone:
+        for found in _PROGRAM_ERROR.finditer(form):
+            yield found[0].strip(" :('\"[`>-–—")
+
+
+def apologises(text: str) -> bool:
+    """Whether a text says that something failed, or asks to be excused; what it quotes is not its own."""
+    return _APOLOGY.search(_QUOTED.sub(" ", text.replace("’", "'"))) is not None
+
+
+def is_customary(text: str) -> bool:
+    """Whether a text is a notice as relays send it, all of it: a greeting, a request to wait, an apology, what can be read.
+
+    It then says nothing of the customer's own affairs, about which only a run, or the relay's author, can know.
+    """
+    for clause in _CLAUSE_END.split(text.replace("’", "'")):
+        words = len(_WORDS.findall(clause))
+        if words and _AFFAIRS.search(clause) is not None:
+            return False
+        if words > _CLAUSE_WORDS_MAX:
+            return False
+        if words > _FILLER_WORDS_MAX and not (_CUSTOMARY.search(clause) or _APOLOGY.search(clause)):
+            return False
+    return True

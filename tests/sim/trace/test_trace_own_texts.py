@@ -1,0 +1,116 @@
+"""What a text that no run wrote shows by its words: a program's error, an apology, or a notice as it is customary."""
+
+from __future__ import annotations
+
+import html
+import json
+
+import pytest
+
+from relaysim.sim.trace.own_texts import apologises, is_customary, program_errors
+
+REFUSAL = "Can't add messages to thread_a1 while a run run_b2 is active."
+
+ERRORS = (
+    f"BadRequestError: Error code: 400 - {{'error': {{'message': \"{REFUSAL}\", 'type': 'invalid_request_error'}}}}",
+    f"Sorry, that failed: {REFUSAL}",
+    "Error code: 429 - slow down",
+    "ValueError",
+    "openai.APITimeoutError",
+    "redis.exceptions.ConnectionError: Error 111 connecting to cache:6379. Connection refused.",
+    "Connection error.",
+    "Sorry, something went wrong (Connection error.)",
+    "Your answer is not there: Request timed out.",
+    'Traceback (most recent call last):\n  File "/app/bot.py", line 17, in answer',
+    '{"error": {"message": "Slow down", "type": "rate_limit_error"}}',
+    "The service said 503 Service Unavailable",
+    "HTTP 502",
+    "WRONGTYPE Operation against a key holding the wrong kind of value",
+    "[Errno 111] Connection refused",
+    "'NoneType' object has no attribute 'data'",
+    "<openai.types.Run object at 0x7f2a5c3e1d30>",
+)
+
+
+@pytest.mark.parametrize("text", ERRORS)
+def test_an_error_is_seen_however_it_is_wrapped(text: str) -> None:
+    for wrapped in (
+        text,
+        json.dumps({"reply": text}),
+        f"<b>{html.escape(text)}</b>",
+        f"Hello!\n> {text}\nBye!",
+        f'"{text}"',
+    ):
+        assert [*program_errors(wrapped)], wrapped
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sorry, something went wrong. Please try again.",
+        "Desculpe, ocorreu um erro ao processar sua mensagem. Por favor, tente novamente.",
+        "An error occurred. We are working on it.",
+        "Error: please send text only.",
+        "I had a connection error and lost my basket of 500 roses",
+        "Your request timed out while nobody was there, so ask again.",
+        "Status: your parcel is in the shop. Order 404 is not found in the old town.",
+        "Please wait... the errors are ours.",
+    ],
+)
+def test_ordinary_words_about_errors_are_none(text: str) -> None:
+    assert [*program_errors(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Sorry, something went wrong. Please try again.", True),
+        ("We couldn't process your message.", True),
+        ("Desculpe, tente novamente.", True),
+        ("Lo siento, ha ocurrido un error", True),
+        ("Da ist etwas schiefgelaufen.", True),
+        ("You wrote “sorry, it does not work”. One moment please.", False),
+        ('We read: "Sorry to bother you, try again"', False),
+        ("> Sorry, that went wrong\nWe are on it.", False),
+        ("I am unable to read images, please send text only.", False),
+        ("The printer does not work without paper; an error lamp shows it.", False),
+        ("Im Fehlerfall leuchtet die Lampe.", False),
+    ],
+)
+def test_an_apology_says_so_in_words_of_its_own(text: str, expected: bool) -> None:
+    assert apologises(text) is expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "One moment please ...",
+        "Typing…",
+        "Hello Maria! How can I help you today?",
+        "Please send text only, I cannot listen to voice messages.",
+        "Olá! Recebi sua mensagem e já vou verificar. Aguarde um momento, por favor.",
+        "Let me check your order.",
+        "We have received your message and are looking into it.",
+        "Sorry for the wait, we are still working on it.",
+        "⏳",
+        "Einen Augenblick bitte, ich schaue nach.",
+    ],
+)
+def test_what_relays_usually_say_by_themselves_is_customary(text: str) -> None:
+    assert is_customary(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Your order has been cancelled.",
+        "Hello! Your refund was approved by our team.",
+        "One moment please. Your order has been cancelled.",
+        "Thank you for your patience, 50 EUR were paid to your card.",
+        "Thanks and your appointment is on Monday at nine",
+        "Olá! Seu pedido foi cancelado.",
+        "Please wait while your refund is issued",
+    ],
+)
+def test_what_only_its_author_can_vouch_for_is_not(text: str) -> None:
+    assert not is_customary(text)
