@@ -42,6 +42,7 @@ from typing import Any, Literal, get_args
 from relaysim.reports import betting, statistics
 from relaysim.reports.claim_kinds import CLAIM_KINDS, ClaimKind, Kind, Numbers, kind_named
 from relaysim.reports.statistics import Clustering, rounded
+from relaysim.sim.counted import counted
 
 Verdict = Literal["verified", "refuted", "inconclusive"]
 
@@ -297,12 +298,12 @@ def _measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int,
     if count > n and not spec.rules.is_about_occurrence:
         raise ValueError(f"claim {spec.id!r}: {count} times {spec.event} among only {n} of {spec.among}")
     if spec.rules.denies_absence:
-        message = f"{n - count} of {n} {_words(spec.among)} without {_words(spec.event)}"
+        message = f"{_words(spec.event)}: {count} of {n} ({_words(spec.among)})"
         return count, n, count < n, _detail(observation, ("failed", "lost"), message) if count < n else {}
     if spec.kind == "between" and spec.event.startswith("recovered_at_"):
         counts = observation["counts"]
         recovered = sum(counts[name] for name in sorted(counts) if name.startswith("recovered_at_"))
-        message = f"{n - recovered} of {n} {_words(spec.among)} recovered at no attempt"
+        message = f"recovered at no attempt: {n - recovered} of {n} ({_words(spec.among)})"
         offends = recovered < n
         failures = ("friendly_failure", "failed", "generic_failure")
         return count, n, offends, _detail(observation, failures, message) if offends else {}
@@ -429,8 +430,10 @@ def needed_words(spec: ClaimSpec, tally: Tally) -> dict[str, Any]:
         trials = replications and math.ceil(replications * tally.n / tally.replications)
     if trials is None or replications is None:
         return {"why": "the observed rate lies on the limit, and no number of trials would decide"}
-    among = "" if trials == replications else f" ({replications:,} replications)"
-    message = f"the interval crosses the limit; about {trials:,} trials{among} would decide, should the rate stay"
+    among = "" if trials == replications else f" ({counted(replications, 'replication')})"
+    message = (
+        f"the interval crosses the limit; about {counted(trials, 'trial')}{among} would decide, should the rate stay"
+    )
     return {"needed": trials, "needed_replications": replications, "why": message}
 
 
@@ -520,7 +523,7 @@ def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
 def _verdict(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any]) -> dict[str, Any]:
     said = _verdict_everywhere(spec, tally, entry)
     if spec.where and tally.with_trials < tally.replications:
-        met = f"{tally.with_trials:,} of {tally.replications:,} replications"
+        met = f"{tally.with_trials:,} of {counted(tally.replications, 'replication')}"
         said["why"] += f"; only {met} had {_words(spec.where)}, and the others do not count"
     return said
 
@@ -536,7 +539,7 @@ def _verdict_everywhere(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any])
         return {"verdict": "inconclusive", "reason": "cannot be known", "why": message}
     if tally.n == 0:
         among = spec.where or (spec.event if spec.rules.reads_series else spec.among)
-        message = f"never met: not one trial ({_words(among)}) in {tally.replications} replications"
+        message = f"never met: not one trial ({_words(among)}) in {counted(tally.replications, 'replication')}"
         return {"verdict": "inconclusive", "reason": "never met", "why": message}
     if spec.rules.is_about_occurrence:
         message = f"did not happen; its rate is below {_percent(high)} at {_percent(1 - spec.alpha)} confidence"
@@ -545,7 +548,7 @@ def _verdict_everywhere(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any])
         if tally.count == tally.n:
             return {"verdict": "verified", "why": f"every value is exactly {_number(spec.value)}"}
         seen = f", between {_number(tally.low)} and {_number(tally.high)}" if tally.low is not None else ""
-        message = f"{tally.n - tally.count:,} of {tally.n:,} values are not {_number(spec.value)}{seen}"
+        message = f"not {_number(spec.value)}: {tally.n - tally.count:,} of {counted(tally.n, 'value')}{seen}"
         return {"verdict": "refuted", "why": message}
     verdict = decide(spec, low, high)
     if verdict != "inconclusive":

@@ -32,6 +32,7 @@ from relaysim.reports.paired import (
 )
 from relaysim.reports.statistics import rounded
 from relaysim.reports.summary import percent
+from relaysim.sim.counted import counted
 
 KIND = "comparison"
 PERCENTS = (50, 95, 99)
@@ -273,7 +274,8 @@ def direction(difference: Mapping[str, Any]) -> Direction:
 def same_words(worlds: int) -> str:
     """What it means that two policies did the same in every world."""
     at_most = percent(share_differing_at_most(worlds, ALPHA))
-    return f"the same in all {worlds:,} worlds, so at {CONFIDENCE} confidence at most {at_most} of such worlds differ"
+    same = f"the same in each of {counted(worlds, 'world')}"
+    return f"{same}, so at {CONFIDENCE} confidence at most {at_most} of such worlds differ"
 
 
 def settings_words(policy: Mapping[str, Any]) -> str:
@@ -337,6 +339,6 @@ def lead(results: Mapping[str, Any]) -> str:
     """How they were compared, in a sentence."""
     worlds = results["replications"]
     return (
-        f"{worlds:,} world{'s' * (worlds != 1)} for each policy, the same ones: customers, latencies and faults are "
+        f"{counted(worlds, 'world')} for each policy, the same ones: customers, latencies and faults are "
         f"drawn with the same numbers. Lane {results['lane']}, profile {results['profile']}."
     )

@@ -23,6 +23,7 @@ from relaysim.reports.comparison import (
     value_words,
 )
 from relaysim.reports.terminal import print_sentences, wide_enough
+from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,7 +119,7 @@ def _example(difference: Mapping[str, Any]) -> list[str]:
     example = difference["example"]
     failed, failed_against = example["failed"]
     return [
-        f"Farthest apart: in world {example['seed']}, {failed:,} messages failed under {difference['policy']}, "
+        f"Farthest apart: in world {example['seed']}, {counted(failed, 'message')} failed under {difference['policy']}, "
         f"{failed_against:,} under {difference['against']}.",
         *(f"      {command}" for command in example["replay"]),
     ]

@@ -41,6 +41,7 @@ from relaysim.reports.claims import (
     replications_needed,
 )
 from relaysim.reports.statistics import rounded
+from relaysim.sim.counted import counted
 
 Method = Literal["exact", "betting"]
 
@@ -271,16 +272,14 @@ def judge_sequence(sequence: ConfidenceSequence, tally: Tally, *, maximum: int, 
 def _why(sequence: ConfidenceSequence, tally: Tally, maximum: int) -> Mapping[str, Any]:
     if sequence.stopped_at is not None:
         side = "inside" if sequence.verdict == "verified" else "outside"
-        message = (
-            f"the whole band lies {side} the limit: decided at {sequence.stopped_at:,} of {maximum:,} replications"
-        )
-        return {"why": message}
+        decided = f"decided at {sequence.stopped_at:,} of {counted(maximum, 'replication')}"
+        return {"why": f"the whole band lies {side} the limit: {decided}"}
     needed = sequence.needed(tally)
     if needed is None:
         return {"why": "the observed rate lies on the limit, and no number of trials would decide"}
     replications = math.ceil(needed * tally.replications / tally.n)
     if replications <= tally.replications:
-        return {"why": f"the band crosses the limit after {tally.replications:,} replications"}
-    among = "" if needed == replications else f" ({replications:,} replications)"
-    message = f"the band crosses the limit; about {needed:,} trials{among} would decide, should the rate stay"
+        return {"why": f"the band crosses the limit after {counted(tally.replications, 'replication')}"}
+    among = "" if needed == replications else f" ({counted(replications, 'replication')})"
+    message = f"the band crosses the limit; about {counted(needed, 'trial')}{among} would decide, should the rate stay"
     return {"needed": needed, "needed_replications": replications, "why": message}

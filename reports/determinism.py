@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from relaysim.sim.counted import counted
+
 
 def is_deterministic(results: Mapping[str, Any]) -> bool:
     """False if the same seed gave two worlds. No verdict of such results can be trusted."""
@@ -40,7 +42,7 @@ def same_again_words(timing: Mapping[str, Any]) -> str:
         return "Whether a seed is one world was not checked: no world was run again."
     worlds, scenarios = checked["worlds"], checked["scenarios"]
     return (
-        f"Deterministic, as far as was looked: the first seeds of {scenarios} scenario{'s' * (scenarios != 1)}, {worlds:,} "
-        f"world{'s' * (worlds != 1)}, came out the same in a fresh process, in the opposite order and with another hash "
+        f"Deterministic, as far as was looked: the first seeds of {counted(scenarios, 'scenario')}, "
+        f"{counted(worlds, 'world')}, came out the same in a fresh process, in the opposite order and with another hash "
         "seed."
     )

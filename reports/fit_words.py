@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from relaysim.reports.summary import interval_words, number, percent
+from relaysim.sim.counted import counted
 
 #: The confidence at which all claims of a scenario hold together.
 FAMILY = "99 %"
@@ -19,10 +20,10 @@ def headline(results: Mapping[str, Any]) -> str:
     ended, met = results["conflicts"]["ended"], results["conflicts"]["met"]
     if alone := results["conflicts"]["refused_alone"]:
         known = f", and {ended:,} with an ending" if ended else ", none with an ending"
-        return f"{alone:,} conflict{'s' * (alone != 1)} told by the API's refusals alone in production logs{known}"
+        return f"{counted(alone, 'conflict')} told by the API's refusals alone in production logs{known}"
     if met and not ended:
-        return f"{met:,} conflict{'s' * (met != 1)} in production logs, none with an ending"
-    return f"{ended:,} conflict{'s' * (ended != 1)} in production logs"
+        return f"{counted(met, 'conflict')} in production logs, none with an ending"
+    return f"{counted(ended, 'conflict')} in production logs"
 
 
 def lead(results: Mapping[str, Any]) -> str:
@@ -108,14 +109,14 @@ def share_words(share: float | None) -> str:
 def damage_words(log: Mapping[str, Any]) -> list[str]:
     """What was wrong with the bytes of the log, a few words each; nothing of it was fatal."""
     names = {
-        "not_utf8": "lines are not valid UTF-8",
-        "nul": "lines have NUL bytes",
-        "too_long": "lines are longer than 1 MiB and were skipped",
-        "unfinished": "logs end within a line",
-        "broken_off": "compressed logs break off",
-        "broken_events": "events have a missing or wrong field",
+        "not_utf8": ("line", "not valid UTF-8"),
+        "nul": ("line", "with NUL bytes"),
+        "too_long": ("line", "longer than 1 MiB, skipped"),
+        "unfinished": ("log", "ending within a line"),
+        "broken_off": ("compressed log", "breaking off"),
+        "broken_events": ("event", "with a missing or wrong field"),
     }
-    return [f"{log[name]:,} {message}" for name, message in names.items() if log[name]]
+    return [f"{counted(log[name], noun)} {message}" for name, (noun, message) in names.items() if log[name]]
 
 
 def notes(results: Mapping[str, Any]) -> list[str]:
@@ -125,15 +126,17 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     open_ones = conflicts["met"] - conflicts["ended"]
     if open_ones > 0:
         sentences.append(
-            f"{open_ones:,} of {conflicts['met']:,} messages that met an active run have no ending in the log: they are "
+            f"Without an ending in the log: {open_ones:,} of {counted(conflicts['met'], 'message')} that met an "
+            "active run. They are "
             "no trials."
         )
     if open_ones < 0:
-        sentences.append(f"{-open_ones:,} endings have their beginning outside of the log; they count.")
+        sentences.append(f"{counted(-open_ones, 'ending')} with a beginning outside of the log: they count.")
     apart = conflicts["ended"] - conflicts["joined"]
     if apart and conflicts["ended"]:
         sentences.append(
-            f"{apart:,} of {conflicts['ended']:,} episodes could not be joined line by line, since their lines name no "
+            f"{apart:,} of {counted(conflicts['ended'], 'episode')} could not be joined line by line, since "
+            "their lines name no "
             "conversation: their attempt counts, at the moments that the waits give."
         )
     for entry in conflicts["endings"]:
@@ -153,24 +156,28 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         )
     if conflicts["early"]:
         sentences.append(
-            f"{conflicts['early']:,} conflicts met a run that the check before had begun to cancel: their time counts from "
+            f"{counted(conflicts['early'], 'conflict')} met a run that the check before had begun to cancel: "
+            "their time counts from "
             "there, and only those that were not free by the append could be seen, which is allowed for."
         )
     if unnamed := results["log"]["relay_lines"].get("no_run_named", 0):
         sentences.append(
-            f"{unnamed:,} refusals named no run, so none was cancelled: their threads became free by themselves, and still "
+            f"{counted(unnamed, 'refusal')} named no run, so none was cancelled: their threads became free by "
+            "themselves, and still "
             "count as if after a cancel."
         )
     if conflicts["refused_alone"]:
         written = results["log"]["relay_lines"]["api_refusal"]
         sentences.append(
-            f"{conflicts['refused_alone']:,} requests were refused since a run was active, as the API's own words in "
-            f"{written:,} lines tell; which of them were one message's, and what became of it, no line tells, so they are "
+            f"Refused since a run was active: {counted(conflicts['refused_alone'], 'request')}, as the API's own words in "
+            f"{counted(written, 'line')} tell; which of them were one message's, and what became of it, no line "
+            "tells, so they are "
             "no trials."
         )
     if conflicts["drained"]:
         sentences.append(
-            f"{conflicts['drained']:,} conflicts are of the policy drain, which waits for the run in the way; they are no "
+            f"{counted(conflicts['drained'], 'conflict')} of the policy drain, which waits for the run in the "
+            "way: they are no "
             "attempts and are left out."
         )
     return sentences + damage_words(results["log"])

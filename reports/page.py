@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports import summary
+from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -62,5 +63,6 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters["thousands"] = "{:,}".format
+    templates.filters["counted"] = counted
     templates.globals["summary"] = summary
     return templates

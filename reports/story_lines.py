@@ -9,6 +9,8 @@ from enum import Enum, auto
 from itertools import pairwise
 from typing import Final
 
+from relaysim.sim.counted import counted
+
 _ID = re.compile(r"\b(?:thread|run|msg|asst|call)_[A-Za-z0-9]+")
 _ID_LETTERS_MIN = 4
 
@@ -23,6 +25,7 @@ class Rank:
     NAMED_SEND, OUTAGE, CANCEL_UNDER_LEASE, TAKEN_OVER = 88, 70, 70, 68
     CANCEL, REFUSED, RUN_ENDED_EARLY, LEASE_RELEASED, SLEPT, REDELIVERED, CREATED = 66, 64, 62, 62, 60, 58, 56
     APPENDED, LISTED, ACCEPTED, STARTED, LOCK_TAKEN, ENDED_WELL = 48, 46, 44, 42, 40, 38
+    LOCK_AWAITED, CALLED_OFTEN = 39, 64
     COMPLETED, LOCK_RELEASED, POLLED, LOCK_HELD, READ, LOG, IN_PROGRESS = 30, 26, 24, 22, 16, 14, 10
     OTHER_STORY: Final = 20  # taken off lines of deliveries that did not overlap with the one in focus
 
@@ -91,7 +94,7 @@ def lay_out(
         mark = "!" if line.loud else " "
         rows.append(f"{line.time - start:9.3f} {mark} {line.who[:24]:<{column}}  {shorten(line.text)}")
     if left_out := len(window) - len(kept):
-        rows.append(f"{'':9}   {left_out} less important line{'s' if left_out > 1 else ''} left out")
+        rows.append(f"{'':9}   {counted(left_out, 'less important line')} left out")
     return [row if len(row) <= width else row[: width - 1] + "…" for row in rows]
 
 

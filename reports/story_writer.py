@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from relaysim.reports.lock_lines import LockLines
+from relaysim.reports.story_facts import StoryFacts
 from relaysim.reports.story_lines import Line, Link, Rank, quoted
+from relaysim.sim.counted import counted
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.evidence import PUTTING, TAKING, Evidence
 from relaysim.sim.trace.lock_keys import form_of
@@ -29,6 +32,7 @@ from relaysim.sim.trace.subjects import Handling, Request, Run
 _WAIT_SECONDS_MIN: Final = 0.05
 _SLEEP_SECONDS_MIN: Final = 0.5  # below this a pause may be anything; from here on somebody meant to wait
 _ACTIVE: Final = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
+_CALLS_MANY: Final = 10
 _FAILED_OUTCOMES: Final = frozenset({"friendly_apology", "generic_apology", "lost", "unknown"})
 
 
@@ -61,8 +65,12 @@ class StoryWriter(TraceReader):
         self.lines: list[Line] = []
         self._busy: dict[str, tuple[float, str]] = {}  # delivery -> when it last heard from outside, and of what
         self._polls: dict[tuple[str, str], Line] = {}
+        self._calls: dict[tuple[str, str], Line] = {}
+        self._sending: dict[tuple[str, str], tuple[float, str]] = {}  # (conversation, text) -> since when, for whom
         self._tries: dict[tuple[str, str], Line] = {}
         self.evidence = Evidence(chronicle)
+        self.facts = StoryFacts(chronicle)
+        self._locks = LockLines(self._line)
         self._taken: dict[
             str, tuple[float, int, str]
         ] = {}  # worker -> the job it took last, for whom is yet to be seen
@@ -115,6 +123,9 @@ class StoryWriter(TraceReader):
     def on_received(self, time: float, entity: str, event: Received) -> None:
         if event.conversation == self.conversation:
             self._line(time, "customer", f"received {quoted(event.text, 90)}", Rank.RECEIVED, by_customer=True)
+        since, who = self._sending.pop((event.conversation, event.text), (0.0, ""))
+        if who and self._busy.get(who) == (since, "send"):
+            self._busy[who] = (2 * time - since, "send")  # a text arrives half-way through its sending
 
     def on_send(self, time: float, entity: str, event: TextSent) -> None:
         delivery, conversation, text = event
@@ -125,6 +136,7 @@ class StoryWriter(TraceReader):
             note = f" to the wrong conversation, {conversation}" if own not in (conversation, "") else ""
             self._line(time, self._who(delivery, entity), f"sends {quoted(text)}{note}", Rank.SEND, delivery=delivery)
             self._busy[delivery or entity] = (time, "send")
+            self._sending[conversation, text] = (time, delivery or entity)
 
     # What workers do.
 
@@ -142,12 +154,14 @@ class StoryWriter(TraceReader):
         if handling is None or not self._is_told(delivery):
             return
         self._tell_wait(time, delivery, "end", entity)
-        ending = " with ".join(each for each in (outcome, error_class) if each) or "without an outcome"
-        failed = has_failed(handling)
+        ending, failed = self.facts.ending_of(handling, time)
+        if outcome or error_class:
+            ending = f"ends {handling.message_id}: {' with '.join(each for each in (outcome, error_class) if each)}"
+            failed = has_failed(handling)
         self._line(
             time,
             self._who(delivery, entity),
-            f"ends {handling.message_id}: {ending}",
+            ending,
             Rank.ENDED_BADLY if failed else Rank.ENDED_WELL,
             delivery=delivery,
             loud=failed,
@@ -183,17 +197,17 @@ class StoryWriter(TraceReader):
             if reply in ("nil", None):
                 line = self._fold(self._tries, (delivery or entity, key), time, who, Rank.LOCK_HELD, delivery)
                 times = self._times[id(line)]
-                line.text = f"finds {what} {'held' if lock else 'set'}" + (
-                    f" (tried {times} times)" if times > 1 else ""
-                )
+                line.text = f"finds {what} {'held' if lock else 'set'}"
+                if times > 1:
+                    line.text = f"{line.text} (tried {counted(times, 'time')})"
+                    # What nobody releases is waited for in vain.
+                    line.rank = Rank.LOCK_AWAITED if lock else Rank.SLEPT
             elif lock:
-                self._line(time, who, f"takes {what}", Rank.LOCK_TAKEN, delivery=delivery)
+                self._locks.taken(time, who, entity, delivery, key)
             else:
                 self._line(time, who, f"sets {what}", Rank.READ, delivery=delivery)
-        elif lock and verb.startswith(("EVAL", "DEL")) and not str(reply).startswith("error"):
-            gone = reply in (0, "0", "nil", None)
-            sentence = f"releases {what}" + (": it was no longer its own" if gone else "")
-            self._line(time, who, sentence, Rank.REFUSED if gone else Rank.LOCK_RELEASED, delivery=delivery)
+        elif lock and verb.startswith(("EVAL", "DEL", "UNLINK")) and not str(reply).startswith("error"):
+            self._locks.let_go(time, who, entity, delivery, key, verb, was_there=reply not in (0, "0", "nil", None))
         elif verb in ("DEL", "UNLINK"):
             self._line(time, who, f"deletes {what}", Rank.READ, delivery=delivery)
         elif verb in PUTTING:
@@ -202,6 +216,7 @@ class StoryWriter(TraceReader):
     def on_lease_expired(self, time: float, entity: str, event: LockExpired) -> None:
         key, worker, delivery = event
         known = self.evidence.conversation_of(delivery, key=key) or self._at_work.get(worker, "")
+        self._locks.expired(worker, delivery, key)
         if known == self.conversation:
             message = self._message_of(delivery)
             self._line(
@@ -238,7 +253,7 @@ class StoryWriter(TraceReader):
         polling = following in roles.shows_turn or before == "redis" or before in roles.starts | roles.shows_turn
         if time - heard >= _WAIT_SECONDS_MIN and not polling:
             rank = Rank.SLEPT if time - heard >= _SLEEP_SECONDS_MIN else Rank.READ
-            self._line(time, self._who(delivery, worker), f"slept {time - heard:.3f} s", rank, delivery=delivery)
+            self._line(time, self._who(delivery, worker), f"waited {time - heard:.3f} s", rank, delivery=delivery)
 
     def _fold(
         self,
@@ -267,7 +282,7 @@ class StoryWriter(TraceReader):
         status, error, roles = event.status, event.error_message or "", self.chronicle.roles
         refused = {"delivery": delivery, "link": Link.REFUSED if status == 400 or request.conflict else None}
         if request.conflict:
-            what = "appends its message" if request.appends else f"calls {operation}"
+            what = "append refused" if request.appends else f"calls {operation}"
             self._line(time, who, f"{what}: {status} {error}", Rank.CONFLICT, loud=True, **refused)
         elif operation in roles.cancels:
             self._tell_cancel(time, who, request)
@@ -276,23 +291,33 @@ class StoryWriter(TraceReader):
         elif operation in roles.lists_turns:
             known = isinstance(event.detail, int) and not isinstance(event.detail, bool)
             active = event.detail if known else self._active_runs(request.thread, time)
-            found, link = (f"{active} active", None) if active else ("list empty", Link.LIST_EMPTY)
+            found, link = (f"{active} active", None) if active else ("none active", Link.LIST_EMPTY)
             sentence = f"lists the thread's runs: {found}"
             self._line(time, who, sentence, Rank.LISTED, delivery=delivery, link=link)
         elif operation in roles.starts:
             self._tell_creation(time, who, request)
         elif operation in roles.appends:
-            message = self._message_of(delivery)
-            sentence = f"appended {message or 'a message'} to the thread"
-            self._line(time, who, sentence, Rank.APPENDED, delivery=delivery, messages=(message,) if message else ())
+            what = self.facts.what_was_stored_by(request) or "a message"
+            names = tuple(each.id for each in self.facts.messages_stored_by(request))
+            sentence = f"appended {what} to {self._the_thread(request)}"
+            self._line(time, who, sentence, Rank.APPENDED, delivery=delivery, messages=names)
         elif operation in roles.shows_turn:
             run = self.chronicle.runs.get(request.run or "")
             state = f", last seen {run.state_at(time)}" if run else ""
             line = self._fold(self._polls, (delivery or who, str(request.run)), time, who, Rank.POLLED, delivery)
             times = self._times[id(line)]
-            line.text = f"polled {request.run} {times} time{'s' if times > 1 else ''}{state}"
+            line.text = f"polled {request.run} {counted(times, 'time')}{state}"
         else:
-            self._line(time, who, f"calls {operation}", Rank.READ, delivery=delivery)
+            line = self._fold(self._calls, (delivery or who, operation), time, who, Rank.READ, delivery)
+            times = self._times[id(line)]
+            line.text = f"calls {operation}" + (f" {counted(times, 'time')}" if times > 1 else "")
+            if times > _CALLS_MANY:
+                line.rank = Rank.CALLED_OFTEN
+
+    def _the_thread(self, request: Request) -> str:
+        """How to name a request's thread: by its id where the conversation has several."""
+        several = list(self.evidence.threads.values()).count(self.conversation) > 1
+        return str(request.thread) if several and request.thread else "the thread"
 
     def _active_runs(self, thread: str | None, time: float) -> int:
         return sum(run.thread == thread and is_active_at(run, time) for run in self.chronicle.runs.values())
@@ -309,10 +334,18 @@ class StoryWriter(TraceReader):
                 link=Link.REFUSED if request.served_status == 400 else None,
             )
             return
-        another = run is not None and run.delivery != request.delivery
+        made = None if run is None else run.request
+        another = run is not None and (
+            made is None or (made.delivery or made.worker) != (request.delivery or request.worker)
+        )
         handling = None if run is None else self.chronicle.handlings.get(run.delivery)
-        answering = "nobody known" if handling is None else f"{handling.message_id} of {handling.worker}"
-        whose = f", which was answering {answering}" if another else ", its own"
+        if handling is not None:
+            whose = f", which was answering {handling.message_id} of {handling.worker}"
+        elif made is not None:
+            whose = f", which {made.worker} had created"
+        else:
+            whose = ", which was there from the start"
+        whose = whose if another else ", its own"
         rank = Rank.CANCEL_OF_ANOTHER if another else Rank.CANCEL
         self._line(time, who, f"cancels {request.run}{whose}", rank, delivery=request.delivery, loud=another)
 
@@ -320,7 +353,13 @@ class StoryWriter(TraceReader):
         # Of a served API the trace may not hold the run's first state; then the server names what it created.
         name = request.run_made.id if request.run_made else str(request.detail or "a run")
         # Whoever waits for a lock and has asked the API nothing yet is not surprised by the run.
-        asked = {each.delivery for each in self.chronicle.requests.values() if each.left <= time}
+        # On another thread it is in nobody's way.
+        thread = request.thread if request.run_made is None else request.run_made.thread
+        asked = {
+            each.delivery for each in self.chronicle.requests.values() if each.left <= time and each.thread == thread
+        }
+        what = self.facts.what_was_stored_by(request)
+        name += f" with {what}" if what else ""
         others = [
             each
             for each in self.chronicle.handlings.values()
@@ -334,7 +373,7 @@ class StoryWriter(TraceReader):
             self._line(
                 time,
                 who,
-                f"created {name}: a foreign run to {other.message_id} of {other.worker}",
+                f"created {name} while {other.worker} is handling {other.message_id}",
                 Rank.FOREIGN_RUN,
                 delivery=request.delivery,
                 loud=True,

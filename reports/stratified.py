@@ -25,6 +25,7 @@ from typing import Any
 from relaysim.reports import betting, statistics
 from relaysim.reports.claims import ClaimSpec, Tally, decide, judge
 from relaysim.reports.statistics import rounded
+from relaysim.sim.counted import counted
 
 #: The kinds of claims that can be judged in strata, each among whole replications.
 
@@ -151,5 +152,7 @@ def _decided(spec: ClaimSpec, strata: Sequence[Stratum], low: float, high: float
     needed = statistics.trials_to_decide(decides, 0.0)
     if needed is None:
         return {"verdict": verdict, "why": "the observed rate lies on the limit, and no number of trials would decide"}
-    message = f"the interval crosses the limit; about {needed:,} replications would decide, should the rates stay"
+    message = (
+        f"the interval crosses the limit; about {counted(needed, 'replication')} would decide, should the rates stay"
+    )
     return {"verdict": verdict, "needed": needed, "needed_replications": needed, "why": message}

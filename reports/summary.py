@@ -17,6 +17,7 @@ from typing import Any
 from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.determinism import is_deterministic, not_deterministic_words
 from relaysim.reports.results import claims_of
+from relaysim.sim.counted import counted
 
 #: What the fix claims, in the order in which it is told. Every summary has a row for each.
 INCIDENT_CLAIMS = {
@@ -173,8 +174,8 @@ def decided_words(scenario: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
         return ""
     most = scenario["sequential"]["maximum"]
     if claim["stopped_at"] is None:
-        return f"not decided in {claim['replications']:,} of at most {most:,} replications"
-    return f"decided at {claim['stopped_at']:,} of at most {most:,} replications"
+        return f"not decided in {claim['replications']:,} of at most {counted(most, 'replication')}"
+    return f"decided at {claim['stopped_at']:,} of at most {counted(most, 'replication')}"
 
 
 def clustered_words(claim: Mapping[str, Any]) -> str:
@@ -233,6 +234,8 @@ def observed_words(claim: Mapping[str, Any]) -> str:
         low, high = claim["values"]
         seen = number(low) if low == high else f"{number(low)} – {number(high)}"
         return f"{percent(claim['observed'])} ({seen}{unit_of(claim['event'])})"
+    if claim["count"] > claim["n"] > 0:  # one trial may be an occurrence of several kinds of breaches
+        return f"{claim['count'] / claim['n']:.2f} each"
     return percent(claim["observed"])
 
 
@@ -249,7 +252,7 @@ def example_words(example: Mapping[str, Any]) -> str:
 
 def exception_words(scenario: Mapping[str, Any], exception: Mapping[str, Any]) -> str:
     """What an exception that no code received was, and in how many worlds."""
-    worlds = f"{exception['replications']:,} of {scenario['replications']:,} worlds"
+    worlds = f"{exception['replications']:,} of {counted(scenario['replications'], 'world')}"
     return f"in {worlds} {exception['what']}"
 
 
@@ -284,4 +287,4 @@ def lead(results: Mapping[str, Any]) -> str:
     description = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     ids = len({claim["id"] for _, claim in claims_of(results)})
     end = "all as expected" if not surprises else f"{surprises} not as expected"
-    return f"{total} verdict{'s' * (total != 1)} on {ids} claim{'s' * (ids != 1)}: {description}; {end}."
+    return f"{counted(total, 'verdict')} on {counted(ids, 'claim')}: {description}; {end}."

@@ -20,6 +20,7 @@ from relaysim.reports.sweep_words import (
     varying,
 )
 from relaysim.reports.terminal import print_sentences, wide_enough
+from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,7 +89,7 @@ def _print_blocks(console: Console, results: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     for point in results["points"][:POINTS_MAX]:
-        console.print(Text(f"{point_words(results, point)}: {point['replications']:,} worlds", style="bold"))
+        console.print(Text(f"{point_words(results, point)}: {counted(point['replications'], 'world')}", style="bold"))
         for claim in point["claims"]:
             found = f"{claim_words(claim)} ({interval_words(claim)})"
             print_sentences(console, f"  {claim['id']} ({limit_words(claim)}): {found}")

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from relaysim.reports.summary import SYMBOLS, interval_words, observed_words, percent
+from relaysim.sim.counted import counted
 
 KIND = "sweep"
 
@@ -82,14 +83,14 @@ def claim_words(claim: Mapping[str, Any]) -> str:
 def headline(results: Mapping[str, Any]) -> str:
     """The page's title."""
     count = len(results["points"])
-    return f"{results['scenario']} at {count:,} points" if count > 1 else f"{results['scenario']} at one point"
+    return f"{results['scenario']} at {counted(count, 'point')}"
 
 
 def lead(results: Mapping[str, Any]) -> str:
     """What was run, in a sentence."""
     worlds = sum(point["replications"] for point in results["points"])
-    over = ", ".join(f"{axis['path']} ({len(axis['values'])} values)" for axis in varying(results))
-    return f"{results['title']}. {worlds:,} worlds{f' over {over}' if over else ''}, lane {results['lane']}."
+    over = ", ".join(f"{axis['path']} ({counted(len(axis['values']), 'value')})" for axis in varying(results))
+    return f"{results['title']}. {counted(worlds, 'world')}{f' over {over}' if over else ''}, lane {results['lane']}."
 
 
 def notes(results: Mapping[str, Any]) -> list[str]:
@@ -98,7 +99,7 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     if not unmet:
         return []
     which = "; ".join(f"{point_words(results, point)}: {', '.join(point['never_met'])}" for point in unmet[:5])
-    more = f"; and {len(unmet) - 5:,} more points" if len(unmet) > 5 else ""
+    more = f"; and {counted(len(unmet) - 5, 'more point')}" if len(unmet) > 5 else ""
     return [f"Faults that hit nothing, so that no claim is verified there: {which}{more}"]
 
 

@@ -33,6 +33,7 @@ from relaysim.reports.summary import (
     trials_words,
     verdict_words,
 )
+from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -263,10 +264,10 @@ def _print_wrong(console: Console, results: Mapping[str, Any], rows: list[Row]) 
     for scenario in results["scenarios"]:
         for name, invariant in sorted(scenario.get("invariants", {}).items()):
             for example in invariant.get("examples", ())[:1]:
-                times = f"{invariant['breaches']:,} breach{'es' * (invariant['breaches'] != 1)}"
+                times = counted(invariant["breaches"], "breach")
                 # T1 to T6 say what customers saw, faults and deadlines included; S and L what the relay promises.
-                what = "customers saw" if name.startswith("T") else "✘ invariant"
-                head = f"{what} {name} in {scenario['scenario']}, {times}, seed {example['seed']}"
+                what = f"✘ {name}, as customers see it," if name.startswith("T") else f"✘ invariant {name}"
+                head = f"{what} broken in {scenario['scenario']}, {times}, seed {example['seed']}"
                 lines.append((head, example_words(example), str(example.get("replay", ""))))
         for exception in scenario.get("exceptions", ()):
             head = f"! {scenario['scenario']}, {exception_words(scenario, exception)}; seed {exception['seed']}"

@@ -12,6 +12,7 @@ from typing import Any
 from relaysim.reports.claims import ALPHA
 from relaysim.reports.paired import share_differing_at_most
 from relaysim.reports.summary import percent
+from relaysim.sim.counted import counted, plural
 
 CONFIDENCE = f"{(1 - ALPHA) * 100:g} %"
 SHORT = {
@@ -132,7 +133,7 @@ def _at_most(unit: str, found: Mapping[str, Any], worlds: int) -> str:
     """How much worse an objective could be that was not told apart."""
     if found["verdict"] == "same":
         other = percent(share_differing_at_most(worlds, ALPHA))
-        return f"the same in each of {worlds:,} worlds, so another in at most {other} of all,"
+        return f"the same in each of {counted(worlds, 'world')}, so another in at most {other} of all,"
     return f"worse by at most {difference_words(unit, found['difference_interval'][1]).removeprefix('+')}"
 
 
@@ -141,19 +142,15 @@ def lead(results: Mapping[str, Any]) -> str:
     held_out = results["held_out"]
     profiles = list(results["profiles"])
     searched = (
-        f"{_counted(len(results['trials']), 'trial')} of {_counted(results['replications'], 'world')} under "
+        f"{counted(len(results['trials']), 'trial')} of {counted(results['replications'], 'world')} under "
         f"{'each of ' if len(profiles) > 1 else ''}{_listed(profiles)}"
     )
     if not results["judged"]:
         return f"{searched}; none of them to be judged again beside the {PRESENT}."
     return (
-        f"{searched}; {len(results['judged'])} of the best judged again in {_counted(held_out['replications'], 'world')} "
+        f"{searched}; {len(results['judged'])} of the best judged again in {counted(held_out['replications'], 'world')} "
         f"each that the search never saw, paired with the {PRESENT}."
     )
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -187,7 +184,8 @@ def recommendation(results: Mapping[str, Any]) -> str:
         if _too_few(results):
             held_out = results["held_out"]
             return (
-                f"Keep the present settings: {held_out['replications']:,} held-out worlds are too few to judge by; give "
+                "Keep the present settings: too few to judge by, "
+                f"{counted(held_out['replications'], 'held-out world')}; give "
                 f"--held-out at least {held_out['replications_min']:,}, better thousands."
             )
         sentences = [
@@ -195,7 +193,7 @@ def recommendation(results: Mapping[str, Any]) -> str:
             "objective and worse in none under every profile."
         ]
         if wanting := _for_want_of_worlds(results):
-            which = f"candidate{'' if len(wanting) == 1 else 's'} {_listed(wanting)}"
+            which = f"{plural('candidate', len(wanting))} {_listed(wanting)}"
             sentences.append(f"Of {which} too few worlds differ to tell; give more --held-out.")
         return " ".join(sentences)
     judged = results["judged"][place]
@@ -255,7 +253,8 @@ def _rarely_differing(results: Mapping[str, Any]) -> list[str]:
             ]
             if rare:
                 sentences.append(
-                    f"Under {profile}, {SHORT[each['id']]} differ from the {PRESENT}' in fewer than {least} worlds, too few "
+                    f"Under {profile}, {SHORT[each['id']]} differ from the {PRESENT}' in fewer than "
+                    f"{counted(least, 'world')}, too few "
                     f"to claim anything: {', '.join(rare)}."
                 )
     return sentences
@@ -263,7 +262,7 @@ def _rarely_differing(results: Mapping[str, Any]) -> list[str]:
 
 def excess_words(name: str, count: int) -> str:
     """By how much more often a promise was broken: `name` is an invariant, or stands for all that customers see."""
-    breaches = f"{count:,} {'breach' if count == 1 else 'breaches'} more"
+    breaches = f"{counted(count, 'breach')} more"
     if name == _SEEN:
         return f"customers saw {breaches}"
     number, _, promise = name.partition("-")
@@ -276,7 +275,7 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     fragile = [str(place) for place, each in enumerate(results["judged"], 1) if each["fragile"]]
     if fragile:
         sentences.append(
-            f"Fragile: {'candidate' if len(fragile) == 1 else 'candidates'} {_listed(fragile)} "
+            f"Fragile: {plural('candidate', len(fragile))} {_listed(fragile)} "
             f"{'is' if len(fragile) == 1 else 'are'} better under one profile and not under another."
         )
     for place, each in enumerate(results["judged"], 1):
@@ -287,7 +286,8 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     infeasible = sum(not trial["feasible"] for trial in results["trials"])
     if infeasible:
         sentences.append(
-            f"{infeasible} of {len(results['trials'])} trials broke a promise more often than the present settings in "
+            f"{infeasible} of {counted(len(results['trials']), 'trial')} broke a promise more often than the "
+            "present settings in "
             f"the same worlds, and {'was' if infeasible == 1 else 'were'} put aside."
         )
     return sentences
@@ -333,15 +333,17 @@ def agreement_words(results: Mapping[str, Any]) -> list[str]:
     sentences = []
     if details:
         sentences.append(
-            f"{inside} of {len(details)} values measured in held-out worlds have the computed one in their {CONFIDENCE} "
+            f"For {inside} of {counted(len(details), 'value')} measured in held-out worlds the computed one "
+            f"lies in the {CONFIDENCE} "
             "interval."
         )
     front = len(block["front"])
     if not front:
-        return [*sentences, f"Of {block['grid']:,} settings computed, none fails no more than the {PRESENT}."]
+        return [*sentences, f"Of {counted(block['grid'], 'setting')} computed, none fails no more than the {PRESENT}."]
     one = front == 1
     sentences.append(
-        f"Of {block['grid']:,} settings computed, {front:,} {'fails' if one else 'fail'} no more than the {PRESENT} and "
+        f"Of {counted(block['grid'], 'setting')} computed, {front:,} {'fails' if one else 'fail'} no more than "
+        f"the {PRESENT} and "
         f"{'is' if one else 'are'} beaten by no other: {'it is' if one else 'they are'} the computed front."
     )
     return [*sentences, *_behind_words(block), *_gap_words(block)]

@@ -15,6 +15,7 @@ from relaysim.reports.summary import exception_words
 from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
+from relaysim.sim.counted import counted
 
 #: The scenarios that judge a relay of one's own; the incident's other ones are about its own numbers.
 OWN_RELAY = ("race", "rapid_pair", "stuck_run", "persistent_failure", "peak_hour")
@@ -25,20 +26,21 @@ _REPLICATIONS = 20
 _PATH = "profile_overrides.cancel_seconds"
 
 _MEANINGS = {
-    "lost": "messages that no reply ever covered",
-    "wrong_conversation": "replies sent to another conversation",
-    "duplicate_reply": "second replies to the same messages",
-    "out_of_order": "replies sent after a reply to a later message",
-    "apology_despite_cover": "apologies for messages that a reply covers",
-    "late": "messages whose answer or apology came too late",
-    "over_cost": "messages of conversations that cost more than the limits allow",
-    "over_notices": "notices too many, or sent when nobody waited",
-    "answered_but_apologised": "apologies told in place of an answer that was ready",
-    "breach_S12": "reaches into another conversation (S12)",
-    "breach_S13": "messages stored twice, or not whole (S13)",
-    "breach_S14": "messages stored after one that was written later (S14)",
-    "breach_S15": "texts that are not what a run wrote (S15)",
+    "lost": ("message", "without an answer"),
+    "wrong_conversation": ("reply", "sent to another conversation"),
+    "duplicate_reply": ("reply", "to messages that had one already"),
+    "out_of_order": ("reply", "sent after a reply to a later message"),
+    "apology_despite_cover": ("message", "with an apology although answered"),
+    "late": ("message", "whose answer or apology came too late"),
+    "over_cost": ("message", "of conversations that cost more than the limits allow"),
+    "over_notices": ("notice", "too many, or sent when nobody waited"),
+    "answered_but_apologised": ("message", "with an apology although an answer was ready"),
+    "breach_S12": ("reach", "into another conversation (S12)"),
+    "breach_S13": ("message", "stored twice, or not whole (S13)"),
+    "breach_S14": ("message", "stored after one that was written later (S14)"),
+    "breach_S15": ("text", "with other words than a run's (S15)"),
 }
+"""Per count what is counted, in the singular, and what is wrong with it."""
 
 
 def judge_waits(
@@ -124,8 +126,8 @@ def _verdict(refuted: Sequence[Any], unknown: Sequence[Any], worlds: int) -> str
     if refuted:
         return "No."
     if unknown:
-        return f"That is not shown by these {worlds:,} worlds, although nothing went wrong that refutes it."
-    return f"Yes, as far as these {worlds:,} worlds show."
+        return f"That is not shown by {counted(worlds, 'world')}, although nothing went wrong that refutes it."
+    return f"Yes, as far as {counted(worlds, 'world')} can show."
 
 
 def _why_not(results: Mapping[str, Any], refuted: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
@@ -135,11 +137,13 @@ def _why_not(results: Mapping[str, Any], refuted: Sequence[tuple[Mapping[str, An
         if scenario["scenario"] not in names:
             continue
         counts = {**scenario["counts"], **scenario["outcomes"]}
-        found = [f"{counts[name]:,} {_MEANINGS[name]}" for name in _MEANINGS if counts.get(name)]
-        broken = ", ".join(claim["title"] for other, claim in refuted if other is scenario)
-        messages = f"among {counts['messages']:,} messages"
+        found = [
+            f"{counted(counts[name], noun)} {wrong}" for name, (noun, wrong) in _MEANINGS.items() if counts.get(name)
+        ]
+        broken = ", ".join(f"“{claim['title']}”" for other, claim in refuted if other is scenario)
+        messages = f"Among {counted(counts['messages'], 'message')}"
         lines.append(
-            f"In {scenario['scenario']} it breaks: {broken}. Seen {messages}: {', '.join(found) or 'nothing'}."
+            f"In {scenario['scenario']} this is false: {broken}. {messages}: {', '.join(found) or 'nothing else'}."
         )
         example = next(
             (each for other, claim in refuted if other is scenario for each in claim["examples"]),
@@ -154,8 +158,8 @@ def _why_not(results: Mapping[str, Any], refuted: Sequence[tuple[Mapping[str, An
 def _never_met(claim: Mapping[str, Any]) -> str:
     return (
         "  There a run was left on the thread before the first message, and the relay touched it in 0 of "
-        f"{claim['replications']:,} worlds. It is met on the thread that messages name (`thread_id`), and on the first one "
-        "that the relay opens while it handles a message of the conversation."
+        f"{counted(claim['replications'], 'world')}. It is met on the thread that messages name (`thread_id`), and on the "
+        "first one that the relay opens while it handles a message of the conversation."
     )
 
 
@@ -172,7 +176,7 @@ def _undeclared(claim: Mapping[str, Any]) -> list[str]:
 def _exceptions(results: Mapping[str, Any]) -> list[str]:
     """The exceptions that no code received: in production each is a line in a log, and work that was not done."""
     return [
-        f"No code received an exception in {scenario['scenario']}: {exception_words(scenario, exception)}."
+        f"An exception that no code caught, in {scenario['scenario']}: {exception_words(scenario, exception)}."
         for scenario in results["scenarios"]
         for exception in scenario.get("exceptions", ())
     ]
@@ -180,9 +184,15 @@ def _exceptions(results: Mapping[str, Any]) -> list[str]:
 
 def _waits(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
-    met = sum(scenario["counts"].get("met_active_run", 0) for scenario in results["scenarios"])
-    if not met and not any(point["met_active_run"] for point in waits):
-        return ["Its appends never met an active run, so no waits were needed; nothing is known of how it would wait."]
+    counts = [scenario["counts"] for scenario in results["scenarios"]]
+    if not any(each.get("met_active_run") for each in counts) and not any(point["met_active_run"] for point in waits):
+        conflicts = sum(each.get("conflicts", 0) for each in counts)
+        if not conflicts:
+            return ["None of its appends met an active run, so nothing is known of how long it would wait for one."]
+        return [
+            f"Of its appends, {conflicts:,} met an active run, all of them outside of the handling of a message, so nothing "
+            "is known of how long a message waited."
+        ]
     seen = [
         f"{scenario['scenario']} {spread['p50']:.3g} s (at most {spread['max']:.3g} s)"
         for scenario in results["scenarios"]

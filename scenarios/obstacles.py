@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from relaysim.sim.counted import counted
+
 
 @dataclass(slots=True)
 class Obstacles:
@@ -76,15 +78,18 @@ class Obstacles:
         if what is not None:
             count = self.raised[what]
             text = (
-                f"{what} ended {count:,} of {self.calm:,} handlings that met neither a refusal nor a fault nor another "
+                f"{what} ended {count:,} of {counted(self.calm, 'handling')} that met neither a refusal nor a "
+                "fault nor another "
                 f"message ({self.said[what]}). Nothing is judged: mend that line, or what the factory gives it, and run "
                 "this again"
             )
             found.append({"kind": "raised", "what": what, "count": count, "among": self.calm, "text": text})
         for call, count in sorted(self.unsimulated.items()):
             text = (
-                f"the relay called {call} in {count:,} of {replications:,} worlds, and nothing is simulated there. Those "
-                "worlds do not count, and what happened in them is not held against it: let the factory put a stand-in "
+                f"the relay called {call} in {count:,} of {counted(replications, 'world')}, and nothing is "
+                "simulated there. What "
+                "happened in such a world does not count, neither for the relay nor against it: let the factory "
+                "put a stand-in "
                 "in place of that call, and run this again"
             )
             found.append({"kind": "unsimulated", "what": call, "count": count, "among": replications, "text": text})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import IO, Protocol, Self
 
 from relaysim.scenarios.runner import Cost, Progress
+from relaysim.sim.counted import counted
 
 
 class Reporter(Protocol):
@@ -49,7 +50,7 @@ class _Silent:
 
 def _ended(name: str, cost: Cost, outcome: str) -> str:
     rate = f", {cost.replications / cost.seconds:,.0f}/s" if cost.seconds else ""
-    return f"{name}: {cost.replications:,} replications in {cost.seconds:.1f} s{rate}: {outcome}"
+    return f"{name}: {counted(cost.replications, 'replication')} in {cost.seconds:.1f} s{rate}: {outcome}"
 
 
 class _Lines(_Silent):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from relaysim.scenarios.ablations.ablation_list import BY_NAME
+from relaysim.sim.counted import counted
 from relaysim.sim.world.judge.catalogue import PROMISES
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def baseline_words(results: Mapping[str, Any]) -> str:
     worlds, messages = (sum(row[each] for row in results["whole"]) for each in ("worlds", "messages"))
     broken = [each for each in PROMISES if any(each in row["broken"] for row in results["whole"])]
     message = f"{' and '.join(broken)} broken" if broken else "no promise broken"
-    return f"The whole policy in the same {worlds:,} worlds, with {messages:,} messages: {message}."
+    return f"The whole policy in the same {counted(worlds, 'world')}, with {counted(messages, 'message')}: {message}."
 
 
 def print_ablations(console: Console, results: Mapping[str, Any], wrong: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from relaysim.scenarios.commands.command_line import (
     say,
     say_json,
 )
+from relaysim.sim.counted import counted
 
 SEEDS = 20
 
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def show(what: str, done: int, total: int) -> None:
         if not arguments.quiet and done == total:
-            print(f"{what}: {total} processes have run", file=sys.stderr, flush=True)
+            print(f"{what}: {counted(total, 'process')} run", file=sys.stderr, flush=True)
 
     try:
         examination = examine(subjects, seeds=arguments.seeds, at_once=arguments.jobs or cores(), progress=show)

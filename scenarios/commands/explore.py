@@ -18,6 +18,7 @@ from relaysim.scenarios.commands.command_line import (
     say_json,
     writing,
 )
+from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
     from relaysim.scenarios.explore.hunting import Breach, Effort
@@ -107,7 +108,8 @@ def _keep(scenario: Scenario, shrunk: Shrunk, out: Path | None) -> Path:
 def _say(scenario: Scenario, effort: Effort, shrunk: Shrunk | None, kept: Path | None) -> None:
     if shrunk is None:
         say(
-            f"Nothing went wrong in {effort.worlds:,} worlds of {scenario.name}, drawn by the strategy {scenario.strategy}."
+            f"Nothing went wrong in {counted(effort.worlds, 'world')} of {scenario.name}, drawn by the strategy "
+            f"{scenario.strategy}."
         )
         say(
             f"At most {100 * effort.rate_bound():.2g} % of such worlds break something that is judged (95 %); worlds of a "
@@ -117,8 +119,10 @@ def _say(scenario: Scenario, effort: Effort, shrunk: Shrunk | None, kept: Path |
         case = shrunk.case
         say(f"{shrunk.breach.event} in {scenario.name}, seed {shrunk.seed}: {shrunk.breach.text}")
         messages, workers = len(case.settings.workload.messages), sum(group.count for group in case.settings.workers)
-        size = f"{_count(case.deviations, 'deviation')}, {_count(messages, 'message')} and {_count(workers, 'worker')}"
-        say(f"Shrunk to {size}, in {shrunk.runs} runs and {shrunk.seconds:.1f} s:")
+        size = (
+            f"{counted(case.deviations, 'deviation')}, {counted(messages, 'message')} and {counted(workers, 'worker')}"
+        )
+        say(f"Shrunk to {size}, in {counted(shrunk.runs, 'run')} and {shrunk.seconds:.1f} s:")
         if not shrunk.is_minimal:
             say("  (it ended there: some of these may not be needed)")
         deviations = deviations_of(shrunk)
@@ -131,13 +135,11 @@ def _say(scenario: Scenario, effort: Effort, shrunk: Shrunk | None, kept: Path |
         say(f"See it: relaysim replay {kept} --seed 0; once it is mended this passes: relaysim verify {kept}")
     met = ", ".join(f"{fault} at {event} {count:,}" for (fault, event), count in effort.met.most_common(_MET_SHOWN))
     say(
-        f"Looked at {effort.worlds:,} worlds, {len(effort.orders):,} orders of five successive key events, "
-        f"{len(effort.met):,} pairs of a fault and an event that it struck" + (f" (most often {met})." if met else ".")
+        f"Looked at {counted(effort.worlds, 'world')}, {counted(len(effort.orders), 'order')} of five "
+        "successive key events, "
+        f"{counted(len(effort.met), 'pair')} of a fault and an event that it struck"
+        + (f" (most often {met})." if met else ".")
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def deviations_of(shrunk: Shrunk) -> list[str]:

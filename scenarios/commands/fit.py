@@ -16,6 +16,7 @@ from relaysim.scenarios.commands.command_line import (
     show,
     writing,
 )
+from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
     from relaysim.sim.backends.profile import Profile
@@ -65,12 +66,14 @@ def run(arguments: argparse.Namespace) -> int:
     read_seconds = time.perf_counter() - began
     if not arguments.quiet:
         rate = reading.bytes.bytes / 1e6 / max(read_seconds, 1e-9)
-        print(f"fit: {reading.bytes.lines:,} lines in {read_seconds:.1f} s ({rate:,.0f} MB/s)", file=sys.stderr)
+        print(
+            f"fit: {counted(reading.bytes.lines, 'line')} in {read_seconds:.1f} s ({rate:,.0f} MB/s)", file=sys.stderr
+        )
     if not reading.unread.found:
         names = ", ".join(arguments.logs)
         damaged = "; compressed data break off or are damaged" if reading.bytes.broken_off else ""
         raise UsageError(
-            f"{names}: none of {reading.bytes.lines:,} lines is the relay's{damaged}; give logs with its lines "
+            f"{names}: none of {counted(reading.bytes.lines, 'line')} is the relay's{damaged}; give logs with its lines "
             '("[OpenAI] Active run detected ...") or its events'
         )
     estimates = estimate(reading, base)
@@ -112,7 +115,7 @@ def _base(name: str) -> tuple[dict[str, Any], Profile]:
 def _comment(results: Mapping[str, Any]) -> str:
     conflicts = results["conflicts"]
     return (
-        f"Fitted from {conflicts['ended']:,} conflicts in {results['log']['lines']:,} lines of log.\n"
+        f"Fitted from {counted(conflicts['ended'], 'conflict')} in {counted(results['log']['lines'], 'line')} of log.\n"
         f"What the log does not tell is the profile {results['base']}'s, with its basis."
     )
 

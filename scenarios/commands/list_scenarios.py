@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from relaysim.scenarios.commands.command_line import UsageError, say, say_json
+from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
     from relaysim.scenarios.model import Scenario
@@ -30,7 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     for scenario in scenarios:
         say(f"{scenario.name}: {scenario.title}")
-        say(f"    {scenario.replications:,} replications, lane {scenario.lane}, profile {scenario.backend.name}")
+        say(
+            f"    {counted(scenario.replications, 'replication')}, lane {scenario.lane}, profile {scenario.backend.name}"
+        )
         for claim in scenario.claims:
             built = " (by construction)" if claim.by_construction else ""
             say(f"    {claim.id:<16} {claim.expect:<12}{built} {claim.title}: {claim.reason}")

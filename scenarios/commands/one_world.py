@@ -39,6 +39,14 @@ def one_world(arguments: argparse.Namespace, *, keep_trace: bool) -> tuple[Scena
     return scenario, lane, result
 
 
+def told_of(scenario: Scenario, observation: Mapping[str, Any]) -> dict[str, Any]:
+    """The observation with those details only that may be held against this scenario's relay: which lines it writes into
+    its log nobody but a claim of the scenario's can say."""
+    is_judged = any(claim.event == "log_mismatch" for claim in scenario.claims)
+    details = {name: each for name, each in observation["details"].items() if is_judged or name != "log_mismatch"}
+    return {**observation, "details": details}
+
+
 def gravest(observation: Mapping[str, Any], conversation: str | None, most: int = 4) -> list[str]:
     """The sentences for the head of a story, at most `most`: what befell customers, and of each broken promise the first."""
     breaches = [

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from relaysim.scenarios.commands.command_line import UsageError, add_world, say, say_json
-from relaysim.scenarios.commands.one_world import add_one_world, obstacle_sentences, one_world, sentences
+from relaysim.scenarios.commands.one_world import add_one_world, obstacle_sentences, one_world, sentences, told_of
 from relaysim.scenarios.system_errors import reason_of
+from relaysim.sim.counted import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     say(f"{scenario.name}: {scenario.title}")
     say(f"seed {arguments.seed}, root seed {scenario.root_seed}, lane {lane}, profile {scenario.backend.name}")
-    say(f"{observation['virtual_seconds']:.3f} virtual seconds, {observation['events']:,} events")
+    say(f"{observation['virtual_seconds']:.3f} virtual seconds, {counted(observation['events'], 'event')}")
     for text in obstacle_sentences(observation):
         say(f"! {text}")
     for name, number in counts.items():
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         if values:
             shown = ", ".join(f"{value:.6g}" for value in values[:10]) + (", ..." if len(values) > 10 else "")
             say(f"  {name.replace('_', ' '):<28} {shown}")
-    for text in sentences(observation):
+    for text in sentences(told_of(scenario, observation)):
         say(f"! {text}")
     say(f"fingerprint {result.fingerprint}")
     return 0

@@ -21,6 +21,7 @@ from relaysim.scenarios.commands.command_line import (
 )
 from relaysim.scenarios.system_errors import reason_of
 from relaysim.sim.backends import DEFAULT
+from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
     import asyncio
@@ -282,9 +283,9 @@ def _say_counts(server: SimulatedServer, *, as_json: bool) -> None:
         counts = {"requests": server.requests, "faults_fired": server.faults_fired, "never_fired": never}
         say(json.dumps({**counts, "simulator_errors": server.errors}, ensure_ascii=False))
         return
-    message = f"{server.requests:,} requests, {server.faults_fired:,} faults fired"
+    message = f"{counted(server.requests, 'request')}, {counted(server.faults_fired, 'fault')} fired"
     if never:
         message += f"; never fired: {', '.join(never)}"
     if server.errors:
-        message += f"; {server.errors:,} errors of the simulator itself, see above"
+        message += f"; {counted(server.errors, 'error')} of the simulator itself, see above"
     say(message)

@@ -22,6 +22,7 @@ from relaysim.scenarios.commands.command_line import (
     show,
     writing,
 )
+from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
     from relaysim.scenarios.engines import Engine
@@ -110,14 +111,15 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
         except SchedulerLostError as error:
             total, missing = _asked_and_missing(worlds)
             raise UsageError(
-                f"{error}; {total - missing:,} of {total:,} replications are kept in {folder / JOURNAL}; the same command "
+                f"{error}; {total - missing:,} of {counted(total, 'replication')} kept in {folder / JOURNAL}; "
+                "the same command "
                 "goes on from there, or, without --engine and --scheduler, on this machine"
             ) from error
         except (LostWorkerError, ClusterError, JournalError) as error:
             raise UsageError(str(error)) from error
         except KeyboardInterrupt:
             _, missing = _asked_and_missing(worlds)
-            _tell(f"{missing:,} replications are missing; the same command goes on from here")
+            _tell(f"{counted(missing, 'replication')} missing; the same command goes on from here")
             raise
         results = measure(plan, worlds, code_version=version, lane=arguments.lane)
         details = {**timing({plan.scenario.name: ran.cost}, jobs=engine.jobs), "reused": ran.reused}
@@ -173,7 +175,7 @@ def _run(
             observe=observe,
         )
         points = len(plan.points)
-        shown.done(plan.scenario.name, ran.cost, f"{points:,} points" if points > 1 else "1 point")
+        shown.done(plan.scenario.name, ran.cost, counted(points, "point"))
 
 
 def _asked_and_missing(worlds: Sequence[Worlds]) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from relaysim.scenarios.commands.command_line import (
     show,
     writing,
 )
+from relaysim.sim.counted import counted
 
 STRATEGIES = ("independent", "speed-classes", "pct", "surw", "swarm", "moments", "portfolio")
 """Those of `relaysim.sim.world.exploration`, which takes long to import; a test compares them."""
@@ -293,7 +294,8 @@ def _print_table(
             if check := entry.get("lane_check"):
                 equal = "the same fingerprints" if check["equal"] else "DIFFERENT FINGERPRINTS"
                 console.print(
-                    f"Lanes: {entry['scenario']} left {equal} in both for {check['seeds']:,} seeds.", soft_wrap=True
+                    f"Lanes: {entry['scenario']} left {equal} in both for {counted(check['seeds'], 'seed')}.",
+                    soft_wrap=True,
                 )
         print_sentences(console, same_again_words(checked))
 

@@ -8,13 +8,14 @@ from typing import Any
 from relaysim.scenarios.determinism.causes import CAUSES
 from relaysim.scenarios.determinism.evidence import Place, shown_file
 from relaysim.scenarios.determinism.examination import WAYS, Examination, Finding
+from relaysim.sim.counted import counted
 
 
 def lines(examination: Examination) -> Iterator[str]:
     """The whole of it, line by line."""
     if not examination.findings:
         names = ", ".join(subject.scenario.name for subject in examination.subjects)
-        yield f"Deterministic: {examination.seeds} seeds of {names} agreed in {len(WAYS)} ways."
+        yield f"Deterministic: {counted(examination.seeds, 'seed')} of {names} agreed in {counted(len(WAYS), 'way')}."
     for finding in examination.findings:
         yield from paragraph(finding)
     yield ""

@@ -42,6 +42,7 @@ from relaysim.scenarios.fit.reading import FAILED, Reading
 from relaysim.scenarios.tune.closed_form import Backend, cdf, survival
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.backends.threads.states import EXPIRY_SECONDS
+from relaysim.sim.counted import counted
 from relaysim.sim.kernel import Draws
 from relaysim.sim.kernel.distributions import Distribution
 
@@ -190,16 +191,18 @@ def _plain(intervals: Intervals) -> list[Observation]:
 def _request_seconds(reading: Reading) -> Estimate:
     n = reading.requests.total
     if n < FEWEST:
-        shortage = "no two dated lines enclose" if not n else f"only {n} pairs of dated lines enclose"
+        shortage = "no two dated lines around" if not n else f"only {counted(n, 'pair')} of dated lines around"
         return Estimate(
             "request_seconds", n, None, f"{shortage} a request to cancel, with a date to the hundredth or finer"
         )
     fit = fit_lognormal(_plain(reading.requests), may_stick=False)
     assert fit is not None
     if not fit.identified:
-        return Estimate("request_seconds", n, None, f"all {n:,} requests took as long as far as the dates tell", fit)
+        return Estimate(
+            "request_seconds", n, None, f"all {counted(n, 'request')} took as long as far as the dates tell", fit
+        )
     slow = f"; {reading.slow_requests:,} slower than 10 s are left out" if reading.slow_requests else ""
-    basis = f"fitted from {n:,} requests to cancel{slow}; {_interval_words(fit)}"
+    basis = f"fitted from {counted(n, 'request')} to cancel{slow}; {_interval_words(fit)}"
     return Estimate("request_seconds", n, _table(fit), basis, fit)
 
 
@@ -345,15 +348,15 @@ def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[O
     n = sum(each.count for each in observations)
     if not n:
         met = (
-            f"none of {reading.met:,} conflicts has an ending in the log"
+            f"none of {counted(reading.met, 'conflict')} has an ending in the log"
             if reading.met
-            else f"of {reading.refused_alone:,} conflicts only the API's refusals tell, and nothing of how they ended"
+            else f"of {counted(reading.refused_alone, 'conflict')} only the API's refusals tell, and nothing of the end"
             if reading.refused_alone
             else "no message met an active run"
         )
         return Estimate(number, n, None, f"{met}; at least {FEWEST} are needed")
     if n < FEWEST:
-        shortage = f"only {n} messages met an active run and have an ending; at least {FEWEST} are needed"
+        shortage = f"only {counted(n, 'message')} that met an active run with an ending; at least {FEWEST} are needed"
         return _as_allowed(shortage, observations, base, None)
     fit = fit_lognormal(observations)
     assert fit is not None
@@ -364,7 +367,7 @@ def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[O
     if reading.early:
         how += f", {reading.early:,} of them cancelled before they were refused"
     waits = "" if retries.from_log else "; the waits are not in the log and were taken as planned"
-    basis = f"fitted from {n:,} conflicts, {how}{waits}; {_interval_words(fit)}"
+    basis = f"fitted from {counted(n, 'conflict')}, {how}{waits}; {_interval_words(fit)}"
     if fit.stuck is None:
         return Estimate(number, n, _table(fit), basis, fit)
     # What never ended while anybody looked; no log can say how long that lasts.
@@ -390,7 +393,9 @@ def _as_allowed(why: str, observations: Sequence[Observation], base: Profile, fi
     scale = fit_scale(observations, lambda seconds: cdf(shape, seconds))
     low, high = scale.low, scale.high
     if low is not None and high is not None and n >= FEWEST:
-        allowed = f"the shape is {base.name}'s, its times {scale.value:.3g} of theirs, fitted from {n:,} conflicts"
+        allowed = (
+            f"the shape is {base.name}'s, its times {scale.value:.3g} of theirs, fitted from {counted(n, 'conflict')}"
+        )
         basis = f"{allowed} ({CONFIDENCE * 100:g} % interval {_ends(scale)}); {why}"
         return Estimate(number, n, _scaled(shape, scale.value), basis, fit, scale=scale)
     highest = log_likelihood(observations, lambda seconds: cdf(shape, seconds / scale.value))
@@ -458,7 +463,9 @@ def _run_numbers(reading: Reading, base: Profile) -> tuple[Estimate, Estimate]:
     n = reading.runs.total
     stuck_kept = "no share of runs that never end shows in the log"
     if completed < FEWEST:
-        shortage = "no run is seen to complete" if not completed else f"only {completed} runs are seen to complete"
+        shortage = (
+            "no run is seen to complete" if not completed else f"only {counted(completed, 'run')} seen to complete"
+        )
         why = f"{shortage}: only the events run_ended tell"
         return Estimate("run_seconds", n, None, why), Estimate("stuck_probability", n, None, why)
     queue = [base.queue_seconds.sample((node + 0.5) / _QUEUE_NODES) for node in range(_QUEUE_NODES)]
@@ -473,15 +480,18 @@ def _run_numbers(reading: Reading, base: Profile) -> tuple[Estimate, Estimate]:
     fit = fit_lognormal(observations)
     assert fit is not None
     if not fit.identified:
-        why = f"{n:,} runs do not identify the log-normal's two numbers"
+        why = f"the log-normal's two numbers do not follow from {counted(n, 'run')}"
         return Estimate("run_seconds", n, None, why, fit), Estimate("stuck_probability", n, None, stuck_kept)
     endings = ", ".join(f"{count:,} {name}" for name, count in sorted(reading.run_endings.items()))
-    basis = f"fitted from {n:,} runs ({endings}), the base profile's queue_seconds taken off; {_interval_words(fit)}"
+    basis = f"fitted from {counted(n, 'run')} ({endings}), the base profile's queue_seconds taken off"
+    basis = f"{basis}; {_interval_words(fit)}"
     runs = Estimate("run_seconds", n, _table(fit), basis, fit)
     if fit.stuck is None:
         return runs, Estimate("stuck_probability", n, None, stuck_kept)
     share = f"{CONFIDENCE * 100:g} % interval {_ends(fit.stuck)}"
-    stuck_basis = f"fitted from {n:,} runs: those that were not seen to end beyond what the log-normal leaves; {share}"
+    stuck_basis = (
+        f"fitted from {counted(n, 'run')}: those that were not seen to end beyond what the log-normal leaves; {share}"
+    )
     return runs, Estimate("stuck_probability", n, {"value": _significant(fit.stuck.value)}, stuck_basis)
 
 

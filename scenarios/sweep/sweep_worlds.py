@@ -25,6 +25,7 @@ from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_
 from relaysim.scenarios.strata_tallies import strata_of
 from relaysim.scenarios.sweep.points import Plan, Point
 from relaysim.scenarios.timing import code_version
+from relaysim.sim.counted import counted
 
 TRIES: Final = 3
 """How often a piece is run alone before it is given up, and how many are before all are."""
@@ -361,7 +362,9 @@ def reused_words(ran: Ran, journal: Journal) -> list[str]:
     """What to tell of the lines that count, and of those that do not."""
     lines = []
     if ran.reused:
-        lines.append(f"{journal.path}: {ran.reused:,} replications are done already")
+        lines.append(f"{journal.path}: {counted(ran.reused, 'replication')} done already")
     if others := ran.others + journal.foreign:
-        lines.append(f"{journal.path}: {others:,} lines of other scenarios or other code stay there and do not count")
+        lines.append(
+            f"{journal.path}: {counted(others, 'line')} of other scenarios or other code, which count for nothing here"
+        )
     return lines

@@ -32,6 +32,7 @@ from relaysim.scenarios.tune.objectives import IDS, Objective, breaches, gain, o
 from relaysim.scenarios.tune.sensitivity import RANGES, perturbed, sobol
 from relaysim.scenarios.tune.space import SPACES, effective, settings_of, starts
 from relaysim.scenarios.tune.study import Found, Search, Trial, check_identity, importances, search
+from relaysim.sim.counted import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +222,8 @@ def _search(
         for each in measures:
             if each.value(summary) is None:
                 raise UsageError(
-                    f"{tuned.scenario.origin.given} under {profile}: in {summary.replications:,} worlds there was none "
+                    f"{tuned.scenario.origin.given} under {profile}: in "
+                    f"{counted(summary.replications, 'world')} there was none "
                     f"of `{each.among}`, so {each.id} is of nothing; tune another scenario, or give more --replications"
                 )
     now = {profile: breaches(summary) for profile, summary in summaries.items()}
@@ -345,9 +347,10 @@ def _origin(results: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
         "sets": list(sets),
         "code_version": results["code_version"],
         "profiles": list(results["profiles"]),
-        "searched": f"{len(results['trials'])} trials of {results['replications']} worlds per profile, root seed "
+        "searched": f"{counted(len(results['trials']), 'trial')} of {counted(results['replications'], 'world')} "
+        f"per profile, root seed "
         f"{results['root_seed']}, seeds 0 to {results['replications'] - 1}",
-        "judged_on": f"{results['held_out']['replications']} other worlds per profile, root seed "
+        "judged_on": f"{counted(results['held_out']['replications'], 'other world')} per profile, root seed "
         f"{results['held_out']['root_seed']}, paired with the scenario's own settings",
         "judgement": recommendation(results),
     }

@@ -16,6 +16,7 @@ from typing import Any, Final, Self, TypeVar
 
 import openai
 
+from relaysim.sim.counted import counted
 from relaysim.sim.doors.api_handle import ApiHandle
 from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.doors.given_replies import GivenReplies
@@ -77,7 +78,7 @@ class ServedApi(ApiHandle):
         self._server.__exit__(kind, error, traceback)
         errors = self._server.server.errors
         if errors and kind is None:
-            raised = "1 error" if errors == 1 else f"{errors} errors"
+            raised = counted(errors, "error")
             raise RuntimeError(f"the simulator or a test's replier raised {raised}; standard error has what and where")
 
     # Where it is

@@ -57,7 +57,7 @@ from relaysim.sim.kernel.draws import Draws
 from relaysim.sim.kernel.ignored_calls import ignored_calls
 from relaysim.sim.kernel.own_errors import SimulatorError
 from relaysim.sim.kernel.running import current_host, set_running_host
-from relaysim.sim.kernel.source_places import place_of_caller
+from relaysim.sim.kernel.source_places import in_executor_job, place_of_caller
 from relaysim.sim.kernel.substitutes import clocks, names_of_hosts
 
 
@@ -75,8 +75,13 @@ class LeavesSimulationError(SimulatorError, RuntimeError):
 
 
 _REMEDIES = {
+    "time.sleep in a job": "await asyncio.sleep(...) in place of the job, or let the factory put in what does not sleep",
     "time.sleep": "await asyncio.sleep(...) instead, which takes virtual time",
-    "starting a thread": "use tasks of asyncio instead; what must run in a thread needs a stand-in that the factory puts in",
+    "starting a thread": (
+        "use tasks of asyncio instead, or asyncio.to_thread, whose jobs run here as one step of the loop; what "
+        "must run in a "
+        "thread needs a stand-in that the factory puts in"
+    ),
     "starting a process": "give it a stand-in that the factory puts in",
     "forking": "give it a stand-in that the factory puts in",
     "replacing": "give it a stand-in that the factory puts in",
@@ -275,7 +280,7 @@ class Fence:
             replace(real, substitute)
 
         # Later Pythons audit these; the earlier ones do not.
-        replace(time.sleep, _when_inside(time.sleep, _refuser("time.sleep, which blocks the whole loop,")))
+        replace(time.sleep, _when_inside(time.sleep, _refuse_sleep))
         for name in ("start_new_thread", "start_joinable_thread"):
             if hasattr(_thread_module, name):
                 start = getattr(_thread_module, name)
@@ -379,6 +384,12 @@ def _when_on_a_host(real: Any, virtual: Callable[..., Any]) -> Callable[..., Any
         return real(*args, **kwargs) if _inside() is None or current_host() is None else virtual(*args, **kwargs)
 
     return call
+
+
+def _refuse_sleep(seconds: object) -> None:
+    if not in_executor_job():
+        raise refuse("time.sleep, which blocks the whole loop,")
+    raise refuse("time.sleep in a job of an executor, which runs as one step of the loop and takes no virtual time,")
 
 
 def _when_inside(real: Any, virtual: Callable[..., Any]) -> Callable[..., Any]:

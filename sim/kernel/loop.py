@@ -41,7 +41,7 @@ from relaysim.sim.kernel.guard import EndsProcessError
 from relaysim.sim.kernel.own_errors import own_error_in
 from relaysim.sim.kernel.power_cut import CrashedWork
 from relaysim.sim.kernel.running import RunningHost, current_host, set_running_host
-from relaysim.sim.kernel.source_places import place_of_frame
+from relaysim.sim.kernel.source_places import executor_job, place_of_caller, place_of_frame
 from relaysim.sim.kernel.unhandled import FailedTask, Unhandled, source_of
 
 T = TypeVar("T")
@@ -304,12 +304,14 @@ class HostLoop(asyncio.AbstractEventLoop):
         if executor is None and not self._has_executor:
             raise RuntimeError("Executor shutdown has been called")  # as asyncio says it
         future: Future[T] = self.create_future()
+        place = place_of_caller()
 
         def job() -> None:
             if future.cancelled():
                 return
             try:
-                result = func(*args)
+                with executor_job(place):
+                    result = func(*args)
             except BaseException as error:
                 future.set_exception(error)
             else:

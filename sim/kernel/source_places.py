@@ -9,6 +9,8 @@ from __future__ import annotations
 import linecache
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from os import sep
 from pathlib import Path
@@ -18,13 +20,36 @@ from typing import Final
 _STEPS_MAX: Final = 6
 _PACKAGE: Final = __name__.partition(".")[0]
 _KERNEL: Final = __name__.rpartition(".")[0]
+_DRIVER: Final = f"{_KERNEL}.kernel"
+"""The module that runs worlds: whoever called it is outside of them."""
+
 _UNDER_TEST: Final = f"{_PACKAGE}.relay"
 """The part of this package that runs in simulations and does not make them."""
 
 
 def place_of_caller() -> str:
-    """The line that is being executed; "" if none of the callers is code under simulation."""
-    return place_of_frame(sys._getframe(1))
+    """The line that is being executed; "" if none of the callers is code under simulation. Of an executor's job, such as
+    `asyncio.to_thread(time.sleep, 1)`, there may be none: then the line that gave it to the executor."""
+    return place_of_frame(sys._getframe(1)) or _job_given_at or ""
+
+
+_job_given_at: str | None = None
+
+
+@contextmanager
+def executor_job(given_at: str) -> Iterator[None]:
+    """The block runs a job of an executor, to which it was given in this line."""
+    global _job_given_at
+    outer, _job_given_at = _job_given_at, given_at
+    try:
+        yield
+    finally:
+        _job_given_at = outer
+
+
+def in_executor_job() -> bool:
+    """Whether an executor's job is being run."""
+    return _job_given_at is not None
 
 
 def place_of_frame(frame: FrameType | None) -> str:
@@ -34,7 +59,7 @@ def place_of_frame(frame: FrameType | None) -> str:
         module = str(frame.f_globals.get("__name__", ""))
         if _is_under_simulation(module, frame.f_code.co_filename):
             return _shown(frame.f_code.co_filename, frame.f_lineno)
-        if left_this_package and module.startswith(_KERNEL):
+        if module == _DRIVER or (left_this_package and module.startswith(_KERNEL)):
             return ""  # the loop that runs the code: whoever called that is outside
         left_this_package = left_this_package or not _is_of(module, _PACKAGE)
         frame = frame.f_back

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
+from relaysim.sim.counted import counted
 from relaysim.sim.trace.subjects import Message, Request, Run
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.history import History, Interval
@@ -102,18 +103,19 @@ def _check_cost(history: History, settings: JudgeSettings, note: Note) -> None:
     for conversation, those in sorted(requests.items()):
         times = deliveries[conversation] if conversation else sum(deliveries.values())
         allowed = requests_max * times + (0 if conversation else history.end)
-        told = ""
+        told = limit = ""
         if len(those) > allowed:
             costly = _costly(those, turns)
             if len(costly) > allowed:
                 operation, count = Counter(request.operation for request in costly).most_common(1)[0]
-                told = f"{len(costly):,} requests, waiting not counted ({count:,} {operation}), and {requests_max:g}"
+                told = f"{counted(len(costly), 'request')} ({count:,} of them {operation}; waiting not counted)"
+                limit = f"{requests_max:g}"
         if not told and runs.get(conversation, 0) > runs_max * times:
-            told = f"{runs[conversation]:,} runs, and {runs_max:g}"
+            told, limit = counted(runs[conversation], "run"), f"{runs_max:g}"
         if told:
-            whose, for_whom = (conversation, messages[conversation]) if conversation else ("no conversation", 0)
-            for_whom = for_whom or sum(messages.values())
-            text = f"{times:,} deliveries of messages of {whose} took {told} are allowed for each"
+            whose = conversation or "what belongs to no conversation"
+            for_whom = messages[conversation] if conversation else sum(messages.values())
+            text = f"{whose} took {told} in {counted(times, 'delivery')} of messages; the limit is {limit} for each"
             note("over_cost", text, for_whom, conversation=conversation)
 
 

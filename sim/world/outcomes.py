@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from relaysim.sim.trace.chronicle import Chronicle
-from relaysim.sim.trace.subjects import Message, Run
+from relaysim.sim.trace.subjects import Message, Run, Text
 from relaysim.sim.world.conflicts import Encounter, has_met_active_run
 from relaysim.sim.world.judge.catalogue import JUDGED_COUNTS
+from relaysim.sim.world.received import received_words
 
 COUNTS: Mapping[str, str] = {
     "messages": "messages that customers sent, new tries included",
@@ -80,17 +81,15 @@ class _Outcome:
 
     Attributes:
         apologies: when which was sent for it.
-        beside: what else was sent in its handling, each with what is wrong with it as an answer.
         covered_at: when the first reply that covers it was sent.
         own: whether that reply was sent in its own handling, or names it last.
     """
 
-    __slots__ = ("apologies", "beside", "covered_at", "message", "own")
+    __slots__ = ("apologies", "covered_at", "message", "own")
 
     def __init__(self, message: Message) -> None:
         self.message = message
         self.apologies: list[tuple[float, str]] = []
-        self.beside: list[str] = []
         self.covered_at: float | None = None
         self.own = False
 
@@ -123,6 +122,8 @@ class Outcomes:
         self._attempts = int(settings.get("attempts", 3))
         self._cancels_once = settings.get("cancels") == "first_conflict"
         self._messages = {each.id: _Outcome(each) for each in chronicle.messages.values()}
+        self._sends: dict[str, list[Text]] = {}  # by conversation, those that reached its customer
+        self._about: dict[int, list[str]] = {}  # by the index of a sent reply, the messages that it is about
 
     def judge(self) -> None:
         """Fill counts, series and details in."""
@@ -161,6 +162,7 @@ class Outcomes:
             if sent.fate not in _ARRIVING:
                 continue
             time, conversation, text, run = sent.time, sent.conversation, sent.text, sent.run
+            self._sends.setdefault(conversation, []).append(sent)
             named = sent.names
             handling = chronicle.handlings.get(sent.delivery)
             if not named and handling is not None:
@@ -171,14 +173,12 @@ class Outcomes:
                 for outcome in own:
                     if is_apology:
                         outcome.apologies.append((time, text))
-                    else:
-                        outcome.beside.append(f"{text!r}, which no run wrote")
                 continue
             owner = chronicle.threads.get(run.thread, conversation)
             if owner != conversation:
                 self._note(
                     "wrong_conversation",
-                    f"a reply on {owner}'s thread was sent to {conversation}",
+                    f"{sent.worker} sent {conversation} what {run.id} had written for {owner}",
                     conversation=conversation,
                     run=run.id,
                     received=text,
@@ -190,18 +190,16 @@ class Outcomes:
                 for outcome in map(messages.get, chronicle.covered_by(run))
                 if outcome is not None and outcome.message.conversation == conversation
             ]
-            for outcome in own:
-                if outcome not in covered:
-                    outcome.beside.append(f"{text!r}, by {run.id}, which never saw its words")
             seen = covered_before.setdefault(conversation, set())
             # What a reply is about: the messages that no earlier reply covered, or else all that it covers.
             subjects = [outcome for outcome in covered if outcome.message.id not in seen] or covered
+            self._about[sent.index] = [outcome.message.id for outcome in subjects]
             subject = max(subjects, key=lambda outcome: outcome.message.number, default=None)
             newest = replied.setdefault(conversation, [])
             if subject is not None and self._comes_late(subject.message, newest):
                 self._note(
                     "out_of_order",
-                    f"the reply to {subject.message.id} was sent after a reply to a later message of {conversation}",
+                    f"{sent.worker} sent the reply to {subject.message.id} after one to a later message of {conversation}",
                     conversation=conversation,
                     run=run.id,
                     received=text,
@@ -209,7 +207,7 @@ class Outcomes:
             elif subject is not None and subject.message.id in seen and not sent.continues:
                 self._note(
                     "duplicate_reply",
-                    f"{conversation} was sent another reply to {subject.message.id}, which an earlier one covered",
+                    f"{sent.worker} sent {conversation} another reply to {subject.message.id}, which had one already",
                     conversation=conversation,
                     run=run.id,
                     received=text,
@@ -238,7 +236,7 @@ class Outcomes:
             if outcome.message.retry_of and outcome.own:
                 counts["retries_answered"] += 1
         else:
-            self._note("lost", self._story(outcome, "was covered by no reply"), **self._facts(outcome))
+            self._note("lost", self._story(outcome, "was never answered"), **self._facts(outcome))
         if outcome.apologies:
             friendly = any(text == self._friendly_text for _, text in outcome.apologies)
             self._note(
@@ -249,7 +247,7 @@ class Outcomes:
             if covered:
                 self._note(
                     "apology_despite_cover",
-                    self._story(outcome, "got an apology although a reply that was sent covers it"),
+                    self._story(outcome, "got an apology although it was answered"),
                     **self._facts(outcome),
                 )
             elif any(self._answer_was_ready(outcome.message, time) for time, _ in outcome.apologies):
@@ -282,7 +280,6 @@ class Outcomes:
         if outcome.apologies or outcome.covered_at is None:
             counts["met_and_failed"] += 1
         for each in met:
-            counts["conflicts"] += each.conflicts
             refused_at = ended if each.refused_at is None else each.refused_at
             cleared_at = ended if each.cleared_at is None else each.cleared_at
             counts["clearing_requests"] += each.clearing_requests
@@ -319,6 +316,7 @@ class Outcomes:
         left = [run for run in chronicle.runs.values() if run.request is None]
         counts["initial_runs_met"] = sum(_was_met(run, chronicle) for run in left)
         for request in chronicle.requests.values():
+            counts["conflicts"] += request.appends and request.refused_by is not None
             if request.starts and not request.appends and request.refused_by is not None:
                 counts["creation_conflicts"] += 1
         for run in chronicle.runs.values():
@@ -372,11 +370,13 @@ class Outcomes:
             who = f"{canceller.worker}, handling {canceller.message_id}," if canceller else "somebody"
             parts.append(f"{worker}'s {run.id} was answering {message.id} when {who} cancelled it")
         parts.append(f"{message.id} {ending}")
-        if outcome.apologies:
-            parts.append(f"its customer received: {outcome.apologies[0][1]!r}")
-        elif outcome.covered_at is None:
-            received = outcome.beside[-1] if outcome.beside else "nothing"
-            parts.append(f"its customer received {received}")
+        failed = next((each for each in reversed(message.handlings) if each.error_class is not None), None)
+        if failed is not None and outcome.covered_at is None:
+            parts.append(f"{failed.worker}'s handling of it ended with {failed.error_class}")
+        if outcome.apologies or outcome.covered_at is None:
+            parts.append(
+                received_words(self._chronicle, message, self._sends.get(message.conversation, ()), self._about)
+            )
         return "; ".join(parts)
 
 

@@ -104,7 +104,7 @@ def test_an_answer_after_20_minutes_is_too_late(verify: Verify) -> None:
     late = verify(LONG_RUN, "limits_cost:after_20_minutes", worlds=1)
     assert late.status == 1
     assert [late.of(each) for each in ("transparent", "in-time", "within-cost")] == ["verified", "refuted", "verified"]
-    assert "1 messages whose answer or apology came too late" in late.answer
+    assert "1 message whose answer or apology came too late" in late.answer
     assert "c1.m1 got its first answer or apology after 126" in late.answer
     assert "the time that the scenario allows is 300 s" in late.answer
     patient = verify(LONG_RUN, "limits_cost:after_20_minutes", "--set", "limits.answer_seconds=1500", worlds=1)
@@ -114,8 +114,11 @@ def test_an_answer_after_20_minutes_is_too_late(verify: Verify) -> None:
 @pytest.mark.parametrize(
     ("wasteful", "what"),
     [
-        ("curious", r"took 20\d requests, waiting not counted \(201 messages.list\), and 50 are allowed for each"),
-        ("uncertain", r"took 10 runs, and 5 are allowed for each"),
+        (
+            "curious",
+            r"took 20\d requests \(201 of them messages.list; waiting not counted\) in 1 delivery of messages; the",
+        ),
+        ("uncertain", r"took 10 runs in 1 delivery of messages; the limit is 5"),
     ],
 )
 def test_needless_requests_and_runs_cost_too_much(wasteful: str, what: str, verify: Verify) -> None:
@@ -154,7 +157,7 @@ def test_an_adapter_that_raises_in_most_handlings_is_told_so_and_nothing_is_judg
 
     in_a_task = verify("rapid_pair", "limits_adapters:wrong_in_a_task", worlds=1)
     assert in_a_task.status == 3
-    assert f"TypeError in {place('self.shown(page')} ended 1 of 1 handlings" in in_a_task.answer.splitlines()[0]
+    assert f"TypeError in {place('self.shown(page')} ended 1 of 1 handling that" in in_a_task.answer.splitlines()[0]
 
 
 def test_a_bot_that_raises_because_of_what_it_met_is_judged(verify: Verify) -> None:
@@ -189,5 +192,5 @@ def test_replay_shows_the_conversation_of_the_breach(
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     assert main(["replay", "rapid_pair", "--seed", "0", "--factory", "limits_adapters:silent_for_the_second"]) == 0
     story = capsys.readouterr().out
-    assert "c2.m1 was covered by no reply" in story
+    assert "c2.m1 was never answered" in story
     assert "conversation c2" in story.splitlines()[1]

@@ -28,14 +28,14 @@ def position(lines: list[str], *words: str, after: int = -1) -> int:
 
 
 def test_a_failure_before_the_fix_shows_its_interleaving(capsys: pytest.CaptureFixture[str]) -> None:
-    """Lock lost, list empty, foreign run created, 400: in that order, on one screen, none of it injected."""
+    """Lock lost, no run listed, a run created meanwhile, 400: in that order, on one screen, none of it injected."""
     lines = lines_of(capsys, "replay", "peak_hour_before", "--seed", str(PEAK_SEED), "--conversation", PEAK_MESSAGE)
     assert len(lines) <= 25
     lost = position(lines, "lock lost", f"still handling {PEAK_MESSAGE}")
-    empty = position(lines, f" {PEAK_MESSAGE} ", "list empty", after=lost)
-    foreign = position(lines, "created run_", f"a foreign run to {PEAK_MESSAGE}", after=empty)
+    empty = position(lines, f" {PEAK_MESSAGE} ", "none active", after=lost)
+    foreign = position(lines, "created run_", f"is handling {PEAK_MESSAGE}", after=empty)
     refused = position(lines, f" {PEAK_MESSAGE} ", ": 400 Can't add messages to thread_", after=foreign)
-    run = lines[foreign].split("created ")[1].split(":")[0]
+    run = lines[foreign].split("created ")[1].split()[0]
     assert f"while a run {run} is active" in lines[refused]
     position(lines, "customer", "received", GENERIC_TEXT[:40], after=refused)
 

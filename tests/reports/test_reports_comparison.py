@@ -213,7 +213,7 @@ def test_the_terminal_has_every_measure_twice(results: dict[str, Any]) -> None:
     rows = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
     assert ["messages", "4,000", "4,000", "4,000"] in rows
     assert ["transparency breaches per 100 messages", "+10.00 (in every world) ▲", "0.00 ="] in rows
-    assert "Farthest apart: in world 3, 1 messages failed under hasty, 0 under patient." in text
+    assert "Farthest apart: in world 3, 1 message failed under hasty, 0 under patient." in text
     assert "\n      replay --hasty\n      replay --patient\n" in text
     assert text.endswith("Report: reports/out/latest/index.html\n")
 
@@ -253,7 +253,9 @@ def test_the_page_has_both_tables_and_says_what_it_rests_on(results: dict[str, A
     ]
     plain = re.sub(r"<[^>]+>", " ", page)
     assert "hasty, patient and twin in small" in plain
-    assert plain.count("the same in all 400 worlds, so at 99 % confidence at most 1.14 % of such worlds differ") == 10
+    assert (
+        plain.count("the same in each of 400 worlds, so at 99 % confidence at most 1.14 % of such worlds differ") == 10
+    )
     assert "replay --hasty\nreplay --patient" in plain
     assert "Never broken by any: S2." in plain
     assert not re.search(r"<script|https?:|@import", page)

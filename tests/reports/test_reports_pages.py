@@ -104,7 +104,7 @@ def test_what_went_wrong_has_a_seed_and_a_command_that_can_be_copied(results: di
     text = printed(results)
     assert "✘ transparent in race, seed 3: worker-2 cancelled run_Zk4fHt90" in text
     assert "\n      relaysim replay race --seed 3\n" in text
-    assert "✘ invariant S5 in incident, 5 breaches, seed 9" in text
+    assert "✘ invariant S5 broken in incident, 5 breaches, seed 9" in text
     assert "NOT EXPECTED (should be verified)" in text
     assert text.endswith(
         "22 verdicts on 11 claims: 12 verified, 8 refuted, 2 inconclusive; 3 not as expected.\n"

@@ -25,12 +25,12 @@ def position(lines: list[str], *words: str, after: int = -1) -> int:
 
 @pytest.mark.parametrize("lines_max", [8, 12, 25])
 @pytest.mark.parametrize("bystanders", [0, 200])
-def test_lock_lost_list_empty_foreign_run_400_in_that_order(lines_max: int, bystanders: int) -> None:
+def test_lock_lost_none_active_run_created_400_in_that_order(lines_max: int, bystanders: int) -> None:
     lines = render_timeline(lock_lost_trace(polls=300, bystanders=bystanders), 120, lines_max=lines_max)
     assert len(lines) <= lines_max
     at = position(lines, "lock lost", "worker-1")
-    at = position(lines, "list empty", "worker-2", after=at)
-    at = position(lines, "created run_Zk4f", "foreign run", after=at)
+    at = position(lines, "none active", "worker-2", after=at)
+    at = position(lines, "created run_Zk4f while worker-2 is handling m2", after=at)
     at = position(lines, "400", "while a run run_Zk4f is active", after=at)
     position(lines, "ends m2: generic_apology", after=at)
 
@@ -41,7 +41,7 @@ def test_words_in_a_log_are_no_link_of_the_chain() -> None:
     conflict = next(index for index, record in enumerate(trace) if record[2] == "served" and record[3][1] == 400)
     time, _, _, (request, *_) = trace[conflict]
     delivery = next(record[3][1] for record in trace if record[2] == "request" and record[3][0] == request)
-    words = ("list empty", "a foreign run", "calls x: 400 no")
+    words = ("none active", "created run_1 while w1 is handling m1", "calls x: 400 no")
     said = [(time, "worker-2", "log", (delivery, "INFO", each)) for each in words]
     told = render_timeline([*trace[:conflict], *said, *trace[conflict:]], 120, lines_max=8)
     assert told[:-1] == render_timeline(trace, 120, lines_max=8)[:-1]
@@ -66,7 +66,7 @@ def test_whose_run_was_cancelled_and_what_that_customer_received() -> None:
     at = position(lines, "worker-2 m2", "400 Can't add messages")
     at = position(lines, "! worker-2 m2", "cancels run_Zk4fH, which was answering m1 of worker-1", after=at)
     at = position(lines, "run_Zk4fH is cancelled, 0.620 s after the request", after=at)
-    at = position(lines, "worker-2 m2", "slept 2.000 s", after=at)
+    at = position(lines, "worker-2 m2", "waited 2.000 s", after=at)
     at = position(lines, "customer", "received “Desculpe, ocorreu um erro", after=at)
     position(lines, "ends m1: generic_apology with RunCancelled", after=at)
 

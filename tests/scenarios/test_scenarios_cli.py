@@ -380,7 +380,7 @@ def test_a_relay_of_ones_own_gets_an_answer_in_words(
     text = capsys.readouterr().out
     said = text[text.index("Is naive_bot_for_tests:make safe?") :].splitlines()
     assert said[0] == "Is naive_bot_for_tests:make safe? No."
-    assert any(line.startswith("In race it breaks: the customer does not notice.") for line in said)
+    assert any(line.startswith("In race this is false: “the customer does not notice”.") for line in said)
     assert "  See it: relaysim replay race --seed 0 --factory naive_bot_for_tests:make" in said
     assert any(line.startswith("After meeting an active run it waited, in the median: race 0 s") for line in said)
     assert any(line.startswith("Under which waits: none;") for line in said)
@@ -415,7 +415,7 @@ def _points(*got_through: int) -> list[dict[str, Any]]:
 
 def test_the_answer_names_the_longest_time_that_is_survived() -> None:
     assert answer.answer(_results("verified"), _points(20, 20, 20, 5)) == [
-        "Is bot:make safe? Yes, as far as these 400 worlds show.",
+        "Is bot:make safe? Yes, as far as 400 worlds can show.",
         "After meeting an active run it waited, in the median: race 2 s (at most 6 s).",
         "Under which waits: messages that met an active run get through while it ends within 2 s of its cancel; "
         "where that takes 4 s, 15 of 20 do not.",
@@ -427,7 +427,7 @@ def test_the_answer_names_the_longest_time_that_is_survived() -> None:
         "even where a cancelled run took 1 s to end.",
     ]
     assert answer.answer(_results("refuted"), [])[1] == (
-        "In race it breaks: nobody notices. Seen among 800 messages: 3 messages that no reply ever covered."
+        "In race this is false: “nobody notices”. Among 800 messages: 3 messages without an answer."
     )
 
 

@@ -31,6 +31,7 @@ from relaysim.reports.tune_words import (
 from relaysim.scenarios.commands.tune import tune
 from relaysim.scenarios.tune.held_out import DIFFERING_MIN, WORLDS_MIN, verdict
 from relaysim.scenarios.tune.objectives import IDS
+from relaysim.sim.counted import counted
 from relaysim.sim.world import INVARIANTS
 
 UNITS = dict(zip(IDS, ("share", "s", "requests"), strict=True))
@@ -105,7 +106,8 @@ def test_too_few_held_out_worlds_recommend_nothing(worlds: int, tmp_path: Path) 
     assert dict(load_policy(out / "policy.toml").settings) == shown["present"]["settings"]
     assert headline(shown) == "cancel_and_retry in conflict: too few worlds to judge by"
     assert recommendation(shown) == (
-        f"Keep the present settings: {worlds} held-out worlds are too few to judge by; give --held-out at least 100, "
+        f"Keep the present settings: too few to judge by, {counted(worlds, 'held-out world')}; give --held-out "
+        "at least 100, "
         "better thousands."
     )
 
@@ -210,7 +212,7 @@ def against(off_front: float, uncovered: float, front: int = 94, found: int = 12
 
 def test_the_gap_to_the_computed_front_is_told_in_words_that_hold_at_any_number() -> None:
     measured, computed, behind, gap = against(0.0021, 0.1234)
-    assert measured == "28 of 28 values measured in held-out worlds have the computed one in their 99 % interval."
+    assert measured == "For 28 of 28 values measured in held-out worlds the computed one lies in the 99 % interval."
     assert computed == (
         "Of 1,244 settings computed, 94 fail no more than the present settings and are beaten by no other: they are the "
         "computed front."

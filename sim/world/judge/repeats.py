@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Hashable
 
+from relaysim.sim.counted import counted
 from relaysim.sim.trace.subjects import Request
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
@@ -64,7 +65,8 @@ def check_repeats(history: History, settings: JudgeSettings, findings: Findings)
             judged.add(worker)
             findings.breach(
                 "L5",
-                f"{worker} had repeated {repeats[worker]} of {calls[worker]} requests by {at(request.left)}, more than its "
+                f"{worker} had repeated {repeats[worker]} of {counted(calls[worker], 'request')} by "
+                f"{at(request.left)}, more than its "
                 f"budget of {allowed:.1f}",
             )
 

@@ -199,7 +199,7 @@ def test_a_scenario_names_it_and_is_verified(scenario: Path, capsys: pytest.Capt
 
 def test_the_story_of_a_world_tells_the_conflict(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", str(scenario), "--seed", "0"]) == 0
-    assert "appends its message: 409 Conversation is locked" in capsys.readouterr().out
+    assert "append refused: 409 Conversation is locked" in capsys.readouterr().out
 
 
 def test_a_name_that_is_not_there_is_one_error_with_its_place(

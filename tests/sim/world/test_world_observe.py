@@ -353,3 +353,34 @@ def test_a_breach_tells_which_run_was_cancelled_whose_it_was_and_what_the_custom
     assert first["cancelled_at_seconds"] == served.time
     assert first["received"] == [GENERIC_TEXT]
     assert "w1's run_x was answering c1.m1 when w2, handling c1.m2, cancelled it" in first["text"]
+
+
+def test_a_lost_message_tells_all_that_its_customer_received_after_it() -> None:
+    story = Story()
+    story.message("c1.m1")
+    story.append("c1.m1")
+    story.create_run("c1.m1", "run_a")
+    story.message("c1.m2", worker="w2")
+    story.add("w2", "send", "c1.m2#1", "c1", "One moment please ...")
+    story.add("w2", "handling.end", "c1.m2#1", None, "KeyError")
+    story.complete("run_a", "Reply 1")
+    story.send("c1.m1", "Reply 1")
+    story.message("c1.m3")
+    (second, third) = story.observe()["details"]["lost"]
+    assert second["text"] == (
+        "c1.m2 was never answered; w2's handling of it ended with KeyError; after it, the customer received "
+        "'One moment please ...' and the answer to c1.m1"
+    )
+    assert third["text"] == "c1.m3 was never answered; after it, the customer received nothing"
+
+
+def test_appends_that_no_handling_sent_are_refused_too() -> None:
+    story = Story()
+    story.message("c1.m1")
+    story.conflict("c1.m1", "run_left")
+    story.records = [
+        record._replace(fields=(record.fields[0], "", *record.fields[2:])) if record.kind == "request" else record
+        for record in story.records
+    ]
+    counts = story.observe()["counts"]
+    assert (counts["conflicts"], counts["met_active_run"]) == (1, 0)

@@ -1,0 +1,79 @@
+"""What a story says of appends and of messages' ends, which no single record tells: known from the whole trace, by words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from relaysim.reports.story_lines import quoted
+from relaysim.sim.trace.chronicle import Chronicle
+from relaysim.sim.trace.subjects import Handling, Message, Request, StoredText, Text
+
+_NAMES_MAX: Final = 4
+_ARRIVING: Final = ("delivered", "unknown_delivered")
+
+
+class StoryFacts:
+    """What became of appends and messages.
+
+    Args:
+        chronicle: of the whole trace.
+    """
+
+    def __init__(self, chronicle: Chronicle) -> None:
+        self._chronicle = chronicle
+        self._stored: dict[str, list[StoredText]] = {}
+        for texts in chronicle.stored.values():
+            for text in texts:
+                self._stored.setdefault(text.cause, []).append(text)
+        self._answers: dict[str, Text] = {}
+        self._apologies: dict[str, Text] = {}
+        for send in chronicle.sends:
+            if send.fate in _ARRIVING:
+                self._note(send)
+
+    def _note(self, send: Text) -> None:
+        for run in () if send.run is None else (send.run, *send.others):
+            for name in self._chronicle.covered_by(run):
+                message = self._chronicle.messages.get(name)
+                if message is not None and message.conversation == send.conversation:
+                    self._answers.setdefault(name, send)
+        if send.run is None and self._chronicle.kind_of(send) == "apology":
+            handling = self._chronicle.handlings.get(send.delivery)
+            for name in send.names or (() if handling is None else (handling.message_id,)):
+                self._apologies.setdefault(name, send)
+
+    def messages_stored_by(self, request: Request) -> list[Message]:
+        """The messages that a request appended, in the order in which their thread has them."""
+        texts = self._stored.get(request.id, ())
+        return list(dict.fromkeys(message for text in texts for message in text.messages))
+
+    def what_was_stored_by(self, request: Request) -> str:
+        """What a request appended, by its words: messages' names, or else the text; "" for nothing."""
+        if messages := self.messages_stored_by(request):
+            return listed([each.id for each in messages])
+        texts = self._stored.get(request.id, ())
+        return listed([quoted(each.text) for each in texts])
+
+    def ending_of(self, handling: Handling, time: float) -> tuple[str, bool]:
+        """How a handling ends that returned no outcome: what had become of its message, and whether that is a failure."""
+        name = handling.message_id
+        answer, apology = self._answers.get(name), self._apologies.get(name)
+        told = answer or apology
+        if told is None:
+            is_known = handling.message is not None and bool(self._chronicle.stored)
+            return (f"ends {name}, which never gets an answer", True) if is_known else (f"ends {name}", False)
+        if told.time > time:
+            who = "it" if told.worker == handling.worker else told.worker
+            return f"ends {name}, which {who} will {'answer' if answer else 'apologise for'} later", False
+        what = "answered" if answer else "apologised for"
+        if told.delivery == handling.delivery:
+            return f"ends {name}: {what}", answer is None
+        return f"ends {name}, which {told.worker} had {what}", False
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`, or the first few and how many more."""
+    if len(words) > _NAMES_MAX:
+        words = [*words[: _NAMES_MAX - 1], f"{len(words) - _NAMES_MAX + 1:,} more"]
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
