@@ -15,7 +15,6 @@ from relaysim.scenarios.explore.cases import Case, Trial, chains_of, records_of_
 from relaysim.scenarios.explore.delta_debugging import fewest, shortest
 from relaysim.sim.kernel import DrawKey
 from relaysim.sim.kernel.distributions import Constant
-from relaysim.sim.world.exploration import TapedDraw
 from relaysim.sim.world.settings import FAULT_LISTS, ScriptedMessage, WorkerGroup
 
 _SAME_OCCASION_SECONDS: Final = 1.0
@@ -26,80 +25,92 @@ _MOVES_MAX: Final = 2
 
 
 class Reducer:
-    """Makes one failing case small.
+    """Makes one failing case small. Each step leaves in `case` the smallest that still fails: what was run last and failed.
 
     Args:
         run: runs a candidate; None if no more may be run, and then nothing more is taken away.
-        failing: the run of the case with which it begins.
+        case: fails.
+        failing: its run.
 
     Attributes:
-        failing: the latest run that failed.
+        case: what is left.
+        failing: its run.
+        is_over: whether no more could be run.
     """
 
-    def __init__(self, run: Callable[[Case], Trial | None], failing: Trial) -> None:
+    def __init__(self, run: Callable[[Case], Trial | None], case: Case, failing: Trial) -> None:
         self._run = run
+        self.case = case
         self.failing = failing
+        self.is_over = False
         self._tried = failing
 
     def fails(self, case: Case) -> bool:
-        """Whether the same goes wrong in this world; keeps its run if so."""
-        trial = self._run(case)
+        """Whether the same goes wrong in this world; it is what is left, if so."""
+        trial = None if self.is_over else self._run(case)
         if trial is None:
+            self.is_over = True
             return False
         self._tried = trial
         if trial.breach is not None:
-            self.failing = trial
+            self.case, self.failing = case, trial
         return trial.breach is not None
 
-    def trim(self, case: Case) -> Case:
-        """The same with its messages named one by one, if it can be those of one customer alone.
+    def trim(self) -> None:
+        """Name the messages one by one, and keep those of the customer with whom it goes wrong, if they are enough.
 
         That is quickly done, and each run of what comes after takes a fraction of the time.
         """
-        case = self._scripted(self._without_schedule(case))
-        if not case.settings.schedule:
-            case = self._fewer_conversations(case)
-        return self._without_strikes_of_others(case)
+        self._without_schedule()
+        self._scripted()
+        if self._names_no_places:
+            self._one_conversation()
+        self._without_what_nobody_asks_for()
 
-    def reduce(self, case: Case, medians: Mapping[DrawKey, float]) -> Case:
-        """A case in which the same goes wrong, and from which no single choice can be taken away, unless no more may be run.
+    def reduce(self, medians: Mapping[DrawKey, float]) -> None:
+        """Take away until no single choice can be, unless no more may be run.
 
         Args:
-            case: fails.
-            medians: of its durations.
+            medians: of the durations.
         """
-        case = self.up_to_the_last_strike(self.trim(case))
-        is_free = not case.settings.schedule  # whose holds name messages by their places
-        if is_free:
-            case = self._up_to_the_last_message(case)
-        case = self._calm_after_the_last_strike(case)
-        case = self._fewer_kinds_of_duration(self._near_the_median(case, medians))
-        if is_free:
-            case = self._from_the_first_message(case)
-        case = self._fewer_kinds_of_strike(case)
-        case = self._shorter_kinds_of_strike(case)
-        while True:
-            before = case.size
-            if is_free:
-                case = self._fewer_messages(case)
-            case = self._fewer_strikes(case)
-            case = self._whole_chains(case)
-            case = self._fewer_durations(case)
-            case = self._fewer_workers(case)
-            if case.size == before:
-                return self._fewer_faults(case)
+        self.up_to_the_last_strike()
+        if self._names_no_places:
+            self._up_to_the_last_message()
+        self._calm_after_the_last_strike()
+        self._near_the_median(medians)
+        self._fewer_kinds_of_duration()
+        if self._names_no_places:
+            self._from_the_first_message()
+        self._fewer_kinds_of_strike()
+        self._shorter_kinds_of_strike()
+        before = None
+        while before != self.case.size and not self.is_over:
+            before = self.case.size
+            if self._names_no_places:
+                self._fewer_messages()
+            self._fewer_chains()
+            self._fewer_strikes()
+            self._whole_chains()
+            self._fewer_durations()
+            self._fewer_workers()
+        self._fewer_faults()
+
+    @property
+    def _names_no_places(self) -> bool:
+        """Whether messages may be taken away: holds name them by their places."""
+        return not self.case.settings.schedule
 
     # The workload
 
-    def _without_schedule(self, case: Case) -> Case:
-        free = replace(case, settings=case.settings.model_copy(update={"schedule": ()}))
-        return free if case.settings.schedule and self.fails(free) else case
+    def _without_schedule(self) -> None:
+        if self.case.settings.schedule:
+            self.fails(_with_settings(self.case, schedule=()))
 
-    def _scripted(self, case: Case) -> Case:
+    def _scripted(self) -> None:
         """The same messages at the same times, named one by one."""
-        workload = case.settings.workload
+        workload = self.case.settings.workload
         if workload.bursts is None and not workload.answers_probability:
-            return case
+            return
         offset = max((run.age_seconds for run in workload.initial_runs), default=0.0)
         messages = tuple(
             ScriptedMessage(
@@ -109,229 +120,185 @@ class Reducer:
             for at, event in records_of_kind(self.failing.result, "message.sent")
             if event.retry_of is None
         )
-        made = _with_workload(case, messages=messages, bursts=None, answers_probability=0.0)
-        return made if self.fails(made) else case
+        self.fails(_with_workload(self.case, messages=messages, bursts=None, answers_probability=0.0))
 
-    def _fewer_conversations(self, case: Case) -> Case:
-        """Only the customer with whom it goes wrong, or as few as it takes."""
-        messages = case.settings.workload.messages
-        conversations = sorted({each.conversation for each in messages})
-        if case.settings.workload.bursts is not None or len(conversations) < 2:
-            return case
+    def _one_conversation(self) -> None:
+        """Only the customer with whom it goes wrong."""
+        workload, breach = self.case.settings.workload, self.failing.breach
+        named = "" if breach is None or breach.conversation is None else breach.conversation
+        messages = tuple(each for each in workload.messages if f"c{each.conversation}" == named)
+        if workload.bursts is None and 0 < len(messages) < len(workload.messages):
+            self._fails_somehow(_with_workload(self.case, messages=messages))
 
-        def only(kept: Sequence[int]) -> Case:
-            return _with_workload(case, messages=tuple(each for each in messages if each.conversation in kept))
+    def _up_to_the_last_message(self) -> None:
+        case, count = self.case, len(self.case.settings.workload.messages)
+        if case.settings.workload.bursts is None:
+            shortest(count - 1, lambda number: self.fails(_with_messages(case, range(number + 1))))
 
-        breach = self.failing.breach
-        named = "" if breach is None or breach.conversation is None else breach.conversation.removeprefix("c")
-        if named.isdecimal() and int(named) in conversations:
-            alone = self._fails_somehow(only([int(named)]))
-            if alone is not None:
-                return alone
-        kept = fewest(conversations, lambda kept: bool(kept) and self._fails_somehow(only(kept)) is not None)
-        return self._fails_somehow(only(kept)) or case
-
-    def _up_to_the_last_message(self, case: Case) -> Case:
-        messages = case.settings.workload.messages
-        if case.settings.workload.bursts is not None:
-            return case
-        made = [_with_workload(case, messages=messages[:number]) for number in range(1, len(messages) + 1)]
-        return made[shortest(len(made) - 1, lambda number: self.fails(made[number]))]
-
-    def _from_the_first_message(self, case: Case) -> Case:
+    def _from_the_first_message(self) -> None:
         """Without messages that come before it begins to go wrong."""
-        count = len(case.settings.workload.messages)
-        if case.settings.workload.bursts is not None or count < 2:
-            return case
-        found = case
+        case, count = self.case, len(self.case.settings.workload.messages)
+        if case.settings.workload.bursts is None:
+            shortest(
+                count - 1, lambda number: self._fails_somehow(_with_messages(case, range(count - 1 - number, count)))
+            )
 
-        def fails(number: int) -> bool:
-            nonlocal found
-            smaller = self._fails_somehow(_with_messages(case, range(count - 1 - number, count)))
-            found = found if smaller is None else smaller
-            return smaller is not None
-
-        shortest(count - 1, fails)
-        return found
-
-    def _fewer_messages(self, case: Case) -> Case:
+    def _fewer_messages(self) -> None:
         """As few messages as it takes. Those of a conversation that come later then have other names."""
-        places = range(len(case.settings.workload.messages))
-        if len(places) < 2:
-            return case
-        kept = fewest(places, lambda kept: bool(kept) and self._fails_somehow(_with_messages(case, kept)) is not None)
-        return case if len(kept) == len(places) else self._fails_somehow(_with_messages(case, kept)) or case
+        case, places = self.case, range(len(self.case.settings.workload.messages))
+        if len(places) > 1:
+            fewest(places, lambda kept: bool(kept) and self._fails_somehow(_with_messages(case, kept)))
 
-    def _fewer_workers(self, case: Case) -> Case:
-        groups = case.settings.workers
-        if len(groups) != 1:
-            return case
-        for count in range(1, groups[0].count):
-            if any(number > count for fault in case.settings.host_faults for number in fault.workers or ()):
-                continue
-            fewer = (WorkerGroup(count=count, settings=groups[0].settings),)
-            made = replace(case, settings=case.settings.model_copy(update={"workers": fewer}))
-            if self.fails(made):
-                return made
-        return case
+    def _fewer_workers(self) -> None:
+        settings = self.case.settings
+        if len(settings.workers) != 1:
+            return
+        (group,) = settings.workers
+        named = max((number for fault in settings.host_faults for number in fault.workers or ()), default=1)
+        for count in range(named, group.count):
+            fewer = (WorkerGroup(count=count, settings=group.settings),)
+            if self.fails(_with_settings(self.case, workers=fewer)):
+                return
 
     # What strikes
 
-    def _without_strikes_of_others(self, case: Case) -> Case:
-        """Without strikes, and durations, that no decision of the failing run was made for."""
-        recording = self.failing.recording
-        asked = recording.times
-        strikes = {key: u for key, u in case.strikes.items() if key.number in asked.get(key[:2], {})}
-        seconds = {key: value for key, value in case.seconds.items() if key in recording.seconds}
-        if len(strikes) == len(case.strikes) and len(seconds) == len(case.seconds):
-            return case
-        made = replace(case, strikes=strikes, seconds=seconds)
-        return made if self.fails(made) else case
+    def _without_what_nobody_asks_for(self) -> None:
+        """Without strikes and durations that no decision of the failing run was made for."""
+        asked, taken = self.failing.recording.times, self.failing.recording.seconds
+        strikes = {key: u for key, u in self.case.strikes.items() if key.number in asked.get(key[:2], {})}
+        seconds = {key: value for key, value in self.case.seconds.items() if key in taken}
+        if len(strikes) < len(self.case.strikes) or len(seconds) < len(self.case.seconds):
+            self.fails(replace(self.case, strikes=strikes, seconds=seconds))
 
-    def up_to_the_last_strike(self, case: Case) -> Case:
+    def up_to_the_last_strike(self) -> None:
         """Without what strikes after it has gone wrong: what comes later changes nothing of what comes before."""
-        strikes = list(case.strikes.items())
-        needed = shortest(len(strikes), lambda number: self.fails(replace(case, strikes=dict(strikes[:number]))))
-        return replace(case, strikes=dict(strikes[:needed]))
+        case, strikes = self.case, list(self.case.strikes.items())
+        shortest(len(strikes), lambda number: self.fails(replace(case, strikes=dict(strikes[:number]))))
 
-    def _calm_after_the_last_strike(self, case: Case) -> Case:
+    def _calm_after_the_last_strike(self) -> None:
         """Faults stop when nothing strikes any more, so that the world is sooner at rest."""
-        liveness, times = case.settings.liveness, self.failing.recording.times
-        struck = [times.get(key[:2], {}).get(key.number, math.inf) for key in case.strikes]
-        if liveness is None:
-            return case
+        liveness, times = self.case.settings.liveness, self.failing.recording.times
+        struck = [times.get(key[:2], {}).get(key.number, math.inf) for key in self.case.strikes]
         stop = max((math.ceil(at) + 1.0 for at in struck if at < math.inf), default=1.0)
-        if stop >= liveness.faults_stop_seconds or math.inf in struck:
-            return case
+        if liveness is None or stop >= liveness.faults_stop_seconds or math.inf in struck:
+            return
         calm = liveness.model_copy(update={"faults_stop_seconds": stop})
-        made = replace(case, settings=case.settings.model_copy(update={"liveness": calm}))
-        return made if self.fails(made) else case
+        self.fails(_with_settings(self.case, liveness=calm))
 
-    def _fewer_kinds_of_strike(self, case: Case) -> Case:
+    def _fewer_kinds_of_strike(self) -> None:
         """Without all strikes of one fault at once: of single ones the next may take the place."""
+        case = self.case
         kinds = list(dict.fromkeys(_fault_of(key) for key in case.strikes))
 
-        def only(kept: Sequence[str]) -> Case:
-            return replace(case, strikes={key: u for key, u in case.strikes.items() if _fault_of(key) in kept})
+        def fails(kept: Sequence[str]) -> bool:
+            return self._fails_somehow(_only(case, (key for key in case.strikes if _fault_of(key) in kept)))
 
-        kept = fewest(kinds, lambda kept: self._fails_somehow(only(kept)) is not None)
-        return self._fails_somehow(only(kept)) or case
+        fewest(kinds, fails)
 
-    def _shorter_kinds_of_strike(self, case: Case) -> Case:
+    def _shorter_kinds_of_strike(self) -> None:
         """Of each fault that strikes often only the first time, the last, or as few of the first as it takes."""
-        for kind in list(dict.fromkeys(_fault_of(key) for key in case.strikes)):
+        for kind in dict.fromkeys(_fault_of(key) for key in self.case.strikes):
+            case = self.case
             own = [key for key in case.strikes if _fault_of(key) == kind]
-            if len(own) < 2:
-                continue
-            for kept in (own[:1], own[-1:]):
-                smaller = self._fails_somehow(_without(case, set(own) - set(kept)))
-                if smaller is not None:
-                    case = smaller
-                    break
-            else:
-                given = case
-                needed = shortest(len(own), lambda number: self.fails(_without(given, own[number:])))  # noqa: B023
-                case = _without(case, own[needed:])
-        return case
 
-    def _fewer_strikes(self, case: Case) -> Case:
-        """Without chains of strikes, then without single ones; those after one that is gone may have other numbers."""
+            def only(kept: Sequence[DrawKey], case: Case = case, own: Sequence[DrawKey] = own) -> Case:
+                return _without(case, set(own) - set(kept))
 
-        def only(kept: Iterable[DrawKey]) -> Case:
-            return replace(case, strikes={key: case.strikes[key] for key in kept})
+            if len(own) > 1 and not self._fails_somehow(only(own[:1])) and not self._fails_somehow(only(own[-1:])):
+                shortest(len(own), lambda number: self.fails(only(own[:number])))  # noqa: B023 - called at once
 
-        chains = [_members(chain, case) for chain in chains_of(case.strikes)]
-        kept = fewest(chains, lambda kept: self._fails_somehow(only(chained.from_iterable(kept))) is not None)
-        case = self._fails_somehow(only(chained.from_iterable(kept))) or case
-        for key in reversed(list(case.strikes)):
-            if key in case.strikes:
-                case = self._fails_somehow(_without(case, {key})) or case
-        return case
+    def _fewer_chains(self) -> None:
+        """Without chains of strikes."""
+        case = self.case
+        chains = [[key for key in chain.keys if key in case.strikes] for chain in chains_of(case.strikes)]
+        fewest(chains, lambda kept: self._fails_somehow(_only(case, chained.from_iterable(kept))))
 
-    def _whole_chains(self, case: Case) -> Case:
+    def _fewer_strikes(self) -> None:
+        """Without one strike after the other, from the last one on; those after it may then have other numbers."""
+        for key in reversed(list(self.case.strikes)):
+            if key in self.case.strikes:
+                self._fails_somehow(_without(self.case, {key}))
+
+    def _whole_chains(self) -> None:
         """Strikes of one draw's entity and purpose with gaps between them, as one chain without any."""
-        for pair in dict.fromkeys(key[:2] for key in case.strikes):
-            own = sorted(key for key in case.strikes if key[:2] == pair)
-            if not own or own[-1].number - own[0].number + 1 == len(own):
+        for pair in dict.fromkeys(key[:2] for key in self.case.strikes):
+            own = sorted(key for key in self.case.strikes if key[:2] == pair)
+            if own[-1].number - own[0].number + 1 == len(own):
                 continue
-            value = min(case.strikes[key] for key in own)
+            value = min(self.case.strikes[key] for key in own)
             filled = {DrawKey(*pair, number): value for number in range(own[0].number, own[-1].number + 1)}
-            made = replace(case, strikes={**_without(case, own).strikes, **filled})
-            if self.fails(made):
-                case = made
-        return case
+            self.fails(replace(self.case, strikes={**_without(self.case, own).strikes, **filled}))
 
-    def _fewer_faults(self, case: Case) -> Case:
+    def _fewer_faults(self) -> None:
         """Faults that hit nothing are switched off; they keep their places, which key draws."""
         hits = self.failing.result.observation["fault_hits"]
         changed = {}
         for name in FAULT_LISTS:
-            faults = list(getattr(case.settings, name))
+            faults = list(getattr(self.case.settings, name))
             for position, count in enumerate(hits.get(name, ())):
                 if not count:
                     faults[position] = faults[position].model_copy(update={"probability": 0.0})
             while faults and faults[-1].probability == 0.0:
                 faults.pop()
             changed[name] = tuple(faults)
-        made = replace(case, settings=case.settings.model_copy(update=changed))
-        return made if self.fails(made) else case
+        self.fails(_with_settings(self.case, **changed))
 
     # How long things take
 
-    def _near_the_median(self, case: Case, medians: Mapping[DrawKey, float]) -> Case:
+    def _near_the_median(self, medians: Mapping[DrawKey, float]) -> None:
         """With the median in place of durations that are near it: mostly none matters, or a few that lie far off."""
         for apart in (math.inf, 10.0, 3.0, 1.5):
-            far = {key: each for key, each in case.seconds.items() if _times_apart(each, medians.get(key)) >= apart}
-            made = replace(case, seconds=far)
-            if len(far) < len(case.seconds) and self.fails(made):
-                return made
-        return case
+            seconds = self.case.seconds
+            far = {key: each for key, each in seconds.items() if _times_apart(each, medians.get(key)) >= apart}
+            if len(far) < len(seconds) and self.fails(replace(self.case, seconds=far)):
+                return
 
-    def _fewer_kinds_of_duration(self, case: Case) -> Case:
+    def _fewer_kinds_of_duration(self) -> None:
         """With the median in place of all durations of one kind at once."""
+        case = self.case
         kinds = list(dict.fromkeys(_kind_of(key) for key in case.seconds))
 
-        def only(kept: Sequence[str]) -> Case:
-            return replace(case, seconds={key: each for key, each in case.seconds.items() if _kind_of(key) in kept})
+        def fails(kept: Sequence[str]) -> bool:
+            seconds = {key: each for key, each in case.seconds.items() if _kind_of(key) in kept}
+            return self.fails(replace(case, seconds=seconds))
 
-        return only(fewest(kinds, lambda kept: self.fails(only(kept))))
+        fewest(kinds, fails)
 
-    def _fewer_durations(self, case: Case) -> Case:
+    def _fewer_durations(self) -> None:
         """With the median in place of one duration after the other, many at once where that can be."""
+        case = self.case
+        fewest(list(case.seconds.items()), lambda kept: self.fails(replace(case, seconds=dict(kept))))
 
-        def only(kept: Sequence[tuple[DrawKey, float]]) -> Case:
-            return replace(case, seconds=dict(kept))
-
-        return only(fewest(list(case.seconds.items()), lambda kept: self.fails(only(kept))))
-
-    def _fails_somehow(self, case: Case) -> Case | None:
-        """The case if it fails, or the same with strikes that have moved: what happens before one has changed how many
+    def _fails_somehow(self, case: Case) -> bool:
+        """Whether the case fails, or the same with strikes that have moved: what happens before one has changed how many
         occasions like it come first."""
         times = self.failing.recording.times
         planned = [(key, times.get(key[:2], {}).get(key.number), u) for key, u in case.strikes.items()]
         for _ in range(1 + min(_MOVES_MAX, len(planned))):
             if self.fails(case):
-                return case
+                return True
             moved = {_at_about(key, at, self._tried.recording.times): u for key, at, u in planned}
-            if moved == case.strikes:
-                return None
+            if moved == case.strikes or self.is_over:
+                return False
             case = replace(case, strikes=moved)
-        return None
+        return False
+
+
+def _with_settings(case: Case, **changed: Any) -> Case:
+    return replace(case, settings=case.settings.model_copy(update=changed))
 
 
 def _with_workload(case: Case, **changed: Any) -> Case:
-    workload = case.settings.workload.model_copy(update=changed)
-    return replace(case, settings=case.settings.model_copy(update={"workload": workload}))
+    return _with_settings(case, workload=case.settings.workload.model_copy(update=changed))
+
+
+def _only(case: Case, kept: Iterable[DrawKey]) -> Case:
+    return replace(case, strikes={key: case.strikes[key] for key in kept})
 
 
 def _without(case: Case, gone: Iterable[DrawKey]) -> Case:
     left_out = set(gone)
-    return replace(case, strikes={key: u for key, u in case.strikes.items() if key not in left_out})
-
-
-def _members(chain: TapedDraw, case: Case) -> list[DrawKey]:
-    keys = (DrawKey(chain.entity, chain.purpose, chain.index + more) for more in range(chain.times))
-    return [key for key in keys if key in case.strikes]
+    return _only(case, (key for key in case.strikes if key not in left_out))
 
 
 def _times_apart(seconds: float, median: float | None) -> float:

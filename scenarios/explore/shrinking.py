@@ -26,8 +26,8 @@ from relaysim.sim.world.settings import FAULT_LISTS
 _RECORDS_MAX: Final = 40_000
 """How much is run at the most, in records of traces, a few seconds' worth. What is found must not depend on a clock."""
 
-_RECORDS_FOR_SMALL_WORLDS: Final = 20_000
-"""How much of that may go into looking for a small world."""
+_RECORDS_FOR_SMALL_WORLDS: Final = 25_000
+"""After so much of that no other small world is looked for."""
 
 _BLIND_ATTEMPTS: Final = 12
 """Small worlds that are tried before it is known what the last strike is that the failure needs."""
@@ -93,11 +93,12 @@ def on_tape(settings: WorldSettings, seed: int, recording: Recording) -> Case:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """A failing case, its run, and the medians of its durations."""
+    """A failing case, its run, the medians of its durations, and whether nothing of it can be left out."""
 
     case: Case
     trial: Trial
     medians: dict[DrawKey, float]
+    is_minimal: bool = False
 
 
 class _Shrinker:
@@ -113,11 +114,12 @@ class _Shrinker:
     def shrink(self) -> Shrunk:
         """See `shrink`."""
         whole = self._whole()
+        trimmer = self._reducer(whole)
+        trimmer.trim()
+        whole = _Failure(trimmer.case, trimmer.failing, whole.medians)
         best: _Failure | None = None
         # Where messages are scripted the world is as small as its scenario made it.
-        if whole.case.settings.workload.bursts is not None:
-            reducer = Reducer(self._run, whole.trial)
-            whole = _Failure(reducer.trim(whole.case), reducer.failing, whole.medians)
+        if self._scenario.workload.bursts is not None:
             best = self._best_small_world(whole)
         if best is None:
             best = self._reduced(whole)
@@ -130,7 +132,7 @@ class _Shrinker:
             best.trial.result,
             self._runs,
             time.monotonic() - self._started,
-            is_minimal=self._records < _RECORDS_MAX,
+            is_minimal=best.is_minimal,
         )
 
     def _whole(self) -> _Failure:
@@ -175,10 +177,14 @@ class _Shrinker:
             trial = self._known[name] = self._run_world(settings, 0)
         return trial
 
+    def _reducer(self, failure: _Failure) -> Reducer:
+        return Reducer(self._run, failure.case, failure.trial)
+
     def _reduced(self, failure: _Failure) -> _Failure:
-        reducer = Reducer(self._run, failure.trial)
-        case = reducer.reduce(failure.case, failure.medians)
-        return _Failure(case, reducer.failing, failure.medians)
+        reducer = self._reducer(failure)
+        reducer.trim()
+        reducer.reduce(failure.medians)
+        return _Failure(reducer.case, reducer.failing, failure.medians, is_minimal=not reducer.is_over)
 
     # Small worlds
 
@@ -213,5 +219,7 @@ class _Shrinker:
 
     def _last_needed(self, whole: _Failure) -> Struck | None:
         """The last strike without which the world does not fail; what strikes after it comes too late to matter."""
-        case = Reducer(self._run, whole.trial).up_to_the_last_strike(whole.case)
-        return strikes_of(whole.trial).get(list(case.strikes)[-1]) if case.strikes else None
+        reducer = self._reducer(whole)
+        reducer.up_to_the_last_strike()
+        strikes = list(reducer.case.strikes)
+        return strikes_of(whole.trial).get(strikes[-1]) if strikes else None

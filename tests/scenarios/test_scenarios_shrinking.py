@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relaysim.scenarios.explore import shrinking
 from relaysim.scenarios.explore.cases import Case, Trial, chains_of
 from relaysim.scenarios.explore.delta_debugging import fewest
 from relaysim.scenarios.explore.hunting import Breach
@@ -84,6 +86,24 @@ def test_a_world_on_its_tape_is_that_world(strategy: str, seed: int) -> None:
     assert again.observation["counts"] == found.observation["counts"]
 
 
+def test_a_candidate_counts_only_if_the_same_goes_wrong(
+    settings: WorldSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: dict[str, int] = {}
+    observation = {"counts": counts, "details": {}}
+    monkeypatch.setattr(shrinking, "run_world", lambda *_, **__: Result(observation, "", []))
+    shrinker = shrinking._Shrinker(load("drain_faults"), 0, "breach_S4", "direct")
+    case = Case(settings, 0, {}, {})
+    for seed, (seen, fails) in enumerate(
+        [({}, False), ({"breach_S1": 3}, False), ({"breach_S1": 1, "breach_S4": 1}, True)]
+    ):
+        counts.clear()
+        counts.update(seen)
+        trial = shrinker._run(replace(case, seed=seed))
+        assert trial is not None
+        assert (trial.breach is not None) is fails
+
+
 class Needs:
     """Runs no world: a case fails if it has these strikes and durations, and messages of these customers."""
 
@@ -115,6 +135,14 @@ def _messages(customers: list[int]) -> tuple[ScriptedMessage, ...]:
     )
 
 
+def _reduced(needs: Needs, case: Case, failing: Trial) -> Case:
+    reducer = Reducer(needs.run, case, failing)
+    reducer.trim()
+    reducer.reduce({})
+    assert needs.left == 0 or not reducer.is_over
+    return reducer.case
+
+
 @given(
     strikes=st.sets(KEYS, max_size=12),
     durations=st.sets(KEYS, max_size=6),
@@ -140,14 +168,14 @@ def test_a_case_is_left_with_what_it_needs(
     failing = needs.run(case)
     assert failing is not None
     assert failing.breach is not None
-    left = Reducer(needs.run, failing).reduce(case, {})
+    left = _reduced(needs, case, failing)
     assert needs.left > 0
     assert set(left.seconds) == needs._seconds
     # A gap between strikes of one kind may be filled, so that they are one choice.
     assert needs._strikes <= set(left.strikes)
     assert len(chains_of(left.strikes)) <= len(chains_of(dict.fromkeys(needs._strikes, 0.0)))
     assert sorted(each.conversation for each in left.settings.workload.messages) == sorted(wanted)
-    again = Reducer(needs.run, failing).reduce(case, {})
+    again = _reduced(needs, case, failing)
     assert (again.strikes, again.seconds, again.settings) == (left.strikes, left.seconds, left.settings)
 
 
@@ -159,7 +187,7 @@ def test_where_no_more_may_be_run_what_is_left_still_fails(settings: WorldSettin
     case = Case(settings.model_copy(update={"workload": workload}), 0, dict.fromkeys(keys, 0.01), {})
     failing = needs.run(case)
     assert failing is not None
-    left = Reducer(needs.run, failing).reduce(case, {})
+    left = _reduced(needs, case, failing)
     needs.left = 1
     again = needs.run(left)
     assert again is not None
