@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from relaysim.scenarios.last_words import offer_folder, read_last_words
+from relaysim.scenarios.crash_notes import offer_folder, read_crash_notes
 
 Result = TypeVar("Result")
 
@@ -96,7 +96,7 @@ class LocalEngine:
                     results = parallel(call(*each) for each in calls)
                 yield from results
         except TerminatedWorkerError as error:
-            raise LostWorkerError(f"a worker process died{read_last_words()}") from error
+            raise LostWorkerError(f"a worker process died{read_crash_notes()}") from error
         except BaseException:
             _end_workers()
             raise

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import relaysim
+from relaysim.scenarios.crash_notes import crash_notes
 from relaysim.scenarios.engines import LocalEngine, LostWorkerError
-from relaysim.scenarios.last_words import last_words
 from relaysim.scenarios.replication_summary import Summary
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def run_chunk(
         if batch.claims is not None:
             specs = [spec for spec in specs if spec.id in batch.claims]
         if elsewhere:
-            last_words()
+            crash_notes()
         if observe is None and elsewhere:
             _stay_in_session()
         summary = Summary()
@@ -323,7 +323,7 @@ def _run_seeds(
     strata = strata_of(scenario)
     if strata is not None and not batch.in_strata:
         raise ReplicationError(scenario.name, seeds.start, UNWEIGHED, batch.values)
-    runs = last_words().runs if elsewhere else lambda what: None
+    runs = crash_notes().runs if elsewhere else lambda what: None
     for seed in seeds:
         runs(f"{scenario.name}, seed {seed}")
         try:

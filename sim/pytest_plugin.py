@@ -153,11 +153,11 @@ def _opened(name: str, table: Mapping[str, Any], opener: Callable[..., T], *fold
     module = _load(name, "relaysim.sim.doors.given_settings")
     try:
         given = module.settings_of(table, *folders)
-        with module.profile_told(given.settings):
+        with module.profile_errors_reworded(given.settings):
             return opener(given.settings, replies=given.replies)
     except ValueError as error:
-        told = str(error)
-    pytest.fail(f"{name}: {told}", pytrace=False)
+        message = str(error)
+    pytest.fail(f"{name}: {message}", pytrace=False)
 
 
 def _load(name: str, module: str) -> ModuleType:

@@ -13,7 +13,7 @@ What lives here
     channel.py         the seam to the customers
     retries.py         repetitions, with budget.py
     identity.py        what is written on a run
-    without_store.py   answering while Redis is away, if so wished
+    without_store.py   answering while Redis is unavailable, if the settings say so
     drain_settings.py  every setting
     drain_promises.py  what it promises, for whoever judges it
 

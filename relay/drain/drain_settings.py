@@ -86,12 +86,12 @@ class DrainSettings(Settings):
     send_timeout_seconds      above 0; after so long the fate of a sent text is unknown
     send_patience_seconds     0 or more; how long a text that the channel surely refused is offered again
     remember_seconds          604800 or more; how long a message id is remembered after its message ended
-    store_timeout_seconds     above 0; after so long without an answer Redis counts as away
+    store_timeout_seconds     above 0; after so long without an answer Redis counts as unavailable
     when_redis_is_away        "fail_closed": `handle` raises, so that the webhook is not acknowledged and comes again;
                               "fail_open": the message is answered at once without inbox, lease and ledger, hence perhaps
                               twice or out of order
-    when_redis_evicts         "refuse": a server that may evict inboxes is given no message, as if it were away; "warn": it
-                              is, and what it evicts is lost
+    when_redis_evicts         "refuse": a server that may evict inboxes is given no message, as if it were
+                              unavailable; "warn": it is, and what it evicts is lost
     wait_replicas             0 or more; replicas that must have confirmed a step of the ledger before it counts as taken.
                               0: a failover may lose what was acknowledged just before it, messages and sends alike
     wait_milliseconds         1 or more; how long they are waited for
@@ -135,7 +135,7 @@ class DrainSettings(Settings):
 
     @property
     def step_timeout_seconds(self) -> float:
-        """After so long without an answer Redis counts as away, in one step of the ledger."""
+        """After so long without an answer Redis counts as unavailable, in one step of the ledger."""
         return self.store_timeout_seconds + (self.wait_milliseconds / 1000 if self.wait_replicas else 0.0)
 
     def _problems(self) -> list[str]:

@@ -30,7 +30,7 @@ class EvictionWatch:
     Args:
         store: the server.
         settings: what to do about it, and how often to look again.
-        telemetry: where it is told.
+        telemetry: where it is reported.
 
     Attributes:
         refusal: why nothing may be taken in, None if nothing forbids it as far as is known.
@@ -44,7 +44,7 @@ class EvictionWatch:
 
     async def run(self) -> None:
         """Look until it is known, and on as long as messages are refused for it: whoever mends it restarts nothing."""
-        told = ""
+        reported = ""
         while True:
             try:
                 policy = await self._store.eviction()
@@ -55,8 +55,8 @@ class EvictionWatch:
                 loses_messages = policy is not None and policy.startswith("allkeys")
                 refuses = loses_messages and self._settings.when_redis_evicts == "refuse"
                 self.refusal = _refusal(policy) if policy is not None and refuses else None
-                if (policy or "") != told:
-                    told = policy or ""
+                if (policy or "") != reported:
+                    reported = policy or ""
                     self._telemetry.redis_evicts(policy, refuses)
                 if not refuses:
                     return

@@ -52,7 +52,7 @@ class HeldLease:
         """Take a step in Redis under the lease, again until it is answered: every step may be repeated.
 
         Raises:
-            LeaseLost: the lease is gone, or Redis was away for longer than it lasts.
+            LeaseLost: the lease is gone, or Redis was unavailable for longer than it lasts.
             StoreUnavailable: Redis is there, and has refused this step for half a minute.
         """
         loop = asyncio.get_running_loop()

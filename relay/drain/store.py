@@ -190,8 +190,8 @@ class Store:
 
         Of a cluster's nodes, that of the first that evicts.
         """
-        told = await self._read("eviction", self._redis.info("memory"))
-        nodes = [each for each in told.values() if isinstance(each, Mapping)] or [told]
+        info = await self._read("eviction", self._redis.info("memory"))
+        nodes = [each for each in info.values() if isinstance(each, Mapping)] or [info]
         policies = (as_text(node.get("maxmemory_policy", "noeviction")) for node in nodes if node.get("maxmemory"))
         return next((policy for policy in policies if policy != "noeviction"), None)
 

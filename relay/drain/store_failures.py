@@ -122,7 +122,7 @@ _CODES: Final = (
         ),
     ),
     (r"\bTRYAGAIN\b", StoreFailure("moving_slots", "the cluster is moving this conversation's keys to another node")),
-    (r"\bMASTERDOWN\b", StoreFailure("primary_down", "the server is a replica whose primary is away")),
+    (r"\bMASTERDOWN\b", StoreFailure("primary_down", "the server is a replica whose primary is down")),
     (
         r"\bWRONGTYPE\b|wrong kind of value",
         StoreFailure(

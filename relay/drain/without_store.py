@@ -1,4 +1,4 @@
-"""Answering while Redis is away, if the settings say so: no inbox, no lease, no ledger, and none of their promises.
+"""Answering while Redis is unavailable, if the settings say so: no inbox, no lease, no ledger, and none of their promises.
 
 One message gets one run and one text. Nothing keeps another worker from doing the same for the same message, nothing
 keeps the order, and nobody takes over after a crash: that is the price of answering at all.

@@ -29,7 +29,7 @@ class _Events(structlog.BoundLoggerBase):
     That line would always be one of the relay's own; a record's function is the event's name instead.
     """
 
-    def tell(self, level: Level, name: str, fields: dict[str, Any]) -> None:
+    def log(self, level: Level, name: str, fields: dict[str, Any]) -> None:
         """Log one event, whose level the wrapped logger accepts."""
         # With the timestamp's place kept, the line begins with what a reader looks for.
         named = {"timestamp": None, "level": level, "event": name, **fields}
@@ -82,4 +82,4 @@ def emit(
     if message_id is not None:
         known["message"] = digest(message_id)
     known.update(fields)
-    _events.tell(level, name, known)
+    _events.log(level, name, known)

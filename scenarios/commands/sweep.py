@@ -119,7 +119,7 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
             raise UsageError(str(error)) from error
         except KeyboardInterrupt:
             _, missing = _asked_and_missing(worlds)
-            _tell(f"{counted(missing, 'replication')} missing; the same command goes on from here")
+            _warn(f"{counted(missing, 'replication')} missing; the same command goes on from here")
             raise
         results = measure(plan, worlds, code_version=version, lane=arguments.lane)
         details = {**timing({plan.scenario.name: ran.cost}, jobs=engine.jobs), "reused": ran.reused}
@@ -160,17 +160,17 @@ def _run(
 
     take_up(worlds, journal, ran)
     if ran.torn:
-        _tell(torn_words(ran, journal))
+        _warn(torn_words(ran, journal))
     if not arguments.quiet:
         for message in reused_words(ran, journal):
-            _tell(message)
+            _warn(message)
     with reporter(quiet=arguments.quiet) as shown:
         run_worlds(
             worlds,
             journal,
             engine,
             ran,
-            tell=_tell,
+            tell=_warn,
             progress=shown.scenario(plan.scenario.name),
             observe=observe,
         )
@@ -184,7 +184,7 @@ def _asked_and_missing(worlds: Sequence[Worlds]) -> tuple[int, int]:
     return sum(each.total for each in places), sum(each.left for each in places)
 
 
-def _tell(text: str) -> None:
+def _warn(text: str) -> None:
     print(f"relaysim: {text}", file=sys.stderr, flush=True)
 
 

@@ -98,7 +98,7 @@ def search(
     Raises:
         UsageError: if the file cannot be used, or holds a study of something else.
     """
-    with _quiet(), _told_of(storage):
+    with _quiet(), _storage_errors_reworded(storage):
         study = _open(plan, storage)
         _fail_cut_off(study)
         while True:
@@ -198,7 +198,7 @@ def check_identity(plan: Search, storage: Path) -> None:
     Raises:
         UsageError: as `search`.
     """
-    with _quiet(), _told_of(storage):
+    with _quiet(), _storage_errors_reworded(storage):
         _open(plan, storage)
 
 
@@ -242,7 +242,7 @@ def _damaged(path: Path) -> str:
 
 
 @contextmanager
-def _told_of(storage: Path | None) -> Iterator[None]:
+def _storage_errors_reworded(storage: Path | None) -> Iterator[None]:
     """What the database library says of a file, in one line without its own words."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import OperationalError, SQLAlchemyError

@@ -35,7 +35,7 @@ class ApiHandle(ABC):
     def _clear_faults(self) -> None:
         """Take all faults away."""
 
-    def _begun(self) -> None:
+    def _on_new_world(self) -> None:
         """A fresh world has begun: whatever was to come of the old one will not."""
         return
 

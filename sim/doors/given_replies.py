@@ -53,7 +53,7 @@ def replier_of(given: GivenReplies, then: Then = "repeat") -> Replier:
     if isinstance(given, EchoReplies | ScriptedReplies | CallableReplies):
         return _from_here(given.replier())
     if isinstance(given, Mapping) and "kind" in given:
-        with _told(Replies, "replies"):
+        with _errors_reworded(Replies, "replies"):
             return _from_here(_REPLIES.validate_python(given).replier())
     if isinstance(given, str | Mapping | Text | ToolCalls | Failure | Incomplete):
         return _turn(given, "replies")
@@ -75,13 +75,13 @@ def _turn(given: GivenReply, where: str) -> Replier:
     if isinstance(given, str):
         return ScriptedReply(text=given).reply
     if isinstance(given, Mapping):
-        with _told(ScriptedReply, where):
+        with _errors_reworded(ScriptedReply, where):
             return ScriptedReply.model_validate(dict(given)).reply
     raise TypeError(f"{where}: {given!r} is neither a text, a Reply nor a table such as {{'text': '...'}}")
 
 
 @contextmanager
-def _told(root: Any, where: str) -> Iterator[None]:
+def _errors_reworded(root: Any, where: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:

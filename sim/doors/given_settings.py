@@ -1,4 +1,4 @@
-"""Settings of a simulated API as a test gives them: a table, with mistakes told in the words of whoever wrote it."""
+"""Settings of a simulated API as a test gives them: a table, with mistakes in the words of whoever wrote it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def settings_of(given: Mapping[str, Any], *folders: Path) -> GivenSettings:
 
 
 @contextmanager
-def profile_told(settings: ApiSettings) -> Iterator[None]:
+def profile_errors_reworded(settings: ApiSettings) -> Iterator[None]:
     """Around whatever loads the settings' profile: its mistakes become a `GivenSettingsError`."""
     try:
         yield
@@ -75,6 +75,6 @@ def _words(error: Exception, model: type[BaseModel]) -> str:
     if isinstance(error, ValidationError):
         problems = problems_of(error.errors(include_url=False), model)
         # An unknown number of a profile is told once, and not again for its basis.
-        telling = [problem for problem in problems if problem.where != "basis"] or problems
-        return "; ".join(map(str, telling))
+        shown = [problem for problem in problems if problem.where != "basis"] or problems
+        return "; ".join(map(str, shown))
     return str(error)

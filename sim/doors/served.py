@@ -144,7 +144,7 @@ class ServedApi(ApiHandle):
     # Inside
 
     def _begin(self) -> None:
-        self._begun()
+        self._on_new_world()
         if self._given_replies is not None:
             self.reply_with(self._given_replies)
 

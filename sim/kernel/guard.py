@@ -53,14 +53,14 @@ class Guard:
     ) -> None:
         os._exit, os.abort = self._exits
         sys.stdout, sys.stderr = self._streams
-        told = WATCHDOG.told
+        explanation = WATCHDOG.explanation
         interrupted, owns = WATCHDOG.interrupted, WATCHDOG.owns_interrupts
         WATCHDOG.end(self._outer)
         WATCHDOG.__exit__()
         if interrupted:
             raise KeyboardInterrupt
-        if told:  # though the code under test may have swallowed it, or made another error of it
-            raise GivenUpError(f"{told}; give it longer with --patience SECONDS") from None
+        if explanation:  # though the code under test may have swallowed it, or made another error of it
+            raise GivenUpError(f"{explanation}; give it longer with --patience SECONDS") from None
         if error is None or isinstance(error, Exception) or (isinstance(error, KeyboardInterrupt) and not owns):
             return
         raise EndsProcessError(

@@ -201,7 +201,7 @@ class Kernel(Agenda):
             self.run(until=instant)
         env._now = instant
 
-    def tell_unretrieved(self) -> None:
+    def report_unretrieved(self) -> None:
         """The world is over: tell of each task that has failed and was never asked, see `Agenda.unhandled`.
 
         Raises:
@@ -210,7 +210,7 @@ class Kernel(Agenda):
         for host in self.hosts:
             set_running_host(host)
             try:
-                host.loop.tell_unretrieved()
+                host.loop.report_unretrieved()
             finally:
                 set_running_host(None)
         if self.failures:

@@ -88,7 +88,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         self._tasks_kept = 64
         self._generators: weakref.WeakSet[AsyncGenerator[Any, Any]] | None = None
         self._failed: dict[int, FailedTask] = {}  # by the identity of the task
-        self._being_told: FailedTask | None = None
+        self._reporting: FailedTask | None = None
         self._has_executor = True
         self._handled_signals: set[int] = set()
 
@@ -349,7 +349,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         error = context.get("exception")
         message = str(context.get("message"))
         if self._agenda.unhandled is not None:
-            known = self._being_told
+            known = self._reporting
             where, place = (copy_context(), self._agenda.place()) if known is None else known[1:]
             self._agenda.unhandled(Unhandled(self._host.name, source_of(context), message, error, where, place))
         elif isinstance(error, BaseException):
@@ -369,7 +369,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         if own is not None:
             self._agenda.fail(own)
             return
-        outer, self._being_told = self._being_told, known
+        outer, self._reporting = self._reporting, known
         try:
             if self._exception_handler is None:
                 self.default_exception_handler(context)
@@ -382,13 +382,13 @@ class HostLoop(asyncio.AbstractEventLoop):
                 message = "Unhandled error in exception handler"
                 self.default_exception_handler({"message": message, "exception": error, "context": context})
         finally:
-            self._being_told = outer
+            self._reporting = outer
 
     def _callback_failed(self, handle: ReadyHandle, callback: Callable[..., object], error: BaseException) -> None:
         message = f"Exception in callback {callback!r}"
         self.call_exception_handler({"message": message, "exception": error, "handle": handle})
 
-    def tell_unretrieved(self) -> None:
+    def report_unretrieved(self) -> None:
         """Call the exception handler for each task that has failed, is still there, and was never asked."""
         for failed in list(self._failed.values()):
             task = failed.unretrieved

@@ -1,14 +1,14 @@
-"""What a crashed host leaves behind, and how it is put away without a line of it running.
+"""What a crashed host leaves behind, and how it is dropped without a line of it running.
 
 A power cut runs no `finally` and no `except`. Python does: when a suspended coroutine or generator is collected, it is
 resumed once more to clean up, and a worker that crashed would release its lease after all. So a crashed host's tasks,
 asynchronous generators and callbacks are kept for as long as its world lives. When the world is closed, each frame that is
 suspended among them is marked as completed, which is all that Python asks before it resumes one; then everything is
-dropped, and its memory comes back. Whatever has not been put away when the interpreter ends is put away then.
+dropped, and its memory comes back. Whatever has not been dropped when the interpreter ends is dropped then.
 
 The mark is a byte in the object's head, at a place that is known for CPython 3.11, 3.12 and 3.13 and is tried out when
-this module is imported. Where that does not work, the remains are kept for the life of the process and beyond: nothing
-of them runs either, but a crashed world's memory (some 100 KiB) does not come back.
+this module is imported. Where that does not work, all of it is kept for the life of the process and beyond: nothing
+of it runs either, but a crashed world's memory (some 100 KiB) does not come back.
 
 Reached are the coroutines of tasks, asynchronous generators, and below them further ones, context managers that are
 generators, and whatever else is held by nothing that outlives the host. A generator that somebody else holds too is left
@@ -86,12 +86,12 @@ class CrashedWork:
 _kept: list[CrashedWork] = []
 
 
-def _put_all_away() -> None:
+def _release_all() -> None:
     while _kept:
         _kept[-1].release()
 
 
-atexit.register(_put_all_away)
+atexit.register(_release_all)
 
 
 def _forget_in_anyio(tasks: Iterable[Task[Any]]) -> None:
@@ -120,7 +120,7 @@ _LEAVES: Final = (
     float,
     type(None),
 )
-"""What is not looked into: it holds no frame of its own, or what it holds is among the remains anyway."""
+"""What is not looked into: it holds no frame of its own, or what it holds is reached anyway."""
 
 _ALWAYS, _IF_NOT_SHARED, _NEVER = range(3)
 
@@ -272,4 +272,4 @@ def _find_place() -> int | None:
 
 
 _place = _find_place()
-"""Where a frame's state stands, or None: keep the remains."""
+"""Where a frame's state stands, or None: nothing can be dropped."""

@@ -75,8 +75,8 @@ class Watchdog:
 
     Attributes:
         interrupted: how often the user has interrupted (SIGINT) the present section.
-        last_words: where the reason is written if the process must be ended: a file descriptor.
-        told: why and where the present section was given up, "" if it was not.
+        crash_notes: where the reason is written if the process must be ended: a file descriptor.
+        explanation: why and where the present section was given up, "" if it was not.
     """
 
     # Kept here, where neither the fence nor code under test replaces them.
@@ -85,8 +85,8 @@ class Watchdog:
 
     def __init__(self) -> None:
         self.interrupted = 0
-        self.last_words = 2
-        self.told = ""
+        self.crash_notes = 2
+        self.explanation = ""
         self.patience = PATIENCE_SECONDS
         self._depth = 0
         self._thread: threading.Thread | None = None
@@ -140,7 +140,7 @@ class Watchdog:
         """Take the signal by which the thread interrupts (one that does nothing by itself), and the user's."""
         if sys.platform != "win32" and signal.getsignal(signal.SIGURG) in (signal.SIG_DFL, signal.SIG_IGN):
             self._handlers[signal.SIGURG] = signal.signal(signal.SIGURG, self._interrupt)
-            faulthandler.register(signal.SIGVTALRM, file=self.last_words, all_threads=False, chain=True)
+            faulthandler.register(signal.SIGVTALRM, file=self.crash_notes, all_threads=False, chain=True)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             self._handlers[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupted_by_user)
 
@@ -158,8 +158,8 @@ class Watchdog:
             clock: whose standing still is noticed; None: no time passes in it.
             fail: takes the error, should the code under test swallow it.
         """
-        outer = (self._number, self._clock, self._fail, self.told, self._given_up)
-        self._clock, self._fail, self.told, self._given_up = clock, fail, "", 0
+        outer = (self._number, self._clock, self._fail, self.explanation, self._given_up)
+        self._clock, self._fail, self.explanation, self._given_up = clock, fail, "", 0
         if not self._number:
             self.interrupted = 0
         self._sections += 1
@@ -169,7 +169,7 @@ class Watchdog:
 
     def end(self, outer: tuple[Any, ...]) -> None:
         """The section is over; the one around it goes on."""
-        self._number, self._clock, self._fail, self.told, self._given_up = outer
+        self._number, self._clock, self._fail, self.explanation, self._given_up = outer
         if not self._number:
             self._set_last_timer(0.0)
 
@@ -230,7 +230,7 @@ class Watchdog:
 
     def _end(self, frame: FrameType | None) -> None:
         """End the process: the code under test cannot be stopped in any other way."""
-        os.write(self.last_words, f"relaysim: {self._sentence(frame)}, and cannot be stopped\n".encode())
+        os.write(self.crash_notes, f"relaysim: {self._sentence(frame)}, and cannot be stopped\n".encode())
         self._exit(EXIT_GIVEN_UP)
 
     def _set_last_timer(self, seconds: float) -> None:
@@ -246,8 +246,8 @@ class Watchdog:
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if not self._number or not self._given_up:
             return  # it has ended meanwhile
-        self.told = self._sentence(frame)
-        error = Interruption(self.told)
+        self.explanation = self._sentence(frame)
+        error = Interruption(self.explanation)
         if self._fail is not None:
             self._fail(error)
         raise error
@@ -278,8 +278,8 @@ def memory_bytes_max() -> float:
     """More than this no process may have: half of the machine's memory, or nothing more once nearly all of it is taken."""
     try:
         lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        told = dict(line.split(":", 1) for line in lines)
-        total, available = (int(told[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
+        sizes = dict(line.split(":", 1) for line in lines)
+        total, available = (int(sizes[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
     except (OSError, KeyError, ValueError):
         return float("inf")
     return total / 2 if available > total / 20 else 0.0

@@ -46,7 +46,7 @@ def changes(event: str, arguments: tuple[Any, ...]) -> bool:
 class FileUser(Protocol):
     """A process, as the substitutes know it."""
 
-    def aside(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
+    def run_outside(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
 
     @property
     def opened(self) -> OpenedFiles: ...
@@ -73,7 +73,11 @@ class FileCalls:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             process = running()
-            return real(*args, **kwargs) if process is None else process.aside(instead, process.opened, *args, **kwargs)
+            return (
+                real(*args, **kwargs)
+                if process is None
+                else process.run_outside(instead, process.opened, *args, **kwargs)
+            )
 
         call.__name__, call.__doc__ = real.__name__, real.__doc__
         return call

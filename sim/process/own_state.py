@@ -62,11 +62,11 @@ class OwnState:
         for places, values in zip(_PLACES, self._values, strict=True):
             places.attributes.update(zip(places.names, values, strict=True))
 
-    def for_another(self) -> OwnState:
+    def copy_for_another_process(self) -> OwnState:
         """The same for another process, which may change it."""
         made = OwnState.__new__(OwnState)
         made._values = [
-            [_for_another(places, name, value) for name, value in zip(places.names, values, strict=True)]
+            [_copied(places, name, value) for name, value in zip(places.names, values, strict=True)]
             for places, values in zip(_PLACES, self._values, strict=True)
         ]
         return made
@@ -83,7 +83,7 @@ class OwnState:
                 os.putenv(key, value)
 
 
-def _for_another(places: _Places, name: str, value: Any) -> Any:
+def _copied(places: _Places, name: str, value: Any) -> Any:
     if name == "_name_sequence":
         return None  # a process draws the names of its temporary files itself
     if name not in places.copied:
@@ -122,8 +122,8 @@ class LibraryLoggers:
             if isinstance(logger, logging.Logger):
                 self._known[name] = (logger, *_setting(logger))
 
-    def put_back(self) -> None:
-        """Set all as they were."""
+    def restore(self) -> None:
+        """Set all as they were when they were noted."""
         changed = False
         for logger, handlers, filters, *others in self._known.values():
             if [handlers, filters, *others] != [*_setting(logger)]:

@@ -26,10 +26,10 @@ from relaysim.sim.kernel import Host, outside
 from relaysim.sim.kernel.fence import refuse_some, replace_names
 from relaysim.sim.process.file_calls import CHANGES, FileCalls, changes, install
 from relaysim.sim.process.loading import Finder
+from relaysim.sim.process.muted_stream import MutedStream
 from relaysim.sim.process.opened_files import OpenedFiles
 from relaysim.sim.process.own_files import REAL, OwnFiles
 from relaysim.sim.process.own_state import FixedHandlers, LibraryLoggers, OwnState
-from relaysim.sim.process.said_once import SaidOnce
 from relaysim.sim.process.user_code import user_code_of
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class WorkerProcess:
         self.modules: dict[str, ModuleType] = {}
         self.names: set[str] = set()
         self.loggers_shown = len(world.base_loggers)
-        self.state = world.base_state.for_another()
+        self.state = world.base_state.copy_for_another_process()
         self.opened = OpenedFiles(files, world.folder, self.run)
 
     def start(self, host: Host, function: Callable[[], T]) -> T:
@@ -77,14 +77,14 @@ class WorkerProcess:
             self._world.logging_is_set_up()
 
     def _load(self, function: Callable[[], T]) -> T:
-        sys.stdout, sys.stderr = streams = SaidOnce(sys.stdout), SaidOnce(sys.stderr)
+        sys.stdout, sys.stderr = streams = MutedStream(sys.stdout), MutedStream(sys.stderr)
         for each in streams:
-            each.quiet = self._world.module_name in _loaded
+            each.muted = self._world.module_name in _loaded
         try:
             return function()
         finally:
             for each in streams:
-                each.quiet = False
+                each.muted = False
             _loaded.add(self._world.module_name)
 
     def run(self, function: Callable[..., T], *args: Any) -> T:
@@ -98,8 +98,8 @@ class WorkerProcess:
         finally:
             _running = outer
 
-    def aside(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Run code that is not this life's, for it."""
+    def run_outside(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run code of the simulator's for this life, as no life's."""
         global _running
         outer, _running = _running, None
         try:
@@ -161,7 +161,7 @@ class WorkerProcesses:
         self.exchange(None)
         if self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
-        self._library_loggers.put_back()
+        self._library_loggers.restore()
         for life in self._lives:
             life.state.undo_environment(self.base_state)
             life.opened.cut()
@@ -195,7 +195,7 @@ class WorkerProcesses:
         """Log lines go to the trace and nowhere else, whatever user code has made of the root logger or of libraries'."""
         root = getLogger()
         root.handlers, root.filters = self._handlers, []
-        self._library_loggers.put_back()
+        self._library_loggers.restore()
 
     def _register(self, name: str) -> None:
         assert self.present is not None

@@ -80,7 +80,7 @@ class FaultyPath:
         self.blocked = BlockedClients(kernel, read=read, perform=perform, go_on=self._process)
         self._sockets: list[Resettable] = []
         self._timers: list[Timer] = []
-        self._away: list[Window] = []
+        self._open_outages: list[Window] = []
         self._slow: list[Window] = []
         self._schedule()
 
@@ -92,13 +92,13 @@ class FaultyPath:
         commands of one instant would change places.
 
         Raises:
-            ConnectionRefusedError: after half a round trip, if the server is away.
+            ConnectionRefusedError: after half a round trip, if the server is down.
         """
-        if not self.faults.faults or not (again or self._away):
+        if not self.faults.faults or not (again or self._open_outages):
             return self.session
         half = 0.5 * self._kernel.draws.seconds(self._round_trip, worker, "redis connect")
         await self._sleep(half)
-        if self._away:
+        if self._open_outages:
             raise ConnectionRefusedError(errno.ECONNREFUSED, REFUSED)
         session = self.session
         await self._sleep(half)
@@ -299,9 +299,9 @@ class FaultyPath:
             self._slow.append(window)
             self._at_unless_stopped(window.seconds, self._end_slow, window)
             return
-        if not self._away:
+        if not self._open_outages:
             self.outages.append((now, math.inf))
-        self._away.append(window)
+        self._open_outages.append(window)
         self.session += 1
         if fault.forgets_scripts:
             self._server.script_cache.clear()
@@ -315,15 +315,15 @@ class FaultyPath:
         sockets, self._sockets = self._sockets, []
         for socket in sockets:
             socket.reset()
-        self._at_unless_stopped(window.seconds, self._end_away, window)
+        self._at_unless_stopped(window.seconds, self._end_outage, window)
 
     def _end_slow(self, window: Window) -> None:
         self._slow.remove(window)
         self._kernel.trace.add("redis", RedisBack(fault=window.fault.kind))
 
-    def _end_away(self, window: Window) -> None:
-        self._away.remove(window)
-        if not self._away:
+    def _end_outage(self, window: Window) -> None:
+        self._open_outages.remove(window)
+        if not self._open_outages:
             self.outages[-1] = (self.outages[-1][0], self._kernel.now)
             self._kernel.trace.add("redis", RedisBack(fault=window.fault.kind))
 
@@ -337,8 +337,8 @@ class FaultyPath:
             self._replication.catch_up()
         for window in list(self._slow):
             self._end_slow(window)
-        for window in list(self._away):
-            self._end_away(window)
+        for window in list(self._open_outages):
+            self._end_outage(window)
 
 
 def _wake(future: asyncio.Future[None]) -> None:

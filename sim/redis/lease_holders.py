@@ -79,7 +79,7 @@ class LeaseWatch:
                 return
             if token is None and worker == lease.worker:
                 del self._leases[key]
-                self._tell(LeaseReleased(conversation=self._conversation(key), worker=lease.worker))
+                self._record(LeaseReleased(conversation=self._conversation(key), worker=lease.worker))
             else:
                 self._end(key, lease)
         if token is not None:
@@ -102,7 +102,7 @@ class LeaseWatch:
 
     def _hold(self, event: type[LeaseTaken | LeaseBack], key: bytes, token: bytes, until: float | None) -> None:
         lease = self._leases[key] = _Lease(token, self._workers.get(token, ""))
-        self._tell(event(conversation=self._conversation(key), worker=lease.worker))
+        self._record(event(conversation=self._conversation(key), worker=lease.worker))
         self._expect(key, lease, until)
 
     def _end(self, key: bytes, lease: _Lease) -> None:
@@ -110,7 +110,7 @@ class LeaseWatch:
         del self._leases[key]
         expired = lease.until is not None and lease.until <= self._now()
         how = "expired" if expired else "lost"
-        self._tell(LeaseGone(conversation=self._conversation(key), worker=lease.worker, how=how))
+        self._record(LeaseGone(conversation=self._conversation(key), worker=lease.worker, how=how))
 
     def _expect(self, key: bytes, lease: _Lease, until: float | None) -> None:
         lease.until = until
@@ -143,5 +143,5 @@ class LeaseWatch:
     def _conversation(self, key: bytes) -> str:
         return (self.keys.conversation_of(key) or b"").decode("utf-8", "replace")
 
-    def _tell(self, event: LeaseTaken | LeaseBack | LeaseReleased | LeaseGone) -> None:
+    def _record(self, event: LeaseTaken | LeaseBack | LeaseReleased | LeaseGone) -> None:
         self._kernel.trace.add("redis", event)

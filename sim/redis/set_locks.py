@@ -153,7 +153,7 @@ class SetLocks:
         loss = _Loss(key, grant, event, self._kernel.place(), handled)
         declared = self.declared is not None and self.declared.conversation_of(key) is not None
         if handled and (declared or form in self._forms):
-            self._tell(loss)
+            self._record(loss)
         else:
             self._losses.setdefault(form, []).append(loss)
 
@@ -171,7 +171,7 @@ class SetLocks:
             losses = self._losses.get(form)
             if losses is None:
                 continue
-            told = [
+            due = [
                 each
                 for each in losses
                 if each.handled
@@ -181,15 +181,15 @@ class SetLocks:
                     and (command in _PLAIN or each.grant.token in fields)
                 )
             ]
-            losses[:] = [each for each in losses if each not in told]
-            for each in told:
-                self._tell(each)
+            losses[:] = [each for each in losses if each not in due]
+            for each in due:
+                self._record(each)
 
     def _script(self, command: bytes, fields: list[bytes]) -> bytes:
         script: bytes | None = fields[1] if command == b"EVAL" else self._server.script_cache.get(fields[1])
         return script or b""
 
-    def _tell(self, loss: _Loss) -> None:
+    def _record(self, loss: _Loss) -> None:
         grant, key = loss.grant, loss.key.decode("utf-8", "replace")
         event = loss.event(key=key, worker=grant.worker, delivery=grant.delivery)
         self._kernel.trace.add_at(loss.place, "redis", event)

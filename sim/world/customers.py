@@ -15,7 +15,7 @@ from relaysim.sim.world.target import SentMessage
 from relaysim.sim.world.varied_texts import varied_text
 
 
-class Surroundings(Protocol):
+class CustomersWorld(Protocol):
     """What a customer needs of the world."""
 
     kernel: Kernel
@@ -24,14 +24,14 @@ class Surroundings(Protocol):
     def post(self, message: SentMessage, worker: int | None) -> None:
         """Deliver a message to the relay, through its webhooks; to that worker first, where one is given."""
 
-    def let_write(self, process: Generator[simpy.Event, Any, None]) -> None:
+    def start_writing(self, process: Generator[simpy.Event, Any, None]) -> None:
         """Start a process that writes messages: the world is not over while it goes on."""
 
 
 class Customer:
     """One customer, in one conversation."""
 
-    def __init__(self, world: Surroundings, number: int, thread_id: str) -> None:
+    def __init__(self, world: CustomersWorld, number: int, thread_id: str) -> None:
         self.world = world
         self.number = number
         self.name = f"c{number}"
@@ -45,7 +45,7 @@ class Customer:
         kernel = self.world.kernel
         at = scripted.at_seconds.sample(kernel.draws.uniform(self.entity, "script", number))
         yield kernel.env.timeout(ticks(offset + at))
-        self.say(worker=scripted.worker)
+        self.write(worker=scripted.worker)
 
     def write_bursts(self, bursts: Bursts, offset: float) -> Generator[simpy.Event, Any, None]:
         """Write bursts until no new one may begin."""
@@ -61,13 +61,13 @@ class Customer:
                     index = burst * 1000 + position
                     gap = draws.seconds(bursts.gap_seconds.sampler, self.entity, "burst-gap", index)
                     yield env.timeout(ticks(gap))
-                self.say()
+                self.write()
             pause = draws.seconds(bursts.pause_seconds.sampler, self.entity, "burst-pause", burst)
             yield env.timeout(ticks(pause))
             burst += 1
 
-    def say(self, *, worker: int | None = None, again: SentMessage | None = None) -> SentMessage:
-        """Send a message; `again` is the one that it repeats."""
+    def write(self, *, worker: int | None = None, again: SentMessage | None = None) -> SentMessage:
+        """Write a message; `again` is the one that it repeats."""
         self.messages_sent += 1
         message_id = f"{self.name}.m{self.messages_sent}"
         if self.world.settings.workload.texts == "numbered":
@@ -93,7 +93,7 @@ class Customer:
         message = self.last
         answers = workload.answers_probability
         if answers and world.kernel.draws.rare(self.entity, "answers") < answers:
-            self.say()
+            self.write()
             return
         if (
             text == world.settings.relay.friendly_text
@@ -101,13 +101,13 @@ class Customer:
             and message is not None
             and message.tries < workload.tries_again_max
         ):
-            world.let_write(self._try_again(message, workload.try_again_seconds))
+            world.start_writing(self._try_again(message, workload.try_again_seconds))
 
     def _try_again(self, message: SentMessage, seconds: float) -> Generator[simpy.Event, Any, None]:
         yield self.world.kernel.env.timeout(ticks(seconds))
         if self.last is message:
             # Whoever wrote something new meanwhile does not repeat the old message.
-            self.say(again=message)
+            self.write(again=message)
 
 
 def _burst_length(mean: float, u: float) -> int:

@@ -33,7 +33,7 @@ class ProcessState:
         self._exit = sys.exit
         self._names = [(module, {**vars(module)}) for module in _MODULES]
 
-    def put_back_settings(self) -> None:
+    def restore_settings(self) -> None:
         """Let what traces code, and the limit of recursion, be as they were: each world begins with them."""
         if sys.getrecursionlimit() != self._recursion:
             sys.setrecursionlimit(self._recursion)
@@ -42,9 +42,9 @@ class ProcessState:
         if sys.getprofile() is not self._profile:
             sys.setprofile(self._profile)
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """Let everything be as it was; what has come, as names of modules that were imported since, stays."""
-        self.put_back_settings()
+        self.restore_settings()
         for module, names in self._names:
             present = vars(module)
             for name, value in names.items():

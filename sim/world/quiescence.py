@@ -14,8 +14,8 @@ from relaysim.sim.kernel import Record
 
 SETTLE_SECONDS: Final = 120.0
 
-_RESTLESS: Final = frozenset({"redis", "redis.fault", "redis.back", "log"})
-"""What goes on when nothing is left to do: a relay that serves looks into Redis, meets its faults, and may say so."""
+_IDLE_KINDS: Final = frozenset({"redis", "redis.fault", "redis.back", "log"})
+"""Kinds of events that go on when nothing is left to do: a relay that serves reads Redis, meets its faults, and may log."""
 
 
 class Liveness(BaseModel):
@@ -37,7 +37,7 @@ class Liveness(BaseModel):
     )
 
 
-class Rest:
+class Quiescence:
     """How long nothing has happened in a trace."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Rest:
     def since(self, records: list[Record]) -> float:
         """The time of the last event that counts, 0.0 if there was none; `records` must only have grown."""
         for index in range(len(records) - 1, self._read - 1, -1):
-            if records[index].kind not in _RESTLESS:
+            if records[index].kind not in _IDLE_KINDS:
                 self._since = records[index].time
                 break
         self._read = len(records)

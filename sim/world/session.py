@@ -99,7 +99,7 @@ class Session:
             # A worker that crashes closes nothing; its clients complain of that when they are collected.
             warnings.filterwarnings("ignore", "Unclosed", ResourceWarning)
             self._process_state = ProcessState()
-            stack.callback(self._process_state.put_back)
+            stack.callback(self._process_state.restore)
             stack.enter_context(WATCHDOG)
             stack.enter_context(self.fence)
             stack.enter_context(Isolation())
@@ -152,7 +152,7 @@ class Session:
                     self.logs.attach(None)
                     self.fence.attach(None)
         finally:
-            self._process_state.put_back_settings()
+            self._process_state.restore_settings()
             self._worlds += 1
             self._power_was_cut = self._power_was_cut or any(worker.crashed for worker in world.workers)
             many = self._worlds % _COLLECT_EVERY == 0 or gc.get_count()[0] > _UNCOLLECTED_MAX

@@ -58,15 +58,15 @@ class Finalizers:
         self._outer: Callable[[Any], Any] = sys.unraisablehook
 
     def install(self) -> None:
-        """Let Python tell here what it can raise nowhere."""
+        """Take exceptions that Python can raise nowhere."""
         self._outer = sys.unraisablehook
-        sys.unraisablehook = self._tell
+        sys.unraisablehook = self._report
 
     def remove(self) -> None:
-        """Let Python tell whoever it told before."""
+        """Give them back to whoever took them before."""
         sys.unraisablehook = self._outer
 
-    def _tell(self, unraisable: Any) -> None:
+    def _report(self, unraisable: Any) -> None:
         kernel, host = self.kernel, current_host()
         if kernel is None or host is None or kernel.unhandled is None:
             self._outer(unraisable)

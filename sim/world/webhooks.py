@@ -165,8 +165,8 @@ class Webhooks:
             # cancels itself raises, too.
             error_class = type(error).__name__
             self.note_raised(delivery, error)
-            said = f"handle raised {error_class}: {error_text(error)}"
-            trace.add(worker.name, LogLine(delivery=delivery, level="ERROR", text=said))
+            text = f"handle raised {error_class}: {error_text(error)}"
+            trace.add(worker.name, LogLine(delivery=delivery, level="ERROR", text=text))
         finally:
             self.handled.discard(delivery)
             trace.add(worker.name, HandlingEnd(delivery=delivery, outcome=outcome, error_class=error_class))

@@ -90,6 +90,6 @@ class Worker:
             if self._kernel.trace.closed or isinstance(error, SystemExit | KeyboardInterrupt):
                 raise
             # The process lives on without it; what becomes of its messages is judged like anything else.
-            said = f"serve raised {type(error).__name__}: {error_text(error)}"
-            self._kernel.trace.add(self.name, LogLine(delivery="", level="ERROR", text=said))
+            text = f"serve raised {type(error).__name__}: {error_text(error)}"
+            self._kernel.trace.add(self.name, LogLine(delivery="", level="ERROR", text=text))
             self._kernel.trace.add(self.name, serve_raised(error))

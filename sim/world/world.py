@@ -23,7 +23,7 @@ from relaysim.sim.world.factories import import_factory, module_of
 from relaysim.sim.world.host_faults import HostFaults
 from relaysim.sim.world.judge.promises import Promises
 from relaysim.sim.world.prepared import PreparedConversations
-from relaysim.sim.world.quiescence import SETTLE_SECONDS, Rest
+from relaysim.sim.world.quiescence import SETTLE_SECONDS, Quiescence
 from relaysim.sim.world.schedule import ScheduledNetwork
 from relaysim.sim.world.settings import WorkerGroup, WorldSettings
 from relaysim.sim.world.simulated_channel import Channel
@@ -113,7 +113,7 @@ class World:
                 made.start()
                 self.workers.append(made)  # only now, since one that an interrupt kept from its start has no host
         first = self.workers[0]
-        self._believe(first.host.call(lambda: first.target.promises))
+        self._watch_promises(first.host.call(lambda: first.target.promises))
         self.host_faults = HostFaults(
             kernel, self._chosen("host_faults"), self.workers, self._faults_stop_seconds, self.webhooks.worker_died
         )
@@ -146,8 +146,8 @@ class World:
         liveness = self.settings.liveness
         return self.settings.limit_seconds if liveness is None else liveness.faults_stop_seconds
 
-    def _believe(self, promises: Promises) -> None:
-        """Watch what the relay promises."""
+    def _watch_promises(self, promises: Promises) -> None:
+        """Let Redis and the trace show what the relay's promises are judged by."""
         self.promises = promises
         lease = promises.lease
         if lease is not None:
@@ -183,10 +183,10 @@ class World:
     def _start_customers(self, offset: float) -> None:
         workload = self.settings.workload
         for number, scripted in enumerate(workload.messages, 1):
-            self.let_write(self.customers[scripted.conversation - 1].follow_script(number, scripted, offset))
+            self.start_writing(self.customers[scripted.conversation - 1].follow_script(number, scripted, offset))
         if workload.bursts is not None:
             for customer in self.customers:
-                self.let_write(customer.write_bursts(workload.bursts, offset))
+                self.start_writing(customer.write_bursts(workload.bursts, offset))
         if isinstance(self.network, ScheduledNetwork):
             self._constrain(self.network)
 
@@ -210,7 +210,7 @@ class World:
 
     # What customers do
 
-    def let_write(self, process: Generator[simpy.Event, Any, None]) -> None:
+    def start_writing(self, process: Generator[simpy.Event, Any, None]) -> None:
         """Start a process of a customer who will write: the world is not at rest until it has ended."""
         self._writing.append(self.kernel.env.process(process))
 
@@ -228,7 +228,7 @@ class World:
             self.kernel.run(until=limit)
         else:
             self._run_until_rest(limit)
-        self.kernel.tell_unretrieved()
+        self.kernel.report_unretrieved()
         if any(worker.target.keeps_ledger for worker in self.workers):
             self.ledger = self._read_ledger()
 
@@ -240,11 +240,11 @@ class World:
         kernel, liveness = self.kernel, self.settings.liveness
         settle = SETTLE_SECONDS if liveness is None else liveness.settle_seconds
         calm = 0.0 if liveness is None else liveness.faults_stop_seconds
-        rest = Rest()
+        quiescence = Quiescence()
         until = min(limit, calm + settle)
         while True:
             kernel.run(until=until)
-            since = max(calm, rest.since(kernel.trace.records))
+            since = max(calm, quiescence.since(kernel.trace.records))
             if until >= limit or not kernel.env.peek() < math.inf:
                 return
             if until < since + settle:

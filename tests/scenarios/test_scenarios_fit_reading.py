@@ -428,7 +428,7 @@ def test_every_event_of_the_relay_is_known() -> None:
     import relaysim.relay.telemetry.telemetry as module
 
     source = Path(module.__file__).read_text(encoding="utf-8")
-    told = {name.encode() for name in re.findall(r'self\._tell\("(\w+)"', source)}
+    told = {name.encode() for name in re.findall(r'self\._log\("(\w+)"', source)}
     assert told == set(EVENT_KINDS) | OTHER_EVENTS
 
 

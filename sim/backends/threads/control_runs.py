@@ -73,8 +73,8 @@ def stick(threads: LivingThreads, run: RunRecord) -> None:
         ControlError: it has finished.
     """
     if run.ended:
-        said = f"{run.id} is {run.status}, which ended it: only a run that goes on can be stuck"
-        raise ControlError("impossible", said)
+        message = f"{run.id} is {run.status}, which ended it: only a run that goes on can be stuck"
+        raise ControlError("impossible", message)
     threads.lives.make_stuck(run.id)
 
 

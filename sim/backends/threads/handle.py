@@ -16,14 +16,14 @@ from relaysim.sim.doors.simulation import SimulatedApi
 
 
 class ThreadsHandle(ApiHandle):
-    """A simulated Threads API in a test's hands. It stands before the class that says what requests come by."""
+    """A simulated Threads API in a test's hands. A base class, before the one that says what requests come by."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        self._stuck_to_come: list[str | None] = []
+        self._runs_to_stick: list[str | None] = []
         super().__init__(*arguments, **options)
 
-    def _begun(self) -> None:
-        self._stuck_to_come.clear()
+    def _on_new_world(self) -> None:
+        self._runs_to_stick.clear()
 
     def make_next_run_stuck(self, thread_id: str | None = None) -> None:
         """Let the next run that is created (on this thread, or on any) never finish by itself: only expiry ends it.
@@ -31,14 +31,14 @@ class ThreadsHandle(ApiHandle):
         Its cancel takes effect after the profile's `stuck_cancel_seconds`, or never. Call it twice for two runs.
         """
 
-        def wait_for_it(api: SimulatedApi) -> None:
-            self._stuck_to_come.append(thread_id)
+        def register(api: SimulatedApi) -> None:
+            self._runs_to_stick.append(thread_id)
             threads = threads_of(api)
             before = threads.on_state
-            if not isinstance(before, _MakesStuck):
-                threads.on_state = _MakesStuck(threads, self._stuck_to_come)
+            if not isinstance(before, _StuckRunMaker):
+                threads.on_state = _StuckRunMaker(threads, self._runs_to_stick)
 
-        self._apply(wait_for_it)
+        self._apply(register)
 
     @property
     def threads(self) -> list[Object]:
@@ -67,12 +67,12 @@ class ThreadsHandle(ApiHandle):
         return self._apply(lambda api: [copy.deepcopy(run.view) for run in _thread(api, thread_id).runs])
 
 
-class _MakesStuck:
-    """Stands before whoever is told of transitions, until it has made its runs stuck."""
+class _StuckRunMaker:
+    """A listener to transitions that makes pending runs stuck as they are created; calls the listener before it."""
 
-    def __init__(self, threads: LivingThreads, to_come: list[str | None]) -> None:
+    def __init__(self, threads: LivingThreads, pending: list[str | None]) -> None:
         self._threads = threads
-        self._to_come = to_come
+        self._pending = pending
         self._before = threads.on_state
 
     def __call__(self, run: RunRecord, state: Status, cause: str) -> None:
@@ -80,9 +80,9 @@ class _MakesStuck:
             self._before(run, state, cause)
         # A run is queued again after its tool outputs; a new one has not started yet.
         if state == "queued" and run.view["started_at"] is None:
-            for position, thread_id in enumerate(self._to_come):
+            for position, thread_id in enumerate(self._pending):
                 if thread_id in (None, run.thread.id):
-                    del self._to_come[position]
+                    del self._pending[position]
                     self._threads.lives.make_stuck(run.id)
                     break
 

@@ -200,6 +200,7 @@ _STREAMED: Final = frozenset({"threads.create_and_run", "runs.create", "runs.sub
 
 RUN_CREATIONS: Final = frozenset({"threads.create_and_run", "runs.create"})
 """Those that create a run: rate limits count them besides, and the tokens of their prompts."""
+
 _WITH_METADATA: Final = frozenset(
     operation.name
     for operation in OPERATIONS

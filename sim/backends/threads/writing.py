@@ -150,7 +150,7 @@ class Writer:
             message["content"] = text_parts("")
         message["status"] = "completed"
         message["completed_at"] = int(self._now())
-        self._put_down(run, message, "completed")
+        self._end_message(run, message, "completed")
         self.end_step(run, "completed")
 
     def leave(self, run: RunRecord, reason: str) -> None:
@@ -160,9 +160,9 @@ class Writer:
         message["status"] = "incomplete"
         message["incomplete_at"] = int(self._now())
         message["incomplete_details"] = {"reason": reason}
-        self._put_down(run, message, "incomplete")
+        self._end_message(run, message, "incomplete")
 
-    def _put_down(self, run: RunRecord, message: Object, status: str) -> None:
+    def _end_message(self, run: RunRecord, message: Object, status: str) -> None:
         """The message is as long as it will ever be."""
         run.message = None
         text = text_of(message)

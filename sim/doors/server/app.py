@@ -15,7 +15,7 @@ from typing import Any, Final
 from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.doors.server import CONTROL_PREFIX, HEALTH_PATH
 from relaysim.sim.doors.server.delivery import Message, Receive, Rendered, Scope, Send, Wire, send_whole
-from relaysim.sim.doors.server.outages import Door, Outages
+from relaysim.sim.doors.server.outages import ConnectionGate, Outages
 from relaysim.sim.doors.server.pacer import Pacer
 from relaysim.sim.doors.server.requests import ApiRequests, own_error
 from relaysim.sim.doors.simulation import ApiSettings, SimulatedApi
@@ -133,10 +133,10 @@ class SimulatedServer:
         print("relaysim: an error of the simulator itself:", file=sys.stderr)
         traceback.print_exception(error, file=sys.stderr)
 
-    def start(self, door: Door | None = None) -> None:
-        """Let virtual time begin, on the running loop. `door`: what outages close."""
+    def start(self, gate: ConnectionGate | None = None) -> None:
+        """Let virtual time begin, on the running loop. `gate`: what refuses connections in outages."""
         self.pacer.start(asyncio.get_running_loop())
-        self._outages = None if door is None else Outages(door)
+        self._outages = None if gate is None else Outages(gate)
         self._plan_outages()
 
     def end_waiting(self) -> None:

@@ -111,7 +111,7 @@ class BackgroundServer:
         async def there() -> T:
             with self.server.present():
                 result = function(self.server, *args, **kwargs)
-            await self._listener.door_settled()
+            await self._listener.settled()
             return result
 
         return asyncio.run_coroutine_threadsafe(there(), loop).result()

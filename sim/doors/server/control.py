@@ -44,7 +44,7 @@ from relaysim.sim.doors.server.control_requests import (
     ReadableJson,
     StrictJsonRoute,
     below_prefix,
-    tell_errors,
+    shape_errors,
 )
 from relaysim.sim.doors.server.control_reset import reset
 from relaysim.sim.doors.server.control_trace import page_of_trace
@@ -97,7 +97,7 @@ def make_control_app(server: SimulatedServer) -> AsgiApp:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.router.route_class = StrictJsonRoute
-    tell_errors(app)
+    shape_errors(app)
     pages: list[str] = []
     _add_world(app, server, pages)
     _add_clock(app, server)

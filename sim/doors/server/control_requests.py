@@ -86,8 +86,10 @@ def below_prefix(app: AsgiApp) -> AsgiApp:
             await error_response(refused, headers)(scope, receive, send)
             return
         if _from_elsewhere(scope["headers"]):
-            said = "this request comes from a web page of another origin: use the control API's own page, or no browser"
-            await error_response(ControlError("forbidden", said))(scope, receive, send)
+            message = (
+                "this request comes from a web page of another origin: use the control API's own page, or no browser"
+            )
+            await error_response(ControlError("forbidden", message))(scope, receive, send)
             return
         pending = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -112,34 +114,34 @@ def error_response(error: ControlError, headers: dict[str, str] | None = None) -
     return ReadableJson(error.answer.model_dump(), error.status, headers)
 
 
-def tell_errors(app: FastAPI) -> None:
+def shape_errors(app: FastAPI) -> None:
     """Give every error the one shape."""
 
     @app.exception_handler(ControlError)
-    async def tell(request: Request, error: ControlError) -> Response:
+    async def answer_own(request: Request, error: ControlError) -> Response:
         return error_response(error)
 
     @app.exception_handler(RequestValidationError)
-    async def tell_mistakes(request: Request, error: RequestValidationError) -> Response:
+    async def answer_mistakes(request: Request, error: RequestValidationError) -> Response:
         return error_response(invalid(_mistakes(request, error)))
 
     @app.exception_handler(HTTPException)
-    async def tell_of_route(request: Request, error: HTTPException) -> Response:
+    async def answer_unknown_route(request: Request, error: HTTPException) -> Response:
         path = request.url.path
         if isinstance(error.__cause__, ControlError):  # from reading the body, which FastAPI turns into its own
             return error_response(error.__cause__)
         if error.status_code == 405:
             possible = _methods(app, request)
-            said = f"{path} knows no {request.method}: use {' or '.join(possible)}"
+            message = f"{path} knows no {request.method}: use {' or '.join(possible)}"
             headers = {"allow": ", ".join(possible)}
-            return error_response(ControlError("method_not_allowed", said, possible=possible), headers)
-        said = f"there is nothing at {path}: GET {CONTROL_PREFIX}/ says what there is"
-        return error_response(ControlError("not_found", said))
+            return error_response(ControlError("method_not_allowed", message, possible=possible), headers)
+        message = f"there is nothing at {path}: GET {CONTROL_PREFIX}/ says what there is"
+        return error_response(ControlError("not_found", message))
 
     @app.exception_handler(Exception)
-    async def tell_of_own(request: Request, error: Exception) -> Response:
-        said = f"the simulator itself failed: {type(error).__name__}: {error}; its standard error has the traceback"
-        return error_response(ControlError("simulator_error", said))
+    async def answer_failure(request: Request, error: Exception) -> Response:
+        message = f"the simulator itself failed: {type(error).__name__}: {error}; its standard error has the traceback"
+        return error_response(ControlError("simulator_error", message))
 
 
 def _methods(app: FastAPI, request: Request) -> list[str]:
@@ -155,8 +157,8 @@ def _methods(app: FastAPI, request: Request) -> list[str]:
 def _mistakes(request: Request, error: RequestValidationError) -> list[Problem]:
     media_type = request.headers.get("content-type", "")
     if isinstance(error.body, bytes):
-        said = f"the body's content type is {media_type or 'not said'}, not application/json"
-        return [Problem(where="", message=said, fix="with curl, use --json instead of -d")]
+        message = f"the body's content type is {media_type or 'not said'}, not application/json"
+        return [Problem(where="", message=message, fix="with curl, use --json instead of -d")]
     expected = typing.get_type_hints(request.scope["endpoint"])
     problems = []
     for mistake in error.errors():

@@ -63,9 +63,9 @@ def show_faults(server: SimulatedServer) -> Faults:
 
 def show_settings(settings: ApiSettings) -> dict[str, Any]:
     """Settings as a request could give them: what a fault or a reply does not say is left out, all else is there."""
-    said = settings.model_dump(mode="json", exclude={"faults", "replies"})
+    shown = settings.model_dump(mode="json", exclude={"faults", "replies"})
     faults = [fault.model_dump(mode="json", exclude_defaults=True) for fault in settings.faults]
-    return {**said, "faults": faults, "replies": written(settings.replies)}
+    return {**shown, "faults": faults, "replies": written(settings.replies)}
 
 
 def installed_version() -> str:

@@ -82,7 +82,7 @@ class Listener:
         self._accepting: asyncio.Server | None = None
         self._reserved: socket.socket | None = None  # keeps the port while nothing listens on it
         self._want_open = self._stopping = False
-        self._door: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
     @property
@@ -123,7 +123,7 @@ class Listener:
         self._stopping, self._want_open = True, False
         if self._sweeper is not None:
             self._sweeper.cancel()
-        await self.door_settled()
+        await self.settled()
         await self._stop_accepting()
         if self._reserved is not None:
             self._reserved.close()
@@ -146,37 +146,37 @@ class Listener:
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*self._connections.tasks, return_exceptions=True)
 
-    # The door
+    # Listening and not
 
-    def close_door(self) -> None:
+    def refuse_connections(self) -> None:
         """Refuse new connections, as if nothing ran here, and reset those that carry no request.
 
         A connection that was last used for the control API stays, so that the world can still be reached. All this happens
-        a moment later; `door_settled` waits for it.
+        a moment later; `settled` waits for it.
         """
         self._want_open = False
         self._settle()
 
-    def open_door(self) -> None:
+    def accept_connections(self) -> None:
         """Accept connections again, a moment later; not once the server stops."""
         if not self._stopping:
             self._want_open = True
             self._settle()
 
-    async def door_settled(self) -> None:
-        """Wait until the door is as it should be."""
-        if self._door is not None:
-            await self._door
+    async def settled(self) -> None:
+        """Wait until the port is listened on, or not, as was asked last."""
+        if self._settling is not None:
+            await self._settling
 
     def _settle(self) -> None:
-        if self._door is None or self._door.done():
-            self._door = asyncio.get_running_loop().create_task(self._move_door())
+        if self._settling is None or self._settling.done():
+            self._settling = asyncio.get_running_loop().create_task(self._listen_or_not())
 
-    async def _move_door(self) -> None:
+    async def _listen_or_not(self) -> None:
         while self._want_open is not (self._accepting is not None):
             if not self._want_open:
                 await self._stop_accepting()
-                with suppress(OSError):  # then the port is anybody's until the door opens again
+                with suppress(OSError):  # then the port is anybody's until it is listened on again
                     self._reserved = self._bind()
                 for connection in list(self._connections.connections):
                     if isinstance(connection, Connection) and connection.idle and not connection.controlling:

@@ -2,9 +2,9 @@
 
 That is a fault under which no attempt connects, such as `connect_error`, with a window, for every route, without `nth` and
 with probability 1. While it lasts (in virtual time) new connections are refused by the operating system, as if the server
-did not run. The door stays open at speed 0, where nobody could come in to move the clock on; requests are then reset one by
-one, as under any other such fault. A closed door counts once in the fault's `fired`, since refused connections cannot be
-counted.
+did not run. At speed 0 the server goes on listening, since nobody could connect to move the clock on; requests are then
+reset one by one, as under any other such fault. Not listening counts once in the fault's `fired`, since refused connections
+cannot be counted.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.doors.simulation import SimulatedApi
 
 
-class Door(Protocol):
-    """The listening socket."""
+class ConnectionGate(Protocol):
+    """What can refuse connections: the listener."""
 
-    def close_door(self) -> None:
+    def refuse_connections(self) -> None:
         """Refuse connections from now on."""
         ...
 
-    def open_door(self) -> None:
+    def accept_connections(self) -> None:
         """Accept them again."""
         ...
 
@@ -34,14 +34,14 @@ class _Window(NamedTuple):
 
 
 class Outages:
-    """Closes and opens a door as an API's faults say.
+    """Lets a server refuse and accept connections as an API's faults say.
 
     Attributes:
-        closed: whether it is closed now.
+        closed: whether connections are refused now.
     """
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, gate: ConnectionGate) -> None:
+        self._gate = gate
         self.closed = False
         self._windows: list[_Window] = []
 
@@ -66,10 +66,10 @@ class Outages:
         if current and not self.closed:
             self.closed = True
             api.faults.fire(current[0].position)
-            self._door.close_door()
+            self._gate.refuse_connections()
         elif self.closed and not current:
             self.closed = False
-            self._door.open_door()
+            self._gate.accept_connections()
 
 
 def _windows(faults: tuple[ApiFault, ...]) -> list[_Window]:

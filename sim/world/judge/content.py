@@ -220,7 +220,7 @@ def _had(history: History, message: Message, other: _Stored) -> bool:
     request = other.request
     if request is None:
         return False
-    if history.tells_acceptance:
+    if history.knows_acceptances:
         accepted, later = message.stored_at, other.message.stored_at
         lost = [
             lease.began

@@ -132,12 +132,12 @@ class History(Chronicle):
         self._opened: dict[tuple[str, str], str] = {}
 
     @property
-    def tells_acceptance(self) -> bool:
+    def knows_acceptances(self) -> bool:
         """Whether it is known which step of the relay accepts a message."""
         return "accept" in self._step_of.values()
 
     @property
-    def tells_ends(self) -> bool:
+    def knows_ends(self) -> bool:
         """Whether the holders of leases tell when messages have ended; else what one does next may be about any message."""
         return self.has_leases and self._declares_end
 

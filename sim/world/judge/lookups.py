@@ -43,13 +43,13 @@ def _judge(
     for earlier in uncertain:
         if not earlier.is_uncertain(request.left) or (earlier.answered is None and _is_over(history, earlier, request)):
             continue
-        if not history.tells_ends and (
+        if not history.knows_ends and (
             earlier.delivery != request.delivery
             or earlier.operation != request.operation
             or earlier.worker != request.worker
         ):
             still.append(earlier)
-        elif not history.tells_ends or not _ended_between(history, earlier, request):
+        elif not history.knows_ends or not _ended_between(history, earlier, request):
             repeated.append(earlier)
     if not repeated:
         return still
@@ -69,7 +69,7 @@ def _judge(
 
 def _is_over(history: History, earlier: Request, request: Request) -> bool:
     """Whether an unanswered attempt is of a handling that nobody goes on with: if ends are not told, another handling's."""
-    return not history.tells_ends and earlier.delivery != request.delivery
+    return not history.knows_ends and earlier.delivery != request.delivery
 
 
 def _ended_between(history: History, earlier: Request, request: Request) -> bool:

@@ -36,7 +36,7 @@ def live(work: Callable[[], Coroutine[Any, Any, Any]]) -> tuple[Kernel, list[Unh
     kernel.host("w").spawn(work())
     try:
         kernel.run()
-        kernel.tell_unretrieved()
+        kernel.report_unretrieved()
     finally:
         kernel.close()
     return kernel, told
@@ -217,7 +217,7 @@ def test_a_crashed_host_tells_nothing() -> None:
     kernel.unhandled = told.append
     kernel.host("w").spawn(work())
     kernel.run()
-    kernel.tell_unretrieved()
+    kernel.report_unretrieved()
     kernel.close()
     kept.clear()
     assert told == []

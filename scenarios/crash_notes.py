@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-FOLDER_VARIABLE: Final = "RELAYSIM_LAST_WORDS"
+FOLDER_VARIABLE: Final = "RELAYSIM_CRASH_NOTES"
 """The environment variable with the folder, which processes that are started inherit."""
 
 _SEED_BYTES: Final = 256
@@ -34,7 +34,7 @@ def offer_folder() -> Path:
     return folder
 
 
-class LastWords:
+class CrashNotes:
     """The file of this process; without a folder, or where none can be made, nothing is kept."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class LastWords:
 
         self.runs("")
         os.lseek(self._file, _SEED_BYTES, os.SEEK_SET)
-        WATCHDOG.last_words = self._file
+        WATCHDOG.crash_notes = self._file
         faulthandler.enable(self._file, all_threads=False)
 
     def runs(self, what: str) -> None:
@@ -60,12 +60,12 @@ class LastWords:
 
 
 @lru_cache(maxsize=1)
-def last_words() -> LastWords:
+def crash_notes() -> CrashNotes:
     """Those of this process."""
-    return LastWords()
+    return CrashNotes()
 
 
-def read_last_words() -> str:
+def read_crash_notes() -> str:
     """Of processes that are gone now, what they died of as far as is known, to be put behind "a process died"; it is then
     forgotten."""
     crashed, under_way = [], []

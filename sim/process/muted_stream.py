@@ -1,24 +1,24 @@
-"""Standard output and error of workers: what modules print while they are loaded is said once, not by each life."""
+"""Standard output and error of workers: what modules print while they are loaded is printed once, not by each life."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-class SaidOnce:
-    """A stream that is as the real one, except that it says nothing while it is `quiet`.
+class MutedStream:
+    """A stream that drops what is written while it is `muted`, and else is as the real one.
 
     Args:
-        real: the stream; None, as Python has it where there is none, says nothing ever.
+        real: the stream; None, as Python has it where there is none: all is dropped.
     """
 
     def __init__(self, real: Any) -> None:
         self._real = real
-        self.quiet = False
+        self.muted = False
 
     def write(self, text: str) -> int:
-        """Write, unless quiet; returns how much was taken."""
-        if self.quiet or self._real is None:
+        """Write, unless muted; returns how much was taken."""
+        if self.muted or self._real is None:
             return len(text)
         written: int = self._real.write(text)
         return written
