@@ -7,10 +7,11 @@ from typing import Any
 from report_samples import RUN_A, THREAD, Tape
 
 from relaysim.reports.timeline import render_timeline
+from relaysim.sim.backends.threads.operations import ROLES
 
 
 def told(tape: Tape, focus: str | None = None) -> str:
-    return "\n".join(render_timeline(tape.sorted(), 160, focus, lines_max=40))
+    return "\n".join(render_timeline(tape.sorted(), 160, focus, lines_max=40, roles=ROLES))
 
 
 def message(tape: Tape, at: float, name: str, worker: str, text: str) -> None:
