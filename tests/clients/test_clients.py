@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import run_clients
@@ -25,18 +26,30 @@ def differences_of(client: Client, command: list[str]) -> str:
     return "\n".join(compare(client.name, steps, run_clients.read_transcript(), run_clients.read_differences()))
 
 
-def test_the_python_sdk_of_this_environment_sees_what_is_expected():
-    client = CLIENTS[run_clients.REFERENCE]
-    assert differences_of(client, [sys.executable, str(run_clients.HERE / "conversation.py")]) == ""
+@pytest.fixture(scope="module")
+def differences():
+    """Both conversations are held at once: most of each is waiting, in real time."""
+    with ThreadPoolExecutor() as pool:
+        reference = CLIENTS[run_clients.REFERENCE], [sys.executable, str(run_clients.HERE / "conversation.py")]
+        held = {run_clients.REFERENCE: pool.submit(differences_of, *reference)}
+        if run_clients.missing_tools(NEWEST_OF_NPM) is None:
+            held[NEWEST_OF_NPM.name] = pool.submit(
+                lambda: differences_of(NEWEST_OF_NPM, run_clients.install(NEWEST_OF_NPM))
+            )
+        yield held
 
 
-def test_the_newest_npm_package_sees_what_is_expected():
+def test_the_python_sdk_of_this_environment_sees_what_is_expected(differences):
+    assert differences[run_clients.REFERENCE].result() == ""
+
+
+def test_the_newest_npm_package_sees_what_is_expected(differences):
     lacking = run_clients.missing_tools(NEWEST_OF_NPM)
     if lacking is not None:
         if os.environ.get("RELAYSIM_REQUIRE_NODE") == "1":
             pytest.fail(lacking)
         pytest.skip(lacking)
-    assert differences_of(NEWEST_OF_NPM, run_clients.install(NEWEST_OF_NPM)) == ""
+    assert differences[NEWEST_OF_NPM.name].result() == ""
 
 
 def test_the_table_of_clients_has_the_version_that_the_project_pins():

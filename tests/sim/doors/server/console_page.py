@@ -8,9 +8,12 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
+
+from relaysim.scenarios.cli import main
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "=-=-= {} =-=-="
@@ -26,6 +29,15 @@ class Example(NamedTuple):
         """Whether that is what the page says."""
         pattern = ".*".join(re.escape(part) for part in self.expected.split("..."))
         return re.fullmatch(pattern, printed, re.DOTALL) is not None
+
+    @property
+    def arguments(self) -> list[str] | None:
+        """Of `relaysim`, if the command is that alone: no pipe, no redirection, nothing for a shell to replace."""
+        words = shlex.shlex(self.command.replace("\\\n", " "), posix=True, punctuation_chars=True)
+        words.whitespace_split = True
+        name, *arguments = words
+        special = set(words.punctuation_chars) | {"$", "`", "*"}
+        return None if name != "relaysim" or any(special & {*each} for each in arguments) else arguments
 
 
 def examples_of(page: Path) -> list[Example]:
@@ -93,3 +105,17 @@ def outputs_of(examples: list[Example], port: int, folder: Path, seconds: int = 
     marks = "|".join(re.escape(_MARK.format(number)) for number in range(len(examples)))
     printed = re.split(rf"^(?:{marks})\n", done.stdout, flags=re.MULTILINE)[1:]
     return [text.replace(str(port), "8017").strip("\n") for text in printed]
+
+
+def outputs_here(examples: list[Example], port: int, folder: Path) -> list[str]:
+    """As `outputs_of`, with `relaysim` run in this process where a command is that alone: it takes seconds to start."""
+    printed = []
+    for example in examples:
+        if example.arguments is None:
+            printed += outputs_of([example], port, folder)
+            continue
+        with chdir(folder), StringIO() as stream:
+            with redirect_stdout(stream), redirect_stderr(stream):
+                main([each.replace("8017", str(port)) for each in example.arguments])
+            printed.append(stream.getvalue().replace(str(port), "8017").strip("\n"))
+    return printed

@@ -1,7 +1,8 @@
 """Goal: the whole way is walkable as the pages say: a served API, a relay's log, a fitted profile, verdicts, tuned
 settings, and the relay that loads them.
 
-Method: every example of docs/full-circle.md and docs/fitting.md, typed as it stands there.
+Method: every example of docs/full-circle.md and docs/fitting.md, typed as it stands there; without what takes seconds of a
+command and is tested where it is done.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import shlex
 import shutil
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
-from console_page import assert_printed, examples_of, outputs_of, serving
+from console_page import assert_printed, examples_of, outputs_here, serving
 
 from relaysim.relay import load_policy
+from relaysim.reports import figures, tune_figures
+from relaysim.scenarios.determinism import recheck
+from relaysim.scenarios.tune import sensitivity
 from relaysim.sim.backends.profile import load_profile
 
 ROOT = Path(__file__).parents[4]
@@ -38,6 +43,15 @@ def _commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
+@pytest.fixture(autouse=True)
+def _short_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process that runs worlds again, no figures, and few points for a search's sensitivities."""
+    monkeypatch.setattr(recheck, "SEEDS", 0)
+    monkeypatch.setattr(figures, "draw_all", lambda results: {})
+    monkeypatch.setattr(tune_figures, "draw_tuning", lambda results: {})
+    monkeypatch.setattr(sensitivity, "indices", partial(sensitivity.indices, points=2**6))
+
+
 def assert_same_shares(out: Path) -> None:
     """The worlds of the fitted profile recover at the first retry as often as the log does, as far as both tell."""
     log, verified = (
@@ -52,7 +66,7 @@ def assert_same_shares(out: Path) -> None:
 def test_the_full_circle(tmp_path: Path) -> None:
     serve, *others = examples_of(ROOT / "docs" / "full-circle.md")
     with serving(serve, tmp_path) as port:
-        assert_printed(others, outputs_of(others, port, tmp_path, seconds=400))
+        assert_printed(others, outputs_here(others, port, tmp_path))
     profile = load_profile(tmp_path / "reports/out/fit/profile.toml")
     assert profile.name == "fitted"
     assert_same_shares(tmp_path / "reports/out")
@@ -64,4 +78,4 @@ def test_the_full_circle(tmp_path: Path) -> None:
 def test_the_examples_on_fitting(tmp_path: Path) -> None:
     examples = examples_of(ROOT / "docs" / "fitting.md")
     assert len(examples) == 5
-    assert_printed(examples, outputs_of(examples, 8017, tmp_path))
+    assert_printed(examples, outputs_here(examples, 8017, tmp_path))
