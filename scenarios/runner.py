@@ -7,6 +7,7 @@ there are or how the seeds were cut.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -241,6 +242,8 @@ def run_chunk(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if parent:
             end_with(parent)
+    if elsewhere and observe is None:
+        gc.disable()  # as in the session that this process stays in; imports take a tenth less
     here_on_path()
     with _ONE_AT_A_TIME:
         scenario, settings, specs = _prepare(batch.scenario)

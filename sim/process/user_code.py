@@ -9,6 +9,7 @@ process's.
 from __future__ import annotations
 
 import importlib.util
+import os
 import site
 import sys
 import sysconfig
@@ -63,7 +64,9 @@ def _is_on_installed_path(folder: str, search_path: tuple[str, ...]) -> bool:
 def _is_of_user(spec: ModuleSpec) -> bool:
     """By where its file lies, or the folders of a package that has none."""
     if spec.has_location and spec.origin is not None:
-        folders = [str(Path(spec.origin).absolute().parent)]
+        # Asked of every loaded module, for which pathlib takes long.
+        file = spec.origin if os.path.isabs(spec.origin) else str(Path(spec.origin).absolute())
+        folders = [os.path.dirname(file)]
     elif spec.origin is None and spec.submodule_search_locations is not None:
         folders = [str(Path(folder).absolute()) for folder in spec.submodule_search_locations]
     else:
@@ -114,7 +117,7 @@ class UserCode:
         return self._found
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def user_code_of(module_name: str) -> UserCode:
     """The user's modules for a factory in the module of that name; what is known of them is kept."""
     return UserCode(module_name)
