@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relaysim.scenarios.cli import main
+from relaysim.scenarios.load import load
+from relaysim.scenarios.scenario_files import INCIDENT, shipped
 from relaysim.sim.world.settings import GENERIC_TEXT
 
 PEAK_SEED, PEAK_MESSAGE = 219, "c8.m3"
@@ -40,9 +43,20 @@ def test_a_failure_before_the_fix_shows_its_interleaving(capsys: pytest.CaptureF
     position(lines, "customer", "received", GENERIC_TEXT[:40], after=refused)
 
 
-def test_peak_hours_conflicts_are_not_injected() -> None:
-    from relaysim.scenarios.load import load
+def test_make_gate_judges_each_scenario() -> None:
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    (others,) = re.findall(r"^INCIDENT_OTHERS := (.*)$", makefile, re.MULTILINE)
+    (recipe,) = re.findall(r"^gate:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    named = recipe.replace("$(INCIDENT_OTHERS)", others).split()
+    drains = [name for name in shipped() if name.startswith("drain_")]
+    assert {*INCIDENT, *drains} <= {*named}
+    # What it leaves out has no claim, and can be left out of scenarios that do not have it.
+    assert load("incident", ["map.drop=true"], check_relay=False).map is None
+    for name in others.split():
+        assert load(name, ["curve.drop=true"], check_relay=False).curve is None
 
+
+def test_peak_hours_conflicts_are_not_injected() -> None:
     for name in ("peak_hour", "peak_hour_before"):
         settings = load(name).world_settings()
         assert settings.schedule == ()

@@ -17,6 +17,7 @@ import tarfile
 import tomllib
 import venv
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -113,15 +114,25 @@ def wheel(distributions: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def alone(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The relay alone, as in production."""
-    return Environment(tmp_path_factory.mktemp("alone"), str(wheel))
+def environments(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Environment, Environment]:
+    """`alone` and `complete`, filled at the same time."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("alone", "complete")]
+    requirements = [str(wheel)], [f"relaysim[sim] @ {wheel.as_uri()}", "pytest"]
+    with ThreadPoolExecutor() as pool:
+        made = [pool.submit(Environment, folder, *its) for folder, its in zip(folders, requirements, strict=True)]
+    return made[0].result(), made[1].result()
 
 
 @pytest.fixture(scope="session")
-def complete(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def alone(environments: tuple[Environment, Environment]) -> Environment:
+    """The relay alone, as in production."""
+    return environments[0]
+
+
+@pytest.fixture(scope="session")
+def complete(environments: tuple[Environment, Environment]) -> Environment:
     """With the simulator, and the user's own pytest."""
-    return Environment(tmp_path_factory.mktemp("complete"), f"relaysim[sim] @ {wheel.as_uri()}", "pytest")
+    return environments[1]
 
 
 @pytest.fixture
