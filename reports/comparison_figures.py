@@ -15,7 +15,7 @@ from relaysim.reports.comparison import (
     difference_words,
     direction,
 )
-from relaysim.reports.figures import BLUE, GREEN, INK, ORANGE, QUIET, RULE, SKY, VERMILLION, bare, blank, draw_svg
+from relaysim.reports.figures import BLUE, GREEN, INK, ORANGE, QUIET, SKY, VERMILLION, bare, blank, draw_svg
 from relaysim.reports.summary import number, percent
 
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ def waiting(results: Mapping[str, Any]) -> str | None:
             )
         axes.set_xlabel("seconds since the message was sent")
         axes.set_ylabel("messages still without a reply")
-        axes.grid(axis="y", color=RULE, linewidth=0.6)
-        axes.set_axisbelow(True)
-        bare(axes)
+        bare(axes, grid="y")
         return figure
 
     description = "; ".join(

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.results import claims_of, write_text
@@ -121,8 +121,11 @@ def blank(height: float) -> Figure:
     return Figure(figsize=(_WIDTH, height))
 
 
-def bare(axes: Axes) -> None:
-    """Take the frame and the tick marks away."""
+def bare(axes: Axes, *, grid: Literal["x", "y", "both"] | None = None) -> None:
+    """Take the frame and the tick marks away; `grid` says across which axes there are thin lines behind the data."""
+    if grid is not None:
+        axes.grid(axis=grid, color=RULE, linewidth=0.6)
+        axes.set_axisbelow(True)
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(length=0)
@@ -294,9 +297,7 @@ def load_curve(scenario: Mapping[str, Any]) -> str | None:
         axes.set_xticks(loads, [number(load) for load in loads])
         axes.set_xlabel(_axis(block["x"]))
         axes.set_ylabel("messages that fail (%)")
-        axes.grid(axis="y", color=RULE, linewidth=0.6)
-        axes.set_axisbelow(True)
-        bare(axes)
+        bare(axes, grid="y")
         return figure
 
     description = "; ".join(
@@ -390,9 +391,7 @@ def _sequence_panel(axes: Axes, claim: Mapping[str, Any], maximum: int) -> None:
     ticks = sequence_ticks(at[0], last)
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.grid(axis="x", color=RULE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    bare(axes)
+    bare(axes, grid="x")
 
 
 def sequence_ticks(first: float, last: float) -> list[int]:
@@ -499,9 +498,7 @@ def latency(results: Mapping[str, Any]) -> str | None:
         axes.set_yticks(range(len(rows)), [name for name, _ in rows])
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_xlabel("seconds until the customer has a reply: median, 90 %, 99 %")
-        axes.grid(axis="x", color=RULE, linewidth=0.6)
-        axes.set_axisbelow(True)
-        bare(axes)
+        bare(axes, grid="x")
         return figure
 
     description = "; ".join(

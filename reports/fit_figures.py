@@ -97,9 +97,7 @@ def freed(results: Mapping[str, Any]) -> str | None:
         axes.set_xlabel("seconds since the cancel; dotted: when the retries come")
         axes.set_ylabel("threads that are free, %")
         axes.tick_params(labelcolor=INK)
-        axes.grid(color=RULE, linewidth=0.6)
-        axes.set_axisbelow(True)
-        bare(axes)
+        bare(axes, grid="both")
         return figure
 
     description = "; ".join(f"{percent(share)} free by {number(at)} s" for at, share in steps[:12])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS
-from relaysim.reports.figures import BLUE, QUIET, RULE, VERDICT_COLOURS, bare, blank, draw_svg
+from relaysim.reports.figures import BLUE, QUIET, VERDICT_COLOURS, bare, blank, draw_svg
 from relaysim.reports.summary import SYMBOLS, limit_words, number
 from relaysim.reports.sweep_words import claim_at, claims_of, numeric, points_description, short_names, varying
 
@@ -104,9 +104,7 @@ def _rate_panel(axes: Axes, claim: Mapping[str, Any], points: Sequence[tuple[flo
     if len(xs) <= 8:
         axes.set_xticks(xs, [number(x) for x in xs])
     axes.set_title(f"{claim['id']} ({limit_words(claim)})")
-    axes.grid(axis="y", color=RULE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    bare(axes)
+    bare(axes, grid="y")
     ticks = [tick for tick in axes.get_yticks() if bottom * 100 <= tick <= top * 100 and -1e-9 <= tick <= 100 + 1e-9]
     axes.set_yticks(ticks, [f"{number(round(float(tick), 9))} %" for tick in ticks])
 

@@ -31,10 +31,10 @@ class NoSuchWordsError(AssertionError):
     """A script no longer says what an ablation takes out of it: the ablation would remove nothing."""
 
 
-def without(text: str, words: str, instead: str = "", *, times: int = 1) -> str:
-    """A script in which some words, which it has so many times, are replaced. Raises NoSuchWordsError."""
-    if text.count(words) != times:
-        raise NoSuchWordsError(f"{text.splitlines()[0]}: {text.count(words)} times, not {times}: {words!r}")
+def without(text: str, words: str, instead: str = "") -> str:
+    """A script in which some words, which it has once, are replaced. Raises NoSuchWordsError."""
+    if text.count(words) != 1:
+        raise NoSuchWordsError(f"{text.splitlines()[0]}: {text.count(words)} times, not once: {words!r}")
     return text.replace(words, instead)
 
 

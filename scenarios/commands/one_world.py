@@ -12,6 +12,8 @@ from relaysim.scenarios.system_errors import one_line
 if TYPE_CHECKING:
     from relaysim.scenarios.model import Scenario
 
+_SENTENCES_MAX = 4
+
 
 def add_one_world(parser: argparse.ArgumentParser) -> None:
     """The scenario and the seed."""
@@ -47,16 +49,16 @@ def told_of(scenario: Scenario, observation: Mapping[str, Any]) -> dict[str, Any
     return {**observation, "details": details}
 
 
-def gravest(observation: Mapping[str, Any], conversation: str | None, most: int = 4) -> list[str]:
-    """The sentences for the head of a story, at most `most`: what befell customers, and of each broken promise the first."""
+def gravest(observation: Mapping[str, Any], conversation: str | None) -> list[str]:
+    """The sentences for the head of a story, at most four: what befell customers, and of each broken promise the first."""
     breaches = [
         sentence
         for kind, details in observation["details"].items()
         if kind.startswith("breach_")
         for sentence in sentences({"details": {kind: details}}, conversation)[:1]
     ]
-    first = sentences(observation, conversation)[: max(1, most - len(breaches))]
-    return list(dict.fromkeys([*first, *breaches]))[:most]
+    first = sentences(observation, conversation)[: max(1, _SENTENCES_MAX - len(breaches))]
+    return list(dict.fromkeys([*first, *breaches]))[:_SENTENCES_MAX]
 
 
 def obstacle_sentences(observation: Mapping[str, Any]) -> list[str]:

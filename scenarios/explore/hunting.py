@@ -69,9 +69,9 @@ class Effort:
         self.orders |= look.orders
         self.met.update(look.met)
 
-    def rate_bound(self, error: float = 0.05) -> float:
-        """With no breach in so many worlds: at most this share of the strategy's worlds has one, but for this error."""
-        return 1.0 if not self.worlds else 1.0 - float(error ** (1.0 / self.worlds))
+    def rate_bound(self) -> float:
+        """With no breach in so many worlds: at most this share of the strategy's worlds has one, at 95 %."""
+        return 1.0 if not self.worlds else 1.0 - float(0.05 ** (1.0 / self.worlds))
 
 
 def never_events(scenario: Scenario) -> tuple[str, ...]:

@@ -45,10 +45,6 @@ class Draws:
         digest.update(f"{entity}\0{purpose}\0{index}".encode())
         return digest.digest()
 
-    def bits(self, entity: str, purpose: str, index: int | None = None) -> int:
-        """The same 64 bits as a number."""
-        return int.from_bytes(self.octets(entity, purpose, index), "big")
-
     def uniform(self, entity: str, purpose: str, index: int | None = None) -> float:
         """A number in the open interval (0, 1), a multiple of 2**-53."""
         return ((int.from_bytes(self.octets(entity, purpose, index), "big") >> 12) + 0.5) * 2.0**-52

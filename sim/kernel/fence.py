@@ -309,7 +309,7 @@ class Fence:
         def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
             kernel = _inside()
             if a is None and kernel is not None:
-                a = kernel.draws.bits(_entity(), "random.Random")
+                a = int.from_bytes(kernel.draws.octets(_entity(), "random.Random"), "big")
             real_seed(self, a, version)
 
         random.Random.seed = seed  # type: ignore[method-assign]

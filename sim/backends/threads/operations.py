@@ -192,7 +192,6 @@ ROLES: Final = OperationRoles(
     lists_messages=frozenset({"messages.list"}),
 )
 
-OPERATION_NAMES: Final = tuple(operation.name for operation in OPERATIONS)
 _PERFORM: Final = {operation.name: operation.perform for operation in OPERATIONS}
 
 

@@ -591,8 +591,6 @@ class ThreadsService:
         cause: str = "time",
         *,
         tool_calls: Sequence[Mapping[str, Any]] | None = None,
-        last_error: Mapping[str, str] | None = None,
-        partial_text: str | None = None,
     ) -> Object:
         """Move a run as the service itself would; what it says comes from the turn's plan, unless it is given here.
 
@@ -601,8 +599,6 @@ class ThreadsService:
             state: where to; a move into `completed` stores the reply first.
             cause: for the trace: `time`, `expiry`, or a request id.
             tool_calls: what a run that enters `requires_action` asks for; each needs at least an `id`.
-            last_error: `code` and `message` of a run that fails.
-            partial_text: an answer that was begun; it stays in the thread as an incomplete message.
 
         Raises:
             ImpossibleTransitionError: the table does not hold that move.
@@ -618,17 +614,15 @@ class ThreadsService:
             self._writer.ask_for_tools(run, tool_calls)
         elif state == "failed":
             failure = run.plan if isinstance(run.plan, Failure) else Failure()
-            view["last_error"] = dict(last_error or failure._asdict())
+            view["last_error"] = failure._asdict()
         elif state == "incomplete":
             cut = run.plan if isinstance(run.plan, Incomplete) else None
             view["incomplete_details"] = {"reason": cut.reason if cut else "max_completion_tokens"}
-            if cut is not None and partial_text is None:
-                partial_text = cut.text
-        if partial_text is not None and state in _UNFINISHED_REASONS:
-            self._writer.begin(run)
-            written = text_of(run.message) if run.message is not None else ""
-            if partial_text.startswith(written):
-                self._writer.extend(run, partial_text[len(written) :])
+            if cut is not None:
+                self._writer.begin(run)
+                written = text_of(run.message) if run.message is not None else ""
+                if cut.text.startswith(written):
+                    self._writer.extend(run, cut.text[len(written) :])
         self._move(run, state, cause)
         return dict(view)
 

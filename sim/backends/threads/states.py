@@ -244,16 +244,3 @@ def mermaid() -> str:
     lines += [f"    {state.name} --> [*]" for state in STATES if state.terminal]
     lines += [f"    note right of {state.name}: locks the thread" for state in STATES if state.locks_thread]
     return "\n".join(lines) + "\n"
-
-
-def graphviz() -> str:
-    """The table as a Graphviz digraph: locking states filled, terminal ones doubled, inferred moves dashed."""
-    lines = ["digraph run {", "    rankdir=LR;", '    start [shape=point, label=""];']
-    for state in STATES:
-        shape = "doublecircle" if state.terminal else "ellipse"
-        fill = ', style=filled, fillcolor="#dddddd"' if state.locks_thread else ""
-        lines.append(f"    {state.name} [shape={shape}{fill}];")
-    for row in TRANSITIONS:
-        style = ", style=dashed" if row.evidence is Evidence.INFERRED else ""
-        lines.append(f'    {row.source or "start"} -> {row.target} [label="{row.trigger}"{style}];')
-    return "\n".join([*lines, "}"]) + "\n"

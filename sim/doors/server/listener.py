@@ -19,12 +19,14 @@ from relaysim.sim.doors.server import CONTROL_PREFIX
 from relaysim.sim.doors.server.app import SimulatedServer
 from relaysim.sim.doors.server.protocol import CONNECTIONS_MAX, Connection, Connections
 
-GRACE_SECONDS: Final = 2.0
+_GRACE_SECONDS: Final = 2.0
 """How long requests in flight may take to finish when the server stops."""
 
 KEEP_ALIVE_SECONDS: Final = 75
-READING_SECONDS: Final = 60
 """How long a connection without a request stays open; longer than clients keep theirs, so that no request meets its end."""
+
+READING_SECONDS: Final = 60
+"""How long a request may take to come in whole."""
 
 _SWEEP_SECONDS: Final = 15.0
 _BACKLOG: Final = 2048
@@ -118,8 +120,8 @@ class Listener:
         self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep)
         self.server.start(self)
 
-    async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """Stop accepting, end streams and silences, let requests in flight finish for `grace_seconds`, cut off the rest."""
+    async def stop(self) -> None:
+        """Stop accepting, end streams and silences, let requests in flight finish for a while, cut off the rest."""
         self._stopping, self._want_open = True, False
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -131,7 +133,7 @@ class Listener:
         connections = self._connections.connections
         for connection in list(connections):
             connection.shutdown()
-        deadline = asyncio.get_running_loop().time() + grace_seconds
+        deadline = asyncio.get_running_loop().time() + _GRACE_SECONDS
         while connections and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.005)
         self.server.stop()

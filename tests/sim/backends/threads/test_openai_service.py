@@ -231,8 +231,10 @@ def test_a_completed_run_replies_to_the_newest_user_message() -> None:
 def test_a_cancelled_run_leaves_the_users_message_and_a_begun_reply() -> None:
     setup = Setup()
     setup.service.create_message(setup.thread, role="user", content="hello")
-    run_id = setup.run_in("cancelling")
-    setup.service.advance(run_id, "cancelled", partial_text="I beg")
+    run_id = setup.run_in("in_progress")
+    setup.service.write(run_id, "I beg")
+    setup.service.advance(run_id, "cancelling")
+    setup.service.advance(run_id, "cancelled")
     reply, message = setup.service.list_messages(setup.thread)["data"]
     assert (message["role"], message["status"]) == ("user", "completed")
     assert (reply["status"], reply["incomplete_details"]) == ("incomplete", {"reason": "run_cancelled"})
