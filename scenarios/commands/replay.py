@@ -88,4 +88,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _conversations(records: Iterable[tuple[float, str, str, Sequence[Any]]]) -> list[str]:
-    return list(dict.fromkeys(str(fields[1]) for _, _, kind, fields in records if kind == "message.sent"))
+    from relaysim.sim.trace.schema import MessageSent
+
+    return list(dict.fromkeys(event.conversation for _, _, _, event in records if isinstance(event, MessageSent)))

@@ -186,9 +186,9 @@ class Chronicle(TraceReader):
     # The API
 
     def on_request(self, time: float, entity: str, event: RequestSent) -> None:
-        request_id, delivery, operation, thread, run = event
-        request = Request(request_id, entity, delivery, operation, thread, run, time, self.index)
-        self.requests[request_id] = request
+        delivery, operation, thread, run = event.context, event.operation, event.thread_id, event.run_id
+        request = Request(event.request_id, entity, delivery, operation, thread, run, time, self.index)
+        self.requests[event.request_id] = request
         request.appends = operation in self._appends
         request.starts = operation in self._starts
         handling = self.handlings.get(delivery)
@@ -215,7 +215,7 @@ class Chronicle(TraceReader):
         if request is None:
             return
         request.served_at = time
-        _, request.served_status, request.error_message, request.detail = event
+        request.served_status, request.error_message, request.detail = event.status, event.error_message, event.detail
         if request.error_message is not None:
             self.refusals[request.error_message] = None
         if event.status in self.roles.refusal_statuses:
@@ -232,7 +232,7 @@ class Chronicle(TraceReader):
         if request is None:
             return
         request.answered = time
-        _, request.status, request.failure = event
+        request.status, request.failure = event.status, event.failure
         handling = self.handlings.get(request.delivery)
         if handling is not None:
             handling.steps.append((time, "response", request))
@@ -249,11 +249,11 @@ class Chronicle(TraceReader):
             self._lists[request.worker, request.thread] = request.served_at
 
     def on_run_state(self, time: float, entity: str, event: RunState) -> None:
-        run_id, thread, state, cause = event
-        run = self.runs.get(run_id)
+        thread, state = event.thread_id, event.state
+        run = self.runs.get(event.run_id)
         if run is None:
-            request = self.requests.get(cause)
-            run = self.runs[run_id] = Run(run_id, thread, request, time, self._reach.get(thread, 0))
+            request = self.requests.get(event.cause)
+            run = self.runs[event.run_id] = Run(event.run_id, thread, request, time, self._reach.get(thread, 0))
             run.index = self.index
             if request is not None:
                 request.run_made = run
@@ -271,8 +271,8 @@ class Chronicle(TraceReader):
             run.metadata.update((name, value) for name, _, value in (pair.partition("=") for pair in event.pairs))
 
     def on_run_reads(self, time: float, entity: str, event: RunReads) -> None:
-        run_id, thread, source, cause, text = event
-        self.given.append(GivenText(thread, text, cause, time, source, self.runs.get(run_id)))
+        run = self.runs.get(event.run_id)
+        self.given.append(GivenText(event.thread_id, event.text, event.cause, time, event.source, run))
 
     def on_metadata_noted(self, time: float, entity: str, event: MetadataNoted) -> None:
         self.given.append(GivenText(event.thread_id, event.text, event.cause, time, "metadata"))
@@ -287,10 +287,10 @@ class Chronicle(TraceReader):
         self.contents.delete_thread(event.thread_id, self.index)
 
     def on_message_stored(self, time: float, entity: str, event: MessageStored) -> None:
-        thread, message_id, role, cause, text = event
-        if role != "user":
+        thread, cause, text = event.thread_id, event.cause, event.text
+        if event.role != "user":
             run = self.runs.get(cause)
-            self.contents.add(thread, Content(self.index, time, message_id, text, cause, (), run))
+            self.contents.add(thread, Content(self.index, time, event.message_id, text, cause, (), run))
             if run is not None:
                 self._joining.add_reply(text, run)
             else:
@@ -306,7 +306,7 @@ class Chronicle(TraceReader):
             self.homes.setdefault(message.id, thread)
         stored = StoredText(thread, text, cause, time, tuple(found))
         self.stored.setdefault(thread, []).append(stored)
-        self.contents.add(thread, Content(self.index, time, message_id, text, cause, stored.messages, None))
+        self.contents.add(thread, Content(self.index, time, event.message_id, text, cause, stored.messages, None))
 
     def _owner_of(self, found: list[Message], cause: str) -> str:
         """Whose a thread is that nobody knew: the conversation's whose words it got first. If it got several ones' at once,
@@ -327,11 +327,11 @@ class Chronicle(TraceReader):
 
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         self.redis_commands += 1
-        delivery, command, key, reply = event
-        if command == "SET":
-            if reply == "OK":
-                self._keys_set[key] = entity, delivery
-        elif self._keys_set.get(key) == (entity, delivery) and lets_go_or_extends(command):
+        key = event.key
+        if event.command == "SET":
+            if event.reply == "OK":
+                self._keys_set[key] = entity, event.delivery
+        elif self._keys_set.get(key) == (entity, event.delivery) and lets_go_or_extends(event.command):
             self.locks.add(form_of(key))  # what another takes away may be a cache that is cleared
 
     def on_lease_taken(self, time: float, entity: str, event: LeaseTaken) -> None:
@@ -364,7 +364,7 @@ class Chronicle(TraceReader):
     # Texts to customers
 
     def on_send(self, time: float, entity: str, event: TextSent) -> None:
-        delivery, conversation, text = event
+        delivery, conversation, text = event.delivery, event.conversation, event.text
         send = Text(time, self.index, entity, delivery, conversation, text)
         self.sends.append(send)
         self._last_sends[entity] = send

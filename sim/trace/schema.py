@@ -325,9 +325,8 @@ class HostSkew(NamedTuple):
     seconds: Annotated[float, "how far it is ahead; negative: behind; 0: right"]
 
 
-def _digested_log_line(event: tuple[str, str, str]) -> tuple[str, str, str]:
-    delivery, level, text = event
-    return delivery, level, without_source_lines(text)
+def _digested_log_line(event: LogLine) -> tuple[str, str, str]:
+    return event.delivery, event.level, without_source_lines(event.text)
 
 
 @record_kind("log", digested=_digested_log_line)
@@ -339,9 +338,8 @@ class LogLine(NamedTuple):
     text: Annotated[str, "the line"]
 
 
-def _digested_exception(event: tuple[str, str, str, str, str, tuple[str, ...]]) -> tuple[str, str, str, str]:
-    delivery, source, error_class, text, _, _ = event
-    return delivery, source, error_class, without_source_lines(text)
+def _digested_exception(event: UnhandledException) -> tuple[str, str, str, str]:
+    return event.delivery, event.source, event.error_class, without_source_lines(event.text)
 
 
 @record_kind("exception", digested=_digested_exception)

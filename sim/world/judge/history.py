@@ -190,10 +190,10 @@ class History(Chronicle):
 
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         self.redis_commands += 1  # as the chronicle does, without the cost of a call for the most frequent event
-        delivery, command, key, reply = event
-        conversation = None if self._lease_keys is None else self._lease_keys.conversation_of(key)
+        conversation = None if self._lease_keys is None else self._lease_keys.conversation_of(event.key)
         if conversation is None:
             return
+        delivery, command, reply = event.delivery, event.command, event.reply
         self._last_commands[conversation] = (time, entity, command, delivery)
         if self._unnamed:
             release = self._unnamed.pop(conversation, None)
