@@ -60,18 +60,18 @@ class _LeaseStoryWriter(StoryWriter):
         """Pauses between looks are told with the looks."""
 
     def on_handling_end(self, time: float, entity: str, event: HandlingEnd) -> None:
-        delivery, _, error_class = event
-        if self._is_told(delivery):
-            message = self._message_of(delivery)
+        error_class = event.error_class
+        if self._is_told(event.delivery):
+            message = self._message_of(event.delivery)
             if error_class:  # the provider delivers it again: what counts for the message comes later
                 self._line(time, entity, f"could not accept {message}: {error_class}", Rank.ENDED_BADLY)
             else:
                 self._line(time, entity, f"accepted {message}", Rank.ACCEPTED, messages=(message,))
 
     def on_handling_start(self, time: float, entity: str, event: HandlingStart) -> None:
-        delivery, message_id, number = event
-        if self._is_told(delivery) and number > 1:
-            sentence = f"gets {message_id} again (delivery {number})"
+        message_id = event.message_id
+        if self._is_told(event.delivery) and event.delivery_number > 1:
+            sentence = f"gets {message_id} again (delivery {event.delivery_number})"
             self._line(time, entity, sentence, Rank.REDELIVERED, messages=(message_id,))
 
     def on_webhook_failed(self, time: float, entity: str, event: WebhookFailed) -> None:

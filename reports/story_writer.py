@@ -113,11 +113,11 @@ class StoryWriter(TraceReader):
     # What customers do and see.
 
     def on_message_sent(self, time: float, entity: str, event: MessageSent) -> None:
-        message_id, conversation, text, retry_of = event
-        if conversation == self.conversation:
+        message_id, retry_of = event.message_id, event.retry_of
+        if event.conversation == self.conversation:
             verb = f"tries {retry_of} again as {message_id}" if retry_of else f"sends {message_id}"
             messages = (retry_of, message_id) if retry_of else (message_id,)
-            sentence = f"{verb} {quoted(text)}"
+            sentence = f"{verb} {quoted(event.text)}"
             self._line(time, "customer", sentence, Rank.SENT, messages=messages, by_customer=True)
 
     def on_received(self, time: float, entity: str, event: Received) -> None:
@@ -128,7 +128,7 @@ class StoryWriter(TraceReader):
             self._busy[who] = (2 * time - since, "send")  # a text arrives half-way through its sending
 
     def on_send(self, time: float, entity: str, event: TextSent) -> None:
-        delivery, conversation, text = event
+        delivery, conversation, text = event.delivery, event.conversation, event.text
         self._note_work(entity, delivery, conversation)
         own = self._conversation_of(delivery)
         if self.conversation in (conversation, own):
@@ -141,7 +141,7 @@ class StoryWriter(TraceReader):
     # What workers do.
 
     def on_handling_start(self, time: float, entity: str, event: HandlingStart) -> None:
-        delivery, message_id, number = event
+        delivery, message_id, number = event.delivery, event.message_id, event.delivery_number
         if self._is_told(delivery):
             again = f" again (delivery {number})" if number > 1 else ""
             rank = Rank.REDELIVERED if again else Rank.STARTED
@@ -149,7 +149,7 @@ class StoryWriter(TraceReader):
             self._line(time, self._who(delivery, entity), sentence, rank, delivery=delivery, messages=(message_id,))
 
     def on_handling_end(self, time: float, entity: str, event: HandlingEnd) -> None:
-        delivery, outcome, error_class = event
+        delivery, outcome, error_class = event.delivery, event.outcome, event.error_class
         handling = self.chronicle.handlings.get(delivery)
         if handling is None or not self._is_told(delivery):
             return
@@ -181,8 +181,8 @@ class StoryWriter(TraceReader):
             self._line(time, self._who(event.delivery, entity), sentence, Rank.EXCEPTION, loud=True)
 
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
-        delivery, command, key, reply = event
-        who, verb = self._who(delivery, entity), command.upper()
+        delivery, key, reply = event.delivery, event.key, event.reply
+        who, verb = self._who(delivery, entity), event.command.upper()
         found = reply not in ("nil", None, 0, "0 items")
         conversation = self.evidence.conversation_of(delivery, key=key)
         if not delivery and verb in TAKING and found:
@@ -214,7 +214,7 @@ class StoryWriter(TraceReader):
             self._line(time, who, f"puts something into {key}", Rank.READ, delivery=delivery)
 
     def on_lease_expired(self, time: float, entity: str, event: LockExpired) -> None:
-        key, worker, delivery = event
+        key, worker, delivery = event.key, event.worker, event.delivery
         known = self.evidence.conversation_of(delivery, key=key) or self._at_work.get(worker, "")
         self._locks.expired(worker, delivery, key)
         if known == self.conversation:
@@ -383,8 +383,8 @@ class StoryWriter(TraceReader):
             self._line(time, who, f"created {name}", Rank.CREATED, delivery=request.delivery)
 
     def on_run_state(self, time: float, entity: str, event: RunState) -> None:
-        run_id, thread, state, _ = event
-        if self.evidence.threads.get(thread) != self.conversation or state in ("queued", "cancelling"):
+        run_id, state = event.run_id, event.state
+        if self.evidence.threads.get(event.thread_id) != self.conversation or state in ("queued", "cancelling"):
             return
         run = self.chronicle.runs[run_id]
         outside = run.request is not None and not run.delivery

@@ -140,7 +140,7 @@ def test_a_run_that_never_read_a_message_does_not_cover_it(how: str) -> None:
     else:
         dialogue.store("other", "thread_1", "user", "Say something friendly")
     dialogue.answer(1, window=1 if how == "a window" else None)
-    counts = observe(dialogue.story.records, RELAY, dialogue.story.threads)["counts"]
+    counts = observe(dialogue.story.records, RELAY, dialogue.story.threads, promises=PLAIN)["counts"]
     assert (counts["lost"], counts["answered"]) == (1, 0)
 
 
