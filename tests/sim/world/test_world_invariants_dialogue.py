@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from judged_story import PLAIN
 from test_world_invariants_content import RELAY, Chat
 
+from relaysim.sim.backends.threads.operations import ROLES
 from relaysim.sim.world.invariants import judge
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
 from relaysim.sim.world.judge.promises import Promises
@@ -54,7 +56,7 @@ class Dialogue(Chat):
 
     def broken_of(self, **promises: Any) -> dict[str, int]:
         made = Promises.model_validate(promises)
-        settings = JudgeSettings(promises=made, notices=frozenset(made.notices))
+        settings = JudgeSettings(roles=ROLES, promises=made, notices=frozenset(made.notices))
         counts = judge(self.story.records, self.story.threads, None, settings).counts
         return {each: counts[f"breach_{each}"] for each in ("S12", "S13", "S14", "S15") if counts[f"breach_{each}"]}
 
