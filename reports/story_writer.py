@@ -9,7 +9,7 @@ from relaysim.reports.story_facts import StoryFacts
 from relaysim.reports.story_lines import Line, Link, Rank, quoted
 from relaysim.sim.counted import counted
 from relaysim.sim.trace.chronicle import Chronicle
-from relaysim.sim.trace.evidence import PUTTING, TAKING, Evidence
+from relaysim.sim.trace.conversation_evidence import PUTTING, TAKING, Evidence
 from relaysim.sim.trace.lock_keys import form_of
 from relaysim.sim.trace.reader import TraceReader
 from relaysim.sim.trace.schema import (

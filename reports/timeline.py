@@ -17,7 +17,7 @@ from relaysim.reports.lease_story import render_lease_story
 from relaysim.reports.story_lines import Line, Link, Rank, lay_out
 from relaysim.reports.story_writer import StoryWriter, has_failed, is_active_at
 from relaysim.sim.trace.chronicle import Chronicle
-from relaysim.sim.trace.evidence import Evidence
+from relaysim.sim.trace.conversation_evidence import Evidence
 from relaysim.sim.trace.operation_roles import OperationRoles
 from relaysim.sim.trace.subjects import Handling, Message
 

@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from relaysim.reports.claims import ClaimSpec, Tally
-from relaysim.scenarios.obstacles import Obstacles
+from relaysim.scenarios.obstacle_tallies import Obstacles
 
 #: More values than this are kept as a histogram.
 EXACT_MAX = 20_000

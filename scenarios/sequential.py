@@ -120,7 +120,7 @@ def run_sequentially(
         for name, sequence in found.of_claim.items():
             sequence.look(so_far.tallies[name])
         verdicts = {sequence.verdict for sequence in found.of_claim.values()}
-        if so_far.obstacles.told(so_far.replications):
+        if so_far.obstacles.entries(so_far.replications):
             break  # more worlds would show as little of the relay
         if "inconclusive" not in verdicts and not ("verified" in verdicts and so_far.never_met):
             break

@@ -114,7 +114,7 @@ def _entry(
 ) -> dict[str, Any]:
     origin = scenario.origin
     replay = replay_template(origin.given, settings=origin.settings, factory=origin.factory)
-    obstacles = main.obstacles.told(main.replications)
+    obstacles = main.obstacles.entries(main.replications)
     if any(each["kind"] == "raised" for each in obstacles):
         main = main.nothing_judged()
     claims = [_judge(scenario, spec, main, replay, sequences) for spec in specs.values()]

@@ -41,7 +41,7 @@ def one_world(arguments: argparse.Namespace, *, keep_trace: bool) -> tuple[Scena
     return scenario, lane, result
 
 
-def told_of(scenario: Scenario, observation: Mapping[str, Any]) -> dict[str, Any]:
+def held_against_relay(scenario: Scenario, observation: Mapping[str, Any]) -> dict[str, Any]:
     """The observation with those details only that may be held against this scenario's relay: which lines it writes into
     its log nobody but a claim of the scenario's can say."""
     is_judged = any(claim.event == "log_mismatch" for claim in scenario.claims)
@@ -64,11 +64,11 @@ def gravest(observation: Mapping[str, Any], conversation: str | None) -> list[st
 def obstacle_sentences(observation: Mapping[str, Any]) -> list[str]:
     """What kept this world from showing anything of its relay and is not its fault; what most handlings of many worlds
     raise, one world cannot tell."""
-    from relaysim.scenarios.obstacles import Obstacles
+    from relaysim.scenarios.obstacle_tallies import Obstacles
 
     found = Obstacles()
     found.add(observation["obstacles"], observation["handlings"])
-    return [each["text"] for each in found.told(1) if each["kind"] == "unsimulated"]
+    return [each["text"] for each in found.entries(1) if each["kind"] == "unsimulated"]
 
 
 def breached_conversation(observation: Mapping[str, Any]) -> str | None:

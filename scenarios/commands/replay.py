@@ -12,10 +12,10 @@ from relaysim.scenarios.commands.one_world import (
     add_one_world,
     breached_conversation,
     gravest,
+    held_against_relay,
     obstacle_sentences,
     one_world,
     sentences,
-    told_of,
 )
 
 
@@ -48,16 +48,16 @@ def run(arguments: argparse.Namespace) -> int:
     elif focus is None and not arguments.all:
         focus = breached_conversation(result.observation)
     width = max(60, shutil.get_terminal_size((120, 25)).columns) if sys.stdout.isatty() else 120
-    told = told_of(scenario, result.observation)
+    observation = held_against_relay(scenario, result.observation)
     stories: list[list[str]] = []
     try:
         if arguments.all:
-            wrong = sentences(told)
+            wrong = sentences(observation)
             for each in [focus] if focus is not None else _conversations(result.records):
                 stories.append(render_timeline(result.records, width, each, lines_max=10**9, roles=roles))
         else:
             # The title, the verdicts and the fingerprint included, one story fits on one screen.
-            wrong = gravest(told, conversation_of(result.records, focus, roles=roles))
+            wrong = gravest(observation, conversation_of(result.records, focus, roles=roles))
             stories.append(
                 render_timeline(result.records, width, focus, lines_max=LINES_MAX - 2 - len(wrong), roles=roles)
             )

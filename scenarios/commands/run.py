@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from relaysim.scenarios.commands.command_line import UsageError, add_world, say, say_json
-from relaysim.scenarios.commands.one_world import add_one_world, obstacle_sentences, one_world, sentences, told_of
+from relaysim.scenarios.commands.one_world import (
+    add_one_world,
+    held_against_relay,
+    obstacle_sentences,
+    one_world,
+    sentences,
+)
 from relaysim.scenarios.system_errors import reason_of
 from relaysim.sim.counted import counted
 
@@ -53,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         if values:
             shown = ", ".join(f"{value:.6g}" for value in values[:10]) + (", ..." if len(values) > 10 else "")
             say(f"  {name.replace('_', ' '):<28} {shown}")
-    for text in sentences(told_of(scenario, observation)):
+    for text in sentences(held_against_relay(scenario, observation)):
         say(f"! {text}")
     say(f"fingerprint {result.fingerprint}")
     return 0

@@ -177,8 +177,8 @@ def _affordable(connections_max: int) -> int:
 async def _serve(server: SimulatedServer, arguments: argparse.Namespace) -> None:
     import asyncio
 
+    from relaysim.sim.doors.server.http_protocol import CONNECTIONS_MAX
     from relaysim.sim.doors.server.listener import Listener, own_process
-    from relaysim.sim.doors.server.protocol import CONNECTIONS_MAX
 
     connections_max = _affordable(arguments.connections_max or CONNECTIONS_MAX)
     listener = Listener(server, arguments.host, arguments.port, connections_max)

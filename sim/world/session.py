@@ -20,7 +20,7 @@ from relaysim.sim.world.observe import observe
 from relaysim.sim.world.obstacles import UnsimulatedCall
 from relaysim.sim.world.process_state import ProcessState
 from relaysim.sim.world.settings import WorldSettings
-from relaysim.sim.world.unhandled import Finalizers
+from relaysim.sim.world.unhandled_records import Finalizers
 from relaysim.sim.world.world import Lane, World
 
 PlainRecord = tuple[float, str, str, tuple[Any, ...]]

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from relaysim.sim.kernel import Host, Kernel, SimulatorError, current_context, error_text
 from relaysim.sim.trace.schema import HostCrash, HostRestart, LogLine
 from relaysim.sim.world.target import Target
-from relaysim.sim.world.unhandled import serve_raised
+from relaysim.sim.world.unhandled_records import serve_raised
 
 
 class Worker:

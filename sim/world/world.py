@@ -28,7 +28,7 @@ from relaysim.sim.world.schedule import ScheduledNetwork
 from relaysim.sim.world.settings import WorkerGroup, WorldSettings
 from relaysim.sim.world.simulated_channel import Channel
 from relaysim.sim.world.target import Life, SentMessage, Target, start_target
-from relaysim.sim.world.unhandled import record_unhandled
+from relaysim.sim.world.unhandled_records import record_unhandled
 from relaysim.sim.world.webhooks import Webhooks
 from relaysim.sim.world.workers import Worker
 

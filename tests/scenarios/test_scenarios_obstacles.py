@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relaysim.scenarios.obstacles import Obstacles
+from relaysim.scenarios.obstacle_tallies import Obstacles
 
 WRONG = "TypeError in bot.py:7"
 
@@ -17,9 +17,9 @@ def test_only_more_than_half_of_the_handlings_that_met_no_trouble_make_it_the_ad
     half = Obstacles()
     half.add(raised(3, 4), 10)
     half.add({}, 2)
-    assert (half.calm, half.raised_by_most, half.told(2)) == (6, None, [])
+    assert (half.calm, half.raised_by_most, half.entries(2)) == (6, None, [])
     half.add(raised(1, 1), 5)
-    (told,) = half.told(3)
+    (told,) = half.entries(3)
     assert (told["kind"], told["what"], told["count"], told["among"]) == ("raised", WRONG, 4, 7)
     assert "4 of 7 handlings that met neither a refusal nor a fault nor another message (no)" in told["text"]
 
@@ -28,7 +28,7 @@ def test_a_replication_with_a_call_that_is_not_simulated_does_not_count() -> Non
     found = Obstacles()
     assert found.add({"unsimulated": ["GET /v1/models (bot.py:7)"], **raised(5, 5)}, 5)
     assert not found.add({}, 4)
-    (told,) = found.told(2)
+    (told,) = found.entries(2)
     assert (found.aside, found.calm, told["kind"], told["count"], told["among"]) == (1, 4, "unsimulated", 1, 2)
 
 

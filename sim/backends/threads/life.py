@@ -22,8 +22,8 @@ from typing import Any
 
 import simpy
 
-from relaysim.sim.backends.limits import RateLimits
 from relaysim.sim.backends.profile import Profile
+from relaysim.sim.backends.rate_limits import RateLimits
 from relaysim.sim.backends.replies import Failure, Incomplete, Text, ToolCalls
 from relaysim.sim.backends.threads.operations import OPERATIONS, RUN_CREATIONS
 from relaysim.sim.backends.threads.quirks import Quirks

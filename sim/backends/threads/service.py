@@ -67,7 +67,7 @@ from relaysim.sim.trace.schema import (
 )
 
 if TYPE_CHECKING:
-    from relaysim.sim.backends.limits import RateLimits
+    from relaysim.sim.backends.rate_limits import RateLimits
 
 _RUN_OPTIONS: Final[Object] = {
     "model": "gpt-4o",

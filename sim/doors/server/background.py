@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from relaysim.sim.doors.server.app import SimulatedServer
+from relaysim.sim.doors.server.http_protocol import CONNECTIONS_MAX
 from relaysim.sim.doors.server.listener import Listener
-from relaysim.sim.doors.server.protocol import CONNECTIONS_MAX
 from relaysim.sim.doors.simulation import ApiSettings
 
 T = TypeVar("T")

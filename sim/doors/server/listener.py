@@ -17,7 +17,7 @@ from uvicorn.config import Config
 
 from relaysim.sim.doors.server import CONTROL_PREFIX
 from relaysim.sim.doors.server.app import SimulatedServer
-from relaysim.sim.doors.server.protocol import CONNECTIONS_MAX, Connection, Connections
+from relaysim.sim.doors.server.http_protocol import CONNECTIONS_MAX, Connection, Connections
 
 _GRACE_SECONDS: Final = 2.0
 """How long requests in flight may take to finish when the server stops."""

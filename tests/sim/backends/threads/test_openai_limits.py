@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from openai_world import ASSISTANT, World, constant, flat_profile
 
 from relaysim.sim.backends.calls import Call
-from relaysim.sim.backends.limits import RateLimits
 from relaysim.sim.backends.profile import Profile, load_profile
+from relaysim.sim.backends.rate_limits import RateLimits
 from relaysim.sim.backends.threads.operations import OPERATIONS, RUN_CREATIONS
 from relaysim.sim.doors import LANES, ApiError, Lane, warm_up
 

@@ -16,8 +16,8 @@ from raw_client import ASSISTANT, CLOSED, HEADERS, RawClient
 from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.doors.server.app import SimulatedServer
 from relaysim.sim.doors.server.background import BackgroundServer
+from relaysim.sim.doors.server.http_protocol import HEAD_BYTES_MAX
 from relaysim.sim.doors.server.listener import READING_SECONDS
-from relaysim.sim.doors.server.protocol import HEAD_BYTES_MAX
 from relaysim.sim.doors.simulation import ApiSettings, SimulatedApi
 from relaysim.sim.kernel import EPOCH_SECONDS
 

@@ -71,7 +71,7 @@ class Obstacles:
         what = max(sorted(self.raised), key=lambda each: self.raised[each], default=None)
         return None if what is None or 2 * self.raised[what] <= self.calm else what
 
-    def told(self, replications: int) -> list[dict[str, Any]]:
+    def entries(self, replications: int) -> list[dict[str, Any]]:
         """Their entries in `results.json`, each with its sentence, for so many replications in all."""
         found: list[dict[str, Any]] = []
         what = self.raised_by_most
