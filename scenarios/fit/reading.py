@@ -214,7 +214,7 @@ class _Reader:
         self._drains: Latest[bool] = Latest()
         self._refused: Latest[Line] = Latest()
         self._refused_alone: Latest[int] = Latest()
-        self._told_runs: Latest[bool] = Latest()
+        self._runs_with_lines: Latest[bool] = Latest()
         self._last_refusal = b""
 
     def read(self, lines: Iterable[Line]) -> None:
@@ -230,8 +230,8 @@ class _Reader:
     def _read(self, line: Line, worker: _Worker) -> None:
         if line.kind is not Kind.API_REFUSAL:
             self._last_refusal = b""
-            if line.kind in _TOLD_BY:
-                self._told(line.run)
+            if line.kind in _LINES_OF_RUNS:
+                self._note_run(line.run)
         method = _READERS.get(line.kind)
         if method is not None:
             method(self, line, worker)
@@ -246,13 +246,13 @@ class _Reader:
         if before is not None and _is_same(before, line, is_next):
             return
         self._reading.refusals += 1
-        if self._told_runs.get(line.run) is None:
+        if self._runs_with_lines.get(line.run) is None:
             self._reading.refused_alone += 1
             self._refused_alone.put(line.run, (self._refused_alone.get(line.run) or 0) + 1)
 
-    def _told(self, run: bytes) -> None:
+    def _note_run(self, run: bytes) -> None:
         """A line of the relay's own is about this run."""
-        self._told_runs.put(run, True)
+        self._runs_with_lines.put(run, True)
         self._reading.refused_alone -= self._refused_alone.take(run) or 0
 
     # Lines in words
@@ -460,7 +460,7 @@ class _Reader:
         return 1.0 + (middle if middle is not None else 0.3)
 
 
-_TOLD_BY: Final = frozenset((Kind.CANCELLING, Kind.CANCELLED_AT_CHECK, Kind.CONFLICT_EVENT, Kind.CANCEL_EVENT))
+_LINES_OF_RUNS: Final = frozenset((Kind.CANCELLING, Kind.CANCELLED_AT_CHECK, Kind.CONFLICT_EVENT, Kind.CANCEL_EVENT))
 """The relay's own lines that tell of a run in the way."""
 
 

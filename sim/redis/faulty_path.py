@@ -126,7 +126,7 @@ class FaultyPath:
             return
         if not exchange.counted:
             exchange.counted = True
-            if self._meet_faults(exchange):
+            if self._apply_faults(exchange):
                 return
         if self._slow and not exchange.slowed:
             exchange.slowed = True
@@ -139,7 +139,7 @@ class FaultyPath:
         if begins is not None:
             self._begin(begins, exchange.first, lag)
 
-    def _meet_faults(self, exchange: Exchange) -> bool:
+    def _apply_faults(self, exchange: Exchange) -> bool:
         """Let faults hit a command that has just reached the server; whether it goes no further."""
         plan, trace, now = self.faults, self._kernel.trace, self._kernel.now
         read: Read | None = exchange.first
