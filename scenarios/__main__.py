@@ -1,4 +1,4 @@
-"""`python -m scenarios` is `relaysim`."""
+"""`python -m relaysim.scenarios` is `relaysim`."""
 
 import sys
 

@@ -12,6 +12,6 @@ def policy_text(policy: str, settings: Mapping[str, Any], origin: Mapping[str, A
     """The file's text. A setting that is None is left out: TOML has no null, and None is its default."""
     given = {name: value for name, value in settings.items() if value is not None}
     return toml_file(
-        "Read it with relay.load_policy, or try it: relaysim verify SCENARIO --policy policy.toml",
+        "Read it with relaysim.relay.load_policy, or try it: relaysim verify SCENARIO --policy policy.toml",
         {"schema": 1, "policy": policy, "settings": given, "origin": origin},
     )

@@ -264,7 +264,9 @@ def test_no_judged_candidate_has_the_present_settings(scenario: str, tmp_path: P
         "Keep the present settings: the search found no others to judge; give it more trials (--budget)."
     )
     assert "as now" not in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
-    assert load_policy(tmp_path / "out" / "policy.toml").settings == {}
+    written = tmp_path / "out" / "policy.toml"
+    assert load_policy(written).settings == {}
+    assert f"{load_policy.__module__.rpartition('.')[0]}.load_policy" in written.read_text(encoding="utf-8")
 
 
 def test_an_interrupted_search_says_how_it_goes_on(
