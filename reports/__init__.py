@@ -3,7 +3,19 @@
 Everything here reads plain data and never a live world, so it imports nothing of the relay, and of the simulator only what
 reads a trace (`relaysim.sim.trace`), for the timeline, which is loaded when somebody asks for it. Begin with `claims` (what
 is claimed, counted and judged) and `results` (what a run writes and the exit status that it means);
-`publish` writes a whole results folder. scipy and matplotlib are imported only by the functions that need them.
+`publish` writes a whole results folder.
+
+- `claims`, `claim_kinds`: verdicts, by `statistics` (intervals), `betting` (any distribution over worlds), `stratified`,
+  `confidence_sequences` (looked at while trials come) and `paired` (the same worlds under several policies).
+- `results`, `publish`, `determinism`: the folder, and whether a seed was one world.
+- `summary`, `terminal`, `verify_page`, `page`, `figures`: judged scenarios in words, on a terminal, as pages and figures.
+- `timeline`: the story of one failure, by `story_writer` or, under leases, `lease_story`; with `story_lines`, `story_facts`
+  and `lock_lines`.
+- `comparison`, `comparison_terminal`, `comparison_page`, `comparison_figures`; `fit_words`, `fit_terminal`, `fit_page`,
+  `fit_figures`; `sweep_words`, `sweep_terminal`, `sweep_page`, `sweep_figures`; `tune_words`, `tune_terminal`, `tune_page`,
+  `tune_figures`: the same four ways for each command that judges.
+
+scipy and matplotlib are imported only by the functions that need them.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -6,9 +6,17 @@ What lives here
     problems.py             what is wrong with a file, in words for people
     load.py                 from a name or a path to a checked scenario, or to all its problems at once; with
                             scenario_files.py, which reads what it extends, and scenario_checks.py
+    scenario_reference.py   docs/scenarios.md, written from the models
+    policy.py               a policy in place of the scenario's own relay
     toml_text.py            TOML written
     runner.py               replications in this process or in several
-    replication_summary.py  many replications added up, the same whatever the order and the number of processes
+    engines.py, chunks.py   long runs: where their pieces are computed, and the journal by which they are taken up again
+    sequential.py           replications until every rate is decided
+    replication_summary.py  many replications added up, the same whatever the order and the number of processes; with
+                            strata_tallies.py and obstacle_tallies.py
+    crash_notes.py          what a process was doing when it died
+    file_locks.py           no two processes write one folder
+    system_errors.py        what an error says, as part of a sentence
     determinism/            whether a seed is one world, and if not, why not
     verdicts.py             a scenario's claims judged: its entry in `results.json`
     policy_comparison.py    several policies in the same worlds
@@ -16,6 +24,11 @@ What lives here
     timing.py               what may differ from run to run: rates, memory, machine, versions; and the version of the code
     progress.py             the progress bar, or plain lines
     cli.py                  the command's parser and how it ends
+    explore/                hunting for a broken promise, and making the failure small
+    fit/                    from a production log to a profile
+    sweep/                  one scenario at many points
+    tune/                   settings searched for, and judged again
+    ablations/              the relay without one of its safeguards each
     commands/               every command: its options, and what it prints, writes and complains of
     shipped/                the scenarios of the incident
 

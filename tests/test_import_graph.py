@@ -101,6 +101,21 @@ def test_the_judge_names_no_file_as_the_world_around_it_does() -> None:
     assert judge & {path.name for path in world.glob("*.py")} == {"__init__.py"}
 
 
+def test_every_folder_says_what_lives_in_it() -> None:
+    """Whoever opens a folder reads in its `__init__` what each module is for, or where to begin."""
+    commands = ROOT / "scenarios" / "commands"  # named after the commands
+    unnamed = [
+        path.relative_to(ROOT).as_posix()
+        for folder in FOLDERS
+        for init in sorted((ROOT / folder).rglob("__init__.py"))
+        if init.parent != commands
+        for path in sorted(init.parent.glob("*.py"))
+        if path.stem not in ("__init__", "__main__")
+        and not re.search(rf"\b{path.stem}\b", ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or "")
+    ]
+    assert unnamed == []
+
+
 def test_what_all_apis_have_in_common_names_no_operation_of_one() -> None:
     """What an operation does is said by its API's `OperationRoles`; a room that knows it by name knows one API only."""
     examples = {"sim/doors/api_handle.py", "sim/doors/server/control_models.py"}  # in documentation, of the default API

@@ -8,6 +8,7 @@ What lives here
     eviction.py        whether the server throws inboxes away
     inbox_reading.py   an inbox as Redis tells it, read, in the order of writing
     store.py           inbox, lease and ledger in Redis; store_scripts.py has its Lua
+    store_records.py   what the store gives back
     store_failures.py  why a step failed there, and what to do about it
     backend.py         the seam to the conversation API, and OpenAI Threads behind it
     channel.py         the seam to the customers

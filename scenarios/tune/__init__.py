@@ -9,6 +9,7 @@ What lives here
     held_out.py          the best found, judged on seeds that the search never saw
     closed_form.py       the same objectives without a world, where arithmetic can give them
     sensitivity.py       how the result depends on the backend's numbers, by that arithmetic
+    agreement.py         the front that was found beside the one of that arithmetic
     policy_text.py       `policy.toml`, which `relaysim.relay.load_policy` reads
 
 May import `relay`, `sim`, `reports` and the rest of `scenarios`. Optuna, numpy and scipy are imported by the functions

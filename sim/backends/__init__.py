@@ -4,7 +4,7 @@
 - `calls`: a call and its answer, neither of which is HTTP; `wire`: HTTP to calls and answers to HTTP, sans-I/O.
 - `errors`, `json_values`, `json_body`, `pages`, `streaming`: OpenAI's way of answering: error bodies, checks, lists, events.
 - `replies`: what assistants answer, as code or as data.
-- `profile`, `rate_limits`: how slow a backend is, and how many requests it takes.
+- `profile`, `rate_limits`: how slow a backend is, and how many requests it takes; `calibration`: where numbers come from.
 - `threads`: the Threads API.
 
 What is in common imports `relaysim.sim.kernel` and `relaysim.sim.trace`. A backend's own package stands above

@@ -3,8 +3,10 @@
 - `faults`, `effects`: which faults there are, and what each does to an attempt; `latency`: how long one takes.
 - `arrivals`, `network`: one attempt at a request in virtual time: latency, effect, broken and streamed answers, trace.
 - `transport`, `direct`, `clients`: the two doors of a world. Lane `sdk` is the real SDK on a simulated transport, lane
-  `direct` the same calls without the SDK's code; equal traces.
-- `simulation`: an API without a world, for doors of its own: `server` (a socket), `in_process` (other people's tests).
+  `direct` the same calls without the SDK's code (`direct_errors`, `direct_records`); equal traces.
+- `simulation`: an API without a world, for doors of its own: `server` (a socket) and `in_process` (virtual time in a test's
+  process, with `in_process_transport` and `thread_clock`).
+- `api_handle`, `served`, `given_replies`, `given_settings`: what tests of other people do with these, and how they say it.
 
 Begin with `network`. A world does:
 

@@ -5,6 +5,15 @@ Begin with `Kernel`: it owns the clock, the keyed draws and the trace. A `Host` 
 wrong time of day. `Fence` makes whatever would leave the simulation (clocks, entropy, sockets, threads, subprocesses)
 virtual or an error while a kernel runs. A `Guard` keeps code under test from ending or hanging the process.
 
+- `kernel`, `agenda`, `clock`: the environment, what is due in it and when, and the grain of its time.
+- `loop`, `running`, `unhandled`, `power_cut`: a host's event loop, whose turn it is, exceptions that nobody received, and
+  what a crashed host leaves behind.
+- `draws`, `distributions`, `tape`: random numbers by what they are for, durations, and decisions written down.
+- `trace`: what happened, and its fingerprint.
+- `fence`, `substitutes`, `ignored_calls`: what of Python and the system is virtual, refused or without effect.
+- `guard`, `watchdog`: code under test that would end the process, or that never comes back.
+- `own_errors`, `error_text`, `source_places`: the simulator's own errors, what foreign ones say, and where they arose.
+
 This folder imports nothing of the project and could be published alone.
 """
 

@@ -3,7 +3,8 @@
 `user_code` says which modules are the user's, `loading` loads them anew for each life of a worker, `own_state` lists what
 else a process has of its own, `worker_process` lets all this be there while a worker runs. `muted_stream` keeps what modules
 print from coming again with each life. `own_files` lays a worker's files above those of this machine, `file_calls` leads
-its code there, `opened_files` knows what a life has open. What libraries keep in their modules is shared by all workers.
+its code there (`folder_entries`, `sqlite_functions`), `opened_files` knows what a life has open. What libraries keep in
+their modules is shared by all workers.
 May import `relaysim.sim.kernel`. Begin with `WorkerProcesses`.
 """
 

@@ -3,8 +3,13 @@
 `RedisLink` is the server and the network to it: a command travels, is processed in a kernel event (so it takes effect
 whatever happens to the host that sent it), and the reply travels back. Two clients use it: the real `redis.asyncio.Redis`
 over a connection class of ours (`sdk` lane), and the same client with only its connections bypassed (`direct` lane).
-Keys expire in virtual time, because the fence makes `time.time()` virtual. The server can be slow, away, restarted or
+Keys expire in virtual time, because the fence makes `time.time()` virtual. The server can be slow, down, restarted or
 replaced by a replica, and packets can be lost: see `RedisFault`.
+
+- `link`, `exchange`: the server and the network; one command on its way. `client`, `linked_connection`: both clients.
+- `faulty_path`, `redis_faults`, `replication`: the same way with faults, which there are, and what outlives a failover.
+- `wait`, `blocked_clients`, `scripts`: commands that wait, who waits, and Lua.
+- `set_locks`, `lease_holders`: which locks ran out under their holders, and who holds a lease, for the trace.
 
 May import `relaysim.sim.kernel` and `relaysim.sim.faults`. Begin with `RedisLink`.
 """

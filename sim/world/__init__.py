@@ -1,8 +1,18 @@
 """One simulated world from a seed.
 
-`settings` says what a world is made of, `world` builds and lets it live, `target` is what it drives, `session` runs one
-replication, `customers` write, `schedule` constrains the order of requests, `observe` distils what happened into plain
-data. May import `relaysim.sim.doors`, `relaysim.sim.redis`, `relaysim.sim.faults` and `relaysim.sim.kernel`. Begin with
+- `settings`: what a world is made of; `world` builds it and lets it live, `session` runs one replication.
+- `target`, `factories`, `workers`, `audit`: what it drives, how that is found, the processes that run it, and its ledger.
+- `customers`, `varied_texts`, `webhooks`, `simulated_channel`, `prepared`: who writes what, how it reaches workers and how
+  texts come back, and the conversations that are there.
+- `host_faults`, `webhook_faults`, `send_faults`, `quiescence`: what goes wrong, when that stops, and when a world is at
+  rest.
+- `strata`, `exploration`, `explored_faults`, `schedule`: worlds of which something is chosen instead of drawn.
+- `logs`, `unhandled_records`, `process_state`: what the relay logs, what nobody received, what it changes of the process.
+- `observe`, `outcomes`, `conflicts`, `received`, `notices`, `limits`, `obstacles`: from a trace to plain data: what became
+  of each message, what answers took, and what keeps a world from showing anything.
+- `invariants` and the folder `judge`: which promises were broken.
+
+May import `relaysim.sim.doors`, `relaysim.sim.redis`, `relaysim.sim.faults` and `relaysim.sim.kernel`. Begin with
 `run_world`.
 """
 

@@ -6,7 +6,9 @@
 - `http_protocol`: uvicorn's HTTP protocol, with limits, and with a way to the connection under a request.
 - `listener`: the listening socket, and how it stops; `outages`: when nothing listens.
 - `background`: all of it in a thread of its own, for tests.
-- `control`: the control API under `/_relaysim`.
+- `control`: the control API under `/_relaysim`, with `control_models` and `control_errors` (what it takes and gives),
+  `control_requests` (the way to it), `control_world` and `control_trace` (what it shows), `control_faults`,
+  `control_replies` and `control_reset` (what it changes).
 
     with BackgroundServer(ApiSettings(assistants="any"), speed=0) as running:
         client = openai.OpenAI(base_url=running.base_url, api_key="sk-any")

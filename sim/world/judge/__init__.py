@@ -1,5 +1,10 @@
 """The judge: what a relay must promise, checked on the trace of one world and on the relay's own ledger.
 
-`catalogue` names the promises, `history` reads a trace once, `disturbances` says what was wrong with the world when, and
-each other module checks some of the promises. `relaysim.sim.world.invariants` calls them.
+- `promises`, `judge_settings`, `catalogue`: what a relay declares, what else must be known, and the promises by their ids.
+- `history`, `disturbances`, `findings`: the trace, read once; what was wrong with the world when; and what was found.
+- `endings`, `leases`, `lookups`, `reply_origin`: S1 to S11. `ownership`, `content`, `dialogue`: S12 to S15, with
+  `foreign_words` and `internals`, which know what of another conversation or of the API stands in a text.
+- `liveness`, `repeats`: L1 to L5.
+
+`relaysim.sim.world.invariants` calls the checks.
 """
