@@ -31,14 +31,9 @@ def lane_of(name: str) -> str:
 
 @pytest.mark.parametrize("name", FINE)
 def test_what_is_its_own_or_nobodys_may_be_given_to_the_model_in_any_way(judge: Judge, name: str) -> None:
-    judged = judge(f"words_beside_messages:{name}", lane=lane_of(name))
-    assert judged.broken == {}, judged.answer
-    assert judged.is_safe
+    judge(f"words_beside_messages:{name}", lane=lane_of(name)).assert_safe()
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_another_customer_wrote_may_in_none(judge: Judge, name: str) -> None:
-    judged = judge(f"words_beside_messages:{name}", lane=lane_of(name))
-    assert not judged.is_safe
-    assert judged.exit_code == 1
-    assert "S12" in judged.broken, judged.answer
+    judge(f"words_beside_messages:{name}", lane=lane_of(name)).assert_breaks("S12")

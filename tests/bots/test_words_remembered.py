@@ -29,17 +29,12 @@ BAD = {
 
 @pytest.mark.parametrize("name", FINE)
 def test_where_and_how_a_run_reads_it_is_the_bots_own_affair(judge: Judge, name: str) -> None:
-    judged = judge(f"words_remembered:{name}", "three_questions.toml", worlds=1, lane="sdk")
-    assert judged.broken == {}, judged.answer
-    assert judged.is_safe
+    judge(f"words_remembered:{name}", "three_questions.toml", worlds=1, lane="sdk").assert_safe()
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_that_a_run_reads_it_is_not(judge: Judge, name: str) -> None:
-    judged = judge(f"words_remembered:{name}", "three_questions.toml", worlds=1, lane="sdk")
-    assert not judged.is_safe
-    assert judged.exit_code == 1
-    assert BAD[name] in judged.broken, judged.answer
+    judge(f"words_remembered:{name}", "three_questions.toml", worlds=1, lane="sdk").assert_breaks(BAD[name])
 
 
 def test_who_leaves_a_busy_thread_takes_along_what_stands_there(judge: Judge) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from judged_story import PLAIN
 from test_world_invariants_content import RELAY, Chat
 
-from relaysim.sim.backends.threads.operations import ROLES
 from relaysim.sim.world.invariants import judge
-from relaysim.sim.world.judge.judge_settings import JudgeSettings
 from relaysim.sim.world.judge.promises import Promises
 from relaysim.sim.world.observe import observe
 
@@ -56,7 +55,7 @@ class Dialogue(Chat):
 
     def broken_of(self, **promises: Any) -> dict[str, int]:
         made = Promises.model_validate(promises)
-        settings = JudgeSettings(roles=ROLES, promises=made, notices=frozenset(made.notices))
+        settings = replace(PLAIN, promises=made, notices=frozenset(made.notices))
         counts = judge(self.story.records, self.story.threads, None, settings).counts
         return {each: counts[f"breach_{each}"] for each in ("S12", "S13", "S14", "S15") if counts[f"breach_{each}"]}
 
