@@ -169,8 +169,8 @@ class RunWindow(NamedTuple):
 
 @record_kind("metadata.noted")
 class MetadataNoted(NamedTuple):
-    """Text was written into the metadata of a thread, or of a message or a run in it; values without white space, which
-    are ids and numbers, leave no record."""
+    """Text was written into the metadata of a thread, or of a message or a run in it: values with white space, and numbers
+    of six digits or more. Other values, such as ids, leave no record."""
 
     thread_id: Annotated[str, "the thread"]
     cause: Annotated[str, "the request"]

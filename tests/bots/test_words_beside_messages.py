@@ -12,14 +12,14 @@ pytestmark = pytest.mark.usefixtures("one_session")
 
 FINE = (
     *("own_words_in_instructions", "the_clock_in_instructions", "own_words_in_metadata", "own_words_on_the_thread"),
-    *("own_words_in_tools", "own_words_in_an_assistant_of_its_own"),
+    *("own_order_in_metadata", "own_words_in_tools", "own_words_in_an_assistant_of_its_own"),
     *("a_shared_assistant_with_the_clock", "a_shared_assistant_with_a_constant"),
 )
 BAD = (
     *("others_words_in_instructions", "others_words_in_the_runs_instructions", "others_number_in_instructions"),
     *("others_words_in_metadata", "others_words_on_the_thread", "others_words_in_tools"),
     *("others_words_in_an_assistant_of_its_own", "a_shared_assistant_with_the_latest_words"),
-    "others_words_as_the_assistants",
+    *("others_order_in_metadata", "others_words_as_the_assistants"),
 )
 IN_THE_SDK = ("on_the_thread", "assistant_of_its_own", "shared_assistant")
 """What the direct lane has no calls for."""

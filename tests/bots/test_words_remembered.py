@@ -42,3 +42,10 @@ def test_who_leaves_a_busy_thread_takes_along_what_stands_there(judge: Judge) ->
     assert (left.exit_code, "S13" in left.broken) == (1, True), left.answer
     moved = judge("words_remembered:moving_from_a_stuck_run", "stuck_run", worlds=1, lane="sdk")
     assert (moved.exit_code, moved.broken) == (0, {}), moved.answer
+
+
+def test_who_takes_a_new_thread_at_a_refusal_takes_along_what_waits_in_the_busy_one(judge: Judge) -> None:
+    """The second message comes while the first one's run goes on."""
+    sets = ("workload.conversations=1", "workload.messages=[{at_seconds=0},{at_seconds=3},{at_seconds=100}]")
+    judge("words_remembered:restless", "three_questions.toml", worlds=1, lane="sdk", sets=sets).assert_breaks("S13")
+    judge("words_remembered:patient", "three_questions.toml", worlds=1, lane="sdk", sets=sets).assert_safe()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 from collecting_bot import CollectingBot
@@ -63,6 +64,11 @@ class WithTools(Beside):
 class Noting(Beside):
     async def options(self, conversation: str, note: str) -> dict[str, Any]:
         return {"metadata": {"chat": conversation, "note": note[:500]}}
+
+
+class NotingTheOrder(Beside):
+    async def options(self, conversation: str, note: str) -> dict[str, Any]:
+        return {"metadata": {"order": (re.findall(r"\d{6,}", note) or ["none"])[0]}}
 
 
 class NotingOnTheThread(Beside):
@@ -128,6 +134,7 @@ def _bot(kind: type[Beside], about: Any) -> Any:
 own_words_in_instructions = _bot(Instructing, _own)
 the_clock_in_instructions = _bot(Replacing, _clock)
 own_words_in_metadata = _bot(Noting, _own)
+own_order_in_metadata = _bot(NotingTheOrder, _own)
 own_words_on_the_thread = _bot(NotingOnTheThread, _own)
 own_words_in_tools = _bot(WithTools, _own)
 own_words_in_an_assistant_of_its_own = _bot(OwnAssistant, _own)
@@ -141,6 +148,7 @@ others_words_in_instructions = _bot(Instructing, _foreign)
 others_words_in_the_runs_instructions = _bot(Replacing, _foreign)
 others_number_in_instructions = _bot(Replacing, _foreign_number)
 others_words_in_metadata = _bot(Noting, _foreign)
+others_order_in_metadata = _bot(NotingTheOrder, _foreign)
 others_words_on_the_thread = _bot(NotingOnTheThread, _foreign)
 others_words_in_tools = _bot(WithTools, _foreign)
 others_words_in_an_assistant_of_its_own = _bot(OwnAssistant, _foreign)

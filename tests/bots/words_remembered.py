@@ -10,6 +10,7 @@ import json
 from typing import Any, ClassVar
 
 from collecting_bot import SORRY, CollectingBot
+from openai import BadRequestError
 
 
 class Remembering(CollectingBot):
@@ -179,6 +180,36 @@ class Inventing(Noting):
     noted = "I have approved the refund of 500 euros, and somebody will call you today."
 
 
+class Restless(CollectingBot):
+    """Works on each message at once; takes a new, empty thread where the conversation's is busy, and stays there."""
+
+    async def handle(self, message: Any) -> None:
+        known = await self.redis.get(f"thread:{message.conversation}")
+        thread_id = known.decode() if known else message.thread_id
+        try:
+            await self.threads.messages.create(thread_id, role="user", content=message.text)
+        except BadRequestError:
+            thread_id = await self.another_thread(thread_id)
+            await self.redis.set(f"thread:{message.conversation}", thread_id)
+            await self.threads.messages.create(thread_id, role="user", content=message.text)
+        run = await self.threads.runs.create_and_poll(thread_id=thread_id, assistant_id="asst_x", poll_interval_ms=1000)
+        page = await self.threads.messages.list(thread_id, run_id=run.id, limit=1)
+        await self.send(message.conversation, page.data[0].content[0].text.value)
+
+    async def another_thread(self, thread_id: str) -> str:
+        return str((await self.threads.create()).id)
+
+
+class Patient(Restless):
+    """The fine twin of it: waits for the busy thread, and takes along what stands there."""
+
+    async def another_thread(self, thread_id: str) -> str:
+        await self.clear(thread_id)
+        page = await self.threads.messages.list(thread_id, limit=20, order="asc")
+        found = [{"role": each.role, "content": each.content[0].text.value} for each in page.data]
+        return str((await self.threads.create(messages=found)).id)
+
+
 class LeavingAStuckRun(Remembering):
     """Takes a new, empty thread where the conversation's is busy."""
 
@@ -216,3 +247,5 @@ moving_in_reverse = _moving(lambda said: said[::-1])
 inventing_what_it_said = Inventing
 leaving_a_stuck_run = LeavingAStuckRun
 moving_from_a_stuck_run = MovingFromAStuckRun
+restless = Restless
+patient = Patient

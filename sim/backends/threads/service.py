@@ -19,6 +19,7 @@ Longer than 400 lines because the objects of the API refer to one another, and e
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,6 +86,9 @@ _RUN_OPTIONS: Final[Object] = {
 
 RUN_OPTIONS: Final = frozenset(_RUN_OPTIONS) | {"additional_instructions", "reasoning_effort", "stream"}
 """Parameters of runs.create that change nothing but the run object itself, and `stream`."""
+
+_NUMBER: Final = re.compile(r"\+?\d[\d().-]{5,}")
+"""An order's or a telephone's."""
 
 _METADATA_PLACES: Final = frozenset({"metadata", "messages", "additional_messages", "thread"})
 
@@ -452,7 +456,7 @@ class ThreadsService:
         messages = [params.get("messages"), params.get("additional_messages"), made.get("messages")]
         for each in (params, made, *(message for given in messages for message in given or ())):
             values = (each.get("metadata") or {}).values()
-            found += [value for value in values if len(value.split(None, 1)) > 1]
+            found += [value for value in values if len(value.split(None, 1)) > 1 or _NUMBER.fullmatch(value)]
         if found:
             noted = MetadataNoted(thread_id=thread_id, cause=cause, text="\n".join(found))
             self._trace.add("api", noted)

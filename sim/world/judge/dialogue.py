@@ -31,13 +31,13 @@ class _Said(NamedTuple):
 
 
 def check_remembered(history: History, remembers: int, findings: Findings) -> None:
-    """S13: a run whose reply is sent reads what was said in its conversation before: the messages that were answered, and
-    the replies that were sent, the newest of them as many as the relay promises; and what stood in a thread that the relay
-    used before it took another one.
+    """S13: a run whose reply is sent reads what was said in its conversation before: the messages that were stored and are
+    answered sometime, and the replies that were sent, the newest of them as many as the relay promises; and what stood in a
+    thread that the relay used before it took another one.
 
     A run reads its thread as it is when the run is created, of which messages may have been deleted, or only the newest ones
     (`truncation_strategy`), and its instructions. What it must read may stand there in any form, also all in one text; in a
-    further thread the messages stand in the order in which they were answered. Messages that nobody answered may go: a
+    further thread the messages stand in the order in which they were stored first. Messages that nobody answered may go: a
     relay may take back what it apologised for.
 
     Would miss: what is older than the relay promises to remember; what came to another thread of the conversation after the
@@ -45,18 +45,17 @@ def check_remembered(history: History, remembers: int, findings: Findings) -> No
     """
     if not remembers or (history.contents.are_read_whole and not _has_moved(history)):
         return
-    said: dict[str, list[_Said]] = {}
-    known: dict[str, set[str]] = {}
+    answers = [
+        (send, send.run)
+        for send in history.sends
+        if send.run is not None and send.fate in _ARRIVING and history.threads.get(send.run.thread) == send.conversation
+    ]
+    said = _said_in_all(history, answers)
     judged: set[str] = set()
-    for send in history.sends:
-        run, conversation = send.run, send.conversation
-        if run is None or send.fate not in _ARRIVING or history.threads.get(run.thread) != conversation:
-            continue
-        before = said.setdefault(conversation, [])
+    for send, run in answers:
         if run.id not in judged:
             judged.add(run.id)
-            _check_run(history, run, conversation, before, remembers, findings)
-        before += _said_by(history, send, run, known.setdefault(conversation, set()))
+            _check_run(history, run, send.conversation, said[send.conversation], remembers, findings)
 
 
 _ARRIVING = ("delivered", "unknown_delivered")
@@ -68,17 +67,25 @@ def _has_moved(history: History) -> bool:
     return len(owners) != len(set(owners))
 
 
-def _said_by(history: History, send: Text, run: Run, known: set[str]) -> Iterator[_Said]:
-    """What a customer knows that was said, now that they have been sent this."""
-    for name in history.covered_by(run):
-        message = history.messages[name]
-        if name not in known and message.conversation == send.conversation:
-            known.add(name)
-            called = f"{name}, which {run.id} had answered"
-            yield _Said(send.time, run.thread, wording(message.text), called)
-    if (run.id + send.reply) not in known:
-        known.add(run.id + send.reply)
-        yield _Said(send.time, run.thread, wording(send.reply), f"what {run.id} had replied", is_reply=True)
+def _said_in_all(history: History, answers: list[tuple[Text, Run]]) -> dict[str, list[_Said]]:
+    """Per conversation what was said in it, in the order of time: messages from when they were stored first, replies from
+    when they were sent."""
+    stored: dict[str, tuple[float, str]] = {}
+    for thread, texts in history.stored.items():
+        for text in texts:
+            for message in text.messages:
+                if message.id not in stored or text.time < stored[message.id][0]:
+                    stored[message.id] = (text.time, thread)
+    found: dict[str, dict[str, _Said]] = {}
+    for send, run in answers:
+        said = found.setdefault(send.conversation, {})
+        for name in history.covered_by(run):
+            message = history.messages[name]
+            if message.conversation == send.conversation:
+                said.setdefault(name, _Said(*stored[name], wording(message.text), f"{name}, stored before"))
+        reply = _Said(send.time, run.thread, wording(send.reply), f"what {run.id} had replied", is_reply=True)
+        said.setdefault(f"{run.id} {send.reply}", reply)
+    return {conversation: sorted(said.values(), key=lambda each: each.time) for conversation, said in found.items()}
 
 
 def _check_run(

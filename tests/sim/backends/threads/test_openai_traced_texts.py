@@ -65,7 +65,7 @@ def test_a_run_that_reads_its_thread_alone_leaves_no_record_of_it() -> None:
 
 def test_text_in_metadata_is_noted_wherever_it_is_given() -> None:
     setup = Setup()
-    noted = {"id": "17", "note": "He said so."}
+    noted = {"id": "17", "order": "4711223", "note": "He said so."}
     message = {"role": "user", "content": "x", "metadata": noted}
     made = setup.do("threads.create", metadata=noted, messages=[message])["id"]
     run = setup.do(
@@ -84,7 +84,7 @@ def test_text_in_metadata_is_noted_wherever_it_is_given() -> None:
         *(made, run["thread_id"], *[setup.thread] * 3, run["thread_id"], setup.thread)
     ]
     assert [each.text.count("He said so.") for each in events] == [2, 3, 1, 1, 1, 1, 1]
-    assert "17" not in events[0].text
+    assert events[2].text == "4711223\nHe said so."
 
 
 def test_what_is_deleted_and_how_much_a_run_reads_is_in_the_trace() -> None:
