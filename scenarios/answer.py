@@ -101,7 +101,7 @@ def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> li
         if scenario.get("obstacles"):
             continue  # which were told first
         lines.append(f"Not shown: {claim['title']} ({scenario['scenario']}): {claim['why']}.")
-        if claim["event"] == "undeclared_texts" and claim["examples"]:
+        if claim.get("event") == "undeclared_texts" and claim["examples"]:
             lines += _undeclared(claim)
         if claim.get("where") == "initial_runs_met" and not claim["met_replications"]:
             lines.append(_never_met(claim))

@@ -148,12 +148,13 @@ async def faults_of_the_process(loop: Any) -> Any:
 
 
 async def garbage(loop: Any) -> Any:
+    frozen = gc.get_freeze_count()
     gc.enable()
     gc.set_threshold(1)
     gc.set_debug(gc.DEBUG_STATS)
     gc.freeze()
     gc.disable()
-    return gc.collect() >= 0
+    return gc.collect() >= 0, gc.get_freeze_count() <= frozen
 
 
 async def low_recursion(loop: Any) -> Any:

@@ -36,7 +36,7 @@ def of_the_process() -> list[Any]:
     """What a bot must not change."""
     policy = asyncio.events._event_loop_policy  # type: ignore[attr-defined]
     hooks = sys.gettrace(), sys.getprofile(), sys.excepthook, sys.unraisablehook, sys.getswitchinterval()
-    collecting = gc.isenabled(), gc.get_threshold(), gc.get_debug(), gc.get_freeze_count()
+    collecting = gc.isenabled(), gc.get_threshold(), gc.get_debug()
     signals = signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.getsignal(signal.SIGTERM)
     threads = threading.excepthook, threading.gettrace() if hasattr(threading, "gettrace") else None
     return [policy, *hooks, *collecting, *signals, *threads, sys.getrecursionlimit(), faulthandler.is_enabled()]
@@ -63,7 +63,7 @@ ANSWERS = {
     "handlers": "((True, False), -1, set())",
     "wrong_handler": "coroutines cannot be used with add_signal_handler()",
     "faults_of_the_process": str(faulthandler.is_enabled()),
-    "garbage": "True",
+    "garbage": "(True, True)",
     "low_recursion": "0",
     "high_recursion": "5000",
     "traced": "True",
