@@ -251,9 +251,10 @@ def example_words(example: Mapping[str, Any]) -> str:
 
 
 def exception_words(scenario: Mapping[str, Any], exception: Mapping[str, Any]) -> str:
-    """What an exception that no code received was, and in how many worlds."""
+    """What an exception that is told beside the verdicts was, in how many worlds, and how often where that is more."""
     worlds = f"{exception['replications']:,} of {counted(scenario['replications'], 'world')}"
-    return f"in {worlds} {exception['what']}"
+    often = f", {exception['times']:,} times in all" if exception.get("times", 0) > exception["replications"] else ""
+    return f"in {worlds} {exception['what']}{often}"
 
 
 def verdict_counts(results: Mapping[str, Any]) -> dict[str, int]:

@@ -174,7 +174,8 @@ def _undeclared(claim: Mapping[str, Any]) -> list[str]:
 
 
 def _exceptions(results: Mapping[str, Any]) -> list[str]:
-    """The exceptions that no code received: in production each is a line in a log, and work that was not done."""
+    """The exceptions that no code received: in production each is a line in a log and work that was not done, and one of a
+    `handle` brings the message again, or ends the process."""
     return [
         f"An exception that no code caught, in {scenario['scenario']}: {exception_words(scenario, exception)}."
         for scenario in results["scenarios"]

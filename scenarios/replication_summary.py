@@ -135,15 +135,18 @@ def _lower_end(bucket: int) -> float:
 
 @dataclass(slots=True)
 class ExceptionTally:
-    """An exception that no code received: in how many replications it was seen, the first seed, and what it said there."""
+    """An exception that is told beside the verdicts: in how many replications it was seen, the first seed, what it said
+    there, and how often it was seen in all."""
 
     replications: int
     seed: int
     text: str
+    times: int = 1
 
     def merge(self, other: ExceptionTally) -> None:
         """Add other replications."""
         self.replications += other.replications
+        self.times += other.times
         if other.seed < self.seed:
             self.seed, self.text = other.seed, other.text
 
@@ -247,8 +250,8 @@ class Summary:
             # A series may mark what has no duration with a negative number.
             self.spreads.setdefault(name, Spread()).add(value for value in values if value >= 0)
         self._add_hits(observation.get("fault_hits", {}))
-        found = {each["exception"]: each["said"] for each in observation["details"].get("unhandled_exceptions", ())}
-        self._add_exceptions({name: ExceptionTally(1, seed, text) for name, text in found.items()})
+        found = observation.get("exceptions", {}).items()
+        self._add_exceptions({name: ExceptionTally(1, seed, each["said"], each["times"]) for name, each in found})
 
     def merge(self, other: Summary) -> Summary:
         """Add other replications, and return this summary."""
@@ -279,7 +282,7 @@ class Summary:
 
     def _add_exceptions(self, exceptions: Mapping[str, ExceptionTally]) -> None:
         for name, tally in exceptions.items():
-            known = self.exceptions.setdefault(name, ExceptionTally(0, tally.seed, tally.text))
+            known = self.exceptions.setdefault(name, ExceptionTally(0, tally.seed, tally.text, 0))
             known.merge(tally)
 
     def to_plain(self) -> dict[str, Any]:

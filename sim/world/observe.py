@@ -34,6 +34,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from relaysim.sim.kernel import Record
+from relaysim.sim.world.after_answers import check_after_answers
 from relaysim.sim.world.invariants import JudgeSettings, judge_history, read_history
 from relaysim.sim.world.judge.catalogue import CONTENT_BREACHES
 from relaysim.sim.world.judge.findings import DETAILS_MAX
@@ -87,14 +88,16 @@ def observe(
 
     Returns:
         `seed`, `fingerprint`, `counts` (see `COUNTS`), `series` (see `SERIES`), `details` (per count at most three
-        dicts whose `text` is a sentence), `handlings` (how many there
-        were), `obstacles` (see there), `virtual_seconds` and `events`.
+        dicts whose `text` is a sentence), `handlings` (how many there were), `exceptions` (see
+        `relaysim.sim.world.after_answers`), `obstacles` (see there), `virtual_seconds` and `events`.
     """
     history = read_history(records, threads, promises)
     outcomes = Outcomes(history, relay.friendly_text, relay.settings)
     outcomes.judge()
     check_limits(history, outcomes.ended_at, promises, outcomes.note)
     outcomes.counts["notices"] = check_notices(history, outcomes.ended_at, promises, outcomes.note)
+    raised = list(raised)
+    exceptions = check_after_answers(raised, history, outcomes.note)
     findings = judge_history(history, ledger, promises, redis_pauses)
     details = outcomes.details | findings.details
     for name in CONTENT_BREACHES:
@@ -108,6 +111,7 @@ def observe(
         "series": outcomes.series,
         "details": details,
         "handlings": len(history.handlings),
+        "exceptions": exceptions,
         "obstacles": obstacles(unsimulated, raised, history, api_faults=api_faults),
         "virtual_seconds": history.end,
         "events": history.count,

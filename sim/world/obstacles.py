@@ -50,19 +50,21 @@ class Raised(NamedTuple):
     what          its class and the line that raised it: `TypeError in my_bot.py:12`
     words         what it says
     of_the_world  whether its class alone says that something in the world was the reason
+    in_task       whether it ended a task, and not the handling itself
     """
 
     delivery: str
     what: str
     words: str
     of_the_world: bool
+    in_task: bool = False
 
     @classmethod
-    def by(cls, delivery: str, error: BaseException) -> Raised:
+    def by(cls, delivery: str, error: BaseException, *, in_task: bool = False) -> Raised:
         """Of an exception as it was caught."""
         place = place_of_error(error)
         what = type(error).__name__ + (f" in {place}" if place else "")
-        return cls(delivery, what, " ".join(error_text(error).split())[:_WORDS_MAX], _is_of_the_world(error))
+        return cls(delivery, what, " ".join(error_text(error).split())[:_WORDS_MAX], _is_of_the_world(error), in_task)
 
 
 def _is_of_the_world(error: BaseException | None) -> bool:

@@ -48,6 +48,7 @@ COUNTS: Mapping[str, str] = {
     "redis_commands": "Redis commands",
     "leases_lost": "locks that ran out while their holder went on; a key that nobody ever releases or extends is no lock",
     "unhandled_exceptions": "exceptions that no code received: of a task that nobody awaited, of a callback, of `serve`",
+    "raised_after_answer": "handlings that raised although their answer had been sent",
     "retries_answered": "new tries after the friendly text that were answered",
     "met_and_failed": "messages that met an active run and failed",
     "clearing_requests": "HTTP requests of a handling from its first refused append to the append's success or a text",
@@ -331,7 +332,7 @@ class Outcomes:
             handling = self._chronicle.handlings.get(event.delivery)
             of_conversation = {} if handling is None else {"conversation": handling.conversation}
             sentence = f"{worker}: {event.headline}: {event.text}"
-            self._note("unhandled_exceptions", sentence, exception=event.headline, said=event.text, **of_conversation)
+            self._note("unhandled_exceptions", sentence, **of_conversation)
 
     # Stories
 

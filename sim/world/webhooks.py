@@ -89,9 +89,9 @@ class Webhooks:
                 delivery = self._dispatch(message, delay + later, None)
                 self._kernel.trace.add(ENTITY, WebhookDuplicate(delivery=delivery, seconds=later))
 
-    def note_raised(self, delivery: str, error: BaseException) -> None:
+    def note_raised(self, delivery: str, error: BaseException, *, in_task: bool = False) -> None:
         """An exception has ended a handling, or a task that was started in it."""
-        self.raised.append(Raised.by(delivery, error))
+        self.raised.append(Raised.by(delivery, error, in_task=in_task))
 
     def worker_died(self, worker: Worker) -> None:
         """What it was handling is not acknowledged."""

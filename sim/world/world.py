@@ -68,7 +68,7 @@ class World:
             draws = RecordingDraws(Draws(root_seed, seed) if draws is None else draws, recording)
         self.settings = settings
         self.kernel = Kernel(root_seed, seed, draws)
-        record_unhandled(self.kernel, lambda delivery, error: self.webhooks.note_raised(delivery, error))
+        record_unhandled(self.kernel, lambda delivery, error: self.webhooks.note_raised(delivery, error, in_task=True))
         if recording is not None:
             recording.clock = lambda: self.kernel.now
         self.ledger: dict[str, str | None] | None = None
