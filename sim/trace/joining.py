@@ -155,12 +155,13 @@ class Joining:
 
     def declares_all_of(self, text: str) -> bool:
         """Whether a text is one that the scenario or the relay declares, with a name beside it perhaps."""
+        count = len(wording(text).words)
+        return any(count <= len(wording(each).words) + _NAME_WORDS_MAX for each in self.declared_in(text))
+
+    def declared_in(self, text: str) -> list[str]:
+        """The texts that the scenario or the relay declares and that this one holds."""
         words = wording(text)
-        return any(
-            text == each
-            or (words.holds(wording(each)) and len(words.words) <= len(wording(each).words) + _NAME_WORDS_MAX)
-            for each in self._notices | self._apologies
-        )
+        return sorted(each for each in self._notices | self._apologies if words.holds(wording(each)))
 
     def without_customers_words(self, text: str) -> str:
         """A text without the messages that it repeats as they were written."""

@@ -25,17 +25,19 @@ _PROGRAM_ERROR: Final = re.compile(
     | Unhandled(?:Promise)?Rejection | ^panic:\  | Exception\ in\ thread\ " | \b[Ss]egmentation\ fault\b
     # The names of exceptions, also without what they say, and of the modules that define them.
     | \b[A-Z]\w*(?:Error|Exception)\b | \b(?:KeyboardInterrupt|SystemExit|StopIteration|NoneType)\b
-    | \b[a-z_]\w*(?:\.\w+)*\.(?:exceptions?|errors?)\.\w+
+    | \b[a-z_]\w*(?:\.\w+)*\.(?:exceptions?|errors?)\.[A-Z]\w+
     # Statuses of HTTP, and errors as an API, a JSON body or the system words them.
     | \bError\ code:\ \d{{3}}\b
     | \b(?i:HTTP|status)(?:/[\d.]+)?(?:[ _](?i:status|error))?(?:[ _]?code)?["']?(?::\ ?|=|\ )["']?[45]\d\d\b
     | \b[45]\d\d[ :'"-]+(?:{_PHRASES})\b | \bInternal\ Server\ Error\b
     | ["'](?:error|errors|exception|traceback|last_error|error_code|error_message|status_code)["']\s*:
+      (?!\s*(?:null|None|false|False|0|""|''|\[\]|\{{\}}))
     | \b(?:[a-z]+_)+error\b | \b(?:rate_limit_exceeded|insufficient_quota|invalid_api_key)\b
     | \[Errno\ -?\d+\] | \bE(?:CONN(?:REFUSED|RESET|ABORTED)|TIMEDOUT|NOTFOUND|PIPE|AI_AGAIN|HOSTUNREACH)\b
-    | \bError\ \d+\ (?:connecting\ to|while)\b | \b0x[0-9a-fA-F]{{8,}}\b | \bcontext\ deadline\ exceeded\b
+    | \bError\ \d+\ (?:connecting\ to|while)\b | \bat\ 0x[0-9a-f]{{8,16}}\b | \bcontext\ deadline\ exceeded\b
     # What clients and servers of Redis say.
-    | \b(?:WRONGTYPE|NOSCRIPT|CROSSSLOT|CLUSTERDOWN|MASTERDOWN|MISCONF|READONLY|NOAUTH|NOGROUP|BUSYGROUP|LOADING)\ \w
+    | \b(?:WRONGTYPE\ Operation|NOSCRIPT\ No|CROSSSLOT\ Keys|CLUSTERDOWN\ \w|MASTERDOWN\ Link|MISCONF\ \w|READONLY\ You
+      |NOAUTH\ Auth|NOGROUP\ No|BUSYGROUP\ \w|LOADING\ Redis|BUSY\ Redis|OOM\ command|MOVED\ \d)
     | \bTimeout\ (?:reading\ from|connecting\ to)\ \S | \bConnection\ closed\ by\ server\b
     # What the API's refusals and Python's own errors say.
     | \bCan't\ add\ messages\ to\ \S+\ while\ a\ run\b | \bwhile\ a\ run\ \S+\ is\ active\b
@@ -88,7 +90,7 @@ _CUSTOMARY: Final = re.compile(
     r"|welcome|willkommen|bem[- ]vind\w+|bienvenid\w+|bienvenue|thanks|thank you|obrigad\w+|gracias|danke|merci|grazie"
     r"|(?:got|received|recebi|recebemos|recibí|recibimos|erhalten|reçu) (?:it|your|a sua|sua|tu|su|ihre|deine|votre|ton)"
     r"|tudo bem|how (?:can|may) i help|como posso (?:te )?ajudar|wie kann ich|anything else|mais alguma coisa|algo más"
-    r"|still there"
+    r"|still there|please|bitte|por favor|per favore|vous plaît|ok|okay|sure|of course|all right|claro"
     # This is what I am, and what I can read.
     r"|i(?:'m| am) (?:a|an|the|your) .{0,40}\b(?:bot|assistant|ai)|virtual assistant|assistente virtual|asistente virtual"
     r"|written by a machine|automatic (?:reply|answer|message)|text only|only (?:send |read |understand |accept )?text"
@@ -111,8 +113,8 @@ _CLAUSE_END: Final = re.compile(
 )
 _WORDS: Final = re.compile(r"[^\W_]+")
 _CLAUSE_WORDS_MAX: Final = 14
-_FILLER_WORDS_MAX: Final = 2
-"""A clause without customary words may have so many: a name, "please", "por favor"."""
+_FILLER_WORDS_MAX: Final = 1
+"""A clause without customary words may have so many: a name."""
 
 
 def program_errors(text: str) -> Iterator[str]:

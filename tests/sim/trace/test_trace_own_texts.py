@@ -55,6 +55,10 @@ def test_an_error_is_seen_however_it_is_wrapped(text: str) -> None:
         "Your request timed out while nobody was there, so ask again.",
         "Status: your parcel is in the shop. Order 404 is not found in the old town.",
         "Please wait... the errors are ours.",
+        "LOADING YOUR DATA, PLEASE WAIT",
+        "Pay to 0x52908400098527886E0F7030069857D2E4169EE7",
+        "See https://docs.errors.example/help",
+        '{"answer": "Your parcel is in the shop.", "error": null}',
     ],
 )
 def test_ordinary_words_about_errors_are_none(text: str) -> None:
@@ -110,6 +114,7 @@ def test_what_relays_usually_say_by_themselves_is_customary(text: str) -> None:
         "Thanks and your appointment is on Monday at nine",
         "Olá! Seu pedido foi cancelado.",
         "Please wait while your refund is issued",
+        "Contract terminated. One moment please.",
     ],
 )
 def test_what_only_its_author_can_vouch_for_is_not(text: str) -> None:

@@ -100,6 +100,13 @@ def test_a_run_may_write_of_errors_and_a_relay_may_not_add_one(sent: str, broken
     assert {name: count for name, count in story.broken().items() if name == "S15"} == broken
 
 
+def test_a_declared_text_may_have_such_words_and_nothing_beside_them() -> None:
+    for sent, breaches in (("Connection error.", 0), ("Connection error. ValueError", 1)):
+        story = answered_story()
+        story.add("w1", "send", "", "c1", sent)
+        assert story.broken(notices=frozenset({"Connection error."})).get("S15", 0) == breaches
+
+
 def test_what_the_api_said_when_it_refused_is_an_error_in_whatever_words() -> None:
     story = answered_story()
     request = story.leave("messages.create")
