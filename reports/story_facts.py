@@ -55,6 +55,11 @@ class StoryFacts:
         texts = self._stored.get(request.id, ())
         return listed([quoted(each.text) for each in texts])
 
+    def was_answered(self, message_id: str, time: float) -> bool:
+        """Whether an answer to this message had been sent by that time."""
+        answer = self._answers.get(message_id)
+        return answer is not None and answer.time <= time
+
     def ending_of(self, handling: Handling, time: float) -> tuple[str, bool]:
         """How a handling ends that returned no outcome: what had become of its message, and whether that is a failure."""
         name = handling.message_id
@@ -65,11 +70,12 @@ class StoryFacts:
             return (f"ends {name}, which never gets an answer", True) if is_known else (f"ends {name}", False)
         if told.time > time:
             who = "it" if told.worker == handling.worker else told.worker
+            if apology is not None and apology.delivery == handling.delivery and apology.time <= time:
+                return f"ends {name} with an apology, though {who} will answer it later", True
             return f"ends {name}, which {who} will {'answer' if answer else 'apologise for'} later", False
-        what = "answered" if answer else "apologised for"
         if told.delivery == handling.delivery:
-            return f"ends {name}: {what}", answer is None
-        return f"ends {name}, which {told.worker} had {what}", False
+            return (f"ends {name}: answered", False) if answer else (f"ends {name} with an apology", True)
+        return f"ends {name}, which {told.worker} had {'answered' if answer else 'apologised for'}", False
 
 
 def listed(words: Sequence[str]) -> str:

@@ -367,6 +367,7 @@ class StoryWriter(TraceReader):
             and each.delivery != request.delivery
             and each.delivery in asked
             and each.under_way(time)
+            and not self.facts.was_answered(each.message_id, time)
         ]
         if others:
             other = self.focus if self.focus is not None and self.focus in others else others[0]

@@ -96,12 +96,14 @@ def variant_of(scenario: Mapping[str, Any]) -> str:
 def summarise(results: Mapping[str, Any], *, ids: Sequence[str] = tuple(INCIDENT_CLAIMS)) -> list[Row]:
     """A row for each of `ids`, judged or not, then for every other claim id in the results, in their order.
 
-    Where only other claims were judged, `ids` were not what was asked, and have no rows.
+    Where only other claims were judged, or a relay of somebody's own, `ids` were not what was asked, and those that were
+    not judged have no rows.
     """
     found: dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {identifier: [] for identifier in ids}
     for scenario, claim in claims_of(results):
         found.setdefault(claim["id"], []).append((scenario, claim))
-    if any(found.values()) and not any(found[identifier] for identifier in ids):
+    was_asked = "factory" not in results and any(found[identifier] for identifier in ids)
+    if any(found.values()) and not was_asked:
         found = {identifier: entries for identifier, entries in found.items() if entries}
     rows = []
     for identifier, entries in found.items():
@@ -184,7 +186,8 @@ def clustered_words(claim: Mapping[str, Any]) -> str:
         return ""
     return (
         f"messages of one replication share its faults, so the interval is over replications of at most "
-        f"{claim['trials_max']:,}; those seen scatter like {claim['n_effective']:,.0f} independent ones (design effect "
+        f"{counted(claim['trials_max'], 'trial')}; those seen scatter like "
+        f"{counted(round(claim['n_effective']), 'independent one')} (design effect "
         f"{claim['deff']:.2f})"
     )
 

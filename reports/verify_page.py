@@ -63,7 +63,16 @@ def _example_facts(example: Mapping[str, Any]) -> str:
     if not isinstance(detail, Mapping):
         return ""
     named = [(key, value) for key, value in sorted(detail.items()) if key != "text" and value not in (None, "", [], {})]
-    return "; ".join(f"{key.replace('_', ' ')} {_clipped(str(value))}" for key, value in named)
+    return "; ".join(f"{key.replace('_', ' ')} {_clipped(_fact(value))}" for key, value in named)
+
+
+def _fact(value: Any) -> str:
+    """A fact as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(f"“{each}”" for each in value)
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def _clipped(text: str) -> str:

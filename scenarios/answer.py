@@ -189,7 +189,11 @@ def _waits(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> li
     if not any(each.get("met_active_run") for each in counts) and not any(point["met_active_run"] for point in waits):
         conflicts = sum(each.get("conflicts", 0) for each in counts)
         if not conflicts:
-            return ["None of its appends met an active run, so nothing is known of how long it would wait for one."]
+            creations = sum(each.get("creation_conflicts", 0) for each in counts)
+            but = f", but {counted(creations, 'creation')} of runs did" if creations else ""
+            return [
+                f"None of its appends met an active run{but}; nothing is known of how long an append would wait for one."
+            ]
         return [
             f"Of its appends, {conflicts:,} met an active run, all of them outside of the handling of a message, so nothing "
             "is known of how long a message waited."

@@ -16,7 +16,7 @@ from report_samples import sample_results, sample_timing
 from relaysim.reports.claims import ClaimSpec, Tally, judge
 from relaysim.reports.figures import draw_all, standalone
 from relaysim.reports.results import build_results
-from relaysim.reports.summary import INCIDENT_CLAIMS, summarise
+from relaysim.reports.summary import INCIDENT_CLAIMS, clustered_words, observed_words, summarise
 from relaysim.reports.terminal import console_for, print_report
 from relaysim.reports.verify_page import verify_html
 
@@ -319,3 +319,20 @@ def test_what_changed_since_the_last_run(results: dict[str, Any]) -> None:
 def test_a_page_that_grows_too_heavy_is_refused(results: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="weighs"):
         verify_html(results, figures={"forest": "x" * 3_000_000})
+
+
+def test_a_relay_of_somebody_s_own_has_rows_for_what_was_judged_alone(results: dict[str, Any]) -> None:
+    only = [{**results["scenarios"][0], "claims": results["scenarios"][0]["claims"][:1]}]
+    few = {**results, "scenarios": only}
+    assert [row.id for row in summarise({**few, "factory": "bot:make"})] == [only[0]["claims"][0]["id"]]
+    assert {row.id for row in summarise(few)} == INCIDENT_CLAIMS.keys()
+
+
+def test_what_happened_more_often_than_there_are_trials_is_no_share() -> None:
+    assert observed_words({"count": 26, "n": 18, "observed": 26 / 18}) == "1.44 each"
+    assert observed_words({"count": 9, "n": 18, "observed": 0.5}) == "50.00 %"
+
+
+def test_one_independent_trial_stands_in_the_singular() -> None:
+    words = clustered_words({"deff": 12.0, "trials_max": 1, "n_effective": 1.0})
+    assert "of at most 1 trial; those seen scatter like 1 independent one (" in words

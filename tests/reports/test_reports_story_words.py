@@ -42,7 +42,10 @@ def test_an_append_is_told_by_its_words_and_a_message_ends_as_it_did() -> None:
     message(tape, 0.0, "m1", "w1", "hello there")
     tape.add(0.2, "w1", "handling.end", "dm1", None, None)
     message(tape, 1.0, "m2", "w2", "anybody home")
-    append(tape, 1.5, "w2", "dm2", "hello there\nanybody home")
+    message(tape, 1.1, "m4", "w4", "just hurry")
+    tape.add(1.3, "w4", "send", "dm4", "c1", "Sorry, something went wrong")
+    tape.add(1.4, "w4", "handling.end", "dm4", None, None)
+    append(tape, 1.5, "w2", "dm2", "hello there\nanybody home\njust hurry")
     answer(tape, 2.0, "w2", "dm2", "Here I am")
     message(tape, 3.0, "m3", "w3", "and a third one")
     append(tape, 3.2, "w3", "dm3", "and a")
@@ -50,10 +53,11 @@ def test_an_append_is_told_by_its_words_and_a_message_ends_as_it_did() -> None:
     tape.add(5.0, "w2", "handling.end", "dm2", None, None)
     tape.add(6.0, "w1", "handling.start", "again", "m1", 2)
     tape.add(6.5, "w1", "handling.end", "again", None, None)
-    story = "\n".join(told(tape, each) for each in ("dm1", "dm2", "dm3", "again"))
-    assert "w2 m2     appended m1 and m2 to the thread" in story
+    story = "\n".join(told(tape, each) for each in ("dm1", "dm2", "dm3", "dm4", "again"))
+    assert "w2 m2     appended m1, m2 and m4 to the thread" in story
     assert "w3 m3     appended “and a” to the thread" in story
     assert "ends m1, which w2 will answer later" in story
+    assert "! w4 m4     ends m4 with an apology, though w2 will answer it later" in story
     assert "! w3 m3     ends m3, which never gets an answer" in story
     assert "ends m2: answered" in story
     assert "ends m1, which w2 had answered" in story

@@ -394,7 +394,14 @@ def test_a_relay_of_ones_own_gets_an_answer_in_words(
 
 
 def _results(verdict: str) -> dict[str, Any]:
-    claim = {"id": "transparent", "title": "nobody notices", "verdict": verdict, "why": "it is so", "examples": []}
+    claim = {
+        "id": "transparent",
+        "title": "nobody notices",
+        "event": "transparency_breaches",
+        "verdict": verdict,
+        "why": "it is so",
+        "examples": [],
+    }
     scenario = {
         "scenario": "race",
         "replications": 400,
@@ -435,7 +442,13 @@ def test_a_relay_that_never_met_an_active_run_is_not_said_to_wait_well() -> None
     results = _results("verified")
     results["scenarios"][0]["counts"] = {"met_active_run": 0}
     assert answer.answer(results, [])[-1] == (
-        "Its appends never met an active run, so no waits were needed; nothing is known of how it would wait."
+        "None of its appends met an active run; nothing is known of how long an append would wait for one."
+    )
+    results["scenarios"][0]["counts"] = {"met_active_run": 0, "creation_conflicts": 1}
+    assert "None of its appends met an active run, but 1 creation of runs did;" in answer.answer(results, [])[-1]
+    results["scenarios"][0]["counts"] = {"met_active_run": 0, "conflicts": 24}
+    assert answer.answer(results, [])[-1].startswith(
+        "Of its appends, 24 met an active run, all of them outside of the handling of a message,"
     )
 
 
