@@ -31,21 +31,23 @@ class Case:
     @property
     def tape(self) -> Tape:
         """The tape of this world."""
-        return Tape(seed=self.seed, strikes=chains_of(self.strikes), seconds=_draws_of(self.seconds))
+        return Tape(seed=self.seed, strikes=chains_of(self.strikes), seconds=chains_of(self.seconds, alike=True))
 
     @property
     def deviations(self) -> int:
         """In how many choices it differs from a world in which nothing strikes and all takes the median.
 
-        A fault that strikes one and the same thing several times in a row is one choice.
+        A fault that strikes one and the same thing several times in a row is one choice, and so is one and the same thing
+        that takes equally long several times in a row.
         """
-        return len(chains_of(self.strikes)) + len(self.seconds)
+        return len(chains_of(self.strikes)) + len(chains_of(self.seconds, alike=True))
 
     @property
     def size(self) -> tuple[int, int, int, int]:
-        """What makes one case smaller than another: first the choices, then messages, single strikes and workers."""
+        """What makes one case smaller than another: first the choices, then messages, single draws and workers."""
         workers = sum(group.count for group in self.settings.workers)
-        return self.deviations, len(self.settings.workload.messages), len(self.strikes), workers
+        choices = len(self.strikes) + len(self.seconds)
+        return self.deviations, len(self.settings.workload.messages), choices, workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +64,22 @@ class Trial:
     recording: Recording
 
 
-def chains_of(strikes: Mapping[DrawKey, float]) -> tuple[TapedDraw, ...]:
-    """Strikes as a tape has them: successive ones of one draw's entity and purpose are one entry."""
+def chains_of(choices: Mapping[DrawKey, float], *, alike: bool = False) -> tuple[TapedDraw, ...]:
+    """Choices as a tape has them: successive ones of one draw's entity and purpose are one entry.
+
+    Args:
+        choices: by their draws.
+        alike: only if their values are equal. Strikes need not be: whatever is below the least of them strikes too.
+    """
     chains: list[list[tuple[DrawKey, float]]] = []
-    of_pair: dict[tuple[str, str], dict[int, list[tuple[DrawKey, float]]]] = {}
-    for key, value in sorted(strikes.items()):
-        ends = of_pair.setdefault(key[:2], {})
-        chain = ends.pop(key.number - 1, None)
-        if chain is None:
-            chain = []
-            chains.append(chain)
-        chain.append((key, value))
-        ends[key.number] = chain
-    first_place = {key: place for place, key in enumerate(strikes)}
-    chains.sort(key=lambda chain: min(first_place[key] for key, _ in chain))
+    for key, value in sorted(choices.items()):
+        last, its = chains[-1][-1] if chains else (None, 0.0)
+        if last is not None and last._replace(number=last.number + 1) == key and (its == value or not alike):
+            chains[-1].append((key, value))
+        else:
+            chains.append([(key, value)])
+    places = {key: place for place, key in enumerate(choices)}
+    chains.sort(key=lambda chain: min(places[key] for key, _ in chain))
     return tuple(
         TapedDraw(
             entity=chain[0][0].entity,
@@ -85,13 +89,6 @@ def chains_of(strikes: Mapping[DrawKey, float]) -> tuple[TapedDraw, ...]:
             times=len(chain),
         )
         for chain in chains
-    )
-
-
-def _draws_of(choices: Mapping[DrawKey, float]) -> tuple[TapedDraw, ...]:
-    return tuple(
-        TapedDraw(entity=key.entity, purpose=key.purpose, index=key.number, value=value)
-        for key, value in choices.items()
     )
 
 

@@ -92,6 +92,7 @@ class Reducer:
             self._fewer_strikes()
             self._whole_chains()
             self._fewer_durations()
+            self._even_durations()
             self._fewer_workers()
         self._fewer_faults()
 
@@ -268,6 +269,16 @@ class Reducer:
         """With the median in place of one duration after the other, many at once where that can be."""
         case = self.case
         fewest(list(case.seconds.items()), lambda kept: self.fails(replace(case, seconds=dict(kept))))
+
+    def _even_durations(self) -> None:
+        """One and the same thing takes equally long each time, as long as it took at most, from the first time on."""
+        for pair in dict.fromkeys(key[:2] for key in self.case.seconds):
+            own = {key: seconds for key, seconds in self.case.seconds.items() if key[:2] == pair}
+            numbers = range(min(own).number, max(own).number + 1)
+            even = {DrawKey(*pair, number): max(own.values()) for number in numbers}
+            if len(chains_of(own, alike=True)) > 1:
+                others = {key: seconds for key, seconds in self.case.seconds.items() if key not in own}
+                self.fails(replace(self.case, seconds={**others, **even}))
 
     def _fails_somehow(self, case: Case) -> bool:
         """Whether the case fails, or the same with strikes that have moved: what happens before one has changed how many

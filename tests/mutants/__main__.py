@@ -1,8 +1,11 @@
-"""`python -m tests.mutants`: after how many worlds of each strategy each mutant of the relay is noticed.
+"""`python -m tests.mutants`: after how many worlds of each strategy each mutant of the relay is noticed; or, by which test.
 
 Each mutant meets the same worlds, until the judge finds a promise of the relay (S1 to L5) broken, or `--worlds` are over.
 What is measured is kept in `--out`, a line for each mutant and strategy, and not measured again by a later run of the same
 code (`--fresh` forgets it). The mutant `-` is the relay itself, in which nothing may be noticed.
+
+With `--tests` the test that is named for each mutant, of the relay and of what judges it, runs with the mutant in place.
+Exit code 1: one was not noticed.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import Any
 
 from relaysim.reports.statistics import clopper_pearson
 from relaysim.scenarios.timing import code_version
-from tests.mutants.patches import mutants
+from tests.mutants.patches import Mutant, every_mutant, mutants
 
 _ALPHA = 0.05
 
@@ -37,12 +40,17 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("--all", action="store_true", help="also those that worlds cannot tell from the relay")
     parser.add_argument("--out", type=Path, default=Path("reports/out/mutants.jsonl"), help="what was measured")
+    parser.add_argument("--tests", action="store_true", help="run the test that is named for each, and no worlds")
     parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
     options = parser.parse_args()
-    known = mutants()
+    known = every_mutant() if options.tests else mutants()
     if unknown := [name for name in options.mutants if name != "-" and name not in known]:
         parser.error(f"there is no mutant {', '.join(unknown)}; there are {', '.join(known)}")
-    names = options.mutants or [each.id for each in known.values() if options.all or each.equivalent is None]
+    names = options.mutants or [each.id for each in known.values() if options.all or each.unseen is None]
+    if options.tests:
+        return _run_tests(
+            [known[name] for name in options.mutants if name != "-"] or list(known.values()), options.jobs
+        )
     strategies = options.strategy or ["independent", "portfolio"]
     wanted = [(name, each, root) for each in strategies for name in names for root in options.root_seed or [1]]
     version = code_version()
@@ -61,6 +69,26 @@ def main() -> int:
             print(f"{key[0]:<5} {key[1]:<14} {found['worlds']:>4} worlds: {seen}", file=sys.stderr)
     _report(names, strategies, {key: done[key] for key in wanted})
     return 0
+
+
+def _run_tests(chosen: Sequence[Mutant], jobs: int) -> int:
+    unnoticed = []
+    with ThreadPoolExecutor(jobs) as pool:
+        for mutant, is_noticed in zip(chosen, pool.map(_notices, chosen), strict=True):
+            print(f"{mutant.id:<20} {'noticed by' if is_noticed else 'NOT NOTICED by'} {mutant.test}", flush=True)
+            if not is_noticed:
+                unnoticed.append(mutant.id)
+    print(f"{len(chosen) - len(unnoticed)} of {len(chosen)} noticed" + "".join(f", not {each}" for each in unnoticed))
+    return 1 if unnoticed else 0
+
+
+def _notices(mutant: Mutant) -> bool:
+    """Whether its test fails, or does not end. Raises RuntimeError if the test could not be run at all."""
+    command = [sys.executable, "-m", "tests.mutants.tested", mutant.id, f"tests/{mutant.test}"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode > 1:
+        raise RuntimeError(f"{mutant.id}: {' '.join(command)} ended with {ended.returncode}: {ended.stdout[-500:]}")
+    return ended.returncode != 0
 
 
 def _read(path: Path, version: str, scenario: str) -> dict[Key, dict[str, Any]]:

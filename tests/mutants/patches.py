@@ -1,4 +1,4 @@
-"""A mutant: a small patch of one module of the relay, which takes the module's place when it is imported."""
+"""A mutant: a small patch of one module, which takes the module's place when it is imported."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import relaysim
 
-RELAY: Final = Path(relaysim.__file__).parent / "relay"
-_LIST: Final = Path(__file__).with_name("mutants.toml")
+PACKAGE: Final = Path(relaysim.__file__).parent
+_HERE: Final = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +24,24 @@ class Mutant:
 
     Attributes:
         id: its name.
-        file: the module, below the folder of the relay.
-        what: what is wrong with the relay then.
+        file: the module, below the package's folder, e.g. `relay/drain/store.py`.
+        what: what is wrong then.
         edits: texts, each of which stands once in the file, and what takes its place.
-        equivalent: why worlds cannot tell it from the relay; None: they should.
+        test: a test that notices it, as pytest names it, below the folder `tests`.
+        unseen: of a mutant of the relay, why worlds do not show it; None: they should.
     """
 
     id: str
     file: str
     what: str
     edits: tuple[tuple[str, str], ...]
-    equivalent: str | None = None
+    test: str
+    unseen: str | None = None
 
     @property
     def module(self) -> str:
         """The module's name."""
-        return "relaysim.relay." + self.file.removesuffix(".py").replace("/", ".")
+        return "relaysim." + self.file.removesuffix(".py").replace("/", ".")
 
     def apply(self, source: str) -> str:
         """The patched source. Raises ValueError unless each text stands in it exactly once."""
@@ -52,16 +54,31 @@ class Mutant:
 
 
 def mutants() -> dict[str, Mutant]:
+    """Those of the relay, by their names."""
+    return _read("mutants.toml", "relay/")
+
+
+def simulator_mutants() -> dict[str, Mutant]:
+    """Those of whatever judges a relay: the simulator, the judge, the statistics, the commands; by their names."""
+    return _read("simulator.toml", "")
+
+
+def every_mutant() -> dict[str, Mutant]:
     """All of them, by their names."""
-    with _LIST.open("rb") as file:
+    return mutants() | simulator_mutants()
+
+
+def _read(name: str, folder: str) -> dict[str, Mutant]:
+    with (_HERE / name).open("rb") as file:
         listed = tomllib.load(file)["mutant"]
     return {
         each["id"]: Mutant(
             each["id"],
-            each["file"],
+            folder + each["file"],
             each["what"],
             tuple(zip(_texts(each["before"]), _texts(each["after"]), strict=True)),
-            each.get("equivalent"),
+            each["test"],
+            each.get("unseen"),
         )
         for each in listed
     }

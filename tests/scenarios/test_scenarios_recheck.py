@@ -102,6 +102,16 @@ def test_what_is_deterministic_is_told_in_one_line_and_leaves_no_mark_in_the_res
     assert "came out the same in a fresh process" in Path("with/index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("own", [None, "random", "0", "1", "2"])
+def test_the_second_run_has_another_hash_seed(own: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if own is None:
+        monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    else:
+        monkeypatch.setenv("PYTHONHASHSEED", own)
+    assert recheck.another_hash_seed() > 0  # with 0 hashes are not random
+    assert str(recheck.another_hash_seed()) != own
+
+
 def test_a_process_that_ends_without_results_is_told_of_by_what_it_said(tmp_path: Path) -> None:
     scenario = (
         load(write(tmp_path), check_relay=False).to_json().replace("relaysim.relay:cancel", "relaysim.no_relay:cancel")

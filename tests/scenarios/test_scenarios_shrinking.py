@@ -74,7 +74,7 @@ SHORT = [
 
 @pytest.mark.parametrize(("strategy", "seed"), [("independent", 3), ("portfolio", 12), ("portfolio", 1)])
 def test_a_world_on_its_tape_is_that_world(strategy: str, seed: int) -> None:
-    """Also if its swarm has left faults out that would strike for certain (seed 12 has a swarm, seed 1 has moments)."""
+    """Also if its swarm has left out what would strike for certain (portfolio's seed 12 has a swarm, seed 1 has moments)."""
     scenario = load("drain_faults", [*SHORT, f"strategy={strategy}", "root_seed=2"])
     given, recording = scenario.world_settings(), Recording()
     with session(None):
@@ -170,7 +170,8 @@ def test_a_case_is_left_with_what_it_needs(
     assert failing.breach is not None
     left = _reduced(needs, case, failing)
     assert needs.left > 0
-    assert set(left.seconds) == needs._seconds
+    assert needs._seconds <= set(left.seconds)
+    assert len(chains_of(left.seconds, alike=True)) <= len(chains_of(dict.fromkeys(needs._seconds, 7.0), alike=True))
     # A gap between strikes of one kind may be filled, so that they are one choice.
     assert needs._strikes <= set(left.strikes)
     assert len(chains_of(left.strikes)) <= len(chains_of(dict.fromkeys(needs._strikes, 0.0)))

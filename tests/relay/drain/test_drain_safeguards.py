@@ -10,17 +10,23 @@ Taken out one by one, each of these fails:
     no look at the lease before requests  what stood still between two requests sends the next
     any run of ours is adopted            the reply of the run before is sent a second time
     a sweep that takes one conversation   the others wait for as many sweeps
-
-That an apology does not end what a run is answering (`_apologise` leaves out messages that are `RUNNING`) can be taken out
-without any difference: a message is `RUNNING` only while it is in the batch, an apology that leaves the run alone is for the
-messages of `_give_up`, which are all that are within the span already, and every other one is for the whole batch. It
-stands there so that a later caller need not know this.
+    a look at the own clock that is late  what Redis may have given to another is still used
+    what runs answer is apologised for    a clock that went back makes all messages look equally old
 """
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+from typing import cast
+
 import pytest
-from drain_bench import CONVERSATION, Bench
+from drain_bench import CONVERSATION, Bench, answer_all, constant
+
+from relaysim.relay.drain.held_lease import HeldLease
+from relaysim.relay.drain.store import Inbox, Lease, LeaseLost, Store
+from relaysim.relay.telemetry import Telemetry
+from relaysim.sim.backends.replies import Failure
 
 LEASE_SECONDS = 10.0
 
@@ -67,6 +73,18 @@ def test_work_stops_when_a_renewal_says_that_the_lease_is_lost() -> None:
         assert bench.worker(1).relay._drains == {}
 
 
+def test_a_lease_is_over_as_soon_as_the_own_clock_says_so() -> None:
+    async def look() -> None:
+        now = asyncio.get_running_loop().time()
+        held = HeldLease(Lease("c", 1, "t", now + 60.0), cast(Store, None), LEASE_SECONDS, Telemetry())
+        held.check()
+        held.lease = replace(held.lease, valid_until=now)
+        with pytest.raises(LeaseLost):
+            held.check()
+
+    asyncio.run(look())
+
+
 def test_a_worker_that_stands_still_between_the_record_and_the_sending_does_not_send() -> None:
     with Bench(workers=2) as bench:
         bench.say(0.0, "m1")
@@ -105,3 +123,31 @@ def test_one_sweep_takes_over_all_that_a_dead_worker_left() -> None:
         assert len(claims) == len(names)
         assert claims[-1] - claims[0] < 0.1
         assert set(bench.outcomes().values()) == {"answered"}
+
+
+def test_a_clock_that_went_back_ends_nothing_that_a_run_answers() -> None:
+    """After a failover the clock is another server's, and by one that is behind all messages have just come.
+
+    Otherwise it makes no difference that an apology leaves out what a run is answering (`_apologise`): what is within its
+    span was in the span of `_give_up` too, and every other apology is for the whole batch.
+    """
+    with Bench(
+        replies=lambda turn: Failure() if turn.number == 1 else answer_all(turn),
+        profile={"run_seconds": constant(20.0)},
+        settings={"deadline_seconds": 40.0},
+    ) as bench:
+        store = bench.worker(1).relay._store
+        read = store.inbox
+        looks = []
+
+        async def inbox(lease: Lease) -> Inbox:
+            found = await read(lease)
+            if not 40.0 <= bench.kernel.now < 41.0 or looks.append(bench.kernel.now) or len(looks) != 2:
+                return found
+            return replace(found, entries=tuple(replace(entry, age_seconds=0.0) for entry in found.entries))
+
+        store.inbox = inbox  # type: ignore[method-assign]
+        bench.say(0.0, "m1")
+        bench.say(16.0, "m2")  # joins the second run
+        bench.run(60)
+        assert bench.outcomes() == {"m1": "friendly_apology", "m2": "answered"}

@@ -54,6 +54,17 @@ async def test_the_inbox_is_in_the_order_of_writing_whatever_order_webhooks_came
     assert [entry.text for entry in (await store.inbox(first.lease)).entries] == ["2", "3", "1", "0"]
 
 
+async def test_the_order_of_acceptance_stays_when_messages_before_have_ended(arm: Arm) -> None:
+    store = arm.store()
+    lease = await leased(store, "c", "m1", "m2", "m3")
+    await store.end(lease, {"m1": Outcome.ANSWERED, "m2": Outcome.COVERED})
+    await store.accept("c", "m4", "4", None, token="t4")
+    await store.accept("c", "m5", "5", None, token="t5")
+    entries = (await store.inbox(lease)).entries
+    assert [entry.id for entry in entries] == ["m3", "m4", "m5"]
+    assert len({entry.number for entry in entries}) == 3
+
+
 async def test_nothing_of_a_message_stays_but_its_own_key_when_it_has_ended(arm: Arm) -> None:
     store = arm.store()
     lease = (await store.accept("c", "m1", "1", None, token="t1", sent_at=1.0)).lease

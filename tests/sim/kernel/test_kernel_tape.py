@@ -47,3 +47,7 @@ def test_what_is_not_on_the_tape_does_not_strike_and_takes_the_median() -> None:
     assert sorted({each for index, each in enumerate(made) if index % 5 in (2, 3)}) == [5.0, 7.5]
     # All else is drawn as ever.
     assert made[4::5] == world(Draws(1, 2))[4::5]
+
+
+def test_what_is_certain_does_not_strike_beside_a_tape_either() -> None:
+    assert not TapedDraws(1, 2, {}, {}).rare("w1", "crash") < 1.0

@@ -36,6 +36,7 @@ def test_a_task_that_fails_loses_its_message_and_nothing_else(way: str) -> None:
     (told,) = direct.observation["details"]["unhandled_exceptions"]
     assert told["text"] == f"{worker}: {HEADLINE}: no customer c1"
     assert told["conversation"] == "c1"
+    assert list(direct.observation["obstacles"]["raised"].values()) == [1]
     received = [fields[1] for _, _, kind, fields in direct.records if kind == "received"]
     assert received == ["Got c1.m2"]
     story = render_timeline(direct.records, roles=ROLES)
