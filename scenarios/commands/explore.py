@@ -149,6 +149,10 @@ def deviations_of(shrunk: Shrunk) -> list[str]:
 
 
 def _draw(draw: TapedDraw) -> str:
+    from relaysim.sim.kernel import ALL_OF
+
+    if draw.entity.endswith(ALL_OF):
+        return f"each of {draw.entity.removesuffix(ALL_OF)}'s {draw.purpose}"
     last = f" to {draw.index + draw.times}" if draw.times > 1 else ""
     return f"{draw.entity}, {draw.purpose}, number{'s' * (draw.times > 1)} {draw.index + 1}{last}"
 

@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from relaysim.scenarios.explore.cases import Case, Trial, chains_of, records_of_kind
 from relaysim.scenarios.explore.delta_debugging import fewest, shortest
-from relaysim.sim.kernel import DrawKey
+from relaysim.sim.kernel import ALL_OF, DrawKey
 from relaysim.sim.kernel.distributions import Constant
 from relaysim.sim.world.settings import FAULT_LISTS, ScriptedMessage, WorkerGroup
 
 _SAME_OCCASION_SECONDS: Final = 1.0
 """A decision that another candidate makes within so long of this one may be the same one under another number."""
 
-_MOVES_MAX: Final = 2
+_MOVES_MAX: Final = 1
 """How often strikes of one candidate are followed to where their occasions have moved."""
 
 
@@ -86,13 +86,14 @@ class Reducer:
         before = None
         while before != self.case.size and not self.is_over:
             before = self.case.size
+            self._fewer_chains()
+            self._fewer_durations()
             if self._names_no_places:
                 self._fewer_messages()
-            self._fewer_chains()
             self._fewer_strikes()
             self._whole_chains()
-            self._fewer_durations()
             self._even_durations()
+            self._slow_actors()
             self._fewer_workers()
         self._fewer_faults()
 
@@ -280,6 +281,20 @@ class Reducer:
                 others = {key: seconds for key, seconds in self.case.seconds.items() if key not in own}
                 self.fails(replace(self.case, seconds={**others, **even}))
 
+    def _slow_actors(self) -> None:
+        """All that a worker does of one kind takes equally long, as long as any of it took."""
+        for actor, purpose in dict.fromkeys((_actor_of(key), key.purpose) for key in self.case.seconds):
+            own = {
+                key: seconds
+                for key, seconds in self.case.seconds.items()
+                if (_actor_of(key), key.purpose) == (actor, purpose)
+            }
+            if len(chains_of(own, alike=True)) > 1:
+                others = {key: seconds for key, seconds in self.case.seconds.items() if key not in own}
+                self.fails(
+                    replace(self.case, seconds={**others, DrawKey(actor + ALL_OF, purpose, 0): max(own.values())})
+                )
+
     def _fails_somehow(self, case: Case) -> bool:
         """Whether the case fails, or the same with strikes that have moved: what happens before one has changed how many
         occasions like it come first."""
@@ -349,6 +364,10 @@ def _with_messages(case: Case, kept: Iterable[int]) -> Case:
 
     made = _with_workload(case, messages=tuple(messages[place] for place in sorted(places)))
     return replace(made, strikes=renamed(case.strikes), seconds=renamed(case.seconds))
+
+
+def _actor_of(duration: DrawKey) -> str:
+    return duration.entity.partition("/")[0]
 
 
 def _kind_of(duration: DrawKey) -> str:

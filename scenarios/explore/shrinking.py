@@ -23,10 +23,10 @@ from relaysim.sim.world import Result, WorldSettings, run_world
 from relaysim.sim.world.explored_faults import explored
 from relaysim.sim.world.settings import FAULT_LISTS
 
-_RECORDS_MAX: Final = 40_000
+_RECORDS_MAX: Final = 45_000
 """How much is run at the most, in records of traces, a few seconds' worth. What is found must not depend on a clock."""
 
-_RECORDS_FOR_SMALL_WORLDS: Final = 25_000
+_RECORDS_FOR_SMALL_WORLDS: Final = 22_000
 """After so much of that no other small world is looked for."""
 
 _BLIND_ATTEMPTS: Final = 12

@@ -27,12 +27,13 @@ from relaysim.sim.kernel.kernel import Host, Kernel
 from relaysim.sim.kernel.own_errors import SimulatorError, own_error_in
 from relaysim.sim.kernel.running import current_host
 from relaysim.sim.kernel.source_places import place_of_caller, place_of_error, steps_of_error
-from relaysim.sim.kernel.tape import DrawKey, Recording, RecordingDraws, TapedDraws
+from relaysim.sim.kernel.tape import ALL_OF, DrawKey, Recording, RecordingDraws, TapedDraws
 from relaysim.sim.kernel.trace import Record, Trace, current_context, digested, kind_of, record_kind
 from relaysim.sim.kernel.unhandled import Unhandled
 from relaysim.sim.kernel.watchdog import WATCHDOG
 
 __all__ = [
+    "ALL_OF",
     "EPOCH_SECONDS",
     "TICK",
     "WATCHDOG",

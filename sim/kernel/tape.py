@@ -87,6 +87,9 @@ class RecordingDraws(Draws):
         return seconds
 
 
+ALL_OF: Final = "/*"
+"""After the first part of an entity's name: each entity whose name begins with that part."""
+
 _NOTHING_STRIKES: Final = 1.0
 """Not below any probability, a certain one included."""
 
@@ -97,16 +100,19 @@ class TapedDraws(Draws):
     Args:
         root, replication: key all other draws.
         strikes: the numbers that let something strike.
-        seconds: durations that are not the median of their distribution.
+        seconds: durations that are not the median of their distribution. One of an entity that ends with `ALL_OF`, as `w1/*`
+            does, is of each entity that begins like it, and has no duration of its own here.
     """
 
-    __slots__ = ("_seconds", "_strikes")
+    __slots__ = ("_of_all", "_seconds", "_strikes")
 
     def __init__(
         self, root: int, replication: int, strikes: Mapping[DrawKey, float], seconds: Mapping[DrawKey, float]
     ) -> None:
         super().__init__(root, replication)
         self._strikes, self._seconds = strikes, seconds
+        of_all = (key for key in seconds if key.entity.endswith(ALL_OF))
+        self._of_all = {(key.entity.removesuffix(ALL_OF), key.purpose): seconds[key] for key in of_all}
 
     def rare(self, entity: str, purpose: str, index: int | None = None) -> float:
         if index is None:
@@ -117,4 +123,6 @@ class TapedDraws(Draws):
         if index is None:
             index = self.next_index(entity, purpose)
         taped = self._seconds.get(DrawKey(entity, purpose, index))
+        if taped is None and self._of_all:
+            taped = self._of_all.get((entity.partition("/")[0], purpose))
         return sampler(0.5) if taped is None else taped

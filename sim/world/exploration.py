@@ -49,7 +49,9 @@ class TapedDraw(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    entity: str = Field(description="whose draw, as the world names it")
+    entity: str = Field(
+        description="whose draw, as the world names it; of a duration `w1/*` too: each of w1's that is not named itself"
+    )
     purpose: str = Field(description="what it is for")
     index: int = Field(ge=0, description="which draw of that entity for that purpose, counting from 0")
     value: float = Field(

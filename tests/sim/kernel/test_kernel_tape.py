@@ -51,3 +51,14 @@ def test_what_is_not_on_the_tape_does_not_strike_and_takes_the_median() -> None:
 
 def test_what_is_certain_does_not_strike_beside_a_tape_either() -> None:
     assert not TapedDraws(1, 2, {}, {}).rare("w1", "crash") < 1.0
+
+
+def test_one_duration_may_be_of_all_that_an_actor_does() -> None:
+    draws = TapedDraws(1, 2, {}, {DrawKey("w1/*", "request", 0): 5.0, DrawKey("w1/b", "request", 1): 7.0})
+
+    def taken(entity: str, purpose: str = "request") -> list[float]:
+        return [draws.seconds(lambda u: u, entity, purpose) for _ in range(3)]
+
+    assert taken("w1/a") == [5.0] * 3
+    assert taken("w1/b") == [5.0, 7.0, 5.0]
+    assert taken("w2/a") == taken("w1/a", "other") == taken("w11/a") == [0.5] * 3
