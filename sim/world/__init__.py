@@ -7,7 +7,8 @@
 - `host_faults`, `webhook_faults`, `send_faults`, `quiescence`: what goes wrong, when that stops, and when a world is at
   rest.
 - `strata`, `exploration`, `explored_faults`, `schedule`: worlds of which something is chosen instead of drawn.
-- `logs`, `unhandled_records`, `process_state`: what the relay logs, what nobody received, what it changes of the process.
+- `logs`, `unhandled_records`, `after_answers`, `process_state`: what the relay logs, the exceptions that nobody received or
+  that came after the answer, and what it changes of the process.
 - `observe`, `outcomes`, `conflicts`, `received`, `notices`, `limits`, `obstacles`: from a trace to plain data: what became
   of each message, what answers took, and what keeps a world from showing anything.
 - `invariants` and the folder `judge`: which promises were broken.
