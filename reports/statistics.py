@@ -25,13 +25,11 @@ class Clustering:
     """How much trials that share replications tell.
 
     `deff` (>= 1) is the design effect: the variance of the observed rate over that of as many independent trials.
-    `n_effective` (> 0, <= n) is `n / deff`. `estimated` is False where the data could not show any clustering: every
-    replication had at most one trial, or the event happened never or always.
+    `n_effective` (> 0, <= n) is `n / deff`.
     """
 
     deff: float
     n_effective: float
-    estimated: bool
 
 
 def _beta_quantile(a: float, b: float, probability: float) -> float:
@@ -87,8 +85,7 @@ def design_effect(
     - never below 1: an estimate below 1 is luck, and luck must not narrow an interval;
     - never above n: n trials tell at least what one does;
     - an event that happened never or always shows no variance at all, so only the price for few replications is paid
-      (what survey practice does, NCHS 2017), and `estimated` is False: whether such events would come in clusters is
-      then unknown;
+      (what survey practice does, NCHS 2017): whether such events would come in clusters is then unknown;
     - one replication alone: n. It is a single trial, however many messages it holds.
 
     Raises ValueError if the sums cannot belong to `count` events among `n` trials.
@@ -98,18 +95,17 @@ def design_effect(
     if sum_nn < n or sum_cc < count or sum_nn * replications < n * n:
         raise ValueError(f"sums of squares {sum_cc}, {sum_nn} do not belong to {count} events among {n} trials")
     if sum_nn == n:
-        return Clustering(1.0, float(n), False)
+        return Clustering(1.0, float(n))
     if replications == 1:
-        return Clustering(float(n), 1.0, False)
+        return Clustering(float(n), 1.0)
     if count in (0, n):
-        ratio, estimated = 1.0, False
+        ratio = 1.0
     else:
         # Whole numbers as long as possible: the difference below is small against its terms.
         squares = sum_cc * n * n - 2 * count * sum_cn * n + count * count * sum_nn
         ratio = replications * squares * (n - 1) / ((replications - 1) * n * n * count * (n - count))
-        estimated = True
     deff = min(max(1.0, ratio) * max(1.0, _few_replications(replications, n, alpha)), float(n))
-    return Clustering(deff, n / deff, estimated)
+    return Clustering(deff, n / deff)
 
 
 def _few_replications(replications: int, n: int, alpha: float) -> float:

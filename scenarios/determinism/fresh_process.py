@@ -122,7 +122,6 @@ class FreshProcess:
     """A process that does a job, from its making on. A context manager, which ends it."""
 
     def __init__(self, job: Job) -> None:
-        self._job = job
         self._folder = Path(tempfile.mkdtemp(prefix="relaysim-"))
         self._errors: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
