@@ -242,17 +242,15 @@ class Chronicle(TraceReader):
         handling = self.handlings.get(request.delivery)
         if handling is not None:
             handling.steps.append((time, "response", request))
-        if request.failed:
+        served = request.served_at
+        if request.failed or served is None:
             return
         if request.run is not None:
             run = self.runs.get(request.run)
-            served = request.served_at
-            if run is not None and run.ended is not None and served is not None and served >= run.ended:
+            if run is not None and run.ended is not None and served >= run.ended:
                 self._seen_ended.add((request.worker, run.id))
-        elif (
-            request.operation in self.roles.lists_turns and request.thread is not None and request.served_at is not None
-        ):
-            self._lists[request.worker, request.thread] = request.served_at
+        elif request.operation in self.roles.lists_turns and request.thread is not None:
+            self._lists[request.worker, request.thread] = served
 
     def on_run_state(self, time: float, entity: str, event: RunState) -> None:
         thread, state = event.thread_id, event.state
