@@ -152,7 +152,7 @@ def test_a_turn_that_was_left_keeps_the_conversation_locked() -> None:
     assert result.observation["counts"]["lost"] == 1
 
 
-def test_its_conversations_and_operations_are_known_to_strata_stories_and_the_judge() -> None:
+def test_its_conversations_and_operations_are_known_to_strata_and_stories() -> None:
     wait = {"entity": "{c1}/0", "purpose": "settle-seconds", "edges": [0.0, 0.5, 1.0]}
     result = run(world(0.0, 1.0, strata=wait), "direct")
     assert result.observation["fault_hits"]["strata"] == [1]

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from judged_story import CONFIRMED, PROMISES, JudgedStory, answered_story
 
+from relaysim.sim.backends.threads.operations import ROLES
+from relaysim.sim.trace.operation_roles import OperationRoles
 from relaysim.sim.world.judge.promises import LeaseSteps
 
 FAILOVER = {"failover": 1.0}
@@ -427,6 +429,25 @@ def test_a_repetition_without_a_look_breaks_s9(status: int, failure: str | None)
     assert count(repeated_story(status, failure), "breach_S9") == 1
     assert count(repeated_story(status, failure, look="runs.list"), "breach_S9") == 0
     assert count(repeated_story(status, failure, look="runs.list", by="w2"), "breach_S9") == 0
+
+
+@pytest.mark.parametrize("look", [None, "runs.list", "runs.retrieve"])
+def test_an_api_whose_operations_have_other_names_is_judged_alike(look: str | None) -> None:
+    roles = OperationRoles(
+        *(frozenset(f"a.{each}" if isinstance(each, str) else each for each in role) for role in ROLES)
+    )
+    story = repeated_story(look=look)
+    story.release()
+    counts = story.findings().counts
+    assert counts["breach_S9"] == (look != "runs.list")
+    story.records = [
+        record._replace(fields=(*record.fields[:2], f"a.{record.fields[2]}", *record.fields[3:]))
+        if record.kind == "request"
+        else record
+        for record in story.records
+    ]
+    assert story.findings(roles=roles).counts == counts
+    assert story.findings().counts != counts
 
 
 def test_without_a_declared_end_the_next_message_is_no_repetition_of_the_one_before() -> None:
