@@ -5,8 +5,6 @@ them, which for Redis is the order in which the server processed its commands.
 
 Whoever needs more of the order in which things happened derives a class and extends the methods of the kinds concerned;
 each has taken its event in when it returns.
-
-Longer than 400 lines because it has a method for each kind of event, and all of them tie together the same few things.
 """
 
 from __future__ import annotations
