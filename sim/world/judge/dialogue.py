@@ -20,20 +20,25 @@ class _Said(NamedTuple):
         time: since when.
         thread: where it was said.
         called: how a sentence calls it.
-        is_reply: whether a run wrote it, so that a part of it is enough.
+        number: its place among what the customer wrote; None: a run wrote it, so that a part of it is enough.
     """
 
     time: float
     thread: str
     words: Wording
     called: str
-    is_reply: bool = False
+    number: int | None = None
+
+    @property
+    def is_reply(self) -> bool:
+        """Whether a run wrote it."""
+        return self.number is None
 
 
 def check_remembered(history: History, remembers: int, findings: Findings) -> None:
-    """S13: a run whose reply is sent reads what was said in its conversation before: the messages that were stored and are
-    answered sometime, and the replies that were sent, the newest of them as many as the relay promises; and what stood in a
-    thread that the relay used before it took another one.
+    """S13: a run whose reply is sent reads what was said in its conversation before: the messages that were written before
+    the newest one that it reads, were stored in time and are answered sometime, and the replies that were sent, the newest
+    of them as many as the relay promises; and what stood in a thread that the relay used before it took another one.
 
     A run reads its thread as it is when the run is created, of which messages may have been deleted, or only the newest ones
     (`truncation_strategy`), and its instructions. What it must read may stand there in any form, also all in one text; in a
@@ -82,8 +87,9 @@ def _said_in_all(history: History, answers: list[tuple[Text, Run]]) -> dict[str,
         for name in history.covered_by(run):
             message = history.messages[name]
             if message.conversation == send.conversation:
-                said.setdefault(name, _Said(*stored[name], wording(message.text), f"{name}, stored before"))
-        reply = _Said(send.time, run.thread, wording(send.reply), f"what {run.id} had replied", is_reply=True)
+                called = f"{name}, stored before"
+                said.setdefault(name, _Said(*stored[name], wording(message.text), called, message.number))
+        reply = _Said(send.time, run.thread, wording(send.reply), f"what {run.id} had replied")
         said.setdefault(f"{run.id} {send.reply}", reply)
     return {conversation: sorted(said.values(), key=lambda each: each.time) for conversation, said in found.items()}
 
@@ -93,7 +99,9 @@ def _check_run(
 ) -> None:
     read = history.contents.read_by(run)
     newest = max((each.time for each in read if each.messages), default=run.created)
-    due = [*_found_there(history, run, conversation), *(each for each in said if each.time < newest)][-remembers:]
+    last = max((message.number for each in read for message in each.messages), default=-1)
+    before = [each for each in said if each.time < newest and (each.number is None or each.number <= last)]
+    due = [*_found_there(history, run, conversation), *before][-remembers:]
     texts = [wording(each.text) for each in read]
     texts += [wording(each.text) for each in history.given if each.run is run and each.place == "instructions"]
     replies = [wording(each.text) for each in read if not each.messages]
@@ -127,7 +135,7 @@ def _found_there(history: History, run: Run, conversation: str) -> Iterator[_Sai
             continue
         left = [each for each in contents if each.run is None and each.cause not in history.requests]
         if left and (thread == run.thread or _has_used(history, thread, run.created)):
-            yield from (_Said(0.0, thread, wording(each.text), "what stood there before") for each in left)
+            yield from (_Said(0.0, thread, wording(each.text), "what stood there before", -1) for each in left)
 
 
 def _has_used(history: History, thread: str, before: float) -> bool:

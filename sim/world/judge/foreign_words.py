@@ -71,11 +71,7 @@ class ForeignWords:
             self._utterances = self._learn()
         allowed = [each.words for each in self._of.get(conversation, ()) if each.time <= time]
         allowed += [wording(each) for each in chain(self._declared, own)]
-        told: set[str] = set()
         for source, fragment in self._candidates(text, conversation, time):
-            if fragment in told:
-                continue
-            told.add(fragment)
             if any(fragment in reading for each in allowed for reading in each.readings):
                 continue
             if not self._said_before(fragment, source.time):
@@ -83,15 +79,15 @@ class ForeignWords:
         return self._foreign_name(text, conversation, time, allowed)
 
     def _candidates(self, text: str, conversation: str, time: float) -> Iterator[tuple[Utterance, str]]:
-        """Where a piece of this text may come from."""
+        """The pieces of this text that were written in other conversations and not in its own, and where first."""
         for reading in wording(text).readings:
             words = reading.split()
             for count in self._lengths:
                 for first in range(len(words) - count + 1):
                     piece = f" {' '.join(words[first : first + count])} "
-                    for source in self._pieces.get(piece, ()):
-                        if source.conversation != conversation and source.time <= time:
-                            yield source, piece
+                    sources = [each for each in self._pieces.get(piece, ()) if each.time <= time]
+                    if sources and all(each.conversation != conversation for each in sources):
+                        yield min(sources, key=lambda each: each.time), piece
 
     def _learn(self) -> list[Utterance]:
         history = self._history

@@ -145,6 +145,24 @@ def test_a_run_that_never_read_a_message_does_not_cover_it(how: str) -> None:
     assert (counts["lost"], counts["answered"]) == (1, 0)
 
 
+def test_a_later_message_that_waits_elsewhere_is_not_due_yet_and_an_earlier_one_is(dialogue: Dialogue) -> None:
+    """Messages are looked at on a thread of their own before they are appended."""
+    second, third = dialogue.write("c1.m2"), dialogue.write("c1.m3")
+    for name in ("c1.m2", "c1.m3"):
+        dialogue.deliver(name)
+    dialogue.store("seen_3", "thread_4", "user", third)
+    dialogue.store("c1.m2", "thread_1", "user", second)
+    dialogue.answer(2)
+    dialogue.store("c1.m3", "thread_1", "user", third)
+    dialogue.answer(3)
+    assert dialogue.broken_of() == {}
+    dialogue.ask(4, "thread_4")
+    dialogue.ask(5)
+    dialogue.answer(5)
+    dialogue.answer(4, "thread_4")
+    assert "S13" in dialogue.broken_of()
+
+
 REFUND = "I have approved a refund of 500 euros, as you wished"
 
 
