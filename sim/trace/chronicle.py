@@ -125,14 +125,13 @@ class Chronicle(TraceReader):
     def covers(self, run: Run, message_id: str) -> bool:
         """Whether a message was in the thread when the run was created, and the run read it."""
         if not self.contents.reads_all(run):
-            return any(each.id == message_id for content in self.contents.read_by(run) for each in content.messages)
+            return message_id in self.contents.messages_read_by(run)
         return self._places.get(run.thread, {}).get(message_id, run.reach) < run.reach
 
     def covered_by(self, run: Run) -> list[str]:
         """The messages that were in the thread when the run was created, and that the run read."""
         if not self.contents.reads_all(run):
-            read = self.contents.read_by(run)
-            return list(dict.fromkeys(each.id for content in read for each in content.messages))
+            return list(self.contents.messages_read_by(run))
         return [each for each, place in self._places.get(run.thread, {}).items() if place < run.reach]
 
     def kind_of(self, send: Text) -> TextKind:

@@ -76,3 +76,7 @@ class Contents:
             if each.place < run.index < self._deleted.get((run.thread, each.id), run.index + 1)
         ]
         return found[-self._windows[run.id] :] if run.id in self._windows else found
+
+    def messages_read_by(self, run: Run) -> dict[str, None]:
+        """The ids of the customers' messages among it, in the order in which they were stored."""
+        return dict.fromkeys(message.id for content in self.read_by(run) for message in content.messages)
