@@ -69,7 +69,7 @@ class StoryFacts:
             is_known = handling.message is not None and bool(self._chronicle.stored)
             return (f"ends {name}, which never gets an answer", True) if is_known else (f"ends {name}", False)
         if told.time > time:
-            who = "it" if told.worker == handling.worker else told.worker
+            who = told.worker
             if apology is not None and apology.delivery == handling.delivery and apology.time <= time:
                 return f"ends {name} with an apology, though {who} will answer it later", True
             return f"ends {name}, which {who} will {'answer' if answer else 'apologise for'} later", False

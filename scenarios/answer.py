@@ -38,7 +38,7 @@ _MEANINGS = {
     "breach_S12": ("reach", "into another conversation (S12)"),
     "breach_S13": ("message", "stored twice, or not whole (S13)"),
     "breach_S14": ("message", "stored after one that was written later (S14)"),
-    "breach_S15": ("text", "with other words than a run's (S15)"),
+    "breach_S15": ("text", "that no customer should read (S15)"),
 }
 """Per count what is counted, in the singular, and what is wrong with it."""
 

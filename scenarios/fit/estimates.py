@@ -356,7 +356,7 @@ def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[O
         )
         return Estimate(number, n, None, f"{met}; at least {FEWEST} are needed")
     if n < FEWEST:
-        shortage = f"only {counted(n, 'message')} that met an active run with an ending; at least {FEWEST} are needed"
+        shortage = f"only {counted(n, 'message')} met an active run and ended; at least {FEWEST} are needed"
         return _as_allowed(shortage, observations, base, None)
     fit = fit_lognormal(observations)
     assert fit is not None

@@ -51,7 +51,7 @@ def _named(chronicle: Chronicle, send: Text, about: Sequence[str]) -> str:
         return f"what {run.id} had written for {owner}"
     if about:
         return f"the answer to {' and '.join(filter(None, (', '.join(about[:-1]), *about[-1:])))}"
-    return f"{shortened(send.text)}, which answers no message"
+    return shortened(send.text)
 
 
 def shortened(text: str) -> str:
