@@ -228,7 +228,8 @@ class Drainer:
             entries = tuple(entry for entry in inbox.entries if entry.id in inbox.batch) or inbox.entries[:1]
         request: str = request_id
         ids = [entry.id for entry in entries]
-        await step("intend", lambda lease: store.intend(lease, request, ids))
+        if not await step("intend", lambda lease: store.intend(lease, request, ids)):
+            return  # the inbox is not what it was when it was read
         failures = 0
         again = False
         blocker: str | None = None

@@ -223,12 +223,15 @@ class Store:
         """What there is to do."""
         return read_inbox(await self._fenced(_INBOX, lease))
 
-    async def intend(self, lease: Lease, request_id: str, message_ids: Sequence[str]) -> None:
+    async def intend(self, lease: Lease, request_id: str, message_ids: Sequence[str]) -> bool:
         """Note that a run for these messages is about to be created, under a name by which it can be found again.
 
         A run that was recorded is forgotten; messages of the batch before that are not among these are `PENDING` again.
+        False, if replicas must confirm: some of them are not in the inbox any more, and nothing is noted. They were in it
+        unconfirmed, and a failover has lost them; who sent them was told that they were not taken, and sends them again.
         """
-        await self._step(_INTEND, lease, request_id, *message_ids)
+        all_must_be_there = "1" if self._wait_replicas else ""
+        return bool(await self._step(_INTEND, lease, all_must_be_there, request_id, *message_ids))
 
     async def started(self, lease: Lease, request_id: str, run_id: str, message_ids: Sequence[str]) -> None:
         """Note the run that answers these messages, and that they are in the thread. It may be one found, not created."""

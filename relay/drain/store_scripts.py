@@ -254,14 +254,20 @@ return ARGV[5]
 """
 )
 
-# Arguments: token, epoch, step, request, messages. The same request may be intended again, as another step: by a caller
-# who does not know whether the first was taken.
+# Arguments: token, epoch, step, "1" or "", request, messages. The same request may be intended again, as another step: by a
+# caller who does not know whether the first was taken. With "1" the reply is 0, and nothing is written, if some of the
+# messages are not in the inbox any more: a failover has lost what no replica had confirmed.
 _INTEND: Final = (
     _STEP_ONCE
     + _ENTRIES
     + """
-local is_new = redis.call("HGET", KEYS[2], "request") ~= ARGV[4]
-local batch = named(5)
+local is_new = redis.call("HGET", KEYS[2], "request") ~= ARGV[5]
+local batch = named(6)
+for id in pairs(batch) do
+    if ARGV[4] == "1" and not entries[id] then
+        return 0
+    end
+end
 for id, words in pairs(entries) do
     if batch[id] then
         if is_new or words[BATCH] == "0" then
@@ -277,7 +283,7 @@ for id, words in pairs(entries) do
 end
 store_changes()
 redis.call("HDEL", KEYS[2], "run", "run_at")
-redis.call("HSET", KEYS[2], "request", ARGV[4], "step", step)
+redis.call("HSET", KEYS[2], "request", ARGV[5], "step", step)
 return 1
 """
 )

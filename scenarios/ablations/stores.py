@@ -103,8 +103,9 @@ class OrderOfAcceptance(Store):
 class NoIntentions(Store):
     """A run's creation is not written down before it is requested."""
 
-    async def intend(self, lease: Lease, request_id: str, message_ids: Sequence[str]) -> None:
+    async def intend(self, lease: Lease, request_id: str, message_ids: Sequence[str]) -> bool:
         """Write nothing."""
+        return True
 
 
 class NoSendRecord(Store):

@@ -176,3 +176,17 @@ def test_a_key_that_is_refused_for_a_while_costs_time_and_no_answer() -> None:
         bench.run(90)
         assert bench.outcomes() == {"m1": "answered"}
         assert len(bench.runs) == 1
+
+
+def test_what_a_failover_took_out_of_the_inbox_is_not_brought_to_the_thread() -> None:
+    """No replica had confirmed it, so nobody acknowledged it: it comes again, and would be brought a second time."""
+    failover = {"kind": "failover", "at_seconds": 1.3, "seconds": 0.5, "lost_seconds": 0.7}
+    with Bench(workers=2, settings={"wait_replicas": 1}, redis_latency=0.1, redis_faults=[failover]) as bench:
+        bench.say(0.0, "m1")
+        bench.say(0.6, "m2", worker=2)
+        bench.at(1.0, bench.crash, 2)
+        bench.say_again(20.0, "m2")
+        bench.run(60)
+        assert [text for role, text in bench.messages() if role == "user"] == ["question m1", "question m2"]
+        assert bench.outcomes() == {"m1": "answered", "m2": "answered"}
+        assert len(bench.runs) == 2

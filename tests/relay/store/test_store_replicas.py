@@ -149,3 +149,18 @@ def test_a_simulated_server_confirms_too(lane: Lane) -> None:
             await arm.store(wait_replicas=9).accept("c", "m1", "x", None, token="t2")
 
     arm.run(test)
+
+
+def test_what_is_not_in_the_inbox_is_not_intended_if_replicas_must_confirm() -> None:
+    arm = VirtualArm(twice=False)
+
+    async def test() -> None:
+        for replicas, is_intended in ((1, False), (0, True)):
+            waiting = arm.store(wait_replicas=replicas)
+            lease = (await waiting.accept(f"c{replicas}", "m1", "x", None, token="t1")).lease
+            assert lease is not None
+            assert await waiting.intend(lease, "request 1", ["m1", "lost"]) is is_intended
+            assert ((await waiting.inbox(lease)).request_id == "request 1") is is_intended
+            assert await waiting.intend(lease, "request 2", ["m1"])
+
+    arm.run(test)
