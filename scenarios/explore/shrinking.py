@@ -32,6 +32,9 @@ _RECORDS_FOR_SMALL_WORLDS: Final = 22_000
 _BLIND_ATTEMPTS: Final = 12
 """Small worlds that are tried before it is known what the last strike is that the failure needs."""
 
+_ATTEMPTS_MIN: Final = 40
+"""So many small worlds are tried in any case, unless one fails."""
+
 _FEW: Final = 3
 """So few choices are a story already: no other small world is looked for."""
 
@@ -192,7 +195,7 @@ class _Shrinker:
         """The smallest of what a few small worlds in which the same goes wrong are reduced to; None if there is none."""
         best: _Failure | None = None
         last: Struck | None = None
-        while self._records < _RECORDS_FOR_SMALL_WORLDS:
+        while self._records < _RECORDS_FOR_SMALL_WORLDS or (best is None and self._next_attempt < _ATTEMPTS_MIN):
             if self._next_attempt == _BLIND_ATTEMPTS and best is None:
                 last = self._last_needed(whole)
             found = self._small_world(whole, last)
