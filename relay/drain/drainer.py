@@ -87,6 +87,7 @@ class Drainer:
         self._thread_id = ""
         self._conflicts = 0
         self._blocked_since: float | None = None
+        self._seen: Inbox | None = None  # when the last conflict made the conversation move to a new thread
         self._unwanted: list[tuple[str, str | None, str | None]] = []  # (thread, run, or the request that may make it)
         self._task: asyncio.Task[None] | None = None
         self._is_sending = False
@@ -223,7 +224,7 @@ class Drainer:
         uncertain = request_id is not None
         if request_id is None:
             request_id = uuid.uuid4().hex
-            entries = inbox.entries[: 1 if self._one_by_one else settings.batch_messages_max]
+            entries: Sequence[Entry] = inbox.entries[: 1 if self._one_by_one else settings.batch_messages_max]
         else:
             entries = tuple(entry for entry in inbox.entries if entry.id in inbox.batch) or inbox.entries[:1]
         request: str = request_id
@@ -246,6 +247,12 @@ class Drainer:
                     if await self._handle_conflict(blocker, request, until):
                         return
                     blocker = None
+                    entries = self._with_latecomers(entries)
+                    if len(entries) > len(ids):
+                        ids = [entry.id for entry in entries]
+                        if not await step("intend", partial(store.intend, request_id=request, message_ids=ids)):
+                            return
+                        start = partial(self._start, request, entries)
                 except (Busy, Unavailable) as error:
                     uncertain = isinstance(error, Unavailable)
                     failures += 1
@@ -322,6 +329,7 @@ class Drainer:
 
         Raises OutOfTimeError.
         """
+        self._seen = None
         if self._blocked_since is None:
             self._blocked_since = self._now()
         self._conflicts += 1
@@ -356,8 +364,16 @@ class Drainer:
         if not seen.ended:
             if self._now() >= until:
                 raise OutOfTimeError(f"run {blocker.id} held the thread")
-            await self._move_on(until)
+            self._seen = await self._move_on(until)
         return False
+
+    def _with_latecomers(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """These, and what had come by the time at which the conversation moved to a new thread, in the inbox's order: what
+        was written before goes before, and nobody waits for a second run."""
+        seen = self._seen
+        if seen is None or self._one_by_one or len(seen.entries) > self._settings.batch_messages_max:
+            return entries
+        return seen.entries
 
     async def _wait_before_next_attempt(self) -> None:
         """Before the next attempt at a thread that was refused, and looks free: longer at each conflict."""
@@ -401,10 +417,11 @@ class Drainer:
                 return run
         return await self._await_end(run, min(until, self._now() + self._settings.thread_patience_seconds))
 
-    async def _move_on(self, until: float) -> None:
+    async def _move_on(self, until: float) -> Inbox | None:
         """The thread is held by a run that does not end when it is cancelled, and may hold it for ten minutes.
 
-        The conversation goes on in a new thread, with what was said last. Nobody waits for the old one's run.
+        The conversation goes on in a new thread, with what was said last. Nobody waits for the old one's run. Returns the
+        inbox as it was then; None if there is no new thread.
         """
         old = self._thread_id
         inbox = await self._held.step("inbox", self._store.inbox)
@@ -414,11 +431,12 @@ class Drainer:
         try:
             new = await self._requests.repeat("threads.create", lambda: self._backend.copy_thread(old, keep), until)
         except (OutOfTimeError, Refused):
-            return  # the deadline will come, or the next conflict
+            return None  # the deadline will come, or the next conflict
         self._thread_id = await self._held.step(
             "replace_thread", lambda lease: self._store.replace_thread(lease, old, new)
         )
         self._telemetry.thread_moved(self._conversation, old, new)
+        return inbox
 
     async def _cancel(self, run_id: str, until: float, *, whose: Whose, takeover: bool) -> None:
         self._telemetry.cancel(self._conversation, run_id, whose, takeover)

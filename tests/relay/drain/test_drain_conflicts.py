@@ -63,6 +63,21 @@ def test_a_foreign_run_that_does_not_even_end_when_cancelled_is_left_behind() ->
         assert bench.texts[1:] == ["Answer to: question m2"]
 
 
+def test_what_has_come_by_the_time_the_conversation_moves_goes_along() -> None:
+    """Also if it was written before what was to go: it would be in the new thread after it."""
+    settings = {"foreign_patience_seconds": 5.0, "thread_patience_seconds": 8.0, "wait_replicas": 1}
+    with Bench(settings=settings) as bench:
+        bench.leave_run()
+        bench.say(0.0, "m1")
+        bench.say(9.0, "m2")
+        bench.run(60)
+        new = bench.requests("runs.create")[-1].thread
+        assert new != bench.thread()
+        assert [text for role, text in bench.messages(new) if role == "user"] == ["question m1", "question m2"]
+        assert bench.texts == ["Answer to: question m1, question m2"]
+        assert bench.outcomes() == {"m1": "covered", "m2": "answered"}
+
+
 @pytest.mark.parametrize("kept", [0, 1, 2])
 def test_what_waits_for_an_answer_moves_with_the_conversation_however_little_does(kept: int) -> None:
     with Bench(
