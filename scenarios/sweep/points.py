@@ -15,6 +15,7 @@ from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.system_errors import reason_of
+from relaysim.sim.counted import counted
 from relaysim.sim.toml_file import BYTES_MAX, read_within
 from relaysim.sim.world import Session
 
@@ -259,7 +260,7 @@ def _wrong_header(path: Path, line: int, header: Sequence[str]) -> list[Problem]
 
 def _row(path: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> tuple[list[Setting], list[Problem]]:
     if len(cells) != len(header):
-        message = f"has {len(cells)} values, and line 1 names {len(header)} paths"
+        message = f"has {counted(len(cells), 'value')}, and line 1 names {counted(len(header), 'path')}"
         return [], [Problem(f"{path}, line {line}", "", message)]
     row, problems = [], []
     for column, (name, cell) in enumerate(zip(header, cells, strict=True), 1):

@@ -248,7 +248,7 @@ def test_a_scheduler_that_is_killed_is_one_clear_error(
         told = capfd.readouterr().err
         assert told.startswith(f"relaysim: the scheduler at {made.address} cannot be reached any more; ")
         assert told.endswith(
-            " of 1,200 replications are kept in out/chunks.jsonl; the same command goes on from there, or, without "
+            " of 1,200 replications kept in out/chunks.jsonl; the same command goes on from there, or, without "
             "--engine and --scheduler, on this machine\n"
         )
         assert told.count("\n") == 1
