@@ -95,8 +95,8 @@ class Moving(CollectingBot):
         known = await self.redis.get(f"thread:{conversation}")
         messages = []
         if known is not None:
-            page = await self.threads.messages.list(known.decode(), limit=20, order="asc")
-            messages = [{"role": each.role, "content": each.content[0].text.value} for each in page.data]
+            page = await self.threads.messages.list(known.decode(), limit=20)  # the newest, and those first
+            messages = [{"role": each.role, "content": each.content[0].text.value} for each in reversed(page.data)]
         thread = await self.threads.create(messages=messages)
         await self.redis.set(f"thread:{conversation}", thread.id)
         return str(thread.id)
