@@ -155,7 +155,7 @@ def test_every_scenario_of_the_folder_is_used_and_goes_by_its_file_name() -> Non
 
 
 def test_an_ablation_that_would_remove_nothing_is_no_ablation() -> None:
-    with pytest.raises(NoSuchWordsError, match=r"-- release: 0 times, not 1: 'no such words'"):
+    with pytest.raises(NoSuchWordsError, match=r"-- release: 0 times, not once: 'no such words'"):
         without(store_scripts.RELEASE, "no such words")
 
 
