@@ -141,10 +141,11 @@ def _why_not(results: Mapping[str, Any], refuted: Sequence[tuple[Mapping[str, An
             f"{counted(counts[name], noun)} {wrong}" for name, (noun, wrong) in _MEANINGS.items() if counts.get(name)
         ]
         broken = ", ".join(f"“{claim['title']}”" for other, claim in refuted if other is scenario)
-        messages = f"Among {counted(counts['messages'], 'message')}"
-        lines.append(
-            f"In {scenario['scenario']} this is false: {broken}. {messages}: {', '.join(found) or 'nothing else'}."
-        )
+        if found:
+            told = f"Among {counted(counts['messages'], 'message')}: {', '.join(found)}."
+        else:  # what a scenario counts itself
+            told = " ".join(_counted_by(claim) for other, claim in refuted if other is scenario)
+        lines.append(f"In {scenario['scenario']} this is false: {broken}. {told}")
         example = next(
             (each for other, claim in refuted if other is scenario for each in claim["examples"]),
             None,
@@ -153,6 +154,11 @@ def _why_not(results: Mapping[str, Any], refuted: Sequence[tuple[Mapping[str, An
             lines.append(f"  For instance, seed {example['seed']}: {example['detail'].get('text', '')}")
             lines.append(f"  See it: {example['replay']}")
     return lines
+
+
+def _counted_by(claim: Mapping[str, Any]) -> str:
+    among = "worlds" if claim["among"] == "replications" else f"`{claim['among']}`"
+    return f"It counts `{claim['event']}`: {claim['count']:,} in {claim['n']:,} {among}."
 
 
 def _never_met(claim: Mapping[str, Any]) -> str:

@@ -436,6 +436,12 @@ def test_the_answer_names_the_longest_time_that_is_survived() -> None:
     assert answer.answer(_results("refuted"), [])[1] == (
         "In race this is false: “nobody notices”. Among 800 messages: 3 messages without an answer."
     )
+    results = _results("refuted")
+    results["scenarios"][0]["outcomes"] = {"messages": 800}
+    results["scenarios"][0]["claims"][0] |= {"event": "conflicts", "count": 7, "n": 400, "among": "replications"}
+    assert answer.answer(results, [])[1] == (
+        "In race this is false: “nobody notices”. It counts `conflicts`: 7 in 400 worlds."
+    )
 
 
 def test_a_relay_that_never_met_an_active_run_is_not_said_to_wait_well() -> None:
