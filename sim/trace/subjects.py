@@ -27,11 +27,12 @@ class Message:
         handlings: in the order of their starts.
         accepted: when `handle` first returned without an error.
         sends: the texts that end it, as their senders say, in their order.
-        stored_at, stored_index: when and where in the trace the relay's store first had it; set by whoever knows which
-            command of the relay does that.
+        stored_at, stored_index, acceptances: when and where in the trace the relay's store first had it, and each time when
+            it was handed in and the store had it then; set by whoever knows which command of the relay does that.
     """
 
     __slots__ = (
+        "acceptances",
         "accepted",
         "conversation",
         "handlings",
@@ -59,6 +60,7 @@ class Message:
         self.sends: list[Text] = []
         self.stored_at: float | None = None
         self.stored_index = -1
+        self.acceptances: list[float] = []
 
     @property
     def first_start(self) -> float | None:

@@ -184,6 +184,7 @@ def check_order_of_writing(history: History, disturbances: Disturbances, finding
     unless the later one's was requested before the relay had the earlier one.
 
     The relay has a message once its store has it, if it declares the step that accepts, else once its first handling began.
+    It has it no more once a failover took that back, unless it had said that it has the message (`Disturbances.held`).
     What it decides by is as old as its last look into its inbox, if it declares that step; and what the holder of a lease
     had decided who lost it binds the next one, who must not do otherwise what may have been done.
 
@@ -196,23 +197,21 @@ def check_order_of_writing(history: History, disturbances: Disturbances, finding
         findings.check("S14", len(stored) - 1)
         newest: list[_Stored] = []
         for each in stored:
-            late = next(
-                (
-                    other
-                    for other in newest
-                    if other.message.sent_at > each.message.sent_at and _had(history, each.message, other)
-                ),
-                None,
-            )
+            late = [
+                other
+                for other in newest
+                if other.message.sent_at > each.message.sent_at and _had(history, each.message, other)
+            ]
             newest.append(each)
-            if late is None:
+            if not late:
                 continue
+            kept = next((other for other in late if not _was_lost(history, each.message, other, disturbances)), None)
             facts = {"message": each.message.id, "conversation": each.message.conversation}
-            said = f"{each.message.id} was stored after {late.message.id}, which was written later"
-            if _acceptance_lost(each.message, late.request, disturbances):
-                findings.residue("lost_writes", f"{said}; a failover had lost writes", **facts)
-            else:
+            said = f"{each.message.id} was stored after {(kept or late[0]).message.id}, which was written later"
+            if kept is not None:
                 findings.breach("S14", said, **facts)
+            elif not disturbances.confirmed_by_replicas:  # else it has lost nothing that it had acknowledged
+                findings.residue("lost_writes", f"{said}; a failover had lost writes", **facts)
 
 
 def _had(history: History, message: Message, other: _Stored) -> bool:
@@ -221,14 +220,7 @@ def _had(history: History, message: Message, other: _Stored) -> bool:
     if request is None:
         return False
     if history.knows_acceptances:
-        accepted, later = message.stored_at, other.message.stored_at
-        lost = [
-            lease.began
-            for lease in history.leases.get(message.conversation, ())
-            if lease.how not in (None, "released") and lease.ended is not None and later is not None
-            if later <= lease.ended <= request.left
-        ]
-        return accepted is not None and accepted <= min([request.decided, *lost])
+        return message.stored_at is not None and message.stored_at <= _decided(history, other, request)
     if message.first_start is None or message.first_start > request.decided:
         return False
     return not any(
@@ -236,10 +228,27 @@ def _had(history: History, message: Message, other: _Stored) -> bool:
     )
 
 
-def _acceptance_lost(message: Message, request: Request | None, disturbances: Disturbances) -> bool:
-    accepted = message.stored_at
-    return (
-        accepted is not None and request is not None and disturbances.acknowledged_writes_lost(accepted, request.left)
+def _decided(history: History, stored: _Stored, request: Request) -> float:
+    """When it was decided to store this message by this request: by whoever had the lease first and lost it since."""
+    arrived = stored.message.stored_at
+    lost = [
+        lease.began
+        for lease in history.leases.get(stored.message.conversation, ())
+        if lease.how not in (None, "released") and lease.ended is not None and arrived is not None
+        if arrived <= lease.ended <= request.left
+    ]
+    return min([request.decided, *lost])
+
+
+def _was_lost(history: History, message: Message, other: _Stored, disturbances: Disturbances) -> bool:
+    """Whether a failover may have lost this message, or what was known of it, before the other one was stored."""
+    request = other.request
+    if request is None or not history.knows_acceptances:
+        return False
+    decided = _decided(history, other, request)
+    known = max(each for each in message.acceptances if each <= decided)
+    return not disturbances.held(message, decided, request.left) or disturbances.acknowledged_writes_lost(
+        known, request.left
     )
 
 

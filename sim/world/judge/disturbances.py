@@ -6,9 +6,10 @@ Computed only where something looks like a breach, which in most worlds is nowhe
 from __future__ import annotations
 
 from functools import cached_property
+from math import inf
 from typing import Final
 
-from relaysim.sim.trace.subjects import Lease
+from relaysim.sim.trace.subjects import Lease, Message
 from relaysim.sim.world.judge.history import History, Interval
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
 
@@ -46,7 +47,41 @@ class Disturbances:
 
     def acknowledged_writes_lost(self, begin: float, end: float) -> bool:
         """The same, of a relay that promises nothing about them: one that waits for replicas loses none."""
-        return self._settings.promises.confirming_replicas == 0 and self.writes_lost(begin, end)
+        return not self.confirmed_by_replicas and self.writes_lost(begin, end)
+
+    @property
+    def confirmed_by_replicas(self) -> bool:
+        """Whether the relay promises that no failover loses what it acknowledged."""
+        return self._settings.promises.confirming_replicas > 0
+
+    def held(self, message: Message, begin: float, end: float) -> bool:
+        """Whether the relay's store surely had this message from the one instant to the other.
+
+        It had one that it took in by `begin`, unless it may have lost that again by `end`. A relay whose messages replicas
+        confirm loses none of which it said that it had it: whose `handle` had returned. A handling that raised says that
+        the message was not taken, so that it comes again; it is taken in anew then.
+        """
+        confirmed = message.accepted if self.confirmed_by_replicas else None
+        lost = self._settings.lost_seconds
+        for acceptance in message.acceptances:
+            if acceptance > begin:
+                break
+            if not any(
+                each.begin - lost[each.kind] <= acceptance <= each.begin <= end
+                and (confirmed is None or confirmed > max(begin, each.begin))
+                for each in self.losses
+            ):
+                return True
+        return False
+
+    def acknowledged_message_lost(self, message: Message) -> bool:
+        """Whether the server may have lost a message that it had, each time that it took it in, and nothing is promised
+        about that. Of a relay that does not say when that is: when its first handling had returned."""
+        if self.confirmed_by_replicas:
+            return False
+        if message.acceptances:
+            return not self.held(message, inf, inf)
+        return message.accepted is not None and self.writes_lost(message.accepted, message.accepted)
 
     def redis_calm_after(self, begin: float, seconds: float) -> float:
         """The first instant, `begin` or later, from which nothing was wrong with Redis for so many seconds."""

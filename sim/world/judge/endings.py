@@ -115,10 +115,10 @@ def _may_be_unknown(
 
 def _may_be_lost(message: Message, settings: JudgeSettings, disturbances: Disturbances) -> bool:
     """Whether a failover can have taken back what the ledger knew of a message: its acceptance, or a sending of its text."""
-    stored = message.accepted if message.stored_at is None else message.stored_at
-    moments = [] if stored is None else [(stored, stored)]
-    moments += [(send.decided, send.time + settings.promises.send_timeout_seconds) for send in message.reached]
-    return any(disturbances.acknowledged_writes_lost(begin, end) for begin, end in moments)
+    return disturbances.acknowledged_message_lost(message) or any(
+        disturbances.acknowledged_writes_lost(send.decided, send.time + settings.promises.send_timeout_seconds)
+        for send in message.reached
+    )
 
 
 def ending_deadline(

@@ -204,9 +204,11 @@ class History(Chronicle):
         step = self._step_of.get(command)
         if step == "accept":
             message = self.messages.get(delivery.rpartition("#")[0])
-            if message is not None and message.stored_at is None:
-                message.stored_at = time
-                message.stored_index = self.index
+            if message is not None:
+                message.acceptances.append(time)
+                if message.stored_at is None:
+                    message.stored_at = time
+                    message.stored_index = self.index
             return
         if step == "read_inbox":
             self._inbox_reads[conversation] = (time, entity)

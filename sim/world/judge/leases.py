@@ -231,7 +231,7 @@ def check_releases(
             assert message.stored_at is not None
             if message.stored_at < release.lease.began and _is_old(message, release):
                 break
-            if not _waits(message, release, ledger) or _was_lost(message, release, settings, disturbances):
+            if not _waits(message, release, ledger) or not disturbances.held(message, release.time, release.time):
                 continue
             findings.breach(
                 "S10",
@@ -262,16 +262,6 @@ def _waits(message: Message, release: Release, ledger: Mapping[str, str | None] 
     if reached:
         return reached[0].index > release.index
     return ledger is not None and ledger.get(message.id) is None
-
-
-def _was_lost(message: Message, release: Release, settings: JudgeSettings, disturbances: Disturbances) -> bool:
-    """Whether the server may have lost the message's acceptance before the lease was released."""
-    stored = message.stored_at
-    assert stored is not None
-    confirmed = (
-        settings.promises.confirming_replicas > 0 and message.accepted is not None and message.accepted < release.time
-    )
-    return not confirmed and disturbances.writes_lost(stored, stored)
 
 
 def _check_runs_left(history: History, release: Release, findings: Findings) -> None:

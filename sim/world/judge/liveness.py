@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from relaysim.sim.trace.subjects import Lease, Message
 from relaysim.sim.world.judge.disturbances import Disturbances
@@ -42,7 +43,8 @@ def check_outcomes_in_time(
         deadline = ending_deadline(message.accepted, message.conversation, ended_at, settings, disturbances)
         facts = {"message": message.id, "conversation": message.conversation}
         if ended_at is None:
-            if not not_over(deadline, settings) and not _was_lost(message, disturbances):
+            # S1 counts what a failover may have lost.
+            if not not_over(deadline, settings) and not disturbances.acknowledged_message_lost(message):
                 findings.breach("L1", f"{message.id}, accepted at {at(message.accepted)}, has not ended", **facts)
         elif ended_at > deadline:
             findings.breach(
@@ -50,12 +52,6 @@ def check_outcomes_in_time(
                 f"{message.id}, accepted at {at(message.accepted)}, ended at {at(ended_at)}; it had until {at(deadline)}",
                 **facts,
             )
-
-
-def _was_lost(message: Message, disturbances: Disturbances) -> bool:
-    """Whether a failover may have lost its acceptance: S1 counts that."""
-    stored = message.accepted if message.stored_at is None else message.stored_at
-    return stored is not None and disturbances.acknowledged_writes_lost(stored, stored)
 
 
 def check_recovery(
@@ -83,7 +79,7 @@ def check_recovery(
         waiting = [
             each
             for each in left.get(conversation, ())
-            if _waits_at(each, died, ledger) and not _may_be_lost(each, died, disturbances)
+            if _waits_at(each, died, ledger) and disturbances.held(each, died, inf)
         ]
         if not waiting or lease.restored:
             continue
@@ -120,16 +116,6 @@ def _waits_at(message: Message, time: float, ledger: Mapping[str, str | None] | 
     if reached:
         return reached[0].time > time
     return ledger is not None and ledger.get(message.id) is None
-
-
-def _may_be_lost(message: Message, time: float, disturbances: Disturbances) -> bool:
-    """Whether the server may have lost the message, which nobody was promised to be kept by this time."""
-    stored = message.stored_at
-    if stored is None:
-        return False
-    if message.accepted is not None and message.accepted <= time:
-        return disturbances.acknowledged_writes_lost(stored, stored)
-    return disturbances.writes_lost(stored, stored)
 
 
 def _is_dead(history: History, worker: str, time: float) -> bool:
