@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from relaysim.sim.trace.subjects import Message, Text
 from relaysim.sim.world.judge.disturbances import Disturbances
@@ -251,20 +252,29 @@ def check_apologies(history: History, settings: JudgeSettings, disturbances: Dis
         findings.check("S11")
         earlier = last_apology.get(conversation)
         last_apology[conversation] = send
-        text = _wrong_apology(history, settings, send, earlier, replies.get(conversation, {}))
-        if text is None:
+        wrong = list(_wrong_apologies(history, settings, send, earlier, replies.get(conversation, {})))
+        if not wrong:
             continue
         facts = {"message": send.names[0], "conversation": conversation, "received": [send.text]}
-        since = send.time if earlier is None else earlier.decided
-        if disturbances.acknowledged_writes_lost(since, send.decided):
-            findings.residue("lost_writes", f"{text}; a failover had lost writes", **facts)
+        known = (each for each in wrong if not disturbances.acknowledged_writes_lost(each.begin, each.end))
+        breach = next(known, None)
+        if breach is None:
+            findings.residue("lost_writes", f"{wrong[0].text}; a failover had lost writes", **facts)
         else:
-            findings.breach("S11", text, **facts)
+            findings.breach("S11", breach.text, **facts)
 
 
-def _wrong_apology(
+class _WrongApology(NamedTuple):
+    """What is wrong with an apology, and from when to when was written what its sender must know of that."""
+
+    text: str
+    begin: float
+    end: float
+
+
+def _wrong_apologies(
     history: History, settings: JudgeSettings, send: Text, earlier: Text | None, replies: Mapping[str, Text]
-) -> str | None:
+) -> Iterator[_WrongApology]:
     burst_ends = 0.0
     if earlier is not None:
         # The relay counts from when Redis took a message, at the earliest when its first delivery began.
@@ -277,13 +287,16 @@ def _wrong_apology(
         if message is None:
             continue
         if earlier is not None and message.accepted is not None and message.accepted < burst_ends:
-            return (
+            text = (
                 f"a second apology, at {at(send.time)}, was for {each}, which had been accepted before the one at "
                 f"{at(earlier.time)}"
             )
+            yield _WrongApology(text, earlier.decided, send.decided)
         for reply in replies.values():
             if reply.run is not None and history.covers(reply.run, each):
-                return (
+                request = reply.run.request
+                begin = reply.decided if request is None else min(request.decided, reply.decided)
+                text = (
                     f"an apology, at {at(send.time)}, was for {each}, which the reply sent at {at(reply.time)} covers"
                 )
-    return None
+                yield _WrongApology(text, begin, reply.time + settings.promises.send_timeout_seconds)

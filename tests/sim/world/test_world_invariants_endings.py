@@ -346,3 +346,17 @@ def test_an_apology_for_what_a_reply_covers_that_surely_left_before_breaks_s11(f
     story.send("c1.m1", run="run_a", fate=fate)
     story.send("c1.m2")
     assert story.findings().counts["breach_S11"] == breaches
+
+
+@pytest.mark.parametrize(("fails_over_at", "is_lost"), [(0.5, True), (1.5, True), (12.1, False)])
+def test_an_apology_after_a_failover_lost_that_a_reply_was_sent_is_a_residue_unless_replicas_confirm(
+    fails_over_at: float, is_lost: bool
+) -> None:
+    """The run is created at 0 s, its reply is sent at 1 s, and the relay waits 10 s for that."""
+    story = answered_story()
+    story.add("redis", "redis.fault", "failover", "", "", at=fails_over_at)
+    story.add("redis", "redis.back", "failover", at=20.0)
+    story.records.sort(key=lambda each: each.time)
+    story.send("c1.m1", at=30.0)
+    assert story.findings(lost_seconds=FAILOVER).counts["breach_S11"] == (0 if is_lost else 1)
+    assert story.findings(lost_seconds=FAILOVER, promises=CONFIRMED).counts["breach_S11"] == 1
