@@ -185,8 +185,9 @@ def check_order_of_writing(history: History, disturbances: Disturbances, finding
 
     The relay has a message once its store has it, if it declares the step that accepts, else once its first handling began.
     It has it no more once a failover took that back, unless it had said that it has the message (`Disturbances.held`).
-    What it decides by is as old as its last look into its inbox, if it declares that step; and what the holder of a lease
-    had decided who lost it binds the next one, who must not do otherwise what may have been done.
+    What it decides by is as old as its last look into its inbox, if it declares that step. Nobody must do otherwise what may
+    have been done: what the holder of a lease had decided who lost it binds the next one, and an attempt of unknown fate
+    binds the next attempt.
 
     Would miss: order in further threads, which copies have; messages of a handling that had raised or been cut off.
     """
@@ -229,7 +230,8 @@ def _had(history: History, message: Message, other: _Stored) -> bool:
 
 
 def _decided(history: History, stored: _Stored, request: Request) -> float:
-    """When it was decided to store this message by this request: by whoever had the lease first and lost it since."""
+    """When it was decided to store this message by this request: by whoever had the lease first and lost it since, or with
+    the first attempt that may have done it, for all that was known when this one left."""
     arrived = stored.message.stored_at
     lost = [
         lease.began
@@ -237,7 +239,13 @@ def _decided(history: History, stored: _Stored, request: Request) -> float:
         if lease.how not in (None, "released") and lease.ended is not None and arrived is not None
         if arrived <= lease.ended <= request.left
     ]
-    return min([request.decided, *lost])
+    attempts = [
+        each.decided
+        for each in history.creations.get(request.thread or "", ())
+        if arrived is not None and arrived <= each.decided and each.left < request.left
+        if each.run_made is None and each.is_uncertain(request.left)
+    ]
+    return min([request.decided, *lost, *attempts])
 
 
 def _was_lost(history: History, message: Message, other: _Stored, disturbances: Disturbances) -> bool:

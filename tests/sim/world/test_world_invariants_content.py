@@ -318,6 +318,28 @@ def test_replies_are_in_the_order_of_writing_too(chat: Chat) -> None:
     assert chat.broken() == {}
 
 
+@pytest.mark.parametrize(
+    ("status", "failure", "breaches"),
+    [(0, "ReadTimeout", 0), (500, None, 0), (0, "ConnectError", 1), (400, None, 1)],
+)
+def test_an_attempt_of_unknown_fate_binds_the_next_one_whatever_has_come_since(
+    status: int, failure: str | None, breaches: int
+) -> None:
+    story = JudgedStory()
+    story.add("customer:c1", "message.sent", "c1.m1", "c1", "Question [c1.m1]", None, at=1.0)
+    story.accept("c1.m2", lease=True, at=2.0)
+    story.redis("w1", "inbox", "c1", reply="6 items")
+    story.answer(story.leave("runs.create"), status, failure)
+    story.add("w1", "handling.start", "c1.m1#1", "c1.m1", 1, at=3.0)
+    story.redis("w1", "accept", "c1", delivery="c1.m1#1", reply="4 items")
+    story.add("w1", "handling.end", "c1.m1#1", None, None)
+    story.redis("w1", "inbox", "c1", reply="6 items")
+    story.now = 4.0
+    story.answer_all("run_a", "c1.m2")
+    story.answer_all("run_b", "c1.m1")
+    assert story.findings().counts["breach_S14"] == breaches
+
+
 # S15
 
 
