@@ -257,7 +257,18 @@ def exception_words(scenario: Mapping[str, Any], exception: Mapping[str, Any]) -
     """What an exception that is told beside the verdicts was, in how many worlds, and how often where that is more."""
     worlds = f"{exception['replications']:,} of {counted(scenario['replications'], 'world')}"
     often = f", {exception['times']:,} times in all" if exception.get("times", 0) > exception["replications"] else ""
-    return f"in {worlds} {exception['what']}{often}"
+    return f"in {worlds} {exception['what']}{often}{_remedy(exception['text'])}"
+
+
+def _remedy(text: str) -> str:
+    """What there is to know about an exception that says this, beside the line that it came from."""
+    if not text.startswith("Timeout reading from "):
+        return ""
+    return (
+        ": redis-py gave up on the reply. Since version 8 its clients do after 5 s by default (`socket_timeout`), also where "
+        "a command such as BLPOP is told to wait as long; let it wait for less, or, if the client in production waits for "
+        "more, say so in the factory: redis.connection_pool.connection_kwargs['socket_timeout'] = None"
+    )
 
 
 def verdict_counts(results: Mapping[str, Any]) -> dict[str, int]:

@@ -23,6 +23,7 @@ from relaysim.reports.results import (
     results_folder,
     write_results,
 )
+from relaysim.reports.summary import exception_words
 
 
 def test_the_same_data_is_the_same_bytes() -> None:
@@ -156,3 +157,19 @@ def test_importing_the_package_imports_nothing_heavy_and_no_world() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_client_of_redis_that_gave_up_is_explained() -> None:
+    """As `test_redis_blocking` shows it happen: a wait of 5 s ends with the client's patience, not with the server's."""
+    given_up = {
+        "what": "TimeoutError ended `serve` (bot.py:20)",
+        "text": "Timeout reading from localhost:6379",
+        "replications": 2,
+        "times": 2,
+    }
+    assert exception_words({"replications": 3}, given_up).startswith(
+        "in 2 of 3 worlds TimeoutError ended `serve` (bot.py:20): redis-py gave up on the reply."
+    )
+    assert exception_words({"replications": 3}, {**given_up, "text": "no such order"}) == (
+        "in 2 of 3 worlds TimeoutError ended `serve` (bot.py:20)"
+    )
