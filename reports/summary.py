@@ -265,8 +265,8 @@ def _remedy(text: str) -> str:
     if not text.startswith("Timeout reading from "):
         return ""
     return (
-        ": redis-py gave up on the reply. Since version 8 its clients do after 5 s by default (`socket_timeout`), also where "
-        "a command such as BLPOP is told to wait as long; let it wait for less, or, if the client in production waits for "
+        ": redis-py gave up on the reply. Since version 8 its clients do after 5 s by default (`socket_timeout`), also "
+        "where a command such as BLPOP is told to wait as long; let it wait for less, or, if the client in production waits for "
         "more, say so in the factory: redis.connection_pool.connection_kwargs['socket_timeout'] = None"
     )
 
