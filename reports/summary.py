@@ -266,8 +266,8 @@ def _remedy(text: str) -> str:
         return ""
     return (
         ": redis-py gave up on the reply. Since version 8 its clients do after 5 s by default (`socket_timeout`), also "
-        "where a command such as BLPOP is told to wait as long; let it wait for less, or, if the client in production waits for "
-        "more, say so in the factory: redis.connection_pool.connection_kwargs['socket_timeout'] = None"
+        "where a command such as BLPOP is told to wait as long; let it wait for less, or, if the client in production "
+        "waits for more, say so in the factory: redis.connection_pool.connection_kwargs['socket_timeout'] = None"
     )
 
 
