@@ -1,10 +1,12 @@
 """What a relay writes by itself: how much of it, when, and whether anybody can vouch for it.
 
-A *notice* is a text that no run wrote and that is no apology (`relaysim.sim.trace.joining`). It belongs to the message in
-whose handling it was sent, or else to the newest one of its conversation that a worker had been handed.
+A *notice* is a text that no run wrote and that is no apology (`relaysim.sim.trace.joining`). It is about the message in
+whose handling it was sent, or else about the newest one of its conversation that a worker had been handed; and as well about
+every message of the conversation that waits for its answer, since the handling that has the lock answers them all.
 
-Too many are those beyond what the limits allow for each delivery of the message and for each minute that it waits for its
-answer. Out of place is a notice that the relay does not declare and that nobody waits for: no message of its conversation is
+Each notice is booked on one of the messages that it is about, so that as few as possible are beyond what the limits allow
+for each delivery of a message and for each minute that it waits for its answer. Those are too many. Out of place is a notice
+that the relay does not declare and that nobody waits for: no message of its conversation is
 unanswered, and the latest answer or apology is longer ago than the limits allow.
 
 What a notice says is known to its author alone. It is *undeclared* if neither the scenario nor the relay declares it and it
@@ -13,9 +15,10 @@ is not customary either (`relaysim.sim.trace.own_texts`): "Your order has been c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from relaysim.sim.counted import counted
 from relaysim.sim.trace.own_texts import is_customary
 from relaysim.sim.trace.subjects import Message, Text
 from relaysim.sim.world.judge.findings import at
@@ -48,7 +51,7 @@ def check_notices(history: History, ended_at: Mapping[str, float], settings: Jud
         facts = {"conversation": send.conversation, "received": [send.text]}
         if message is not None:
             facts["message"] = message.id
-            given.setdefault(message.id, []).append(send)
+            given.setdefault(send.conversation, []).append(send)
         count += 1
         text = _shown(send.text)
         if history.is_declared(send):
@@ -59,18 +62,84 @@ def check_notices(history: History, ended_at: Mapping[str, float], settings: Jud
         if not _is_waited_for(send, history, ended_at, settings.limits.notice_seconds):
             said = f"{send.conversation} was sent {text} at {at(send.time)}, when no message of it had waited for long"
             note("over_notices", said, 1, **facts)
-    for name, sends in given.items():
-        message = history.messages[name]
-        begun = sends[0].time if message.first_start is None else message.first_start
-        waited = min(sends[-1].time, ended_at.get(name, sends[-1].time)) - begun
-        allowed = settings.limits.notices_per_message * max(1, len(message.handlings)) + max(waited, 0.0) // 60.0
-        if len(sends) > allowed:
-            said = f"{name} got {len(sends):,} notices, and {allowed:g} are allowed: {_shown(sends[-1].text)}"
-            beyond = len(sends) - int(allowed)
-            note(
-                "over_notices", said, beyond, message=name, conversation=message.conversation, received=[sends[-1].text]
-            )
+    for conversation, sends in given.items():
+        if len(sends) > settings.limits.notices_per_message:
+            _check_count(conversation, sends, history, ended_at, settings, note)
     return count
+
+
+def _check_count(
+    conversation: str,
+    sends: Sequence[Text],
+    history: History,
+    ended_at: Mapping[str, float],
+    settings: JudgeSettings,
+    note: Note,
+) -> None:
+    """Note the notices of a conversation that none of the messages that they are about has room for."""
+    allowed = {}
+    for message in history.messages.values():
+        if message.conversation == conversation and message.first_start is not None:
+            waited = min(sends[-1].time, ended_at.get(message.id, sends[-1].time)) - message.first_start
+            by_deliveries = settings.limits.notices_per_message * len(message.handlings)
+            allowed[message.id] = int(by_deliveries + max(waited, 0.0) // 60.0)
+    bookings = _Bookings(allowed)
+    beyond: list[Text] = []
+    full: set[str] = set()
+    for send in sends:
+        about = _message_of(send, history)
+        names = [] if about is None else [about.id]
+        for name in allowed:
+            begun = history.messages[name].first_start
+            if name not in names and begun is not None and begun <= send.time <= ended_at.get(name, send.time):
+                names.append(name)
+        tried = bookings.book(names)
+        if tried:
+            beyond.append(send)
+            full |= tried
+    if beyond:
+        among = [name for name in allowed if name in full]
+        got = sum(len(bookings.booked[name]) for name in among) + len(beyond)
+        most = sum(allowed[name] for name in among)
+        who = among[0] if len(among) == 1 else f"{among[0]} and {counted(len(among) - 1, 'further message')} together"
+        said = f"{who} got {got:,} notices, and {most:,} are allowed: {_shown(beyond[-1].text)}"
+        facts = {"message": among[0], "conversation": conversation, "received": [beyond[-1].text]}
+        note("over_notices", said, len(beyond), **facts)
+
+
+class _Bookings:
+    """Notices, each booked on one of the messages that it is about, as many as there is room for.
+
+    Args:
+        allowed: per message, how many it has room for.
+
+    Attributes:
+        booked: per message, for each of its notices the messages that this one is about.
+    """
+
+    def __init__(self, allowed: Mapping[str, int]) -> None:
+        self._allowed = allowed
+        self.booked: dict[str, list[Sequence[str]]] = {name: [] for name in allowed}
+
+    def book(self, names: Sequence[str]) -> set[str]:
+        """Book a notice on one of these messages and move others if need be; else tell which messages are full."""
+        tried: set[str] = set()
+        return set() if self._find_room(names, tried) else tried
+
+    def _find_room(self, names: Sequence[str], tried: set[str]) -> bool:
+        for name in names:
+            if name in tried:
+                continue
+            tried.add(name)
+            held = self.booked[name]
+            if len(held) < self._allowed[name]:
+                held.append(names)
+                return True
+            for place, others in enumerate(held):
+                if self._find_room(others, tried):  # that notice has found room elsewhere
+                    held[place] = names
+                    return True
+        return False
 
 
 def _message_of(send: Text, history: History) -> Message | None:

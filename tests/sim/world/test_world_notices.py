@@ -11,7 +11,7 @@ import pytest
 from judged_story import answered_story
 from test_world_limits import HANDED, WRITTEN, counts
 
-from relaysim.sim.trace.schema import HandlingEnd, HandlingStart, TextFate, TextSent
+from relaysim.sim.trace.schema import HandlingEnd, HandlingStart, MessageSent, TextFate, TextSent
 from relaysim.sim.world.judge.promises import Promises
 from relaysim.sim.world.settings import Limits
 
@@ -41,6 +41,32 @@ def notices(count: int, *, at: float = 1.0, every: float = 0.0, text: str = WAIT
 def test_notices_are_counted_for_each_message_and_while_somebody_waits(events: list[Any], over: int) -> None:
     ended = (1000.0, "w1", HandlingEnd("c1.m1#1", None, None))
     assert counts([*WRITTEN, HANDED, *events, ended], apologies=frozenset({"Sorry."}))["over_notices"] == over
+
+
+SECOND = [
+    (5.0, "customer:c1", MessageSent("c1.m2", "c1", "Again [c1.m2]", None)),
+    (5.1, "w2", HandlingStart("c1.m2#1", "c1.m2", 1)),
+]
+
+
+@pytest.mark.parametrize(
+    ("events", "over"),
+    [
+        # The handling of the first message has the lock, answers the first at 10 s, and goes on for the second.
+        ([*notices(5), ANSWERED, *notices(5, at=20.0)], 0),
+        ([*notices(5), ANSWERED, *notices(6, at=20.0)], 1),
+        ([*notices(10, at=6.0), ANSWERED], 0),  # both wait
+        ([*notices(60, at=6.0), ANSWERED], 50),
+        ([*notices(10), ANSWERED], 5),  # nobody else waits yet
+        ([*notices(5, at=6.0, delivery="c1.m2#1"), *notices(5, at=20.0), ANSWERED], 0),
+        ([*notices(5, at=6.0), *notices(5, at=7.0, delivery="c1.m2#1"), *notices(1, at=20.0), ANSWERED], 1),
+        # The first five move to the first message, which waited too, and make room on the second.
+        ([*notices(5, at=6.0, delivery="c1.m2#1"), ANSWERED, *notices(5, at=20.0, delivery="c1.m2#1")], 0),
+    ],
+)
+def test_a_notice_counts_for_any_message_that_waits_when_it_comes(events: list[Any], over: int) -> None:
+    found = counts([*WRITTEN, HANDED, *SECOND, *events], apologies=frozenset({"Sorry."}))
+    assert found["over_notices"] == over
 
 
 def test_the_limits_are_the_scenarios_and_a_declared_notice_may_be_late() -> None:
