@@ -75,7 +75,11 @@ _CUSTOMARY: Final = re.compile(
     r"\b(?:moments?|momento|momentito|momentinho|instante?s?|instant|(?:one|few|just a|hold a) (?:sec|seconds?)"
     r"|(?:um|un) segund\w+|sekunde|minutes?|minuto|minutinho|augenblick|wait|waiting|espere?|espera|aguarde?|aguardando"
     r"|warten|patience|paciencia|paciência|geduld|patientez|attendre|hold on|hang on|hang tight|bear with|stand by"
-    r"|takes? (?:a bit |a little |a few |some )?(?:longer|while|time)"
+    r"|tak(?:es?|ing) (?:a bit |a little(?: bit)? |a few |some |much |slightly )?(?:longer|while|time|moments?)"
+    r"|(?:dauert|braucht) (?:noch |gerade |leider )*(?:ein(?:en)? |etwas |wenig )*(?:länger|moment|augenblick)"
+    r"|(?:demora(?:ndo|r)?|levando|tardando|tomando|tarda(?:r)?) (?:um |un )?(?:pouco|poco|tempo|tiempo|mais|más)"
+    r"|prend (?:un peu )?(?:plus (?:de temps|longtemps)|du temps)|(?:richiede|ci vuole) (?:un po'? )?(?:più )?(?:di )?tempo"
+    r"|pazienza|attend[ai]|aspett[ai]|un attimo"
     # I am at work.
     r"|typing|thinking|writing|digitando|escrevendo|escribiendo|pensando|tippt?|denke|schreibe|écris|réfléchis"
     r"|looking into|working on|work on it|on it|at work|busy|right back|be with you|with you (?:shortly|soon)"
@@ -83,22 +87,44 @@ _CUSTOMARY: Final = re.compile(
     r"(?:check|look|see|search|think|get back|work|read|go through|find)\w*"
     r"|processing(?: (?:it|your (?:message|question|request)))?\s*$|checking|searching|consulting"
     r"|verificando|vou verificar|consultando|buscando|procurando|processando|procesando|trabajando|trabalhando|arbeite"
-    r"|schaue nach|prüfe|kümmer\w+"
+    r"|schaue nach|schauen nach|prüfen?|überprüfen?|kümmer\w+|verifying|reviewing"
+    r"|je (?:le |la |les |vous )?(?:vérifie|regarde|consulte|cherche)|nous (?:le |la )?(?:vérifions|regardons|cherchons)"
+    r"|(?:estou |vou )?(?:verificar|verifico|checando)|(?:estoy |voy a )?(?:revisar|reviso|revisando|compruebo|comprobando)"
+    r"|verifichiamo|controllo|controlliamo|(?:sto|stiamo) (?:verificando|controllando|cercando)"
+    r"|(?:reply|respond|answer|write back|come back)(?: to)?(?: you)? (?:shortly|soon|in a (?:moment|minute)|as soon as)"
+    r"|respond(?:o|erei|eremos|eré|emos) (?:em breve|logo|en breve|pronto)"
+    r"|(?:antworten?|meld\w+) .{0,30}(?:in kürze|gleich|bald)"
+    r"|répond(?:s|ons|rai|rons) .{0,20}(?:bientôt|rapidement|vite)|rispond(?:o|iamo|eremo|erò) .{0,20}(?:a breve|presto)"
     # Hello, and thank you.
     r"|hi|hello|hey|hallo|hola|olá|oi|bonjour|salut|ciao|moin|servus|good (?:morning|afternoon|evening|day)"
     r"|bom dia|boa (?:tarde|noite)|buen(?:os|as) (?:días|tardes|noches)|guten (?:tag|morgen|abend)|bonsoir"
     r"|welcome|willkommen|bem[- ]vind\w+|bienvenid\w+|bienvenue|thanks|thank you|obrigad\w+|gracias|danke|merci|grazie"
-    r"|(?:got|received|recebi|recebemos|recibí|recibimos|erhalten|reçu) (?:it|your|a sua|sua|tu|su|ihre|deine|votre|ton)"
+    r"|(?:got|received|recebi|recebemos|recibí|recibimos|recibido|erhalten|reçu|ricevuto)"
+    r" (?:it|your|this|a sua|sua|tu|su|ihre|deine|votre|ton|il (?:suo|tuo))"
+    r"|(?:message|messages|question|request) (?:(?:has|have) been |was |were )?received"
+    r"|(?:mensagem|mensaje|messaggio) (?:foi |ha sido )?(?:recebida|recibido|ricevuto)"
+    r"|(?:got|received) \d+(?: messages?)?$|message (?:a été |est )?(?:bien )?(?:reçu|arrivé)"
+    r"|nachricht(?:en)? (?:ist |sind |dankend |bereits |gut )*(?:erhalten|eingegangen|angekommen)"
     r"|tudo bem|how (?:can|may) i help|como posso (?:te )?ajudar|wie kann ich|anything else|mais alguma coisa|algo más"
     r"|still there|please|bitte|por favor|per favore|vous plaît|ok|okay|sure|of course|all right|claro"
-    # This is what I am, and what I can read.
+    # This is what I am.
     r"|i(?:'m| am) (?:a|an|the|your) .{0,40}\b(?:bot|assistant|ai)|virtual assistant|assistente virtual|asistente virtual"
-    r"|written by a machine|automatic (?:reply|answer|message)|text only|only (?:send |read |understand |accept )?text"
-    r"|(?:send|write|type|envie|escreva|envíe|escriba) .{0,40}\btext\w*|(?:só|apenas|somente|sólo|solo|nur) .{0,20}\btext\w*"
-    r"|voice messages?|audios?|stickers?)\b",
+    r"|written by a machine|automatic (?:reply|answer|message))\b",
     re.IGNORECASE,
 )
-"""What notices say: that somebody is there, at work, or can read one kind of message only."""
+"""What notices say: that somebody is there, or at work."""
+
+_KINDS_READ: Final = re.compile(
+    r"\b(?:text[- ]only|only (?:\w+ ){0,2}text|text messages|mensagens de texto|mensajes de texto"
+    r"|(?:send|write|type|envie|escreva|envíe|escriba) .{0,40}\btext\w*"
+    r"|(?:só|apenas|somente|sólo|solo|solamente|nur|seulement|uniquement|soltanto) .{0,20}"
+    r"\b(?:texte?s?|testo|textos?|textnachricht\w*)"
+    r"|voice (?:messages?|notes?)|audios?|stickers?|images?|imagens|imágenes|fotos?|photos?|pictures|bilder|attachments?"
+    r"|sprachnachrichten|vocaux)\b",
+    re.IGNORECASE,
+)
+"""Which kind of message can be read. Every message that customers write here is plain text, so that it is none of these
+that such a notice answers."""
 
 _AFFAIRS: Final = re.compile(
     r"\b(?:cancel\w*|refund\w*|approv\w*|confirm\w*|charg\w*|shipp\w*|deliver\w*|paid|payments?|credited|booked|delet\w+|issued"
@@ -130,11 +156,13 @@ def apologises(text: str) -> bool:
 
 
 def is_customary(text: str) -> bool:
-    """Whether a text is a notice as relays send it, all of it: a greeting, a request to wait, an apology, what can be read.
+    """Whether a text is a notice as relays send it, all of it: a greeting, a request to wait, an apology.
 
     It then says nothing of the customer's own affairs, about which only a run, or the relay's author, can know.
     """
-    for clause in _CLAUSE_END.split(text.replace("’", "'")):
+    if _KINDS_READ.search(text) is not None:
+        return False
+    for clause in map(str.strip, _CLAUSE_END.split(text.replace("’", "'"))):
         words = len(_WORDS.findall(clause))
         if words and _AFFAIRS.search(clause) is not None:
             return False

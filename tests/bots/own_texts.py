@@ -40,7 +40,6 @@ ENDED = "This chat was closed after an hour without a message."
 
 a_greeting_and_a_moment = _saying(before=("Hello! How can I help you today?", "One moment please ...", "Typing…"))
 in_portuguese = _saying(before=("Olá! Recebi sua mensagem e já vou verificar. Aguarde um momento, por favor.",))
-text_only = _saying(before=("I can read text only, please do not send voice messages.",))
 five_notices = _saying(before=("One moment please ...",) * 5)
 asking_at_once = _saying(after=("Is there anything else?",), after_seconds=20.0)
 a_declared_text = _saying(before=(CANCELLED,), promises={"notices": [CANCELLED]})
@@ -92,6 +91,8 @@ class RefusedInItsWords(Refused):
 a_refusal_in_the_apis_words = RefusedInItsWords
 
 # What nobody but their authors can vouch for.
+
+text_only = _saying(before=("Sorry, I can read text only, please do not send voice messages.",))
 
 a_cancelled_order = _saying(before=(CANCELLED,))
 a_refund_behind_a_greeting = _saying(before=("Hello! Your refund of 50 EUR was approved by our team.",))

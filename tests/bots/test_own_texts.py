@@ -12,7 +12,7 @@ from judged_bots import Judge
 pytestmark = pytest.mark.usefixtures("one_session")
 
 FINE = (
-    *("a_greeting_and_a_moment", "in_portuguese", "text_only", "five_notices", "asking_at_once", "a_declared_text"),
+    *("a_greeting_and_a_moment", "in_portuguese", "five_notices", "asking_at_once", "a_declared_text"),
     *("a_declared_end", "an_ordinary_apology", "a_refusal_in_ordinary_words", "quoting_the_customer"),
 )
 BAD = {
@@ -32,6 +32,7 @@ BAD = {
 UNKNOWN = {
     "a_cancelled_order": "'Your order has been cancelled.'",
     "a_refund_behind_a_greeting": "'Hello! Your refund of 50 EUR was approved by our team.'",
+    "text_only": "'Sorry, I can read text only, please do not send voice messages.'",
     "a_declared_text_and_more": "'One moment please. Your order has been cancelled.'",
 }
 
