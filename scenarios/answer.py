@@ -16,6 +16,7 @@ from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.sim.counted import counted
+from relaysim.sim.trace.own_texts import shows_api
 
 #: The scenarios that judge a relay of one's own; the incident's other ones are about its own numbers.
 OWN_RELAY = ("race", "rapid_pair", "stuck_run", "persistent_failure", "peak_hour")
@@ -165,16 +166,28 @@ def _never_met(claim: Mapping[str, Any]) -> str:
     return (
         "  There a run was left on the thread before the first message, and the relay touched it in 0 of "
         f"{counted(claim['replications'], 'world')}. It is met on the thread that messages name (`thread_id`), and on the "
-        "first one that the relay opens while it handles a message of the conversation."
+        "first one that the relay opens by `threads.create` while it handles a message of the conversation. "
+        "`threads.create_and_run` always makes a new thread, and one with a run in it is refused by nobody: a relay that "
+        "uses it for each message is judged by the scenarios without `initial_runs`."
     )
 
 
 def _undeclared(claim: Mapping[str, Any]) -> list[str]:
     example = claim["examples"][0]
+    detail = example["detail"]
+    if any(shows_api(text) for text in detail.get("received", ())):
+        advice = (
+            "It shows an API's name, words or status code, which no customer should read: say in the customer's words what "
+            "to do, and do not declare it."
+        )
+    else:
+        advice = (
+            "Declare what is right there: as one of the `notices` in the relay's `promises`, or of its `apologies` if it "
+            "ends a message or says that something failed, or by --set 'relay.notices=[\"...\"]'. Up to two words that "
+            "change (a name, a number) at its beginning or end are left out there; what changes within it, put at its end."
+        )
     return [
-        f"  For instance, seed {example['seed']}: {example['detail'].get('text', '')}. "
-        "Declare what is right there: as one of the `notices` in the relay's `promises`, "
-        "or by --set 'relay.notices=[\"...\"]'.",
+        f"  For instance, seed {example['seed']}: {detail.get('text', '')}. {advice}",
         f"  See it: {example['replay']}",
     ]
 
@@ -196,9 +209,19 @@ def _waits(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> li
         conflicts = sum(each.get("conflicts", 0) for each in counts)
         if not conflicts:
             creations = sum(each.get("creation_conflicts", 0) for each in counts)
-            but = f", but {counted(creations, 'creation')} of runs did" if creations else ""
+            was = "was" if creations == 1 else "were"
+            but = f", but {counted(creations, 'creation')} of runs {was}" if creations else ""
+            found = sum(each.get("initial_runs_met", 0) for each in counts)
+            if found and not creations:
+                return [
+                    "None of its appends was refused because of an active run, although it met "
+                    f"{counted(found, 'run')} that had been left behind, by looking at runs or cancelling them: how long it "
+                    "waited for those is part of its answers' times, and nothing is known of how long a refused append "
+                    "would wait."
+                ]
             return [
-                f"None of its appends met an active run{but}; nothing is known of how long an append would wait for one."
+                f"None of its appends was refused because of an active run{but}; nothing is known of how long a refused "
+                "append would wait."
             ]
         return [
             f"Of its appends, {conflicts:,} met an active run, all of them outside of the handling of a message, so nothing "

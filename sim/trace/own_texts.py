@@ -53,6 +53,12 @@ _PROGRAM_ERROR: Final = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 
+_API: Final = re.compile(
+    r"\b(?:OpenAI|Azure|Redis|API|HTTP|JSON)\b|\((?:(?i:http|error|code|status)[ :]*)*[45]\d\d\)"
+    r"|\b(?i:error|code|status|http)[ :#=]+[45]\d\d\b"
+)
+"""An API's name, or a status of HTTP: what a program's author reads, and no customer."""
+
 _APOLOGY: Final = re.compile(
     r"\b(?:sorry|apologi[sz]e|apolog(?:y|ies)|regret(?:s|tably)?"
     r"|(?:something|it|that|this) (?:went|has gone) wrong|errors? (?:has |have )?occurred|try(?:ing)? (?:it )?again"
@@ -148,6 +154,11 @@ def program_errors(text: str) -> Iterator[str]:
     for form in wording(text).undone:
         for found in _PROGRAM_ERROR.finditer(form):
             yield found[0].strip(" :('\"[`>-–—")
+
+
+def shows_api(text: str) -> bool:
+    """Whether a text names an API or a status code of one; what it quotes is not its own."""
+    return _API.search(_QUOTED.sub(" ", text.replace("’", "'"))) is not None
 
 
 def apologises(text: str) -> bool:

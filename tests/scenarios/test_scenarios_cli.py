@@ -444,14 +444,36 @@ def test_the_answer_names_the_longest_time_that_is_survived() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "declares"), [("We closed at six.", True), ("The API said no (409).", False)], ids=["ordinary", "an API's"]
+)
+def test_what_shows_an_api_is_not_to_be_declared(text: str, declares: bool) -> None:
+    results = _results("inconclusive")
+    example = {"seed": 1, "detail": {"text": f"c1 was sent {text!r}", "received": [text]}, "replay": "relaysim replay"}
+    results["scenarios"][0]["claims"][0] |= {"event": "undeclared_texts", "examples": [example]}
+    told = answer.answer(results, [])[2]
+    assert ("or of its `apologies` if it ends a message" in told) is declares
+    assert ("no customer should read" in told) is not declares
+
+
+def test_the_answer_tells_how_a_run_left_behind_is_met_and_who_never_meets_one() -> None:
+    results = _results("inconclusive")
+    results["scenarios"][0]["claims"][0] |= {"where": "initial_runs_met", "met_replications": 0, "replications": 400}
+    told = answer.answer(results, [])[2]
+    assert "the first one that the relay opens by `threads.create`" in told
+    assert "`threads.create_and_run` always makes a new thread" in told
+
+
 def test_a_relay_that_never_met_an_active_run_is_not_said_to_wait_well() -> None:
     results = _results("verified")
     results["scenarios"][0]["counts"] = {"met_active_run": 0}
     assert answer.answer(results, [])[-1] == (
-        "None of its appends met an active run; nothing is known of how long an append would wait for one."
+        "None of its appends was refused because of an active run; nothing is known of how long a refused append would wait."
     )
     results["scenarios"][0]["counts"] = {"met_active_run": 0, "creation_conflicts": 1}
-    assert "None of its appends met an active run, but 1 creation of runs did;" in answer.answer(results, [])[-1]
+    assert "refused because of an active run, but 1 creation of runs was;" in answer.answer(results, [])[-1]
+    results["scenarios"][0]["counts"] = {"met_active_run": 0, "initial_runs_met": 3}
+    assert "although it met 3 runs that had been left behind, by looking" in answer.answer(results, [])[-1]
     results["scenarios"][0]["counts"] = {"met_active_run": 0, "conflicts": 24}
     assert answer.answer(results, [])[-1].startswith(
         "Of its appends, 24 met an active run, all of them outside of the handling of a message,"

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from relaysim.sim.trace.own_texts import apologises, is_customary, program_errors
+from relaysim.sim.trace.own_texts import apologises, is_customary, program_errors, shows_api
 
 REFUSAL = "Can't add messages to thread_a1 while a run run_b2 is active."
 
@@ -138,3 +138,17 @@ def test_what_relays_usually_say_by_themselves_is_customary(text: str) -> None:
 )
 def test_what_only_its_author_can_vouch_for_is_not(text: str) -> None:
     assert not is_customary(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Oh dear, OpenAI says that somebody else has the thread (409). Please retry.", True),
+        ("That did not work (error 503).", True),
+        ("Your basket has 500 roses (of 450).", False),
+        ("Your order 404 is in the shop.", False),
+        ("You wrote “the API is down”. One moment please.", False),
+    ],
+)
+def test_an_api_is_seen_by_its_name_or_its_status(text: str, expected: bool) -> None:
+    assert shows_api(text) is expected

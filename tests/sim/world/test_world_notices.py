@@ -85,6 +85,8 @@ def test_the_limits_are_the_scenarios_and_a_declared_notice_may_be_late() -> Non
     [
         ("Your order has been cancelled.", 1),
         ("Your ticket is open, Maria.", 0),
+        ("Your ticket is open. AB-4711", 0),  # what changes is left out of the declaration where it stands at an end
+        ("Your ticket AB-4711 is open.", 1),
         ("Hello Maria, your ticket is open.", 0),
         ("Your ticket is open. Your order has been cancelled.", 1),
         (WAIT, 0),
