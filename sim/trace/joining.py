@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from relaysim.sim.trace.own_texts import apologises
 from relaysim.sim.trace.subjects import Handling, Message, Run, Text, TextKind
-from relaysim.sim.trace.words import wording
+from relaysim.sim.trace.words import Piece, wording
 
 _NAME_WORDS_MAX: Final = 2
 """Words of a text besides those that are declared: whom it greets."""
@@ -46,6 +46,7 @@ class Joining:
         self._messages: list[Message] = []
         self._by_text: dict[str, Message] = {}
         self._authors: dict[str, list[Run]] = {}
+        self._last_pieces: dict[tuple[str, str | None], tuple[Run, str, Piece]] = {}
 
     # What customers write
 
@@ -79,6 +80,9 @@ class Joining:
         run = send.run
         if run is None:
             return
+        if send.piece is not None and not send.others:
+            for place in self._places(send):
+                self._last_pieces[place] = (run, send.reply, send.piece)
         first, end = send.piece or (0, sys.maxsize)
         before = [each for each in run.sent if each[0] == send.conversation]
         send.continues = bool(before) and all(
@@ -92,6 +96,8 @@ class Joining:
             send.run, send.reply = self._author(self._authors[text], send.conversation), text
             return
         if text in self._apologies or not self._authors:
+            return
+        if self._goes_on(send):
             return
         words = wording(text)
         held = [each for each in self._authors if words.holds(wording(each))]
@@ -118,6 +124,25 @@ class Joining:
             if words.scrambles(wording(reply)):
                 send.run, send.reply, send.is_scrambled = self._author(runs, send.conversation), reply, True
                 return
+
+    def _goes_on(self, send: Text) -> bool:
+        """Whether a text is the next piece of a reply, however short, or once more the last one that was sent.
+
+        That is known by the words alone: after the piece that its handling sent last to this conversation, or that anybody
+        sent there last, since another handling may go on where one ended.
+        """
+        last = [self._last_pieces[place] for place in self._places(send) if place in self._last_pieces]
+        for is_next in (True, False):
+            for run, reply, before in last:
+                piece = wording(send.text).is_at(wording(reply), before.end if is_next else before.first)
+                if piece is not None and (is_next or piece == before):
+                    send.run, send.reply, send.piece = run, reply, piece
+                    return True
+        return False
+
+    @staticmethod
+    def _places(send: Text) -> tuple[tuple[str, str | None], ...]:
+        return (send.conversation, send.delivery), (send.conversation, None)
 
     def _is_own(self, run: Run, conversation: str) -> bool:
         return self._conversation_of(run.thread) in (conversation, None)

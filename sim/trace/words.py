@@ -30,6 +30,19 @@ _LAYOUT: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _UNDONE_MAX: Final = 3
 """So many escapes around one another are undone: HTML in JSON in JSON, for instance."""
 
+_COUNTED: Final = r"\d{1,3}\s*(?:/|\||of|out of|von|de|di|sur)\s*\d{1,3}(?![^\W_])"
+_CALLED: Final = r"(?:part|teil|parte|partie|page|message|msg|sms)?"
+_NUMBERINGS: Final = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"^[\W_]*{_CALLED}[\W_]*{_COUNTED}\S*(?=\s)",
+        rf"(?<=\s)[^\w\s]*{_CALLED}[\W_]*{_COUNTED}[\W_]*$",
+        rf"^[\W_]*{_CALLED}[\W_]*\d{{1,3}}[^\w\s]+(?=\s)",
+        rf"(?<=\s)[\[(<{{#]{_CALLED}[\W_]*\d{{1,3}}[\W_]*$",
+    )
+)
+"""What relays put before or after the pieces of a text: "(1/4)", "Part 1 of 4:", "1."; the surest first."""
+
 _PIECE_WORDS_MIN: Final = 4
 """Fewer words in a row that two texts share may be chance, unless they are all of the shorter one."""
 
@@ -56,7 +69,7 @@ class Wording:
         words: of it as it stands.
     """
 
-    __slots__ = ("_joined", "_readings", "_undone", "text", "words")
+    __slots__ = ("_joined", "_readings", "_undone", "_unnumbered", "text", "words")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -64,6 +77,7 @@ class Wording:
         self._joined = _joined(self.words)
         self._readings: tuple[str, ...] | None = None
         self._undone: tuple[str, ...] | None = None
+        self._unnumbered: tuple[str, ...] | None = None
 
     @property
     def undone(self) -> tuple[str, ...]:
@@ -79,6 +93,26 @@ class Wording:
             found = dict.fromkeys([self._joined, *(_joined(_words_of(each)) for each in self.undone[1:])])
             self._readings = tuple(each for each in found if each)
         return self._readings
+
+    @property
+    def unnumbered(self) -> tuple[str, ...]:
+        """Its readings without a number that it may have as a piece, the likeliest first; last those with all its words."""
+        if self._unnumbered is None:
+            texts = (numbering.sub(" ", each, count=1) for numbering in _NUMBERINGS for each in self.undone)
+            found = dict.fromkeys(_joined(_words_of(each)) for each in texts)
+            others = [each for each in found if each and each not in self.readings]
+            self._unnumbered = (*others, *self.readings)
+        return self._unnumbered
+
+    def is_at(self, other: Wording, first: int) -> Piece | None:
+        """The part of the other's words from this one on that this text is, but for a number; None: it is not."""
+        lengths = (len(own) for own in map(str.split, self.unnumbered) if other.words[first : first + len(own)] == own)
+        longest = max(lengths, default=0)  # what looks like a number may be the piece itself: "3/4 (3)"
+        return Piece(first, first + longest) if longest else None
+
+    def is_nothing_but(self, piece: Piece) -> bool:
+        """Whether a text that has this piece of another one's words has no others, but for a number."""
+        return any(reading.count(" ") - 1 == piece.end - piece.first for reading in self.unnumbered)
 
     def find(self, other: Wording) -> int:
         """Where the other's words begin in this text, as a place that grows with the text; -1: it does not hold them."""
@@ -116,10 +150,13 @@ class Wording:
         return False
 
     def piece_of(self, other: Wording) -> Piece | None:
-        """Which part of the other's words this text is, if it is one: all its words, or most of them and at least four."""
+        """Which part of the other's words this text is, if it is one: all its words, or most of them and at least four.
+
+        A number before or after them is none of its words.
+        """
         if not self.words or not other.words:
             return None
-        for reading in self.readings:
+        for reading in (*self.readings, *self.unnumbered):
             if reading in other._joined:
                 first = other._joined[: other._joined.index(reading)].count(" ")
                 return Piece(first, first + reading.count(" ") - 1)

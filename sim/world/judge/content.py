@@ -20,7 +20,7 @@ _CUT_OFF_MIN: Final = 1500
 """Characters: what is cut off here or later may be so for its channel, whose messages end at 1,600 (SMS), 2,000 or 4,096."""
 
 _WHOLE_SHARE: Final = 0.9
-"""By this share of its words a reply is there; the rest may be lost where it was cut into pieces."""
+"""By this share of its words a reply is there; the rest may be lost where words were cut in two, or amid other words."""
 
 _TELLING_WORDS: Final = 3
 """Fewer words may stand in a text by chance, beside the message that they are."""
@@ -295,7 +295,12 @@ def check_replies_words(history: History, findings: Findings) -> None:
         for send in sends:
             if send.piece is not None:
                 said_words.update(range(*send.piece))
-        if whole or len(said_words) >= _WHOLE_SHARE * count or max(len(each.text) for each in sends) >= _CUT_OFF_MIN:
+        is_exact = all(each.piece is not None and wording(each.text).is_nothing_but(each.piece) for each in sends)
+        if (
+            whole
+            or len(said_words) >= (1.0 if is_exact else _WHOLE_SHARE) * count
+            or max(len(each.text) for each in sends) >= _CUT_OFF_MIN
+        ):
             continue
         findings.breach(
             "S15",

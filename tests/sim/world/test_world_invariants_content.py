@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 from judged_story import PLAIN, JudgedStory
 
 from relaysim.sim.world.invariants import judge
@@ -351,6 +356,67 @@ def test_a_reply_may_come_in_pieces_and_all_of_them_must(chat: Chat) -> None:
     assert chat.broken() == {}
     counts = chat.observed()
     assert (counts["answered"], counts["duplicate_reply"], counts["transparency_breaches"]) == (1, 0, 0)
+
+
+NUMBERINGS: dict[str, Callable[[int, int, str], str]] = {
+    "(1/4) before": lambda n, count, text: f"({n}/{count}) {text}",
+    "Part 1 of 4: before": lambda n, count, text: f"Part {n} of {count}:\n{text}",
+    "1. before": lambda n, _, text: f"{n}. {text}",
+    "[1/4] after": lambda n, count, text: f"{text} [{n}/{count}]",
+    "(1) after": lambda n, _, text: f"{text} ({n})",
+    "none": lambda _n, _count, text: text,
+}
+SOME_WORDS = st.sampled_from(
+    [
+        "the",
+        "The",
+        "parcel",
+        "(size 40,",
+        "green).",
+        "costs",
+        "12,50",
+        "€",
+        "or",
+        "3/4",
+        "of",
+        "it",
+        "order",
+        "4711:",
+        "no.",
+        "7",
+    ]
+)
+
+
+@given(
+    words=st.lists(SOME_WORDS, min_size=2, max_size=30),
+    cuts=st.sets(st.integers(1, 29)),
+    numbering=st.sampled_from(sorted(NUMBERINGS)),
+    dropped=st.integers(0, 29),
+)
+@example(words=["the", "3/4"], cuts={1, 2, 3}, numbering="(1) after", dropped=0)
+@example(words=["the", "the", "the", "parcel"], cuts={1, 2, 3}, numbering="(1/4) before", dropped=3)
+def test_a_reply_is_recognised_however_it_is_split_and_numbered(
+    words: list[str], cuts: set[int], numbering: str, dropped: int
+) -> None:
+    reply = " ".join(["Your", *words, "end"])
+    words = reply.split()
+    places = [0, *sorted(each for each in cuts if each < len(words)), len(words)]
+    pieces = [" ".join(words[first:end]) for first, end in pairwise(places)]
+    assume(all(re.search(r"\w", each) for each in pieces))
+    sent = [NUMBERINGS[numbering](n, len(pieces), each) for n, each in enumerate(pieces, start=1)]
+    left_out = dropped % len(sent)
+    for texts, expected in ((sent, {}), ([*sent[:left_out], *sent[left_out + 1 :]], {"S15": 1})):
+        chat = Chat()
+        said = chat.write("c1.m1")
+        chat.deliver("c1.m1")
+        chat.append("c1.m1", said)
+        chat.reply("c1.m1", "run_1", reply)
+        for each in texts:
+            chat.send("c1.m1", each)
+        if texts:
+            assert {name: count for name, count in chat.broken().items() if name == "S15"} == expected, texts
+            assert chat.observed()["undeclared_texts"] == 0
 
 
 @pytest.mark.parametrize(
