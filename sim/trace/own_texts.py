@@ -1,10 +1,10 @@
-"""What a text that no run wrote shows by its words alone: a program's error, an apology, or a notice as it is customary.
+"""What a text that no run wrote shows by its words alone: a program's error or value, an apology, or a customary notice.
 
 A relay says best itself which texts are its own (`promises`). This is for what it has not declared, in the languages that
 its customers most likely write. Whatever is found may be wrapped, quoted or escaped.
 
-Would miss: errors in words of the relay's author; apologies and notices in other languages or in unusual words, which then
-count as texts that nobody declared.
+Would miss: errors in words of the relay's author; `None` and `null` amid a sentence, where people write them too; apologies
+and notices in other languages or in unusual words, which then count as texts that nobody declared.
 """
 
 from __future__ import annotations
@@ -58,6 +58,25 @@ _API: Final = re.compile(
     r"|\b(?i:error|code|status|http)[ :#=]+[45]\d\d\b"
 )
 """An API's name, or a status of HTTP: what a program's author reads, and no customer."""
+
+_PROGRAM_VALUE: Final = re.compile(
+    r"""
+    # Objects, as Python and JavaScript print them, and the content of a message as the API's client holds it.
+      \b[A-Z]\w*[a-z]\w*\([a-z_]\w*=(?=\S) | <class\ '[\w.]+'>
+    | <(?:bound\ method|function|coroutine\ object|(?:async_)?generator\ object)\ [\w.<>]+
+    | \[object\ [A-Z]\w*\] | ["']annotations["']\s*:\s*\[
+    # Places in a template that nobody filled.
+    | %\(\w+\)[-+\#0\ ]*[\d.]*[sdrif]\b | \{\{\s*[\w.]+(?:\s*\|[^{}\n]*)?\s*\}\} | \$\{\s*[\w.]+\s*\}
+    # What stands for nothing: alone in a line, as who speaks or is greeted, or as what is told.
+    | ^[\s>"'`*_(\[]*(?P<alone>None|null|undefined|NaN)[ "'`*_)\]]*$
+    | ^\W*(?P<speaker>None|null|undefined):(?=\s)
+    | \b(?i:hi|hello|hey|dear|hallo|liebe[rs]?|hola|ol[áa]|oi|bonjour|ciao|thanks|thank\ you|obrigad[oa]),?\ +
+      (?P<greeted>None|null|undefined)\b(?!\ *\w)
+    | :\ *(?P<told>undefined)(?=\ *(?:$|[,;.!)\[])) | (?<![\w-])(?P<number>NaN)(?![\w-])
+    """,
+    re.MULTILINE | re.VERBOSE,
+)
+"""What a program prints in the place of words."""
 
 _APOLOGY: Final = re.compile(
     r"\b(?:sorry|apologi[sz]e|apolog(?:y|ies)|regret(?:s|tably)?"
@@ -159,6 +178,13 @@ def program_errors(text: str) -> Iterator[str]:
 def shows_api(text: str) -> bool:
     """Whether a text names an API or a status code of one; what it quotes is not its own."""
     return _API.search(_QUOTED.sub(" ", text.replace("’", "'"))) is not None
+
+
+def program_values(text: str) -> Iterator[str]:
+    """What a text shows of a program's objects, of unfilled templates and of values that stand for nothing, as it stands."""
+    for form in wording(text).undone:
+        for found in _PROGRAM_VALUE.finditer(form):
+            yield found[found.lastgroup or 0]
 
 
 def apologises(text: str) -> bool:

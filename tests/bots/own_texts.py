@@ -34,6 +34,20 @@ def _saying(**given: Any) -> Any:
     return lambda client, redis, send: type("Bot", (Saying,), given)(client, redis, send)
 
 
+class Surrounding(CollectingBot):
+    """Sends the reply with words of its own around it."""
+
+    around = "{}"
+
+    def sent(self, conversation: str, reply: str) -> list[str]:
+        return [self.around.format(reply)]
+
+
+def _surrounding(around: str, promises: dict[str, Any] | None = None) -> Any:
+    given = {"around": around, "promises": promises or {}}
+    return lambda client, redis, send: type("Bot", (Surrounding,), given)(client, redis, send)
+
+
 CANCELLED = "Your order has been cancelled."
 STILL_THERE = "Are you still there?"
 ENDED = "This chat was closed after an hour without a message."
@@ -45,6 +59,9 @@ asking_at_once = _saying(after=("Is there anything else?",), after_seconds=20.0)
 a_declared_text = _saying(before=(CANCELLED,), promises={"notices": [CANCELLED]})
 a_declared_end = _saying(after=(ENDED,), after_seconds=3600.0, promises={"notices": [ENDED]})
 an_ordinary_apology = _saying(before=("Sorry for the wait: something went wrong here, and we are trying again.",))
+
+with_ordinary_words_around = _surrounding("Hello!\n{}\nNone of us is a machine. Nan and the team")
+with_a_declared_value_around = _surrounding("{}\nWrite None: no more mail", {"notices": ["Write None: no more mail"]})
 
 
 class Refused(CollectingBot):
@@ -81,6 +98,11 @@ an_error_of_redis = _saying(before=("Sorry! redis.exceptions.TimeoutError: Timeo
 an_error_in_an_apology = _saying(before=("Sorry, something went wrong (KeyError: 'data'). We are trying again.",))
 an_error_as_json = _saying(before=(json.dumps({"text": json.dumps({"error": {"message": "Slow down"}})}),))
 an_error_after_the_answer = _saying(after=("Error code: 429",))
+
+an_empty_value = _saying(before=("None",))
+with_an_unfilled_template_around = _surrounding("Good day %(name)s!\n{}")
+with_an_empty_value_around = _surrounding("None: undefined [object Object]\n{}")
+in_an_object = _surrounding("TextContentBlock(text=Text(annotations=[], value={!r}), type='text')")
 
 
 class RefusedInItsWords(Refused):

@@ -26,6 +26,10 @@ BAD = {
     "an_error_as_json": "S15",
     "an_error_after_the_answer": "S15",
     "a_refusal_in_the_apis_words": "S15",
+    "an_empty_value": "S15",
+    "with_an_unfilled_template_around": "S15",
+    "with_an_empty_value_around": "S15",
+    "in_an_object": "S15",
     "a_scrambled_answer": "S15",
     "a_scrambled_answer_after_the_answer": "S15",
 }
@@ -45,6 +49,13 @@ def test_a_few_ordinary_or_declared_texts_are_the_bots_own_affair(judge: Judge, 
     assert judged.count("notices") > 0
     assert judged.count("undeclared_texts") == 0
     assert judged.exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["with_ordinary_words_around", "with_a_declared_value_around"])
+def test_ordinary_or_declared_words_around_a_reply_are_fine(judge: Judge, name: str) -> None:
+    judged = judge(f"own_texts:{name}", worlds=1)
+    assert judged.is_safe, judged.answer
+    assert judged.count("notices") == 0
 
 
 @pytest.mark.parametrize("name", BAD)

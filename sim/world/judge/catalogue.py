@@ -75,8 +75,9 @@ _BREACH: Final[Mapping[str, str]] = {
     "S13": "messages stored twice in their thread, or with other words, letters, signs or spaces than were written, and "
     "runs that did not read what was said before",
     "S14": "messages stored after one that was written later, although the relay had both",
-    "S15": "texts with too much in them that no run wrote, with a program's error, credentials or ids of the API in them, "
-    "replies of which only a part was sent, or the words in another order, and words put into the assistant's mouth",
+    "S15": "texts with too much in them that no run wrote, with a program's error or insides, credentials or ids "
+    "of the API, replies of which only a part was sent, or the words in another order, and words put into the "
+    "assistant's mouth",
     "L1": "messages without an outcome 90 s after acceptance or the last disturbance",
     "L2": "conversations of a crashed worker that nobody took over within a lease and a sweep",
     "L3": "leases whose holder, serving nobody else, did nothing for longer than a burst may be collected",

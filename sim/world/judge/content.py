@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from relaysim.sim.trace.own_texts import program_errors
+from relaysim.sim.trace.own_texts import program_errors, program_values
 from relaysim.sim.trace.subjects import Message, Request, Run, StoredText, Text
 from relaysim.sim.trace.words import wording
 from relaysim.sim.world.judge.disturbances import Disturbances
@@ -266,7 +266,8 @@ def check_replies_words(history: History, findings: Findings) -> None:
 
     A reply may be cut off where its channel's messages end. Around it may stand 2,000 characters that no run wrote, and what
     the conversation's customer wrote; so much may a text have that is no reply. What an exception or a refusal of the API
-    says, however it is wrapped, a credential and an id of the API are none of these, unless a run or the customer had
+    says, however it is wrapped, what a program prints of its objects and templates (`program_values`), a credential and an
+    id of the API are none of these, unless a run or the customer had
     written it. A run's words in another order are no words of the run.
 
     Would miss: pieces in another order than they were written in; words that stand between those of the run; errors that
@@ -323,14 +324,19 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
     if internal is not None:
         return f"{send.conversation} was sent {what} with {internal} in it, at {at(send.time)}"
     errors = [*program_errors(text), *_refusals_in(history, text)]
-    if not errors and len(text) <= _AROUND_MAX:
+    values = [*program_values(text)]
+    if not errors and not values and len(text) <= _AROUND_MAX:
         return None
     own += [each.text for each in history.messages_in(text) if each.conversation == send.conversation]
-    own += history.declared_in(send) if errors else []
+    own += history.declared_in(send) if errors or values else []
     error = next((each for each in errors if not _is_written(each, own)), None)
     if error is not None:
         shown = _shortened(error)
         return f"{send.conversation} was sent {what} with a program's error in it, {shown}, at {at(send.time)}"
+    value = next((each for each in values if not _is_written_value(each, text, own)), None)
+    if value is not None:
+        shown = _shortened(value)
+        return f"{send.conversation} was sent {what} with a program's insides in it, {shown}, at {at(send.time)}"
     shortest = min((len(each) for each in wording(text).readings), default=0)
     around = shortest - sum(len(" ".join(wording(each).words)) for each in own)
     if around > _AROUND_MAX:
@@ -349,3 +355,11 @@ def _is_written(error: str, own: list[str]) -> bool:
     """Whether a run or the customer wrote of this error."""
     words = wording(error)
     return any(error in program_errors(each) or (len(words.words) > 1 and wording(each).holds(words)) for each in own)
+
+
+def _is_written_value(value: str, text: str, own: list[str]) -> bool:
+    """Whether a run, the customer or a declaration wrote this value: a mere word as often as it stands in the text."""
+    if value.isalpha():
+        words = wording(value)
+        return wording(text).count(words) <= sum(wording(each).count(words) for each in own)
+    return any(value in form for each in own for form in wording(each).undone)

@@ -1,4 +1,4 @@
-"""What a text that no run wrote shows by its words: a program's error, an apology, or a notice as it is customary."""
+"""What a text that no run wrote shows by its words: a program's error or value, an apology, or a customary notice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from relaysim.sim.trace.own_texts import apologises, is_customary, program_errors, shows_api
+from relaysim.sim.trace.own_texts import apologises, is_customary, program_errors, program_values, shows_api
 
 REFUSAL = "Can't add messages to thread_a1 while a run run_b2 is active."
 
@@ -63,6 +63,60 @@ def test_an_error_is_seen_however_it_is_wrapped(text: str) -> None:
 )
 def test_ordinary_words_about_errors_are_none(text: str) -> None:
     assert [*program_errors(text)] == []
+
+
+VALUES = (
+    "TextContentBlock(text=Text(annotations=[], value='Your parcel is on its way.'), type='text')",
+    "{'text': {'annotations': [], 'value': 'Your parcel is on its way.'}, 'type': 'text'}",
+    "<coroutine object Bot.answer>",
+    "<class 'openai.types.beta.threads.Message'>",
+    "Your order: [object Object]",
+    "Good day %(name)s, your parcel is on its way.",
+    "Good day {{customer}}, your parcel is on its way.",
+    "Good day {{ customer.name | title }}",
+    "Good day ${name}",
+    "Hello None, your parcel is on its way.",
+    "Dear undefined!",
+    "That makes NaN euros.",
+)
+
+
+@pytest.mark.parametrize("text", VALUES)
+def test_what_a_program_prints_is_seen_however_it_is_wrapped(text: str) -> None:
+    for wrapped in (
+        text,
+        json.dumps({"reply": text}),
+        f"<b>{html.escape(text)}</b>",
+        f"Hello!\n> {text}\nBye!",
+        f'"{text}"',
+    ):
+        assert [*program_values(wrapped)], wrapped
+
+
+@pytest.mark.parametrize(
+    "text", ["None", "null", "NaN", '"undefined"', "Here it is.\n> None\nBye", "None: here it is", "Name: undefined"]
+)
+def test_a_value_that_stands_for_nothing_is_seen_where_words_should_be(text: str) -> None:
+    assert [*program_values(text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "None of our shops is open on Sunday.",
+        "Open orders: None",
+        "Any news? None.",
+        "Hello, none of us is here. Hello None of the above!",
+        "Nan Goldin and Nguyen Van Nan wrote; my nan too. NaN-Chemie did not.",
+        "The date is undefined as yet, and null Uhr is midnight.",
+        '{"answer": "Your parcel is on its way.", "error": null}',
+        "It costs $5 {plus postage}, 20 % (net) of it now. (see {1})",
+        "The size (in cm = 40) is right: Shirt(s) = 2.",
+        "The object is blue [object 17].",
+    ],
+)
+def test_ordinary_words_are_no_values(text: str) -> None:
+    assert [*program_values(text)] == []
 
 
 @pytest.mark.parametrize(
