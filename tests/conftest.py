@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -11,6 +12,12 @@ import pytest
 
 _modules = 0
 """So many modules were loaded when the collector was last told that they stay."""
+
+
+def pytest_configure() -> None:
+    """A shell lets what it starts in the background ignore interrupts, and all that this starts; some tests send them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
