@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import sys
@@ -29,6 +30,13 @@ def pytest_runtest_logstart() -> None:
         gc.collect()
         gc.freeze()
         _modules = len(sys.modules)
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    """An event loop that a test left running would fail all later ones of its process that need one: say whose it was."""
+    if asyncio.events._get_running_loop() is not None:
+        asyncio.events._set_running_loop(None)
+        print(f"\n{nodeid} left an event loop running", file=sys.__stderr__)
 
 
 @pytest.fixture(scope="module")

@@ -158,6 +158,8 @@ class WorkerProcesses:
 
     def close(self) -> None:
         """Put everything back that was in place before the world."""
+        global _running
+        _running = None  # also if an interrupt came while a turn was ended
         self.exchange(None)
         if self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)

@@ -14,9 +14,12 @@ import json.encoder
 import locale
 import os
 import sys
+from asyncio.events import _get_running_loop, _set_running_loop
 from pathlib import Path
 from types import ModuleType
 from typing import Final
+
+from relaysim.sim.kernel.running import current_host, set_running_host
 
 # Not those in which the fence or a test runner replaces names, and puts them back at times of their own.
 _MODULES: Final[tuple[ModuleType, ...]] = (*(builtins, json, json.decoder, json.encoder),)
@@ -31,6 +34,7 @@ class ProcessState:
         self._locale = locale.setlocale(locale.LC_ALL)
         self._trace, self._profile = sys.gettrace(), sys.getprofile()
         self._exit = sys.exit
+        self._loop, self._host = _get_running_loop(), current_host()
         self._names = [(module, {**vars(module)}) for module in _MODULES]
 
     def restore_settings(self) -> None:
@@ -45,6 +49,9 @@ class ProcessState:
     def restore(self) -> None:
         """Let everything be as it was; what has come, as names of modules that were imported since, stays."""
         self.restore_settings()
+        # An interrupt that comes while a turn is ended, or a second one, may leave the turn standing.
+        _set_running_loop(self._loop)
+        set_running_host(self._host)
         for module, names in self._names:
             present = vars(module)
             for name, value in names.items():

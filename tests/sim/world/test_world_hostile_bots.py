@@ -6,6 +6,7 @@ Method: each bot of `hostile_bots.py` in one world, run in this process under a 
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import json
 import os
@@ -20,6 +21,7 @@ import pytest
 from relaysim.sim.backends.profile import load_profile
 from relaysim.sim.kernel import EndsProcessError, GivenUpError, LeavesSimulationError
 from relaysim.sim.world import Session, WorldSettings, run_world
+from relaysim.sim.world.process_state import ProcessState
 from relaysim.sim.world.session import Result
 
 
@@ -195,3 +197,12 @@ def test_what_a_bot_changes_about_the_process_is_put_back(monkeypatch: pytest.Mo
     assert lost(live(handle="change_the_process")) == 1
     assert state() == before
     assert not sys.stdout.closed
+
+
+def test_a_turn_that_an_interrupt_left_standing_ends_with_its_worlds() -> None:
+    before = ProcessState()
+    left = asyncio.new_event_loop()
+    asyncio.events._set_running_loop(left)
+    before.restore()
+    assert asyncio.events._get_running_loop() is None
+    left.close()
