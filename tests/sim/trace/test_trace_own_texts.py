@@ -11,6 +11,18 @@ from relaysim.sim.trace.own_texts import apologises, is_customary, program_error
 
 REFUSAL = "Can't add messages to thread_a1 while a run run_b2 is active."
 
+
+def wrapped(text: str) -> tuple[str, ...]:
+    """A text as it stands, and in each way in which relays wrap one."""
+    return (
+        text,
+        json.dumps({"reply": text}),
+        f"<b>{html.escape(text)}</b>",
+        f"Hello!\n> {text}\nBye!",
+        f'"{text}"',
+    )
+
+
 ERRORS = (
     f"BadRequestError: Error code: 400 - {{'error': {{'message': \"{REFUSAL}\", 'type': 'invalid_request_error'}}}}",
     f"Sorry, that failed: {REFUSAL}",
@@ -34,14 +46,8 @@ ERRORS = (
 
 @pytest.mark.parametrize("text", ERRORS)
 def test_an_error_is_seen_however_it_is_wrapped(text: str) -> None:
-    for wrapped in (
-        text,
-        json.dumps({"reply": text}),
-        f"<b>{html.escape(text)}</b>",
-        f"Hello!\n> {text}\nBye!",
-        f'"{text}"',
-    ):
-        assert [*program_errors(wrapped)], wrapped
+    for each in wrapped(text):
+        assert [*program_errors(each)], each
 
 
 @pytest.mark.parametrize(
@@ -83,14 +89,8 @@ VALUES = (
 
 @pytest.mark.parametrize("text", VALUES)
 def test_what_a_program_prints_is_seen_however_it_is_wrapped(text: str) -> None:
-    for wrapped in (
-        text,
-        json.dumps({"reply": text}),
-        f"<b>{html.escape(text)}</b>",
-        f"Hello!\n> {text}\nBye!",
-        f'"{text}"',
-    ):
-        assert [*program_values(wrapped)], wrapped
+    for each in wrapped(text):
+        assert [*program_values(each)], each
 
 
 @pytest.mark.parametrize(
