@@ -1,4 +1,7 @@
-"""The lines of one conversation's story, written from its trace: who did what, and what came of it."""
+"""The lines of one conversation's story, written from its trace: who did what, and what came of it.
+
+More than 400 lines, because it is one sentence for each kind of event.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from relaysim.sim.trace.schema import (
     HandlingStart,
     LockExpired,
     LogLine,
+    LoopBlocked,
     MessageSent,
     Received,
     RedisCommand,
@@ -179,6 +183,14 @@ class StoryWriter(TraceReader):
         if known in ("", self.conversation):  # of what ended no known work, any message's may have been it
             sentence = f"{event.headline}: {quoted(event.text, 200)}"
             self._line(time, self._who(event.delivery, entity), sentence, Rank.EXCEPTION, loud=True)
+
+    def on_loop_blocked(self, time: float, entity: str, event: LoopBlocked) -> None:
+        conversation = self._conversation_of(event.delivery)
+        if conversation not in ("", self.conversation) and self._at_work.get(entity, "") != self.conversation:
+            return
+        where = f" at {event.place}" if event.place else ""
+        sentence = f"goes on: its event loop was blocked for {event.seconds:.3g} s{where}, and nothing else of it ran"
+        self._line(time, self._who(event.delivery, entity), sentence, Rank.EXCEPTION, loud=True)
 
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         delivery, key, reply = event.delivery, event.key, event.reply

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 _modules = 0
 """So many modules were loaded when the collector was last told that they stay."""
@@ -19,6 +20,9 @@ def pytest_configure() -> None:
     """A shell lets what it starts in the background ignore interrupts, and all that this starts; some tests send them."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # An example that takes long beside four other busy programs is no failure.
+    settings.register_profile("at any speed", deadline=None)
+    settings.load_profile("at any speed")
 
 
 @pytest.hookimpl(tryfirst=True)

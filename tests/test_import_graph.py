@@ -26,7 +26,8 @@ BACKENDS = [path.parent.name for path in (ROOT / "sim" / "backends").glob("*/__i
 MAY_IMPORT = {
     "relay": set(),
     "sim.kernel": set(),
-    "sim.process": {"sim.kernel"},
+    "sim.threads": {"sim.kernel"},
+    "sim.process": {"sim.kernel", "sim.threads"},
     "sim.trace": {"sim.kernel"},
     "sim.faults": {"sim.kernel", "sim.trace"},
     "sim.redis": {"sim.kernel", "sim.trace", "sim.faults"},
@@ -41,6 +42,7 @@ MAY_IMPORT = {
         "sim.validation_words",
         "sim.kernel",
         "sim.process",
+        "sim.threads",
         "sim.trace",
         "sim.faults",
         "sim.redis",

@@ -31,7 +31,7 @@ _OTHER_USES = {
 }
 #: Of the standard library, with which nobody can be at odds, and of names that are other than the library's.
 _STANDARD = {"asyncio", "_thread"}
-_LIBRARY_OF = {"_time_machine": "time-machine"}
+_LIBRARY_OF = {"_time_machine": "time-machine", "_queue": "CPython", "_threading_local": "CPython"}
 
 
 class Use(NamedTuple):

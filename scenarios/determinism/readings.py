@@ -120,7 +120,7 @@ _ONLY_DIRECTLY: Final = frozenset({"address", "hash"})
 _STAND_IN_BETWEEN: Final = frozenset(
     {
         *("fence.py", "substitutes.py", "conditions.py", "readings.py", "worker_process.py"),
-        *("file_calls.py", "opened_files.py", "sqlite_functions.py"),
+        *("file_calls.py", "opened_files.py", "sqlite_functions.py", "install.py"),
     }
 )
 """Files of our own that stand between a relay and what it reads."""

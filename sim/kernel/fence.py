@@ -17,7 +17,8 @@ Inside `with Fence():` and while code of an attached kernel runs in this thread:
 |                                                             | host does not have; a next life has another|
 |                                                             | number                                     |
 | time.sleep, sockets, threads, subprocesses, fork, exec,     | `LeavesSimulationError` at the call site   |
-| sending signals, limits of the process                      |                                            |
+| sending signals, limits of the process; in workers with code|                                            |
+| of the user's, sleep and threads are virtual: `sim.threads` |                                            |
 | signal.signal, siginterrupt, pthread_sigmask, set_wakeup_fd | nothing: no signals come                   |
 | faulthandler, garbage collection except gc.collect, audit   | nothing: they are this process's           |
 | hooks, hooks of asynchronous generators, the switch interval|                                            |
@@ -57,7 +58,7 @@ from relaysim.sim.kernel.draws import Draws
 from relaysim.sim.kernel.ignored_calls import ignored_calls
 from relaysim.sim.kernel.own_errors import SimulatorError
 from relaysim.sim.kernel.running import current_host, set_running_host
-from relaysim.sim.kernel.source_places import in_executor_job, place_of_caller
+from relaysim.sim.kernel.source_places import place_of_caller
 from relaysim.sim.kernel.substitutes import clocks, names_of_hosts
 
 
@@ -75,7 +76,6 @@ class LeavesSimulationError(SimulatorError, RuntimeError):
 
 
 _REMEDIES = {
-    "time.sleep in a job": "await asyncio.sleep(...) in place of the job, or let the factory put in what does not sleep",
     "time.sleep": "await asyncio.sleep(...) instead, which takes virtual time",
     "starting a thread": (
         "use tasks of asyncio instead, or asyncio.to_thread, whose jobs run here as one step of the loop; what "
@@ -182,7 +182,7 @@ class _VirtualTraveller(time_machine.Traveller):
             real: int = _time_machine.original_time_ns()
             return real
         host = current_host()
-        now = kernel.now if host is None else kernel.now + host.skew_seconds
+        now = kernel.now if host is None else kernel.now + host.process.skew_seconds
         return _EPOCH_NANOSECONDS + round(now * 1e9)
 
 
@@ -280,7 +280,7 @@ class Fence:
             replace(real, substitute)
 
         # Later Pythons audit these; the earlier ones do not.
-        replace(time.sleep, _when_inside(time.sleep, _refuse_sleep))
+        replace(time.sleep, _when_inside(time.sleep, _refuser("time.sleep, which blocks the whole loop,")))
         for name in ("start_new_thread", "start_joinable_thread"):
             if hasattr(_thread_module, name):
                 start = getattr(_thread_module, name)
@@ -331,7 +331,7 @@ def replace_names(replacements: Mapping[int, tuple[object, object]], *, but_in: 
 
     Args:
         replacements: by the `id` of an object, it and its substitute.
-        but_in: the name of a module that keeps its own names.
+        but_in: the name of a module or package that keeps its own names.
 
     Returns:
         What puts everything back.
@@ -339,7 +339,7 @@ def replace_names(replacements: Mapping[int, tuple[object, object]], *, but_in: 
     replaced: list[tuple[dict[str, Any], str, object]] = []
     for module in list(sys.modules.values()):
         names = getattr(module, "__dict__", None)
-        if not isinstance(names, dict) or names.get("__name__") == but_in:
+        if not isinstance(names, dict) or _is_in(names.get("__name__"), but_in):
             continue
         if replacements.keys().isdisjoint(map(id, list(names.values()))):
             continue  # nearly every module, and this way it is asked in C
@@ -354,6 +354,10 @@ def replace_names(replacements: Mapping[int, tuple[object, object]], *, but_in: 
             names[key] = value
 
     return restore
+
+
+def _is_in(name: Any, package: str) -> bool:
+    return name == package or (bool(package) and isinstance(name, str) and name.startswith(f"{package}."))
 
 
 @contextmanager
@@ -384,12 +388,6 @@ def _when_on_a_host(real: Any, virtual: Callable[..., Any]) -> Callable[..., Any
         return real(*args, **kwargs) if _inside() is None or current_host() is None else virtual(*args, **kwargs)
 
     return call
-
-
-def _refuse_sleep(seconds: object) -> None:
-    if not in_executor_job():
-        raise refuse("time.sleep, which blocks the whole loop,")
-    raise refuse("time.sleep in a job of an executor, which runs as one step of the loop and takes no virtual time,")
 
 
 def _when_inside(real: Any, virtual: Callable[..., Any]) -> Callable[..., Any]:

@@ -40,9 +40,12 @@ T = TypeVar("T")
 class Host:
     """One simulated process: an asyncio loop with a name.
 
-    Made by `Kernel.host`. Code on the host reads time and sleeps through its loop, in virtual time.
+    Made by `Kernel.host`. Code on the host reads time and sleeps through its loop, in virtual time. A process may have
+    further loops, for what goes on while its own stands still, and for threads that run one: companions of the first.
 
     Attributes:
+        process: the process's first host; of a host without companions itself.
+        companions: the process's further loops, in the order in which they were made.
         skew_seconds: how far `time.time()`, `datetime.now()` and whatever else reads the time of day on this host are
             ahead of virtual time; negative: behind. Monotonic clocks and the loop's own are not affected.
     """
@@ -52,7 +55,19 @@ class Host:
         self.name = name
         self.index = index
         self.skew_seconds = 0.0
+        self.process: Host = self
+        self.companions: list[Host] = []
+        self._delay: Callable[[], float] | None = None
         self.loop: HostLoop = HostLoop(self, kernel)
+
+    def companion(self) -> Host:
+        """A further loop of this process: it crashes, stands still and is slow as the process is."""
+        made = self.kernel.host(self.name)
+        made.process = self
+        self.companions.append(made)
+        if self._delay is not None:
+            made.slow(self._delay)
+        return made
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, context: Context | None = None) -> Task[T]:
         """Start a coroutine on this host; its first step runs at this instant, after the kernel's own events.
@@ -78,6 +93,8 @@ class Host:
         is a new host of the same name: draws, which are keyed by name, go on where they were.
         """
         self.loop.crash()
+        for each in self.companions:
+            each.crash()
 
     @property
     def crashed(self) -> bool:
@@ -95,10 +112,14 @@ class Host:
             ValueError: for a negative, infinite or undefined duration.
         """
         self.loop.pause(seconds)
+        for each in self.companions:
+            each.pause(seconds)
 
     def resume(self) -> None:
         """End a pause now; without one, nothing happens."""
         self.loop.resume()
+        for each in self.companions:
+            each.resume()
 
     @property
     def paused(self) -> bool:
@@ -112,7 +133,10 @@ class Host:
             delay: asked each time the host gets something to do: how many seconds it waits before it runs, until it has
                 nothing left to do. None: it runs at once again, also if it is waiting.
         """
+        self._delay = delay
         self.loop.slow(delay)
+        for each in self.companions:
+            each.slow(delay)
 
 
 class Kernel(Agenda):
@@ -180,6 +204,19 @@ class Kernel(Agenda):
                     raise failures[0]
         finally:
             sys.set_asyncgen_hooks(*outer_hooks)
+
+    def run_until(self, is_done: Callable[[], bool], limit: float) -> bool:
+        """Run until something is done, which is looked at after each instant; whether it was by the virtual time `limit`.
+
+        Raises:
+            Exception: as `run`.
+        """
+        while not is_done():
+            instant = self.env._now if self._turns else self.env.peek()
+            if instant > limit or instant == math.inf:
+                return False
+            self.run(until=instant)
+        return True
 
     def advance_to(self, time: float) -> None:
         """Let the virtual instant `time` (seconds, rounded up to a tick) be the present, after all that is due by then.

@@ -80,6 +80,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         self._pause: Timer | None = None
         self._paused_until = 0.0
         self._late_turn: Timer | None = None
+        self._blocked = False
         self._closed = False
         self._closing = False
         self._task_factory: Any = None
@@ -301,8 +302,8 @@ class HostLoop(asyncio.AbstractEventLoop):
     # Executor: a job runs inline, as one step of the host
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> Future[T]:  # type: ignore[override]
-        if executor is None and not self._has_executor:
-            raise RuntimeError("Executor shutdown has been called")  # as asyncio says it
+        if executor is None:
+            self.refuse_without_executor()
         future: Future[T] = self.create_future()
         place = place_of_caller()
 
@@ -319,6 +320,14 @@ class HostLoop(asyncio.AbstractEventLoop):
 
         self.call_soon(job)
         return future
+
+    def refuse_without_executor(self) -> None:
+        """
+        Raises:
+            RuntimeError: there is no default executor any more, as asyncio says it.
+        """
+        if not self._has_executor:
+            raise RuntimeError("Executor shutdown has been called")
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """There is no executor to wait for; from now on it takes no jobs."""
@@ -431,9 +440,22 @@ class HostLoop(asyncio.AbstractEventLoop):
             return
         self._pause.cancel()
         self._pause = None
-        self._scheduled = bool(self._ready)
-        if self._scheduled:
-            self._schedule()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not self._blocked and self._pause is None:
+            self._scheduled = bool(self._ready)
+            if self._scheduled:
+                self._schedule()
+
+    def block(self) -> None:
+        """The step that runs blocks its thread: until `unblock` nothing else runs, and what becomes ready waits."""
+        self._blocked = True
+
+    def unblock(self) -> None:
+        """The turn whose step blocked has ended."""
+        self._blocked = False
+        self._go_on()
 
     def slow(self, delay: Callable[[], float] | None) -> None:
         """Let each turn come so many seconds after the host became ready; None: at once, also one that is waited for."""
@@ -666,6 +688,8 @@ class DeadLoop(HostLoop):
 
     def resume(self) -> None:
         """Does nothing: a crashed host has nothing to resume."""
+
+    unblock = resume
 
     def slow(self, delay: Callable[[], float] | None) -> None:
         """It has no turns."""

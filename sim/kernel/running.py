@@ -22,6 +22,9 @@ class RunningHost(Protocol):
     skew_seconds: float
 
     @property
+    def process(self) -> RunningHost: ...
+
+    @property
     def loop(self) -> GeneratorKeeper: ...
 
     @property

@@ -47,11 +47,6 @@ def executor_job(given_at: str) -> Iterator[None]:
         _job_given_at = outer
 
 
-def in_executor_job() -> bool:
-    """Whether an executor's job is being run."""
-    return _job_given_at is not None
-
-
 def place_of_frame(frame: FrameType | None) -> str:
     """The same of a frame."""
     left_this_package = False

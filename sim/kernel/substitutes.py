@@ -62,7 +62,7 @@ def names_of_hosts(inside: Inside) -> Iterator[Pair]:
 
         return real, read
 
-    yield of_host(os.getpid, lambda host: _PID_OF_FIRST_HOST + host.index)
+    yield of_host(os.getpid, lambda host: _PID_OF_FIRST_HOST + host.process.index)
     yield of_host(os.getppid, lambda host: 1)
     yield of_host(socket.gethostname, lambda host: host.name)
     yield of_host(platform.node, lambda host: host.name)

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from relaysim.sim.kernel.trace import Place, current_context
 
-Source = Literal["task", "future", "callback", "generator", "handler", "finalizer", "loop"]
+Source = Literal["task", "future", "callback", "generator", "handler", "finalizer", "loop", "thread"]
 
 
 class Unhandled(NamedTuple):

@@ -25,6 +25,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from time import process_time
+from threading import get_ident
 from types import FrameType
 from typing import Any, Final, Protocol
 
@@ -111,7 +112,7 @@ class Watchdog:
         if self._depth > 1:
             return self
         self.patience = patience_from_environment()
-        self._owner = threading.get_ident()
+        self._owner = get_ident()
         self._bytes_at_begin = resident_bytes()
         if threading.current_thread() is threading.main_thread():
             self._handle_signals()
@@ -176,7 +177,7 @@ class Watchdog:
     @property
     def in_section(self) -> bool:
         """Whether this thread runs code under watch."""
-        return self._number > 0 and threading.get_ident() == self._owner
+        return self._number > 0 and get_ident() == self._owner
 
     # In the thread
 

@@ -7,22 +7,34 @@ what this process had when the world began.
 from __future__ import annotations
 
 import asyncio.events
+import concurrent.futures.thread
 import copy
+import itertools
 import logging
 import os
 import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+
+from relaysim.sim.threads import MAIN_IDENT, MAIN_THREAD
 
 
 class _Places:
-    """Attributes of one holder with a value per process. `copied` are containers that user code changes in place."""
+    """Attributes of one holder with a value per process. `copied` are containers that user code changes in place; `anew` are
+    made for each process."""
 
-    def __init__(self, holder: Any, copied: Sequence[str], others: Sequence[str] = ()) -> None:
-        self.names = (*copied, *others)
+    def __init__(
+        self,
+        holder: Any,
+        copied: Sequence[str],
+        others: Sequence[str] = (),
+        anew: Mapping[str, Callable[[], Any]] | None = None,
+    ) -> None:
+        self.anew: Mapping[str, Callable[[], Any]] = anew or {}
+        self.names = (*copied, *others, *self.anew)
         self.copied = frozenset(copied)
         self.attributes: dict[str, Any] = vars(holder)
 
@@ -32,12 +44,28 @@ class _Places:
         return [attributes[name] for name in self.names]
 
 
+_SHUTDOWN_LOCKS: Final = {"_shutdown_locks": set} if hasattr(threading, "_shutdown_locks") else {}
+"""Those of threads that Python waits for at its end; later Pythons keep none."""
+
 _PLACES: Final = (
     _Places(os.environ, ("_data",)),
     _Places(sys, ("path",), ("excepthook", "unraisablehook", "stdout", "stderr")),
     _Places(asyncio.events, (), ("_event_loop_policy",)),
-    _Places(threading, (), ("excepthook", "_trace_hook", "_profile_hook")),
-    _Places(tempfile, (), ("tempdir", "_name_sequence")),
+    _Places(
+        threading,
+        (),
+        ("_trace_hook", "_profile_hook"),
+        {
+            "_active": lambda: {MAIN_IDENT: MAIN_THREAD},
+            "_limbo": dict,
+            "_main_thread": lambda: MAIN_THREAD,
+            "_counter": lambda: itertools.count(1).__next__,
+            "excepthook": lambda: threading.__excepthook__,  # not that of whoever runs tests
+            **_SHUTDOWN_LOCKS,
+        },
+    ),
+    _Places(concurrent.futures.thread, ("_threads_queues",)),
+    _Places(tempfile, (), ("tempdir",), {"_name_sequence": lambda: None}),  # drawn by the process itself
     _Places(warnings, ("filters",), ("showwarning",)),
     _Places(logging, (), ("_loggerClass", "_logRecordFactory")),
     _Places(logging.Logger.manager, ("loggerDict",), ("loggerClass", "logRecordFactory", "_disable")),
@@ -84,8 +112,8 @@ class OwnState:
 
 
 def _copied(places: _Places, name: str, value: Any) -> Any:
-    if name == "_name_sequence":
-        return None  # a process draws the names of its temporary files itself
+    if name in places.anew:
+        return places.anew[name]()
     if name not in places.copied:
         return value
     made = copy.copy(value)

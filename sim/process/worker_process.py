@@ -31,6 +31,8 @@ from relaysim.sim.process.opened_files import OpenedFiles
 from relaysim.sim.process.own_files import REAL, OwnFiles
 from relaysim.sim.process.own_state import FixedHandlers, LibraryLoggers, OwnState
 from relaysim.sim.process.user_code import user_code_of
+from relaysim.sim.threads import MAIN_IDENT, Threads, drive
+from relaysim.sim.threads import install as install_threads
 
 T = TypeVar("T")
 
@@ -50,12 +52,18 @@ def running_process() -> WorkerProcess | None:
     return _running if _running is not None and get_ident() == _thread else None
 
 
+def _running_threads() -> Threads | None:
+    process = running_process()
+    return None if process is None else process.threads
+
+
 class WorkerProcess:
     """One life of one worker. Made by `WorkerProcesses.begin`.
 
     Attributes:
         name: the worker's.
         opened: what it has opened of the worker's files.
+        threads: they, once it has started.
     """
 
     def __init__(self, world: WorkerProcesses, name: str, files: OwnFiles) -> None:
@@ -66,13 +74,16 @@ class WorkerProcess:
         self.loggers_shown = len(world.base_loggers)
         self.state = world.base_state.copy_for_another_process()
         self.opened = OpenedFiles(files, world.folder, self.run)
+        self.threads: Threads | None = None
 
     def start(self, host: Host, function: Callable[[], T]) -> T:
         """Run the first code of this life: it loads its modules. From now on whatever runs on the host is this life's."""
         loop = host.loop
-        loop.drain, loop.call = partial(self.run, loop.drain), partial(self.run, loop.call)  # type: ignore[method-assign]
+        self.threads = Threads(host, self.run, partial(self._world.blocked, host.name))
+        drive(self.threads, loop, host, MAIN_IDENT)
+        loop.call = partial(self.run, loop.call)  # type: ignore[method-assign]
         try:
-            return host.call(partial(self._load, function))
+            return self.threads.call(partial(self._load, function))
         finally:
             self._world.logging_is_set_up()
 
@@ -117,9 +128,13 @@ class WorkerProcesses:
         base_state: what was in place before the world, besides modules.
         base_loggers: the loggers of libraries.
         folder: the current directory, with which each life begins.
+        blocked: told when code has held up the loop of its process: the host's name, the line, and the virtual seconds.
     """
 
-    def __init__(self, module_name: str) -> None:
+    def __init__(
+        self, module_name: str, blocked: Callable[[str, str, float], None] = lambda host, place, seconds: None
+    ) -> None:
+        self.blocked = blocked
         self.user_code = user_code_of(module_name)
         self.present: WorkerProcess | None = None
         self.base_state = OwnState()
@@ -155,6 +170,12 @@ class WorkerProcesses:
         life = WorkerProcess(self, name, files)
         self._lives.append(life)
         return life
+
+    def end_threads(self) -> None:
+        """The world is over: end whatever code of it still waits."""
+        for life in self._lives:
+            if life.threads is not None:
+                life.threads.end()
 
     def close(self) -> None:
         """Put everything back that was in place before the world."""
@@ -265,6 +286,7 @@ class Isolation:
         }
         self._undo.append(replace_names(replacements))
         self._undo.append(install(FileCalls(running_process)))
+        self._undo.append(install_threads(_running_threads))
         self._undo += [refuse_some(event, partial(self._past_substitutes, event)) for event in CHANGES]
         with outside():
             temporary = tempfile.gettempdir()

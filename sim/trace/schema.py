@@ -338,6 +338,19 @@ class LogLine(NamedTuple):
     text: Annotated[str, "the line"]
 
 
+def _digested_block(event: LoopBlocked) -> tuple[str, float]:
+    return event.delivery, event.seconds
+
+
+@record_kind("loop.blocked", digested=_digested_block)
+class LoopBlocked(NamedTuple):
+    """Code in a coroutine has blocked its thread, and so held up the whole loop of its process, which now goes on."""
+
+    delivery: Annotated[str, "in whose handling; empty outside of one"]
+    seconds: Annotated[float, "for how long"]
+    place: Annotated[str, "the line, as `bot.py:12`; not digested"]
+
+
 def _digested_exception(event: UnhandledException) -> tuple[str, str, str, str]:
     return event.delivery, event.source, event.error_class, without_source_lines(event.text)
 
@@ -348,7 +361,8 @@ class UnhandledException(NamedTuple):
 
     delivery: Annotated[str, "in whose handling what failed was begun; empty outside of one"]
     source: Annotated[
-        str, "`task`: nobody awaited it; `callback`; `future`; `generator`; `handler`; `finalizer`; `loop`; `serve`"
+        str,
+        "`task`: nobody awaited it; `callback`; `future`; `generator`; `handler`; `finalizer`; `loop`; `thread`; `serve`",
     ]
     error_class: Annotated[str, "the exception's class; empty if asyncio has only its message to tell"]
     text: Annotated[str, "the exception's text, or asyncio's message"]
@@ -369,6 +383,7 @@ _ESCAPED: Final[Mapping[str, str]] = {
     "generator": "was raised while an asynchronous generator was closed",
     "handler": "escaped from the loop's exception handler",
     "finalizer": "escaped from a finalizer",
+    "thread": "ended a thread",
     "serve": "ended `serve`",
 }
 
@@ -409,7 +424,7 @@ EVENTS: Final[tuple[type[Any], ...]] = (
     *(RunReads, RunWindow, MetadataNoted, MessageStored, MessageDeleted, ThreadDeleted),
     *(RedisCommand, RedisFaultStruck, RedisBack),
     *(LeaseTaken, LeaseReleased, LeaseGone, LeaseBack, LockExpired, LockLost),
-    *(HostCrash, HostRestart, HostPause, HostResume, HostSlow, HostSkew, LogLine, UnhandledException),
+    *(HostCrash, HostRestart, HostPause, HostResume, HostSlow, HostSkew, LogLine, LoopBlocked, UnhandledException),
     *(TextSent, TextEnds, TextFate),
 )
 """The records, in the order of the page."""

@@ -7,6 +7,7 @@ with their ids; and right after that, where the world has faults of sends, `send
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -96,7 +97,7 @@ class Channel:
                 duration += extra
             if customer is not None and kind not in ("refused", "unknown_lost"):
                 kernel.at(0.5 * duration, customer.receive, text)
-            await _sleep(kernel, host, extra if kind in _UNKNOWN else duration)
+            await _sleep(kernel, extra if kind in _UNKNOWN else duration)
             if kind == "refused":
                 raise SendRefused("the channel refused the text")
             if kind in _UNKNOWN:
@@ -116,8 +117,8 @@ class Channel:
         return fault, fault.seconds.sample(draws.uniform(worker, f"{purpose} fault-{position} seconds", index))
 
 
-async def _sleep(kernel: Kernel, host: Host, seconds: float) -> None:
-    future = host.loop.create_future()
+async def _sleep(kernel: Kernel, seconds: float) -> None:
+    future = asyncio.get_running_loop().create_future()
     kernel.at(seconds, _wake, future)
     await future
 

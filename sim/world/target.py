@@ -1,18 +1,20 @@
-"""The target: what a world drives. One kind ships, `AsyncHandler`: an object with `async handle`, made by a factory.
+"""The target: what a world drives. One kind ships, `Handler`: an object with `handle`, async or plain, made by a factory.
 
 A worker has one target per life. It is started on the worker's host with a `Life`, is handed deliveries, may serve in the
 background, declares what it promises, and is asked for its ledger at the world's end. Workers, webhooks, the world and
-the audit know nothing else of it, so a further kind (plain code, an application, a program behind an address) is a class
+the audit know nothing else of it, so a further kind (an application, a program behind an address) is a class
 with the members of `Target` and its line in `KINDS`. What a scenario's factory returns decides which kind it is.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from relaysim.sim.kernel import Host, SimulatorError
+from relaysim.sim.threads import current_strand, in_thread, wait
 from relaysim.sim.world.judge.promises import Promises, declared_by
 
 
@@ -131,19 +133,20 @@ class Target(Protocol):
         """
 
 
-class AsyncHandler:
-    """An object with `async handle(message)`.
+class Handler:
+    """An object with `handle(message)`.
 
-    It may have `async serve()`, `async outcome_of(conversation, message_id)` and `promises`.
+    It may have `serve()`, `outcome_of(conversation, message_id)` and `promises`. Each method is a coroutine function, or
+    plain code, which runs in a thread of its own and may block.
     """
 
-    factory_returns: ClassVar[str] = "an object with `async def handle(self, message)`"
+    factory_returns: ClassVar[str] = "an object with `def handle(self, message)`, plain or async"
 
     __slots__ = ("_relay", "keeps_ledger", "serves")
 
     @classmethod
     def drives(cls, made: Any) -> bool:
-        """Whether it has a `handle`; that this gives an awaitable shows only when it is called."""
+        """Whether it has a `handle`."""
         return not isinstance(made, type) and callable(getattr(made, "handle", None))
 
     def __init__(self, made: Any, life: Life) -> None:
@@ -158,26 +161,46 @@ class AsyncHandler:
 
     async def serve(self) -> None:
         """Run the object's `serve`."""
-        await self._awaitable("serve", self._relay.serve())
+        await _result_of(self._relay.serve)
 
     async def deliver(self, message: SentMessage) -> str | None:
-        """Await the object's `handle`."""
-        return outcome_name(await self._awaitable("handle", self._relay.handle(message)))
+        """Call the object's `handle`, and wait for its end."""
+        return outcome_name(await _result_of(self._relay.handle, message))
 
     async def outcome_of(self, conversation: str, message_id: str) -> str | None:
-        """Await the object's `outcome_of`."""
-        return outcome_name(await self._awaitable("outcome_of", self._relay.outcome_of(conversation, message_id)))
-
-    def _awaitable(self, method: str, given: Any) -> Awaitable[Any]:
-        if not inspect.isawaitable(given):
-            raise TargetError(
-                f"{type(self._relay).__name__}.{method} returned {type(given).__name__}, which cannot be awaited; plain "
-                f"code cannot be driven yet: write `async def {method}`"
-            )
-        return given
+        """Ask the object's `outcome_of`."""
+        return outcome_name(await _result_of(self._relay.outcome_of, conversation, message_id))
 
 
-KINDS: Final[list[type[Target]]] = [AsyncHandler]
+async def _result_of(method: Callable[..., Any], *args: Any) -> Any:
+    """Plain code runs in a thread; what that returns is awaited if it can be."""
+    if current_strand() is None or _is_async(method):
+        given = method(*args)
+    else:
+        given = await in_thread(method, *args)
+    return await given if inspect.isawaitable(given) else given
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine, also through decorators that say what they wrap."""
+    innermost = inspect.unwrap(function)
+    called = getattr(innermost, "__call__", None)  # noqa: B004 - an object that is called like a function
+    return inspect.iscoroutinefunction(innermost) or inspect.iscoroutinefunction(called)
+
+
+def sender_for_users(send: Send) -> Send:
+    """`send` for code of the user's: a coroutine function, which in a thread that runs no event loop blocks instead."""
+
+    @functools.wraps(send)
+    def send_or_block(*args: Any, **kwargs: Any) -> Any:
+        strand = current_strand()
+        coroutine = send(*args, **kwargs)
+        return coroutine if strand is None or strand.loop is not None else wait(coroutine)
+
+    return send_or_block
+
+
+KINDS: Final[list[type[Target]]] = [Handler]
 """All kinds of targets; the first that drives what a factory returned takes it."""
 
 

@@ -57,13 +57,13 @@ class Worker:
         self.delayed_by: Callable[[], float] | None = None
 
     def start(self) -> None:
-        """Begin a life on a new host, and let the target serve if it does."""
+        """Begin a life on a new host, and let the target serve if it does; returns once its code has been loaded."""
         if self.starts:
             self._kernel.trace.add(self.name, HostRestart())
         self.starts += 1
-        self.alive = True
         self.host = self._kernel.host(self.name)
-        self.target = self._start_target(self.host)
+        self.target = self._start_target(self.host)  # which may take virtual time; until then it takes no deliveries
+        self.alive = True
         if self.target.serves:
             context = copy_context()
             context.run(current_context.set, "")

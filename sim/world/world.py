@@ -13,8 +13,18 @@ from relaysim.sim import redis
 from relaysim.sim.backends import backend_named
 from relaysim.sim.doors import Network, make_client
 from relaysim.sim.faults import FaultPlan, chosen
-from relaysim.sim.kernel import EPOCH_SECONDS, ConditionedDraws, Draws, Host, Kernel, Recording, RecordingDraws
+from relaysim.sim.kernel import (
+    EPOCH_SECONDS,
+    ConditionedDraws,
+    Draws,
+    Host,
+    Kernel,
+    Recording,
+    RecordingDraws,
+    current_context,
+)
 from relaysim.sim.process import WorkerProcesses, is_shared
+from relaysim.sim.trace.schema import LoopBlocked
 from relaysim.sim.world.audit import NAME as AUDITOR
 from relaysim.sim.world.audit import ledger_of
 from relaysim.sim.world.customers import Customer
@@ -27,7 +37,7 @@ from relaysim.sim.world.quiescence import SETTLE_SECONDS, Quiescence
 from relaysim.sim.world.schedule import ScheduledNetwork
 from relaysim.sim.world.settings import WorkerGroup, WorldSettings
 from relaysim.sim.world.simulated_channel import Channel
-from relaysim.sim.world.target import Life, SentMessage, Target, start_target
+from relaysim.sim.world.target import Life, SentMessage, Target, sender_for_users, start_target
 from relaysim.sim.world.unhandled_records import record_unhandled
 from relaysim.sim.world.webhooks import Webhooks
 from relaysim.sim.world.workers import Worker
@@ -106,7 +116,7 @@ class World:
         self._customer_of: dict[str, Customer] = {}
         self.channel = Channel(kernel, profile.send_seconds.sampler, self._chosen("send_faults"), self._customer_of)
         if not is_shared(module_of(settings.relay.factory)):
-            self.processes = WorkerProcesses(module_of(settings.relay.factory))
+            self.processes = WorkerProcesses(module_of(settings.relay.factory), self._record_blocked)
         for group in settings.workers:
             for _ in range(group.count):
                 made = Worker(kernel, len(self.workers) + 1, partial(self._start_target, group))
@@ -159,7 +169,9 @@ class World:
         client = make_client(self.kernel, host, self.network, self.lane)
         redis_client = redis.make_client(host, self.redis, self.lane)
         relay_settings = {**self.settings.relay.settings, **group.settings}
-        life = Life(host, client, redis_client, self.channel.sender(host), relay_settings)
+        sender = self.channel.sender(host)
+        send = sender if self.processes is None else sender_for_users(sender)
+        life = Life(host, client, redis_client, send, relay_settings)
         name = self.settings.relay.factory
 
         def start() -> Target:
@@ -207,6 +219,10 @@ class World:
                 for hold in self.settings.schedule
             ]
         )
+
+    def _record_blocked(self, worker: str, place: str, seconds: float) -> None:
+        record = LoopBlocked(delivery=current_context.get(), seconds=seconds, place=place)
+        self.kernel.trace.add(worker, record)
 
     # What customers do
 
@@ -290,6 +306,9 @@ class World:
     def close(self) -> None:
         """Clear up; call it once, whatever happened."""
         try:
+            if self.processes is not None:
+                self.kernel.trace.close()
+                self.processes.end_threads()
             self.kernel.close()
         finally:
             self.redis.close()

@@ -124,10 +124,6 @@ async def text(self, message):
 async def text(self, message):
     return os.environ["HOME"]  # here
 """,
-    "number_of_thread": """
-async def text(self, message):
-    return threading.get_ident()  # here
-""",
     "thread": """
 import threaded_library
 
@@ -153,7 +149,6 @@ CAUSES: dict[str, CauseName] = {
     "kept": "kept state",
     "file": "file",
     "home": "environment",
-    "number_of_thread": "process",
     "thread": "thread",
     "date_of_import": "real time",
 }
@@ -223,6 +218,10 @@ async def number(value):
 
 async def text(self, message):
     return await asyncio.gather(*(number(value) for value in range(5)))
+""",
+    "number_of_thread": """
+async def text(self, message):
+    return threading.get_ident(), await asyncio.to_thread(threading.get_ident)
 """,
     "counting_addresses": """
 async def text(self, message):

@@ -99,7 +99,7 @@ class _Handler:
     async def handle(self, message: Any) -> None: ...
 
 
-WANTED = "return an object with `async def handle(self, message)`"
+WANTED = "return an object with `def handle(self, message)`, plain or async"
 
 
 @pytest.mark.parametrize(
@@ -131,11 +131,10 @@ def test_what_a_factory_raises_is_not_hidden() -> None:
         start_target("bot:x", factory, life)
 
 
-@pytest.mark.parametrize("method", ["handle", "serve", "outcome_of"])
-def test_plain_code_ends_the_run_and_is_not_judged(method: str) -> None:
-    with pytest.raises(TargetError) as caught:
-        run(settings("world_relays:plain", relay={"method": method}))
-    assert str(caught.value) == (
-        f"Plain.{method} returned NoneType, which cannot be awaited; plain code cannot be driven yet: "
-        f"write `async def {method}`"
-    )
+@pytest.mark.parametrize("seed", [1, 2])
+def test_plain_code_is_judged_as_its_async_twin(seed: int) -> None:
+    plain, twin = (_world(f"world_relays:{name}") for name in ("plain", "plain_twin"))
+    made, twins = (run(world, seed=seed) for world in (plain, twin))
+    for kind in ("send", "received", "handling.end"):
+        assert told(made, kind) == told(twins, kind) != []
+    assert _verdict(plain) == _verdict(twin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from typing import Any
 from uuid import uuid4
@@ -162,13 +163,55 @@ def silent(client: Any, redis_client: Any, send: Any) -> Silent:
     return Silent(send)
 
 
-class Plain(Sender):
-    """One method of it is no coroutine."""
+class Plain:
+    """Plain code: it waits a second under a lock, answers, keeps a ledger, and says a word a second in the background."""
 
-    def __init__(self, send: Any, method: str) -> None:
-        super().__init__(send)
-        setattr(self, method, lambda *arguments: None)
+    def __init__(self, redis_client: Any, send: Any) -> None:
+        self._send, self._done, self._lock = send, set[str](), threading.Lock()
+
+    def serve(self) -> None:
+        for number in range(3):
+            time.sleep(1.0)
+            self._send("c1", f"Word {number}")
+
+    def handle(self, message: Any) -> str:
+        with self._lock:
+            time.sleep(1.0)
+            self._send(message.conversation, f"Got {message.id}", message_ids=(message.id,))
+        self._done.add(message.id)
+        return "answered"
+
+    def outcome_of(self, conversation: str, message_id: str) -> str | None:
+        time.sleep(0.5)
+        return "answered"
 
 
-def plain(client: Any, redis_client: Any, send: Any, *, method: str) -> Plain:
-    return Plain(send, method)
+class PlainTwin:
+    """The same in coroutines."""
+
+    def __init__(self, redis_client: Any, send: Any) -> None:
+        self._send, self._done, self._lock = send, set[str](), asyncio.Lock()
+
+    async def serve(self) -> None:
+        for number in range(3):
+            await asyncio.sleep(1.0)
+            await self._send("c1", f"Word {number}")
+
+    async def handle(self, message: Any) -> str:
+        async with self._lock:
+            await asyncio.sleep(1.0)
+            await self._send(message.conversation, f"Got {message.id}", message_ids=(message.id,))
+        self._done.add(message.id)
+        return "answered"
+
+    async def outcome_of(self, conversation: str, message_id: str) -> str | None:
+        await asyncio.sleep(0.5)
+        return "answered"
+
+
+def plain(client: Any, redis_client: Any, send: Any) -> Plain:
+    return Plain(redis_client, send)
+
+
+def plain_twin(client: Any, redis_client: Any, send: Any) -> PlainTwin:
+    return PlainTwin(redis_client, send)

@@ -1,0 +1,118 @@
+"""Putting what stands for Python's threads, locks and waits in place, for whatever code of a worker runs."""
+
+from __future__ import annotations
+
+import _queue
+import _thread
+import _threading_local
+import asyncio
+import concurrent.futures.thread
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from relaysim.sim.kernel.fence import replace_names
+from relaysim.sim.threads import locks, loops, starting
+from relaysim.sim.threads.strands import Threads
+
+_PROCESSORS: Final = 4
+"""As many as a small machine has: executors size themselves by it, and a world must not depend on the real machine."""
+
+
+class _Local(_threading_local.local):
+    """`threading.local` in a worker: Python's own code without C."""
+
+
+class _ProcessLock:
+    """A lock of a library's that each process has one of, though all share the library: a worker's threads may wait while
+    they hold it."""
+
+    def __init__(self, real: Any, running: Callable[[], Threads | None]) -> None:
+        self._real, self._running = real, running
+
+    def _lock(self) -> Any:
+        threads = self._running()
+        return self._real if threads is None else threads.own.setdefault(id(self), locks.Lock())
+
+    def __enter__(self) -> Any:
+        return self._lock().acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock().release()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lock(), name)
+
+
+def _pairs(running: Callable[[], Threads | None]) -> Iterator[tuple[Any, Any]]:
+    def is_inside() -> bool:
+        return running() is not None
+
+    def for_threads(real: Any, instead: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            threads = running()
+            return real(*args, **kwargs) if threads is None else instead(threads, *args, **kwargs)
+
+        return call
+
+    def without(instead: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda threads, *args, **kwargs: instead(*args, **kwargs)
+
+    # What the fence has put in their places is what code outside of workers goes on to have.
+    present = vars(_thread)
+    for name, function in starting.NAMES.items():
+        if name in present:
+            yield present[name], for_threads(present[name], function)
+    for name in ("get_ident", "get_native_id"):
+        yield present[name], for_threads(present[name], without(locks.thread_ident))
+    yield time.sleep, for_threads(time.sleep, without(locks.sleep))
+    for names, kind in (
+        (("allocate_lock", "LockType"), locks.Lock),
+        (("RLock",), locks.RLock),
+        (("_ThreadHandle",), starting.ThreadHandle),
+        (("_local",), _Local),
+    ):
+        for name in names:
+            if name in present:
+                yield present[name], locks.by_caller(kind, present[name], is_inside)
+    yield _queue.SimpleQueue, locks.by_caller(locks.SimpleQueue, _queue.SimpleQueue, is_inside)
+    executors = concurrent.futures.thread
+    lock: Any = executors._global_shutdown_lock
+    yield lock, _ProcessLock(lock, running)
+    yield asyncio.new_event_loop, for_threads(asyncio.new_event_loop, loops.new_event_loop)
+    yield asyncio.set_event_loop, for_threads(asyncio.set_event_loop, loops.set_event_loop)
+    yield asyncio.get_event_loop, for_threads(asyncio.get_event_loop, loops.get_event_loop)
+    for name in ("cpu_count", "process_cpu_count"):
+        if hasattr(os, name):
+            yield getattr(os, name), for_threads(getattr(os, name), without(lambda: _PROCESSORS))
+    if hasattr(os, "sched_getaffinity"):
+        yield os.sched_getaffinity, for_threads(os.sched_getaffinity, without(lambda pid: set(range(_PROCESSORS))))
+
+
+def install(running: Callable[[], Threads | None]) -> Callable[[], None]:
+    """Put all of it in place; returns the undoing.
+
+    Args:
+        running: the threads of the process whose code runs; None: no worker's.
+    """
+    restore = replace_names({id(real): (real, instead) for real, instead in _pairs(running)}, but_in=_OWN)
+    real_counter = ThreadPoolExecutor._counter  # type: ignore[attr-defined]
+
+    def count() -> int:
+        threads = running()
+        return int(real_counter() if threads is None else next(threads.own.setdefault("executors", itertools.count())))
+
+    # By it executors name their threads, and names of threads are logged.
+    ThreadPoolExecutor._counter = staticmethod(count)  # type: ignore[attr-defined]
+
+    def undo() -> None:
+        ThreadPoolExecutor._counter = real_counter  # type: ignore[attr-defined]
+        restore()
+
+    return undo
+
+
+_OWN: Final = "relaysim.sim"

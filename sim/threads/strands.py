@@ -1,0 +1,342 @@
+"""Strands: whatever of a simulated process runs on a stack of its own, and can therefore block.
+
+A thread of the process is one, and so is each turn of one of its event loops, since a coroutine may call what blocks. Each
+is a greenlet. It runs when the process's companion loop enters it, until it blocks; then the kernel goes on with whatever is
+due, at this virtual instant or a later one, and enters it again when what it waits for is there. So only one runs at a time,
+and they change places only where production's would block: a thread that computes is never interrupted.
+
+A thread that blocks parks itself alone. A turn of a loop that blocks holds up that whole loop, as in production: no other
+task of it runs meanwhile.
+
+At its world's end a strand that still waits is ended by a `ThreadExit`; what it does on the way is not part of the world any
+more. One that will not end is left where it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import threading
+from asyncio.events import _get_running_loop, _set_running_loop
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from functools import partial
+from typing import Any, Final, NoReturn, TypeVar
+
+from greenlet import getcurrent, greenlet
+
+from relaysim.sim.kernel import Host, SimulatorError, current_context, current_host, place_of_caller
+from relaysim.sim.kernel.agenda import ReadyHandle, StuckSimulationError
+from relaysim.sim.kernel.fence import refuse
+from relaysim.sim.kernel.loop import HostLoop
+from relaysim.sim.kernel.running import set_running_host
+from relaysim.sim.kernel.source_places import place_of_frame
+
+T = TypeVar("T")
+
+MAIN_IDENT: Final = 140_000_000_000_000
+"""The number of each process's main thread, about as large as real ones are; further threads count on from it."""
+
+MAIN_THREAD: Final[threading.Thread] = copy.copy(threading.main_thread())
+"""What stands for `threading.main_thread()` in each process."""
+
+MAIN_THREAD._ident = MAIN_IDENT  # type: ignore[attr-defined]
+
+_REFUSALS_MAX: Final = 1_000
+"""How often a strand that is being ended may try to wait once more before it is left where it is."""
+
+BEGINNING_SECONDS_MAX: Final = 60.0
+"""How long a process may take to load its modules and make its relay, in virtual seconds."""
+
+_left: list[greenlet] = []
+"""Strands that would not end. Dropping one would run its code once more."""
+
+
+class ThreadExit(SystemExit):
+    """Ends a strand whose world is over; as `SystemExit` it ends a thread without a word."""
+
+
+class Strand(greenlet):
+    """What runs on a stack of its own.
+
+    Attributes:
+        threads: those of its process.
+        host: whose code it is, for clocks and names.
+        loop: the running loop, as its code sees it; None in a thread.
+        ident: of the thread that it belongs to.
+        at_end: called when it ends.
+        turns: how often it has blocked.
+    """
+
+    loop: HostLoop | None
+
+    def __init__(self, threads: Threads, run: Callable[[], Any], host: Host, ident: int) -> None:
+        super().__init__(run)
+        self.threads = threads
+        self.host = host
+        self.loop = None
+        self.ident = ident
+        self.at_end: list[Callable[[], object]] = []
+        self.turns = 0
+        self._refused = 0
+
+    def park(self) -> Any:
+        """Let the others run until this one is woken.
+
+        Returns:
+            What `Threads.wake` was given.
+        """
+        self.turns += 1
+        if self.threads.ended:
+            self._refuse()
+        return self.parent.switch()  # type: ignore[union-attr]
+
+    def _refuse(self) -> NoReturn:
+        self._refused += 1
+        if self._refused > _REFUSALS_MAX:
+            _left.append(self)
+            while True:
+                self.parent.switch()  # type: ignore[union-attr]
+        raise ThreadExit
+
+
+class LoopStrand(Strand):
+    """One turn of an event loop."""
+
+    loop: HostLoop
+    blocked = False
+
+    def park(self) -> Any:
+        """As for any strand; nothing else of the loop runs meanwhile."""
+        if not self.blocked and not self.threads.ended:
+            self.blocked = True
+            self.loop.block()
+        return super().park()
+
+
+class Threads:
+    """The strands of one life of a process.
+
+    Args:
+        host: the process's first.
+        run: runs a function as the process's code, which it puts in place before.
+        blocked: told when a turn of a loop has been held up: by which line, and for how many virtual seconds.
+
+    Attributes:
+        host: as given.
+        run: as given.
+        ended: whether the world is over.
+        event_loops: by a thread's number, the loop that it has set for itself.
+        own: whatever else this process has one of, by what it stands for.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        run: Callable[..., Any],
+        blocked: Callable[[str, float], None] = lambda place, seconds: None,
+    ) -> None:
+        self.host = host
+        self.ended = False
+        self.event_loops: dict[int, asyncio.AbstractEventLoop] = {}
+        self.own: dict[object, Any] = {}
+        self.run = run
+        self._told_blocked = blocked
+        self._companion: Host | None = None
+        self._waiting: dict[Strand, None] = {}
+        self._idents = MAIN_IDENT
+
+    @property
+    def companion(self) -> Host:
+        """The loop that enters strands, and on which they let coroutines run."""
+        if self._companion is None:
+            self._companion = self.host.companion()
+        return self._companion
+
+    # Entering
+
+    def enter(self, strand: Strand, value: Any = None) -> None:
+        """Run a strand until it blocks or ends; one that has not begun when its world ends never does."""
+        if not strand.dead and (strand or not self.ended):
+            self.run(self._switch, strand, value)
+
+    def _switch(self, strand: Strand, value: Any) -> None:
+        self._waiting.pop(strand, None)
+        outer_loop, outer_host = _get_running_loop(), current_host()
+        strand.parent = getcurrent()
+        _set_running_loop(strand.loop)
+        set_running_host(strand.host)
+        try:
+            strand.switch(value) if strand else strand.switch()
+        finally:
+            _set_running_loop(outer_loop)
+            set_running_host(outer_host)
+            if not strand.dead:
+                self._waiting[strand] = None
+            elif type(strand) is LoopStrand and strand.blocked:
+                strand.loop.unblock()
+
+    def wake(self, strand: Strand, value: Any = None) -> None:
+        """Let a strand that has parked go on at this instant, after what is ready already."""
+        self.companion.loop.call_soon(self.enter, strand, value, context=_NO_CONTEXT)
+
+    def wake_later(self, seconds: float, strand: Strand) -> None:
+        """Let a strand that has parked go on after so many virtual seconds."""
+        self.call_later(seconds, self.enter, strand)
+
+    def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> ReadyHandle:
+        """Call back on the companion after so many virtual seconds; what is returned can be cancelled."""
+        return self.companion.loop.call_later(seconds, callback, *args, context=_NO_CONTEXT)
+
+    def turn(self, loop: HostLoop, host: Host, ident: int) -> None:
+        """Let a loop of this thread have its turn, in which its code may block."""
+        strand = LoopStrand(self, partial(HostLoop.drain, loop), host, ident)
+        strand.loop = loop
+        self._switch(strand, None)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run code of the process's main thread to its end, before its loop has turned; where it blocks the kernel goes on.
+
+        It must not be called from code of a process.
+
+        Raises:
+            StuckSimulationError: it has not ended after `BEGINNING_SECONDS_MAX`.
+            BaseException: what the code raises.
+        """
+        ended: list[Callable[[], T]] = []
+
+        def run() -> None:
+            try:
+                result = function()
+            except BaseException as error:
+                ended.append(partial(_raise, error))
+            else:
+                ended.append(lambda: result)
+
+        strand = LoopStrand(self, run, self.host, MAIN_IDENT)
+        strand.loop = self.host.loop
+        self.enter(strand)
+        kernel = self.host.kernel
+        if not kernel.run_until(lambda: strand.dead, kernel.now + BEGINNING_SECONDS_MAX):
+            place = place_of_frame(strand.gr_frame)
+            raise StuckSimulationError(
+                f"{place or 'the relay'} still waits {BEGINNING_SECONDS_MAX:g} virtual seconds after its worker was started"
+            )
+        return ended[0]()
+
+    # Threads
+
+    def start(self, function: Callable[[], Any], context: Context, *, at_once: bool = False) -> int:
+        """Start a thread. Returns its number.
+
+        Args:
+            function: what it does.
+            context: its context variables.
+            at_once: run it now, up to where it first blocks; else it begins after what is ready already.
+        """
+        self._idents += 1
+        strand = Strand(self, partial(self._run_thread, function), self.host, self._idents)
+        strand.gr_context = context
+        if at_once:
+            self.enter(strand)
+        else:
+            self._waiting[strand] = None
+            self.wake(strand)
+        return strand.ident
+
+    def _run_thread(self, function: Callable[[], Any]) -> None:
+        try:
+            function()
+        except SimulatorError as error:
+            self.host.kernel.fail(error)
+        except SystemExit:  # which ends a thread without a word
+            pass
+        finally:
+            strand = current_strand()
+            assert strand is not None
+            for at_end in strand.at_end:
+                at_end()
+
+    # Waiting
+
+    def wait(self, strand: Strand, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Block a strand until a coroutine, which runs on the companion, has ended; its result, or what it raised."""
+        if self.ended:
+            coroutine.close()
+            strand.park()
+        began = self.host.kernel.now
+        task = self.companion.loop.create_task(coroutine, context=copy_context())
+        task.add_done_callback(lambda _: self.enter(strand), context=_NO_CONTEXT)
+        strand.park()
+        if type(strand) is LoopStrand:
+            self.note_blocked(began)
+        return task.result()
+
+    def note_blocked(self, began: float) -> None:
+        """A turn of a loop goes on that has been held up since then (virtual seconds)."""
+        seconds = self.host.kernel.now - began
+        if seconds > 0.0:
+            self._told_blocked(place_of_caller(), seconds)
+
+    # The end
+
+    def end(self) -> None:
+        """The world is over: end whatever still waits."""
+        self.ended = True
+        while self._waiting:
+            strand, _ = self._waiting.popitem()
+            if not strand:  # it has not begun, and never will
+                continue
+            self.run(self._end, strand)
+
+    def _end(self, strand: Strand) -> None:
+        outer_loop, outer_host = _get_running_loop(), current_host()
+        strand.parent = getcurrent()
+        _set_running_loop(strand.loop)
+        set_running_host(strand.host)
+        try:
+            strand.throw(ThreadExit())
+        except BaseException:  # whatever it makes of its end, nobody hears of it
+            pass
+        finally:
+            _set_running_loop(outer_loop)
+            set_running_host(outer_host)
+
+
+_NO_CONTEXT: Final = Context()
+
+
+def current_strand() -> Strand | None:
+    """The strand whose code is running; None in the kernel's code, and in that of a process whose code cannot block."""
+    green = getcurrent()
+    return green if isinstance(green, Strand) else None
+
+
+def wait(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Block the running code of a simulated process until a coroutine has ended: what every blocking call becomes.
+
+    The coroutine runs on a loop of the process that blocking does not hold up, in a copy of the caller's context.
+
+    Returns:
+        The coroutine's result.
+
+    Raises:
+        LeavesSimulationError: this code cannot block here: no world runs it, or the process has not begun.
+        BaseException: what the coroutine raises.
+    """
+    strand = current_strand()
+    if strand is None:
+        coroutine.close()
+        raise refuse("blocking where no thread of a worker runs")
+    return strand.threads.wait(strand, coroutine)
+
+
+def delivery_context() -> Context:
+    """A new thread's, which knows nothing but what it is for."""
+    context = Context()
+    context.run(current_context.set, current_context.get())
+    return context
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
