@@ -24,8 +24,8 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from time import process_time
 from threading import get_ident
+from time import process_time
 from types import FrameType
 from typing import Any, Final, Protocol
 
