@@ -14,6 +14,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from relaysim.reports.claims import ClaimSpec, Tally
+from relaysim.scenarios.around_reply_tallies import AroundReplies
 from relaysim.scenarios.obstacle_tallies import Obstacles
 
 #: More values than this are kept as a histogram.
@@ -202,6 +203,7 @@ class Summary:
     traces: dict[int, bytes] = field(default_factory=dict)
     rows: dict[int, Row] = field(default_factory=dict)
     obstacles: Obstacles = field(default_factory=Obstacles)
+    around_replies: AroundReplies = field(default_factory=AroundReplies)
     virtual_ticks: int = 0
     events: int = 0
     digest: int = 0
@@ -238,6 +240,7 @@ class Summary:
             for name in observation["counts"]:
                 self.counts.setdefault(name, 0)
             return
+        self.around_replies.add(observation.get("around_replies", {}), seed, fingerprint)
         for spec in specs:
             self.tallies.setdefault(spec.id, Tally()).observe(spec, observation)
         for name, count in invariants.items():
@@ -269,6 +272,7 @@ class Summary:
         self.traces |= other.traces
         self.rows |= other.rows
         self.obstacles.merge(other.obstacles)
+        self.around_replies.merge(other.around_replies)
         self.virtual_ticks += other.virtual_ticks
         self.events += other.events
         self.digest = (self.digest + other.digest) % 2**_DIGEST_BITS
@@ -308,6 +312,8 @@ class Summary:
             plain["rows"] = [[seed, list(row.counts), list(row.reply_seconds)] for seed, row in rows]
         if obstacles := self.obstacles.to_plain():
             plain["obstacles"] = obstacles
+        if around_replies := self.around_replies.to_plain():
+            plain["around_replies"] = around_replies
         return plain
 
     @classmethod
@@ -324,6 +330,7 @@ class Summary:
             fingerprints=dict(plain.get("fingerprints", ())),
             rows={seed: Row(tuple(counts), array("d", seconds)) for seed, counts, seconds in plain.get("rows", ())},
             obstacles=Obstacles.from_plain(plain.get("obstacles", {})),
+            around_replies=AroundReplies.from_plain(plain.get("around_replies", {})),
             virtual_ticks=plain["virtual_ticks"],
             events=plain["events"],
             digest=int(plain["digest"], 16),

@@ -119,6 +119,8 @@ def _entry(
         main = main.nothing_judged()
     claims = [_judge(scenario, spec, main, replay, sequences) for spec in specs.values()]
     for claim in claims:
+        if claim["event"] == "undeclared_texts":
+            main.around_replies.judge(claim, replay)
         if obstacles and claim["verdict"] != "refuted":
             _judge_not_at_all(claim, "; ".join(each["text"] for each in obstacles), "kept from being judged")
     unmet = [] if obstacles else main.never_met

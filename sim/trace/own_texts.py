@@ -132,6 +132,14 @@ _CUSTOMARY: Final = re.compile(
     r"|nachricht(?:en)? (?:ist |sind |dankend |bereits |gut )*(?:erhalten|eingegangen|angekommen)"
     r"|tudo bem|how (?:can|may) i help|como posso (?:te )?ajudar|wie kann ich|anything else|mais alguma coisa|algo más"
     r"|still there|please|bitte|por favor|per favore|vous plaît|ok|okay|sure|of course|all right|claro"
+    # Here it is, and goodbye.
+    r"|here(?:'s| is| are) (?:your|the|what)|aqui est[áã]o?|aqu[íi] est[áa]n?|hier (?:ist|sind|kommt)|voici|ecco"
+    r"|(?:great|good) question|happy to help|hopes? (?:this|that|it) (?:helps|helped)|let (?:me|us) know"
+    r"|(?:other|further|more) questions|feel free|have a (?:nice|good|great|lovely)|(?:best|kind|warm) (?:regards|wishes)"
+    r"|yours (?:sincerely|truly)|cheers|goodbye|bye|take care|see you|you(?:'re| are) welcome"
+    r"|espero (?:ter ajudado|que ajude|haber ayudado)|atenciosamente|abraços?|um abraço|até (?:logo|breve)|saludos"
+    r"|un saludo|que tenga|tenha um|de nada|(?:mit freundlichen|viele|liebe|beste) grüßen?|freundliche grüße|gern geschehen"
+    r"|schönen (?:tag|abend)|cordialement|bonne (?:journée|soirée)|je vous en prie|cordiali saluti|buona giornata|prego"
     # This is what I am.
     r"|i(?:'m| am) (?:a|an|the|your) .{0,40}\b(?:bot|assistant|ai)|virtual assistant|assistente virtual|asistente virtual"
     r"|written by a machine|automatic (?:reply|answer|message))\b",
@@ -197,14 +205,20 @@ def is_customary(text: str) -> bool:
 
     It then says nothing of the customer's own affairs, about which only a run, or the relay's author, can know.
     """
-    if _KINDS_READ.search(text) is not None:
-        return False
+    return _KINDS_READ.search(text) is None and next(uncustomary_clauses(text), None) is None
+
+
+def uncustomary_clauses(text: str) -> Iterator[str]:
+    """The clauses of a text that are in no notice as relays send it."""
     for clause in map(str.strip, _CLAUSE_END.split(text.replace("’", "'"))):
         words = len(_WORDS.findall(clause))
-        if words and _AFFAIRS.search(clause) is not None:
-            return False
-        if words > _CLAUSE_WORDS_MAX:
-            return False
-        if words > _FILLER_WORDS_MAX and not (_CUSTOMARY.search(clause) or _APOLOGY.search(clause)):
-            return False
-    return True
+        if not words:
+            continue
+        is_usual = words <= _FILLER_WORDS_MAX or _CUSTOMARY.search(clause) or _APOLOGY.search(clause)
+        if not is_usual or words > _CLAUSE_WORDS_MAX or tells_of_affairs(clause):
+            yield clause
+
+
+def tells_of_affairs(text: str) -> bool:
+    """Whether a text says what only somebody may say who knows the customer's affairs, of orders and money."""
+    return _AFFAIRS.search(text) is not None

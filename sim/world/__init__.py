@@ -9,8 +9,8 @@
 - `strata`, `exploration`, `explored_faults`, `schedule`: worlds of which something is chosen instead of drawn.
 - `logs`, `unhandled_records`, `after_answers`, `process_state`: what the relay logs, the exceptions that nobody received or
   that came after the answer, and what it changes of the process.
-- `observe`, `outcomes`, `conflicts`, `received`, `notices`, `limits`, `obstacles`: from a trace to plain data: what became
-  of each message, what answers took, and what keeps a world from showing anything.
+- `observe`, `outcomes`, `conflicts`, `received`, `notices`, `around_replies`, `limits`, `obstacles`: from a trace to plain
+  data: what became of each message, what the relay said, what answers took, and what keeps a world from showing anything.
 - `invariants` and the folder `judge`: which promises were broken.
 
 May import `relaysim.sim.doors`, `relaysim.sim.redis`, `relaysim.sim.faults` and `relaysim.sim.kernel`. Begin with

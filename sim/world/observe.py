@@ -35,6 +35,7 @@ from typing import Any, Protocol
 
 from relaysim.sim.kernel import Record
 from relaysim.sim.world.after_answers import check_after_answers
+from relaysim.sim.world.around_replies import around_replies
 from relaysim.sim.world.invariants import JudgeSettings, judge_history, read_history
 from relaysim.sim.world.judge.catalogue import CONTENT_BREACHES
 from relaysim.sim.world.judge.findings import DETAILS_MAX
@@ -88,8 +89,9 @@ def observe(
 
     Returns:
         `seed`, `fingerprint`, `counts` (see `COUNTS`), `series` (see `SERIES`), `details` (per count at most three
-        dicts whose `text` is a sentence), `handlings` (how many there were), `exceptions` (see
-        `relaysim.sim.world.after_answers`), `obstacles` (see there), `virtual_seconds` and `events`.
+        dicts whose `text` is a sentence), `handlings` (how many there were), `around_replies` (see
+        `relaysim.sim.world.around_replies`), `exceptions` (see `relaysim.sim.world.after_answers`), `obstacles` (see there),
+        `virtual_seconds` and `events`.
     """
     history = read_history(records, threads, promises)
     outcomes = Outcomes(history, relay.friendly_text, relay.settings)
@@ -111,6 +113,7 @@ def observe(
         "series": outcomes.series,
         "details": details,
         "handlings": len(history.handlings),
+        "around_replies": around_replies(history),
         "exceptions": exceptions,
         "obstacles": obstacles(unsimulated, raised, history, api_faults=api_faults),
         "virtual_seconds": history.end,

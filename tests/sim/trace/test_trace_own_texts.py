@@ -165,6 +165,9 @@ def test_an_apology_says_so_in_words_of_its_own(text: str, expected: bool) -> No
         "Es dauert leider etwas länger.",
         "Está demorando um pouco mais que o normal.",
         "Cela prend un peu plus de temps que prévu.",
+        "Here is your answer. I hope this helps, have a nice day! Best regards",
+        "Aqui está a resposta. Espero ter ajudado!",
+        "Hier ist die Antwort. Viele Grüße",
     ],
 )
 def test_what_relays_usually_say_by_themselves_is_customary(text: str) -> None:
