@@ -28,6 +28,7 @@ BAD = {
     "with_a_short_traceback": "S15",
     "wrapped_in_much_text": "S15",
     "only_the_beginning": "S15",
+    "pieces_in_reverse": "S15",
     "its_own_invention": "T1",
     "with_the_callers_number_before": "S12",
     "with_anothers_order": "S12",

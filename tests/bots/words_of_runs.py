@@ -157,6 +157,7 @@ twice = _formatted(lambda reply: [reply, reply])
 wrapped_in_error_text = _formatted(lambda reply: f"{_TRACEBACK * 150}\n{reply}")
 with_a_short_traceback = _formatted(lambda reply: f"{reply}\n{_TRACEBACK}")
 wrapped_in_much_text = _formatted(lambda reply: f"{reply}\n{'All rights reserved. ' * 200}")
+pieces_in_reverse = _formatted(lambda reply: _numbered(reply)[::-1])
 its_own_invention = _formatted(lambda reply: "Thank you for your message! We value your opinion.")
 only_the_beginning = _formatted(lambda reply: reply[: len(reply) // 2])
 

@@ -16,12 +16,6 @@ from relaysim.sim.world.judge.internals import Internals
 _AROUND_MAX: Final = 2000
 """Characters: a greeting, a signature and a disclaimer are fewer; more that no run wrote is no answer any more."""
 
-_CUT_OFF_MIN: Final = 1500
-"""Characters: what is cut off here or later may be so for its channel, whose messages end at 1,600 (SMS), 2,000 or 4,096."""
-
-_WHOLE_SHARE: Final = 0.9
-"""By this share of its words a reply is there; the rest may be lost where words were cut in two, or amid other words."""
-
 _TELLING_WORDS: Final = 3
 """Fewer words may stand in a text by chance, beside the message that they are."""
 
@@ -261,55 +255,26 @@ def _was_lost(history: History, message: Message, other: _Stored, disturbances: 
 
 
 def check_replies_words(history: History, findings: Findings) -> None:
-    """S15: what a customer reads is what a run wrote: all of it, though perhaps in pieces, with little around it, and
-    nothing of a program's insides.
+    """S15: what a customer reads is what a run wrote, with little around it, and nothing of a program's insides. Whether all
+    of it was sent, and in which order: see `relaysim.sim.world.judge.pieces`.
 
-    A reply may be cut off where its channel's messages end. Around it may stand 2,000 characters that no run wrote, and what
+    Around a reply may stand 2,000 characters that no run wrote, and what
     the conversation's customer wrote; so much may a text have that is no reply. What an exception or a refusal of the API
     says, however it is wrapped, what a program prints of its objects and templates (`program_values`), a credential and an
     id of the API are none of these, unless a run or the customer had
     written it. A run's words in another order are no words of the run.
 
-    Would miss: pieces in another order than they were written in; words that stand between those of the run; errors that
-    the relay words itself.
+    Would miss: words that stand between those of the run; errors that the relay words itself.
     """
-    parts: dict[tuple[str, str, str], list[Text]] = {}
     internals = Internals(history)
     for send in history.sends:
         findings.check("S15")
-        if send.run is not None and send.piece is not None:
-            parts.setdefault((send.conversation, send.run.id, send.reply), []).append(send)
         if send.text == send.reply:
             continue
         said = _strange_words(history, send, internals)
         if said is not None:
             names = {"message": send.names[0]} if send.names else {}
             findings.breach("S15", said, conversation=send.conversation, received=[send.text], **names)
-    for (conversation, run, reply), sends in parts.items():
-        whole = any(
-            each.run is not None and each.run.id == run and each.reply == reply and each.piece is None
-            for each in history.sends
-            if each.conversation == conversation
-        )
-        count = len(wording(reply).words)
-        said_words: set[int] = set()
-        for send in sends:
-            if send.piece is not None:
-                said_words.update(range(*send.piece))
-        is_exact = all(each.piece is not None and wording(each.text).is_nothing_but(each.piece) for each in sends)
-        if (
-            whole
-            or len(said_words) >= (1.0 if is_exact else _WHOLE_SHARE) * count
-            or max(len(each.text) for each in sends) >= _CUT_OFF_MIN
-        ):
-            continue
-        findings.breach(
-            "S15",
-            f"{conversation} was sent {len(said_words)} of the {count} words that {run} had written, at {at(sends[0].time)}",
-            conversation=conversation,
-            run=run,
-            received=[each.text for each in sends],
-        )
 
 
 def _strange_words(history: History, send: Text, internals: Internals) -> str | None:

@@ -358,6 +358,36 @@ def test_a_reply_may_come_in_pieces_and_all_of_them_must(chat: Chat) -> None:
     assert (counts["answered"], counts["duplicate_reply"], counts["transparency_breaches"]) == (1, 0, 0)
 
 
+FOUR = ("Your parcel left", "today, and it", "comes on", "Tuesday at noon")
+
+
+@pytest.mark.parametrize(
+    ("order", "breaches"),
+    [
+        ((0, 1, 2, 3), 0),
+        ((1, 0, 2, 3), 1),
+        ((3, 2, 1, 0), 1),
+        ((0, 1, 3, 2), 1),  # however short it is, since all the texts together are the reply
+        ((0, 1, 0, 1, 2, 3), 0),  # a worker crashed after the second, and the next one began again
+        ((0, 1, 2, 3, 1), 0),
+        ((1, 1, 0, 2, 3), 1),
+    ],
+)
+def test_the_pieces_of_a_reply_come_in_their_order(chat: Chat, order: tuple[int, ...], breaches: int) -> None:
+    one_answered(chat, reply=" ".join(FOUR))
+    for each in order:
+        chat.send("c1.m1", FOUR[each])
+    assert chat.broken().get("S15", 0) == breaches
+
+
+def test_words_that_a_reply_repeats_are_no_piece_in_another_order(chat: Chat) -> None:
+    one_answered(chat, reply="So it is on its way, the blue one, and it is on its way, the green one")
+    for each in ("So it is on its way", "the blue one, and", "it is on its way", "the green one"):
+        chat.send("c1.m1", each)
+    chat.send("c1.m1", "Thanks")
+    assert chat.broken() == {}
+
+
 NUMBERINGS: dict[str, Callable[[int, int, str], str]] = {
     "(1/4) before": lambda n, count, text: f"({n}/{count}) {text}",
     "Part 1 of 4: before": lambda n, count, text: f"Part {n} of {count}:\n{text}",
