@@ -3,8 +3,8 @@
 A relay says best itself which texts are its own (`promises`). This is for what it has not declared, in the languages that
 its customers most likely write. Whatever is found may be wrapped, quoted or escaped.
 
-Would miss: errors in words of the relay's author; `None` and `null` amid a sentence, where people write them too; apologies
-and notices in other languages or in unusual words, which then count as texts that nobody declared.
+Would miss: errors in words of the relay's author; `null`, `nan` and `undefined` amid a sentence where people write them too;
+apologies and notices in other languages or in unusual words, which then count as texts that nobody declared.
 """
 
 from __future__ import annotations
@@ -59,20 +59,47 @@ _API: Final = re.compile(
 )
 """An API's name, or a status of HTTP: what a program's author reads, and no customer."""
 
+_NOUNS: Final = (
+    r"(?i:order|ticket|case|reference|ref|number|customer|client|user|name|mrs?|ms|parcel|invoice|account|balance|item|date"
+    r"|pedido|número|cliente|nome|nombre|senhora?|bestellung|kund(?:e|in)|nummer|paket|rechnung|frau|herr|commande|madame"
+    r"|monsieur|ordine|numero)[.:#]?"
+)
+"""What a template names before the place that is to be filled."""
+
+_UNITS: Final = (
+    r"(?:[€$£%]|(?i:euros?|eur|usd|brl|dollars?|reais|pounds?|cents?|minutes?|mins?|minutos?|minuten|hours?|horas?|stunden|heures?"
+    r"|seconds?|segundos?|sekunden|days?|dias?|días?|tagen?|jours?|weeks?|items?|pieces?|messages?|points?|kg|km)\b)"
+)
+
+_VERBS: Final = r"(?i:is|was|has|will|on|at|from|by|ist|wurde|foi|está|est)\b"
+
+_BEFORE_A_CHOICE: Final = (
+    r"(?:or|and|nor|of|an|not|oder|und|ou|y|e|o|et|reply|replies|write|type|say|says|answer|choose|select|pick|enter|press"
+    r"|tap)"
+)
+
 _PROGRAM_VALUE: Final = re.compile(
-    r"""
+    rf"""
     # Objects, as Python and JavaScript print them, and the content of a message as the API's client holds it.
       \b[A-Z]\w*[a-z]\w*\([a-z_]\w*=(?=\S) | <class\ '[\w.]+'>
     | <(?:bound\ method|function|coroutine\ object|(?:async_)?generator\ object)\ [\w.<>]+
-    | \[object\ [A-Z]\w*\] | ["']annotations["']\s*:\s*\[
+    | \[object\ [A-Z]\w*\] | ["']annotations["']\s*:\s*\[ | '\w+':\ (?:None|True|False)\b | \bInvalid\ Date\b
     # Places in a template that nobody filled.
-    | %\(\w+\)[-+\#0\ ]*[\d.]*[sdrif]\b | \{\{\s*[\w.]+(?:\s*\|[^{}\n]*)?\s*\}\} | \$\{\s*[\w.]+\s*\}
+    | %\(\w+\)[-+\#0\ ]*[\d.]*[sdrif]\b | \{{\{{\s*[\w.]+(?:\s*\|[^{{}}\n]*)?\s*\}}\}} | \$\{{\s*[\w.]+\s*\}}
+    | \{{[A-Za-z_]\w*(?:[.\[][\w.\[\]'"]*)?(?:![rsa])?(?::[-+\#0,\ ]*[\d.]*[a-z%]?)?\}}
+    | <%[=-]?\s*[\w.]+\s*%> | (?<![\d%\w])(?<!\d\ )%[sd](?![\w%])
     # What stands for nothing: alone in a line, as who speaks or is greeted, or as what is told.
     | ^[\s>"'`*_(\[]*(?P<alone>None|null|undefined|NaN)[ "'`*_)\]]*$
     | ^\W*(?P<speaker>None|null|undefined):(?=\s)
     | \b(?i:hi|hello|hey|dear|hallo|liebe[rs]?|hola|ol[áa]|oi|bonjour|ciao|thanks|thank\ you|obrigad[oa]),?\ +
-      (?P<greeted>None|null|undefined)\b(?!\ *\w)
+      (?P<greeted>None|null|undefined|nan)\b(?!\ *\w)
     | :\ *(?P<told>undefined)(?=\ *(?:$|[,;.!)\[])) | (?<![\w-])(?P<number>NaN)(?![\w-])
+    # The same amid a sentence: as the number or name of something, as how much, and None behind a small word, where it is no
+    # beginning, no choice, and nothing to be written.
+    | \b{_NOUNS}\ +(?:(?P<named>null|nan)(?=\ +{_VERBS}|[,;)])|(?P<unnamed>undefined)(?=\ +{_VERBS}|\))|(?P<called>None)\b)
+    | (?<!\w)\#\ ?(?P<numbered>None|null|undefined|nan)\b
+    | \b(?P<amount>None|undefined|nan)\ ?(?={_UNITS}) | [€$£]\ ?(?P<price>None|null|undefined|nan)\b
+    | (?<!\w)(?!{_BEFORE_A_CHOICE}\ )[^\W\d_A-Z]+\ (?P<amid>None)\b(?!\ of\b)
     """,
     re.MULTILINE | re.VERBOSE,
 )

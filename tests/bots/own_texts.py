@@ -60,7 +60,9 @@ a_declared_text = _saying(before=(CANCELLED,), promises={"notices": [CANCELLED]}
 a_declared_end = _saying(after=(ENDED,), after_seconds=3600.0, promises={"notices": [ENDED]})
 an_ordinary_apology = _saying(before=("Sorry for the wait: something went wrong here, and we are trying again.",))
 
-with_ordinary_words_around = _surrounding("Hello!\n{}\nNone of us is a machine. Nan and the team")
+with_ordinary_words_around = _surrounding(
+    "Hello!\n{}\nNone of us is a machine; ask my nan, all or None. Nan and the team"
+)
 with_a_declared_value_around = _surrounding("{}\nWrite None: no more mail", {"notices": ["Write None: no more mail"]})
 
 
@@ -102,6 +104,9 @@ an_error_after_the_answer = _saying(after=("Error code: 429",))
 an_empty_value = _saying(before=("None",))
 with_an_unfilled_template_around = _surrounding("Good day %(name)s!\n{}")
 with_an_empty_value_around = _surrounding("None: undefined [object Object]\n{}")
+with_an_empty_value_amid_a_sentence = _surrounding("We have found this about your order None:\n{}")
+with_no_number_amid_a_sentence = _surrounding("{}\nWe were nan minutes late this time, your friends at the shop.")
+with_an_empty_place_amid_a_sentence = _surrounding("Good news, {{first_name}}, we have found this:\n{}")
 in_an_object = _surrounding("TextContentBlock(text=Text(annotations=[], value={!r}), type='text')")
 
 

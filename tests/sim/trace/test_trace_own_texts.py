@@ -84,6 +84,21 @@ VALUES = (
     "Hello None, your parcel is on its way.",
     "Dear undefined!",
     "That makes NaN euros.",
+    # Amid a sentence.
+    "Good news: your order None is on its way.",
+    "Ticket None was opened for you",
+    "About order null, which you asked for",
+    "Your parcel undefined has left",
+    "We write to customer nan, as agreed",
+    "It takes nan minutes and costs $undefined",
+    "It comes within undefined days (case #null)",
+    "Hello nan!",
+    "Thank you {customer_name}, here is what we found",
+    "It costs {price:.2f} and {order.total!r}",
+    "Thank you %s, here is what we found",
+    "Dear <%= user.name %>, here it is",
+    "It comes on Invalid Date",
+    "{'name': None, 'paid': True}",
 )
 
 
@@ -113,6 +128,11 @@ def test_a_value_that_stands_for_nothing_is_seen_where_words_should_be(text: str
         "It costs $5 {plus postage}, 20 % (net) of it now. (see {1})",
         "The size (in cm = 40) is right: Shirt(s) = 2.",
         "The object is blue [object 17].",
+        "Choose all, some or None. Reply None to stop, or None of them.",
+        "None, I think, and I have no nan, sadly. Ask my nan on Monday; nan was a nurse.",
+        "The order is undefined, the date undefined, for undefined reasons. It is null and void, 0 % so far, 20 %d",
+        "Das kostet null Euro. Bei null Fehlern, um null Uhr.",
+        "{ name } and {1} and {} and {a b}, <50 %> of it",
     ],
 )
 def test_ordinary_words_are_no_values(text: str) -> None:
