@@ -11,10 +11,13 @@ kind      verified                                   refuted
 between   whole interval within target +- margin     whole interval outside
 below     upper bound below the limit                lower bound at or above it
 above     lower bound above the limit                upper bound at or below it
-never     trials, and no occurrence                  one occurrence
-absent    trials, and no occurrence                  nothing: with an occurrence it is inconclusive
-exact     values, and each equals `value`            one value that differs
+never     no occurrence in enough replications       one occurrence
+absent    no occurrence in enough replications       nothing: with an occurrence it is inconclusive
+exact     enough, and each value equals `value`      one value that differs
 ========  =========================================  ========================================
+
+Enough are the replications with a trial if by their number what the claim denies happens in fewer than half of all, at the
+claim's confidence: 7 at 99 %. Of a scenario whose replications are one world by construction, one is enough.
 
 Everything else is *inconclusive*, and so is a claim without a single trial: what was never met was not tested. Of a claim
 that says where it applies (`where`), replications in which that never arose are no trials; an occurrence of what must never
@@ -56,6 +59,10 @@ REPLICATIONS = "replications"
 #: the largest that was seen: a customer who was let down tries again, so those with failures may well be larger. If none
 #: had more than one, a replication is taken to be one trial.
 LARGER_UNSEEN = 2
+#: What did not happen counts as what never happens only if it surely happens in a smaller share of replications than this.
+RARE_SHARE = 0.5
+#: The `reason` of a claim that more replications like these would verify.
+TOO_FEW = "too few replications"
 #: If more replications than this would be needed, no number is named.
 NEEDED_MAX = 10**9
 #: A bound that excludes a limit lies this far beyond it, for want of a better number.
@@ -87,8 +94,10 @@ class ClaimSpec:
     `"replications"` (the default) makes each replication one trial. Rates (`target`, `margin`, `limit`) lie in 0 to 1;
     `value` has the series' own unit (seconds for waits). `expect` and `reason` say which verdict is expected and why.
     `by_construction` marks a claim that the scenario's own numbers were chosen to meet. `trials_max` is how many trials a
-    replication can have at most, if that is known. `where` names a count that is 0 where what the claim is about never
-    arose; "" if it is about every replication. Raises ValueError for a kind without its numbers, or with numbers out of
+    replication can have at most, if that is known. `of_one_world` says that all replications are one world. `where` names a
+    count that is 0 where what the claim is about never arose; "" if it is about every replication.
+
+    Raises ValueError for a kind without its numbers, or with numbers out of
     range.
     """
 
@@ -106,6 +115,7 @@ class ClaimSpec:
     reason: str = ""
     by_construction: bool = False
     trials_max: int | None = None
+    of_one_world: bool = False
     where: str = ""
 
     def __post_init__(self) -> None:
@@ -542,10 +552,14 @@ def _verdict_everywhere(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any])
         message = f"never met: not one trial ({_words(among)}) in {counted(tally.replications, 'replication')}"
         return {"verdict": "inconclusive", "reason": "never met", "why": message}
     if spec.rules.is_about_occurrence:
+        if (short := too_few(spec, tally)) is not None:
+            return short
         message = f"did not happen; its rate is below {_percent(high)} at {_percent(1 - spec.alpha)} confidence"
         return {"verdict": "verified", "why": message}
     if spec.rules.reads_series:
         if tally.count == tally.n:
+            if (short := too_few(spec, tally)) is not None:
+                return short
             return {"verdict": "verified", "why": f"every value is exactly {_number(spec.value)}"}
         seen = f", between {_number(tally.low)} and {_number(tally.high)}" if tally.low is not None else ""
         message = f"not {_number(spec.value)}: {tally.n - tally.count:,} of {counted(tally.n, 'value')}{seen}"
@@ -555,6 +569,30 @@ def _verdict_everywhere(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any])
         side = "inside" if verdict == "verified" else "outside"
         return {"verdict": verdict, "why": f"the whole interval lies {side} the limit"}
     return {"verdict": verdict, **needed_words(spec, tally)}
+
+
+def too_few(spec: ClaimSpec, tally: Tally) -> dict[str, Any] | None:
+    """Why what was always so is not shown, with how many trials and replications would do; None if there were enough.
+
+    Of a record of what happened the number of trials counts, not that of its portions, which are no replications.
+    """
+    if spec.of_one_world or tally.portions_of_a_log:
+        return None
+    if 1 - spec.alpha ** (1 / tally.with_trials) < RARE_SHARE:
+        return None
+    least = math.floor(math.log(spec.alpha) / math.log(1 - RARE_SHARE)) + 1
+    needed = math.ceil(least * tally.replications / tally.with_trials)
+    is_alone = tally.with_trials == 1
+    seen = "every value was right" if spec.rules.reads_series else "did not happen"
+    message = f"{seen}, but {counted(tally.with_trials, 'replication')} {'does' if is_alone else 'do'} not show that "
+    message += f"{'most are so' if spec.rules.reads_series else 'it does not happen in half of them'}; {needed:,} would"
+    return {
+        "verdict": "inconclusive",
+        "reason": TOO_FEW,
+        "needed": math.ceil(needed * tally.n / tally.replications),
+        "needed_replications": needed,
+        "why": message,
+    }
 
 
 def _percent(share: float) -> str:

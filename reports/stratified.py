@@ -112,7 +112,7 @@ def judge_stratified(
     else:
         low, high = _interval(spec, strata)
         entry |= {"observed": rounded(stratified_rate(strata)), "interval": [low, high]}
-        if spec.rules.is_about_occurrence and not occurred:
+        if spec.rules.is_about_occurrence and entry["verdict"] == "verified":
             sure = 100 * (1 - spec.alpha)
             entry["why"] = f"did not happen; its rate is below {high * 100:.3g} % at {sure:.3g} % confidence"
         elif not spec.rules.is_about_occurrence:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from relaysim.reports.claims import TOO_FEW
 from relaysim.reports.determinism import is_deterministic
 from relaysim.reports.summary import exception_words
 from relaysim.scenarios.load import variant
@@ -98,9 +99,10 @@ def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> li
     lines.append(f"Is {results['factory']} safe? {_verdict(refuted, unknown, worlds)}")
     lines += _why_not(results, refuted)
     lines += _exceptions(results)
+    lines += _too_few(unknown)
     for scenario, claim in unknown:
-        if scenario.get("obstacles"):
-            continue  # which were told first
+        if scenario.get("obstacles") or claim.get("reason") == TOO_FEW:
+            continue  # which were told before
         lines.append(f"Not shown: {claim['title']} ({scenario['scenario']}): {claim['why']}.")
         if claim.get("event") == "undeclared_texts" and claim["examples"]:
             lines += _undeclared(claim)
@@ -160,6 +162,15 @@ def _why_not(results: Mapping[str, Any], refuted: Sequence[tuple[Mapping[str, An
 def _counted_by(claim: Mapping[str, Any]) -> str:
     among = "worlds" if claim["among"] == "replications" else f"`{claim['among']}`"
     return f"It counts `{claim['event']}`: {claim['count']:,} in {claim['n']:,} {among}."
+
+
+def _too_few(unknown: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
+    """The claims for which there were too few worlds, a line for those of a scenario that say the same."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for scenario, claim in unknown:
+        if claim.get("reason") == TOO_FEW:
+            found.setdefault((scenario["scenario"], claim["why"]), []).append(f"“{claim['title']}”")
+    return [f"Not shown in {scenario}: {', '.join(titles)}: {why}." for (scenario, why), titles in found.items()]
 
 
 def _never_met(claim: Mapping[str, Any]) -> str:

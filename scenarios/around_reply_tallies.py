@@ -129,6 +129,8 @@ class AroundReplies:
         claim["why"] = (
             f"{claim['why']}; {said}" if claim["count"] else f"{said}, and nothing tells whether that is right"
         )
+        for trials in ("needed", "needed_replications"):  # more of them would not tell either
+            claim.pop(trials, None)
         claim |= {"verdict": "inconclusive", "reason": "cannot be known", "count": claim["count"] + times}
         claim["as_expected"] = claim["verdict"] == claim["expected"]
         claim["examples"] += [

@@ -180,8 +180,9 @@ class Scenario(WorldTables, Heading):
         return WorldSettings(profile=self.backend, **tables)
 
     def specs(self) -> dict[str, ClaimSpec]:
-        """The claims as `relaysim.reports.claims` judges them, by id, with what the workload says of a world's size."""
-        specs = {claim.id: claim.spec() for claim in self.claims}
+        """The claims as `relaysim.reports.claims` judges them, by id, with what is known of the worlds: their size, and
+        whether a tape makes them one."""
+        specs = {claim.id: replace(claim.spec(), of_one_world=self.tape is not None) for claim in self.claims}
         if self.workload.messages_max is None:
             return specs
         return {

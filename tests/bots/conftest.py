@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from judged_bots import Judge, Judged
 
-from relaysim.reports import figures
+from relaysim.reports import claims, figures
 from relaysim.scenarios.cli import main
 
 
@@ -14,6 +14,7 @@ from relaysim.scenarios.cli import main
 def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Judge:
     """Judges a bot: `judge("my_bot:make")`, with the scenario, the number of worlds and `--set`s if they matter."""
     monkeypatch.setattr(figures, "draw_all", lambda results: {})  # pages are tested where they are made
+    monkeypatch.setattr(claims, "RARE_SHARE", 1.0)  # how many worlds a verdict takes is tested where verdicts are made
     monkeypatch.chdir(Path(__file__).parent)
 
     def judged(

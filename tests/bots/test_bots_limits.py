@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from relaysim.reports import figures
+from relaysim.reports import claims, figures
 from relaysim.scenarios.cli import main
 
 
@@ -42,6 +42,7 @@ def verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     # Drawing takes seconds and is tested where it is done.
     monkeypatch.setattr(figures, "draw_all", lambda results: {})
+    monkeypatch.setattr(claims, "RARE_SHARE", 1.0)  # how many worlds a verdict takes is tested where verdicts are made
 
     def run(scenario: str, factory: str, *more: str, worlds: int = 2) -> Verdict:
         fixed = ("--replications", str(worlds), "--jobs", "1", "--recheck", "0", "--out", str(tmp_path / "out"))

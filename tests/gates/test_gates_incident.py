@@ -67,11 +67,11 @@ def test_peak_hours_conflicts_are_not_injected() -> None:
 
 def test_transparent_is_followed_to_one_seed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Which run was cancelled, whose message it was answering, what that customer received."""
-    assert main(["verify", "race", "--replications", "3", "--lane-check", "0", "--out", str(tmp_path), "--quiet"]) == 0
+    assert main(["verify", "race", "--replications", "7", "--lane-check", "0", "--out", str(tmp_path), "--quiet"]) == 0
     capsys.readouterr()
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     (transparent,) = (claim for claim in results["scenarios"][0]["claims"] if claim["id"] == "transparent")
-    assert (transparent["verdict"], transparent["count"], transparent["n"]) == ("refuted", 3, 6)
+    assert (transparent["verdict"], transparent["count"], transparent["n"]) == ("refuted", 7, 14)
     example = transparent["examples"][0]
     told = example["detail"]
 

@@ -25,7 +25,7 @@ def test_its_race_is_found_and_shown(
     tmp_path: Path, gates_on_path: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(HERE)  # from the bot's folder, as its author would
-    small = ("--replications", "5", "--jobs", "1", "--out", str(tmp_path))
+    small = ("--replications", "7", "--jobs", "1", "--out", str(tmp_path))
     assert main(["verify", "rapid_pair", "--factory", "my_bot:make", *small]) == 1
     assert "Is my_bot:make safe? No." in capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))

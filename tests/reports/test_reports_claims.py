@@ -7,6 +7,7 @@ every order; observations that must and must not offend.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,6 +115,28 @@ def test_never_is_refuted_by_one_and_bounded_by_none() -> None:
     entry = judge(spec("never"), independent(0, N))
     assert entry["verdict"] == "verified"
     assert entry["interval"] == [0.0, round(1 - 0.01 ** (1 / N), 12)]
+
+
+@pytest.mark.parametrize("kind", ["never", "absent", "exact"])
+@pytest.mark.parametrize(
+    ("worlds", "without_trials", "share", "needed"),
+    [(1, 0, 1.0, 7), (6, 0, 1.0, 7), (7, 0, 1.0, None), (9, 0, 0.1, 10), (10, 0, 0.1, None), (3, 3, 1.0, 14)],
+)
+def test_too_few_replications_show_no_never(
+    kind: str, worlds: int, without_trials: int, share: float, needed: int | None
+) -> None:
+    """Seven worlds without an event that half of all worlds have are one case in 128, and six are one in 64."""
+    claim = spec(kind, alpha_share=share, value=2.0 if kind == "exact" else None)
+    tally = Tally({(20 if kind == "exact" else 0, 20): worlds, (0, 0): without_trials})
+    entry = judge(claim, tally)
+    assert entry["verdict"] == ("verified" if needed is None else "inconclusive")
+    assert entry.get("needed_replications") == needed
+    assert entry.get("needed") == (None if needed is None else round(needed * 20 * worlds / (worlds + without_trials)))
+    assert judge(replace(claim, of_one_world=True), tally)["verdict"] == "verified"
+    if needed is not None:
+        assert str(entry["why"]).endswith(
+            f"half of them; {needed} would" if kind != "exact" else f"are so; {needed} would"
+        )
 
 
 def test_never_may_happen_more_often_than_there_are_trials() -> None:
@@ -258,10 +281,11 @@ def test_a_replication_that_never_met_what_a_claim_is_about_does_not_count_for_i
     nowhere = judge(about, tally)
     assert (nowhere["verdict"], nowhere["met_replications"]) == ("inconclusive", 0)
     assert nowhere["why"].endswith("only 0 of 3 replications had met active run, and the others do not count")
-    tally.observe(about, observation(4))
+    for seed in range(3, 10):
+        tally.observe(about, observation(seed))
     somewhere = judge(about, tally)
-    assert (somewhere["verdict"], somewhere["n"], somewhere["met_replications"]) == ("verified", 2, 1)
-    assert "only 1 of 4 replications" in somewhere["why"]
+    assert (somewhere["verdict"], somewhere["n"], somewhere["met_replications"]) == ("verified", 14, 7)
+    assert "only 7 of 10 replications" in somewhere["why"]
 
 
 def test_the_detail_is_the_worlds_own_sentence() -> None:

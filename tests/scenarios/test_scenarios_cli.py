@@ -20,6 +20,7 @@ import pytest
 from scenario_stand_ins import SMALL, observe, observe_differing_lanes, observe_failing, write
 
 from relaysim.reports import figures
+from relaysim.reports.claims import TOO_FEW
 from relaysim.reports.results import read_results
 from relaysim.scenarios import answer, runner
 from relaysim.scenarios.cli import main
@@ -442,6 +443,17 @@ def test_the_answer_names_the_longest_time_that_is_survived() -> None:
     assert answer.answer(results, [])[1] == (
         "In race this is false: “nobody notices”. It counts `conflicts`: 7 in 400 worlds."
     )
+
+
+def test_what_had_too_few_worlds_is_one_line_per_scenario() -> None:
+    results = _results("inconclusive")
+    first = results["scenarios"][0]["claims"][0]
+    first |= {"reason": TOO_FEW, "why": "did not happen, but 1 replication does not show it; 7 would"}
+    results["scenarios"][0]["claims"].append({**first, "title": "all in time"})
+    assert answer.answer(results, [])[1] == (
+        "Not shown in race: “nobody notices”, “all in time”: did not happen, but 1 replication does not show it; 7 would."
+    )
+    assert not any("all in time" in line for line in answer.answer(results, [])[2:])
 
 
 @pytest.mark.parametrize(
