@@ -14,8 +14,8 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from relaysim.reports.claims import ClaimSpec, Tally
-from relaysim.scenarios.around_reply_tallies import AroundReplies
 from relaysim.scenarios.obstacle_tallies import Obstacles
+from relaysim.scenarios.own_word_tallies import OwnWords
 
 #: More values than this are kept as a histogram.
 EXACT_MAX = 20_000
@@ -203,7 +203,8 @@ class Summary:
     traces: dict[int, bytes] = field(default_factory=dict)
     rows: dict[int, Row] = field(default_factory=dict)
     obstacles: Obstacles = field(default_factory=Obstacles)
-    around_replies: AroundReplies = field(default_factory=AroundReplies)
+    around_replies: OwnWords = field(default_factory=OwnWords)
+    beginnings: OwnWords = field(default_factory=OwnWords)
     virtual_ticks: int = 0
     events: int = 0
     digest: int = 0
@@ -240,7 +241,9 @@ class Summary:
             for name in observation["counts"]:
                 self.counts.setdefault(name, 0)
             return
-        self.around_replies.add(observation.get("around_replies", {}), seed, fingerprint)
+        own_words = observation.get("own_words", {})
+        self.around_replies.add(own_words.get("around_replies", {}), seed, fingerprint)
+        self.beginnings.add(own_words.get("beginnings", {}), seed, fingerprint)
         for spec in specs:
             self.tallies.setdefault(spec.id, Tally()).observe(spec, observation)
         for name, count in invariants.items():
@@ -273,6 +276,7 @@ class Summary:
         self.rows |= other.rows
         self.obstacles.merge(other.obstacles)
         self.around_replies.merge(other.around_replies)
+        self.beginnings.merge(other.beginnings)
         self.virtual_ticks += other.virtual_ticks
         self.events += other.events
         self.digest = (self.digest + other.digest) % 2**_DIGEST_BITS
@@ -314,6 +318,8 @@ class Summary:
             plain["obstacles"] = obstacles
         if around_replies := self.around_replies.to_plain():
             plain["around_replies"] = around_replies
+        if beginnings := self.beginnings.to_plain():
+            plain["beginnings"] = beginnings
         return plain
 
     @classmethod
@@ -330,7 +336,8 @@ class Summary:
             fingerprints=dict(plain.get("fingerprints", ())),
             rows={seed: Row(tuple(counts), array("d", seconds)) for seed, counts, seconds in plain.get("rows", ())},
             obstacles=Obstacles.from_plain(plain.get("obstacles", {})),
-            around_replies=AroundReplies.from_plain(plain.get("around_replies", {})),
+            around_replies=OwnWords.from_plain(plain.get("around_replies", {})),
+            beginnings=OwnWords.from_plain(plain.get("beginnings", {})),
             virtual_ticks=plain["virtual_ticks"],
             events=plain["events"],
             digest=int(plain["digest"], 16),

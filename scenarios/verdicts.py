@@ -13,6 +13,7 @@ from relaysim.reports.results import replay_template
 from relaysim.scenarios.determinism.recheck import Recheck
 from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import CurvePlan, MapPlan, Scenario
+from relaysim.scenarios.own_word_tallies import judge_own_words
 from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.scenarios.sequential import Sequences, Sequential, looks, run_sequentially
@@ -120,7 +121,7 @@ def _entry(
     claims = [_judge(scenario, spec, main, replay, sequences) for spec in specs.values()]
     for claim in claims:
         if claim["event"] == "undeclared_texts":
-            main.around_replies.judge(claim, replay)
+            judge_own_words(claim, main.around_replies, main.beginnings, replay)
         if obstacles and claim["verdict"] != "refuted":
             _judge_not_at_all(claim, "; ".join(each["text"] for each in obstacles), "kept from being judged")
     unmet = [] if obstacles else main.never_met

@@ -142,9 +142,9 @@ class Chronicle(TraceReader):
         """Whether a text is one that the scenario or the relay declares."""
         return self._joining.declares_all_of(send.text)
 
-    def declared_in(self, send: Text) -> list[str]:
+    def declared_in(self, text: str) -> list[str]:
         """The texts that the scenario or the relay declares and that this one holds."""
-        return self._joining.declared_in(send.text)
+        return self._joining.declared_in(text)
 
     def own_words_of(self, send: Text) -> str:
         """A text without the messages that it repeats as they were written."""

@@ -9,7 +9,7 @@
 - `strata`, `exploration`, `explored_faults`, `schedule`: worlds of which something is chosen instead of drawn.
 - `logs`, `unhandled_records`, `after_answers`, `process_state`: what the relay logs, the exceptions that nobody received or
   that came after the answer, and what it changes of the process.
-- `observe`, `outcomes`, `conflicts`, `received`, `notices`, `around_replies`, `limits`, `obstacles`: from a trace to plain
+- `observe`, `outcomes`, `conflicts`, `received`, `notices`, `own_words`, `limits`, `obstacles`: from a trace to plain
   data: what became of each message, what the relay said, what answers took, and what keeps a world from showing anything.
 - `invariants` and the folder `judge`: which promises were broken.
 

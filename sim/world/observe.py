@@ -35,7 +35,6 @@ from typing import Any, Protocol
 
 from relaysim.sim.kernel import Record
 from relaysim.sim.world.after_answers import check_after_answers
-from relaysim.sim.world.around_replies import around_replies
 from relaysim.sim.world.invariants import JudgeSettings, judge_history, read_history
 from relaysim.sim.world.judge.catalogue import CONTENT_BREACHES
 from relaysim.sim.world.judge.findings import DETAILS_MAX
@@ -43,6 +42,7 @@ from relaysim.sim.world.limits import check_limits
 from relaysim.sim.world.notices import check_notices
 from relaysim.sim.world.obstacles import Raised, UnsimulatedCall, obstacles
 from relaysim.sim.world.outcomes import COUNTS, SERIES, Outcomes
+from relaysim.sim.world.own_words import own_words
 
 __all__ = ["COUNTS", "SERIES", "Texts", "observe"]
 
@@ -89,8 +89,8 @@ def observe(
 
     Returns:
         `seed`, `fingerprint`, `counts` (see `COUNTS`), `series` (see `SERIES`), `details` (per count at most three
-        dicts whose `text` is a sentence), `handlings` (how many there were), `around_replies` (see
-        `relaysim.sim.world.around_replies`), `exceptions` (see `relaysim.sim.world.after_answers`), `obstacles` (see there),
+        dicts whose `text` is a sentence), `handlings` (how many there were), `own_words` (see
+        `relaysim.sim.world.own_words`), `exceptions` (see `relaysim.sim.world.after_answers`), `obstacles` (see there),
         `virtual_seconds` and `events`.
     """
     history = read_history(records, threads, promises)
@@ -113,7 +113,7 @@ def observe(
         "series": outcomes.series,
         "details": details,
         "handlings": len(history.handlings),
-        "around_replies": around_replies(history),
+        "own_words": own_words(history),
         "exceptions": exceptions,
         "obstacles": obstacles(unsimulated, raised, history, api_faults=api_faults),
         "virtual_seconds": history.end,

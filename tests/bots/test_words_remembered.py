@@ -13,6 +13,7 @@ pytestmark = pytest.mark.usefixtures("one_session")
 FINE = (
     *("as_it_is", "moving_with_all", "moving_with_a_greeting", "moving_with_all_in_one_text", "telling_what_was_said"),
     *("reading_the_newest_ten", "forgetful_as_promised", "noting_what_it_said", "taking_back_a_draft"),
+    "beginning_with_an_example",
 )
 BAD = {
     "deleting_the_messages": "S13",
@@ -35,6 +36,13 @@ def test_where_and_how_a_run_reads_it_is_the_bots_own_affair(judge: Judge, name:
 @pytest.mark.parametrize("name", BAD)
 def test_that_a_run_reads_it_is_not(judge: Judge, name: str) -> None:
     judge(f"words_remembered:{name}", "three_questions.toml", worlds=1, lane="sdk").assert_breaks(BAD[name])
+
+
+def test_what_the_assistant_says_first_is_the_same_everywhere_or_shown(judge: Judge) -> None:
+    judged = judge("words_remembered:beginning_with_an_invention", "three_questions.toml", worlds=1, lane="sdk")
+    assert (judged.exit_code, judged.broken) == (3, {}), judged.answer
+    assert "in the assistant's name that changed from beginning to beginning" in judged.answer
+    assert "The lion escaped last night." in judged.answer
 
 
 def test_who_leaves_a_busy_thread_takes_along_what_stands_there(judge: Judge) -> None:

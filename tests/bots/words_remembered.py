@@ -61,6 +61,22 @@ def _moving(history: Any) -> Any:
     return lambda client, redis, send: Moving(client, redis, send, history=history)
 
 
+class Beginning(Remembering):
+    """Begins a thread with something that it lets the assistant say."""
+
+    def __init__(self, *services: Any, about: Any) -> None:
+        super().__init__(*services)
+        self.about = about
+
+    async def thread_for(self, conversation: str, thread_id: str, said: list[Any]) -> str:
+        known = await self.redis.get(f"thread:{conversation}")
+        return str(known.decode()) if known else await self.new_thread(("assistant", self.about(conversation)))
+
+
+def _beginning(about: Any) -> Any:
+    return lambda client, redis, send: Beginning(client, redis, send, about=about)
+
+
 class Telling(Remembering):
     """Answers each batch on a new thread, and tells the run what was said before."""
 
@@ -128,6 +144,9 @@ moving_with_all = _moving(lambda said: said)
 moving_with_a_greeting = _moving(_with_a_greeting)
 moving_with_all_in_one_text = _moving(_all_in_one)
 telling_what_was_said = Telling
+beginning_with_an_example = _beginning(
+    lambda who: f"The shop opens at nine on Mondays. Hello {who}, this is how I answer: briefly, with no slang."
+)
 reading_the_newest_ten = lambda client, redis, send: Narrow(client, redis, send, newest=10)  # noqa: E731
 forgetful_as_promised = Forgetful
 noting_what_it_said = Noting
@@ -245,6 +264,9 @@ moving_with_nothing = _moving(lambda said: [])
 moving_with_the_questions = _moving(lambda said: [each for each in said if each[0] == "user"])
 moving_in_reverse = _moving(lambda said: said[::-1])
 inventing_what_it_said = Inventing
+beginning_with_an_invention = _beginning(
+    lambda who: "The lion escaped last night." if who == "c1" else "Your neighbour wants the garden back."
+)
 leaving_a_stuck_run = LeavingAStuckRun
 moving_from_a_stuck_run = MovingFromAStuckRun
 restless = Restless

@@ -227,7 +227,8 @@ def test_nothing_of_a_summary_is_left_out(tmp_path: Path) -> None:
     summary = run_batches([batch], observe=observe)[0]["main"]
     summary.obstacles.add({"unsimulated": ["GET /v1/models (bot.py:7)"]}, 4)
     summary.exceptions["LookupError in a task"] = ExceptionTally(3, 7, "no such customer")
-    summary.around_replies.add({"conversations": 1, "words": {}, "sentences": []}, 7, "")
+    for each in (summary.around_replies, summary.beginnings):
+        each.add({"conversations": 1, "words": {}, "sentences": []}, 7, "")
     # Traces are compared while a command runs, and no journal keeps them.
     assert set(summary.to_plain()) == {each.name for each in fields(Summary)} - {"traces"}
 

@@ -293,7 +293,7 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
     if not errors and not values and len(text) <= _AROUND_MAX:
         return None
     own += [each.text for each in history.messages_in(text) if each.conversation == send.conversation]
-    own += history.declared_in(send) if errors or values else []
+    own += history.declared_in(send.text) if errors or values else []
     error = next((each for each in errors if not _is_written(each, own)), None)
     if error is not None:
         shown = _shortened(error)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from relaysim.sim.trace.contents import Content
+from relaysim.sim.trace.given_texts import GivenText
 from relaysim.sim.trace.subjects import Run, Text
 from relaysim.sim.trace.words import Wording, wording
 from relaysim.sim.world.judge.findings import Findings, at
@@ -159,22 +160,19 @@ def check_assistants_words(history: History, declared: Iterable[str], findings: 
     customer, or by the customer; or the relay declares it. What stands in the conversation's first thread before its
     customer has written is how the relay begins, and further ones may begin with it too.
 
-    Would miss: words around those; what a relay lets the assistant say at the beginning.
+    Would miss: words around those. What a relay lets the assistant say at the beginning, over many conversations, is told
+    by `relaysim.sim.world.own_words`.
     """
-    beginnings: dict[str, set[str]] = {}
     own = frozenset(declared)
+    beginnings = frozenset(beginnings_of(history))
     for given in history.given:
         owner = history.threads.get(given.thread)
         if given.place != "replies" or owner is None:
             continue
         findings.check("S15")
-        begun = beginnings.setdefault(owner, set())
-        threads = {each for each, conversation in history.threads.items() if conversation == owner}
-        if not _have_customers_texts(history, threads, given.time):
-            begun.add(given.text)
-        is_beginning = given.text in begun and not _have_customers_texts(history, {given.thread}, given.time)
         text = wording(given.text)
-        if given.text in own or is_beginning or any(_is_of(text, each) for each in _said_in(history, owner)):
+        is_known = given.text in own or given in beginnings
+        if is_known or any(_is_of(text, each) for each in _said_in(history, owner)):
             continue
         findings.breach(
             "S15",
@@ -182,6 +180,22 @@ def check_assistants_words(history: History, declared: Iterable[str], findings: 
             conversation=owner,
             received=[given.text],
         )
+
+
+def beginnings_of(history: History) -> Iterator[GivenText]:
+    """What relays wrote in the assistant's name into a conversation's first thread before its customer had written there,
+    and once more into further ones before the customer's first text there."""
+    begun: dict[str, set[str]] = {}
+    for given in history.given:
+        owner = history.threads.get(given.thread)
+        if given.place != "replies" or owner is None:
+            continue
+        texts = begun.setdefault(owner, set())
+        threads = {each for each, conversation in history.threads.items() if conversation == owner}
+        if not _have_customers_texts(history, threads, given.time):
+            texts.add(given.text)
+        if given.text in texts and not _have_customers_texts(history, {given.thread}, given.time):
+            yield given
 
 
 def _is_of(text: Wording, said: Wording) -> bool:

@@ -1,10 +1,11 @@
-"""The words that a relay puts around replies, added up: which are its signature, and which come from nowhere.
+"""The words that a relay says by itself where others speak, added up: which are its ways, and which come from nowhere.
 
-`relaysim.sim.world.around_replies` says what of them has no source in one world. What is the same around the replies of most
-conversations is the relay's own affair; what changes from reply to reply is an invention, unless its author knows better.
+`relaysim.sim.world.own_words` says what of them has no source in one world. What is the same around the replies of most
+conversations, or at the beginning of most, is the relay's own affair; what changes from one to the next is an invention,
+unless its author knows better.
 
-Would miss: what stands around the first reply of most conversations, whatever it says; inventions of one or two words; and
-those whose words the customer or the run had used too.
+Would miss: what stands in most conversations, whatever it says; inventions of one or two words; and those whose words the
+customer or the run had used too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from relaysim.sim.counted import counted
 from relaysim.sim.trace.own_texts import tells_of_affairs
 
 _MOST: Final = 0.8
-"""What stands in the first reply of this share of the conversations is a signature. In the others it may have been lost with
+"""What stands in the first one of this share of the conversations is a signature. In the others it may have been lost with
 a piece of the reply, or a fault kept it away; of two texts that take turns each would stand in half of them."""
 
 _CHANGING_WORDS_MIN: Final = 3
@@ -30,7 +31,7 @@ _CHANGING_WORDS_OF_AFFAIRS_MIN: Final = 2
 
 @dataclass(slots=True)
 class Sentence:
-    """A sentence around replies: how often it was sent, and the world of the first time, with the facts."""
+    """A sentence of the relay's own: how often it said it, and the world of the first time, with the facts."""
 
     times: int
     seed: int
@@ -45,12 +46,12 @@ class Sentence:
 
 
 @dataclass(slots=True)
-class AroundReplies:
-    """Of some replications.
+class OwnWords:
+    """Of some replications, what was said in one place: around replies, or at the beginning of conversations.
 
     Attributes:
-        conversations: how many were sent a reply.
-        words: of each word, in how many of their first replies it stands; only of replications with something around one.
+        conversations: how many had a reply, or a beginning.
+        words: of each word, in how many of their first ones it stands.
         sentences: by the words of it that nobody knows, joined by spaces.
     """
 
@@ -66,7 +67,7 @@ class AroundReplies:
             detail = {name: value for name, value in each.items() if name != "words"}
             self._add_sentence(" ".join(each["words"]), Sentence(1, seed, fingerprint, detail))
 
-    def merge(self, other: AroundReplies) -> None:
+    def merge(self, other: OwnWords) -> None:
         """Add other replications'."""
         self.conversations += other.conversations
         self._add_words(other.words)
@@ -95,7 +96,7 @@ class AroundReplies:
         return plain
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> AroundReplies:
+    def from_plain(cls, plain: Mapping[str, Any]) -> OwnWords:
         """What `to_plain` wrote."""
         sentences = {words: Sentence(*rest) for words, *rest in plain.get("sentences", ())}
         return cls(plain.get("conversations", 0), dict(plain.get("words", {})), sentences)
@@ -112,20 +113,26 @@ class AroundReplies:
                 found.append((sentence.seed, words, sentence))
         return [sentence for *_, sentence in sorted(found, key=lambda each: each[:2])]
 
-    def judge(self, claim: dict[str, Any], replay: str) -> None:
-        """Make a claim about the relay's own texts inconclusive if it invents some around replies.
 
-        Args:
-            claim: its entry in `results.json`, changed in place.
-            replay: the command that replays a seed, with `{seed}` in its place.
-        """
-        inventions = self.inventions
-        if not inventions or claim["verdict"] == "refuted":
-            return
+def judge_own_words(claim: dict[str, Any], around_replies: OwnWords, beginnings: OwnWords, replay: str) -> None:
+    """Make a claim about the relay's own texts inconclusive if it invents some around replies, or for the assistant.
+
+    Args:
+        claim: its entry in `results.json`, changed in place.
+        around_replies, beginnings: of all replications.
+        replay: the command that replays a seed, with `{seed}` in its place.
+    """
+    if claim["verdict"] == "refuted":
+        return
+    for own, where in (
+        (around_replies, "around a reply that changed from reply to reply"),
+        (beginnings, "in the assistant's name that changed from beginning to beginning"),
+    ):
+        inventions = own.inventions
+        if not inventions:
+            continue
         times = sum(each.times for each in inventions)
-        said = (
-            f"{counted(times, 'sentence')} around a reply that changed from reply to reply and that nobody had written"
-        )
+        said = f"{counted(times, 'sentence')} {where} and that nobody had written"
         claim["why"] = (
             f"{claim['why']}; {said}" if claim["count"] else f"{said}, and nothing tells whether that is right"
         )
@@ -137,7 +144,7 @@ class AroundReplies:
             {
                 "seed": each.seed,
                 "fingerprint": each.fingerprint,
-                "detail": {**each.detail, "text": f"{each.detail['text']}, of which no run wrote a sentence"},
+                "detail": each.detail,
                 "replay": replay.replace("{seed}", str(each.seed)),
             }
             for each in inventions[: EXAMPLES_MAX - len(claim["examples"])]

@@ -1,6 +1,6 @@
-"""Goal: of what stands around replies, what is the same around most is a signature, and the rest is told, however added up.
+"""Goal: of what a relay says by itself, what is the same in most is a signature, and the rest is told, however added up.
 
-Method: `AroundReplies` is given what worlds of one conversation had, as `around_replies` of an observation has it.
+Method: `OwnWords` is given what worlds of one conversation had, as `own_words` of an observation has it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relaysim.scenarios.around_reply_tallies import AroundReplies
+from relaysim.scenarios.own_word_tallies import OwnWords, judge_own_words
 
 SIGNED = ("the", "acme", "people", "ever", "yours")
 NAMED = ("ana", "acme", "people")
@@ -26,8 +26,8 @@ def world(*sentences: tuple[str, ...], conversations: int = 1) -> dict[str, Any]
     return {"conversations": conversations, "words": words, "sentences": told}
 
 
-def added(*worlds: dict[str, Any]) -> AroundReplies:
-    found = AroundReplies()
+def added(*worlds: dict[str, Any]) -> OwnWords:
+    found = OwnWords()
     for seed, each in enumerate(worlds):
         found.add(each, seed, f"print {seed}")
     return found
@@ -55,10 +55,10 @@ def test_what_most_first_replies_have_is_a_signature(worlds: list[dict[str, Any]
 def test_the_order_of_worlds_and_a_journal_change_nothing(worlds: list[dict[str, Any]], data: st.DataObject) -> None:
     parts = []
     for seed, each in enumerate(worlds):
-        part = AroundReplies()
+        part = OwnWords()
         part.add(each, seed, f"print {seed}")
-        parts.append(AroundReplies.from_plain(json.loads(json.dumps(part.to_plain()))))
-    merged = AroundReplies()
+        parts.append(OwnWords.from_plain(json.loads(json.dumps(part.to_plain()))))
+    merged = OwnWords()
     for part in data.draw(st.permutations(parts)):
         merged.merge(part)
     whole = added(*worlds)
@@ -69,7 +69,7 @@ def test_the_order_of_worlds_and_a_journal_change_nothing(worlds: list[dict[str,
 def test_a_claim_becomes_inconclusive_and_shows_it() -> None:
     found = added(*[world(SIGNED)] * 9, world(SIGNED, LIE, LIE))
     claim = {"verdict": "verified", "expected": "verified", "count": 0, "why": "did not happen", "examples": []}
-    found.judge(claim, "relaysim replay race --seed {seed}")
+    judge_own_words(claim, found, OwnWords(), "relaysim replay race --seed {seed}")
     assert claim["verdict"] == "inconclusive"
     assert claim["as_expected"] is False
     assert str(claim["why"]).startswith("2 sentences around a reply that changed from reply to reply")
@@ -77,6 +77,10 @@ def test_a_claim_becomes_inconclusive_and_shows_it() -> None:
     assert (example["seed"], example["fingerprint"]) == (9, "print 9")
     assert example["replay"] == "relaysim replay race --seed 9"
 
+    begun = {"verdict": "verified", "expected": "verified", "count": 0, "why": "did not happen", "examples": []}
+    judge_own_words(begun, OwnWords(), found, "")
+    assert str(begun["why"]).startswith("2 sentences in the assistant's name that changed from beginning to beginning")
+
     refuted = {"verdict": "refuted", "count": 1}
-    found.judge(refuted, "")
+    judge_own_words(refuted, found, found, "")
     assert refuted == {"verdict": "refuted", "count": 1}
