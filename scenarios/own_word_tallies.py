@@ -2,10 +2,10 @@
 
 `relaysim.sim.world.own_words` says what of them has no source in one world. What is the same around the replies of most
 conversations, or at the beginning of most, is the relay's own affair; what changes from one to the next is an invention,
-unless its author knows better.
+unless its author knows better. So is what says that something was done for this customer, however often it is said.
 
-Would miss: what stands in most conversations, whatever it says; inventions of one or two words; and those whose words the
-customer or the run had used too.
+Would miss: what stands in most conversations and says nothing of what was done for the customer; inventions of one or two
+words; and those whose words the customer or the run had used too.
 """
 
 from __future__ import annotations
@@ -31,16 +31,19 @@ _CHANGING_WORDS_OF_AFFAIRS_MIN: Final = 2
 
 @dataclass(slots=True)
 class Sentence:
-    """A sentence of the relay's own: how often it said it, and the world of the first time, with the facts."""
+    """A sentence of the relay's own: how often it said it, the world of the first time with the facts, and whether it tells
+    of something that was done for the customer."""
 
     times: int
     seed: int
     fingerprint: str
+    is_deed: bool
     detail: dict[str, Any]
 
     def merge(self, other: Sentence) -> None:
         """Add other replications'."""
         self.times += other.times
+        self.is_deed = self.is_deed or other.is_deed
         if other.seed < self.seed:
             self.seed, self.fingerprint, self.detail = other.seed, other.fingerprint, other.detail
 
@@ -64,8 +67,8 @@ class OwnWords:
         self.conversations += found.get("conversations", 0)
         self._add_words(found.get("words", {}))
         for each in found.get("sentences", ()):
-            detail = {name: value for name, value in each.items() if name != "words"}
-            self._add_sentence(" ".join(each["words"]), Sentence(1, seed, fingerprint, detail))
+            detail = {name: value for name, value in each.items() if name not in ("words", "deed")}
+            self._add_sentence(" ".join(each["words"]), Sentence(1, seed, fingerprint, each["deed"], detail))
 
     def merge(self, other: OwnWords) -> None:
         """Add other replications'."""
@@ -90,7 +93,7 @@ class OwnWords:
         if self.sentences:
             plain["words"] = dict(sorted(self.words.items()))
             plain["sentences"] = [
-                [words, each.times, each.seed, each.fingerprint, each.detail]
+                [words, each.times, each.seed, each.fingerprint, each.is_deed, each.detail]
                 for words, each in sorted(self.sentences.items())
             ]
         return plain
@@ -103,13 +106,14 @@ class OwnWords:
 
     @property
     def inventions(self) -> list[Sentence]:
-        """The sentences whose words change from conversation to conversation, those of the smallest seeds first."""
+        """The sentences whose words change from conversation to conversation, and those that tell of a deed, those of the
+        smallest seeds first."""
         signature = {word for word, count in self.words.items() if count >= _MOST * self.conversations}
         found = []
         for words, sentence in self.sentences.items():
             changing = [each for each in words.split() if each not in signature]
             tells = any(map(tells_of_affairs, changing))
-            if len(changing) >= (_CHANGING_WORDS_OF_AFFAIRS_MIN if tells else _CHANGING_WORDS_MIN):
+            if sentence.is_deed or len(changing) >= (_CHANGING_WORDS_OF_AFFAIRS_MIN if tells else _CHANGING_WORDS_MIN):
                 found.append((sentence.seed, words, sentence))
         return [sentence for *_, sentence in sorted(found, key=lambda each: each[:2])]
 
@@ -125,14 +129,16 @@ def judge_own_words(claim: dict[str, Any], around_replies: OwnWords, beginnings:
     if claim["verdict"] == "refuted":
         return
     for own, where in (
-        (around_replies, "around a reply that changed from reply to reply"),
-        (beginnings, "in the assistant's name that changed from beginning to beginning"),
+        (around_replies, "around a reply"),
+        (beginnings, "in the assistant's name at the beginning"),
     ):
         inventions = own.inventions
         if not inventions:
             continue
         times = sum(each.times for each in inventions)
-        said = f"{counted(times, 'sentence')} {where} and that nobody had written"
+        said = (
+            f"{counted(times, 'sentence')} {where} that nobody had written and that changed or told of something done"
+        )
         claim["why"] = (
             f"{claim['why']}; {said}" if claim["count"] else f"{said}, and nothing tells whether that is right"
         )

@@ -194,6 +194,27 @@ _AFFAIRS: Final = re.compile(
 )
 """What only somebody may say who knows the customer's affairs, however politely."""
 
+_DEED: Final = re.compile(
+    r"\b(?:has|have|had|been|was|were|is|we|i|i've|we've|foi|foram|está|fue|fueron|ha|han|hemos|he|wurden?|ist|sind|haben?|habe"
+    r"|été|est|avons|è|sono|stat[oa]|abbiamo) (?:\w+ ){0,3}"
+    r"(?:cancel+ed|refunded|approved|confirmed|charged|shipped|delivered|paid|credited|booked|deleted|issued|blocked|rejected"
+    r"|reembolsad\w*|reembolsamos|cancelad\w*|cancelamos|aprovad\w*|confirmad\w*|entregue|entregad\w*|pag[ao]s?|enviad\w*"
+    r"|aprobad\w*|stornier\w*|erstattet|bezahlt|geliefert|gebucht|genehmigt|abgelehnt|rembours[ée]\w*|annul[ée]\w*|pay[ée]\w*"
+    r"|livr[ée]\w*|annullat\w*|rimborsat\w*)\b",
+    re.IGNORECASE,
+)
+_OF_YOURS: Final = re.compile(
+    r"\b(?:you|yours?|seus?|suas?|você|tus?|sus?|ihre?[nrms]?|dein\w*|sie|dich|votre|vos|vous|tuo|tua|suo)\b",
+    re.IGNORECASE,
+)
+_IN_GENERAL: Final = re.compile(
+    r"\b(?:not|never|no|if|once|when|until|unless|after|before|within|usually|always|only|normally|every|each|until|nicht|nie"
+    r"|kein\w*|wenn|falls|sobald|erst|nur|immer|não|nunca|se|quando|após|sempre|si|cuando|sólo|solo|siempre|pas|jamais|lorsque"
+    r"|dès|seulement|toujours|non|mai|sempre)\b",
+    re.IGNORECASE,
+)
+"""What makes a sentence a rule, or says that something was not done."""
+
 _CLAUSE_END: Final = re.compile(
     r"[.!?…;:\n]+|[–—,]|\band\b|\be\b|\by\b|\bund\b|\bet\b|\bbut\b|\bmas\b|\bpero\b|\baber\b", re.IGNORECASE
 )
@@ -249,3 +270,8 @@ def uncustomary_clauses(text: str) -> Iterator[str]:
 def tells_of_affairs(text: str) -> bool:
     """Whether a text says what only somebody may say who knows the customer's affairs, of orders and money."""
     return _AFFAIRS.search(text) is not None
+
+
+def tells_of_a_deed(text: str) -> bool:
+    """Whether a sentence says that something was done with the customer's order or money: "Your refund was approved"."""
+    return bool(_DEED.search(text) and _OF_YOURS.search(text)) and _IN_GENERAL.search(text) is None

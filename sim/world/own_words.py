@@ -4,7 +4,8 @@ A greeting, a signature, a disclaimer and the markup of a channel are the relay'
 what the customer said. A sentence with words that neither the conversation nor a declaration knows, and that is not
 customary (`relaysim.sim.trace.own_texts`), may be one of these, or an invention. One world does not tell: what stands around
 the first reply of most conversations is a signature, and what most begin with is how the relay begins. So the observation
-carries both, for whoever adds worlds up: the sentences, and the words of each conversation's first one.
+carries both, for whoever adds worlds up: the sentences, and the words of each conversation's first one. What says that
+something was done for this very customer ("Your refund was approved") is no signature, however often it is said.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from relaysim.sim.trace.own_texts import uncustomary_clauses
+from relaysim.sim.trace.own_texts import tells_of_a_deed, uncustomary_clauses
 from relaysim.sim.trace.subjects import Text
 from relaysim.sim.trace.words import wording
 from relaysim.sim.world.judge.dialogue import beginnings_of
@@ -40,7 +41,8 @@ def own_words(history: History) -> dict[str, Any]:
         `around_replies`: of the texts that were sent for a run's words, and `beginnings`: of what was written in the
         assistant's name before the customer wrote. Each with `conversations`: how many had any; `words`: of each word, in
         how many of their first ones it stands, none if each reply was sent as it is; `sentences`: dicts with the unknown
-        `words` of one, the `text` that tells of it, and the `conversation` and `received` behind it.
+        `words` of one, whether it tells of a `deed`, the `text` that tells of it, and the `conversation` and `received`
+        behind it.
     """
     return {"around_replies": _around_replies(history), "beginnings": _beginnings(history)}
 
@@ -91,18 +93,18 @@ def _told(text: str, conversation: str, sources: list[str], said: str) -> Iterat
     sources = sorted(sources, key=len, reverse=True)
     known = {word for source in sources for word in wording(source).words}
     readings = (_sentences(_without(each, sources), known) for each in wording(text).undone)
-    for words in min(readings, key=lambda found: sum(map(len, found)), default=[]):
-        yield {"words": words, "text": said, "conversation": conversation, "received": [text]}
+    for words, is_deed in min(readings, key=lambda found: sum(len(words) for words, _ in found), default=[]):
+        yield {"words": words, "deed": is_deed, "text": said, "conversation": conversation, "received": [text]}
 
 
-def _sentences(text: str, known: set[str]) -> list[list[str]]:
-    """The unknown words of each sentence that has enough of them, each word once."""
+def _sentences(text: str, known: set[str]) -> list[tuple[list[str], bool]]:
+    """The unknown words of each sentence that has enough of them, each word once, and whether it tells of a deed."""
     found = []
     for sentence in _SENTENCE_END.split(text):
         clauses = (_names(each) for each in uncustomary_clauses(sentence))
         words = list(dict.fromkeys(word for clause in clauses for word in clause if word not in known))
         if len(words) >= UNKNOWN_WORDS_MIN:
-            found.append(words)
+            found.append((words, tells_of_a_deed(sentence)))
     return found
 
 

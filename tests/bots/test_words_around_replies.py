@@ -1,4 +1,5 @@
-"""Goal: what a bot puts around a run's words is the same around all of them, ordinary, or declared, or the answer names it.
+"""Goal: what a bot puts around a run's words is the same around all of them, ordinary, or declared, or the answer names it;
+and what says that something was done for the customer must be declared in any case.
 
 Method: each bot of `words_around_replies` puts something around replies. What of it changes has a source in the fine ones
 (the customer, the clock, a counter) or is ordinary; in the others it comes from nowhere.
@@ -14,13 +15,14 @@ pytestmark = pytest.mark.usefixtures("one_session")
 FINE = (
     *("a_signature", "a_name_that_changes", "numbers_that_change", "parts_of_the_question", "words_in_an_object"),
     *("words_in_html", "words_around_pieces", "a_notice_on_the_first_reply", "ordinary_words_that_change"),
-    "declared_words_that_change",
+    *("declared_words_that_change", "terms_and_conditions"),
 )
 INVENTED = {
     "another_sentence_each_time": "",
     "another_sentence_amid_a_signature": "",
     "a_lie_now_and_then": "charged your card twice",
     "one_of_four_lies": "",
+    "a_deed_each_time": "has been approved",
     "a_sentence_in_an_object": "",
 }
 

@@ -80,6 +80,11 @@ numbers_that_change = _around(
     lambda reply, own: f"[Wed Nov {len(reply)} 20:02 UTC, ticket {len(own.question):04}, no. {own.number}]\n{reply}"
 )
 parts_of_the_question = _around(lambda reply, own: f"> {own.question[:35]}…\n\n{reply}")
+terms_and_conditions = _around(
+    lambda reply, own: (
+        f"{reply}\n\nYour order is only confirmed once we have written a mail; payments: Acme Payments Ltd."
+    )
+)
 words_in_an_object = _around(
     lambda reply, own: json.dumps({"kind": "text", "preview": False, "body": {"lines": reply.split("\n")}})
 )
@@ -106,6 +111,7 @@ declared_words_that_change = _around(
 # No customer would accept these.
 
 another_sentence_each_time = _around(lambda reply, own: f"{reply}\n{_sentence(own.name, reply)}")
+a_deed_each_time = _around(lambda reply, own: f"{reply}\n\nYour refund of 250 EUR has been approved.")
 another_sentence_amid_a_signature = _around(
     lambda reply, own: f"Hello! {reply}\n{_sentence(own.name, reply)} The Acme people, Main Street, love every parcel."
 )

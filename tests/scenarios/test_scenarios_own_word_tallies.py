@@ -22,7 +22,10 @@ LIE = ("office", "burnt", "down")
 def world(*sentences: tuple[str, ...], conversations: int = 1) -> dict[str, Any]:
     """What a world had around its only first reply."""
     words = {word: 1 for each in sentences for word in each}
-    told = [{"words": list(each), "text": " ".join(each), "conversation": "c1"} for each in sentences]
+    told = [
+        {"words": list(each), "deed": "deed" in each, "text": " ".join(each), "conversation": "c1"}
+        for each in sentences
+    ]
     return {"conversations": conversations, "words": words, "sentences": told}
 
 
@@ -45,6 +48,7 @@ def added(*worlds: dict[str, Any]) -> OwnWords:
         ([world(SIGNED), world(("office", "burnt"))] * 2, ["the acme people ever yours"]),
         ([world(("order", "cancelled")), world()], ["order cancelled"]),
         ([world(LIE), world(conversations=9)], ["office burnt down"]),
+        ([world(("refund", "deed"))] * 9, ["refund deed"]),
     ],
 )
 def test_what_most_first_replies_have_is_a_signature(worlds: list[dict[str, Any]], told: list[str]) -> None:
@@ -72,14 +76,14 @@ def test_a_claim_becomes_inconclusive_and_shows_it() -> None:
     judge_own_words(claim, found, OwnWords(), "relaysim replay race --seed {seed}")
     assert claim["verdict"] == "inconclusive"
     assert claim["as_expected"] is False
-    assert str(claim["why"]).startswith("2 sentences around a reply that changed from reply to reply")
+    assert str(claim["why"]).startswith("2 sentences around a reply that nobody had written")
     (example,) = claim["examples"]
     assert (example["seed"], example["fingerprint"]) == (9, "print 9")
     assert example["replay"] == "relaysim replay race --seed 9"
 
     begun = {"verdict": "verified", "expected": "verified", "count": 0, "why": "did not happen", "examples": []}
     judge_own_words(begun, OwnWords(), found, "")
-    assert str(begun["why"]).startswith("2 sentences in the assistant's name that changed from beginning to beginning")
+    assert str(begun["why"]).startswith("2 sentences in the assistant's name at the beginning that")
 
     refuted = {"verdict": "refuted", "count": 1}
     judge_own_words(refuted, found, found, "")

@@ -7,7 +7,14 @@ import json
 
 import pytest
 
-from relaysim.sim.trace.own_texts import apologises, is_customary, program_errors, program_values, shows_api
+from relaysim.sim.trace.own_texts import (
+    apologises,
+    is_customary,
+    program_errors,
+    program_values,
+    shows_api,
+    tells_of_a_deed,
+)
 
 REFUSAL = "Can't add messages to thread_a1 while a run run_b2 is active."
 
@@ -229,3 +236,22 @@ def test_what_only_its_author_can_vouch_for_is_not(text: str) -> None:
 )
 def test_an_api_is_seen_by_its_name_or_its_status(text: str, expected: bool) -> None:
     assert shows_api(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Your refund of 250 EUR has been approved and your subscription has been cancelled", True),
+        ("We have just charged your card twice", True),
+        ("Ihre Bestellung wurde soeben storniert", True),
+        ("Seu pedido foi cancelado", True),
+        ("Votre commande a été annulée", True),
+        ("Your card was not charged", False),
+        ("Your order is only confirmed once we have written a mail", False),
+        ("Orders are shipped on Mondays", False),
+        ("Your answer was written by a machine", False),
+        ("Payments by Acme, your shop", False),
+    ],
+)
+def test_what_was_done_for_the_customer_is_told_from_rules(text: str, expected: bool) -> None:
+    assert tells_of_a_deed(text) is expected
