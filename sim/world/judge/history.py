@@ -141,6 +141,10 @@ class History(Chronicle):
         """Whether the holders of leases tell when messages have ended; else what one does next may be about any message."""
         return self.has_leases and self._declares_end
 
+    def life_of(self, worker: str, time: float) -> int:
+        """How often a worker had crashed by then."""
+        return sum(each.kind == "crash" and each.begin <= time for each in self.down.get(worker, ()))
+
     # Customers and webhooks
 
     def on_received(self, time: float, entity: str, event: Received) -> None:

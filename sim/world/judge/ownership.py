@@ -16,15 +16,18 @@ def check_ownership(history: History, declared: Iterable[str], findings: Finding
     """S12: nothing of one conversation reaches another one. A thread gets nothing that another conversation's customer or
     runs wrote, be it as a message, as what a run reads besides (its own or its assistant's instructions, tools and their
     outputs) or as metadata, and neither does a customer; `ForeignWords` says what counts. A handling asks for the threads
-    of its own conversation only. What no run wrote goes to no other conversation than the one that is handled.
+    of its own conversation only, and so do the tasks that it leaves behind, as far as messages are concerned: looking for
+    forgotten ones, or serving a common queue, is one task of a process, so that where several handlings of one life of a
+    worker left such a task, they are no such thing. What no run wrote goes to no other conversation than the one that is
+    handled.
 
     A relay may serve several conversations in one handling, as one that empties a common queue does: where any handling
     stored another conversation's words in that conversation's thread, or sent it its own run's words, requests are not
     judged.
 
-    Would miss: requests outside of handlings, and of handlings that raised, were cut off or had returned, since nothing
-    tells a look for forgotten messages from a curious one (what is read there is judged by where its words go); requests
-    for threads of which nothing is known.
+    Would miss: requests of `serve`, of one task of a worker, and of handlings that raised or were cut off, since nothing
+    tells a look for forgotten messages from a curious one (what is read there is judged by where its words go); what a task
+    asks of runs; requests for threads of which nothing is known.
 
     Args:
         history: of the whole trace.
@@ -105,6 +108,7 @@ def _check_addressees(history: History, findings: Findings) -> None:
 def _check_requests(history: History, findings: Findings) -> None:
     judged: set[tuple[str, str]] = set()
     foreign: list[tuple[Request, str]] = []
+    afterwards: dict[tuple[str, int], list[tuple[Request, str]]] = {}
     handlings = history.handlings
     checked = 0
     for request in history.requests.values():
@@ -115,6 +119,12 @@ def _check_requests(history: History, findings: Findings) -> None:
         checked += 1
         if _reaches_out(handling, owner, request.left):
             foreign.append((request, handling.conversation))
+        elif _is_left_behind(handling, request, history):
+            life = (request.worker, history.life_of(request.worker, request.left))
+            afterwards.setdefault(life, []).append((request, handling.conversation))
+    for found in afterwards.values():
+        if len({request.delivery for request, _ in found}) > 1:
+            foreign += found
     findings.check("S12", checked)
     if not foreign or _serves_several(history):
         return
@@ -124,9 +134,12 @@ def _check_requests(history: History, findings: Findings) -> None:
             continue
         judged.add((request.delivery, thread))
         message = handlings[request.delivery].message_id
+        doing = (
+            "handling" if handlings[request.delivery].under_way(request.left) else "in a task left by the handling of"
+        )
         findings.breach(
             "S12",
-            f"{request.worker}, handling {message} of {conversation}, sent {request.operation} for {thread}, which is "
+            f"{request.worker}, {doing} {message} of {conversation}, sent {request.operation} for {thread}, which is "
             f"{request.conversation}'s, at {at(request.left)}",
             message=message,
             conversation=conversation,
@@ -137,6 +150,14 @@ def _reaches_out(handling: Handling, conversation: str, time: float) -> bool:
     """Whether a handling that returned did this for another conversation than its own, before it had returned."""
     has_returned = handling.end is not None and handling.error_class is None
     return handling.conversation != conversation and has_returned and handling.under_way(time)
+
+
+def _is_left_behind(handling: Handling, request: Request, history: History) -> bool:
+    """Whether a task of a handling that had returned asks for another conversation's messages, or adds to it."""
+    if handling.end is None or handling.error_class is not None or request.left <= handling.end:
+        return False
+    is_about_messages = request.appends or request.starts or request.operation in history.roles.lists_messages
+    return is_about_messages and handling.conversation != request.conversation
 
 
 def _serves_several(history: History) -> bool:
