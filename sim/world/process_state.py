@@ -17,7 +17,7 @@ import sys
 from asyncio.events import _get_running_loop, _set_running_loop
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from relaysim.sim.kernel.running import current_host, set_running_host
 
@@ -44,7 +44,7 @@ class ProcessState:
         if sys.gettrace() is not self._trace:
             sys.settrace(self._trace)
         if sys.getprofile() is not self._profile:
-            sys.setprofile(self._profile)
+            _set_profile(self._profile)
 
     def restore(self) -> None:
         """Let everything be as it was; what has come, as names of modules that were imported since, stays."""
@@ -62,3 +62,14 @@ class ProcessState:
             os.chdir(self._folder)
         if locale.setlocale(locale.LC_ALL) != self._locale:
             locale.setlocale(locale.LC_ALL, self._locale)
+
+
+def _set_profile(profile: Any) -> None:
+    if profile is None or callable(profile):
+        sys.setprofile(profile)
+        return
+    # A profiler in C, such as cProfile's up to Python 3.11, is no function and is put back by itself alone. Its calls that
+    # were open when it was taken away are closed first, or it would take later returns for theirs.
+    sys.setprofile(None)
+    profile.disable()
+    profile.enable()

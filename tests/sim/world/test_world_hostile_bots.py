@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import cProfile
 import json
 import os
 import signal
@@ -212,3 +213,16 @@ def test_a_turn_that_an_interrupt_left_standing_ends_with_its_worlds() -> None:
     before.restore()
     assert asyncio.events._get_running_loop() is None
     left.close()
+
+
+def test_a_profiler_in_c_that_a_bot_takes_away_is_put_back_and_goes_on_counting() -> None:
+    """On Python 3.12 and later `sys.setprofile` does not reach it at all."""
+    profiler = cProfile.Profile()
+    profiler.enable()
+    before = ProcessState()
+    sys.setprofile(None)
+    before.restore()
+    len("counted")
+    profiler.disable()
+    assert sys.getprofile() is None
+    assert any(entry.code == "<built-in method builtins.len>" for entry in profiler.getstats())
