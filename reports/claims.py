@@ -44,6 +44,7 @@ from typing import Any, Literal, get_args
 
 from relaysim.reports import betting, statistics
 from relaysim.reports.claim_kinds import CLAIM_KINDS, ClaimKind, Kind, Numbers, kind_named
+from relaysim.reports.results import replay_of
 from relaysim.reports.statistics import Clustering, rounded
 from relaysim.sim.counted import counted
 
@@ -525,7 +526,7 @@ def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
     entry |= _verdict(spec, tally, entry)
     entry["as_expected"] = entry["verdict"] == spec.expect
     entry["examples"] = [
-        {**example, "replay": replay.replace("{seed}", str(example["seed"]))} for example in tally.examples
+        {**example, "replay": replay_of(replay, example["seed"], spec.id)} for example in tally.examples
     ]
     return entry
 

@@ -6,11 +6,14 @@ not a delivery: from when the message was sent until shortly after the text that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+from relaysim.reports.story_facts import listed
 from relaysim.reports.story_lines import Line, Rank, lay_out
+from relaysim.reports.story_order import raise_overtaking
 from relaysim.reports.story_writer import StoryWriter
+from relaysim.reports.unended_lines import tell_unended
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.schema import (
     HandlingEnd,
@@ -35,6 +38,8 @@ from relaysim.sim.trace.schema import (
 from relaysim.sim.trace.subjects import Message, Request, Text
 
 _AFTER_SECONDS: Final = 5.0
+_ACCEPTS_WITHIN_SECONDS: Final = 1.0
+"""A handling that takes longer does more than take its message in: when it began is told too."""
 _FATES: Final = {
     "refused": "the channel refuses the text",
     "unknown_lost": "no answer of the channel; the text is lost",
@@ -44,8 +49,8 @@ _FATES: Final = {
 class _LeaseStoryWriter(StoryWriter):
     """Turns the records of one conversation into lines, whichever worker's they are."""
 
-    def __init__(self, chronicle: Chronicle, conversation: str) -> None:
-        super().__init__(chronicle, conversation, None)
+    def __init__(self, chronicle: Chronicle, conversation: str, looks: Collection[str]) -> None:
+        super().__init__(chronicle, conversation, None, looks)
         self._holders = {lease.worker for lease in chronicle.leases.get(conversation, ()) if not lease.restored}
         self._send_lines: dict[str, Line] = {}  # per worker, its latest text of this story
 
@@ -65,14 +70,22 @@ class _LeaseStoryWriter(StoryWriter):
             message = self._message_of(event.delivery)
             if error_class:  # the provider delivers it again: what counts for the message comes later
                 self._line(time, entity, f"could not accept {message}: {error_class}", Rank.ENDED_BADLY)
-            else:
+            elif self._only_accepts(event.delivery):
                 self._line(time, entity, f"accepted {message}", Rank.ACCEPTED, messages=(message,))
+            else:
+                self._line(time, entity, f"returns from {message}", Rank.LOG)
 
     def on_handling_start(self, time: float, entity: str, event: HandlingStart) -> None:
         message_id = event.message_id
         if self._is_told(event.delivery) and event.delivery_number > 1:
             sentence = f"gets {message_id} again (delivery {event.delivery_number})"
             self._line(time, entity, sentence, Rank.REDELIVERED, messages=(message_id,))
+        elif self._is_told(event.delivery) and not self._only_accepts(event.delivery):
+            self._line(time, entity, f"gets {message_id}", Rank.ACCEPTED, messages=(message_id,))
+
+    def _only_accepts(self, delivery: str) -> bool:
+        handling = self.chronicle.handlings[delivery]
+        return handling.end is not None and handling.end - handling.start <= _ACCEPTS_WITHIN_SECONDS
 
     def on_webhook_failed(self, time: float, entity: str, event: WebhookFailed) -> None:
         name = event.delivery.rpartition("#")[0]
@@ -89,6 +102,10 @@ class _LeaseStoryWriter(StoryWriter):
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         if event.command == "take_over" and event.reply == 1 and self._is_own_key(event.key):
             self._line(time, entity, "takes its run's messages over", Rank.TAKEN_OVER)
+        elif event.command in self._looks:
+            named = self._is_own_key(event.key) or self.evidence.conversation_of("", key=event.key) == self.conversation
+            if named or (event.delivery and self._is_told(event.delivery)):
+                self._tell_look(time, entity, event)
 
     def _is_own_key(self, key: str) -> bool:
         return key.endswith(f":{self.conversation}")
@@ -168,7 +185,9 @@ class _LeaseStoryWriter(StoryWriter):
     # The API
 
     def _tell_creation(self, time: float, who: str, request: Request) -> None:
-        self._line(time, who, f"created {request.detail or 'a run'}", Rank.RUN_ENDED_EARLY)
+        names = tuple(each.id for each in self.facts.messages_stored_by(request))
+        what = f" with {listed(names)}" if names else ""
+        self._line(time, who, f"created {request.detail or 'a run'}{what}", Rank.RUN_CREATED, messages=names)
 
     def _tell_cancel(self, time: float, who: str, request: Request) -> None:
         refused = f": {request.served_status} {request.error_message or ''}" if request.served_status >= 400 else ""
@@ -181,6 +200,7 @@ def render_lease_story(
     messages: Sequence[Message],
     width: int,
     lines_max: int,
+    looks: Collection[str] = (),
 ) -> list[str]:
     """The story of one of these messages: of the first that got no text or one that no assistant wrote, else of the first.
 
@@ -190,10 +210,12 @@ def render_lease_story(
         messages: one or more.
         width: columns.
         lines_max: rows.
+        looks: further commands that read what waits, as the relay declares them.
     """
     message = next((each for each in messages if _is_bad(_ending(each))), messages[0])
-    writer = _LeaseStoryWriter(chronicle, message.conversation)
+    writer = _LeaseStoryWriter(chronicle, message.conversation, looks)
     writer.read(records)
+    tell_unended(writer, records)
     lines = sorted(writer.lines, key=lambda line: (line.time, line.order))
     ending = _ending(message)
     until = float("inf") if ending is None else ending.time + _AFTER_SECONDS
@@ -201,6 +223,7 @@ def render_lease_story(
     for line in window:
         if message.id in line.messages or line.rank == Rank.CONFLICT:
             line.rank = Rank.KEY
+    raise_overtaking(window, chronicle, message.id)
     return lay_out(window, chronicle.named_threads, message.conversation, f": {message.id}", width, lines_max)
 
 

@@ -148,6 +148,17 @@ def replay_command(
     return replay_template(scenario, settings=settings, factory=factory).replace("{seed}", str(seed))
 
 
+def replay_of(template: str, seed: int, claim: str) -> str:
+    """The command that replays one seed and shows what an example of a claim, or of an invariant, says of it.
+
+    Args:
+        template: as `replay_template` makes it; "" for no command.
+        seed: the seed.
+        claim: the claim's id or the invariant's name.
+    """
+    return template and f"{template.replace('{seed}', str(seed))} --claim {shlex.quote(claim)}"
+
+
 def doctor_command(
     scenario: str, *, settings: Mapping[str, Any] | None = None, factory: str | None = None, lane: str | None = None
 ) -> str:

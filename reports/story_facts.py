@@ -7,10 +7,22 @@ from typing import Final
 
 from relaysim.reports.story_lines import quoted
 from relaysim.sim.trace.chronicle import Chronicle
-from relaysim.sim.trace.subjects import Handling, Message, Request, StoredText, Text
+from relaysim.sim.trace.subjects import Handling, Message, Request, Run, StoredText, Text
 
+_ACTIVE: Final = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
+_FAILED_OUTCOMES: Final = frozenset({"friendly_apology", "generic_apology", "lost", "unknown"})
 _NAMES_MAX: Final = 4
 _ARRIVING: Final = ("delivered", "unknown_delivered")
+
+
+def has_failed(handling: Handling) -> bool:
+    """Whether it ended badly."""
+    return handling.outcome in _FAILED_OUTCOMES or handling.error_class is not None
+
+
+def is_active_at(run: Run, time: float) -> bool:
+    """Whether a run was active after that instant."""
+    return run.state_at(time) in _ACTIVE
 
 
 class StoryFacts:
@@ -59,6 +71,17 @@ class StoryFacts:
         """Whether an answer to this message had been sent by that time."""
         answer = self._answers.get(message_id)
         return answer is not None and answer.time <= time
+
+    def whose_run(self, request: Request) -> tuple[bool, str]:
+        """Whether a request cancels another one's run than its own, and whose it is, as the end of a sentence."""
+        run = self._chronicle.runs.get(request.run or "")
+        made = None if run is None else run.request
+        if run is None or (made is not None and (made.delivery or made.worker) == (request.delivery or request.worker)):
+            return False, ", its own"
+        handling = self._chronicle.handlings.get(run.delivery)
+        if handling is not None:
+            return True, f", which was answering {handling.message_id} of {handling.worker}"
+        return True, ", which was there from the start" if made is None else f", which {made.worker} had created"
 
     def ending_of(self, handling: Handling, time: float) -> tuple[str, bool]:
         """How a handling ends that returned no outcome: what had become of its message, and whether that is a failure."""

@@ -24,6 +24,7 @@ class Rank:
     HOST, LEASE_LOST, RECEIVED, LEASE, SEND, SENT, ENDED_BADLY, NO_ANSWER = 88, 87, 85, 82, 78, 76, 74, 72
     NAMED_SEND, OUTAGE, CANCEL_UNDER_LEASE, TAKEN_OVER = 88, 70, 70, 68
     CANCEL, REFUSED, RUN_ENDED_EARLY, LEASE_RELEASED, SLEPT, REDELIVERED, CREATED = 66, 64, 62, 62, 60, 58, 56
+    RUN_CREATED: Final = 63  # under a lease, where nothing else says whose doing a run is
     APPENDED, LISTED, ACCEPTED, STARTED, LOCK_TAKEN, ENDED_WELL = 48, 46, 44, 42, 40, 38
     LOCK_AWAITED, CALLED_OFTEN = 39, 64
     COMPLETED, LOCK_RELEASED, POLLED, LOCK_HELD, READ, LOG, IN_PROGRESS = 30, 26, 24, 22, 16, 14, 10
@@ -38,6 +39,7 @@ class Link(Enum):
     FOREIGN_RUN = auto()
     REFUSED = auto()
     ENDED = auto()
+    LOOK = auto()
 
 
 @dataclass(slots=True)

@@ -5,14 +5,15 @@ More than 400 lines, because it is one sentence for each kind of event.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from relaysim.reports.lock_lines import LockLines
-from relaysim.reports.story_facts import StoryFacts
+from relaysim.reports.story_facts import StoryFacts, has_failed, is_active_at
 from relaysim.reports.story_lines import Line, Link, Rank, quoted
 from relaysim.sim.counted import counted
 from relaysim.sim.trace.chronicle import Chronicle
-from relaysim.sim.trace.conversation_evidence import PUTTING, TAKING, Evidence
+from relaysim.sim.trace.conversation_evidence import PUTTING, READING, TAKING, Evidence
 from relaysim.sim.trace.lock_keys import form_of
 from relaysim.sim.trace.reader import TraceReader
 from relaysim.sim.trace.schema import (
@@ -31,23 +32,11 @@ from relaysim.sim.trace.schema import (
     TextSent,
     UnhandledException,
 )
-from relaysim.sim.trace.subjects import Handling, Request, Run
+from relaysim.sim.trace.subjects import Handling, Request
 
 _WAIT_SECONDS_MIN: Final = 0.05
 _SLEEP_SECONDS_MIN: Final = 0.5  # below this a pause may be anything; from here on somebody meant to wait
-_ACTIVE: Final = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
 _CALLS_MANY: Final = 10
-_FAILED_OUTCOMES: Final = frozenset({"friendly_apology", "generic_apology", "lost", "unknown"})
-
-
-def has_failed(handling: Handling) -> bool:
-    """Whether it ended badly."""
-    return handling.outcome in _FAILED_OUTCOMES or handling.error_class is not None
-
-
-def is_active_at(run: Run, time: float) -> bool:
-    """Whether a run was active after that instant."""
-    return run.state_at(time) in _ACTIVE
 
 
 class StoryWriter(TraceReader):
@@ -57,12 +46,15 @@ class StoryWriter(TraceReader):
         chronicle: of the whole trace.
         conversation: which.
         focus: the handling that the story is about; None: none.
+        looks: further commands that read what waits, as the relay declares them.
 
     Attributes:
         lines: so far, not in order.
     """
 
-    def __init__(self, chronicle: Chronicle, conversation: str, focus: Handling | None) -> None:
+    def __init__(
+        self, chronicle: Chronicle, conversation: str, focus: Handling | None, looks: Collection[str] = ()
+    ) -> None:
         self.chronicle = chronicle
         self.conversation = conversation
         self.focus = focus
@@ -75,11 +67,22 @@ class StoryWriter(TraceReader):
         self.evidence = Evidence(chronicle)
         self.facts = StoryFacts(chronicle)
         self._locks = LockLines(self._line)
+        self._looks = READING | frozenset(looks)
+        self._seen: dict[tuple[str, str], Line] = {}
+        self._asked = 0  # requests of whomever so far: looks are one line as long as nobody has asked for anything
         self._taken: dict[
             str, tuple[float, int, str]
         ] = {}  # worker -> the job it took last, for whom is yet to be seen
         self._at_work: dict[str, str] = {}  # worker -> the conversation that it works for outside of handlings
         self._times: dict[int, int] = {}  # how often what a folded line tells has happened
+
+    def add_unended(self, time: float, handling: Handling, text: str) -> None:
+        """Tell of a handling that never ended, if it belongs to the story: when that showed, and in which words."""
+        if self._is_told(handling.delivery):
+            self.index += 1
+            who, told = self._who(handling.delivery, handling.worker), (handling.message_id,)
+            line = self._line(time, who, text, Rank.ENDED_BADLY, delivery=handling.delivery, loud=True, messages=told)
+            line.link = Link.ENDED
 
     def _line(self, time: float, who: str, text: str, rank: int, **facts: Any) -> Line:
         line = Line(time, self.index, who, text, rank, **facts)
@@ -224,6 +227,15 @@ class StoryWriter(TraceReader):
             self._line(time, who, f"deletes {what}", Rank.READ, delivery=delivery)
         elif verb in PUTTING:
             self._line(time, who, f"puts something into {key}", Rank.READ, delivery=delivery)
+        elif event.command in self._looks:
+            self._tell_look(time, who, event)
+
+    def _tell_look(self, time: float, who: str, event: RedisCommand) -> None:
+        place = (f"{event.delivery or who} {self._asked}", event.key)
+        line = self._fold(self._seen, place, time, who, Rank.READ, event.delivery)
+        found = "1 item" if event.reply == "1 items" else event.reply or "nothing"
+        line.text = f"reads {event.key}: {found}"
+        line.link = Link.LOOK
 
     def on_lease_expired(self, time: float, entity: str, event: LockExpired) -> None:
         key, worker, delivery = event.key, event.worker, event.delivery
@@ -245,6 +257,7 @@ class StoryWriter(TraceReader):
         conversation = self.evidence.conversation_of(event.context, thread=event.thread_id)
         self._note_work(entity, event.context, conversation)
         if conversation == self.conversation:
+            self._asked += 1
             self._tell_wait(time, event.context, event.operation, entity)
             self._busy[event.context or entity] = (time, event.operation)
 
@@ -335,29 +348,12 @@ class StoryWriter(TraceReader):
         return sum(run.thread == thread and is_active_at(run, time) for run in self.chronicle.runs.values())
 
     def _tell_cancel(self, time: float, who: str, request: Request) -> None:
-        run = self.chronicle.runs.get(request.run or "")
         if request.served_status >= 400:
-            self._line(
-                time,
-                who,
-                f"cancels {request.run}: {request.served_status} {request.error_message or ''}",
-                Rank.REFUSED,
-                delivery=request.delivery,
-                link=Link.REFUSED if request.served_status == 400 else None,
-            )
+            link = Link.REFUSED if request.served_status == 400 else None
+            sentence = f"cancels {request.run}: {request.served_status} {request.error_message or ''}"
+            self._line(time, who, sentence, Rank.REFUSED, delivery=request.delivery, link=link)
             return
-        made = None if run is None else run.request
-        another = run is not None and (
-            made is None or (made.delivery or made.worker) != (request.delivery or request.worker)
-        )
-        handling = None if run is None else self.chronicle.handlings.get(run.delivery)
-        if handling is not None:
-            whose = f", which was answering {handling.message_id} of {handling.worker}"
-        elif made is not None:
-            whose = f", which {made.worker} had created"
-        else:
-            whose = ", which was there from the start"
-        whose = whose if another else ", its own"
+        another, whose = self.facts.whose_run(request)
         rank = Rank.CANCEL_OF_ANOTHER if another else Rank.CANCEL
         self._line(time, who, f"cancels {request.run}{whose}", rank, delivery=request.delivery, loud=another)
 
@@ -371,6 +367,7 @@ class StoryWriter(TraceReader):
             each.delivery for each in self.chronicle.requests.values() if each.left <= time and each.thread == thread
         }
         what = self.facts.what_was_stored_by(request)
+        names = tuple(each.id for each in self.facts.messages_stored_by(request))
         name += f" with {what}" if what else ""
         others = [
             each
@@ -391,9 +388,10 @@ class StoryWriter(TraceReader):
                 delivery=request.delivery,
                 loud=True,
                 link=Link.FOREIGN_RUN,
+                messages=names,
             )
         else:
-            self._line(time, who, f"created {name}", Rank.CREATED, delivery=request.delivery)
+            self._line(time, who, f"created {name}", Rank.CREATED, delivery=request.delivery, messages=names)
 
     def on_run_state(self, time: float, entity: str, event: RunState) -> None:
         run_id, state = event.run_id, event.state

@@ -10,12 +10,15 @@ Kinds that `relaysim.sim.trace.schema` does not know are passed over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from relaysim.reports.lease_story import render_lease_story
+from relaysim.reports.story_facts import has_failed, is_active_at
 from relaysim.reports.story_lines import Line, Link, Rank, lay_out
-from relaysim.reports.story_writer import StoryWriter, has_failed, is_active_at
+from relaysim.reports.story_order import raise_overtaking
+from relaysim.reports.story_writer import StoryWriter
+from relaysim.reports.unended_lines import tell_unended
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.conversation_evidence import Evidence
 from relaysim.sim.trace.operation_roles import OperationRoles
@@ -34,6 +37,7 @@ def render_timeline(
     *,
     roles: OperationRoles,
     lines_max: int = LINES_MAX,
+    looks: Collection[str] = (),
 ) -> list[str]:
     """The annotated timeline of one conversation, as at most `lines_max` lines of at most `width` columns.
 
@@ -49,16 +53,19 @@ def render_timeline(
     chronicle = Chronicle(roles)
     chronicle.read(records)
     if chronicle.has_leases and chronicle.messages:
-        return render_lease_story(records, chronicle, _messages_in_focus(chronicle, focus), width, lines_max)
+        return render_lease_story(records, chronicle, _messages_in_focus(chronicle, focus), width, lines_max, looks)
     conversation, about = _focus(chronicle, focus)
     if not conversation:
         return ["nothing happened: no message was handled in this trace"]
-    writer = StoryWriter(chronicle, conversation, about)
+    writer = StoryWriter(chronicle, conversation, about, looks)
     writer.read(records)
+    tell_unended(writer, records)
     window = sorted(writer.lines, key=lambda line: (line.time, line.order))
     if about is not None:
         window = _around(window, chronicle, about)
         _raise_chain(window, about, _moment(chronicle, about))
+        if about.message is not None:
+            raise_overtaking(window, chronicle, about.message_id)
     subject = f": {about.message_id}, handled by {about.worker}" if about else ""
     return lay_out(window, writer.evidence.threads, conversation, subject, width, lines_max)
 
@@ -185,7 +192,8 @@ def _around(ordered: Sequence[Line], chronicle: Chronicle, about: Handling) -> l
     last = max((end_of(each) for each in involved if each.end is not None), default=end_of(about))
     window = []
     for line in ordered:
-        if first <= line.time <= last + 1.0 or (line.by_customer and messages & set(line.messages)):
+        is_unended = line.link is Link.ENDED and line.delivery in near
+        if first <= line.time <= last + 1.0 or is_unended or (line.by_customer and messages & set(line.messages)):
             if line.delivery and line.delivery not in near:
                 line.rank -= Rank.OTHER_STORY
             window.append(line)

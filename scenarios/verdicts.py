@@ -9,7 +9,7 @@ from typing import Any
 from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.claims import ClaimSpec, judge, rate
 from relaysim.reports.confidence_sequences import judge_sequence
-from relaysim.reports.results import replay_template
+from relaysim.reports.results import replay_of, replay_template
 from relaysim.scenarios.determinism.recheck import Recheck
 from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import CurvePlan, MapPlan, Scenario
@@ -138,7 +138,7 @@ def _entry(
         "factory": scenario.relay.factory,
         "replications": main.replications,
         "claims": claims,
-        "invariants": {name: _breaches(tally, replay) for name, tally in sorted(main.invariants.items())},
+        "invariants": {name: _breaches(name, tally, replay) for name, tally in sorted(main.invariants.items())},
         "outcomes": {name: main.counts[name] for name in OUTCOMES if name in main.counts},
         "counts": {name: main.counts[name] for name in sorted(main.counts) if name not in OUTCOMES},
         "latency": {name: spread.to_dict() for name, spread in sorted(main.spreads.items()) if spread.n},
@@ -187,8 +187,8 @@ def _judge(
     return judge(spec, tally, replay=replay)
 
 
-def _breaches(tally: Any, replay: str) -> dict[str, Any]:
-    examples = [{**example, "replay": replay.replace("{seed}", str(example["seed"]))} for example in tally.examples]
+def _breaches(name: str, tally: Any, replay: str) -> dict[str, Any]:
+    examples = [{**example, "replay": replay_of(replay, example["seed"], name)} for example in tally.examples]
     return {"breaches": tally.count, "checked": tally.n, "examples": examples}
 
 

@@ -164,7 +164,14 @@ def story_of(scenario: Scenario, shrunk: Shrunk) -> Sequence[str]:
 
     roles = backend_named(scenario.api).roles
     records = shrunk.result.records or []
-    return render_timeline(records, 120, shrunk.breach.conversation, lines_max=_STORY_LINES, roles=roles)
+    return render_timeline(
+        records,
+        120,
+        shrunk.breach.subject,
+        lines_max=_STORY_LINES,
+        roles=roles,
+        looks=shrunk.result.observation["looks"],
+    )
 
 
 def _plain(

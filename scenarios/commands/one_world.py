@@ -12,7 +12,7 @@ from relaysim.scenarios.system_errors import one_line
 if TYPE_CHECKING:
     from relaysim.scenarios.model import Scenario
 
-_SENTENCES_MAX = 4
+SENTENCES_MAX = 4
 
 
 def add_one_world(parser: argparse.ArgumentParser) -> None:
@@ -57,8 +57,8 @@ def gravest(observation: Mapping[str, Any], conversation: str | None) -> list[st
         if kind.startswith("breach_")
         for sentence in sentences({"details": {kind: details}}, conversation)[:1]
     ]
-    first = sentences(observation, conversation)[: max(1, _SENTENCES_MAX - len(breaches))]
-    return list(dict.fromkeys([*first, *breaches]))[:_SENTENCES_MAX]
+    first = sentences(observation, conversation)[: max(1, SENTENCES_MAX - len(breaches))]
+    return list(dict.fromkeys([*first, *breaches]))[:SENTENCES_MAX]
 
 
 def obstacle_sentences(observation: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS
+from relaysim.scenarios.breached import subject_of
 from relaysim.scenarios.engines import LocalEngine
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Lane, ReplicationError, here_on_path, session
@@ -31,11 +32,15 @@ _WAVE: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """Something that must never happen: the count that is above 0, and what the judge says of its first case."""
+    """Something that must never happen: the count that is above 0, and what the judge says of its first case.
+
+    `subject` is the message that it is about, or else the conversation; None where the judge names neither.
+    """
 
     event: str
     text: str
     conversation: str | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,8 @@ def breaches_in(observation: Mapping[str, Any], events: Sequence[str]) -> tuple[
     for event in events:
         if observation["counts"].get(event):
             details = observation["details"].get(event) or [{}]
-            found.append(Breach(event, str(details[0].get("text", event)), details[0].get("conversation")))
+            first = details[0]
+            found.append(Breach(event, str(first.get("text", event)), first.get("conversation"), subject_of(first)))
     return tuple(found)
 
 

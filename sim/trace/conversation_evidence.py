@@ -25,6 +25,14 @@ TAKING: Final = frozenset(
 PUTTING: Final = frozenset({"LPUSH", "RPUSH", "XADD", "ZADD", "SADD", "PUBLISH"})
 """Commands that put one in."""
 
+READING: Final = frozenset(
+    {
+        *("LRANGE", "LINDEX", "ZRANGE", "ZRANGEBYSCORE", "ZREVRANGE", "XRANGE", "XREVRANGE", "SMEMBERS"),
+        *("HGETALL", "HVALS", "HKEYS"),
+    }
+)
+"""Commands that read what waits, and leave it there."""
+
 
 class Evidence:
     """Ties what belongs to no handling to conversations.

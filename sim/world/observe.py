@@ -91,9 +91,9 @@ def observe(
         `seed`, `fingerprint`, `counts` (see `COUNTS`), `series` (see `SERIES`), `details` (per count at most three
         dicts whose `text` is a sentence), `handlings` (how many there were), `own_words` (see
         `relaysim.sim.world.own_words`), `exceptions` (see `relaysim.sim.world.after_answers`), `obstacles` (see there),
-        `virtual_seconds` and `events`.
+        `looks` (the commands that read what waits, as the relay declares them), `virtual_seconds` and `events`.
     """
-    history = read_history(records, threads, promises)
+    history, lease = read_history(records, threads, promises), promises.promises.lease
     outcomes = Outcomes(history, relay.friendly_text, relay.settings)
     outcomes.judge()
     check_limits(history, outcomes.ended_at, promises, outcomes.note)
@@ -116,6 +116,7 @@ def observe(
         "own_words": own_words(history),
         "exceptions": exceptions,
         "obstacles": obstacles(unsimulated, raised, history, api_faults=api_faults),
+        "looks": [] if lease is None else [each.partition(" ")[0] for each in lease.steps.read_inbox],
         "virtual_seconds": history.end,
         "events": history.count,
     }

@@ -9,6 +9,7 @@ from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.subjects import Message, Run, Text
 from relaysim.sim.world.conflicts import Encounter, has_met_active_run
 from relaysim.sim.world.judge.catalogue import JUDGED_COUNTS
+from relaysim.sim.world.judge.early_looks import decided_at, had_before
 from relaysim.sim.world.received import received_words
 
 COUNTS: Mapping[str, str] = {
@@ -158,7 +159,7 @@ class Outcomes:
     def _judge_sends(self) -> None:
         chronicle, messages = self._chronicle, self._messages
         covered_before: dict[str, set[str]] = {}
-        replied: dict[str, list[tuple[float, float]]] = {}  # when the newest was written, and the run created
+        replied: dict[str, list[tuple[float, Run]]] = {}  # when the newest was written, and by which run
         for sent in chronicle.sends:
             if sent.fate not in _ARRIVING:
                 continue
@@ -175,14 +176,13 @@ class Outcomes:
                     if is_apology:
                         outcome.apologies.append((time, text))
                 continue
+            facts = {"conversation": conversation, "run": run.id, "received": text}
             owner = chronicle.threads.get(run.thread, conversation)
             if owner != conversation:
                 self._note(
                     "wrong_conversation",
                     f"{sent.worker} sent {conversation} what {run.id} had written for {owner}",
-                    conversation=conversation,
-                    run=run.id,
-                    received=text,
+                    **facts,
                 )
                 continue
             covered = [
@@ -197,24 +197,22 @@ class Outcomes:
             self._about[sent.index] = [outcome.message.id for outcome in subjects]
             subject = max(subjects, key=lambda outcome: outcome.message.number, default=None)
             newest = replied.setdefault(conversation, [])
-            if subject is not None and self._comes_late(subject.message, newest):
+            late = None if subject is None else self._decided_without(subject.message, newest)
+            if subject is not None and late is not None:
                 self._note(
                     "out_of_order",
-                    f"{sent.worker} sent the reply to {subject.message.id} after one to a later message of {conversation}",
-                    conversation=conversation,
-                    run=run.id,
-                    received=text,
+                    f"{sent.worker} sent the reply to {subject.message.id} after one to a later message{late}",
+                    message=subject.message.id,
+                    **facts,
                 )
             elif subject is not None and subject.message.id in seen and not sent.continues:
                 self._note(
                     "duplicate_reply",
                     f"{sent.worker} sent {conversation} another reply to {subject.message.id}, which had one already",
-                    conversation=conversation,
-                    run=run.id,
-                    received=text,
+                    **facts,
                 )
             if covered:
-                newest.append((max(outcome.message.sent_at for outcome in covered), run.created))
+                newest.append((max(outcome.message.sent_at for outcome in covered), run))
             for outcome in covered:
                 seen.add(outcome.message.id)
                 if outcome.covered_at is None:
@@ -222,10 +220,13 @@ class Outcomes:
                     outcome.own = bool(own) and own[-1] is outcome
 
     @staticmethod
-    def _comes_late(message: Message, replied: list[tuple[float, float]]) -> bool:
-        """Whether a message written later had a reply before, whose run was created when the relay had this one too."""
-        start = message.first_start
-        return start is not None and any(written > message.sent_at and start <= created for written, created in replied)
+    def _decided_without(message: Message, replied: list[tuple[float, Run]]) -> str | None:
+        """How long the relay had had a message when it decided on a reply to a later one; None: it did not have it."""
+        had = message.first_start
+        for written, run in replied:
+            if had is not None and written > message.sent_at and had <= decided_at(run):
+                return had_before(had, decided_at(run), run.request, "created the run for that one")
+        return None
 
     def _judge_message(self, outcome: _Outcome) -> None:
         counts = self.counts

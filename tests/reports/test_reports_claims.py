@@ -162,7 +162,7 @@ def test_exact_is_refuted_by_one_value() -> None:
             "seed": 50,
             "fingerprint": "f",
             "detail": {"text": "wait_seconds was 6, not 2"},
-            "replay": "relaysim replay race --seed 50",
+            "replay": "relaysim replay race --seed 50 --claim c",
         }
     ]
 
@@ -374,5 +374,5 @@ def test_a_seed_appears_as_the_command_that_replays_it() -> None:
     tally = Tally()
     tally.add(1, 1, {"seed": 7, "fingerprint": "f", "detail": {}})
     entry = judge(spec("never", expect="refuted"), tally, replay="relaysim replay race --seed {seed}")
-    assert entry["examples"][0]["replay"] == "relaysim replay race --seed 7"
+    assert entry["examples"][0]["replay"] == "relaysim replay race --seed 7 --claim c"
     assert entry["as_expected"]

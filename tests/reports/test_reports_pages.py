@@ -103,7 +103,7 @@ def test_the_summary_prints_each_id_once_and_everything_that_is_asked_of_it(resu
 def test_what_went_wrong_has_a_seed_and_a_command_that_can_be_copied(results: dict[str, Any]) -> None:
     text = printed(results)
     assert "✘ transparent in race, seed 3: worker-2 cancelled run_Zk4fHt90" in text
-    assert "\n      relaysim replay race --seed 3\n" in text
+    assert "\n      relaysim replay race --seed 3 --claim transparent\n" in text
     assert "✘ invariant S5 broken in incident, 5 breaches, seed 9" in text
     assert "NOT EXPECTED (should be verified)" in text
     assert text.endswith(
@@ -144,7 +144,7 @@ def test_no_color_is_honoured_and_a_narrow_terminal_still_has_every_id(
         "  ✘ refuted  typical: incident_typical  NOT EXPECTED (should be verified)",
         "      35,020 / 40,000: 87.55 %, interval 87.06 – 88.03 %, limit 89 – 91 %",
     ]
-    assert "      relaysim replay incident_typical --seed 9" in lines
+    assert "      relaysim replay incident_typical --seed 9 --claim first-retry" in lines
 
 
 def test_a_long_command_is_never_broken() -> None:
@@ -157,7 +157,7 @@ def test_a_long_command_is_never_broken() -> None:
     stream = io.StringIO()
     results = build_results("v", [{"scenario": "s", "claims": [claim]}])
     print_report(Console(file=stream, width=80, force_terminal=True, color_system=None), results)
-    assert f"      {command}\n" in stream.getvalue()
+    assert f"      {command} --claim x\n" in stream.getvalue()
 
 
 def test_markup_in_a_detail_stays_text() -> None:
@@ -254,7 +254,7 @@ def test_claims_come_first_then_what_changed_then_the_rest(page: str) -> None:
 def test_a_breach_is_told_as_a_sentence_with_its_command(page: str) -> None:
     plain = page.replace("&quot;", '"')
     assert "worker-2 cancelled run_Zk4fHt90, which was answering m1 of conversation c1 in worker-1" in plain
-    assert "<code>relaysim replay race --seed 3</code>" in plain
+    assert "<code>relaysim replay race --seed 3 --claim transparent</code>" in plain
     assert "answering m1; received the apology; run run_Zk4fHt90" in plain
 
 

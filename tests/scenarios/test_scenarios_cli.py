@@ -287,7 +287,7 @@ def test_replications_set_and_name_are_heeded(tmp_path: Path) -> None:
     verify(write(tmp_path), "--replications", "20", "--name", "mine", "--set", "root_seed=9", "--quiet")
     (scenario,) = read_results(tmp_path / "reports/out/mine")["scenarios"]
     assert (scenario["replications"], scenario["root_seed"]) == (20, 9)
-    assert scenario["claims"][1]["examples"][0]["replay"].endswith(" --seed 9 --set root_seed=9")
+    assert scenario["claims"][1]["examples"][0]["replay"].endswith(" --seed 9 --set root_seed=9 --claim wait")
 
 
 def test_the_incident_is_what_is_verified_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -382,7 +382,7 @@ def test_a_relay_of_ones_own_gets_an_answer_in_words(
     said = text[text.index("Is naive_bot_for_tests:make safe?") :].splitlines()
     assert said[0] == "Is naive_bot_for_tests:make safe? No."
     assert any(line.startswith("In race this is false: “the customer does not notice”.") for line in said)
-    assert "  See it: relaysim replay race --seed 0 --factory naive_bot_for_tests:make" in said
+    assert "  See it: relaysim replay race --seed 0 --factory naive_bot_for_tests:make --claim transparent" in said
     assert any(line.startswith("After meeting an active run it waited, in the median: race 0 s") for line in said)
     assert any(line.startswith("Under which waits: none;") for line in said)
     results = read_results(tmp_path / "reports/out/relay")

@@ -163,7 +163,7 @@ def test_the_entry_of_a_scenario(small: Scenario, tmp_path: Path) -> None:
         "seed": 9,
         "fingerprint": observe(small.world_settings(), 7, 9, "direct")["fingerprint"],
         "detail": {"text": "c1.m2 was lost in 9", "message": "c1.m2"},
-        "replay": f"relaysim replay {path} --seed 9",
+        "replay": f"relaysim replay {path} --seed 9 --claim transparent",
     }
     assert entry["invariants"]["T1-no-message-lost"]["breaches"] == 10
     assert entry["invariants"]["T3-replies-in-order"] == {"breaches": 0, "checked": 200, "examples": []}
@@ -191,7 +191,10 @@ def test_replays_say_what_was_set(tmp_path: Path) -> None:
     scenario = load(path, ["relay.settings.attempts=2", "title=a b"], check_relay=False)
     entry, _ = verify_scenario(scenario, replications=10, observe=observe)
     replay = entry["claims"][2]["examples"][0]["replay"]
-    assert replay == f"relaysim replay {path} --seed 9 --set relay.settings.attempts=2 --set 'title=a b'"
+    assert (
+        replay
+        == f"relaysim replay {path} --seed 9 --set relay.settings.attempts=2 --set 'title=a b' --claim transparent"
+    )
     assert entry["settings"] == {"relay.settings.attempts": "2", "title": "a b"}
 
 

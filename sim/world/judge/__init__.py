@@ -3,7 +3,8 @@
 - `promises`, `judge_settings`, `catalogue`: what a relay declares, what else must be known, and the promises by their ids.
 - `history`, `disturbances`, `findings`: the trace, read once; what was wrong with the world when; and what was found.
 - `endings`, `leases`, `lookups`, `reply_origin`: S1 to S11. `ownership`, `content`, `pieces`, `dialogue`: S12 to S15,
-  with `foreign_words` and `internals`, which know what of another conversation or of the API stands in a text.
+  with `foreign_words` and `internals`, which know what of another conversation or of the API stands in a text, and
+  `early_looks`, which words what a relay had when it decided.
 - `liveness`, `repeats`: L1 to L5.
 
 `relaysim.sim.world.invariants` calls the checks.

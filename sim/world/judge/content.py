@@ -9,6 +9,7 @@ from relaysim.sim.trace.own_texts import program_errors, program_values
 from relaysim.sim.trace.subjects import Message, Request, Run, StoredText, Text
 from relaysim.sim.trace.words import wording
 from relaysim.sim.world.judge.disturbances import Disturbances
+from relaysim.sim.world.judge.early_looks import had_before
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.judge.internals import Internals
@@ -202,11 +203,21 @@ def check_order_of_writing(history: History, disturbances: Disturbances, finding
                 continue
             kept = next((other for other in late if not _was_lost(history, each.message, other, disturbances)), None)
             facts = {"message": each.message.id, "conversation": each.message.conversation}
-            said = f"{each.message.id} was stored after {(kept or late[0]).message.id}, which was written later"
+            said = _said_of_order(history, each, kept or late[0])
             if kept is not None:
                 findings.breach("S14", said, **facts)
             elif not disturbances.confirmed_by_replicas:  # else it has lost nothing that it had acknowledged
                 findings.residue("lost_writes", f"{said}; a failover had lost writes", **facts)
+
+
+def _said_of_order(history: History, stored: _Stored, other: _Stored) -> str:
+    message, request = stored.message, other.request
+    said = f"{message.id} was stored after {other.message.id}, which was written later"
+    had_at = message.stored_at if history.knows_acceptances else message.first_start
+    if request is None or request is stored.request or had_at is None:
+        return said
+    decided = _decided(history, other, request) if history.knows_acceptances else request.decided
+    return said + had_before(had_at, decided, request, f"asked to store {other.message.id}")
 
 
 def _had(history: History, message: Message, other: _Stored) -> bool:

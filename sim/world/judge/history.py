@@ -120,10 +120,14 @@ class History(Chronicle):
         self._declares_end = lease is not None and bool(lease.steps.end)
         self._lease_keys: LeaseKeys[str] | None = None
         self._step_of: dict[str, str] = {}
+        self._looks: dict[str, list[LeaseKeys[str]]] = {}  # by command, the keys of inboxes that it reads
         if lease is not None:
             before, _, after = lease.key.partition(CONVERSATION)
             self._lease_keys = LeaseKeys(before, after)
             self._step_of = {command: step for step, commands in lease.steps for command in commands}
+            for command, key in lease.steps.looks:
+                before, _, after = key.partition(CONVERSATION)
+                self._looks.setdefault(command, []).append(LeaseKeys(before, after))
         self._cancelled: set[str] = set()
         self._inbox_reads: dict[str, tuple[float, str]] = {}
         self._last_commands: dict[str, tuple[float, str, str, str]] = {}
@@ -196,6 +200,8 @@ class History(Chronicle):
         self.redis_commands += 1  # as the chronicle does, without the cost of a call for the most frequent event
         conversation = None if self._lease_keys is None else self._lease_keys.conversation_of(event.key)
         if conversation is None:
+            if event.command in self._looks:
+                self._note_look(time, entity, event)
             return
         delivery, command, reply = event.delivery, event.command, event.reply
         self._last_commands[conversation] = (time, entity, command, delivery)
@@ -231,6 +237,12 @@ class History(Chronicle):
             self.handovers.setdefault(conversation, []).append(self.index)
             if step == "end":
                 self.ends.setdefault(conversation, []).append(time)
+
+    def _note_look(self, time: float, entity: str, event: RedisCommand) -> None:
+        for keys in self._looks[event.command]:
+            conversation = keys.conversation_of(event.key)
+            if conversation is not None and not str(event.reply).startswith("error"):
+                self._inbox_reads[conversation] = (time, entity)
 
     def _hold(self, time: float, event: LeaseTaken | LeaseBack, *, restored: bool) -> Lease:
         lease = super()._hold(time, event, restored=restored)

@@ -32,11 +32,19 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def _parts_of(key: str) -> tuple[str, str]:
+    """What stands before and after the conversation in the form of a key."""
+    before, *after = key.split(CONVERSATION)
+    if len(after) != 1 or not before:
+        raise ValueError(f"write {CONVERSATION} once, after a prefix, as in 'lock:{CONVERSATION}'")
+    return before, after[0]
+
+
 class LeaseSteps(_Table):
     """Which Redis commands on a lease's key are which step: names of commands, or first lines of Lua scripts (`-- renew`).
 
     accept       stores a message that is to be answered, from then on whatever crashes; S1, S8 and S10 start there
-    read_inbox   reads what waits
+    read_inbox   reads what waits; also on another key than the lease's, which is then named: `LRANGE inbox:{conversation}`
     renew        lengthens the lease
     bind_thread  notes which thread the conversation has
     hand_over    takes the messages of a run over from it, before it is cancelled; without it S5 is not judged
@@ -51,6 +59,21 @@ class LeaseSteps(_Table):
     hand_over: Commands = Field(default=(), strict=False)
     end: Commands = Field(default=(), strict=False)
     hand_back: Commands = Field(default=(), strict=False)
+
+    @field_validator("read_inbox")
+    @classmethod
+    def _names_keys(cls, commands: tuple[str, ...]) -> tuple[str, ...]:
+        for each in commands:
+            if CONVERSATION in each:
+                _, _, key = each.partition(" ")
+                _parts_of(key)
+        return commands
+
+    @property
+    def looks(self) -> tuple[tuple[str, str], ...]:
+        """What reads the inbox on a key of its own: each command, with the form of its key."""
+        named = (each.partition(" ") for each in self.read_inbox if CONVERSATION in each)
+        return tuple((command, key) for command, _, key in named)
 
 
 class LeasePromise(_Table):
@@ -73,9 +96,7 @@ class LeasePromise(_Table):
     @field_validator("key")
     @classmethod
     def _names_the_conversation(cls, key: str) -> str:
-        before, *after = key.split(CONVERSATION)
-        if len(after) != 1 or not before:
-            raise ValueError(f"write {CONVERSATION} once, after a prefix, as in 'lock:{CONVERSATION}'")
+        _parts_of(key)
         return key
 
 

@@ -73,11 +73,15 @@ class Chat:
         return {each: counts[f"breach_{each}"] for each in names if counts[f"breach_{each}"]}
 
     def observed(self, **promises: Any) -> dict[str, int]:
+        counts: dict[str, int] = self.seen(**promises)["counts"]
+        return counts
+
+    def seen(self, **promises: Any) -> dict[str, Any]:
+        """The observation of a relay that declares this."""
         made = Promises.model_validate(promises)
         apologies = PLAIN.apologies | frozenset(made.apologies)
         settings = replace(PLAIN, promises=made, apologies=apologies, notices=frozenset(made.notices))
-        counts: dict[str, int] = observe(self.story.records, RELAY, self.story.threads, promises=settings)["counts"]
-        return counts
+        return observe(self.story.records, RELAY, self.story.threads, promises=settings)
 
 
 @pytest.fixture
@@ -321,6 +325,30 @@ def test_replies_are_in_the_order_of_writing_too(chat: Chat) -> None:
     chat.send("c1.m2", "The answer to the second question is that it costs nothing")
     assert chat.observed()["out_of_order"] == 0
     assert chat.broken() == {}
+
+
+@pytest.mark.parametrize(
+    ("looks", "broken"), [((), 1), (("LRANGE waiting:{conversation}",), 0), (("LRANGE queue:{conversation}",), 1)]
+)
+def test_what_came_after_the_look_by_which_a_relay_decides_is_not_held_against_it(
+    chat: Chat, looks: tuple[str, ...], broken: int
+) -> None:
+    first, second = chat.write("c1.m1"), chat.write("c1.m2")
+    chat.deliver("c1.m2")
+    chat.story.add("w1", "redis", "c1.m2#1", "LRANGE", "waiting:c1", "1 items")
+    chat.deliver("c1.m1")
+    for name, text, run in (("c1.m2", second, "run_b"), ("c1.m1", first, "run_a")):
+        chat.append(name, text)
+        chat.reply(name, run, f"What {run} has to say about this")
+        chat.send(name, f"What {run} has to say about this")
+        chat.finish(name)
+    promises = {"lease": {"key": "lock:{conversation}", "seconds": 10.0, "steps": {"read_inbox": looks}}}
+    seen = chat.seen(**promises if looks else {})
+    assert (seen["counts"]["breach_S14"], seen["counts"]["out_of_order"]) == (broken, broken)
+    for each in [*seen["details"].get("breach_S14", ()), *seen["details"].get("out_of_order", ())]:
+        assert each["message"] == "c1.m1"
+        assert "the relay had had it for" in each["text"]
+        assert "lease.steps.read_inbox" in each["text"]
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,10 @@ def test_drain_declares_what_its_settings_say() -> None:
             "promises.lease.key: write {conversation} once, after a prefix, as in 'lock:{conversation}'",
         ),
         (
+            {"lease": {"key": "k:{conversation}", "seconds": 1.0, "steps": {"read_inbox": ["LRANGE {conversation}"]}}},
+            "promises.lease.steps.read_inbox: write {conversation} once, after a prefix, as in 'lock:{conversation}'",
+        ),
+        (
             {"lease": {"key": "k:{conversation}", "seconds": 0.0}},
             "promises.lease.seconds: must be above 0, not 0.0",
         ),

@@ -1,0 +1,44 @@
+"""Which case of what went wrong in a world a command shows: the one that `verify` names as a claim's example."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from relaysim.reports.claims import ClaimSpec, measure
+from relaysim.sim.world.invariants import INVARIANTS
+
+if TYPE_CHECKING:
+    from relaysim.scenarios.model import Scenario
+
+
+class NoSuchClaimError(ValueError):
+    """Neither a claim of the scenario nor an invariant has this name."""
+
+
+def subject_of(detail: Mapping[str, Any]) -> str | None:
+    """The message that a detail of an observation is about, or else the conversation: what a story has in its focus."""
+    name = detail.get("message") or detail.get("conversation")
+    return None if name is None else str(name)
+
+
+def example_of(scenario: Scenario, claim: str, observation: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """What `verify` says of this world as an example of a claim or an invariant, and how many such cases there were.
+
+    The first is empty where the world is no example of it.
+
+    Raises:
+        NoSuchClaimError: see there.
+    """
+    spec = scenario.specs().get(claim)
+    if spec is None:
+        if claim not in INVARIANTS:
+            known = [*scenario.specs(), *INVARIANTS]
+            close = difflib.get_close_matches(claim, known, n=2)
+            there = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+            raise NoSuchClaimError(f"no claim of {scenario.name} and no invariant has this name; {there}")
+        spec = ClaimSpec(id=claim, title=claim, kind="never", event=INVARIANTS[claim])
+    _, _, offending, detail = measure(spec, observation)
+    counts: Mapping[str, int] = observation["counts"]
+    return (detail, counts.get(spec.event, 1)) if offending else ({}, 0)
