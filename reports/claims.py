@@ -533,9 +533,9 @@ def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
 
 def _verdict(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any]) -> dict[str, Any]:
     said = _verdict_everywhere(spec, tally, entry)
-    if spec.where and tally.with_trials < tally.replications:
+    if spec.where and 0 < tally.with_trials < tally.replications:
         met = f"{tally.with_trials:,} of {counted(tally.replications, 'replication')}"
-        said["why"] += f"; only {met} had {_words(spec.where)}, and the others do not count"
+        said["why"] += f"; judged by {met}, since in the others `{spec.where}` was 0"
     return said
 
 
@@ -550,7 +550,9 @@ def _verdict_everywhere(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any])
         return {"verdict": "inconclusive", "reason": "cannot be known", "why": message}
     if tally.n == 0:
         among = spec.where or (spec.event if spec.rules.reads_series else spec.among)
-        message = f"never met: not one trial ({_words(among)}) in {counted(tally.replications, 'replication')}"
+        worlds = "the only replication" if tally.replications == 1 else f"all {tally.replications:,} replications"
+        nothing = "had no value" if spec.rules.reads_series and not spec.where else "was 0"
+        message = f"never met: `{among}` {nothing} in {worlds}"
         return {"verdict": "inconclusive", "reason": "never met", "why": message}
     if spec.rules.is_about_occurrence:
         if (short := too_few(spec, tally)) is not None:

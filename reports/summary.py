@@ -55,6 +55,16 @@ class Part:
         return ", ".join(self.variants)
 
     @property
+    def where(self) -> str:
+        """The scenario that decided, and how many of those that judged the claim gave the same verdict."""
+        name, same = str(self.scenario["scenario"]), len(self.scenarios)
+        if self.judged == 1:
+            return name
+        if same == self.judged:
+            return f"{name} (all {same} scenarios say so)"
+        return f"{name} ({same} of {self.judged} scenarios {'says' if same == 1 else 'say'} so)"
+
+    @property
     def story(self) -> Mapping[str, Any] | None:
         """The example that says why the claim is not verified, if there is one."""
         examples = self.claim["examples"]

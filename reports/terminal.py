@@ -169,9 +169,7 @@ def _summary_blocks(rows: list[Row]) -> list[tuple[str, list[list[Text]]]]:
     for row in rows:
         cells: list[list[Text]] = []
         for part in row.parts:
-            where = str(part.scenario["scenario"])
-            if part.judged > 1:
-                where += f" ({len(part.scenarios)} of {part.judged})"
+            where = part.where
             if len(row.parts) > 1 and part.label:
                 where = f"{part.label}: {where}"
             verdict = _verdict(part.verdict, part.by_construction)

@@ -280,12 +280,12 @@ def test_a_replication_that_never_met_what_a_claim_is_about_does_not_count_for_i
         tally.observe(about, observation(seed, met_active_run=0))
     nowhere = judge(about, tally)
     assert (nowhere["verdict"], nowhere["met_replications"]) == ("inconclusive", 0)
-    assert nowhere["why"].endswith("only 0 of 3 replications had met active run, and the others do not count")
+    assert nowhere["why"] == "never met: `met_active_run` was 0 in all 3 replications"
     for seed in range(3, 10):
         tally.observe(about, observation(seed))
     somewhere = judge(about, tally)
     assert (somewhere["verdict"], somewhere["n"], somewhere["met_replications"]) == ("verified", 14, 7)
-    assert "only 7 of 10 replications" in somewhere["why"]
+    assert "judged by 7 of 10 replications, since in the others `met_active_run` was 0" in somewhere["why"]
 
 
 def test_the_detail_is_the_worlds_own_sentence() -> None:

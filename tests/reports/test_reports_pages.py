@@ -72,6 +72,7 @@ def test_one_refutation_refutes_a_variant_and_a_surprise_decides() -> None:
     ]
     (part,) = summarise(build_results("v", blocks), ids=())[0].parts
     assert (part.verdict, part.scenario["scenario"], part.scenarios, part.judged) == ("refuted", "c", ("b", "c"), 4)
+    assert part.where == "c (2 of 4 scenarios say so)"
     assert not part.as_expected
     blocks.append(block("e", "verified", "verified", 5, variant="cancel_error=raise"))
     row = summarise(build_results("v", blocks), ids=())[0]

@@ -60,11 +60,20 @@ def _judge(
         conversation = request.conversation
         findings.breach(
             "S9",
-            f"{request.worker} sent {request.operation} at {at(request.left)}, and nobody had looked what became of "
-            f"{blind.worker}'s {blind.operation} of {at(blind.left)}",
+            _said(request, blind),
             **({} if conversation is None else {"conversation": conversation}),
         )
     return still
+
+
+def _said(request: Request, earlier: Request) -> str:
+    """What is wrong with a request, given the one before it of which nobody knew whether it had been carried out."""
+    second = f"{request.worker} sent {request.operation} at {at(request.left)}"
+    first = f"{earlier.worker}'s {earlier.operation} of {at(earlier.left)}"
+    if earlier.answered is None or earlier.answered > request.left:
+        return f"{second}, while {first} was still without an answer, and nobody had looked whether it had been carried out"
+    ended = earlier.failure or f"status {earlier.status}"
+    return f"{second}, without a look whether {first} had been carried out, which had ended in {ended}"
 
 
 def _is_over(history: History, earlier: Request, request: Request) -> bool:

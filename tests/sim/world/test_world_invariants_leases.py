@@ -431,6 +431,26 @@ def test_a_repetition_without_a_look_breaks_s9(status: int, failure: str | None)
     assert count(repeated_story(status, failure, look="runs.list", by="w2"), "breach_S9") == 0
 
 
+def test_a_repetition_is_told_apart_from_two_requests_at_a_time() -> None:
+    (ended,) = repeated_story(0, "ReadTimeout").findings().details["breach_S9"]
+    assert ended["text"] == (
+        "w1 sent runs.create at 2.000 s, without a look whether w1's runs.create of 0.000 s had been carried out, "
+        "which had ended in ReadTimeout"
+    )
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    first = story.leave("runs.create")
+    story.now += 0.5
+    story.create_run("run_a", "c1.m1")
+    story.now += 0.5
+    story.answer(first, 500)
+    (at_a_time,) = story.findings().details["breach_S9"]
+    assert at_a_time["text"] == (
+        "w1 sent runs.create at 0.500 s, while w1's runs.create of 0.000 s was still without an answer, and nobody had "
+        "looked whether it had been carried out"
+    )
+
+
 @pytest.mark.parametrize("look", [None, "runs.list", "runs.retrieve"])
 def test_an_api_whose_operations_have_other_names_is_judged_alike(look: str | None) -> None:
     roles = OperationRoles(
