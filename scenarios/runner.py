@@ -301,11 +301,13 @@ def _observe(settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> 
 
 def _observe_with_trace(settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> Mapping[str, Any]:
     from relaysim.scenarios.determinism.traces import packed
+    from relaysim.sim.doors.sent_requests import SentRequests
     from relaysim.sim.world import run_world
 
-    result = run_world(settings, root_seed=root_seed, seed=seed, lane=lane, keep_trace=True)
+    sent = SentRequests()
+    result = run_world(settings, root_seed=root_seed, seed=seed, lane=lane, keep_trace=True, sent=sent)
     assert result.records is not None
-    return {**result.observation, "trace": packed(result.records)}
+    return {**result.observation, "trace": packed(result.records, sent.rows)}
 
 
 def _run_seeds(

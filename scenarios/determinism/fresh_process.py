@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final, NamedTuple, Self
 
 from relaysim.scenarios.determinism.conditions import UNCHANGED, Conditions, other_environment
-from relaysim.scenarios.determinism.traces import packed
+from relaysim.scenarios.determinism.traces import digest_of, packed
 
 if TYPE_CHECKING:
     from relaysim.scenarios.determinism.kept_state import Kept
@@ -80,7 +80,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one world ended: its fingerprint and its packed trace, or the error that ended it.
+    """How one world ended: its fingerprint, its packed trace and the digest of what it sent to the API, or the error that
+    ended it.
 
     Of a watched world `readings` is what was noted in it, and `kept` what earlier worlds of its scenario had left behind.
     """
@@ -89,6 +90,7 @@ class Ending:
     fingerprint: str = ""
     trace: bytes = b""
     error: str = ""
+    sent: str = ""
     readings: Sequence[Reading] = ()
     kept: Sequence[Kept] = ()
 
@@ -241,11 +243,13 @@ class _Notes:
 
 
 def _run(world: WorldToRun, settings: WorldSettings, root_seed: int) -> Ending:
+    from relaysim.sim.doors.sent_requests import SentRequests
     from relaysim.sim.world import run_world
 
+    sent = SentRequests()
     try:
-        result = run_world(settings, root_seed=root_seed, seed=world.seed, lane=world.lane, keep_trace=True)
+        result = run_world(settings, root_seed=root_seed, seed=world.seed, lane=world.lane, keep_trace=True, sent=sent)
     except Exception as error:
         return Ending(world, error=f"{type(error).__name__}: {error}")
     assert result.records is not None
-    return Ending(world, result.fingerprint, packed(result.records))
+    return Ending(world, result.fingerprint, packed(result.records, sent.rows), sent=digest_of(sent.rows))

@@ -6,9 +6,11 @@ import pickle
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import zip_longest
 from typing import Any
 
+from relaysim.sim.doors.sent_requests import SENT
 from relaysim.sim.kernel import digested
 from relaysim.sim.trace.schema import as_object
 
@@ -17,10 +19,18 @@ _TEXT_MAX = 80
 Row = tuple[float, str, str, tuple[Any, ...]]
 
 
-def packed(records: Iterable[tuple[float, str, str, tuple[Any, ...]]]) -> bytes:
-    """What a fingerprint takes of a trace, in its order. Only `first_difference` reads it; never from another machine."""
-    rows = [(time, entity, kind, tuple(fields)) for time, entity, kind, fields in digested(records)]
+def packed(records: Iterable[Row], sent: Iterable[Row] = ()) -> bytes:
+    """What a fingerprint takes of a trace, in its order, and what was sent to the API, which it does not take.
+
+    Only `first_difference` reads it; never from another machine.
+    """
+    rows = [(time, entity, kind, tuple(fields)) for time, entity, kind, fields in digested((*records, *sent))]
     return zlib.compress(pickle.dumps(rows), 1)
+
+
+def digest_of(sent: Iterable[Row]) -> str:
+    """A digest of what was sent to the API, in the order in which a fingerprint takes a trace."""
+    return blake2b(repr(digested(sent)).encode(errors="backslashreplace"), digest_size=16).hexdigest()
 
 
 def _unpacked(trace: bytes) -> list[Row]:
@@ -61,20 +71,41 @@ def _record_words(one: Row | None, other: Row | None) -> tuple[str, str]:
     """Both records, each with its kind and the fields that tell them apart; where the kinds differ, with its first ones."""
     if one is None or other is None or one[:3] != other[:3]:
         return _described(one), _described(other)
-    mine, its = as_object(*one), as_object(*other)
-    if mine.keys() != its.keys():
+    mine, its = _as_object(one), _as_object(other)
+    if mine.keys() != its.keys() and (one[2] != SENT or mine["kind"] != its["kind"]):
         return _described(one), _described(other)
-    names = {name for name in mine if repr(mine[name]) != repr(its[name])}
+    names = {name for name in (*mine, *its) if repr(mine.get(name)) != repr(its.get(name))}
+    if not names:  # the same parts in another order
+        return f"{_described(one, names)} and {_order(mine)}", f"{_described(other, names)} and {_order(its)}"
     return _described(one, names), _described(other, names)
+
+
+def _order(event: dict[str, Any]) -> str:
+    return f"in this order: {', '.join(name for name in event if name not in ('time', 'entity', 'kind'))}"
+
+
+def _as_object(row: Row) -> dict[str, Any]:
+    """A record by the names of its fields; of a request the operation is the kind, and its parts are the fields."""
+    time, entity, kind, fields = row
+    if kind != SENT:
+        return as_object(time, entity, kind, fields)
+    operation, parts = fields
+    return {"time": time, "entity": entity, "kind": operation, **{name: _Written(value) for name, value in parts}}
+
+
+class _Written(str):
+    """A value as Python writes it."""
+
+    __repr__ = str.__str__
 
 
 def _described(row: Row | None, names: set[str] | None = None) -> str:
     if row is None:
         return ""
-    event = as_object(*row)
-    time, entity, kind = event.pop("time"), event.pop("entity"), event.pop("kind")
+    event = _as_object(row)
+    _, _, kind = event.pop("time"), event.pop("entity"), event.pop("kind")
     told = [f"{name} {_clipped(value)}" for name, value in event.items() if names is None or name in names]
-    del time, entity
+    told += [f"no {name}" for name in sorted(names or ()) if name not in event]
     return f"`{kind}`" + (f" with {', '.join(told[:3])}" if told else "")
 
 

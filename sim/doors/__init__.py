@@ -1,7 +1,8 @@
 """The ways to a simulated API, for any backend: each drives it by `relaysim.sim.backends.protocol` and knows none by name.
 
 - `faults`, `effects`: which faults there are, and what each does to an attempt; `latency`: how long one takes.
-- `arrivals`, `network`: one attempt at a request in virtual time: latency, effect, broken and streamed answers, trace.
+- `arrivals`, `network`: one attempt at a request in virtual time: latency, effect, broken and streamed answers, trace;
+  `sent_requests`: what requests carry, for whoever compares two runs of a world.
 - `transport`, `direct`, `clients`: the two doors of a world. Lane `sdk` is the real SDK on a simulated transport, lane
   `direct` the same calls without the SDK's code (`direct_errors`, `direct_records`); equal traces.
 - `simulation`: an API without a world, for doors of its own: `server` (a socket) and `in_process` (virtual time in a test's

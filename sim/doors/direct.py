@@ -102,6 +102,8 @@ class DirectClient:
         read, connect = self._limits if isinstance(timeout, NotGiven) else _read_and_connect(timeout)
         network, taken = self._network, 0
         while True:
+            if network.sent is not None:
+                network.sent.note_call(network.kernel.now, self._host.name, call)
             answer = await network.attempt(self._host, call, read, connect)
             if answer.status == 200 and answer.failure is None:
                 return answer

@@ -25,6 +25,7 @@ from relaysim.sim.doors.arrivals import Arrivals, BrokenAnswer, StreamedAnswer
 from relaysim.sim.doors.effects import CONNECT_ERROR, PIECES, READ_TIMEOUT
 from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under
 from relaysim.sim.doors.latency import RequestLatency
+from relaysim.sim.doors.sent_requests import SentRequests
 from relaysim.sim.kernel import Host, Kernel, current_context
 from relaysim.sim.trace.schema import RequestSent, RequestServed, ResponseReceived
 
@@ -52,6 +53,7 @@ class Network:
         service: as given.
         faults: the plan, with `fired`, how often each fault hit.
         unknown: the requests for which the API has no route: method, path with its query, and the line that sent it.
+        sent: takes down what requests carry; None: nobody asks for it.
     """
 
     def __init__(self, kernel: Kernel, service: Service, profile: Profile, faults: Iterable[ApiFault] = ()) -> None:
@@ -61,6 +63,7 @@ class Network:
         self.faults = ApiFaultPlan(tuple(faults), kernel.draws)
         self._has_faults = bool(self.faults.faults)
         self.unknown: list[tuple[str, str, str]] = []
+        self.sent: SentRequests | None = None
         self._trace = kernel.trace.add
         self._at = kernel.at
         self._latency = RequestLatency(profile, kernel.draws)

@@ -72,6 +72,10 @@ class SimTransport(httpx2.AsyncBaseTransport):
         headers = {name.decode(): value.decode() for name, value in request.headers.raw if name.lower() in read}
         path = request.url.raw_path.decode("ascii")
         call = self._wire.parse(request.method, path, headers, body)
+        sent = self._network.sent
+        if sent is not None:
+            now, target = self._network.kernel.now, f"{request.method} {path}"
+            sent.note_request(now, self._host.name, call.operation, target, request.headers.raw, body)
         if call.operation == UNKNOWN:
             self._network.unknown.append((request.method, path, place_of_caller()))
         timeout = request.extensions.get("timeout") or {}

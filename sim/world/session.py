@@ -12,6 +12,7 @@ from relaysim.sim import redis
 from relaysim.sim.backends import DEFAULT
 from relaysim.sim.doors import keyed_retry_jitter
 from relaysim.sim.doors import warm_up as warm_up_api
+from relaysim.sim.doors.sent_requests import SentRequests
 from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Recording
 from relaysim.sim.process import Isolation
 from relaysim.sim.world.invariants import JudgeSettings
@@ -184,6 +185,7 @@ def run_world(
     lane: Lane = "sdk",
     keep_trace: bool = False,
     recording: Recording | None = None,
+    sent: SentRequests | None = None,
 ) -> Result:
     """Run one replication.
 
@@ -194,6 +196,7 @@ def run_world(
         lane: `sdk` or `direct`.
         keep_trace: also return the records.
         recording: takes down what is decided.
+        sent: takes down what requests to the API carry.
 
     Raises:
         FactoryError: if the relay's factory cannot be used.
@@ -202,7 +205,7 @@ def run_world(
         GivenUpError: if the relay does not come back, see `relaysim.sim.kernel.watchdog`.
         EndsProcessError: if the relay would end its process.
     """
-    world = World(settings, root_seed, seed, lane, recording)
+    world = World(settings, root_seed, seed, lane, recording, sent)
     if Session._current is not None:  # making another one would cost as much as a host
         Session._current.run(world)
     else:

@@ -12,6 +12,7 @@ import simpy
 from relaysim.sim import redis
 from relaysim.sim.backends import backend_named
 from relaysim.sim.doors import Network, make_client
+from relaysim.sim.doors.sent_requests import SentRequests
 from relaysim.sim.faults import FaultPlan, chosen
 from relaysim.sim.kernel import (
     EPOCH_SECONDS,
@@ -54,6 +55,7 @@ class World:
         seed: the replication's seed.
         lane: `sdk` for the real OpenAI SDK and redis client, `direct` for the same relay without their code.
         recording: takes down what is decided.
+        sent: takes down what requests to the API carry.
 
     Attributes:
         backend: the simulated API.
@@ -62,11 +64,18 @@ class World:
     """
 
     def __init__(
-        self, settings: WorldSettings, root_seed: int, seed: int, lane: Lane, recording: Recording | None = None
+        self,
+        settings: WorldSettings,
+        root_seed: int,
+        seed: int,
+        lane: Lane,
+        recording: Recording | None = None,
+        sent: SentRequests | None = None,
     ) -> None:
         self.backend = backend_named(settings.api)
         self.seed = seed
         self.lane: Lane = lane
+        self._sent = sent
         strata = settings.strata
         self._conditioned = ConditionedDraws(root_seed, seed) if strata is not None and strata.enabled else None
         draws: Draws | None = self._conditioned
@@ -97,6 +106,7 @@ class World:
             settings.strata.condition(self._conditioned, self.seed, profile, threads)
         network_class = ScheduledNetwork if settings.schedule else Network
         self.network = network_class(kernel, self.service, profile, self._chosen("faults"))
+        self.network.sent = self._sent
         self.webhooks = Webhooks(
             kernel,
             settings.workload,

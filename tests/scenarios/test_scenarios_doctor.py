@@ -67,6 +67,7 @@ class Bot:
 
 
 def make(openai_client, redis_client, send):
+    Bot.client = openai_client
     return Bot(send)
 
 """
@@ -86,6 +87,13 @@ def tags(message):
 
 async def text(self, message):
     return " ".join(tags(message))  # here
+""",
+    "silent_metadata": """
+async def text(self, message):
+    tags = {"north", "south", "east", "west", "up", "down"}
+    chosen = [tag for tag in tags]  # here
+    await self.client.beta.threads.create(metadata={"tag": chosen[0]})
+    return "Done"
 """,
     "hashed_text": """
 async def text(self, message):
@@ -141,6 +149,7 @@ async def text(self, message):
 CAUSES: dict[str, CauseName] = {
     "set_of_texts": "hash order",
     "joined_set": "hash order",
+    "silent_metadata": "hash order",
     "hashed_text": "hash order",
     "processor_time": "real time",
     "entropy": "entropy",
@@ -401,6 +410,7 @@ def test_the_condition_in_which_a_way_differs_is_to_blame(
         ("noise", ending("a", 0, noted("process"), noted("address")), ending("b"), set(), ("process",)),
         ("noise", ending("a", 0, noted("address")), ending("b"), set(), ("address order",)),
         ("noise", ending("a"), ending("b"), set(), ("unknown",)),
+        ("noise", ending("a", 0, noted("entropy")), ending("b"), set(), ("entropy",)),
         ("noise", ending("a", 0, noted("file")), ending("a"), {"clock", "entropy", "both"}, ("file",)),
         ("state", ending("a"), ending("b", kept=[KEPT]), set(), ("kept state",)),
         (

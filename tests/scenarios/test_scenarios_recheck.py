@@ -21,9 +21,10 @@ from relaysim.scenarios.answer import answer
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.determinism import recheck
 from relaysim.scenarios.determinism.fresh_process import FreshProcess, FreshProcessError, Job, WorldToRun
-from relaysim.scenarios.determinism.traces import first_difference, packed
+from relaysim.scenarios.determinism.traces import digest_of, first_difference, packed
 from relaysim.scenarios.load import load
-from relaysim.scenarios.runner import Batch, run_batches
+from relaysim.scenarios.runner import Batch, Lane, run_batches
+from relaysim.sim.doors.sent_requests import SentRequests
 from relaysim.sim.trace.schema import TextSent
 from relaysim.sim.world import run_world
 
@@ -150,8 +151,9 @@ def test_traces_are_kept_of_the_first_seeds_however_they_were_cut(tmp_path: Path
     assert list(kept[0]) == [0, 1, 2]
     assert kept == [kept[0]] * 3
     settings = scenario.world_settings()
-    other = run_world(settings, root_seed=scenario.root_seed, seed=2, lane="direct", keep_trace=True)
-    assert first_difference(kept[0][2], packed(other.records or ())) is None
+    sent = SentRequests()
+    other = run_world(settings, root_seed=scenario.root_seed, seed=2, lane="direct", keep_trace=True, sent=sent)
+    assert first_difference(kept[0][2], packed(other.records or (), sent.rows)) is None
     assert first_difference(kept[0][1], kept[0][2]) is not None
 
 
@@ -171,6 +173,66 @@ def test_the_first_record_that_differs_is_found_and_told_by_the_fields_that_diff
     # At one instant what different workers do has no order; what one does has.
     assert first_difference(packed([text(1.0, "w2", "x"), same]), packed([same, text(1.0, "w2", "x")])) is None
     assert first_difference(packed([same, text(1.0, "w1", "x")]), packed([text(1.0, "w1", "x"), same])) is not None
+
+
+TAGGING = """
+import os
+
+
+class Bot:
+    def __init__(self, client):
+        self.threads = client.beta.threads
+
+    async def handle(self, message):
+        tag = os.environ["WORLD_TAG"]
+        if os.environ["WORLD_LANE"] == "sdk":
+            await self.threads.create(extra_headers={"X-Tag": tag})
+        else:
+            await self.threads.create(metadata={"tag": tag} if tag else None)
+
+
+def make(openai_client, redis_client, send):
+    return Bot(openai_client)
+"""
+
+
+@pytest.mark.parametrize(
+    ("lane", "tags", "told"),
+    [
+        (
+            "direct",
+            ("a", "b"),
+            ("`threads.create` with metadata {'tag': 'a'}", "`threads.create` with metadata {'tag': 'b'}"),
+        ),
+        ("direct", ("a", ""), ("`threads.create` with metadata {'tag': 'a'}", "`threads.create` with metadata None")),
+        ("sdk", ("a", "b"), ("`threads.create` with header x-tag 'a'", "`threads.create` with header x-tag 'b'")),
+    ],
+)
+def test_what_is_sent_to_the_api_parts_worlds_of_which_the_trace_is_the_same(
+    lane: Lane,
+    tags: tuple[str, str],
+    told: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "tagging_bot.py").write_text(TAGGING, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("WORLD_LANE", lane)
+    text = SMALL.replace("relaysim.relay:cancel_and_retry", "tagging_bot:make")
+    scenario = load(write(tmp_path, text), check_relay=False)
+    prints, traces, digests = set(), [], set()
+    for tag in tags:
+        monkeypatch.setenv("WORLD_TAG", tag)
+        sent = SentRequests()
+        result = run_world(scenario.world_settings(), root_seed=1, seed=0, lane=lane, keep_trace=True, sent=sent)
+        prints.add(result.fingerprint)
+        traces.append(packed(result.records or (), sent.rows))
+        digests.add(digest_of(sent.rows))
+    assert (len(prints), len(digests)) == (1, 2)
+    difference = first_difference(*traces)
+    assert difference is not None
+    assert (difference.one, difference.other) == told
+    assert difference.entity.startswith("w")
 
 
 def test_results_that_are_not_deterministic_say_so_before_anything_else() -> None:
