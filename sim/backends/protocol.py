@@ -94,6 +94,13 @@ class Service(Protocol):
         """Append a question from before, and start a turn that never finishes by itself."""
         ...
 
+    def lose_conversation(self, conversation_id: str) -> None:
+        """A conversation vanishes with all that is in it, through nobody who is simulated; nothing if it is not there.
+
+        Recorded as `ThreadDeleted` with the cause `elsewhere`.
+        """
+        ...
+
     def counts(self) -> tuple[int, Mapping[str, int]]:
         """How many conversations are kept, and how many turns in each state."""
         ...

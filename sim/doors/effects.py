@@ -20,6 +20,7 @@ FaultKind = Literal[
     "truncated",
     "malformed",
     "slow_body",
+    "conversation_gone",
 ]
 
 Failure = Literal["ConnectError", "ReadTimeout", "ReadError", "RemoteProtocolError", "malformed"]
@@ -66,6 +67,7 @@ class Effect(NamedTuple):
         body: what is sent of a body, if it is damaged.
         events: what is sent of the first events of a stream, if it is damaged.
         slow: whether the body, or the first events of a stream, takes the fault's `seconds` to arrive.
+        gone: whether the conversation that the request names has vanished by the time the service processes it.
     """
 
     connects: bool = True
@@ -77,6 +79,7 @@ class Effect(NamedTuple):
     body: Callable[[bytes], bytes] = _all
     events: Callable[[bytes], bytes] = _all
     slow: bool = False
+    gone: bool = False
 
     @property
     def failure(self) -> Failure | None:
@@ -100,4 +103,5 @@ EFFECTS: Final[Mapping[FaultKind, Effect]] = {
     "truncated": Effect(ends="closed", damages=True, body=first_half),
     "malformed": Effect(damages=True, body=first_half, events=first_event_cut),
     "slow_body": Effect(slow=True),
+    "conversation_gone": Effect(gone=True),
 }

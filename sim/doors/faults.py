@@ -15,6 +15,10 @@ do is said by `relaysim.sim.doors.effects`, for the transport in a world and for
 | `truncated`     | processes the request in time                   | `RemoteProtocolError` in the middle of the body |
 | `malformed`     | processes the request in time                   | a whole response whose JSON is cut off          |
 | `slow_body`     | processes the request in time                   | the body in ten pieces, evenly over `seconds`   |
+| `conversation_gone` | has lost the conversation that it names        | what the API says of an unknown one, for ever   |
+
+A conversation is lost as if somebody else had deleted it, or it had expired: it was there, and from now on there is none of
+its name, with all that was in it. Its route takes only operations that name one (`messages.*`, `runs.*`).
 
 A client without a read timeout waits for ever where the table says `ReadTimeout`; the SDK's default is 600 s. What the
 SDK makes of them: `ConnectError`, `ReadTimeout`, `ReadError` and `RemoteProtocolError` are retried, and end as
@@ -39,9 +43,9 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from relaysim.sim.backends.calls import Answer
+from relaysim.sim.backends.calls import Answer, Call
 from relaysim.sim.backends.errors import ApiError, for_status
-from relaysim.sim.backends.protocol import Backend
+from relaysim.sim.backends.protocol import Backend, Service
 from relaysim.sim.doors.effects import EFFECTS, Effect, FaultKind
 from relaysim.sim.faults import AtOccasions, FaultPlan
 from relaysim.sim.faults.when import NthAttempts, SiteProbability, WindowSeconds
@@ -63,7 +67,9 @@ class ApiFault(BaseModel):
         description="`connect_error`: never leaves; `request_lost`: never arrives; `response_lost`: processed, unanswered; "
         "`read_timeout`: processed after the client gave up; `status`: answered with that HTTP status; the others are "
         "processed in time, and the answer suffers: `reset`: the connection is reset in mid-body; `truncated`: the body "
-        "ends before its Content-Length; `malformed`: the JSON is cut off; `slow_body`: the body dribbles over `seconds`"
+        "ends before its Content-Length; `malformed`: the JSON is cut off; `slow_body`: the body dribbles over "
+        "`seconds`; `conversation_gone`: the conversation that the request names is no longer there when it arrives, with "
+        "all that was in it (a thread that somebody deleted, or that expired): on Threads a 404, as for each later request"
     )
     route: str = Field(default="*", description="an operation's name, or a pattern such as `messages.*`")
     probability: float = Field(default=1.0, ge=0, le=1, description="share of the matching attempts that it hits")
@@ -161,6 +167,16 @@ def wrong_routes(faults: Iterable[ApiFault], backend: Backend) -> Iterator[tuple
     for position, fault in enumerate(faults):
         if not any(fnmatchcase(name, fault.route) for name in names):
             yield position, f"{fault.route!r} matches no operation; there are {', '.join(names)}"
+        elif fault.effect.gone:
+            naming = _naming_conversations(backend)
+            others = [name for name in names if fnmatchcase(name, fault.route) and name not in naming]
+            if others:
+                yield position, f"{fault.route!r} matches {others[0]}, which names no conversation that could be gone"
+
+
+def _naming_conversations(backend: Backend) -> frozenset[str]:
+    named = {each.name for each in backend.operations if "{thread_id}" in each.path}
+    return frozenset(named) | backend.roles.appends | backend.roles.starts
 
 
 def check_routes(faults: tuple[ApiFault, ...], backend: Backend) -> tuple[ApiFault, ...]:
@@ -172,13 +188,16 @@ def check_routes(faults: tuple[ApiFault, ...], backend: Backend) -> tuple[ApiFau
     return checked_entries(faults, "route", wrong_routes(faults, backend))
 
 
-def answer_under(fault: ApiFault, process: Callable[[], Answer]) -> Answer:
+def answer_under(fault: ApiFault, process: Callable[[], Answer], lose: Callable[[], None]) -> Answer:
     """What is answered to a request that arrives under a fault: the service's answer, or the fault's in its place.
 
     Args:
         fault: whatever its kind.
         process: lets the service process the request. Called now, or not at all.
+        lose: lets the conversation that the request names vanish from the service.
     """
+    if fault.effect.gone:
+        lose()
     if not fault.effect.replaced:
         return process()
     if fault.processed:
@@ -187,6 +206,12 @@ def answer_under(fault: ApiFault, process: Callable[[], Answer]) -> Answer:
             unseen.detach()
     error = fault.error()
     return Answer(error.status, error=error)
+
+
+def lose_conversation(service: Service, call: Call) -> None:
+    """Let the conversation that a call names vanish from a service, if it names one."""
+    if call.thread_id is not None:
+        service.lose_conversation(call.thread_id)
 
 
 class ApiFaultPlan(FaultPlan[ApiFault]):

@@ -23,7 +23,7 @@ from relaysim.sim.backends.profile import Profile
 from relaysim.sim.backends.protocol import Service
 from relaysim.sim.doors.arrivals import Arrivals, BrokenAnswer, StreamedAnswer
 from relaysim.sim.doors.effects import CONNECT_ERROR, PIECES, READ_TIMEOUT
-from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under
+from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under, lose_conversation
 from relaysim.sim.doors.latency import RequestLatency
 from relaysim.sim.doors.sent_requests import SentRequests
 from relaysim.sim.kernel import Host, Kernel, current_context
@@ -146,7 +146,9 @@ class Network:
         if fault is None:
             answer = self._execute(call, request_id)
         else:
-            answer = answer_under(fault, lambda: self._execute(call, request_id))
+            answer = answer_under(
+                fault, lambda: self._execute(call, request_id), lambda: lose_conversation(self.service, call)
+            )
         answer.request_id = request_id
         answer.draw_key = key
         answer.draw_index = index

@@ -24,7 +24,7 @@ from relaysim.sim.backends.profile import Profile, load_profile
 from relaysim.sim.backends.protocol import Backend, Service, ServiceOptions
 from relaysim.sim.backends.replies import EchoReplies, Failure, Replier, Replies, Reply, Turn, checked
 from relaysim.sim.backends.wire import Wire, request_id_header
-from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under, check_routes
+from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under, check_routes, lose_conversation
 from relaysim.sim.doors.latency import RequestLatency
 from relaysim.sim.kernel import Kernel, Record, kind_of, named
 from relaysim.sim.trace.schema import FaultStruck, RequestSent, RequestServed
@@ -264,7 +264,9 @@ class SimulatedApi:
         if fault is None:
             answer = self._execute(call, request_id)
         else:
-            answer = answer_under(fault, lambda: self._execute(call, request_id))
+            answer = answer_under(
+                fault, lambda: self._execute(call, request_id), lambda: lose_conversation(self.service, call)
+            )
         error = answer.error
         message = None if error is None else error.message
         served = RequestServed(request_id=request_id, status=answer.status, error_message=message, detail=answer.detail)

@@ -267,8 +267,7 @@ class Chronicle(TraceReader):
             self._active[thread] = run
 
     def on_run_metadata(self, time: float, entity: str, event: RunMetadata) -> None:
-        run = self.runs.get(event.run_id)
-        if run is not None:
+        if (run := self.runs.get(event.run_id)) is not None:
             run.metadata.update((name, value) for name, _, value in (pair.partition("=") for pair in event.pairs))
 
     def on_run_reads(self, time: float, entity: str, event: RunReads) -> None:
@@ -285,7 +284,9 @@ class Chronicle(TraceReader):
         self.contents.delete_message(event.thread_id, event.message_id, self.index)
 
     def on_thread_deleted(self, time: float, entity: str, event: ThreadDeleted) -> None:
-        self.contents.delete_thread(event.thread_id, self.index)
+        self.contents.delete_thread(event, time, self.index)
+        if (run := self._active.pop(event.thread_id, None)) is not None:
+            run.ended = time
 
     def on_message_stored(self, time: float, entity: str, event: MessageStored) -> None:
         thread, cause, text = event.thread_id, event.cause, event.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from relaysim.sim.trace.schema import ELSEWHERE, ThreadDeleted
 from relaysim.sim.trace.subjects import Message, Run
 
 
@@ -33,11 +34,13 @@ class Contents:
     Attributes:
         of: per thread all that ever stood in it, in its order.
         changed: the threads of which something was deleted.
+        lost: the threads that were deleted by nobody in the world, with when.
     """
 
     def __init__(self) -> None:
         self.of: dict[str, list[Content]] = {}
         self.changed: set[str] = set()
+        self.lost: dict[str, float] = {}
         self._deleted: dict[tuple[str, str], int] = {}  # by thread and message, the place in the trace
         self._windows: dict[str, int] = {}
 
@@ -50,8 +53,12 @@ class Contents:
         self.changed.add(thread)
         self._deleted.setdefault((thread, message), index)
 
-    def delete_thread(self, thread: str, index: int) -> None:
+    def delete_thread(self, event: ThreadDeleted, time: float, index: int) -> None:
         """Nothing of a thread is there any longer."""
+        thread = event.thread_id
+        if event.cause == ELSEWHERE:
+            self.lost.setdefault(thread, time)
+        self.changed.add(thread)
         for each in self.of.get(thread, ()):
             self.delete_message(thread, each.id, index)
 

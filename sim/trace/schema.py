@@ -202,7 +202,11 @@ class ThreadDeleted(NamedTuple):
     """A thread was deleted with all that was in it."""
 
     thread_id: Annotated[str, "which"]
-    cause: Annotated[str, "the request"]
+    cause: Annotated[str, "the request, or `elsewhere`: somebody else deleted it, or it expired"]
+
+
+ELSEWHERE: Final = "elsewhere"
+"""The cause of a `ThreadDeleted` that no request of the world's is."""
 
 
 # Redis

@@ -264,7 +264,10 @@ class Outcomes:
             counts["succeeded"] += 1
 
     def _answer_was_ready(self, message: Message, time: float) -> bool:
+        gone = self._chronicle.contents.lost
         for run in self._chronicle.runs.values():
+            if gone.get(run.thread, time) < time:
+                continue  # with all that was in it
             completed = [at for at, state in run.states if state == "completed" and at <= time]
             if completed and self._chronicle.covers(run, message.id):
                 return True

@@ -14,6 +14,7 @@ from relaysim.sim.backends.threads.operations import execute
 from relaysim.sim.backends.threads.service import ThreadsService
 from relaysim.sim.backends.threads.states import STATES
 from relaysim.sim.doors.simulation import SimulatedApi
+from relaysim.sim.trace.schema import ELSEWHERE
 
 ASSISTANT: Final = "asst_relaysim"
 """Whose runs are those that are there before a world begins."""
@@ -43,6 +44,11 @@ class LivingThreads(ThreadsService):
         self.create_message(conversation_id, role="user", content="A question from before", cause=cause)
         run = self.create_run(conversation_id, assistant_id=ASSISTANT, cause=cause)
         self.lives.make_stuck(run["id"])
+
+    def lose_conversation(self, conversation_id: str) -> None:
+        """As `Service.lose_conversation`: a thread that somebody deleted, or that expired."""
+        if conversation_id in self.threads:
+            self.delete_thread(conversation_id, cause=ELSEWHERE)
 
     def counts(self) -> tuple[int, Mapping[str, int]]:
         """As `Service.counts`, of threads and runs."""

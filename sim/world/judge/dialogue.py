@@ -44,7 +44,8 @@ def check_remembered(history: History, remembers: int, findings: Findings) -> No
     A run reads its thread as it is when the run is created, of which messages may have been deleted, or only the newest ones
     (`truncation_strategy`), and its instructions. What it must read may stand there in any form, also all in one text; in a
     further thread the messages stand in the order in which they were stored first. Messages that nobody answered may go: a
-    relay may take back what it apologised for.
+    relay may take back what it apologised for. What went with a thread that somebody else deleted, or that expired, is
+    nobody's to remember.
 
     Would miss: what is older than the relay promises to remember; what came to another thread of the conversation after the
     newest message of the run's own.
@@ -103,6 +104,7 @@ def _check_run(
     last = max((message.number for each in read for message in each.messages), default=-1)
     before = [each for each in said if each.time < newest and (each.number is None or each.number <= last)]
     due = [*_found_there(history, run, conversation), *before][-remembers:]
+    due = [each for each in due if not _is_lost(history, each, run)]
     texts = [wording(each.text) for each in read]
     texts += [wording(each.text) for each in history.given if each.run is run and each.place == "instructions"]
     replies = [wording(each.text) for each in read if not each.messages]
@@ -119,6 +121,15 @@ def _check_run(
         conversation=conversation,
         run=run.id,
         received=[each.text for each in read],
+    )
+
+
+def _is_lost(history: History, said: _Said, run: Run) -> bool:
+    """Whether something stood, if only as a copy, in a thread that somebody else had deleted before this run was created."""
+    return any(
+        lost_at <= run.created
+        and any(wording(each.text).holds(said.words) for each in history.contents.of.get(thread, ()))
+        for thread, lost_at in history.contents.lost.items()
     )
 
 

@@ -23,7 +23,7 @@ from relaysim.sim.doors.direct import NOT_GIVEN, record_of
 from relaysim.sim.doors.transport import openai_client
 from relaysim.sim.kernel.distributions import Constant, Distribution
 from relaysim.sim.trace.operation_roles import OperationRoles
-from relaysim.sim.trace.schema import MessageStored, RunState
+from relaysim.sim.trace.schema import ELSEWHERE, MessageStored, RunState, ThreadDeleted
 
 
 class LedgerProfile(Profile):
@@ -54,6 +54,11 @@ class LedgerService:
 
     def leave_turn(self, conversation_id: str, cause: str) -> None:
         self.start_turn(conversation_id, "A question from before", cause, stuck=True)
+
+    def lose_conversation(self, conversation_id: str) -> None:
+        if self.messages.pop(conversation_id, None) is not None:
+            self.active.pop(conversation_id, None)
+            self._add("api", ThreadDeleted(conversation_id, ELSEWHERE))
 
     def counts(self) -> tuple[int, Mapping[str, int]]:
         return len(self.messages), Counter(turn["status"] for turn in self.turns.values())

@@ -13,6 +13,7 @@ from relaysim.sim.doors import LANES, ApiFault, Lane, warm_up
 from relaysim.sim.doors.effects import EFFECTS, FaultKind, first_event_cut
 
 NEEDED: dict[str, dict[str, Any]] = {"status": {"status": 503}, "slow_body": {"seconds": 2.0}}
+NEEDED["conversation_gone"] = {"route": "messages.*"}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -43,8 +44,10 @@ def test_a_lane_does_what_the_table_says(kind: FaultKind, lane: Lane) -> None:
     # When it is processed: on its way after 0.25 s, or once its client has given up.
     served = {"in_time": [0.25], "late": [4.25], "never": []}[effect.processed]
     assert [time for time, *_ in world.events("served")] == served
-    stored = world.service.threads[world.thread].messages
-    assert len(stored) == (0 if effect.replaced else len(served))
+    if effect.gone:
+        assert world.thread not in world.service.threads
+    else:
+        assert len(world.service.threads[world.thread].messages) == (0 if effect.replaced else len(served))
 
     # What comes back, and when.
     if not effect.connects:
@@ -53,8 +56,9 @@ def test_a_lane_does_what_the_table_says(kind: FaultKind, lane: Lane) -> None:
         assert (answered, status, failure) == (4.0, 0, "ReadTimeout")
     else:
         assert (answered, failure) == (2.5 if effect.slow else 0.5, effect.failure)
-        assert status == (503 if effect.replaced else 0 if effect.failure not in (None, "malformed") else 200)
-    assert isinstance(ending, Exception) == (not effect.answered or effect.replaced or effect.damages)
+        expected = 503 if effect.replaced else 404 if effect.gone else 200
+        assert status == (0 if effect.failure not in (None, "malformed") else expected)
+    assert isinstance(ending, Exception) == (not effect.answered or effect.replaced or effect.damages or effect.gone)
     assert world.network.faults.fired == [1]
 
 

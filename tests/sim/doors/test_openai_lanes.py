@@ -185,7 +185,7 @@ def test_both_lanes_leave_the_same_trace(seeds: range) -> None:
 
 KINDS = (
     *("connect_error", "request_lost", "response_lost", "read_timeout"),
-    *("status", "reset", "truncated", "malformed", "slow_body"),
+    *("status", "reset", "truncated", "malformed", "slow_body", "conversation_gone"),
 )
 
 
@@ -196,6 +196,8 @@ def any_fault(choose: random.Random) -> ApiFault:
         "kind": kind,
         "route": choose.choice(("*", "messages.*", "runs.create", "*.list", "runs.*")),
     }
+    if kind == "conversation_gone":
+        table["route"] = choose.choice(("messages.*", "runs.create", "runs.*"))
     if choose.random() < 0.7:
         table["probability"] = choose.choice((0.05, 0.2, 0.5))
     else:

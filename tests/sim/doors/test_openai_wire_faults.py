@@ -374,7 +374,7 @@ def test_the_third_creation_of_a_run_is_reset(lane: Lane) -> None:
         ({"kind": "status", "status": 500, "headers": {"x": "a\nb"}}, "must be printable ASCII"),
         ({"kind": "status", "status": 500, "headers": {"x": "não"}}, "must be printable ASCII"),
         ({"kind": "status", "status": 500, "headers": {"Content-Length": "3"}}, "leave it out"),
-        ({"kind": "resets"}, "'reset', 'truncated', 'malformed' or 'slow_body'"),
+        ({"kind": "resets"}, "'malformed', 'slow_body' or 'conversation_gone'"),
     ],
 )
 def test_misuse_gives_one_error_that_names_the_fix(table: dict[str, Any], words: str) -> None:

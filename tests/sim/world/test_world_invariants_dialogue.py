@@ -94,6 +94,24 @@ def test_what_nobody_answered_may_go(dialogue: Dialogue) -> None:
     assert dialogue.broken_of() == {}
 
 
+@pytest.mark.parametrize(("cause", "breaches"), [("elsewhere", {}), ("w1#0", {"S13": 1})])
+@pytest.mark.parametrize("moved", [False, True], ids=["its first thread", "the thread that it had moved to"])
+def test_what_went_with_a_thread_that_somebody_else_deleted_need_not_be_known(
+    dialogue: Dialogue, cause: str, breaches: dict[str, int], moved: bool
+) -> None:
+    """As against a thread that the relay deletes itself."""
+    gone = "thread_1"
+    if moved:
+        gone = "thread_4"
+        for number, (role, text) in enumerate(zip(("user", "assistant"), dialogue.said, strict=True)):
+            dialogue.store(f"copy_{number}", gone, role, text)
+    dialogue.story.threads["thread_5"] = "c1"
+    dialogue.story.add("api", "thread.deleted", gone, cause, after=0.25)
+    dialogue.ask(2, "thread_5")
+    dialogue.answer(2, "thread_5")
+    assert dialogue.broken_of() == breaches
+
+
 @pytest.mark.parametrize(("remembers", "breaches"), [(2, {}), (3, {"S13": 1})])
 def test_what_is_older_than_promised_may_go(dialogue: Dialogue, remembers: int, breaches: dict[str, int]) -> None:
     dialogue.ask(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from relaysim.sim.doors.server.background import BackgroundServer
 from relaysim.sim.doors.simulation import ApiSettings
 
 NEEDED: dict[str, dict[str, Any]] = {"status": {"status": 503}, "slow_body": {"seconds": 20.0}}
+OF_CONVERSATIONS = [kind for kind, effect in EFFECTS.items() if effect.gone]
 
 
 def body_without_faults() -> bytes:
@@ -22,7 +24,7 @@ def body_without_faults() -> bytes:
         return client.ask("POST", "/v1/threads", {}).body
 
 
-@pytest.mark.parametrize("kind", EFFECTS)
+@pytest.mark.parametrize("kind", [kind for kind in EFFECTS if kind not in OF_CONVERSATIONS])
 def test_a_socket_does_what_the_table_says(kind: FaultKind) -> None:
     effect = EFFECTS[kind]
     fault = ApiFault.model_validate({"kind": kind, **NEEDED.get(kind, {})})
@@ -59,4 +61,14 @@ def test_a_socket_does_what_the_table_says(kind: FaultKind) -> None:
         while effect.processed == "late" and not stored() and time.monotonic() < deadline:
             time.sleep(0.002)
         assert stored() == (in_time or effect.processed == "late")
+        assert running.server.api.faults.fired == [1]
+
+
+@pytest.mark.parametrize("kind", OF_CONVERSATIONS)
+def test_a_thread_that_is_gone_is_unknown_from_then_on(kind: FaultKind) -> None:
+    fault = ApiFault(kind=kind, route="messages.*", nth=(2,))
+    with BackgroundServer(ApiSettings(faults=(fault,)), speed=0.0) as running, RawClient(running) as client:
+        thread = json.loads(client.ask("POST", "/v1/threads", {}).body)["id"]
+        paths = [f"/v1/threads/{thread}/messages"] * 2 + [f"/v1/threads/{thread}"]
+        assert [client.ask("GET", path, None).status for path in paths] == [200, 404, 404]
         assert running.server.api.faults.fired == [1]
