@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "sim.kernel": set(),
     "sim.threads": {"sim.kernel"},
     "sim.process": {"sim.kernel", "sim.threads"},
+    "sim.sockets": {"sim.kernel"},
     "sim.trace": {"sim.kernel"},
     "sim.faults": {"sim.kernel", "sim.trace"},
     "sim.redis": {"sim.kernel", "sim.trace", "sim.faults"},

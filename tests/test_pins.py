@@ -30,7 +30,7 @@ _OTHER_USES = {
     r"\benv\._[a-z]": "simpy",
 }
 #: Of the standard library, with which nobody can be at odds, and of names that are other than the library's.
-_STANDARD = {"asyncio", "_thread"}
+_STANDARD = {"asyncio", "_thread", "_socket"}
 _LIBRARY_OF = {"_time_machine": "time-machine", "_queue": "CPython", "_threading_local": "CPython"}
 
 

@@ -65,14 +65,15 @@ from relaysim.sim.kernel.substitutes import clocks, names_of_hosts
 class LeavesSimulationError(SimulatorError, RuntimeError):
     """Simulated code tried to reach the world outside."""
 
-    def __init__(self, what: str, place: str = "") -> None:
+    def __init__(self, what: str, place: str = "", remedy: str = "") -> None:
         """
         Args:
             what: was tried.
             place: where, as of `relaysim.sim.kernel.source_places`; "" if nobody knows.
+            remedy: what its author can do about it; "": what is usual.
         """
         at = f"{place}: " if place else ""
-        super().__init__(f"{at}{what} would leave the simulation; {_remedy(what)}")
+        super().__init__(f"{at}{what} would leave the simulation; {remedy or _remedy(what)}")
 
 
 _REMEDIES = {
@@ -143,9 +144,9 @@ def _inside() -> FencedKernel | None:
     return _kernel if _kernel is not None and get_ident() == _thread else None
 
 
-def refuse(what: str) -> LeavesSimulationError:
+def refuse(what: str, remedy: str = "") -> LeavesSimulationError:
     """The error for a way out, also noted for the kernel: code that swallows it must not hide it."""
-    error = LeavesSimulationError(what, place_of_caller())
+    error = LeavesSimulationError(what, place_of_caller(), remedy)
     if _kernel is not None:
         _kernel.fail(error)
     return error

@@ -48,6 +48,7 @@ class Host:
         companions: the process's further loops, in the order in which they were made.
         skew_seconds: how far `time.time()`, `datetime.now()` and whatever else reads the time of day on this host are
             ahead of virtual time; negative: behind. Monotonic clocks and the loop's own are not affected.
+        sockets: what opens network connections for its code, see `relaysim.sim.sockets`; None: they are refused.
     """
 
     def __init__(self, kernel: Kernel, name: str, index: int) -> None:
@@ -58,6 +59,7 @@ class Host:
         self.process: Host = self
         self.companions: list[Host] = []
         self._delay: Callable[[], float] | None = None
+        self.sockets: Any = None
         self.loop: HostLoop = HostLoop(self, kernel)
 
     def companion(self) -> Host:

@@ -20,6 +20,7 @@ class RunningHost(Protocol):
     name: str
     index: int
     skew_seconds: float
+    sockets: Any
 
     @property
     def process(self) -> RunningHost: ...

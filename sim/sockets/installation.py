@@ -1,0 +1,86 @@
+"""What is installed once for many worlds, so that code of hosts with sockets finds simulated ones under the usual names."""
+
+from __future__ import annotations
+
+import _socket
+import socket
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+from relaysim.sim.kernel.fence import replace_names
+from relaysim.sim.sockets.host_sockets import HostSockets, sockets_here
+from relaysim.sim.sockets.readiness import install_in_selectors, substitutes
+from relaysim.sim.sockets.simulated_socket import make_socket
+from relaysim.sim.sockets.tls import pass_over_tls
+
+
+class SocketCalls:
+    """For the length of a `with` block, from `install` on. Code on other hosts, and outside of worlds, sees the real thing.
+
+    Nested ones share one installation, which the outermost takes away.
+    """
+
+    _held: ClassVar[list[SocketCalls]] = []
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], None]] = []
+
+    def __enter__(self) -> Self:
+        SocketCalls._held.append(self)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        SocketCalls._held.remove(self)
+        while self._undo:
+            self._undo.pop()()
+
+    @classmethod
+    def install(cls) -> None:
+        """Install everything, if it is not.
+
+        Raises:
+            RuntimeError: outside of every such block.
+        """
+        if not cls._held:
+            raise RuntimeError("open sockets inside `with SocketCalls():`")
+        cls._held[0]._install()
+
+    def _install(self) -> None:
+        if self._undo:
+            return
+        replaced: dict[int, tuple[Any, Any]] = {
+            id(real): (real, substitute) for real, substitute in (*substitutes(), *_lookups())
+        }
+        self._undo += [install_in_selectors(replaced), replace_names(replaced), pass_over_tls()]
+        socket.socket.__new__ = make_socket  # type: ignore[assignment, method-assign]
+        self._undo.append(lambda: delattr(socket.socket, "__new__"))
+
+
+def _lookups() -> list[tuple[Callable[..., Any], Callable[..., Any]]]:
+    """The functions that look up names, each with what stands in its place."""
+
+    def on_host(real: Callable[..., Any], made: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            sockets = sockets_here()
+            return real(*args, **kwargs) if sockets is None else made(sockets, *args, **kwargs)
+
+        return real, call
+
+    def by_name(sockets: HostSockets, hostname: Any) -> str:
+        return str(sockets.look_up(hostname, None, socket.AF_INET)[0][4][0])
+
+    def with_aliases(sockets: HostSockets, hostname: Any) -> tuple[str, list[str], list[str]]:
+        return hostname, [], [by_name(sockets, hostname)]
+
+    return [
+        on_host(socket.getaddrinfo, _get_address_info),
+        on_host(_socket.getaddrinfo, _get_address_info),
+        on_host(socket.gethostbyname, by_name),
+        on_host(socket.gethostbyname_ex, with_aliases),
+    ]
+
+
+def _get_address_info(
+    sockets: HostSockets, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+) -> Any:
+    return sockets.look_up(host, port, family, type, proto)
