@@ -5,6 +5,8 @@
   `sent_requests`: what requests carry, for whoever compares two runs of a world.
 - `transport`, `direct`, `clients`: the two doors of a world. Lane `sdk` is the real SDK on a simulated transport, lane
   `direct` the same calls without the SDK's code (`direct_errors`, `direct_records`); equal traces.
+- `api_address`: the API as a service at its address, for clients that code under test makes by itself; `broken_answers`:
+  how an answer that breaks is written, there and in the transport.
 - `simulation`: an API without a world, for doors of its own: `server` (a socket) and `in_process` (virtual time in a test's
   process, with `in_process_transport` and `thread_clock`).
 - `api_handle`, `served`, `given_replies`, `given_settings`: what tests of other people do with these, and how they say it.
@@ -17,8 +19,8 @@ Begin with `network`. A world does:
     with keyed_retry_jitter():
         client = make_client(kernel, host, network, "sdk")
 
-Imports: `relaysim.sim.kernel`, `relaysim.sim.trace`, `relaysim.sim.faults`, what `relaysim.sim.backends` has in common, and
-in the doors `openai` and `httpx2`.
+Imports: `relaysim.sim.kernel`, `relaysim.sim.sockets`, `relaysim.sim.trace`, `relaysim.sim.faults`, what
+`relaysim.sim.backends` has in common, and in the doors `openai` and `httpx2`.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from __future__ import annotations
 from relaysim.sim.backends import backend_named
 from relaysim.sim.backends.errors import ApiError
 from relaysim.sim.backends.profile import Profile, load_profile, shipped_profiles
+from relaysim.sim.doors.api_address import ApiAddress
 from relaysim.sim.doors.clients import LANES, Lane, make_client
 from relaysim.sim.doors.direct import DirectClient, NotInDirectLaneError
 from relaysim.sim.doors.faults import ApiFault
@@ -34,6 +37,7 @@ from relaysim.sim.doors.transport import SimTransport, keyed_retry_jitter, warm_
 
 __all__ = [
     "LANES",
+    "ApiAddress",
     "ApiError",
     "ApiFault",
     "DirectClient",

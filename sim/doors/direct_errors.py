@@ -17,8 +17,9 @@ from relaysim.sim.backends.errors import ApiError
 from relaysim.sim.backends.protocol import Backend
 from relaysim.sim.backends.wire import error_response, request_id_header
 from relaysim.sim.doors.arrivals import BrokenAnswer
+from relaysim.sim.doors.broken_answers import rendered_broken
 from relaysim.sim.doors.effects import READ_TIMEOUT
-from relaysim.sim.doors.transport import JITTER_PURPOSE, malformed_response, network_error
+from relaysim.sim.doors.transport import JITTER_PURPOSE, network_error
 from relaysim.sim.kernel import Draws
 
 # The SDK's own decisions, asked without a client of its own: whether to retry, and what a Retry-After header says.
@@ -95,8 +96,8 @@ def _connection_error(call: Call, answer: Answer, backend: Backend) -> openai.AP
     request: Any = _Deferred(_request_builder(call, backend))
     lengths: tuple[int, int] | None = None
     if isinstance(answer, BrokenAnswer):
-        _, _, body = backend.make_wire().render(answer.whole, call, request_id_header(answer.request_id))
-        lengths = len(answer.effect.body(body)), len(body)
+        broken = rendered_broken(backend.make_wire(), answer, call)
+        lengths = len(broken.content), broken.length
     kind = openai.APITimeoutError if answer.failure == READ_TIMEOUT else openai.APIConnectionError
     error = kind(request=request)
     error.__cause__ = network_error(answer.failure, lengths)
@@ -107,7 +108,7 @@ def _json_error(call: Call, answer: Answer, backend: Backend) -> Exception:
     """A whole answer came whose JSON is none; the SDK lets the decoder's own error through."""
     assert isinstance(answer, BrokenAnswer)
     try:
-        malformed_response(backend.make_wire(), answer, call).json()
+        json.loads(rendered_broken(backend.make_wire(), answer, call).content)
     except json.JSONDecodeError as error:
         return error
     raise AssertionError("a JSON object that is cut off is no JSON")

@@ -30,6 +30,39 @@ from relaysim.sim.kernel import Host, Kernel, current_context
 from relaysim.sim.trace.schema import RequestSent, RequestServed, ResponseReceived
 
 
+class OpenAttempt(Future[Answer]):
+    """The answer to an attempt of which nobody knows how long its client will wait: it gives up when it does.
+
+    Attributes:
+        draw_key, draw_index: key the attempt's draws; known once it has left.
+        begun: where the answer's body is slow, done with the answer as soon as the body begins; else None.
+        slow_seconds: how long that body takes.
+        late_seconds: the service processes the request so long after the client has given up; None: in time, or never.
+    """
+
+    begun: Future[Answer] | None = None
+    slow_seconds = 0.0
+    late_seconds: float | None = None
+
+    def leave(self, key: str, index: int, request_id: str, worker: str, call: Call) -> None:
+        """The attempt leaves the worker, under these names."""
+        self.draw_key, self.draw_index = key, index
+        self.request_id, self.worker, self.call = request_id, worker, call
+
+    def meet(self, fault: ApiFault, way_out: float) -> None:
+        """A fault hits it."""
+        self.late_seconds = way_out if fault.effect.processed == "late" else None
+        if fault.slow_seconds:
+            self.slow_seconds = fault.slow_seconds
+            self.begun = begun = self.get_loop().create_future()
+            self.add_done_callback(lambda ended: _settle(begun, ended))  # of an answer that has no slow body after all
+
+
+def _settle(future: Future[Answer], ended: Future[Answer]) -> None:
+    if not (future.done() or ended.cancelled()):
+        future.set_result(ended.result())
+
+
 class _Stream:
     """The attempts of one worker at one operation on one thread."""
 
@@ -71,7 +104,12 @@ class Network:
         self._attempts: dict[str, int] = {}
 
     def attempt(
-        self, host: Host, call: Call, read_timeout: float | None, connect_timeout: float | None
+        self,
+        host: Host,
+        call: Call,
+        read_timeout: float | None,
+        connect_timeout: float | None,
+        opened: OpenAttempt | None = None,
     ) -> Future[Answer]:
         """Send one attempt now.
 
@@ -80,6 +118,7 @@ class Network:
             call: what is asked.
             read_timeout: seconds until the client gives up on an answer; None: never.
             connect_timeout: seconds until the client gives up on a connection; None: never.
+            opened: the future to use, where both are None because nobody knows them; then see `give_up`.
 
         Returns:
             A future of the answer. A failure on the way is an answer of status 0 too, with `failure` set; the future
@@ -109,7 +148,14 @@ class Network:
         way_out = self._latency.way_out(duration)
         fault = self.faults.decide(operation, kernel.env.now, key, index) if self._has_faults else None
 
-        future: Future[Answer] = host.loop.create_future()
+        future: Future[Answer]
+        if opened is None:
+            future = host.loop.create_future()
+        else:
+            future = opened
+            opened.leave(key, index, request_id, worker, call)
+            if fault is not None:
+                opened.meet(fault, way_out)
         effect = None if fault is None else fault.effect
         if effect is None or effect.answered:
             way_back = duration - way_out
@@ -129,6 +175,16 @@ class Network:
                     late = read_timeout + way_out
                     self._at(late, self._serve, call, request_id, worker, key, index, -1.0, future, None, None)
         return future
+
+    def give_up(self, opened: OpenAttempt) -> None:
+        """The client of this attempt has waited for as long as it would: now it has timed out."""
+        if opened.done():
+            return
+        call, request_id, worker = opened.call, opened.request_id, opened.worker
+        key, index, late = opened.draw_key, opened.draw_index, opened.late_seconds
+        self._fail(READ_TIMEOUT, request_id, worker, key, index, opened)
+        if late is not None:
+            self._at(late, self._serve, call, request_id, worker, key, index, -1.0, opened, None, None)
 
     def _serve(
         self,
@@ -171,6 +227,8 @@ class Network:
                 self._at(late, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
                 return
             else:
+                if type(future) is OpenAttempt and future.begun is not None:
+                    self._at(way_back, _begin, future.begun, answer)
                 way_back += slow_seconds
         if way_back >= 0.0:
             self._at(way_back, self._respond, answer, worker, future)
@@ -198,6 +256,13 @@ class Network:
         answer.draw_key = key
         answer.draw_index = index
         self._respond(answer, worker, future)
+
+
+def _begin(begun: Future[Answer], answer: Answer) -> None:
+    """The head of an answer whose body is slow reaches the worker."""
+    loop = begun.get_loop()
+    if not (begun.done() or loop.is_closed() or getattr(loop, "crashed", False)):
+        begun.set_result(answer)
 
 
 def _named_as(original: Answer, answer: Answer) -> Answer:

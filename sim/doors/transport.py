@@ -27,7 +27,8 @@ from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.calls import UNKNOWN, Answer, Call
 from relaysim.sim.backends.wire import Wire, request_id_header
 from relaysim.sim.doors.arrivals import Arrivals, BrokenAnswer, BrokenStreamError, StreamedAnswer
-from relaysim.sim.doors.effects import CONNECT_ERROR, MALFORMED, READ_ERROR, READ_TIMEOUT
+from relaysim.sim.doors.broken_answers import rendered_broken
+from relaysim.sim.doors.effects import CONNECT_ERROR, READ_ERROR, READ_TIMEOUT
 from relaysim.sim.doors.network import Network
 from relaysim.sim.kernel import Draws, Host, place_of_caller
 
@@ -36,8 +37,8 @@ BASE_URL: Final = "https://api.openai.com/v1"
 
 JITTER_PURPOSE: Final = "sdk-retry-jitter"
 
-# What the running task last sent: the SDK asks for its jitter in the task that called the transport.
-_last_attempt: ContextVar[tuple[Draws, str, int] | None] = ContextVar("last_attempt", default=None)
+last_attempt: ContextVar[tuple[Draws, str, int] | None] = ContextVar("last_attempt", default=None)
+"""What the running task last sent: the SDK asks for its jitter in the task that sent it."""
 
 
 class SimTransport(httpx2.AsyncBaseTransport):
@@ -80,7 +81,7 @@ class SimTransport(httpx2.AsyncBaseTransport):
             self._network.unknown.append((request.method, path, place_of_caller()))
         timeout = request.extensions.get("timeout") or {}
         answer = await self._network.attempt(self._host, call, timeout.get("read"), timeout.get("connect"))
-        _last_attempt.set((self._network.kernel.draws, answer.draw_key, answer.draw_index))
+        last_attempt.set((self._network.kernel.draws, answer.draw_key, answer.draw_index))
         if answer.failure is not None or answer.stream is not None:
             return self._unusual(answer, call, timeout.get("read"))
         status, answered, content = self._wire.render(answer, call, request_id_header(answer.request_id))
@@ -95,12 +96,11 @@ class SimTransport(httpx2.AsyncBaseTransport):
         assert answer.failure is not None
         if not isinstance(answer, BrokenAnswer):
             raise network_error(answer.failure)
-        if answer.failure == MALFORMED:
-            return malformed_response(self._wire, answer, call)
-        status, answered, content = self._wire.render(answer.whole, call, request_id)
-        return httpx2.Response(
-            status, headers=answered, stream=_BrokenBody(answer.failure, answer.effect.body(content), len(content))
-        )
+        broken = rendered_broken(self._wire, answer, call)
+        if broken.breaks is None:
+            return httpx2.Response(broken.status, headers=broken.headers, content=broken.content)
+        body = _BrokenBody(broken.breaks, broken.content, broken.length)
+        return httpx2.Response(broken.status, headers=broken.headers, stream=body)
 
 
 def network_error(failure: str, lengths: tuple[int, int] | None = None) -> httpx2.TransportError:
@@ -122,15 +122,6 @@ def network_error(failure: str, lengths: tuple[int, int] | None = None) -> httpx
         received, announced = lengths
         counts = f"received {received} bytes, expected {announced}"
     return httpx2.RemoteProtocolError(f"peer closed connection without sending complete message body ({counts})")
-
-
-def malformed_response(wire: Wire, answer: BrokenAnswer, call: Call) -> httpx2.Response:
-    """A response that ends in order, with a damaged body."""
-    status, headers, content = wire.render(answer, call, request_id_header(answer.request_id))
-    if answer.error is None:
-        content = answer.effect.body(content)
-        headers["content-length"] = str(len(content))
-    return httpx2.Response(status, headers=headers, content=content)
 
 
 class _BrokenBody(httpx2.AsyncByteStream):
@@ -179,7 +170,7 @@ _real_random: Callable[[], float] = _SDK_MODULE.random
 
 
 def _jitter() -> float:
-    attempt = _last_attempt.get()
+    attempt = last_attempt.get()
     if attempt is None:
         return _real_random()
     draws, key, index = attempt

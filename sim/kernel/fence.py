@@ -58,7 +58,7 @@ from relaysim.sim.kernel.draws import Draws
 from relaysim.sim.kernel.ignored_calls import ignored_calls
 from relaysim.sim.kernel.own_errors import SimulatorError
 from relaysim.sim.kernel.running import current_host, set_running_host
-from relaysim.sim.kernel.source_places import place_of_caller
+from relaysim.sim.kernel.source_places import place_of_awaiting, place_of_caller
 from relaysim.sim.kernel.substitutes import clocks, names_of_hosts
 
 
@@ -146,7 +146,7 @@ def _inside() -> FencedKernel | None:
 
 def refuse(what: str, remedy: str = "") -> LeavesSimulationError:
     """The error for a way out, also noted for the kernel: code that swallows it must not hide it."""
-    error = LeavesSimulationError(what, place_of_caller(), remedy)
+    error = LeavesSimulationError(what, place_of_caller() or place_of_awaiting(current_host()), remedy)
     if _kernel is not None:
         _kernel.fail(error)
     return error

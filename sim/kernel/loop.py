@@ -264,7 +264,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         task.add_done_callback(self._note_end, context=context)
         self._tasks.append(weakref.ref(task))
         if len(self._tasks) > self._tasks_kept:
-            self._tasks = [weakref.ref(each) for each in self._unfinished_tasks()]
+            self._tasks = [weakref.ref(each) for each in self.unfinished_tasks()]
             self._tasks_kept = 64 + 2 * len(self._tasks)
         return task
 
@@ -273,7 +273,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         if task._log_traceback:  # it has failed
             self._failed[id(task)] = FailedTask(weakref.ref(task), copy_context(), self._agenda.place())
 
-    def _unfinished_tasks(self) -> list[Task[Any]]:
+    def unfinished_tasks(self) -> list[Task[Any]]:
         """In the order in which they were made."""
         tasks = (reference() for reference in self._tasks)
         return [task for task in tasks if task is not None and not task.done()]
@@ -500,7 +500,7 @@ class HostLoop(asyncio.AbstractEventLoop):
             self._pause.cancel()
             self._pause = None
         crashed_work = CrashedWork()
-        crashed_work.tasks.extend(dict.fromkeys((*self._unfinished_tasks(), *asyncio.all_tasks(self))))
+        crashed_work.tasks.extend(dict.fromkeys((*self.unfinished_tasks(), *asyncio.all_tasks(self))))
         crashed_work.generators.extend(self._generators or ())
         crashed_work.callbacks.append(self._ready)
         crashed_work.callbacks.extend(self._agenda.take_timers(self))
@@ -527,7 +527,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         self._closing = True
         self.slow(None)
         self.resume()
-        for task in self._unfinished_tasks():
+        for task in self.unfinished_tasks():
             task.cancel()
 
     def close(self) -> None:
@@ -540,7 +540,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         self._closed = True
         self._closing = True
         # What would not be cancelled must not run when it is collected either: it may catch even that, and for ever.
-        if unfinished := self._unfinished_tasks():
+        if unfinished := self.unfinished_tasks():
             refusing = CrashedWork()
             refusing.tasks.extend(unfinished)
             refusing.release()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from asyncio import Task
 from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 
-class GeneratorKeeper(Protocol):
-    """What a host's loop does with asynchronous generators."""
+class RunningLoop(Protocol):
+    """What the kernel's lower parts know of a host's loop."""
+
+    def unfinished_tasks(self) -> list[Task[Any]]: ...
 
     def adopt_generator(self, generator: AsyncGenerator[Any, Any]) -> None: ...
 
@@ -26,7 +29,7 @@ class RunningHost(Protocol):
     def process(self) -> RunningHost: ...
 
     @property
-    def loop(self) -> GeneratorKeeper: ...
+    def loop(self) -> RunningLoop: ...
 
     @property
     def crashed(self) -> bool: ...

@@ -6,16 +6,21 @@ named from the folder in which Python finds them, as `bots/my_bot.py:12`, so a p
 
 from __future__ import annotations
 
+import gc
 import linecache
 import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from functools import lru_cache
 from os import sep
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
+
+from relaysim.sim.kernel.running import RunningHost
+from relaysim.sim.kernel.trace import current_context
 
 _STEPS_MAX: Final = 6
 _PACKAGE: Final = __name__.partition(".")[0]
@@ -58,6 +63,28 @@ def place_of_frame(frame: FrameType | None) -> str:
             return ""  # the loop that runs the code: whoever called that is outside
         left_this_package = left_this_package or not _is_of(module, _PACKAGE)
         frame = frame.f_back
+    return ""
+
+
+def place_of_awaiting(host: RunningHost | None) -> str:
+    """The line at which a task of this host waits for which the running one, a library's own, may work: the newest of the
+    same delivery. "" if none waits in code under simulation."""
+    mine = current_context.get()
+    for task in reversed([] if host is None else host.loop.unfinished_tasks()):
+        context = next((each for each in gc.get_referents(task) if type(each) is Context), None)
+        if context is None or context.get(current_context, "") != mine:
+            continue
+        place = ""
+        awaited: Any = task.get_coro()
+        while awaited is not None:
+            frame = getattr(awaited, "cr_frame", None)
+            if frame is not None and _is_under_simulation(
+                str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename
+            ):
+                place = _shown(frame.f_code.co_filename, frame.f_lineno)
+            awaited = getattr(awaited, "cr_await", None)
+        if place:
+            return place
     return ""
 
 

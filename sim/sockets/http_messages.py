@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +20,8 @@ class HttpRequest:
         body: its bytes, without any transfer encoding; empty if there is none.
         host, port: the address at which it arrived, the name in lower case: `api.openai.com`, 443.
         worker: the host that waits for the answer; its `name` is the worker's.
+        when_given_up: called, just before the service's task is cancelled, when the client closes the connection without a
+            whole answer, though nobody has cancelled the work for which it asked: it has timed out.
     """
 
     method: str
@@ -29,6 +31,7 @@ class HttpRequest:
     host: str
     port: int
     worker: Host
+    when_given_up: list[Callable[[], object]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class HttpSession:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADERS_BYTES_MAX)
         self._head: h11.Request | None = None
         self._body = bytearray()
+        self._asked: HttpRequest
         self._answering: Task[None] | None = None
 
     # What the client sends
@@ -53,8 +54,12 @@ class HttpSession:
 
     def client_closed(self, *, cancelled: bool) -> None:
         """Nobody waits for the answer any more."""
-        if self._answering is not None:
-            self._answering.cancel(CANCELLED if cancelled else GAVE_UP)
+        if self._answering is None:
+            return
+        if not cancelled:
+            for callback in self._asked.when_given_up:
+                callback()
+        self._answering.cancel()
 
     def _take(self, data: bytes) -> None:
         try:
@@ -105,6 +110,7 @@ class HttpSession:
             self._connection.remote[1],
             self._connection.host,
         )
+        self._asked = request
         answer = self._service.answer(request)
         self._answering = self._connection.host.spawn(self._answer(request, answer), context=copy_context())
 
@@ -171,11 +177,6 @@ class HttpSession:
             head = h11.Response(status_code=status, headers=headers, reason=_reason(status))
             self._send(head, h11.Data(data=_BAD_REQUEST), h11.EndOfMessage())
         self._connection.finish()
-
-
-CANCELLED: Final = "the client was cancelled"
-GAVE_UP: Final = "the client gave up"
-"""With what the task is cancelled that answers a request whose client has gone."""
 
 
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

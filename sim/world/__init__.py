@@ -2,6 +2,7 @@
 
 - `settings`: what a world is made of; `world` builds it and lets it live, `session` runs one replication.
 - `target`, `factories`, `workers`, `audit`: what it drives, how that is found, the processes that run it, and its ledger.
+- `own_clients`: how clients reach the services that nobody handed to the target.
 - `customers`, `varied_texts`, `webhooks`, `simulated_channel`, `prepared`: who writes what, how it reaches workers and how
   texts come back, and the conversations that are there.
 - `host_faults`, `webhook_faults`, `send_faults`, `quiescence`: what goes wrong, when that stops, and when a world is at
@@ -13,8 +14,8 @@
   data: what became of each message, what the relay said, what answers took, and what keeps a world from showing anything.
 - `invariants` and the folder `judge`: which promises were broken.
 
-May import `relaysim.sim.doors`, `relaysim.sim.redis`, `relaysim.sim.faults` and `relaysim.sim.kernel`. Begin with
-`run_world`.
+May import `relaysim.sim.doors`, `relaysim.sim.redis`, `relaysim.sim.sockets`, `relaysim.sim.faults` and
+`relaysim.sim.kernel`. Begin with `run_world`.
 """
 
 from relaysim.sim.world.factories import FactoryError, file_of, resolve

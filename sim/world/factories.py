@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Kernel, error_text, named
 from relaysim.sim.process import Isolation, WorkerProcesses, is_shared, running_process
+from relaysim.sim.world.own_clients import prepare_environment
 
 T = TypeVar("T")
 
@@ -53,13 +54,18 @@ def file_of(name: str) -> Path | None:
 def _looked_at(module_name: str, look: Callable[[], T]) -> T:
     if running_process() is not None or is_shared(module_name):
         return look()
+
+    def looked() -> T:
+        prepare_environment()
+        return look()
+
     kernel = Kernel()
     with WATCHDOG, Fence() as fence, Isolation():
         fence.attach(kernel)
         processes = WorkerProcesses(module_name)
         try:
             host = kernel.host("w1")
-            return processes.begin(host.name).start(host, look)
+            return processes.begin(host.name).start(host, looked)
         finally:
             kernel.close()
             processes.close()

@@ -13,7 +13,7 @@ from typing import Any
 from relaysim.sim.backends.calls import Answer, Call
 from relaysim.sim.doors.effects import READ_TIMEOUT
 from relaysim.sim.doors.faults import ApiFault
-from relaysim.sim.doors.network import Network
+from relaysim.sim.doors.network import Network, OpenAttempt
 from relaysim.sim.kernel import Host, current_context
 
 Place = tuple[str, str]
@@ -36,7 +36,12 @@ class ScheduledNetwork(Network):
         self._waiting: dict[Place, list[tuple[Any, ...]]] = {}
 
     def attempt(
-        self, host: Host, call: Call, read_timeout: float | None, connect_timeout: float | None
+        self,
+        host: Host,
+        call: Call,
+        read_timeout: float | None,
+        connect_timeout: float | None,
+        opened: OpenAttempt | None = None,
     ) -> Future[Answer]:
         place = (current_context.get(), call.operation)
         if place not in self._seen and (place in self._waits_for or place in self._watched):
@@ -44,7 +49,7 @@ class ScheduledNetwork(Network):
             request_id = f"{host.name}#{self._attempts.get(host.name, 0) + 1}"
             self._places[request_id] = place
             self._left[request_id] = self.kernel.now
-        return super().attempt(host, call, read_timeout, connect_timeout)
+        return super().attempt(host, call, read_timeout, connect_timeout, opened)
 
     def _serve(
         self,

@@ -15,6 +15,7 @@ from relaysim.sim.doors import warm_up as warm_up_api
 from relaysim.sim.doors.sent_requests import SentRequests
 from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Recording
 from relaysim.sim.process import Isolation
+from relaysim.sim.sockets import SocketCalls
 from relaysim.sim.world.invariants import JudgeSettings
 from relaysim.sim.world.logs import LogCapture
 from relaysim.sim.world.observe import observe
@@ -104,6 +105,7 @@ class Session:
             stack.enter_context(WATCHDOG)
             stack.enter_context(self.fence)
             stack.enter_context(Isolation())
+            stack.enter_context(SocketCalls())
             stack.enter_context(self.logs)
             self.finalizers.install()
             stack.callback(self.finalizers.remove)

@@ -33,6 +33,7 @@ from relaysim.sim.world.explored_faults import explored
 from relaysim.sim.world.factories import import_factory, module_of
 from relaysim.sim.world.host_faults import HostFaults
 from relaysim.sim.world.judge.promises import Promises
+from relaysim.sim.world.own_clients import addresses_of, connect_host, prepare_environment
 from relaysim.sim.world.prepared import PreparedConversations
 from relaysim.sim.world.quiescence import SETTLE_SECONDS, Quiescence
 from relaysim.sim.world.schedule import ScheduledNetwork
@@ -127,6 +128,7 @@ class World:
         self.channel = Channel(kernel, profile.send_seconds.sampler, self._chosen("send_faults"), self._customer_of)
         if not is_shared(module_of(settings.relay.factory)):
             self.processes = WorkerProcesses(module_of(settings.relay.factory), self._record_blocked)
+            self.addresses = addresses_of(self.network)
         for group in settings.workers:
             for _ in range(group.count):
                 made = Worker(kernel, len(self.workers) + 1, partial(self._start_target, group))
@@ -185,10 +187,13 @@ class World:
         name = self.settings.relay.factory
 
         def start() -> Target:
+            if self.processes is not None:
+                prepare_environment()
             return start_target(name, import_factory(name), life)
 
         if self.processes is None:
             return host.call(start)
+        connect_host(host, self.addresses)
         return self.processes.begin(host.name, files_of).start(host, start)
 
     def _leave_initial_runs(self) -> float:

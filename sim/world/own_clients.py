@@ -1,0 +1,40 @@
+"""Clients that code under test makes by itself: where they find the simulated services, and what its environment says.
+
+Only worlds with code of the user's have this: code of this project is handed its clients.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+from urllib.parse import urlsplit
+
+from relaysim.sim.doors import ApiAddress, Network
+from relaysim.sim.doors.transport import API_KEY
+from relaysim.sim.kernel import Host
+from relaysim.sim.sockets import Addresses, SocketCalls, open_sockets
+
+_PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy", "ftp_proxy")
+
+_KEY: Final = "OPENAI_API_KEY"
+
+
+def addresses_of(network: Network) -> Addresses:
+    """The addresses of a world: its API stands where the API's clients look for it."""
+    SocketCalls.install()
+    made = Addresses()
+    base = urlsplit(network.service.backend.base_url)
+    made.register(base.hostname, base.port or {"http": 80, "https": 443}[base.scheme], ApiAddress(network))
+    return made
+
+
+def connect_host(host: Host, addresses: Addresses) -> None:
+    """Let code on a host of a worker reach them."""
+    open_sockets(host, addresses)
+
+
+def prepare_environment() -> None:
+    """What a worker's environment says of its clients: no proxy of this machine, and a key if there is none."""
+    for name in [name for name in os.environ if name.lower() in _PROXIES]:
+        del os.environ[name]
+    os.environ.setdefault(_KEY, API_KEY)

@@ -1,0 +1,91 @@
+"""Goal: a bot that makes its own clients is judged as its twin that is handed them: the same trace, to the last record.
+
+Method: one bot, handed its client, with one from its import, and with one for each message, in worlds with drawn
+latencies, and with each fault of the API's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from world_bench import run, settings, told
+
+from relaysim.sim.kernel import LeavesSimulationError
+from relaysim.sim.world import Result, WorldSettings
+
+pytestmark = pytest.mark.usefixtures("one_session")
+
+WAYS = ("at_import", "in_handle")
+
+
+def _world(way: str, **tables: Any) -> WorldSettings:
+    at = (1.0, 3.0, 9.0)
+    workload = {"redeliver_seconds": 20.0, **tables.pop("workload", {})}
+    return settings(f"own_client_bots:{way}", *at, constant=False, workload=workload, **tables)
+
+
+def _sent(result: Result) -> list[tuple[Any, ...]]:
+    return told(result, "send")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_bot_with_a_client_of_its_own_leaves_the_trace_of_its_twin(way: str, streams: bool) -> None:
+    expected = run(_world("given", relay={"streams": streams}), seed=3, lane="sdk")
+    result = run(_world(way, relay={"streams": streams}), seed=3, lane="sdk")
+    assert len(_sent(expected)) >= 2
+    assert result.records == expected.records
+    assert result.fingerprint == expected.fingerprint
+
+
+FAULTS: list[dict[str, Any]] = [
+    {"kind": "connect_error", "probability": 0.3},
+    {"kind": "status", "status": 503, "retry_after_seconds": 2, "probability": 0.3},
+    {"kind": "status", "status": 502, "html": True, "probability": 0.3},
+    {"kind": "reset", "probability": 0.3},
+    {"kind": "truncated", "probability": 0.3},
+    {"kind": "malformed", "route": "runs.retrieve", "nth": [2]},
+    {"kind": "slow_body", "seconds": 30.0, "probability": 0.3},
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault["kind"]))
+def test_faults_of_the_api_strike_both_alike(fault: dict[str, Any]) -> None:
+    expected = run(_world("given", faults=[fault]), seed=3, lane="sdk")
+    result = run(_world("at_import", faults=[fault]), seed=3, lane="sdk")
+    assert sum(result.observation["fault_hits"]["faults"]) >= 1
+    assert [each for each in result.records or () if each[2] != "log"] == [
+        each for each in expected.records or () if each[2] != "log"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["request_lost", "response_lost", "read_timeout"])
+def test_a_client_that_gives_up_is_told_of_alike(kind: str) -> None:
+    fault = {"kind": kind, "route": "messages.create", "nth": [1]}
+    expected = run(_world("given", faults=[fault]), seed=3, lane="sdk")
+    result = run(_world("at_import", faults=[fault]), seed=3, lane="sdk")
+    assert ("ReadTimeout",) in [tuple(each[-1:]) for each in told(result, "response")]
+    assert result.fingerprint == expected.fingerprint
+
+
+@pytest.mark.parametrize("url", ["https://api.example.com/v1", "http://10.9.8.7:8080/v1"])
+def test_an_address_that_nobody_simulates_ends_the_judgement_with_the_line(url: str) -> None:
+    place = url.split("/")[2] + ("" if ":8080" in url else ":443")
+    with pytest.raises(
+        LeavesSimulationError, match=rf"own_client_bots\.py:\d+: connecting to {place} .*api\.openai\.com:443"
+    ):
+        run(settings("own_client_bots:stray", relay={"url": url}), lane="sdk")
+
+
+def test_neither_the_environment_of_this_machine_nor_its_certificates_reach_a_bot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    result = run(_world("in_handle"), seed=3, lane="sdk")
+    assert len(_sent(result)) >= 2
+    import os
+
+    assert os.environ["HTTPS_PROXY"] == "http://proxy.example:3128"
+    assert "OPENAI_API_KEY" not in os.environ
