@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "sim.sockets": {"sim.kernel"},
     "sim.trace": {"sim.kernel"},
     "sim.faults": {"sim.kernel", "sim.trace"},
-    "sim.redis": {"sim.kernel", "sim.trace", "sim.faults"},
+    "sim.redis": {"sim.kernel", "sim.sockets", "sim.trace", "sim.faults"},
     "sim.validation_words": set(),
     "sim.toml_file": set(),
     "sim.counted": set(),

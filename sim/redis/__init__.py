@@ -7,15 +7,17 @@ Keys expire in virtual time, because the fence makes `time.time()` virtual. The 
 replaced by a replica, and packets can be lost: see `RedisFault`.
 
 - `link`, `exchange`: the server and the network; one command on its way. `client`, `linked_connection`: both clients.
+- `address`: the server as a service that speaks its protocol, for clients that code under test makes by itself.
 - `faulty_path`, `redis_faults`, `replication`: the same way with faults, which there are, and what outlives a failover.
 - `wait`, `blocked_clients`, `scripts`: commands that wait, who waits, and Lua.
 - `set_locks`, `lease_holders`: which locks ran out under their holders, and who holds a lease, for the trace.
 
-May import `relaysim.sim.kernel` and `relaysim.sim.faults`. Begin with `RedisLink`.
+May import `relaysim.sim.kernel`, `relaysim.sim.sockets` and `relaysim.sim.faults`. Begin with `RedisLink`.
 """
 
+from relaysim.sim.redis.address import RedisAddress
 from relaysim.sim.redis.client import make_client
 from relaysim.sim.redis.link import RedisLink, warm_up
 from relaysim.sim.redis.redis_faults import RedisFault
 
-__all__ = ["RedisFault", "RedisLink", "make_client", "warm_up"]
+__all__ = ["RedisAddress", "RedisFault", "RedisLink", "make_client", "warm_up"]

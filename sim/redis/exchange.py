@@ -42,6 +42,24 @@ class PushedLine(Protocol):
     pushed_until: float
 
 
+class OfDatabase:
+    """Lets the server process a command over a connection that may have selected another database than the first.
+
+    Args:
+        process: as of `RedisLink.submit`.
+        database: which it has selected at present.
+    """
+
+    __slots__ = ("_process", "database")
+
+    def __init__(self, process: Callable[[list[bytes]], Any], database: int) -> None:
+        self._process = process
+        self.database = database
+
+    def __call__(self, fields: list[bytes]) -> Any:
+        return self._process(fields)
+
+
 class Exchange:
     """A command, or a pipeline of several, and its replies, where something may come between.
 

@@ -40,16 +40,18 @@ class LeaseWatch:
         kernel: the world's kernel.
         server: the server.
         key: of a conversation's lease, with `{conversation}` once.
+        database: the number of the database that they are in.
 
     Attributes:
         keys: which keys are leases.
     """
 
-    def __init__(self, kernel: Kernel, server: FakeServer, key: str) -> None:
+    def __init__(self, kernel: Kernel, server: FakeServer, key: str, database: int = 0) -> None:
         before, _, after = key.encode().partition(CONVERSATION.encode())
         self.keys = LeaseKeys(before, after)
         self._kernel = kernel
         self._server = server
+        self._database = database
         self._leases: dict[bytes, _Lease] = {}
         self._workers: dict[bytes, str] = {}
 
@@ -88,7 +90,7 @@ class LeaseWatch:
 
     def after_loss(self) -> None:
         """The server has lost its last writes: leases of those are gone, and released ones can be back."""
-        present = [key for key in self._server.dbs[0]._dict if self.watches(key)]
+        present = [key for key in self._server.dbs[self._database]._dict if self.watches(key)]
         for key in sorted({*self._leases, *present}):
             lease = self._leases.get(key)
             token, until = self._stored(key)
@@ -133,7 +135,7 @@ class LeaseWatch:
 
     def _stored(self, key: bytes) -> tuple[bytes | None, float | None]:
         """The token that is there and when it runs out, as of `time.time`."""
-        item = self._server.dbs[0]._dict.get(key)
+        item = self._server.dbs[self._database]._dict.get(key)
         if item is None or (item.expireat is not None and item.expireat < self._now()):
             return None, None
         if not isinstance(item.value, bytes):

@@ -11,7 +11,7 @@ import redis.asyncio
 from fakeredis._socket import FakeSocket
 
 from relaysim.sim.kernel import Kernel
-from relaysim.sim.redis.exchange import Exchange, Line, PushedLine, Read, may_wait
+from relaysim.sim.redis.exchange import Exchange, Line, OfDatabase, PushedLine, Read, may_wait
 from relaysim.sim.redis.faulty_path import FaultyPath
 from relaysim.sim.redis.lease_holders import LeaseWatch
 from relaysim.sim.redis.redis_faults import RedisFault
@@ -60,14 +60,13 @@ _idle_servers: list[ScriptServer] = []
 
 
 def _take_server() -> ScriptServer:
-    """A server with nothing in it.
+    """A server with nothing in it. Servers are used again: a new one costs a Lua runtime and leaks memory."""
+    return _idle_servers.pop() if _idle_servers else ScriptServer()
 
-    Servers are used again: a new one costs a Lua runtime and leaks memory. What a former world left is cleared, the
-    script cache too, or the next world's first script call would answer differently.
-    """
-    if not _idle_servers:
-        return ScriptServer()
-    server = _idle_servers.pop()
+
+def _give_back(server: ScriptServer) -> None:
+    """Clear what a world has left, the script cache too, or the next world's first script call would answer differently.
+    Its connections go now: they hold the whole world."""
     server.dbs.clear()
     server.script_cache.clear()
     server.subscribers.clear()
@@ -80,7 +79,9 @@ def _take_server() -> ScriptServer:
     server.connected = True
     server.confirmed = 0
     server._next_client_id = 1
-    return server
+    if (script_runner := getattr(server, "_lua_current_socket", None)) is not None:
+        script_runner[0] = None
+    _idle_servers.append(server)
 
 
 class RedisLink:
@@ -123,11 +124,14 @@ class RedisLink:
         self._round_trip = round_trip
         self._pause_probability = pause_probability
         self._pause = pause
+        self._is_handled = is_handled
         self._locks = SetLocks(kernel, self.server, is_handled)
+        self._further: dict[int, tuple[SetLocks, LeaseWatch | None]] = {}  # by the number of a database
         self._texts: dict[tuple[bytes, bytes], tuple[str, str]] = {}
         self._script_names: dict[bytes, str] = {}
         self._direct_socket: CommandSocket | None = None
         self._watch: LeaseWatch | None = None
+        self._lease_key = watched
         if watched is not None:
             self.watch_leases(watched)
         self.has_faults = bool(faults)
@@ -149,7 +153,7 @@ class RedisLink:
     def close(self) -> None:
         """Give the server back for the next world, unless a script has left something in it."""
         if self.server.can_be_used_again:
-            _idle_servers.append(self.server)
+            _give_back(self.server)
 
     def direct_socket(self) -> CommandSocket:
         """The one connection that the direct lane's commands share."""
@@ -163,12 +167,16 @@ class RedisLink:
         Args:
             key: of a conversation's lease, with `{conversation}` once; its value is the holder's token.
         """
+        self._lease_key = key
         self._watch = LeaseWatch(self.kernel, self.server, key)
         self._locks.declared = self._watch.keys
+        self._further.clear()  # nobody's code has used another database yet
 
     def holder(self, conversation: str) -> str | None:
         """The worker that holds a conversation's watched lease at this instant; None also where none is watched."""
-        return None if self._watch is None else self._watch.holder(conversation)
+        watches = [self._watch, *(watch for _, watch in self._further.values())]
+        holders = (None if watch is None else watch.holder(conversation) for watch in watches)
+        return next((holder for holder in holders if holder is not None), None)
 
     def stop_faults(self) -> None:
         """Stop all faults: what lasts ends now, what is due does not begin."""
@@ -269,6 +277,8 @@ class RedisLink:
     ) -> list[Any]:
         """Process commands at this instant; their replies."""
         trace, watch, locks = self.kernel.trace, self._watch, self._locks
+        if type(process) is OfDatabase and process.database:
+            locks, watch = self._watchers_of(process.database)
         blocked = self.faulty_path.blocked
         replies = []
         read: Read | None = first
@@ -292,11 +302,23 @@ class RedisLink:
                 blocked.serve()
         return replies
 
+    def _watchers_of(self, database: int) -> tuple[SetLocks, LeaseWatch | None]:
+        """What looks at the locks and the leases of a database other than the first."""
+        found = self._further.get(database)
+        if found is None:
+            locks, watch = SetLocks(self.kernel, self.server, self._is_handled, database), None
+            if self._lease_key is not None:
+                watch = LeaseWatch(self.kernel, self.server, self._lease_key, database)
+                locks.declared = watch.keys
+            found = self._further[database] = locks, watch
+        return found
+
     def _note_lost_writes(self) -> None:
         """The server has lost its last writes: some leases are no longer there, others are again."""
-        self._locks.after_loss()
-        if self._watch is not None:
-            self._watch.after_loss()
+        for locks, watch in ((self._locks, self._watch), *self._further.values()):
+            locks.after_loss()
+            if watch is not None:
+                watch.after_loss()
 
 
 def _key_of(command: bytes, fields: list[bytes]) -> bytes:
@@ -330,4 +352,4 @@ def warm_up() -> None:
     socket.execute([b"SET", b"warm", b"1", b"NX", b"PX", b"5"])
     socket.execute([b"EVAL", b"return redis.call('GET', KEYS[1])", b"1", b"warm"])
     socket.execute([b"NO-SUCH-COMMAND"])
-    _idle_servers.append(server)
+    _give_back(server)

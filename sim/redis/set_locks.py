@@ -62,15 +62,19 @@ class SetLocks:
         kernel: the world's kernel.
         server: the server.
         is_handled: whether a delivery is still being handled.
+        database: the number of the database that they are in.
 
     Attributes:
         declared: the keys that the relay declares to be leases; None: none.
     """
 
-    def __init__(self, kernel: Kernel, server: FakeServer, is_handled: Callable[[str], bool]) -> None:
+    def __init__(
+        self, kernel: Kernel, server: FakeServer, is_handled: Callable[[str], bool], database: int = 0
+    ) -> None:
         self.declared: LeaseKeys[bytes] | None = None
         self._kernel = kernel
         self._server = server
+        self._database = database
         self._is_handled = is_handled
         self._grants: dict[bytes, _Grant] = {}
         self._any = False
@@ -129,7 +133,7 @@ class SetLocks:
         self._kernel.at(seconds + _SECONDS_PER_MILLISECOND, self._check, key, grant)
 
     def _stored(self, key: bytes) -> tuple[bytes | None, float | None]:
-        item = self._server.dbs[0]._dict.get(key)
+        item = self._server.dbs[self._database]._dict.get(key)
         return (None, None) if item is None else (item.value, item.expireat)
 
     def _check(self, key: bytes, grant: _Grant) -> None:

@@ -12,19 +12,27 @@ from urllib.parse import urlsplit
 from relaysim.sim.doors import ApiAddress, Network
 from relaysim.sim.doors.transport import API_KEY
 from relaysim.sim.kernel import Host
+from relaysim.sim.redis import RedisAddress, RedisLink
 from relaysim.sim.sockets import Addresses, SocketCalls, open_sockets
 
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy", "ftp_proxy")
 
+_REDIS_PORT: Final = 6379
 _KEY: Final = "OPENAI_API_KEY"
 
 
-def addresses_of(network: Network) -> Addresses:
-    """The addresses of a world: its API stands where the API's clients look for it."""
+def addresses_of(network: Network, link: RedisLink) -> Addresses:
+    """The addresses of a world: its API stands where the API's clients look for it; its Redis at any host on Redis' own
+    port, and where the environment says."""
     SocketCalls.install()
     made = Addresses()
     base = urlsplit(network.service.backend.base_url)
     made.register(base.hostname, base.port or {"http": 80, "https": 443}[base.scheme], ApiAddress(network))
+    redis = RedisAddress(link)
+    made.register(None, _REDIS_PORT, redis)
+    given = urlsplit(os.environ.get("REDIS_URL", ""))
+    if given.hostname:
+        made.register(given.hostname, given.port or _REDIS_PORT, redis)
     return made
 
 

@@ -86,7 +86,7 @@ class Session:
         self.finalizers = Finalizers()
         self._stack = ExitStack()
         self._worlds = 0
-        self._power_was_cut = False
+        self._left_open = False
         self._resident_bytes = 0
 
     def __enter__(self) -> Session:
@@ -98,7 +98,8 @@ class Session:
             stack.enter_context(warnings.catch_warnings())
             # Each call under client.beta.threads says that the Assistants API is deprecated; here that is known.
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"^(?!__main__)")
-            # A worker that crashes closes nothing; its clients complain of that when they are collected.
+            # A worker that crashes closes nothing, nor need one at the world's end; its clients complain of that when they
+            # are collected.
             warnings.filterwarnings("ignore", "Unclosed", ResourceWarning)
             self._process_state = ProcessState()
             stack.callback(self._process_state.restore)
@@ -130,8 +131,8 @@ class Session:
     def __exit__(self, *exc_info: object) -> None:
         if Session._current is self:
             Session._current = None
-            if self._power_was_cut:
-                _collect()  # here, where what crashed workers have left open is known
+            if self._left_open:
+                _collect()  # here, where it is known that such workers close nothing
             self._stack.close()
 
     def run(self, world: World) -> None:
@@ -157,7 +158,8 @@ class Session:
         finally:
             self._process_state.restore_settings()
             self._worlds += 1
-            self._power_was_cut = self._power_was_cut or any(worker.crashed for worker in world.workers)
+            crashed = any(worker.crashed for worker in world.workers)
+            self._left_open = self._left_open or crashed or world.processes is not None
             many = self._worlds % _COLLECT_EVERY == 0 or gc.get_count()[0] > _UNCOLLECTED_MAX
             if many or (world.processes is not None and self._lives_left_much()):
                 _collect()

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+from uuid import uuid4
 
 import httpx2
+import redis.asyncio
 from openai import AsyncOpenAI
 
 CLIENT = AsyncOpenAI()
 """Made at import, as most bots do it."""
+
+STORE = redis.asyncio.Redis(host="cache.internal", password="secret")
+"""The same; the password is nobody's."""
+
+RELEASE = """-- release
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) else return 0 end"""
 
 
 class Bot:
@@ -59,6 +68,83 @@ def at_import(client: Any, redis: Any, send: Any, streams: bool = False) -> Bot:
 
 def in_handle(client: Any, redis: Any, send: Any, streams: bool = False) -> Bot:
     return (StreamingBot if streams else Bot)(None, send)
+
+
+class Locker:
+    """One worker at a time answers for a conversation: a lock that a script releases, a queue, a pipeline, a transaction."""
+
+    def __init__(self, store: Any, send: Any) -> None:
+        self.store = store
+        self.send = send
+
+    async def handle(self, message: Any) -> None:
+        store, conversation = self.store, message.conversation
+        await store.rpush(f"queue:{conversation}", message.text)
+        token = uuid4().hex
+        while not await store.set(f"lock:{conversation}", token, nx=True, px=30_000):
+            await asyncio.sleep(0.5)
+        try:
+            async with store.pipeline(transaction=False) as pipeline:
+                pipeline.lrange(f"queue:{conversation}", 0, -1)
+                pipeline.delete(f"queue:{conversation}")
+                texts, _ = await pipeline.execute()
+            async with store.pipeline() as pipeline:
+                pipeline.incrby(f"count:{conversation}", len(texts))
+                pipeline.get("nothing")
+                count, nothing = await pipeline.execute()
+            try:
+                await store.incr(f"lock:{conversation}")
+            except redis.asyncio.ResponseError as error:
+                refused = str(error)
+            if texts:
+                await self.send(conversation, f"{len(texts)} {count} {nothing} {refused}")
+        finally:
+            await store.eval(RELEASE, 1, f"lock:{conversation}", token)
+
+
+def given_store(client: Any, store: Any, send: Any) -> Locker:
+    return Locker(store, send)
+
+
+def own_store(client: Any, store: Any, send: Any) -> Locker:
+    return Locker(STORE, send)
+
+
+class Queue:
+    """`handle` hands on, `serve` answers: over a list that it waits at, and over a channel that it listens to."""
+
+    def __init__(self, store: Any, send: Any, channel: bool) -> None:
+        self.store = store
+        self.send = send
+        self.channel = channel
+
+    async def handle(self, message: Any) -> None:
+        item = f"{message.conversation} {message.text}"
+        await (self.store.publish("work", item) if self.channel else self.store.lpush("work", item))
+
+    async def serve(self) -> None:
+        if not self.channel:
+            while True:
+                found = await self.store.brpop("work", timeout=2)
+                if found is not None:
+                    await self.answer(found[1])
+        async with self.store.pubsub() as channel:
+            await channel.subscribe("work")
+            async for message in channel.listen():
+                if message["type"] == "message":
+                    await self.answer(message["data"])
+
+    async def answer(self, item: bytes) -> None:
+        conversation, _, text = item.decode().partition(" ")
+        await self.send(conversation, f"Got {text}")
+
+
+def given_queue(client: Any, store: Any, send: Any, channel: bool = False) -> Queue:
+    return Queue(store, send, channel)
+
+
+def own_queue(client: Any, store: Any, send: Any, channel: bool = False, protocol: int = 3) -> Queue:
+    return Queue(redis.asyncio.Redis(host="cache.internal", protocol=protocol), send, channel)
 
 
 class Stray:

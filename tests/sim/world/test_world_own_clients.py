@@ -69,6 +69,36 @@ def test_a_client_that_gives_up_is_told_of_alike(kind: str) -> None:
     assert result.fingerprint == expected.fingerprint
 
 
+REDIS_FAULTS: list[dict[str, Any]] = [
+    {"kind": "slow", "at_seconds": 0.5, "seconds": 3.0, "delay_seconds": {"kind": "constant", "value": 0.25}},
+    {"kind": "away", "at_seconds": 1.02, "seconds": 2.0},
+    {"kind": "restart", "at_seconds": 1.02, "seconds": 2.0},
+    {"kind": "reply_lost", "command": "SET", "nth": [1]},
+]
+
+
+@pytest.mark.parametrize("faults", [[], *([each] for each in REDIS_FAULTS)])
+def test_a_store_of_its_own_is_that_of_its_twin(faults: list[dict[str, Any]]) -> None:
+    tables: dict[str, Any] = {"constant": False, "redis_faults": faults}
+    expected = run(settings("own_client_bots:given_store", 1.0, 1.1, 9.0, **tables), seed=3, lane="sdk")
+    result = run(settings("own_client_bots:own_store", 1.0, 1.1, 9.0, **tables), seed=3, lane="sdk")
+    texts = [each[-1] for each in _sent(expected)]
+    assert all(each.endswith(" None value is not an integer or out of range") for each in texts)
+    assert texts
+    assert sum(result.observation["fault_hits"].get("redis_faults", [])) == len(faults)
+    assert result.records == expected.records
+
+
+@pytest.mark.parametrize(("channel", "protocol"), [(False, 2), (False, 3), (True, 2), (True, 3)])
+def test_a_consumer_with_a_store_of_its_own_waits_as_its_twin(channel: bool, protocol: int) -> None:
+    tables: dict[str, Any] = {"constant": False, "workers": 1}
+    given = settings("own_client_bots:given_queue", 1.0, 9.0, relay={"channel": channel}, **tables)
+    own = settings("own_client_bots:own_queue", 1.0, 9.0, relay={"channel": channel, "protocol": protocol}, **tables)
+    expected, result = run(given, seed=3, lane="sdk"), run(own, seed=3, lane="sdk")
+    assert len(_sent(expected)) == 2
+    assert result.records == expected.records
+
+
 @pytest.mark.parametrize("url", ["https://api.example.com/v1", "http://10.9.8.7:8080/v1"])
 def test_an_address_that_nobody_simulates_ends_the_judgement_with_the_line(url: str) -> None:
     place = url.split("/")[2] + ("" if ":8080" in url else ":443")
