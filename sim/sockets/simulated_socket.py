@@ -91,7 +91,7 @@ class SimulatedSocket(socket.socket):
         Raises:
             OSError: it is not connected, or was closed.
         """
-        if self._closed or self._number < 0:
+        if self._number < 0:  # a file made of it keeps it open
             raise OSError(errno.EBADF, "Bad file descriptor")
         if self._connection is None:
             raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
