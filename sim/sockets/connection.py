@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from relaysim.sim.kernel import Host
+from relaysim.sim.kernel import Host, current_host
 
 Address = tuple[str, int]
 """An IP address in text, and a port."""
@@ -81,6 +81,15 @@ class Connection:
         """The service has taken it."""
         self._session = session
 
+    @property
+    def foreign(self) -> bool:
+        """Whether the code that runs is another process's than that which opened it: a later life of the worker, another
+        worker, another world. A client that a library keeps for everybody may still hold it; there it has been reset."""
+        here, mine = current_host(), self.host
+        if here is None or here is mine:
+            return False
+        return not isinstance(here, Host) or here.kernel is not mine.kernel or here.name != mine.name or mine.crashed
+
     # The client's end
 
     def send(self, data: bytes) -> None:
@@ -90,7 +99,7 @@ class Connection:
             ConnectionResetError: the service has reset the connection.
             BrokenPipeError: this end was shut down.
         """
-        if self._reset:
+        if self._reset or self.foreign:
             raise connection_reset()
         if self._shut or self._closed:
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
@@ -113,7 +122,7 @@ class Connection:
             self._closed = True
             self.listeners.clear()
             self._incoming.clear()
-            if not self._reset:
+            if not (self._reset or self.foreign):
                 self._session.client_closed(cancelled=cancelled)
 
     @property
@@ -124,7 +133,7 @@ class Connection:
     @property
     def readable(self) -> bool:
         """Whether `receive` has something to say at this instant."""
-        return bool(self._incoming) or self._finished or self._reset
+        return bool(self._incoming) or self._finished or self._reset or self.foreign
 
     def receive(self, most: int = RECEIVE_MAX, *, keep: bool = False) -> bytes:
         """What has arrived; empty at the end of what the service sends. Ask only if `readable`.
@@ -136,7 +145,7 @@ class Connection:
         Raises:
             ConnectionResetError: the service has reset the connection, which loses what has arrived.
         """
-        if self._reset:
+        if self._reset or self.foreign:
             raise connection_reset()
         if not self._incoming:
             return b""

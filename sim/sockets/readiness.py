@@ -30,8 +30,11 @@ def _number(file: Any) -> int:
     return file if isinstance(file, int) else int(file.fileno())
 
 
-def _socket(sockets: HostSockets, number: int) -> SimulatedSocket | None:
-    """The socket of that number; None: it was closed."""
+def _socket(sockets: HostSockets, file: Any) -> SimulatedSocket | None:
+    """The socket that is given by itself or by its number; None: it was closed."""
+    if isinstance(file, SimulatedSocket) and file.is_foreign:
+        return file  # whose number may be another's here
+    number = _number(file)
     if number < 0:
         raise ValueError(f"Invalid file descriptor: {number}")
     found: SimulatedSocket | None = sockets.files.get(number)
@@ -63,33 +66,33 @@ class SimulatedPoll:
     def __init__(self, sockets: HostSockets, unit: float) -> None:
         self._sockets = sockets
         self._unit = unit
-        self._events: dict[int, int] = {}
+        self._watched: dict[int, tuple[Any, int]] = {}
 
     def register(self, fd: Any, eventmask: int = _READ | _WRITE | 2) -> None:
         """Watch a socket."""
-        self._events[_number(fd)] = eventmask
-        _socket(self._sockets, _number(fd))
+        _socket(self._sockets, fd)
+        self._watched[_number(fd)] = fd, eventmask
 
     def modify(self, fd: Any, eventmask: int) -> None:
         """Watch it for something else."""
-        if _number(fd) not in self._events:
+        if _number(fd) not in self._watched:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory")
         self.register(fd, eventmask)
 
     def unregister(self, fd: Any) -> None:
         """Watch it no more."""
-        del self._events[_number(fd)]
+        del self._watched[_number(fd)]
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
         """The numbers of those that are ready, with what they are ready for. None, or less than 0: wait for ever."""
         seconds = None if timeout is None or timeout < 0 else timeout * self._unit
-        watched = [_socket(self._sockets, number) for number in self._events]
+        watched = [_socket(self._sockets, number) for number in self._watched if number >= 0]
         _wait(self._sockets, watched, lambda: any(self._ready()), seconds)
         return list(self._ready())
 
     def _ready(self) -> Iterator[tuple[int, int]]:
-        for number, mask in self._events.items():
-            found = _socket(self._sockets, number)
+        for number, (file, mask) in self._watched.items():
+            found = _socket(self._sockets, file if number < 0 else number)
             state = _GONE if found is None else (_READ * found.is_readable | _WRITE) & mask
             if state:
                 yield number, state
@@ -97,7 +100,7 @@ class SimulatedPoll:
     def close(self) -> None:
         """Watch nothing more."""
         self.closed = True
-        self._events.clear()
+        self._watched.clear()
 
     def fileno(self) -> int:
         """It has none."""
@@ -115,9 +118,9 @@ def _select(sockets: HostSockets, reads: Any, writes: Any, others: Any, timeout:
     if timeout is not None and timeout < 0:
         raise ValueError("timeout must be non-negative")
     reads, writes = list(reads), list(writes)
-    read = [(each, _socket(sockets, _number(each))) for each in reads]
+    read = [(each, _socket(sockets, each)) for each in reads]
     for each in (*writes, *others):
-        _socket(sockets, _number(each))
+        _socket(sockets, each)
 
     def readable() -> list[Any]:
         return [each for each, found in read if found is None or found.is_readable]

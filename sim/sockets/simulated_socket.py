@@ -102,9 +102,14 @@ class SimulatedSocket(socket.socket):
         """Whether receiving would not block; of one that is not connected it says so at once."""
         return self._connection is None or self._connection.closed or self._connection.readable
 
+    @property
+    def is_foreign(self) -> bool:
+        """See `Connection.foreign`."""
+        return self._connection is not None and self._connection.foreign
+
     def fileno(self) -> int:
-        """Its number, which is no file of this process; -1: it was closed."""
-        return self._number
+        """Its number, which is no file of this process; -1: it was closed, or is another process's."""
+        return -1 if self.is_foreign else self._number
 
     def getpeername(self) -> Any:
         """The service's address."""

@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -29,9 +30,9 @@ from relaysim.sim.sockets import SocketCalls, open_sockets
 Plain = Callable[[Callable[[], Any]], Any]
 
 
-@pytest.fixture
-def plain() -> Iterator[Plain]:
-    """Runs a function as plain code of a host; gives what it returns."""
+@contextmanager
+def _world() -> Iterator[Plain]:
+    """Runs functions as plain code of a host of its own; gives what they return."""
     kernel = Kernel(1, 2)
     host, waiting = kernel.host("w1"), kernel.host("w1")
 
@@ -53,6 +54,12 @@ def plain() -> Iterator[Plain]:
         finally:
             kernel.close()
             fence.attach(None)
+
+
+@pytest.fixture
+def plain() -> Iterator[Plain]:
+    with _world() as run:
+        yield run
 
 
 def _with_urllib(url: str) -> tuple[int, bytes]:
@@ -139,6 +146,23 @@ def test_a_session_keeps_its_connection_while_it_lives(plain: Plain) -> None:
 
     first, second, third = plain(ask)
     assert first == second != third
+
+
+def test_a_client_that_outlives_its_world_finds_its_connections_reset() -> None:
+    """As one that a library keeps in its module, for all processes that are simulated here."""
+    with requests.Session() as session, httpx.Client() as client:
+
+        def ask() -> list[int]:
+            first, second = session.get("https://shop.example/", stream=True), client.get("https://shop.example/")
+            port = first.raw.connection.sock.getsockname()[1]
+            assert first.content == second.content  # read whole, so that the connection can be used again
+            return [port, first.status_code, second.status_code]
+
+        for _ in range(2):
+            with _world() as run:
+                assert run(ask)[1:] == [201, 201]
+                port = run(ask)[0]
+                assert run(ask)[0] == port
 
 
 def test_a_socket_does_what_sockets_do(plain: Plain) -> None:
