@@ -1,9 +1,10 @@
 """An asyncio event loop whose time is a SimPy environment's.
 
 What asyncio code may use in a simulation is here: callbacks, timers, tasks, futures, asynchronous generators, and an
-executor that runs jobs inline, as one scheduled step. Everything that would leave the simulation (sockets, pipes,
-subprocesses, file descriptors) raises `LeavesSimulationError` where it is called. What would end the process ends the run,
-handlers of signals are taken and never called, and what asyncio refuses while a loop runs is refused in its words.
+executor that runs jobs inline, as one scheduled step. Everything that would leave the simulation (pipes, subprocesses, file
+descriptors, sockets but for simulated ones) raises `LeavesSimulationError` where it is called. What would end the process
+ends the run, handlers of signals are taken and never called, and what asyncio refuses while a loop runs is refused in its
+words.
 
 A host's faults are here too: standing still, being slow, and the loop of a host that has crashed, which takes everything
 and does nothing. They cost a healthy host nothing, since each replaces what it changes instead of being asked about.
@@ -49,11 +50,16 @@ T = TypeVar("T")
 
 def _refuse(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        raise refuse(f"loop.{name}")
+        sockets = self._host.sockets
+        if sockets is None or name not in sockets.loop_calls:
+            raise refuse(f"loop.{name}")
+        return sockets.loop_calls[name](*args, **kwargs)
 
     method.__name__ = name
     method.refused = True  # type: ignore[attr-defined]
-    method.__doc__ = "Would leave the simulation: raises `LeavesSimulationError`."
+    method.__doc__ = (
+        "Would leave the simulation: raises `LeavesSimulationError`, unless the host has sockets that offer it."
+    )
     return method
 
 
@@ -583,7 +589,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         self._handled_signals.discard(sig)
         return known
 
-    # Ways out of the simulation: each raises LeavesSimulationError where it is called
+    # Ways out of the simulation: each raises LeavesSimulationError where it is called, but for what simulated sockets offer
 
     add_reader: Any = _refuse("add_reader")
     add_writer: Any = _refuse("add_writer")

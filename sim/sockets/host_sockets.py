@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -39,7 +39,10 @@ class HostSockets:
     Attributes:
         addresses: as given.
         files: the open sockets by their numbers.
+        loop_calls: what a loop of the host offers, by the names of its methods.
     """
+
+    loop_calls: Mapping[str, Callable[..., Any]]
 
     def __init__(self, host: Host, addresses: Addresses, wait: Wait | None) -> None:
         self.addresses = addresses

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import CancelledError, Task
+from asyncio.tasks import _unregister_task
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextvars import copy_context
 from http import HTTPStatus
@@ -113,6 +114,9 @@ class HttpSession:
         self._asked = request
         answer = self._service.answer(request)
         self._answering = self._connection.host.spawn(self._answer(request, answer), context=copy_context())
+        _unregister_task(
+            self._answering
+        )  # a server's, of which `asyncio.all_tasks` in the client's process knows nothing
 
     async def _answer(self, request: HttpRequest, answer: Awaitable[HttpResponse]) -> None:
         try:

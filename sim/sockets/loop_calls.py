@@ -27,9 +27,8 @@ def open_sockets(host: Host, addresses: Addresses, wait: Wait | None = None) -> 
         wait: lets plain code of the host wait for a coroutine; None: what blocks is refused.
     """
     host.sockets = sockets = HostSockets(host, addresses, wait)
-    calls, loop = LoopCalls(sockets), host.loop
-    for name in _METHODS:
-        setattr(loop, name, getattr(calls, name))
+    calls = LoopCalls(sockets)
+    sockets.loop_calls = {name: getattr(calls, name) for name in _METHODS}
 
 
 class LoopCalls:

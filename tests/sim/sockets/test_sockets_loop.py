@@ -188,6 +188,15 @@ def test_each_library_notices_what_goes_wrong(run: Run, library: str, target: st
     assert at == seconds * (2 if asks_again else 1)
 
 
+def test_a_server_has_no_tasks_in_the_process_of_its_client(run: Run) -> None:
+    async def look() -> tuple[int, int]:
+        asked = asyncio.create_task(_get("httpx2", "/"))
+        await asyncio.sleep(0.25)
+        return len(asyncio.all_tasks()), (await asked)[0]
+
+    assert run(look) == [(2, 201)]
+
+
 def test_a_server_speaks_http_as_servers_do(run: Run) -> None:
     """It asks for a body that waits to be asked for, takes requests in pieces and several at once, and refuses others."""
 
