@@ -18,6 +18,7 @@ from relaysim.sim.doors.effects import PIECES, READ_ERROR
 from relaysim.sim.doors.network import Network, OpenAttempt
 from relaysim.sim.doors.transport import last_attempt
 from relaysim.sim.kernel import place_of_caller
+from relaysim.sim.kernel.source_places import place_of_awaiting
 from relaysim.sim.sockets import BrokenConnectionError, HttpRequest, HttpResponse
 
 
@@ -37,7 +38,8 @@ class ApiAddress:
         """Send the request as an attempt of its worker, now; its response."""
         call = self._wire.parse(request.method, request.target, request.headers, request.body)
         if call.operation == UNKNOWN:
-            self._network.unknown.append((request.method, request.target, place_of_caller()))
+            place = place_of_caller() or place_of_awaiting(request.worker)
+            self._network.unknown.append((request.method, request.target, place))
         attempt = OpenAttempt(loop=request.worker.loop)
         self._network.attempt(request.worker, call, None, None, attempt)
         last_attempt.set((self._network.kernel.draws, attempt.draw_key, attempt.draw_index))

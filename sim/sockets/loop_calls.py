@@ -15,7 +15,10 @@ from relaysim.sim.sockets.simulated_socket import SimulatedSocket
 from relaysim.sim.sockets.tls import PassedOverObject
 from relaysim.sim.sockets.transport import SimulatedTransport
 
-_METHODS: Final = ("getaddrinfo", "create_connection", "sock_connect", "sock_recv", "sock_recv_into", "sock_sendall")
+_METHODS: Final = (
+    *("getaddrinfo", "create_connection", "start_tls"),
+    *("sock_connect", "sock_recv", "sock_recv_into", "sock_sendall"),
+)
 
 
 def open_sockets(host: Host, addresses: Addresses, wait: Wait | None = None) -> None:
@@ -69,6 +72,23 @@ class LoopCalls:
         transport = SimulatedTransport(asyncio.get_running_loop(), connection, protocol, extra)
         transport.begin()
         return transport, protocol
+
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: Any,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        **options: Any,
+    ) -> SimulatedTransport:
+        """Pass TLS over on a connection that is there; the transport stays the same."""
+        if server_side or not isinstance(transport, SimulatedTransport):
+            raise refuse("loop.start_tls as a server, or on a connection of this machine,")
+        transport.set_protocol(protocol)
+        transport.extend(_tls(sslcontext, server_hostname or str(transport.get_extra_info("peername")[0])))
+        return transport
 
     async def sock_connect(self, sock: Any, address: Any) -> None:
         """Connect a socket that does not block."""

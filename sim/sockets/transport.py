@@ -27,7 +27,8 @@ class SimulatedTransport(asyncio.Transport):
         protocol: asyncio.BaseProtocol,
         extra: Mapping[str, Any],
     ) -> None:
-        super().__init__(extra)
+        super().__init__()
+        self._extra = dict(extra)
         self._loop = loop
         self._connection = connection
         self._protocol = protocol
@@ -37,6 +38,10 @@ class SimulatedTransport(asyncio.Transport):
         self._shut = False
         self._finished = False
         self._due = False
+
+    def extend(self, extra: Mapping[str, Any]) -> None:
+        """Let `get_extra_info` know more."""
+        self._extra.update(extra)
 
     def begin(self) -> None:
         """Tell the protocol, and give it what comes from now on."""

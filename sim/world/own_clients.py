@@ -45,4 +45,5 @@ def prepare_environment() -> None:
     """What a worker's environment says of its clients: no proxy of this machine, and a key if there is none."""
     for name in [name for name in os.environ if name.lower() in _PROXIES]:
         del os.environ[name]
+    os.environ["no_proxy"] = "*"  # nor what a system's settings say
     os.environ.setdefault(_KEY, API_KEY)

@@ -72,6 +72,18 @@ def test_bytes_go_to_a_service_and_back_in_virtual_time(run: Run) -> None:
     assert run(talk) == [(b"good day", 2.0, b"goodbye", 7)]
 
 
+def test_tls_is_passed_over_also_on_a_connection_that_is_there(run: Run) -> None:
+    async def talk() -> Any:
+        reader, writer = await asyncio.open_connection("echo.example", 7)
+        await writer.start_tls(ssl.create_default_context(), server_hostname="echo.example")
+        writer.write(b"good day")
+        seen = await reader.readexactly(8), writer.get_extra_info("ssl_object").version()
+        writer.close()
+        return seen
+
+    assert run(talk) == [(b"good day", "TLSv1.3")]
+
+
 def test_a_service_hears_of_a_client_that_leaves_and_whether_it_was_cancelled(run: Run, addresses: Addresses) -> None:
     echo: Any = addresses.service_at("echo.example", 7)
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import httpx2
 import redis.asyncio
 from openai import AsyncOpenAI
@@ -163,3 +164,19 @@ class Stray:
 
 def stray(client: Any, redis: Any, send: Any, url: str) -> Stray:
     return Stray(url)
+
+
+class Moderator:
+    """Asks for what the API has and the simulator has not, and answers whatever comes of it."""
+
+    def __init__(self, send: Any) -> None:
+        self.send = send
+
+    async def handle(self, message: Any) -> None:
+        url = "https://api.openai.com/v1/moderations"
+        async with aiohttp.ClientSession() as session, session.post(url, json={"input": message.text}) as response:
+            await self.send(message.conversation, f"status {response.status}")
+
+
+def moderator(client: Any, store: Any, send: Any) -> Moderator:
+    return Moderator(send)

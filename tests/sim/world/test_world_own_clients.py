@@ -6,6 +6,8 @@ latencies, and with each fault of the API's.
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Any
 
 import pytest
@@ -108,6 +110,13 @@ def test_an_address_that_nobody_simulates_ends_the_judgement_with_the_line(url: 
         run(settings("own_client_bots:stray", relay={"url": url}), lane="sdk")
 
 
+def test_a_call_that_is_not_simulated_is_told_with_its_line() -> None:
+    result = run(settings("own_client_bots:moderator"), lane="sdk")
+    assert [each[-1] for each in _sent(result)] == ["status 404"]
+    (told_of,) = result.observation["obstacles"]["unsimulated"]
+    assert re.fullmatch(r"POST /v1/moderations .*own_client_bots\.py:\d+.*", told_of)
+
+
 def test_neither_the_environment_of_this_machine_nor_its_certificates_reach_a_bot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -115,7 +124,5 @@ def test_neither_the_environment_of_this_machine_nor_its_certificates_reach_a_bo
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     result = run(_world("in_handle"), seed=3, lane="sdk")
     assert len(_sent(result)) >= 2
-    import os
-
     assert os.environ["HTTPS_PROXY"] == "http://proxy.example:3128"
     assert "OPENAI_API_KEY" not in os.environ
