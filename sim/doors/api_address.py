@@ -43,15 +43,11 @@ class ApiAddress:
         attempt = OpenAttempt(loop=request.worker.loop)
         self._network.attempt(request.worker, call, None, None, attempt)
         last_attempt.set((self._network.kernel.draws, attempt.draw_key, attempt.draw_index))
-        request.when_given_up.append(lambda: self._network.give_up(attempt))
+        request.when_left.append(lambda cancelled: self._network.give_up(attempt, cancelled=cancelled))
         return self._response(attempt, call)
 
     async def _response(self, attempt: OpenAttempt, call: Call) -> HttpResponse:
-        try:
-            answer = await (attempt if attempt.begun is None else attempt.begun)
-        except asyncio.CancelledError:
-            attempt.cancel()  # nobody waits for it any more
-            raise
+        answer = await (attempt if attempt.begun is None else attempt.begun)
         if isinstance(answer, StreamedAnswer):
             status, headers, _ = self._wire.render(answer, call, request_id_header(answer.request_id))
             return HttpResponse(status, _frames(answer.arrivals), headers)
@@ -91,11 +87,8 @@ async def _cut(content: bytes, breaks: str) -> AsyncIterator[bytes]:
 async def _slowly(content: bytes, attempt: OpenAttempt) -> AsyncIterator[bytes]:
     """A body in pieces; the last one comes when the attempt has its answer."""
     size = -(-len(content) // PIECES)
-    try:
-        for number in range(PIECES - 1):
-            await asyncio.sleep(attempt.slow_seconds / PIECES)
-            yield content[number * size : (number + 1) * size]
-        await attempt
-        yield content[(PIECES - 1) * size :]
-    finally:
-        attempt.cancel()  # unless it has its answer
+    for number in range(PIECES - 1):
+        await asyncio.sleep(attempt.slow_seconds / PIECES)
+        yield content[number * size : (number + 1) * size]
+    await attempt
+    yield content[(PIECES - 1) * size :]

@@ -176,13 +176,21 @@ class Network:
                     self._at(late, self._serve, call, request_id, worker, key, index, -1.0, future, None, None)
         return future
 
-    def give_up(self, opened: OpenAttempt) -> None:
-        """The client of this attempt has waited for as long as it would: now it has timed out."""
+    def give_up(self, opened: OpenAttempt, *, cancelled: bool) -> None:
+        """The client of this attempt has waited for as long as it would.
+
+        Args:
+            opened: as given to `attempt`.
+            cancelled: nobody waits for the answer any more; else the client has timed out.
+        """
         if opened.done():
             return
         call, request_id, worker = opened.call, opened.request_id, opened.worker
         key, index, late = opened.draw_key, opened.draw_index, opened.late_seconds
-        self._fail(READ_TIMEOUT, request_id, worker, key, index, opened)
+        if cancelled:
+            opened.cancel()
+        else:
+            self._fail(READ_TIMEOUT, request_id, worker, key, index, opened)
         if late is not None:
             self._at(late, self._serve, call, request_id, worker, key, index, -1.0, opened, None, None)
 

@@ -20,8 +20,8 @@ class HttpRequest:
         body: its bytes, without any transfer encoding; empty if there is none.
         host, port: the address at which it arrived, the name in lower case: `api.openai.com`, 443.
         worker: the host that waits for the answer; its `name` is the worker's.
-        when_given_up: called, just before the service's task is cancelled, when the client closes the connection without a
-            whole answer, though nobody has cancelled the work for which it asked: it has timed out.
+        when_left: called, just before the service's task is cancelled, when the client closes the connection without a whole
+            answer: with whether the work for which it asked was cancelled, and not the client itself gave up.
     """
 
     method: str
@@ -31,7 +31,7 @@ class HttpRequest:
     host: str
     port: int
     worker: Host
-    when_given_up: list[Callable[[], object]] = field(default_factory=list)
+    when_left: list[Callable[[bool], object]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,9 +57,8 @@ class HttpSession:
         """Nobody waits for the answer any more."""
         if self._answering is None:
             return
-        if not cancelled:
-            for callback in self._asked.when_given_up:
-                callback()
+        for callback in self._asked.when_left:
+            callback(cancelled)
         self._answering.cancel()
 
     def _take(self, data: bytes) -> None:

@@ -46,6 +46,14 @@ class Bot:
             await self.send(message.conversation, each.content[0].text.value)
 
 
+class ImpatientBot(Bot):
+    """The same, within seven seconds or not at all."""
+
+    async def answer(self, client: AsyncOpenAI, message: Any) -> None:
+        async with asyncio.timeout(7.0):
+            await super().answer(client, message)
+
+
 class StreamingBot(Bot):
     """The same with a stream."""
 
@@ -59,16 +67,19 @@ class StreamingBot(Bot):
         await self.send(message.conversation, text)
 
 
-def given(client: Any, redis: Any, send: Any, streams: bool = False) -> Bot:
-    return (StreamingBot if streams else Bot)(client, send)
+KINDS = {"polls": Bot, "streams": StreamingBot, "impatient": ImpatientBot}
 
 
-def at_import(client: Any, redis: Any, send: Any, streams: bool = False) -> Bot:
-    return (StreamingBot if streams else Bot)(CLIENT, send)
+def given(client: Any, redis: Any, send: Any, kind: str = "polls") -> Bot:
+    return KINDS[kind](client, send)
 
 
-def in_handle(client: Any, redis: Any, send: Any, streams: bool = False) -> Bot:
-    return (StreamingBot if streams else Bot)(None, send)
+def at_import(client: Any, redis: Any, send: Any, kind: str = "polls") -> Bot:
+    return KINDS[kind](CLIENT, send)
+
+
+def in_handle(client: Any, redis: Any, send: Any, kind: str = "polls") -> Bot:
+    return KINDS[kind](None, send)
 
 
 class Locker:

@@ -32,10 +32,10 @@ def _sent(result: Result) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("streams", [False, True])
-def test_a_bot_with_a_client_of_its_own_leaves_the_trace_of_its_twin(way: str, streams: bool) -> None:
-    expected = run(_world("given", relay={"streams": streams}), seed=3, lane="sdk")
-    result = run(_world(way, relay={"streams": streams}), seed=3, lane="sdk")
+@pytest.mark.parametrize("kind", ["polls", "streams"])
+def test_a_bot_with_a_client_of_its_own_leaves_the_trace_of_its_twin(way: str, kind: str) -> None:
+    expected = run(_world("given", relay={"kind": kind}), seed=3, lane="sdk")
+    result = run(_world(way, relay={"kind": kind}), seed=3, lane="sdk")
     assert len(_sent(expected)) >= 2
     assert result.records == expected.records
     assert result.fingerprint == expected.fingerprint
@@ -99,6 +99,18 @@ def test_a_consumer_with_a_store_of_its_own_waits_as_its_twin(channel: bool, pro
     expected, result = run(given, seed=3, lane="sdk"), run(own, seed=3, lane="sdk")
     assert len(_sent(expected)) == 2
     assert result.records == expected.records
+
+
+@pytest.mark.parametrize("kind", [None, "request_lost", "response_lost", "slow_body"])
+def test_work_that_is_cancelled_leaves_no_response(kind: str | None) -> None:
+    fault: dict[str, Any] = {"kind": kind, "route": "messages.create", "nth": [1]}
+    if kind == "slow_body":
+        fault["seconds"] = 30.0
+    tables = {"faults": [] if kind is None else [fault], "relay": {"kind": "impatient"}}
+    expected = run(_world("given", **tables), seed=3, lane="sdk")
+    result = run(_world("at_import", **tables), seed=3, lane="sdk")
+    assert "handle raised TimeoutError" in [each[-1][:26] for each in told(expected, "log")]
+    assert result.fingerprint == expected.fingerprint
 
 
 @pytest.mark.parametrize("url", ["https://api.example.com/v1", "http://10.9.8.7:8080/v1"])
