@@ -128,7 +128,6 @@ class World:
         self.channel = Channel(kernel, profile.send_seconds.sampler, self._chosen("send_faults"), self._customer_of)
         if not is_shared(module_of(settings.relay.factory)):
             self.processes = WorkerProcesses(module_of(settings.relay.factory), self._record_blocked)
-            self.addresses = addresses_of(self.network)
             self.addresses = addresses_of(self.network, self.redis)
         for group in settings.workers:
             for _ in range(group.count):
