@@ -9,9 +9,11 @@ import asyncio
 import concurrent.futures.thread
 import itertools
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any, Final
 
 from relaysim.sim.kernel.fence import replace_names
@@ -98,6 +100,9 @@ def install(running: Callable[[], Threads | None]) -> Callable[[], None]:
     Args:
         running: the threads of the process whose code runs; None: no worker's.
     """
+    # Imports go on outside of workers, where threads have other numbers, and come back; their locks stay Python's own.
+    importing: Any = sys.modules["_frozen_importlib"]
+    importing._thread = SimpleNamespace(**vars(_thread))
     restore = replace_names({id(real): (real, instead) for real, instead in _pairs(running)}, but_in=_OWN)
     real_counter = ThreadPoolExecutor._counter  # type: ignore[attr-defined]
 
@@ -111,6 +116,7 @@ def install(running: Callable[[], Threads | None]) -> Callable[[], None]:
     def undo() -> None:
         ThreadPoolExecutor._counter = real_counter  # type: ignore[attr-defined]
         restore()
+        importing._thread = _thread
 
     return undo
 

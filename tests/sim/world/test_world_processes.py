@@ -107,10 +107,13 @@ def test_a_library_is_loaded_once_and_outside_the_world(tmp_path: Path, monkeypa
         "lazy_library",
         """
         import logging, random, time
+        import lazy_library_inside
         logging.getLogger(__name__).warning("loading")
         LOADED_AT, NUMBER, asked = time.monotonic(), random.random(), []
         """,
     )
+    # A circle of imports comes back to a lock of the import system that it holds already.
+    _bot(tmp_path / "site-packages", "lazy_library_inside", "import lazy_library")
     _bot(
         tmp_path,
         "lazy_bot",
@@ -131,7 +134,7 @@ def test_a_library_is_loaded_once_and_outside_the_world(tmp_path: Path, monkeypa
     assert [text.split()[:2] for _, text in first] == [text.split()[:2] for _, text in second]
     assert [text.split()[2] for _, text in [*first, *second]] == [*"12345678"]  # what a library keeps is shared
     assert {text.split()[0] for _, text in first} == {"False"}
-    del sys.modules["lazy_library"]
+    del sys.modules["lazy_library"], sys.modules["lazy_library_inside"]
 
 
 def test_a_changed_file_is_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
