@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from relaysim.sim.kernel.fence import replace_names
 from relaysim.sim.threads import locks, loops, starting
-from relaysim.sim.threads.strands import Threads
+from relaysim.sim.threads.strands import Threads, current_strand
 
 _PROCESSORS: Final = 4
 """As many as a small machine has: executors size themselves by it, and a world must not depend on the real machine."""
@@ -69,7 +69,7 @@ def _pairs(running: Callable[[], Threads | None]) -> Iterator[tuple[Any, Any]]:
         if name in present:
             yield present[name], for_threads(present[name], function)
     for name in ("get_ident", "get_native_id"):
-        yield present[name], for_threads(present[name], without(locks.thread_ident))
+        yield present[name], _by_strand(present[name])
     yield time.sleep, for_threads(time.sleep, without(locks.sleep))
     for names, kind in (
         (("allocate_lock", "LockType"), locks.Lock),
@@ -92,6 +92,12 @@ def _pairs(running: Callable[[], Threads | None]) -> Iterator[tuple[Any, Any]]:
             yield getattr(os, name), for_threads(getattr(os, name), without(lambda: _PROCESSORS))
     if hasattr(os, "sched_getaffinity"):
         yield os.sched_getaffinity, for_threads(os.sched_getaffinity, without(lambda pid: set(range(_PROCESSORS))))
+
+
+def _by_strand(real: Callable[[], int]) -> Callable[[], int]:
+    """The number of the calling thread. It stays what it is while a library is loaded for all workers, or the import system
+    would take the thread for another one there, and let it wait for modules that it is loading itself."""
+    return lambda: real() if current_strand() is None else locks.thread_ident()
 
 
 def install(running: Callable[[], Threads | None]) -> Callable[[], None]:

@@ -137,6 +137,33 @@ def test_a_library_is_loaded_once_and_outside_the_world(tmp_path: Path, monkeypa
     del sys.modules["lazy_library"], sys.modules["lazy_library_inside"]
 
 
+def test_a_thread_that_loads_a_package_whose_parts_import_each_other_does_not_wait_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "site-packages" / "lazy_package"
+    package.mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path / "site-packages")
+    _bot(package, "__init__", "from lazy_package.part import name")
+    _bot(package, "part", "import lazy_package.other; name = lazy_package.other.name")
+    _bot(package, "other", "from lazy_package import part; name = 'whole'")
+    _bot(
+        tmp_path,
+        "plain_lazy_bot",
+        """
+        class Bot:
+            def __init__(self, send): self.send = send
+            def handle(self, message):
+                import lazy_package
+                self.send(message.conversation, lazy_package.name)
+        def make(client, redis, send): return Bot(send)
+        """,
+    )
+    assert [text for _, text in _sent(run(settings("plain_lazy_bot:make")))] == ["whole"]
+    for name in ("lazy_package", "lazy_package.part", "lazy_package.other"):
+        del sys.modules[name]
+
+
 def test_a_changed_file_is_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     source = """
