@@ -203,6 +203,7 @@ def _claims_named(document: Document) -> list[tuple[tuple[Step, ...], str]]:
 
 def check_factory(reading: Reading) -> None:
     """Whether the factory is there to be called."""
+    from relaysim.sim.kernel import SimulatorError
     from relaysim.sim.world import FactoryError, resolve
 
     relay = reading.document.get("relay")
@@ -211,6 +212,8 @@ def check_factory(reading: Reading) -> None:
         return  # the model says what is wrong
     try:
         resolve(name)
+    except SimulatorError:
+        pass  # a module that asks a service while it is loaded is looked at where there is one: in a world
     except FactoryError as error:
         file, steps = reading.file_of(("relay", "factory"))
         reading.problems.append(Problem(file, format_path(steps), str(error).removeprefix(f"factory {name!r}: ")))

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Kernel, error_text, named
+from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Kernel, SimulatorError, error_text, named
 from relaysim.sim.process import Isolation, WorkerProcesses, is_shared, running_process
 from relaysim.sim.world.own_clients import prepare_environment
 
@@ -76,6 +76,7 @@ def import_factory(name: str) -> Callable[..., Any]:
 
     Raises:
         FactoryError: if the module cannot be imported, has no such name, or the name is no callable.
+        SimulatorError: loading it left the simulation, or never came to its end.
     """
     module_name, separator, attribute = name.partition(":")
     if not separator or not module_name or not attribute:
@@ -96,6 +97,8 @@ def import_factory(name: str) -> Callable[..., Any]:
                 f"factory {name!r}: there is no module {error.name!r}; run from the folder that holds it, or install it"
             ) from error
         raise FactoryError(f"factory {name!r}: importing {module_name} failed: {error_text(error)}") from error
+    except SimulatorError:
+        raise
     except Exception as error:
         raise FactoryError(f"factory {name!r}: importing {module_name} failed: {named(error)}") from error
     factory = getattr(module, attribute, None)
