@@ -94,7 +94,7 @@ def load(
     _leave_rates_out(reading.document)
     scenario = validate(reading)
     if check_relay:
-        check_factory(reading)
+        check_factory(reading, scenario)
     if scenario is not None and not reading.problems:
         scenario = _with_origin(scenario, reading)
         _check_axes(scenario, reading)

@@ -208,9 +208,16 @@ class Scenario(WorldTables, Heading):
             left_out.add("strategy")
         if self.tape is None:
             left_out.add("tape")
+        if self.provider is None:
+            left_out.add("provider")
+        if not self.environment:
+            left_out.add("environment")
         plain = self.model_dump(mode="json", by_alias=True, exclude=left_out)
         if not self.relay.notices:
             del plain["relay"]["notices"]
+        for group in plain["workers"]:
+            if group["threads"] == 1:
+                del group["threads"]
         if self.workload.texts == "numbered":
             del plain["workload"]["texts"]
         if not self.workload.answers_probability:

@@ -201,8 +201,8 @@ def _claims_named(document: Document) -> list[tuple[tuple[Step, ...], str]]:
     return [(steps, name) for steps, name in named if isinstance(name, str) and name]
 
 
-def check_factory(reading: Reading) -> None:
-    """Whether the factory is there to be called."""
+def check_factory(reading: Reading, scenario: Scenario | None) -> None:
+    """Whether the factory is there to be called. The scenario says in which environment, if it is right in itself."""
     from relaysim.sim.kernel import SimulatorError
     from relaysim.sim.world import FactoryError, resolve
 
@@ -210,8 +210,10 @@ def check_factory(reading: Reading) -> None:
     name = relay.get("factory") if isinstance(relay, dict) else None
     if not isinstance(name, str) or not re.match(FACTORY_PATTERN, name):
         return  # the model says what is wrong
+    if scenario is None and {"provider", "environment"} & reading.document.keys():
+        return  # what it needs to be imported may be what is wrong
     try:
-        resolve(name)
+        resolve(name, None if scenario is None else scenario.world_settings().variables)
     except SimulatorError:
         pass  # a module that asks a service while it is loaded is looked at where there is one: in a world
     except FactoryError as error:

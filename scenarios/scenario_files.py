@@ -72,7 +72,7 @@ class Reading:
 
     def file_of(self, steps: Sequence[Step]) -> tuple[str, Sequence[Step]]:
         """Which file, or which option, says what lies at a place of the merged document; and the place there."""
-        for path, typed in self.sets.items():
+        for path, typed in reversed(self.sets.items()):
             set_steps = parse_path(path)
             if list(steps[: len(set_steps)]) == set_steps:
                 return f"--set {typed}", steps
@@ -204,6 +204,11 @@ def _read_file(reading: Reading, name: str, path: Path) -> SourceFile | None:
     except tomllib.TOMLDecodeError as error:
         reading.problems.append(Problem(display, "", f"is no TOML: {first_lower(str(error))}"))
         return None
+    relay = document.get("relay")
+    if isinstance(relay, dict) and "app" in relay:
+        if "factory" in relay:
+            wrong("relay: `factory` and `app` are two names of one key", "leave one out")
+        relay["factory"] = relay.pop("app")
     profile = document.get("profile")
     if isinstance(profile, str) and profile.endswith(".toml"):
         # Relative to the file that says so, not to one that extends it.

@@ -33,9 +33,11 @@ _SET_HELP = (
 )
 _FACTORY_HELP = (
     "put another relay in place of the scenario's: a function called with the OpenAI client, the Redis client and a "
-    "`send(conversation, text)` coroutine, which returns an object with `async handle(message)`; modules of the "
-    "current directory are found"
+    "`send(conversation, text)` coroutine, which returns an object with `async handle(message)`; or a web application, "
+    "which needs a --provider; modules of the current directory are found"
 )
+PROVIDERS = ("whatsapp", "twilio", "evolution", "telegram", "slack", "custom")
+"""Those of `relaysim.sim.providers`, which takes long to import; a test compares them."""
 _POLICY_HELP = "put the policy of this file in place of the scenario's relay; --set comes after it"
 
 
@@ -136,8 +138,35 @@ def add_world(parser: argparse.ArgumentParser) -> None:
     add_lane(parser)
     add_sets(parser)
     other = parser.add_mutually_exclusive_group()
-    other.add_argument("--factory", metavar="MODULE:FUNCTION", help=_FACTORY_HELP)
+    other.add_argument("--factory", "--app", metavar="MODULE:NAME", dest="factory", help=_FACTORY_HELP)
     other.add_argument("--policy", metavar="FILE.toml", help=_POLICY_HELP)
+    parser.add_argument(
+        "--provider",
+        action=_Provider,
+        choices=PROVIDERS,
+        help="whose webhooks the relay gets, and who takes its texts (docs/providers.md); by default the scenario's",
+    )
+    parser.add_argument(
+        "--path",
+        action=_Path,
+        type=non_empty,
+        metavar="PATH",
+        help="path of the relay's webhook, as --set provider.path=PATH",
+    )
+
+
+class _Provider(argparse.Action):
+    """Puts a table in place of the scenario's `[provider]`, before any other `--set` changes it."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        namespace.sets = [f'provider={{ kind = "{values}" }}', *namespace.sets]
+
+
+class _Path(argparse.Action):
+    """Sets the path in `[provider]`."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        namespace.sets = [*namespace.sets, f"provider.path={json.dumps(values)}"]
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """Providers of chat channels: how they hand messages on, and how a bot sends texts through them. Begin with `provider`.
 
 - `provider`: what each must say; addresses, waits, and the grades of what is known.
+- `fields`: keys that most of them have with a default of their own.
 - `http`: requests and responses as plain values.
 - `whatsapp`, `twilio`, `evolution`, `telegram`, `slack`: one each.
 - `custom`: one that a scenario describes.
@@ -16,8 +17,9 @@ from pydantic import Field
 
 from relaysim.sim.providers.custom import Custom
 from relaysim.sim.providers.evolution import Evolution
+from relaysim.sim.providers.fields import Failure
 from relaysim.sim.providers.http import HttpRequest, HttpResponse
-from relaysim.sim.providers.provider import Attempt, CustomerMessage, Done, Failure, Limit, Provider, Text
+from relaysim.sim.providers.provider import Attempt, CustomerMessage, Done, Limit, Provider, Text
 from relaysim.sim.providers.sending import Allowance
 from relaysim.sim.providers.slack import Slack
 from relaysim.sim.providers.telegram import Telegram
@@ -29,6 +31,7 @@ AnyProvider = Annotated[WhatsApp | Twilio | Evolution | Telegram | Slack | Custo
 
 PROVIDERS: Final[tuple[type[Provider], ...]] = get_args(get_args(AnyProvider)[0])
 """All of them, by their order there."""
+
 
 __all__ = [
     "PROVIDERS",

@@ -50,9 +50,7 @@ _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 class Custom(Provider):
     """A channel of one's own."""
 
-    kind: Literal["custom"] = "custom"
-    deadline_seconds: float = Field(default=10.0, gt=0, le=3600)
-    repeat_seconds: tuple[float, ...] = ()
+    kind: Literal["custom"] = Field(default="custom", description="this provider")
     encoding: Literal["json", "form"] = Field(default="json", description="how the body is written")
     body: dict[str, Any] = Field(
         default={"id": "{id}", "from": "{address}", "text": "{text}", "timestamp": "{timestamp}"},

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from relaysim.sim.providers import fields
 from relaysim.sim.providers.http import HttpRequest, HttpResponse, json_bytes, json_response
 from relaysim.sim.providers.provider import (
     PUBLIC_NAME,
@@ -38,11 +39,11 @@ _LID_BASE = 184_000_000_000_000
 class Evolution(Provider):
     """Evolution API."""
 
-    kind: Literal["evolution"] = "evolution"
-    secret: str = Field(default="relaysim-secret", min_length=1, description="the instance's apikey")
-    deadline_seconds: float = Field(default=60.0, gt=0, le=3600)
-    repeat_seconds: tuple[float, ...] = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0, 300.0)
-    repeat_jitter: float = Field(default=0.2, ge=0, lt=1)
+    kind: Literal["evolution"] = Field(default="evolution", description="this provider")
+    secret: str = fields.secret("the instance's apikey")
+    deadline_seconds: float = fields.deadline(60.0)
+    repeat_seconds: tuple[float, ...] = fields.repeats(5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0, 300.0)
+    repeat_jitter: float = fields.jitter(0.2)
     instance: str = Field(default="relaysim", min_length=1, description="the instance's name")
     host: str = Field(
         default="evolution-api",

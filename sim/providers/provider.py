@@ -18,17 +18,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
-from typing import ClassVar, Final, Literal, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from relaysim.sim.providers import fields
+from relaysim.sim.providers.fields import FAILURES, Failure
 from relaysim.sim.providers.http import HttpRequest, HttpResponse
-
-Failure = Literal["unreachable", "broken", "timeout", "status"]
-"""How a delivery failed, as the provider sees it: nobody accepted the connection; the connection broke before a response;
-the deadline was over; a response came that does not acknowledge."""
-
-FAILURES: Final[tuple[Failure, ...]] = ("unreachable", "broken", "timeout", "status")
 
 PUBLIC_NAME: Final = "bot.example.com"
 """The name under which the provider reaches the bot."""
@@ -94,21 +90,12 @@ class Provider(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(default="/webhook", description="path of the bot's webhook, with a query if it needs one")
-    secret: str = Field(default="relaysim-secret", min_length=1, description="signs webhooks, or is sent along")
-    deadline_seconds: float = Field(gt=0, le=3600, description="from a webhook's request to its whole response")
-    repeat_seconds: tuple[float, ...] = Field(
-        description="waits before the repeats of a delivery that was not acknowledged, in their order; none after the last"
-    )
-    repeat_jitter: float = Field(default=0.0, ge=0, lt=1, description="share by which a wait may be shorter or longer")
-    repeat_after: tuple[Failure, ...] = Field(
-        default=FAILURES,
-        description="what is repeated: `unreachable`, `broken` (the worker died), `timeout` (the deadline was over), "
-        "`status` (the response does not acknowledge)",
-    )
-    in_order: bool = Field(
-        default=False,
-        description="a conversation's next message waits until the one before was acknowledged or given up",
-    )
+    secret: str = fields.secret("the secret")
+    deadline_seconds: float = fields.deadline(10.0)
+    repeat_seconds: tuple[float, ...] = fields.repeats()
+    repeat_jitter: float = fields.jitter(0.0)
+    repeat_after: tuple[Failure, ...] = fields.repeats_after(*FAILURES)
+    in_order: bool = fields.in_order(False)
 
     hosts: ClassVar[tuple[str, ...]] = ()
     """Names of the hosts at which the provider takes texts."""

@@ -28,13 +28,14 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from relaysim.sim.providers import fields
+from relaysim.sim.providers.fields import Failure
 from relaysim.sim.providers.http import HttpRequest, HttpResponse, json_bytes, json_response
 from relaysim.sim.providers.provider import (
     PUBLIC_NAME,
     Attempt,
     CustomerMessage,
     Done,
-    Failure,
     Limit,
     Provider,
     Text,
@@ -52,11 +53,11 @@ _QUIET = frozenset({"api.test", "reactions.add", "reactions.remove", "conversati
 class Slack(Provider):
     """Slack."""
 
-    kind: Literal["slack"] = "slack"
-    secret: str = Field(default="relaysim-secret", min_length=1, description="the app's signing secret")
+    kind: Literal["slack"] = Field(default="slack", description="this provider")
+    secret: str = fields.secret("the app's signing secret")
     path: str = Field(default="/slack/events", description="path of the bot's webhook")
-    deadline_seconds: float = Field(default=3.0, gt=0, le=3600)
-    repeat_seconds: tuple[float, ...] = (0.0, 60.0, 300.0)
+    deadline_seconds: float = fields.deadline(3.0)
+    repeat_seconds: tuple[float, ...] = fields.repeats(0.0, 60.0, 300.0)
 
     hosts: ClassVar[tuple[str, ...]] = ("slack.com", "www.slack.com")
     limit: ClassVar[Limit | None] = Limit(1.0, 20)

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from relaysim.sim.providers import fields
 from relaysim.sim.providers.http import HttpRequest, HttpResponse, json_bytes, json_response
 from relaysim.sim.providers.provider import (
     PUBLIC_NAME,
@@ -62,10 +63,11 @@ _QUIET = frozenset(
 class Telegram(Provider):
     """Telegram."""
 
-    kind: Literal["telegram"] = "telegram"
-    deadline_seconds: float = Field(default=60.0, gt=0, le=3600)
-    repeat_seconds: tuple[float, ...] = (0.0, *doubling(2.0, 60.0, 86_400.0))
-    in_order: bool = True
+    kind: Literal["telegram"] = Field(default="telegram", description="this provider")
+    secret: str = fields.secret("the webhook's secret token")
+    deadline_seconds: float = fields.deadline(60.0)
+    repeat_seconds: tuple[float, ...] = fields.repeats(0.0, *doubling(2.0, 60.0, 86_400.0))
+    in_order: bool = fields.in_order(True)
     token: str = Field(default="123456789:relaysim-token", pattern=r"^[0-9]+:[\w-]+$", description="the bot's token")
 
     hosts: ClassVar[tuple[str, ...]] = ("api.telegram.org",)

@@ -25,13 +25,14 @@ from xml.etree import ElementTree
 
 from pydantic import Field
 
+from relaysim.sim.providers import fields
+from relaysim.sim.providers.fields import Failure
 from relaysim.sim.providers.http import HttpRequest, HttpResponse, json_response
 from relaysim.sim.providers.provider import (
     PUBLIC_NAME,
     Attempt,
     CustomerMessage,
     Done,
-    Failure,
     Provider,
     Text,
     header_is_set,
@@ -47,11 +48,11 @@ _OWN_NUMBER = "+14155238886"
 class Twilio(Provider):
     """Twilio."""
 
-    kind: Literal["twilio"] = "twilio"
-    secret: str = Field(default="relaysim-secret", min_length=1, description="the account's auth token")
-    deadline_seconds: float = Field(default=15.0, gt=0, le=3600)
-    repeat_seconds: tuple[float, ...] = (0.0,)
-    repeat_after: tuple[Failure, ...] = ("unreachable",)
+    kind: Literal["twilio"] = Field(default="twilio", description="this provider")
+    secret: str = fields.secret("the account's auth token")
+    deadline_seconds: float = fields.deadline(15.0)
+    repeat_seconds: tuple[float, ...] = fields.repeats(0.0)
+    repeat_after: tuple[Failure, ...] = fields.repeats_after("unreachable")
     channel: Literal["whatsapp", "sms"] = Field(default="whatsapp", description="what customers write with")
     account_sid: str = Field(default="AC" + "0123456789abcdef" * 2, description="the account")
 

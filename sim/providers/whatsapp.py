@@ -26,6 +26,7 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
+from relaysim.sim.providers import fields
 from relaysim.sim.providers.http import HttpRequest, HttpResponse, json_bytes, json_response
 from relaysim.sim.providers.provider import (
     PUBLIC_NAME,
@@ -50,9 +51,10 @@ _DAY = 86_400.0
 class WhatsApp(Provider):
     """The Cloud API."""
 
-    kind: Literal["whatsapp"] = "whatsapp"
-    deadline_seconds: float = Field(default=20.0, gt=0, le=3600)
-    repeat_seconds: tuple[float, ...] = (0.0, *doubling(60.0, 4 * 3600.0, 7 * _DAY))
+    kind: Literal["whatsapp"] = Field(default="whatsapp", description="this provider")
+    secret: str = fields.secret("the app's secret")
+    deadline_seconds: float = fields.deadline(20.0)
+    repeat_seconds: tuple[float, ...] = fields.repeats(0.0, *doubling(60.0, 4 * 3600.0, 7 * _DAY))
     phone_number_id: str = Field(default="106540352242922", description="the id of the bot's number")
     verify_token: str = Field(default="relaysim-verify", description="what a verification brings along")
     usernames: bool = Field(

@@ -61,7 +61,9 @@ class WebhookFailed(NamedTuple):
 
     delivery: Annotated[str, "which"]
     worker: Annotated[str, "whose it was"]
-    reason: Annotated[str, "`worker dead`, `worker crashed`, `handle raised` or `acknowledgement lost`"]
+    reason: Annotated[
+        str, "`worker dead`, `worker crashed`, `handle raised`, `acknowledgement lost` or `deadline missed`"
+    ]
 
 
 @record_kind("handling.start")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Kernel, SimulatorError, error_text, named
 from relaysim.sim.process import Isolation, WorkerProcesses, is_shared, running_process
@@ -28,14 +29,18 @@ def module_of(name: str) -> str:
     return name.partition(":")[0]
 
 
-def resolve(name: str) -> Callable[..., Any]:
+def resolve(name: str, variables: Mapping[str, str] | None = None) -> Callable[..., Any]:
     """The factory of that name. Outside worlds it is there to be looked at: one of the user's is imported in a process and
     a world of its own.
+
+    Args:
+        name: `package.module:function`.
+        variables: what that process has in its environment besides what this one has.
 
     Raises:
         FactoryError: if the module cannot be imported, has no such name, or the name is no callable.
     """
-    return _looked_at(module_of(name), lambda: import_factory(name))
+    return _looked_at(module_of(name), lambda: import_factory(name), variables)
 
 
 def file_of(name: str) -> Path | None:
@@ -51,12 +56,13 @@ def file_of(name: str) -> Path | None:
     return _looked_at(module_of(name), find)
 
 
-def _looked_at(module_name: str, look: Callable[[], T]) -> T:
+def _looked_at(module_name: str, look: Callable[[], T], variables: Mapping[str, str] | None = None) -> T:
     if running_process() is not None or is_shared(module_name):
         return look()
 
     def looked() -> T:
         prepare_environment()
+        os.environ.update(variables or {})
         return look()
 
     kernel = Kernel()
@@ -100,7 +106,8 @@ def import_factory(name: str) -> Callable[..., Any]:
     except SimulatorError:
         raise
     except Exception as error:
-        raise FactoryError(f"factory {name!r}: importing {module_name} failed: {named(error)}") from error
+        why = _absent_variable(error) or named(error)
+        raise FactoryError(f"factory {name!r}: importing {module_name} failed: {why}") from error
     factory = getattr(module, attribute, None)
     if factory is None:
         public = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
@@ -111,3 +118,16 @@ def import_factory(name: str) -> Callable[..., Any]:
         raise FactoryError(f"factory {name!r}: {module_name}.{attribute} cannot be called; name a function or a class")
     made: Callable[..., Any] = factory
     return made
+
+
+def _absent_variable(error: BaseException) -> str | None:
+    """What to do about code that asks for a variable of its environment that is not there; None if it is not that."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    if not isinstance(error, KeyError) or place is None or place.tb_frame.f_code is not _LOOK_UP:
+        return None
+    return f"it wants the variable {error.args[0]}: give it with --set environment.{error.args[0]}=VALUE or in [environment]"
+
+
+_LOOK_UP: Final = type(os.environ).__getitem__.__code__

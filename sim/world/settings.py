@@ -15,6 +15,7 @@ from relaysim.sim.backends.profile import Profile
 from relaysim.sim.doors.faults import ApiFault, check_routes
 from relaysim.sim.faults import Swarm
 from relaysim.sim.kernel.distributions import Constant, Seconds
+from relaysim.sim.providers import AnyProvider
 from relaysim.sim.redis.redis_faults import RedisFault
 from relaysim.sim.world.exploration import Strategy, Tape
 from relaysim.sim.world.host_faults import HostFault, check_events
@@ -30,6 +31,19 @@ GENERIC_TEXT = "Desculpe, ocorreu um erro ao processar sua mensagem. Por favor, 
 """What the incident's relay sends for every other failure."""
 
 
+_VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+
+_VARIABLES: Final = {
+    "OPENAI_API_KEY": "sk-relaysim",
+    "OPENAI_ASSISTANT_ID": "asst_relaysim",
+    "ASSISTANT_ID": "asst_relaysim",
+    "REDIS_URL": "redis://redis:6379/0",
+    "REDIS_HOST": "redis",
+    "REDIS_PORT": "6379",
+}
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,8 +57,9 @@ class RelayUnderTest(_Table):
 
     factory: str = Field(
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
-        description="`package.module:function`, called with the OpenAI client, the Redis client and a send coroutine; "
-        "returns an object with `async handle(message)`",
+        description="`package.module:function`, called with the OpenAI client, the Redis client and a send coroutine, or "
+        "with nothing; returns an object with `async handle(message)` or a web application. Or `package.module:app`, the "
+        "application itself. Also called `app`",
     )
     settings: dict[str, Any] = Field(default_factory=dict, description="keyword arguments for the factory")
     friendly_text: str = Field(
@@ -80,6 +95,13 @@ class WorkerGroup(_Table):
         gt=0,
         le=1,
         description="share of webhooks that reach this group; absent: in proportion to the workers",
+    )
+    threads: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="of a WSGI application or a plain `handle`: requests that a worker handles at once, each in a thread; "
+        "others wait",
     )
 
 
@@ -239,6 +261,15 @@ class WorldTables(_Table):
     relay: RelayUnderTest = Field(description="the relay under test")
     workers: tuple[WorkerGroup, ...] = Field(default=(WorkerGroup(count=2),), min_length=1, description="who runs it")
     workload: Workload = Field(description="who writes what")
+    provider: AnyProvider | None = Field(
+        default=None,
+        description="who delivers the webhooks and takes the texts; absent: a webhook is a call of `handle`, which "
+        "acknowledges it by returning",
+    )
+    environment: dict[Annotated[str, Field(pattern=_VARIABLE)], str] = Field(
+        default_factory=dict,
+        description="variables of each worker's environment, on top of those that the provider and the APIs give",
+    )
     faults: tuple[ApiFault, ...] = Field(default=(), description="faults of the API and of the way to it")
     host_faults: tuple[HostFault, ...] = Field(
         default=(), description="workers that crash, pause, run slow, or err in time"
@@ -266,6 +297,20 @@ class WorldTables(_Table):
     limit_seconds: float = Field(
         default=7200.0, gt=0, le=864_000, description="virtual time at which a world is cut off"
     )
+
+    @field_validator("environment")
+    @classmethod
+    def _can_be_set(cls, environment: dict[str, str]) -> dict[str, str]:
+        for name, value in environment.items():
+            if "\0" in value:
+                raise ValueError(f"{name} holds a null character, which no variable can")
+        return environment
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What is set in each worker's environment, for code that makes its clients itself."""
+        of_provider = {} if self.provider is None else self.provider.environment
+        return {**_VARIABLES, **of_provider, **self.environment}
 
     @model_validator(mode="after")
     def _strata_are_of_production(self) -> Self:

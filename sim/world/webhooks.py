@@ -4,19 +4,26 @@ The provider takes a delivery for acknowledged when the target's `deliver` has r
 whose worker was dead or died meanwhile, is delivered again after `workload.redeliver_seconds`, to a worker that is alive,
 and so on until one is acknowledged; without that setting it is not delivered again.
 
+Where a scenario names a provider, that one says what is delivered again, when, and how often; and a delivery that is not
+acknowledged by its deadline has failed, too. The worker goes on with it all the same, as it does in production, where a
+handler does not notice that nobody waits for its response any more. With a provider that keeps order, a conversation's
+messages are delivered in the order of writing, each after the one before was acknowledged or given up.
+
 The trace tells of each delivery that was not acknowledged, `webhook.failed` with the delivery, its worker and the reason
-(`worker dead`, `worker crashed`, `handle raised`, `acknowledgement lost`), and of what faults do: `webhook.duplicate` and
-`webhook.late` with the delivery and the seconds.
+(`worker dead`, `worker crashed`, `handle raised`, `acknowledgement lost`, `deadline missed`), and of what faults do:
+`webhook.duplicate` and `webhook.late` with the delivery and the seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relaysim.sim.faults import AtOccasions, FaultPlan
-from relaysim.sim.kernel import Kernel, SimulatorError, current_context, error_text
+from relaysim.sim.kernel import EPOCH_SECONDS, Kernel, SimulatorError, current_context, error_text
+from relaysim.sim.providers import Attempt, Failure, Provider
 from relaysim.sim.trace.schema import (
     HandlingEnd,
     HandlingStart,
@@ -26,7 +33,7 @@ from relaysim.sim.trace.schema import (
     WebhookLate,
 )
 from relaysim.sim.world.obstacles import Raised
-from relaysim.sim.world.target import SentMessage, Target
+from relaysim.sim.world.target import NotAcknowledged, SentMessage, Target
 from relaysim.sim.world.webhook_faults import WebhookFault
 from relaysim.sim.world.workers import Worker
 
@@ -34,6 +41,35 @@ if TYPE_CHECKING:
     from relaysim.sim.world.settings import WorkerGroup, Workload
 
 ENTITY: Final = "webhooks"
+
+_FAILURES: Final[Mapping[str, Failure]] = {
+    "worker dead": "unreachable",
+    "worker crashed": "broken",
+    "handle raised": "status",
+    "acknowledgement lost": "timeout",
+    "deadline missed": "timeout",
+}
+"""What a provider sees of each reason why a delivery was not acknowledged."""
+
+
+class Delivery(NamedTuple):
+    """One delivery of a message.
+
+    message  what is delivered
+    number   counts the message's deliveries, from 1
+    repeats  how many deliveries before it failed, of which it is the repeat
+    failure  how the last of them failed
+    """
+
+    message: SentMessage
+    number: int
+    repeats: int = 0
+    failure: Failure | None = None
+
+    @property
+    def name(self) -> str:
+        """What the trace calls it."""
+        return f"{self.message.id}#{self.number}"
 
 
 class Webhooks:
@@ -46,6 +82,7 @@ class Webhooks:
         faults: of this world's webhooks.
         groups: the workers' groups, with their shares.
         workers: all workers, in their order.
+        provider: says when a delivery has failed, and when it comes again; None: the workload does.
 
     Attributes:
         faults: the plan of them.
@@ -62,6 +99,7 @@ class Webhooks:
         faults: Sequence[WebhookFault],
         groups: Sequence[WorkerGroup],
         workers: Sequence[Worker],
+        provider: Provider | None = None,
     ) -> None:
         self.faults = FaultPlan(faults)
         self.handled: set[str] = set()
@@ -73,11 +111,17 @@ class Webhooks:
         self._workers = workers
         self._ranges = group_ranges(groups)
         self._numbers: dict[str, int] = {}
-        self._under_way: dict[str, dict[str, tuple[SentMessage, int]]] = {}
+        self._under_way: dict[str, dict[str, Delivery]] = {}
+        self._provider = provider
+        self._overdue: set[str] = set()  # handled still, though the provider has given them up
+        self._queues: dict[str, deque[str]] = {}  # per conversation, where order is kept: messages without an end yet
+        self._waiting: dict[str, list[tuple[Delivery, int | None, bool]]] = {}  # deliveries that wait for their turn
 
     def post(self, message: SentMessage, worker: int | None) -> None:
         """A customer's message sets off: at least one delivery, to the given worker or a drawn one."""
         workload, draws = self._workload, self._kernel.draws
+        if self._provider is not None and self._provider.in_order:
+            self._queues.setdefault(message.conversation, deque()).append(message.id)
         delay = draws.seconds(self._seconds, message.id, "webhook", 0)
         self._dispatch(message, delay, worker)
         if workload.duplicate_probability and draws.rare(message.id, "duplicate", 0) < workload.duplicate_probability:
@@ -95,9 +139,10 @@ class Webhooks:
 
     def worker_died(self, worker: Worker) -> None:
         """What it was handling is not acknowledged."""
-        for delivery, (message, number) in self._under_way.pop(worker.name, {}).items():
-            self.handled.discard(delivery)
-            self._failed(message, number, worker, "worker crashed")
+        for name, delivery in self._under_way.pop(worker.name, {}).items():
+            self.handled.discard(name)
+            if not self._was_overdue(delivery):
+                self._failed(delivery, worker, "worker crashed")
 
     def _hits(self, position: int, when: AtOccasions, message: SentMessage, number: int) -> bool:
         rare = self._kernel.draws.rare
@@ -110,21 +155,30 @@ class Webhooks:
             self._kernel.draws.uniform(message.id, f"webhook fault-{position} seconds", number)
         )
 
-    def _dispatch(self, message: SentMessage, delay: float, worker: int | None, *, again: bool = False) -> str:
+    def _dispatch(
+        self, message: SentMessage, delay: float, worker: int | None, *, after: Delivery | None = None, reason: str = ""
+    ) -> str:
+        """Let a delivery set off, which arrives after so many seconds; `after` is the failed one that it repeats."""
         number = self._numbers[message.id] = self._numbers.get(message.id, 0) + 1
-        delivery = f"{message.id}#{number}"
+        delivery = Delivery(message, number)
+        if after is not None:
+            delivery = Delivery(message, number, after.repeats + 1, _FAILURES[reason])
         for position, when in self.faults.watching("late"):
             if self._hits(position, when, message, number):
                 later = self._fault_seconds(position, message, number)
                 delay += later
-                self._kernel.trace.add(ENTITY, WebhookLate(delivery=delivery, seconds=later))
+                self._kernel.trace.add(ENTITY, WebhookLate(delivery=delivery.name, seconds=later))
         self.outstanding += 1
-        self._kernel.at(delay, self._deliver, message, worker, number, again)
-        return delivery
+        self._kernel.at(delay, self._deliver, delivery, worker, after is not None)
+        return delivery.name
 
-    def _deliver(self, message: SentMessage, given: int | None, number: int, again: bool) -> None:
+    def _deliver(self, delivery: Delivery, given: int | None, again: bool) -> None:
         if self._kernel.trace.closed:
             return  # the world is over
+        message, number = delivery.message, delivery.number
+        if self._must_wait(message):
+            self._waiting.setdefault(message.id, []).append((delivery, given, again))
+            return
         if given is None:
             given = self._draw_worker(self._kernel.draws.uniform(message.id, "worker", number))
         worker = self._workers[given - 1]
@@ -133,13 +187,41 @@ class Webhooks:
             after = (*self._workers[given:], *self._workers[: given - 1])
             worker = next((each for each in after if each.alive), worker)
         if not worker.alive:
-            self._failed(message, number, worker, "worker dead")
+            self._failed(delivery, worker, "worker dead")
             return
-        delivery = f"{message.id}#{number}"
         context = copy_context()
-        context.run(current_context.set, delivery)
-        self._under_way.setdefault(worker.name, {})[delivery] = (message, number)
-        worker.host.spawn(self._handle(worker, worker.target, message, delivery, number), context=context)
+        context.run(current_context.set, delivery.name)
+        self._under_way.setdefault(worker.name, {})[delivery.name] = delivery
+        worker.host.spawn(self._handle(worker, worker.target, delivery), context=context)
+        if self._provider is not None:
+            self._kernel.at(self._provider.deadline_seconds, self._end_of_deadline, worker, delivery)
+
+    def _end_of_deadline(self, worker: Worker, delivery: Delivery) -> None:
+        if delivery.name in self._under_way.get(worker.name, {}) and not self._kernel.trace.closed:
+            self._overdue.add(delivery.name)
+            self.outstanding += 1  # until its handling ends
+            self._failed(delivery, worker, "deadline missed")
+
+    def _was_overdue(self, delivery: Delivery) -> bool:
+        """Whether the handling that has ended was of a delivery that the provider had given up."""
+        if delivery.name not in self._overdue:
+            return False
+        self._overdue.remove(delivery.name)
+        self.outstanding -= 1
+        return True
+
+    def _must_wait(self, message: SentMessage) -> bool:
+        queue = self._queues.get(message.conversation)
+        return bool(queue) and queue is not None and queue[0] != message.id and message.id in queue
+
+    def _settled(self, message: SentMessage) -> None:
+        """The provider is done with a message: the conversation's next one may come."""
+        queue = self._queues.get(message.conversation)
+        if not queue or queue[0] != message.id:
+            return
+        queue.popleft()
+        for waiting in self._waiting.pop(queue[0], ()) if queue else ():
+            self._deliver(*waiting)
 
     def _draw_worker(self, u: float) -> int:
         for low, high, first, count in self._ranges:
@@ -148,13 +230,15 @@ class Webhooks:
         _, _, first, count = self._ranges[-1]
         return first + count - 1
 
-    async def _handle(self, worker: Worker, target: Target, message: SentMessage, delivery: str, number: int) -> None:
-        trace = self._kernel.trace
+    async def _handle(self, worker: Worker, target: Target, handled: Delivery) -> None:
+        trace, message, delivery, number = self._kernel.trace, handled.message, handled.name, handled.number
+        attempt = Attempt(handled.repeats, handled.failure, EPOCH_SECONDS + self._kernel.now)
         trace.add(worker.name, HandlingStart(delivery=delivery, message_id=message.id, delivery_number=number))
         self.handled.add(delivery)
         outcome = error_class = None
+        is_final = False
         try:
-            outcome = await target.deliver(message)
+            outcome = await target.deliver(message, attempt)
         except SimulatorError as error:
             # Not the relay's mistake: it must not be judged where it cannot run as it does in production.
             self._kernel.fail(error)
@@ -164,43 +248,55 @@ class Webhooks:
             # A relay that raises has failed this message; what became of it is judged like any other ending. A task that
             # cancels itself raises, too.
             error_class = type(error).__name__
+            is_final = isinstance(error, NotAcknowledged) and error.is_final
             self.note_raised(delivery, error)
             text = f"handle raised {error_class}: {error_text(error)}"
             trace.add(worker.name, LogLine(delivery=delivery, level="ERROR", text=text))
         finally:
             self.handled.discard(delivery)
             trace.add(worker.name, HandlingEnd(delivery=delivery, outcome=outcome, error_class=error_class))
-            self._returned(worker, message, delivery, number, error_class)
+            self._returned(worker, handled, error_class, is_final)
 
-    def _returned(
-        self, worker: Worker, message: SentMessage, delivery: str, number: int, error_class: str | None
-    ) -> None:
-        self._under_way.get(worker.name, {}).pop(delivery, None)
-        if self._kernel.trace.closed:
+    def _returned(self, worker: Worker, delivery: Delivery, error_class: str | None, is_final: bool) -> None:
+        self._under_way.get(worker.name, {}).pop(delivery.name, None)
+        if self._kernel.trace.closed or self._was_overdue(delivery):
             return
         if error_class is not None:
-            self._failed(message, number, worker, "handle raised")
+            self._failed(delivery, worker, "handle raised", is_final=is_final)
             return
+        message, number = delivery.message, delivery.number
         for position, when in self.faults.watching("lost_ack"):
             if self._hits(position, when, message, number):
                 seconds = self._fault_seconds(position, message, number)
-                self._failed(message, number, worker, "acknowledgement lost", seconds)
+                self._failed(delivery, worker, "acknowledgement lost", seconds)
                 return
         self.outstanding -= 1
+        self._settled(message)
 
     def _failed(
-        self, message: SentMessage, number: int, worker: Worker, reason: str, seconds: float | None = None
+        self, delivery: Delivery, worker: Worker, reason: str, seconds: float | None = None, *, is_final: bool = False
     ) -> None:
-        """A delivery was not acknowledged: it comes again after `seconds`, or as the workload says."""
+        """A delivery was not acknowledged: it comes again after `seconds`, or as the provider or the workload says."""
         self.outstanding -= 1
-        again = self._workload.redeliver_seconds
-        if seconds is None and again is not None:
-            seconds = again.sample(self._kernel.draws.uniform(message.id, "redeliver", number))
+        message = delivery.message
+        if seconds is None and not is_final:
+            seconds = self._repeated_after(delivery, reason)
         if seconds is not None or reason != "handle raised":
-            failed = WebhookFailed(delivery=f"{message.id}#{number}", worker=worker.name, reason=reason)
+            failed = WebhookFailed(delivery=delivery.name, worker=worker.name, reason=reason)
             self._kernel.trace.add(ENTITY, failed)
-        if seconds is not None:
-            self._dispatch(message, seconds, None, again=True)
+        if seconds is None:
+            self._settled(message)
+        else:
+            self._dispatch(message, seconds, None, after=delivery, reason=reason)
+
+    def _repeated_after(self, delivery: Delivery, reason: str) -> float | None:
+        again = self._workload.redeliver_seconds
+        if self._provider is None and again is None:
+            return None
+        u = self._kernel.draws.uniform(delivery.message.id, "redeliver", delivery.number)
+        if self._provider is not None:
+            return self._provider.repeats(_FAILURES[reason], delivery.repeats, u)
+        return None if again is None else again.sample(u)
 
 
 def group_ranges(groups: Sequence[WorkerGroup]) -> list[tuple[float, float, int, int]]:

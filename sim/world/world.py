@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Generator
 from functools import partial
 from typing import Any, Literal
@@ -31,15 +32,18 @@ from relaysim.sim.world.audit import ledger_of
 from relaysim.sim.world.customers import Customer
 from relaysim.sim.world.explored_faults import explored
 from relaysim.sim.world.factories import import_factory, module_of
+from relaysim.sim.world.handlers import sender_for_users
 from relaysim.sim.world.host_faults import HostFaults
 from relaysim.sim.world.judge.promises import Promises
 from relaysim.sim.world.own_clients import addresses_of, connect_host, prepare_environment
 from relaysim.sim.world.prepared import PreparedConversations
+from relaysim.sim.world.provider_service import ProviderService
 from relaysim.sim.world.quiescence import SETTLE_SECONDS, Quiescence
 from relaysim.sim.world.schedule import ScheduledNetwork
 from relaysim.sim.world.settings import WorkerGroup, WorldSettings
 from relaysim.sim.world.simulated_channel import Channel
-from relaysim.sim.world.target import Life, SentMessage, Target, sender_for_users, start_target
+from relaysim.sim.world.target import Life, SentMessage, Target
+from relaysim.sim.world.target_kinds import start_target
 from relaysim.sim.world.unhandled_records import record_unhandled
 from relaysim.sim.world.webhooks import Webhooks
 from relaysim.sim.world.workers import Worker
@@ -115,6 +119,7 @@ class World:
             self._chosen("webhook_faults"),
             settings.workers,
             self.workers,
+            settings.provider,
         )
         self.redis = redis.RedisLink(
             kernel,
@@ -126,6 +131,7 @@ class World:
         )
         self._customer_of: dict[str, Customer] = {}
         self.channel = Channel(kernel, profile.send_seconds.sampler, self._chosen("send_faults"), self._customer_of)
+        self.provider = None if settings.provider is None else ProviderService(settings.provider, kernel, self.channel)
         if not is_shared(module_of(settings.relay.factory)):
             self.processes = WorkerProcesses(module_of(settings.relay.factory), self._record_blocked)
             self.addresses = addresses_of(self.network, self.redis)
@@ -183,12 +189,13 @@ class World:
         relay_settings = {**self.settings.relay.settings, **group.settings}
         sender = self.channel.sender(host)
         send = sender if self.processes is None else sender_for_users(sender)
-        life = Life(host, client, redis_client, send, relay_settings)
+        life = Life(host, client, redis_client, send, relay_settings, self.provider, group.threads)
         name = self.settings.relay.factory
 
         def start() -> Target:
             if self.processes is not None:
                 prepare_environment()
+                os.environ.update(self.settings.variables)
             return start_target(name, import_factory(name), life)
 
         if self.processes is None:
@@ -248,6 +255,7 @@ class World:
     def post(self, message: SentMessage, worker: int | None) -> None:
         """A customer has written: a webhook sets off, to the given worker or a drawn one."""
         self.messages.append(message)
+        message.number = len(self.messages)
         self.webhooks.post(message, worker)
 
     # Running

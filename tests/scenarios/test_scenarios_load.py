@@ -213,8 +213,9 @@ def test_an_unknown_name_is_told_the_known_ones() -> None:
             'factory = "relaysim.relay:cancel_and_retry"',
             'factory = "relaysim.relay.cancel_and_retry"',
             'relay.factory: has not the right form: "relaysim.relay.cancel_and_retry"; it says: `package.module:function`, '
-            "called with the OpenAI client, the Redis client and a send coroutine; "
-            "returns an object with `async handle(message)`",
+            "called with the OpenAI client, the Redis client and a send coroutine, or with nothing; returns an object with "
+            "`async handle(message)` or a web application. Or `package.module:app`, the application itself. Also called "
+            "`app`",
         ),
         (
             'factory = "relaysim.relay:cancel_and_retry"',
@@ -445,7 +446,7 @@ def test_a_relay_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.syspath_prepend(str(tmp_path))
     assert problems("small.toml", factory="a_bot_for_tests:none") == [
         "--factory a_bot_for_tests:none: a_bot_for_tests:none gave NoneType, which has no `handle`; "
-        "return an object with `def handle(self, message)`, plain or async"
+        "return an object with `def handle(self, message)`, plain or async, or an ASGI application"
     ]
     assert problems("small.toml", factory="a_bot_for_tests:non") == [
         "--factory a_bot_for_tests:non: a_bot_for_tests has no 'non'; did you mean none?"

@@ -9,6 +9,7 @@ from contextvars import copy_context
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
+from relaysim.sim.providers import Attempt
 from relaysim.sim.world import resolve
 from relaysim.sim.world.judge.promises import Promises, declared_by
 from relaysim.sim.world.target import Life, SentMessage
@@ -45,7 +46,7 @@ class BehindAddress:
 
     async def outcome_of(self, conversation: str, message_id: str) -> str | None: ...
 
-    async def deliver(self, message: SentMessage) -> str | None:
+    async def deliver(self, message: SentMessage, attempt: Attempt) -> str | None:
         fields = ("id", "conversation", "text", "thread_id")
         body = json.dumps({name: getattr(message, name) for name in fields}).encode()
         answer: asyncio.Future[int] = self._host.loop.create_future()

@@ -14,7 +14,8 @@ from address_target import BehindAddress
 from world_bench import run, settings, told
 
 from relaysim.sim.world import INVARIANTS, Session, TargetError, WorldSettings
-from relaysim.sim.world.target import KINDS, Life, start_target
+from relaysim.sim.world.target import Life
+from relaysim.sim.world.target_kinds import KINDS, start_target
 
 pytestmark = pytest.mark.usefixtures("one_session")
 
@@ -27,7 +28,7 @@ def _session() -> Iterator[None]:
 
 @pytest.fixture
 def _addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relaysim.sim.world.target.KINDS", [*KINDS, BehindAddress])
+    monkeypatch.setattr("relaysim.sim.world.target_kinds.KINDS", [*KINDS, BehindAddress])
 
 
 def _world(factory: str, **tables: Any) -> WorldSettings:
@@ -99,27 +100,29 @@ class _Handler:
     async def handle(self, message: Any) -> None: ...
 
 
-WANTED = "return an object with `def handle(self, message)`, plain or async"
+WANTED = "return an object with `def handle(self, message)`, plain or async, or an ASGI application"
+NOBODY = 'and nobody delivers webhooks to it: name their provider, --provider KIND or [provider] kind = "..."'
 
 
 @pytest.mark.parametrize(
     ("factory", "problem"),
     [
-        (lambda *clients: None, "bot:x gave NoneType, which has no `handle`"),
-        (lambda *clients: _Handler, "bot:x gave the class _Handler and no object of it"),
-        (lambda *clients: "http://bot/hook", "bot:x gave a text, 'http://bot/hook'"),
-        (lambda *clients: _wsgi, "bot:x gave a WSGI application"),
-        (lambda *clients: _Asgi(), "bot:x gave an ASGI application"),
-        (_wsgi, "bot:x is a WSGI application and no factory"),
-        (_Asgi(), "bot:x is an ASGI application and no factory"),
-        (_coroutine, "bot:x gave a coroutine: write the factory itself as plain `def`"),
+        (lambda *clients: None, f"bot:x gave NoneType, which has no `handle`; {WANTED}"),
+        (lambda *clients: _Handler, f"bot:x gave the class _Handler and no object of it; {WANTED}"),
+        (lambda *clients: "http://bot/hook", f"bot:x gave a text, 'http://bot/hook'; {WANTED}"),
+        (lambda *clients: _wsgi, f"bot:x gave a WSGI application; {WANTED}"),
+        (lambda *clients: _Asgi(), f"bot:x gave an ASGI application, {NOBODY}"),
+        (_wsgi, f"bot:x is a WSGI application; {WANTED}"),
+        (_Asgi(), f"bot:x is an ASGI application, {NOBODY}"),
+        (lambda: _Asgi(), f"bot:x gave an ASGI application, {NOBODY}"),
+        (_coroutine, f"bot:x gave a coroutine: write the factory itself as plain `def`; {WANTED}"),
     ],
 )
 def test_what_cannot_be_driven_is_named_with_what_can(factory: Any, problem: str) -> None:
     life = Life(host=None, openai=None, redis=None, send=None, settings={})  # type: ignore[arg-type]
     with pytest.raises(TargetError) as caught:
         start_target("bot:x", factory, life)
-    assert str(caught.value) == f"{problem}; {WANTED}"
+    assert str(caught.value) == problem
 
 
 def test_what_a_factory_raises_is_not_hidden() -> None:

@@ -1,0 +1,118 @@
+"""Targets that are web applications, which get a provider's webhooks: so far those with the interface ASGI.
+
+Nothing of them is adapted. A webhook is a request of the scenario's provider, an answer that acknowledges it ends the
+delivery, and what the application starts before that goes on.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from contextlib import suppress
+from typing import Any, ClassVar, Final, Literal
+
+from relaysim.sim.providers import Attempt, CustomerMessage, HttpRequest, HttpResponse, Text
+from relaysim.sim.world.asgi import AsgiServer
+from relaysim.sim.world.judge.promises import Promises, declared_by
+from relaysim.sim.world.send_faults import SendRefused
+from relaysim.sim.world.target import Delivering, Life, NotAcknowledged, SentMessage, TargetError
+
+Interface = Literal["ASGI", "WSGI"]
+
+_PARAMETERS: Final[dict[tuple[str, ...], Interface]] = {
+    ("environ", "start_response"): "WSGI",
+    ("scope", "receive"): "ASGI",
+}
+"""Interfaces by what they call their first two parameters, as their specifications do."""
+
+
+def interface_of(entry: Any) -> Interface | None:
+    """Which interface of web applications something has; None: neither."""
+    try:
+        parameters = tuple(inspect.signature(entry).parameters)
+    except (TypeError, ValueError):
+        return None
+    return _PARAMETERS.get(parameters[:2])
+
+
+class Application:
+    """What both kinds have in common."""
+
+    factory_returns: ClassVar[str]
+    interface: ClassVar[Interface]
+    serves = False
+    keeps_ledger = False
+
+    __slots__ = ("_application", "_life", "_service")
+
+    @classmethod
+    def drives(cls, made: Any) -> bool:
+        """Whether it is called as such an application is."""
+        return interface_of(made) == cls.interface
+
+    def __init__(self, made: Any, life: Life) -> None:
+        if life.provider is None:
+            raise TargetError(
+                f"{self.factory_returns}, and nobody delivers webhooks to it: name their provider, --provider KIND or "
+                '[provider] kind = "..."'
+            )
+        self._application = made
+        self._life = life
+        self._service: Delivering = life.provider
+
+    @property
+    def promises(self) -> Promises:
+        """What the application's attribute `promises` declares."""
+        return declared_by(self._application)
+
+    async def serve(self) -> None:
+        """Do nothing: whatever an application does by itself it begins when it is loaded, or started."""
+
+    async def outcome_of(self, conversation: str, message_id: str) -> str | None:
+        """Nothing: an application has no ledger."""
+        return None
+
+    async def deliver(self, message: SentMessage, attempt: Attempt) -> str | None:
+        """Let the provider's webhook be handled.
+
+        Raises:
+            NotAcknowledged: the response does not acknowledge it.
+            Exception: what the application raised in place of a response, or for one that says an error.
+        """
+        provider, kernel = self._service.provider, self._life.host.kernel
+        known = CustomerMessage(message.id, message.conversation, message.text, message.sent_at, message.number)
+        begun = kernel.now
+        response = await self.respond(provider.webhook([known], attempt), provider.deadline_seconds)
+        if not provider.acknowledges(response):
+            what = f"the webhook was answered with status {response.status}"
+            raise NotAcknowledged(what, is_final=provider.is_final(response))
+        if kernel.now - begun < provider.deadline_seconds:  # else nobody reads it any more
+            for text in provider.replies(response, known):
+                self._life.host.spawn(self._pass_on(text))
+        return None
+
+    async def _pass_on(self, text: Text) -> None:
+        """Send what a response asks for; what becomes of it the application does not learn."""
+        with suppress(SendRefused, TimeoutError):
+            await self._service.send(text, self._life.host)
+
+    @abstractmethod
+    async def respond(self, request: HttpRequest, patience_seconds: float) -> HttpResponse:
+        """The application's response to a request, whose client waits so long for it."""
+
+
+class AsgiApplication(Application):
+    """An ASGI application: its requests share the worker's event loop."""
+
+    factory_returns = "an ASGI application"
+    interface = "ASGI"
+
+    __slots__ = ("_server",)
+
+    def __init__(self, made: Any, life: Life) -> None:
+        super().__init__(made, life)
+        self._server = AsgiServer(made, life.host)
+
+    async def respond(self, request: HttpRequest, patience_seconds: float) -> HttpResponse:
+        """Its code may go on after the response is complete."""
+        return await self._server.respond(request, patience_seconds)

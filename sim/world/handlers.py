@@ -1,0 +1,87 @@
+"""Targets that are objects with `handle(message)`, async or plain."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from relaysim.sim.providers import Attempt
+from relaysim.sim.threads import current_strand, in_thread, wait
+from relaysim.sim.world.judge.promises import Promises, declared_by
+from relaysim.sim.world.target import Life, Send, SentMessage
+
+
+class Handler:
+    """An object with `handle(message)`.
+
+    It may have `serve()`, `outcome_of(conversation, message_id)` and `promises`. Each method is a coroutine function, or
+    plain code, which runs in a thread of its own and may block.
+    """
+
+    factory_returns: ClassVar[str] = "an object with `def handle(self, message)`, plain or async"
+
+    __slots__ = ("_relay", "keeps_ledger", "serves")
+
+    @classmethod
+    def drives(cls, made: Any) -> bool:
+        """Whether it has a `handle`."""
+        return not isinstance(made, type) and callable(getattr(made, "handle", None))
+
+    def __init__(self, made: Any, life: Life) -> None:
+        self._relay = made
+        self.serves = callable(getattr(made, "serve", None))
+        self.keeps_ledger = callable(getattr(made, "outcome_of", None))
+
+    @property
+    def promises(self) -> Promises:
+        """What the object's attribute `promises` declares."""
+        return declared_by(self._relay)
+
+    async def serve(self) -> None:
+        """Run the object's `serve`."""
+        await _result_of(self._relay.serve)
+
+    async def deliver(self, message: SentMessage, attempt: Attempt) -> str | None:
+        """Call the object's `handle`, and wait for its end."""
+        return outcome_name(await _result_of(self._relay.handle, message))
+
+    async def outcome_of(self, conversation: str, message_id: str) -> str | None:
+        """Ask the object's `outcome_of`."""
+        return outcome_name(await _result_of(self._relay.outcome_of, conversation, message_id))
+
+
+async def _result_of(method: Callable[..., Any], *args: Any) -> Any:
+    """Plain code runs in a thread; what that returns is awaited if it can be."""
+    if current_strand() is None or _is_async(method):
+        given = method(*args)
+    else:
+        given = await in_thread(method, *args)
+    return await given if inspect.isawaitable(given) else given
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine, also through decorators that say what they wrap."""
+    innermost = inspect.unwrap(function)
+    called = getattr(innermost, "__call__", None)  # noqa: B004 - an object that is called like a function
+    return inspect.iscoroutinefunction(innermost) or inspect.iscoroutinefunction(called)
+
+
+def sender_for_users(send: Send) -> Send:
+    """`send` for code of the user's: a coroutine function, which in a thread that runs no event loop blocks instead."""
+
+    @functools.wraps(send)
+    def send_or_block(*args: Any, **kwargs: Any) -> Any:
+        strand = current_strand()
+        coroutine = send(*args, **kwargs)
+        return coroutine if strand is None or strand.loop is not None else wait(coroutine)
+
+    return send_or_block
+
+
+def outcome_name(result: Any) -> str | None:
+    """What a relay calls the outcome that it returned: of an `Outcome`, of an object that has one, or of a text."""
+    outcome = getattr(result, "outcome", result)
+    value = getattr(outcome, "value", outcome)
+    return value if isinstance(value, str) else None

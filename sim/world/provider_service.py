@@ -1,0 +1,78 @@
+"""The provider in a world: it takes what bots send over HTTP, and hands texts to the channel."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from relaysim.sim.kernel import EPOCH_SECONDS, Host, Kernel
+from relaysim.sim.providers import Allowance, Done, HttpRequest, Provider, Text
+from relaysim.sim.sockets import Addresses, BrokenConnectionError
+from relaysim.sim.sockets import HttpRequest as ArrivedRequest
+from relaysim.sim.sockets import HttpResponse as Answer
+from relaysim.sim.world.send_faults import SendRefused
+from relaysim.sim.world.simulated_channel import Channel
+
+_OWN_HEADERS: Final = frozenset({"content-length", "connection", "transfer-encoding"})
+
+
+class ProviderService:
+    """One provider for all workers; an HTTP service, for `Addresses`.
+
+    Args:
+        provider: how it behaves.
+        kernel: the world's.
+        channel: takes the texts, with the world's faults of sends.
+    """
+
+    def __init__(self, provider: Provider, kernel: Kernel, channel: Channel) -> None:
+        self.provider = provider
+        self._kernel = kernel
+        self._channel = channel
+        limit = provider.sending_limit
+        self._allowance = None if limit is None else Allowance(limit)
+        self._texts = 0
+
+    def register(self, addresses: Addresses) -> None:
+        """Stand at the hosts at which the provider takes texts, on any port."""
+        for host in self.provider.sending_hosts:
+            addresses.register(host, None, self)
+
+    async def answer(self, request: ArrivedRequest) -> Answer:
+        """Answer what a bot asks.
+
+        A text that the channel refuses is answered as a fault of the provider's; one whose fate is unknown with nothing: the
+        connection ends.
+
+        Raises:
+            BrokenConnectionError: the bot does not learn whether the text was sent.
+        """
+        scheme = "http" if request.port == 80 else "https"
+        arrived = HttpRequest(
+            request.method, f"{scheme}://{request.host}{request.target}", request.headers, request.body
+        )
+        asked = self.provider.read(arrived)
+        if isinstance(asked, Done):
+            response = asked.response
+        elif wait := 0.0 if self._allowance is None else self._allowance.wait(asked.conversation, self._kernel.now):
+            response = self.provider.limited(wait)
+        else:
+            try:
+                await self.send(asked, request.worker)
+            except SendRefused:
+                response = self.provider.not_sent()
+            except TimeoutError:
+                raise BrokenConnectionError from None
+            else:
+                self._texts += 1
+                response = self.provider.sent(asked, self._texts, EPOCH_SECONDS + self._kernel.now)
+        headers = {name: value for name, value in response.headers.items() if name not in _OWN_HEADERS}
+        return Answer(response.status, response.body, headers)
+
+    async def send(self, text: Text, host: Host) -> None:
+        """Hand a text to the channel, for a worker on this host.
+
+        Raises:
+            SendRefused: it was surely not sent.
+            TimeoutError: whether it was sent is not known.
+        """
+        await self._channel.sender(host)(text.conversation, text.text)
