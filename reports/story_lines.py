@@ -22,6 +22,7 @@ class Rank:
     EXCEPTION = 98
     LOCK_LOST, CONFLICT, FOREIGN_RUN, CANCEL_OF_ANOTHER = 97, 95, 92, 90
     HOST, LEASE_LOST, RECEIVED, LEASE, SEND, SENT, ENDED_BADLY, NO_ANSWER = 88, 87, 85, 82, 78, 76, 74, 72
+    OVERDUE = 89  # the first time for each message
     NAMED_SEND, OUTAGE, CANCEL_UNDER_LEASE, TAKEN_OVER = 88, 70, 70, 68
     CANCEL, REFUSED, RUN_ENDED_EARLY, LEASE_RELEASED, SLEPT, REDELIVERED, CREATED = 66, 64, 62, 62, 60, 58, 56
     RUN_CREATED: Final = 63  # under a lease, where nothing else says whose doing a run is

@@ -11,6 +11,7 @@ from typing import Any, Final
 from relaysim.reports.lock_lines import LockLines
 from relaysim.reports.story_facts import StoryFacts, has_failed, is_active_at
 from relaysim.reports.story_lines import Line, Link, Rank, quoted
+from relaysim.reports.webhook_lines import WebhookLines
 from relaysim.sim.counted import counted
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.conversation_evidence import PUTTING, READING, TAKING, Evidence
@@ -31,6 +32,7 @@ from relaysim.sim.trace.schema import (
     RunState,
     TextSent,
     UnhandledException,
+    WebhookFailed,
 )
 from relaysim.sim.trace.subjects import Handling, Request
 
@@ -67,6 +69,7 @@ class StoryWriter(TraceReader):
         self.evidence = Evidence(chronicle)
         self.facts = StoryFacts(chronicle)
         self._locks = LockLines(self._line)
+        self._webhooks = WebhookLines(self._line)
         self._looks = READING | frozenset(looks)
         self._seen: dict[tuple[str, str], Line] = {}
         self._asked = 0  # requests of whomever so far: looks are one line as long as nobody has asked for anything
@@ -148,12 +151,12 @@ class StoryWriter(TraceReader):
     # What workers do.
 
     def on_handling_start(self, time: float, entity: str, event: HandlingStart) -> None:
-        delivery, message_id, number = event.delivery, event.message_id, event.delivery_number
-        if self._is_told(delivery):
-            again = f" again (delivery {number})" if number > 1 else ""
-            rank = Rank.REDELIVERED if again else Rank.STARTED
-            sentence = f"takes {message_id}{again}"
-            self._line(time, self._who(delivery, entity), sentence, rank, delivery=delivery, messages=(message_id,))
+        if self._is_told(event.delivery):
+            self._webhooks.taken(time, self._who(event.delivery, entity), event)
+
+    def on_webhook_failed(self, time: float, entity: str, event: WebhookFailed) -> None:
+        if self._is_told(event.delivery):
+            self._webhooks.not_acknowledged(time, self._who(event.delivery, event.worker), event)
 
     def on_handling_end(self, time: float, entity: str, event: HandlingEnd) -> None:
         delivery, outcome, error_class = event.delivery, event.outcome, event.error_class

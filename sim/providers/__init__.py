@@ -5,7 +5,7 @@
 - `http`: requests and responses as plain values.
 - `whatsapp`, `twilio`, `evolution`, `telegram`, `slack`: one each.
 - `custom`: one that a scenario describes.
-- `sending`: a limit of texts per customer, and what is left of it.
+- `sending`: a limit of texts per customer, and what is left of it; `reference`: docs/providers.md.
 
 Knows nothing of worlds; everything here is a pure function of a scenario's table `[provider]`, but for `sending`, which
 counts. A further provider is a module and its name in `AnyProvider`.

@@ -84,8 +84,8 @@ class Application:
         begun = kernel.now
         response = await self.respond(provider.webhook([known], attempt), provider.deadline_seconds)
         if not provider.acknowledges(response):
-            what = f"the webhook was answered with status {response.status}"
-            raise NotAcknowledged(what, is_final=provider.is_final(response))
+            is_final = provider.is_final(response)
+            raise NotAcknowledged(response.status, is_final=is_final, body=response.body)
         if kernel.now - begun < provider.deadline_seconds:  # else nobody reads it any more
             for text in provider.replies(response, known):
                 self._life.host.spawn(self._pass_on(text))

@@ -21,6 +21,7 @@ import redis
 from relaysim.sim.kernel import error_text, place_of_error
 from relaysim.sim.trace.subjects import Handling, Request, Text
 from relaysim.sim.world.judge.history import History
+from relaysim.sim.world.target import NotAcknowledged
 
 _WORDS_MAX: Final = 200
 _OF_THE_WORLD: Final = (asyncio.TimeoutError, asyncio.CancelledError, ConnectionError)
@@ -63,7 +64,8 @@ class Raised(NamedTuple):
     def by(cls, delivery: str, error: BaseException, *, in_task: bool = False) -> Raised:
         """Of an exception as it was caught."""
         place = place_of_error(error)
-        what = type(error).__name__ + (f" in {place}" if place else "")
+        what = error.what if isinstance(error, NotAcknowledged) else type(error).__name__
+        what += f" in {place}" if place else ""
         return cls(delivery, what, " ".join(error_text(error).split())[:_WORDS_MAX], _is_of_the_world(error), in_task)
 
 
@@ -71,6 +73,8 @@ def _is_of_the_world(error: BaseException | None) -> bool:
     """Whether it, or what it was raised from, is how a lock, a fault or a time limit shows itself."""
     seen = 0
     while error is not None and seen < 20:  # a chain may be a circle
+        if isinstance(error, NotAcknowledged):
+            return False
         if isinstance(error, _OF_THE_WORLD) or type(error).__module__.startswith("relaysim.sim."):
             return True
         if isinstance(error, redis.RedisError) and not isinstance(error, _MISUSE_OF_REDIS):

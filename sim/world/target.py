@@ -8,7 +8,7 @@ the audit know nothing else of it. What a scenario's factory returns decides whi
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from relaysim.sim.kernel import Host, SimulatorError
 from relaysim.sim.providers import Attempt, Provider, Text
@@ -72,16 +72,22 @@ class Delivering(Protocol):
         """
 
 
+_BODY_MAX: Final = 200
+
+
 class NotAcknowledged(Exception):
-    """A response that does not acknowledge a delivery; the message says which.
+    """A response that does not acknowledge a delivery.
 
     Args:
-        what: e.g. `status 500`.
+        status: of the response.
         is_final: whether the provider repeats nothing after it.
+        body: of the response.
     """
 
-    def __init__(self, what: str, *, is_final: bool = False) -> None:
-        super().__init__(what)
+    def __init__(self, status: int, *, is_final: bool = False, body: bytes = b"") -> None:
+        words = " ".join(body[:_BODY_MAX].decode(errors="replace").split())
+        super().__init__(f"the webhook was answered with status {status}" + (f": {words}" if words else ""))
+        self.what = f"status {status}"
         self.is_final = is_final
 
 

@@ -135,6 +135,8 @@ class World:
         if not is_shared(module_of(settings.relay.factory)):
             self.processes = WorkerProcesses(module_of(settings.relay.factory), self._record_blocked)
             self.addresses = addresses_of(self.network, self.redis)
+            if self.provider is not None:
+                self.provider.register(self.addresses)
         for group in settings.workers:
             for _ in range(group.count):
                 made = Worker(kernel, len(self.workers) + 1, partial(self._start_target, group))

@@ -12,13 +12,19 @@ from relaysim.scenarios.cli import main
 
 @pytest.fixture
 def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Judge:
-    """Judges a bot: `judge("my_bot:make")`, with the scenario, the number of worlds and `--set`s if they matter."""
+    """Judges a bot: `judge("my_bot:make")`, with scenario, number of worlds, `--set`s and provider if they matter."""
     monkeypatch.setattr(figures, "draw_all", lambda results: {})  # pages are tested where they are made
     monkeypatch.setattr(claims, "RARE_SHARE", 1.0)  # how many worlds a verdict takes is tested where verdicts are made
     monkeypatch.chdir(Path(__file__).parent)
 
     def judged(
-        factory: str, scenario: str = "rapid_pair", *, worlds: int = 2, lane: str = "direct", sets: tuple[str, ...] = ()
+        factory: str,
+        scenario: str = "rapid_pair",
+        *,
+        worlds: int = 2,
+        lane: str = "direct",
+        sets: tuple[str, ...] = (),
+        provider: str | None = None,
     ) -> Judged:
         # Determinism is checked elsewhere, in a process that takes seconds to start.
         options = [
@@ -34,6 +40,7 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
             "--json",
         ]
         changed = [part for each in sets for part in ("--set", each)]
+        changed += [] if provider is None else ["--provider", provider]
         code = main(["verify", scenario, "--factory", factory, *options, *changed, "--out", str(tmp_path)])
         said = capsys.readouterr()
         assert code in (0, 1, 3), said.err

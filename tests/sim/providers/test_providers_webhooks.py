@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -30,6 +31,7 @@ from relaysim.sim.providers import (
     Twilio,
     WhatsApp,
 )
+from relaysim.sim.providers.reference import reference
 
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
 MESSAGES = st.builds(
@@ -262,3 +264,17 @@ def test_the_environment_has_what_signs_and_what_is_sent_to() -> None:
         assert "the-secret" in provider.environment.values()
         assert provider.url == f"https://bot.example.com{provider.path}"
         assert isinstance(provider.webhook([HELLO], Attempt()), HttpRequest)
+
+
+def test_the_page_says_what_the_modules_say() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "providers.md"
+    assert page.read_text(encoding="utf-8").endswith(f"\n{reference()}"), (
+        "its end is what `python -m relaysim.sim.providers.reference` prints"
+    )
+
+
+def test_each_row_of_what_is_known_has_its_grade() -> None:
+    rows = [line for line in reference().splitlines() if line.startswith("| ") and "what | is so" not in line]
+    assert len(rows) > 40
+    for row in rows:
+        assert set(row.rsplit("|", 2)[1].strip().partition(",")[0]) <= {"S", "C", "W", "A", " "}, row

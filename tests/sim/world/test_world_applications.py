@@ -81,7 +81,7 @@ def test_a_status_that_does_not_acknowledge_brings_a_repeat() -> None:
     assert [time for time, _, _ in handlings(result)] == 3 * [5.125] + 3 * [10.125] + 2 * [17.125]
     said = [text for _, text in lines(result) if text.startswith("handle")]
     assert said == [
-        f"handle raised NotAcknowledged: the webhook was answered with status {each}" for each in (503, 404)
+        f"handle raised NotAcknowledged: the webhook was answered with status {each}: ok" for each in (503, 404)
     ]
     final = of("refusing", 5.0, provider={"kind": "custom", "repeat_seconds": [5.0, 7.0], "final_statuses": [404]})
     assert [time for time, kind, _ in handlings(final) if kind == "handling.start"] == [5.125, 10.125]
@@ -140,3 +140,40 @@ def test_an_application_without_a_provider_is_refused() -> None:
             TargetError, match=r"web_bots:\w+ (is|gave) an ASGI application, and nobody delivers webhooks"
         ):
             of(name, provider=None)
+
+
+TELEGRAM = {"kind": "telegram"}
+
+
+def sent(application: str, **tables: Any) -> tuple[list[str], list[str]]:
+    """What the provider answered, and what the customer received."""
+    result = run(settings(f"sending_bots:{application}", 1.0, provider=TELEGRAM, workers=1, **tables))
+    return [text for _, text in lines(result)], [record[-1] for record in told(result, "received")]
+
+
+def test_a_text_sent_over_http_reaches_the_customer() -> None:
+    assert sent("once") == (["1000001"], ["Text 0"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "application", "answer", "received"),
+    [
+        ("refused", "once", "Bad Gateway", []),
+        ("unknown_delivered", "once", "ReadError", ["Text 0"]),
+        ("unknown_lost", "once", "ReadError", []),
+        ("slow", "once", "1000001", ["Text 0"]),
+        ("unknown_delivered", "impatient", "ReadTimeout", ["Text 0"]),
+        ("slow", "impatient", "ReadTimeout", ["Text 0"]),
+    ],
+)
+def test_faults_of_sends_are_what_an_http_client_meets(
+    kind: str, application: str, answer: str, received: list[str]
+) -> None:
+    assert sent(application, send_faults=[{"kind": kind, "nth": [1]}]) == ([answer], received)
+
+
+def test_who_sends_too_often_is_told_for_how_long_to_wait() -> None:
+    """Twenty may go at once, then one a second. Each takes 0.25 s, so after 26 of them the credit for 6.5 s is used up."""
+    answers, received = sent("often")
+    assert len(received) == 30 - answers.count("{'retry_after': 1}")
+    assert answers.count("{'retry_after': 1}") == 4

@@ -1,0 +1,29 @@
+"""The same bot, which acknowledges at once, drops what it has had already, and answers one message of a sender at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+from fastapi import BackgroundTasks, FastAPI, Request
+from fastapi_whatsapp import answer, messages_in, verify_signature
+
+seen: set[str] = set()
+turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+app = FastAPI()
+
+
+async def in_turn(message: dict) -> None:
+    async with turns[message["from"]]:
+        await answer(message["from"], message["id"], message["text"]["body"])
+
+
+@app.post("/webhook")
+async def webhook(request: Request, background: BackgroundTasks) -> dict:
+    body = await request.body()
+    verify_signature(body, request.headers["x-hub-signature-256"])
+    for message in messages_in(await request.json()):
+        if message["id"] not in seen:
+            seen.add(message["id"])
+            background.add_task(in_turn, message)
+    return {"status": "ok"}

@@ -1,0 +1,48 @@
+"""Goal: an unchanged web application is judged with its provider's webhooks: slow without dedupe it is unsafe and told why,
+and its mended twin is safe."""
+
+from __future__ import annotations
+
+import pytest
+from judged_bots import Judge
+
+from relaysim.scenarios.cli import main
+
+pytestmark = pytest.mark.usefixtures("one_session")
+
+SCENARIO = "slow_answers.toml"
+
+SLOW = [("fastapi_whatsapp:app", "whatsapp")]
+MENDED = [("fastapi_whatsapp_mended:app", "whatsapp")]
+
+
+@pytest.mark.parametrize(("application", "provider"), SLOW)
+def test_who_answers_before_acknowledging_answers_twice(judge: Judge, application: str, provider: str) -> None:
+    judged = judge(application, SCENARIO, worlds=1, provider=provider)
+    judged.assert_breaks("T2")
+    assert "replies to messages that had one already" in judged.answer
+
+
+@pytest.mark.parametrize(("application", "provider"), SLOW[:1])
+@pytest.mark.usefixtures("judge")
+def test_the_story_says_why(application: str, provider: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", SCENARIO, "--seed", "0", "--app", application, "--provider", provider]) == 0
+    story = capsys.readouterr().out
+    acknowledged, again = (
+        story.index(each) for each in ("was not acknowledged: deadline missed", "c1.m1 again (delivery 2)")
+    )
+    assert acknowledged < again
+    assert "another reply to c1.m1, which had one already" in story
+
+
+@pytest.mark.parametrize(("application", "provider"), MENDED)
+def test_the_mended_twin_is_safe(judge: Judge, application: str, provider: str) -> None:
+    judged = judge(application, SCENARIO, provider=provider)
+    judged.assert_safe()
+    assert judged.count("answered") == 12
+
+
+def test_a_bot_that_lets_no_webhook_in_is_not_judged(judge: Judge) -> None:
+    judged = judge("fastapi_whatsapp:app", SCENARIO, worlds=1, sets=("environment.WHATSAPP_APP_SECRET=another",))
+    assert judged.exit_code == 3
+    assert "status 403 ended" in judged.answer
