@@ -19,7 +19,7 @@ from relaysim.sim.providers.custom import Custom
 from relaysim.sim.providers.evolution import Evolution
 from relaysim.sim.providers.fields import Failure
 from relaysim.sim.providers.http import HttpRequest, HttpResponse
-from relaysim.sim.providers.provider import Attempt, CustomerMessage, Done, Limit, Provider, Text
+from relaysim.sim.providers.provider import Attempt, CustomerMessage, Done, Limit, Notification, Provider, Text
 from relaysim.sim.providers.sending import Allowance
 from relaysim.sim.providers.slack import Slack
 from relaysim.sim.providers.telegram import Telegram
@@ -46,6 +46,7 @@ __all__ = [
     "HttpRequest",
     "HttpResponse",
     "Limit",
+    "Notification",
     "Provider",
     "Slack",
     "Telegram",

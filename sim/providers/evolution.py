@@ -8,6 +8,7 @@
 | repeats | ten tries; 5 s before the first repeat, doubling up to 300 s, each 20 % shorter or longer | S |
 | final | 400, 401, 403, 404 and 422 are not repeated | S |
 | one person, two names | `...@lid` in place of `...@s.whatsapp.net`, with the other in `remoteJidAlt` | W |
+| echoes | the bot's own texts come to its webhook, with `fromMe: true` | C |
 | the answer to a text | 201 with `key.id` | S |
 """
 
@@ -25,6 +26,7 @@ from relaysim.sim.providers.provider import (
     Attempt,
     CustomerMessage,
     Done,
+    Notification,
     Provider,
     Text,
     number_of,
@@ -57,6 +59,8 @@ class Evolution(Provider):
         description="share of messages whose sender is named by `@lid`, not by the phone number",
     )
 
+    echoes: bool = Field(default=True, description="the webhook also gets the bot's own texts, as messages `fromMe`")
+
     hosts: ClassVar[tuple[str, ...]] = ("evolution-api",)
 
     @property
@@ -80,16 +84,20 @@ class Evolution(Provider):
         key: dict[str, Any] = {"remoteJid": phone, "fromMe": False, "id": self.message_id(message.id)}
         if int.from_bytes(token("evolution lid", message.id, octets=4), "big") < self.lid_share * 2**32:
             key |= {"remoteJid": lid, "remoteJidAlt": phone, "addressingMode": "lid"}
+        name = f"Customer {number_of(message.conversation)}"
+        return self._upsert(key, name, "DELIVERY_ACK", message.text, message.sent_at)
+
+    def _upsert(self, key: Mapping[str, Any], name: str, status: str, text: str, at: float) -> HttpRequest:
         content = {
             "event": "messages.upsert",
             "instance": self.instance,
             "data": {
                 "key": key,
-                "pushName": f"Customer {number_of(message.conversation)}",
-                "status": "DELIVERY_ACK",
-                "message": {"conversation": message.text},
+                "pushName": name,
+                "status": status,
+                "message": {"conversation": text},
                 "messageType": "conversation",
-                "messageTimestamp": int(message.sent_at),
+                "messageTimestamp": int(at),
                 "instanceId": "6f4b1c1e-7a53-4d6c-9a57-0c3a1c7e2b10",
                 "source": "android",
             },
@@ -130,15 +138,25 @@ class Evolution(Provider):
 
     def sent(self, text: Text, number: int, now: float) -> HttpResponse:
         """S: on its way."""
-        identifier = token("evolution sent", text.conversation, number, octets=10).hex().upper()
         content = {
-            "key": {"remoteJid": self._jid(text.conversation), "fromMe": True, "id": identifier},
+            "key": self._sent_key(text, number),
             "status": "PENDING",
             "message": {"conversation": text.text},
             "messageType": "conversation",
             "messageTimestamp": int(now),
         }
         return json_response(201, content)
+
+    def notifications(self, text: Text, number: int, now: float) -> tuple[Notification, ...]:
+        """C: the bot's own text comes back as a message `fromMe`. A bot that does not look at that answers itself."""
+        if not self.echoes:
+            return ()
+        echo = self._upsert(self._sent_key(text, number), "Bot", "SERVER_ACK", text.text, now)
+        return (Notification(0.5, echo),)
+
+    def _sent_key(self, text: Text, number: int) -> dict[str, Any]:
+        identifier = token("evolution sent", text.conversation, number, octets=10).hex().upper()
+        return {"remoteJid": self._jid(text.conversation), "fromMe": True, "id": identifier}
 
     def not_sent(self) -> HttpResponse:
         """W: the connection to WhatsApp is away."""

@@ -73,6 +73,13 @@ class Done(NamedTuple):
     response: HttpResponse
 
 
+class Notification(NamedTuple):
+    """What the bot is told of a text that it has sent: so many seconds after the provider took it."""
+
+    seconds: float
+    request: HttpRequest
+
+
 class Limit(NamedTuple):
     """How often a bot may send.
 
@@ -198,6 +205,14 @@ class Provider(BaseModel, ABC):
     @abstractmethod
     def not_sent(self) -> HttpResponse:
         """The response when the provider has a fault of its own: the text was surely not sent."""
+
+    def notifications(self, text: Text, number: int, now: float) -> tuple[Notification, ...]:
+        """What the bot's webhook gets for a text that was taken: statuses, or the text itself.
+
+        Args:
+            text, number, now: as of `sent`.
+        """
+        return ()
 
     def limited(self, seconds: float) -> HttpResponse:
         """The response to a text beyond the limit, which would be taken in so many seconds.

@@ -11,6 +11,7 @@
 | its key | `event_id`, the same in a repeat | S |
 | a channel's limit | a text a second; short bursts pass, then 429 with `Retry-After` | S |
 | the length of such bursts | 20 | A |
+| echoes | the bot's own messages are events, with a `bot_id` | S |
 | errors | mostly status 200 with `ok: false` | S |
 
 Slack also writes `&`, `<` and `>` in a customer's text as `&amp;`, `&lt;` and `&gt;`. Here they stay as they are, since no
@@ -37,6 +38,7 @@ from relaysim.sim.providers.provider import (
     CustomerMessage,
     Done,
     Limit,
+    Notification,
     Provider,
     Text,
     header_is_set,
@@ -58,6 +60,8 @@ class Slack(Provider):
     path: str = Field(default="/slack/events", description="path of the bot's webhook")
     deadline_seconds: float = fields.deadline(3.0)
     repeat_seconds: tuple[float, ...] = fields.repeats(0.0, 60.0, 300.0)
+
+    echoes: bool = Field(default=True, description="the webhook also gets the bot's own texts, with a `bot_id`")
 
     hosts: ClassVar[tuple[str, ...]] = ("slack.com", "www.slack.com")
     limit: ClassVar[Limit | None] = Limit(1.0, 20)
@@ -86,11 +90,10 @@ class Slack(Provider):
     def webhook(self, messages: Sequence[CustomerMessage], attempt: Attempt) -> HttpRequest:
         """S: one event in a request; each attempt is signed anew, with its own time."""
         (message,) = messages
-        user = f"U0CUST{number_of(message.conversation)}"
         event = {
             "type": "message",
             "channel": self.address(message.conversation),
-            "user": user,
+            "user": f"U0CUST{number_of(message.conversation)}",
             "text": message.text,
             "ts": f"{message.sent_at:.6f}",
             "client_msg_id": token("slack client", message.id).hex(),
@@ -98,18 +101,20 @@ class Slack(Provider):
             "team": _TEAM,
             "event_ts": f"{message.sent_at:.6f}",
         }
-        content = {
+        return self._signed(self._callback(event, self.message_id(message.id), message.sent_at), attempt)
+
+    def _callback(self, event: Mapping[str, Any], event_id: str, at: float) -> dict[str, Any]:
+        return {
             "token": "relaysim",
             "team_id": _TEAM,
             "api_app_id": _APP,
             "event": event,
             "type": "event_callback",
-            "event_id": self.message_id(message.id),
-            "event_time": int(message.sent_at),
+            "event_id": event_id,
+            "event_time": int(at),
             "authorizations": [{"enterprise_id": None, "team_id": _TEAM, "user_id": _BOT_USER, "is_bot": True}],
             "is_ext_shared_channel": False,
         }
-        return self._signed(content, attempt)
 
     def _signed(self, content: Any, attempt: Attempt) -> HttpRequest:
         body, now = json_bytes(content), str(int(attempt.now))
@@ -161,10 +166,17 @@ class Slack(Provider):
 
     def sent(self, text: Text, number: int, now: float) -> HttpResponse:
         """S: posted."""
-        stamp = f"{now:.0f}.{number % 1_000_000:06}"
-        message = {"type": "message", "user": _BOT_USER, "text": text.text, "ts": stamp, "bot_id": "B0RELAYSIM"}
-        channel = self.address(text.conversation)
-        return json_response(200, {"ok": True, "channel": channel, "ts": stamp, "message": message})
+        message, channel = _posted(text, number, now), self.address(text.conversation)
+        return json_response(200, {"ok": True, "channel": channel, "ts": message["ts"], "message": message})
+
+    def notifications(self, text: Text, number: int, now: float) -> tuple[Notification, ...]:
+        """S: the bot's own message is an event, too. A bot that does not look at `bot_id` answers itself."""
+        if not self.echoes:
+            return ()
+        event = {**_posted(text, number, now), "channel": self.address(text.conversation), "channel_type": "im"}
+        event_id = "Ev" + token("slack sent", text.conversation, number, octets=5).hex().upper()
+        callback = self._callback(event, event_id, now)
+        return (Notification(0.5, self._signed(callback, Attempt(now=now + 0.5))),)
 
     def not_sent(self) -> HttpResponse:
         """S: a fault of the server."""
@@ -198,6 +210,11 @@ _REASONS: Mapping[Failure, str] = {
 def _unescaped(text: str) -> str:
     """As people read what a bot has escaped: S."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _posted(text: Text, number: int, now: float) -> dict[str, Any]:
+    stamp = f"{now:.0f}.{number % 1_000_000:06}"
+    return {"type": "message", "user": _BOT_USER, "text": text.text, "ts": stamp, "bot_id": "B0RELAYSIM"}
 
 
 def _refused(error: str) -> HttpResponse:

@@ -12,6 +12,8 @@
 | order | none; `timestamp` has whole seconds | W |
 | a customer's limit | one text in 6 s, 45 at once on credit, then error 131056 with status 400 | S |
 | a text's length | 4096 characters, else error 100 | S |
+| statuses | `sent`, `delivered`, `read` come to the same address, in no order | S |
+| their times | 1, 2 and 8 s after the text was taken | A |
 | no key of idempotency | after a timeout it cannot be known whether a text was sent | S, by its absence |
 """
 
@@ -34,6 +36,7 @@ from relaysim.sim.providers.provider import (
     CustomerMessage,
     Done,
     Limit,
+    Notification,
     Provider,
     Text,
     doubling,
@@ -62,6 +65,10 @@ class WhatsApp(Provider):
         description="customers have usernames: their messages lack `from` and `wa_id`, and are known by `user_id` alone",
     )
 
+    statuses: bool = Field(
+        default=True, description="the webhook also gets the statuses of texts that the bot has sent"
+    )
+
     hosts: ClassVar[tuple[str, ...]] = ("graph.facebook.com",)
     limit: ClassVar[Limit | None] = Limit(6.0, 45)
     several_in_one: ClassVar[bool] = True
@@ -88,11 +95,14 @@ class WhatsApp(Provider):
 
     def webhook(self, messages: Sequence[CustomerMessage], attempt: Attempt) -> HttpRequest:
         """S: one entry with one change, in which all messages are. A repeat is the same to the byte."""
+        contact = self._contact(messages[0].conversation)
+        return self._signed({"contacts": [contact], "messages": [self._message(each) for each in messages]})
+
+    def _signed(self, what: Mapping[str, Any]) -> HttpRequest:
         value = {
             "messaging_product": "whatsapp",
             "metadata": {"display_phone_number": "15550783881", "phone_number_id": self.phone_number_id},
-            "contacts": [self._contact(messages[0].conversation)],
-            "messages": [self._message(each) for each in messages],
+            **what,
         }
         change = {"value": value, "field": "messages"}
         body = json_bytes(
@@ -159,13 +169,33 @@ class WhatsApp(Provider):
     def sent(self, text: Text, number: int, now: float) -> HttpResponse:
         """S: accepted, which does not say delivered."""
         phone = phone_of(text.conversation)
-        identifier = "wamid." + b64encode(token("whatsapp sent", text.conversation, number, octets=30)).decode()
         content = {
             "messaging_product": "whatsapp",
             "contacts": [{"input": self.address(text.conversation), "wa_id": phone}],
-            "messages": [{"id": identifier}],
+            "messages": [{"id": self._sent_id(text, number)}],
         }
         return json_response(200, content)
+
+    def notifications(self, text: Text, number: int, now: float) -> tuple[Notification, ...]:
+        """S: statuses, which come in no order; here `delivered` overtakes `sent`."""
+        return tuple(
+            Notification(seconds, self._signed({"statuses": [self._status(status, text, number, now + seconds)]}))
+            for status, seconds in (("delivered", 1.0), ("sent", 2.0), ("read", 8.0))
+            if self.statuses
+        )
+
+    def _status(self, status: str, text: Text, number: int, now: float) -> dict[str, Any]:
+        recipient = {} if self.usernames else {"recipient_id": phone_of(text.conversation)}
+        return {
+            "id": self._sent_id(text, number),
+            "status": status,
+            "timestamp": str(int(now)),
+            "recipient_user_id": self._user_id(text.conversation),
+            **recipient,
+        }
+
+    def _sent_id(self, text: Text, number: int) -> str:
+        return "wamid." + b64encode(token("whatsapp sent", text.conversation, number, octets=30)).decode()
 
     def not_sent(self) -> HttpResponse:
         """S: one of the codes for faults that pass."""

@@ -91,6 +91,14 @@ class Application:
                 self._life.host.spawn(self._pass_on(text))
         return None
 
+    async def notify(self, request: HttpRequest) -> None:
+        """Let the application handle it; its response says nothing to anybody.
+
+        Raises:
+            Exception: what the application raised.
+        """
+        await self.respond(request, self._service.provider.deadline_seconds)
+
     async def _pass_on(self, text: Text) -> None:
         """Send what a response asks for; what becomes of it the application does not learn."""
         with suppress(SendRefused, TimeoutError):

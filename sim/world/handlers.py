@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from relaysim.sim.providers import Attempt
+from relaysim.sim.providers import Attempt, HttpRequest
 from relaysim.sim.threads import current_strand, in_thread, wait
 from relaysim.sim.world.judge.promises import Promises, declared_by
 from relaysim.sim.world.target import Life, Send, SentMessage
@@ -46,6 +46,9 @@ class Handler:
     async def deliver(self, message: SentMessage, attempt: Attempt) -> str | None:
         """Call the object's `handle`, and wait for its end."""
         return outcome_name(await _result_of(self._relay.handle, message))
+
+    async def notify(self, request: HttpRequest) -> None:
+        """Do nothing: an object gets messages alone."""
 
     async def outcome_of(self, conversation: str, message_id: str) -> str | None:
         """Ask the object's `outcome_of`."""

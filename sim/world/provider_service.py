@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from relaysim.sim.kernel import EPOCH_SECONDS, Host, Kernel
@@ -22,12 +23,16 @@ class ProviderService:
         provider: how it behaves.
         kernel: the world's.
         channel: takes the texts, with the world's faults of sends.
+        notify: lets some worker get a notification.
     """
 
-    def __init__(self, provider: Provider, kernel: Kernel, channel: Channel) -> None:
+    def __init__(
+        self, provider: Provider, kernel: Kernel, channel: Channel, notify: Callable[[HttpRequest], object]
+    ) -> None:
         self.provider = provider
         self._kernel = kernel
         self._channel = channel
+        self._notify = notify
         limit = provider.sending_limit
         self._allowance = None if limit is None else Allowance(limit)
         self._texts = 0
@@ -57,22 +62,25 @@ class ProviderService:
             response = self.provider.limited(wait)
         else:
             try:
-                await self.send(asked, request.worker)
+                number = await self.send(asked, request.worker)
             except SendRefused:
                 response = self.provider.not_sent()
             except TimeoutError:
                 raise BrokenConnectionError from None
             else:
-                self._texts += 1
-                response = self.provider.sent(asked, self._texts, EPOCH_SECONDS + self._kernel.now)
+                response = self.provider.sent(asked, number, EPOCH_SECONDS + self._kernel.now)
         headers = {name: value for name, value in response.headers.items() if name not in _OWN_HEADERS}
         return Answer(response.status, response.body, headers)
 
-    async def send(self, text: Text, host: Host) -> None:
-        """Hand a text to the channel, for a worker on this host.
+    async def send(self, text: Text, host: Host) -> int:
+        """Hand a text to the channel, for a worker on this host; returns its number among those that were taken.
 
         Raises:
             SendRefused: it was surely not sent.
             TimeoutError: whether it was sent is not known.
         """
         await self._channel.sender(host)(text.conversation, text.text)
+        self._texts += 1
+        for each in self.provider.notifications(text, self._texts, EPOCH_SECONDS + self._kernel.now):
+            self._kernel.at(each.seconds, self._notify, each.request)
+        return self._texts

@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from relaysim.sim.kernel import Host, SimulatorError
-from relaysim.sim.providers import Attempt, Provider, Text
+from relaysim.sim.providers import Attempt, HttpRequest, Provider, Text
 from relaysim.sim.world.judge.promises import Promises
 
 
@@ -63,7 +63,7 @@ class Delivering(Protocol):
     def provider(self) -> Provider:
         """How it behaves."""
 
-    async def send(self, text: Text, host: Host) -> None:
+    async def send(self, text: Text, host: Host) -> int:
         """Send a text that a response to a webhook asks for, for a worker on this host.
 
         Raises:
@@ -165,6 +165,13 @@ class Target(Protocol):
         Raises:
             TargetError: the target cannot be driven; ends the run.
             Exception: the delivery is not acknowledged.
+        """
+
+    async def notify(self, request: HttpRequest) -> None:
+        """Hand over what the provider tells of a text that was sent. Whoever gets no requests ignores it.
+
+        Raises:
+            Exception: it was not taken; the provider does not care.
         """
 
     async def outcome_of(self, conversation: str, message_id: str) -> str | None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relaysim.sim.faults import AtOccasions, FaultPlan
 from relaysim.sim.kernel import EPOCH_SECONDS, Kernel, SimulatorError, current_context, error_text
-from relaysim.sim.providers import Attempt, Failure, Provider
+from relaysim.sim.providers import Attempt, Failure, HttpRequest, Provider
 from relaysim.sim.trace.schema import (
     HandlingEnd,
     HandlingStart,
@@ -136,6 +136,26 @@ class Webhooks:
     def note_raised(self, delivery: str, error: BaseException, *, in_task: bool = False) -> None:
         """An exception has ended a handling, or a task that was started in it."""
         self.raised.append(Raised.by(delivery, error, in_task=in_task))
+
+    def notify(self, request: HttpRequest) -> None:
+        """What the provider tells of a text goes to a worker that is alive, once; if nobody is, it is gone."""
+        kernel = self._kernel
+        alive = [worker for worker in self._workers if worker.alive]
+        if not alive or kernel.trace.closed:
+            return
+        worker = alive[int(kernel.draws.uniform(ENTITY, "notification") * len(alive))]
+        context = copy_context()
+        context.run(current_context.set, "")
+        worker.host.spawn(self._notify(worker, worker.target, request), context=context)
+
+    async def _notify(self, worker: Worker, target: Target, request: HttpRequest) -> None:
+        try:
+            await target.notify(request)
+        except SimulatorError as error:
+            self._kernel.fail(error)
+        except Exception as error:
+            text = f"a notification of the provider's raised {type(error).__name__}: {error_text(error)}"
+            self._kernel.trace.add(worker.name, LogLine(delivery="", level="ERROR", text=text))
 
     def worker_died(self, worker: Worker) -> None:
         """What it was handling is not acknowledged."""

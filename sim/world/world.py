@@ -26,6 +26,7 @@ from relaysim.sim.kernel import (
     current_context,
 )
 from relaysim.sim.process import WorkerProcesses, is_shared
+from relaysim.sim.providers import Provider
 from relaysim.sim.trace.schema import LoopBlocked
 from relaysim.sim.world.audit import NAME as AUDITOR
 from relaysim.sim.world.audit import ledger_of
@@ -131,7 +132,7 @@ class World:
         )
         self._customer_of: dict[str, Customer] = {}
         self.channel = Channel(kernel, profile.send_seconds.sampler, self._chosen("send_faults"), self._customer_of)
-        self.provider = None if settings.provider is None else ProviderService(settings.provider, kernel, self.channel)
+        self.provider = None if settings.provider is None else self._provider_service(settings.provider)
         if not is_shared(module_of(settings.relay.factory)):
             self.processes = WorkerProcesses(module_of(settings.relay.factory), self._record_blocked)
             self.addresses = addresses_of(self.network, self.redis)
@@ -167,6 +168,9 @@ class World:
         self.service.prepared = self._prepared.choose
         offset = self._leave_initial_runs()
         self._start_customers(offset)
+
+    def _provider_service(self, provider: Provider) -> ProviderService:
+        return ProviderService(provider, self.kernel, self.channel, self.webhooks.notify)
 
     def _chosen(self, name: str) -> tuple[Any, ...]:
         return chosen(getattr(self.settings, name), name, self.settings.swarm, self.kernel.draws.uniform)

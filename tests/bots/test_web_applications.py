@@ -12,8 +12,8 @@ pytestmark = pytest.mark.usefixtures("one_session")
 
 SCENARIO = "slow_answers.toml"
 
-SLOW = [("fastapi_whatsapp:app", "whatsapp")]
-MENDED = [("fastapi_whatsapp_mended:app", "whatsapp")]
+SLOW = [("fastapi_whatsapp:app", "whatsapp"), ("starlette_slack:app", "slack")]
+MENDED = [("fastapi_whatsapp_mended:app", "whatsapp"), ("starlette_slack:mended", "slack")]
 
 
 @pytest.mark.parametrize(("application", "provider"), SLOW)
@@ -46,3 +46,9 @@ def test_a_bot_that_lets_no_webhook_in_is_not_judged(judge: Judge) -> None:
     judged = judge("fastapi_whatsapp:app", SCENARIO, worlds=1, sets=("environment.WHATSAPP_APP_SECRET=another",))
     assert judged.exit_code == 3
     assert "status 403 ended" in judged.answer
+
+
+def test_a_bot_that_takes_its_own_texts_for_messages_talks_to_itself(judge: Judge) -> None:
+    judged = judge("starlette_slack:unfiltered", SCENARIO, worlds=1, provider="slack", sets=("limit_seconds=300",))
+    judged.assert_breaks("S13")
+    assert judged.count("runs") > 20

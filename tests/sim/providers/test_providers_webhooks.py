@@ -28,6 +28,7 @@ from relaysim.sim.providers import (
     Provider,
     Slack,
     Telegram,
+    Text,
     Twilio,
     WhatsApp,
 )
@@ -278,3 +279,33 @@ def test_each_row_of_what_is_known_has_its_grade() -> None:
     assert len(rows) > 40
     for row in rows:
         assert set(row.rsplit("|", 2)[1].strip().partition(",")[0]) <= {"S", "C", "W", "A", " "}, row
+
+
+def test_statuses_overtake_each_other_and_name_the_text() -> None:
+    provider, text = WhatsApp(secret="app secret"), Text("c7", "Hi")
+    told = provider.notifications(text, 4, 1.76e9)
+    values = [json.loads(each.request.body)["entry"][0]["changes"][0]["value"] for each in told]
+    (taken,) = json.loads(provider.sent(text, 4, 1.76e9).body)["messages"]
+    assert [value["statuses"][0]["status"] for value in values] == ["delivered", "sent", "read"]
+    assert {value["statuses"][0]["id"] for value in values} == {taken["id"]}
+    assert all("messages" not in value for value in values)
+    for each in told:
+        signature = hmac_of("sha256", "app secret", each.request.body).hex()
+        assert each.request.headers["x-hub-signature-256"] == f"sha256={signature}"
+    assert WhatsApp(statuses=False).notifications(text, 4, 1.76e9) == ()
+
+
+def test_echoes_say_whose_they_are() -> None:
+    text = Text("c7", "Hi")
+    (echo,) = Evolution().notifications(text, 4, 1.76e9)
+    data = json.loads(echo.request.body)["data"]
+    assert (data["key"]["fromMe"], data["message"]) == (True, {"conversation": "Hi"})
+    assert data["key"] == json.loads(Evolution().sent(text, 4, 1.76e9).body)["key"]
+    (echo,) = Slack(secret="signing").notifications(text, 4, 1.76e9)
+    event = json.loads(echo.request.body)["event"]
+    assert (event["text"], event["channel"]) == ("Hi", Slack().address("c7"))
+    assert event["bot_id"]
+    signed = b"v0:" + echo.request.headers["x-slack-request-timestamp"].encode() + b":" + echo.request.body
+    assert echo.request.headers["x-slack-signature"] == "v0=" + hmac_of("sha256", "signing", signed).hex()
+    for quiet in (Evolution(echoes=False), Slack(echoes=False), Twilio(), Telegram(), Custom()):
+        assert quiet.notifications(text, 4, 1.76e9) == ()

@@ -9,7 +9,7 @@ from contextvars import copy_context
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
-from relaysim.sim.providers import Attempt
+from relaysim.sim.providers import Attempt, HttpRequest
 from relaysim.sim.world import resolve
 from relaysim.sim.world.judge.promises import Promises, declared_by
 from relaysim.sim.world.target import Life, SentMessage
@@ -43,6 +43,8 @@ class BehindAddress:
         return declared_by(self._address)
 
     async def serve(self) -> None: ...
+
+    async def notify(self, request: HttpRequest) -> None: ...
 
     async def outcome_of(self, conversation: str, message_id: str) -> str | None: ...
 
