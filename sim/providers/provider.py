@@ -157,10 +157,15 @@ class Provider(BaseModel, ABC):
 
     @abstractmethod
     def webhook(self, messages: Sequence[CustomerMessage], attempt: Attempt) -> HttpRequest:
-        """The request that hands these messages of one conversation on; several only where `several_in_one`."""
+        """The request that hands messages of one conversation on; several only where the provider `waits_for_more`."""
 
-    several_in_one: ClassVar[bool] = False
-    """Whether one request may carry several messages."""
+    def waits_for_more(self, u: float) -> bool:
+        """Whether a message waits for the conversation's next one, to come in one request with it.
+
+        Args:
+            u: a uniform in (0, 1) of this message.
+        """
+        return False
 
     def acknowledges(self, response: HttpResponse) -> bool:
         """Whether this response acknowledges a webhook."""

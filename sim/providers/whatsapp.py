@@ -4,7 +4,7 @@
 |---|---|---|
 | signature | `X-Hub-Signature-256`: HMAC-SHA256 of the raw body under the app's secret | S |
 | verification | GET with `hub.challenge`, which a 200 must echo | S |
-| several messages in one body | several messages, changes and entries are possible | S |
+| several messages in one body | several messages, changes and entries are possible; how often it happens is not known | S |
 | acknowledged by | 200 alone | S |
 | repeats | with decreasing frequency up to 7 days | S |
 | their schedule | at once, then a minute later, doubling up to four hours | A |
@@ -65,13 +65,18 @@ class WhatsApp(Provider):
         description="customers have usernames: their messages lack `from` and `wa_id`, and are known by `user_id` alone",
     )
 
+    several_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of messages that wait 2 s for their conversation's next one, to come in one request with it",
+    )
     statuses: bool = Field(
         default=True, description="the webhook also gets the statuses of texts that the bot has sent"
     )
 
     hosts: ClassVar[tuple[str, ...]] = ("graph.facebook.com",)
     limit: ClassVar[Limit | None] = Limit(6.0, 45)
-    several_in_one: ClassVar[bool] = True
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -131,6 +136,10 @@ class WhatsApp(Provider):
     def message_id(self, message_id: str) -> str:
         """What the provider calls a message of the world."""
         return "wamid." + b64encode(token("whatsapp", message_id, octets=30)).decode()
+
+    def waits_for_more(self, u: float) -> bool:
+        """As the table says; how often Meta does it nobody knows."""
+        return u < self.several_share
 
     def acknowledges(self, response: HttpResponse) -> bool:
         """S: anything but 200 is repeated."""

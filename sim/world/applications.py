@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Final, Literal
 
@@ -40,6 +41,7 @@ class Application:
 
     factory_returns: ClassVar[str]
     interface: ClassVar[Interface]
+    takes_several: ClassVar[bool] = True
     serves = False
     keeps_ledger = False
 
@@ -72,7 +74,7 @@ class Application:
         """Nothing: an application has no ledger."""
         return None
 
-    async def deliver(self, message: SentMessage, attempt: Attempt) -> str | None:
+    async def deliver(self, message: SentMessage, attempt: Attempt, further: Sequence[SentMessage] = ()) -> str | None:
         """Let the provider's webhook be handled.
 
         Raises:
@@ -80,14 +82,17 @@ class Application:
             Exception: what the application raised in place of a response, or for one that says an error.
         """
         provider, kernel = self._service.provider, self._life.host.kernel
-        known = CustomerMessage(message.id, message.conversation, message.text, message.sent_at, message.number)
+        known = [
+            CustomerMessage(each.id, each.conversation, each.text, each.sent_at, each.number)
+            for each in (message, *further)
+        ]
         begun = kernel.now
-        response = await self.respond(provider.webhook([known], attempt), provider.deadline_seconds)
+        response = await self.respond(provider.webhook(known, attempt), provider.deadline_seconds)
         if not provider.acknowledges(response):
             is_final = provider.is_final(response)
             raise NotAcknowledged(response.status, is_final=is_final, body=response.body)
         if kernel.now - begun < provider.deadline_seconds:  # else nobody reads it any more
-            for text in provider.replies(response, known):
+            for text in provider.replies(response, known[0]):
                 self._life.host.spawn(self._pass_on(text))
         return None
 

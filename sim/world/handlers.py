@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from relaysim.sim.providers import Attempt, HttpRequest
@@ -21,6 +21,8 @@ class Handler:
     """
 
     factory_returns: ClassVar[str] = "an object with `def handle(self, message)`, plain or async"
+
+    takes_several: ClassVar[bool] = False
 
     __slots__ = ("_relay", "keeps_ledger", "serves")
 
@@ -43,7 +45,7 @@ class Handler:
         """Run the object's `serve`."""
         await _result_of(self._relay.serve)
 
-    async def deliver(self, message: SentMessage, attempt: Attempt) -> str | None:
+    async def deliver(self, message: SentMessage, attempt: Attempt, further: Sequence[SentMessage] = ()) -> str | None:
         """Call the object's `handle`, and wait for its end."""
         return outcome_name(await _result_of(self._relay.handle, message))
 

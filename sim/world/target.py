@@ -117,12 +117,15 @@ class Target(Protocol):
 
     Attributes:
         factory_returns: what a factory returns for this kind, as an error message lists it.
+        takes_several: whether one delivery may bring several messages of a conversation.
         serves: whether `serve` is to run from the life's start. A world with such a target ends when nothing happens any
             more, not when nothing is left to do.
         keeps_ledger: whether `outcome_of` may be asked.
     """
 
     factory_returns: ClassVar[str]
+
+    takes_several: ClassVar[bool]
 
     @property
     def serves(self) -> bool: ...
@@ -152,11 +155,12 @@ class Target(Protocol):
     async def serve(self) -> None:
         """Work without deliveries, for as long as the life lasts. What it raises ends this alone, and is logged."""
 
-    async def deliver(self, message: SentMessage, attempt: Attempt) -> str | None:
+    async def deliver(self, message: SentMessage, attempt: Attempt, further: Sequence[SentMessage] = ()) -> str | None:
         """Hand a message over; returning acknowledges the delivery.
 
         Args:
             message: what is delivered.
+            further: what else comes with it, where this kind takes several.
             attempt: which delivery of it this is.
 
         Returns:

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 ENTITY: Final = "webhooks"
 
+MORE_SECONDS: Final = 2.0
+"""For how long a message waits for its conversation's next one, where a provider puts several into one request."""
+
 _FAILURES: Final[Mapping[str, Failure]] = {
     "worker dead": "unreachable",
     "worker crashed": "broken",
@@ -115,6 +118,7 @@ class Webhooks:
         self._provider = provider
         self._overdue: set[str] = set()  # handled still, though the provider has given them up
         self._queues: dict[str, deque[str]] = {}  # per conversation, where order is kept: messages without an end yet
+        self._collected: dict[str, Delivery] = {}  # per conversation, one that waits for the next message
         self._waiting: dict[str, list[tuple[Delivery, int | None, bool]]] = {}  # deliveries that wait for their turn
 
     def post(self, message: SentMessage, worker: int | None) -> None:
@@ -195,10 +199,32 @@ class Webhooks:
     def _deliver(self, delivery: Delivery, given: int | None, again: bool) -> None:
         if self._kernel.trace.closed:
             return  # the world is over
-        message, number = delivery.message, delivery.number
+        message = delivery.message
         if self._must_wait(message):
             self._waiting.setdefault(message.id, []).append((delivery, given, again))
             return
+        first = self._collected.pop(message.conversation, None)
+        if first is not None:
+            self._hand_over([first, delivery], given, again)
+        elif self._waits_for_more(delivery, again):
+            self._collected[message.conversation] = delivery
+            self._kernel.at(MORE_SECONDS, self._end_of_waiting, delivery, given)
+        else:
+            self._hand_over([delivery], given, again)
+
+    def _waits_for_more(self, delivery: Delivery, again: bool) -> bool:
+        if self._provider is None or again or delivery.number > 1 or not self._workers[0].target.takes_several:
+            return False
+        return self._provider.waits_for_more(self._kernel.draws.rare(delivery.message.id, "several", 0))
+
+    def _end_of_waiting(self, delivery: Delivery, given: int | None) -> None:
+        if self._collected.get(delivery.message.conversation) is delivery and not self._kernel.trace.closed:
+            del self._collected[delivery.message.conversation]
+            self._hand_over([delivery], given, again=False)
+
+    def _hand_over(self, deliveries: Sequence[Delivery], given: int | None, again: bool) -> None:
+        """Let a worker handle what comes in one request."""
+        message, number = deliveries[0].message, deliveries[0].number
         if given is None:
             given = self._draw_worker(self._kernel.draws.uniform(message.id, "worker", number))
         worker = self._workers[given - 1]
@@ -207,14 +233,16 @@ class Webhooks:
             after = (*self._workers[given:], *self._workers[: given - 1])
             worker = next((each for each in after if each.alive), worker)
         if not worker.alive:
-            self._failed(delivery, worker, "worker dead")
+            for each in deliveries:
+                self._failed(each, worker, "worker dead")
             return
         context = copy_context()
-        context.run(current_context.set, delivery.name)
-        self._under_way.setdefault(worker.name, {})[delivery.name] = delivery
-        worker.host.spawn(self._handle(worker, worker.target, delivery), context=context)
+        context.run(current_context.set, deliveries[0].name)
+        self._under_way.setdefault(worker.name, {}).update({each.name: each for each in deliveries})
+        worker.host.spawn(self._handle(worker, worker.target, deliveries), context=context)
         if self._provider is not None:
-            self._kernel.at(self._provider.deadline_seconds, self._end_of_deadline, worker, delivery)
+            for each in deliveries:
+                self._kernel.at(self._provider.deadline_seconds, self._end_of_deadline, worker, each)
 
     def _end_of_deadline(self, worker: Worker, delivery: Delivery) -> None:
         if delivery.name in self._under_way.get(worker.name, {}) and not self._kernel.trace.closed:
@@ -250,15 +278,18 @@ class Webhooks:
         _, _, first, count = self._ranges[-1]
         return first + count - 1
 
-    async def _handle(self, worker: Worker, target: Target, handled: Delivery) -> None:
-        trace, message, delivery, number = self._kernel.trace, handled.message, handled.name, handled.number
-        attempt = Attempt(handled.repeats, handled.failure, EPOCH_SECONDS + self._kernel.now)
-        trace.add(worker.name, HandlingStart(delivery=delivery, message_id=message.id, delivery_number=number))
-        self.handled.add(delivery)
+    async def _handle(self, worker: Worker, target: Target, deliveries: Sequence[Delivery]) -> None:
+        trace, first = self._kernel.trace, deliveries[0]
+        delivery = first.name
+        for each in deliveries:
+            started = HandlingStart(delivery=each.name, message_id=each.message.id, delivery_number=each.number)
+            trace.add(worker.name, started)
+            self.handled.add(each.name)
         outcome = error_class = None
         is_final = False
+        attempt = Attempt(first.repeats, first.failure, EPOCH_SECONDS + self._kernel.now)
         try:
-            outcome = await target.deliver(message, attempt)
+            outcome = await target.deliver(first.message, attempt, [each.message for each in deliveries[1:]])
         except SimulatorError as error:
             # Not the relay's mistake: it must not be judged where it cannot run as it does in production.
             self._kernel.fail(error)
@@ -273,9 +304,10 @@ class Webhooks:
             text = f"handle raised {error_class}: {error_text(error)}"
             trace.add(worker.name, LogLine(delivery=delivery, level="ERROR", text=text))
         finally:
-            self.handled.discard(delivery)
-            trace.add(worker.name, HandlingEnd(delivery=delivery, outcome=outcome, error_class=error_class))
-            self._returned(worker, handled, error_class, is_final)
+            for each in deliveries:
+                self.handled.discard(each.name)
+                trace.add(worker.name, HandlingEnd(delivery=each.name, outcome=outcome, error_class=error_class))
+                self._returned(worker, each, error_class, is_final)
 
     def _returned(self, worker: Worker, delivery: Delivery, error_class: str | None, is_final: bool) -> None:
         self._under_way.get(worker.name, {}).pop(delivery.name, None)

@@ -27,3 +27,15 @@ async def webhook(request: Request, background: BackgroundTasks) -> dict:
             seen.add(message["id"])
             background.add_task(in_turn, message)
     return {"status": "ok"}
+
+
+first_only = FastAPI()
+
+
+@first_only.post("/webhook")
+async def webhook_first_only(request: Request, background: BackgroundTasks) -> dict:
+    messages = messages_in(await request.json())
+    if messages and messages[0]["id"] not in seen:
+        seen.add(messages[0]["id"])
+        background.add_task(in_turn, messages[0])
+    return {"status": "ok"}

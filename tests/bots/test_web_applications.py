@@ -52,3 +52,11 @@ def test_a_bot_that_takes_its_own_texts_for_messages_talks_to_itself(judge: Judg
     judged = judge("starlette_slack:unfiltered", SCENARIO, worlds=1, provider="slack", sets=("limit_seconds=300",))
     judged.assert_breaks("S13")
     assert judged.count("runs") > 20
+
+
+def test_who_reads_the_first_message_of_a_request_alone_loses_the_second(judge: Judge) -> None:
+    """Two messages of a customer within a second come in one request; the mended bot answers both."""
+    together = ("provider.several_share=1.0", "workload.messages=[{at_seconds=0.0}, {at_seconds=1.0}]")
+    judged = judge("fastapi_whatsapp_mended:first_only", SCENARIO, worlds=1, provider="whatsapp", sets=together)
+    judged.assert_breaks("T1")
+    judge("fastapi_whatsapp_mended:app", SCENARIO, worlds=1, provider="whatsapp", sets=together).assert_safe()

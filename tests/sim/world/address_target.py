@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
@@ -28,6 +28,7 @@ class BehindAddress:
     """Each delivery is a request to the endpoint; an answer of 200 acknowledges it."""
 
     factory_returns: ClassVar[str] = "an `Address`"
+    takes_several: ClassVar[bool] = False
     serves = False
     keeps_ledger = False
 
@@ -48,7 +49,7 @@ class BehindAddress:
 
     async def outcome_of(self, conversation: str, message_id: str) -> str | None: ...
 
-    async def deliver(self, message: SentMessage, attempt: Attempt) -> str | None:
+    async def deliver(self, message: SentMessage, attempt: Attempt, further: Sequence[SentMessage] = ()) -> str | None:
         fields = ("id", "conversation", "text", "thread_id")
         body = json.dumps({name: getattr(message, name) for name in fields}).encode()
         answer: asyncio.Future[int] = self._host.loop.create_future()

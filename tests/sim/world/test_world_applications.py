@@ -177,3 +177,24 @@ def test_who_sends_too_often_is_told_for_how_long_to_wait() -> None:
     answers, received = sent("often")
     assert len(received) == 30 - answers.count("{'retry_after': 1}")
     assert answers.count("{'retry_after': 1}") == 4
+
+
+def test_two_messages_come_in_one_request_or_one_that_has_waited_alone() -> None:
+    result = of("texts_of_body", 1.0, 2.0, 20.0, provider={**WHATSAPP, "several_share": 1.0})
+    assert lines(result) == [
+        (2.125, "['Question [c1.m1]', 'Question [c1.m2]']"),
+        (22.125, "['Question [c1.m3]']"),
+    ]
+    assert handlings(result) == [
+        (2.125, "handling.start", "c1.m1#1"),
+        (2.125, "handling.start", "c1.m2#1"),
+        (2.125, "handling.end", "c1.m1#1"),
+        (2.125, "handling.end", "c1.m2#1"),
+        (22.125, "handling.start", "c1.m3#1"),
+        (22.125, "handling.end", "c1.m3#1"),
+    ]
+
+
+def test_an_object_gets_each_message_alone() -> None:
+    result = of("slow_handle", 1.0, 2.0, provider={**WHATSAPP, "several_share": 1.0})
+    assert [time for time, kind, _ in handlings(result) if kind == "handling.start"][:2] == [1.125, 2.125]

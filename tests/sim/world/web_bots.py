@@ -100,3 +100,13 @@ def environment() -> Any:
 
     log.info("%s", json.dumps({name: os.environ.get(name) for name in ("WHATSAPP_TOKEN", "REDIS_URL", "MINE")}))
     return Asgi()
+
+
+async def texts_of_body(scope: Any, receive: Any, send: Any) -> None:
+    """Logs the texts of a webhook of WhatsApp's."""
+    if scope["type"] != "http":
+        raise KeyError
+    (value,) = [each["value"] for entry in json.loads((await receive())["body"])["entry"] for each in entry["changes"]]
+    log.info("%s", [each["text"]["body"] for each in value["messages"]])
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body"})
