@@ -23,6 +23,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -113,6 +114,11 @@ class Custom(Provider):
     def sending_limit(self) -> Limit | None:
         """The one that was given."""
         return None if self.seconds_between_texts is None else Limit(self.seconds_between_texts, self.texts_at_once)
+
+    @property
+    def order_seconds(self) -> float:
+        """In whole seconds, if the body says it at all."""
+        return 1.0 if "{timestamp}" in str(self.body) else inf
 
     @property
     def environment(self) -> Mapping[str, str]:

@@ -107,6 +107,11 @@ class Provider(BaseModel, ABC):
     hosts: ClassVar[tuple[str, ...]] = ()
     """Names of the hosts at which the provider takes texts."""
 
+    @property
+    def order_seconds(self) -> float:
+        """How fine webhooks say when a message was written; 0: their order is exact; infinite: they do not say it."""
+        return 1.0
+
     limit: ClassVar[Limit | None] = None
     """How often a bot may send; None: no such limit is known."""
 

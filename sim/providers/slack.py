@@ -67,6 +67,11 @@ class Slack(Provider):
     limit: ClassVar[Limit | None] = Limit(1.0, 20)
 
     @property
+    def order_seconds(self) -> float:
+        """`ts` has microseconds."""
+        return 0.0
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """Under the names that Bolt uses."""
         return {"SLACK_BOT_TOKEN": "xoxb-relaysim-token", "SLACK_SIGNING_SECRET": self.secret}

@@ -74,6 +74,11 @@ class Telegram(Provider):
     limit: ClassVar[Limit | None] = Limit(1.0, 20)
 
     @property
+    def order_seconds(self) -> float:
+        """`update_id` counts up."""
+        return 0.0
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """Under the names that public bots use."""
         return {

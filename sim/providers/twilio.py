@@ -19,6 +19,7 @@ import hmac
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
+from math import inf
 from typing import ClassVar, Literal
 from urllib.parse import urlencode
 from xml.etree import ElementTree
@@ -57,6 +58,11 @@ class Twilio(Provider):
     account_sid: str = Field(default="AC" + "0123456789abcdef" * 2, description="the account")
 
     hosts: ClassVar[tuple[str, ...]] = ("api.twilio.com",)
+
+    @property
+    def order_seconds(self) -> float:
+        """There is no time in a webhook."""
+        return inf
 
     @property
     def environment(self) -> Mapping[str, str]:

@@ -41,7 +41,7 @@ class Application:
 
     factory_returns: ClassVar[str]
     interface: ClassVar[Interface]
-    takes_several: ClassVar[bool] = True
+    gets_requests: ClassVar[bool] = True
     serves = False
     keeps_ledger = False
 

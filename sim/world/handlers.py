@@ -22,7 +22,7 @@ class Handler:
 
     factory_returns: ClassVar[str] = "an object with `def handle(self, message)`, plain or async"
 
-    takes_several: ClassVar[bool] = False
+    gets_requests: ClassVar[bool] = False
 
     __slots__ = ("_relay", "keeps_ledger", "serves")
 

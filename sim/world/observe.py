@@ -94,7 +94,7 @@ def observe(
         `looks` (the commands that read what waits, as the relay declares them), `virtual_seconds` and `events`.
     """
     history, lease = read_history(records, threads, promises), promises.promises.lease
-    outcomes = Outcomes(history, relay.friendly_text, relay.settings)
+    outcomes = Outcomes(history, relay.friendly_text, relay.settings, promises.order_seconds)
     outcomes.judge()
     check_limits(history, outcomes.ended_at, promises, outcomes.note)
     outcomes.counts["notices"] = check_notices(history, outcomes.ended_at, promises, outcomes.note)

@@ -10,6 +10,7 @@ from relaysim.sim.trace.subjects import Message, Run, Text
 from relaysim.sim.world.conflicts import Encounter, has_met_active_run
 from relaysim.sim.world.judge.catalogue import JUDGED_COUNTS
 from relaysim.sim.world.judge.early_looks import decided_at, had_before
+from relaysim.sim.world.judge.written_order import is_known_later
 from relaysim.sim.world.received import received_words
 
 COUNTS: Mapping[str, str] = {
@@ -109,18 +110,19 @@ class Outcomes:
         chronicle: of the world.
         friendly_text: the friendly apology.
         settings: of the relay under test: `attempts`, and what it `cancels`.
+        step: how fine the relay is told when a message was written, in seconds; 0: exactly.
 
     Attributes:
         counts, series: see `COUNTS` and `SERIES`.
         details: per count at most three dicts whose `text` is a sentence.
     """
 
-    def __init__(self, chronicle: Chronicle, friendly_text: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, chronicle: Chronicle, friendly_text: str, settings: Mapping[str, Any], step: float) -> None:
         self.counts = dict.fromkeys(COUNTS, 0)
         self.series: dict[str, list[float]] = {name: [] for name in SERIES}
         self.details: dict[str, list[dict[str, Any]]] = {}
         self._chronicle = chronicle
-        self._friendly_text = friendly_text
+        self._friendly_text, self._step = friendly_text, step
         self._attempts = int(settings.get("attempts", 3))
         self._cancels_once = settings.get("cancels") == "first_conflict"
         self._messages = {each.id: _Outcome(each) for each in chronicle.messages.values()}
@@ -159,7 +161,7 @@ class Outcomes:
     def _judge_sends(self) -> None:
         chronicle, messages = self._chronicle, self._messages
         covered_before: dict[str, set[str]] = {}
-        replied: dict[str, list[tuple[float, Run]]] = {}  # when the newest was written, and by which run
+        replied: dict[str, list[tuple[Message, Run]]] = {}  # the newest message, and by which run
         for sent in chronicle.sends:
             if sent.fate not in _ARRIVING:
                 continue
@@ -212,19 +214,18 @@ class Outcomes:
                     **facts,
                 )
             if covered:
-                newest.append((max(outcome.message.sent_at for outcome in covered), run))
+                newest.append((max((each.message for each in covered), key=lambda each: each.sent_at), run))
             for outcome in covered:
                 seen.add(outcome.message.id)
                 if outcome.covered_at is None:
                     outcome.covered_at = time
                     outcome.own = bool(own) and own[-1] is outcome
 
-    @staticmethod
-    def _decided_without(message: Message, replied: list[tuple[float, Run]]) -> str | None:
+    def _decided_without(self, message: Message, replied: list[tuple[Message, Run]]) -> str | None:
         """How long the relay had had a message when it decided on a reply to a later one; None: it did not have it."""
         had = message.first_start
-        for written, run in replied:
-            if had is not None and written > message.sent_at and had <= decided_at(run):
+        for later, run in replied:
+            if had is not None and had <= decided_at(run) and is_known_later(later, message, self._step):
                 return had_before(had, decided_at(run), run.request, "created the run for that one")
         return None
 

@@ -6,6 +6,7 @@ Only worlds with code of the user's have this: code of this project is handed it
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ _REDIS_PORT: Final = 6379
 _KEY: Final = "OPENAI_API_KEY"
 
 
-def addresses_of(network: Network, link: RedisLink) -> Addresses:
+def addresses_of(network: Network, link: RedisLink, variables: Mapping[str, str]) -> Addresses:
     """The addresses of a world: its API stands where the API's clients look for it; its Redis at any host on Redis' own
     port, and where the environment says."""
     SocketCalls.install()
@@ -30,7 +31,7 @@ def addresses_of(network: Network, link: RedisLink) -> Addresses:
     made.register(base.hostname, base.port or {"http": 80, "https": 443}[base.scheme], ApiAddress(network))
     redis = RedisAddress(link)
     made.register(None, _REDIS_PORT, redis)
-    given = urlsplit(os.environ.get("REDIS_URL", ""))
+    given = urlsplit(variables.get("REDIS_URL") or os.environ.get("REDIS_URL", ""))
     if given.hostname:
         made.register(given.hostname, given.port or _REDIS_PORT, redis)
     return made

@@ -224,7 +224,12 @@ def run_world(
         seed=seed,
         fingerprint=fingerprint,
         ledger=world.ledger,
-        promises=JudgeSettings.of(settings, world.promises, world.backend.roles),
+        promises=JudgeSettings.of(
+            settings,
+            world.promises,
+            world.backend.roles,
+            gets_requests=world.workers[0].target.gets_requests,
+        ),
         redis_pauses=world.redis.pauses,
         unsimulated=[UnsimulatedCall(*each) for each in world.network.unknown],
         raised=world.webhooks.raised,

@@ -117,7 +117,7 @@ class Target(Protocol):
 
     Attributes:
         factory_returns: what a factory returns for this kind, as an error message lists it.
-        takes_several: whether one delivery may bring several messages of a conversation.
+        gets_requests: whether a delivery is a provider's request, which may bring several messages, or else one message.
         serves: whether `serve` is to run from the life's start. A world with such a target ends when nothing happens any
             more, not when nothing is left to do.
         keeps_ledger: whether `outcome_of` may be asked.
@@ -125,7 +125,7 @@ class Target(Protocol):
 
     factory_returns: ClassVar[str]
 
-    takes_several: ClassVar[bool]
+    gets_requests: ClassVar[bool]
 
     @property
     def serves(self) -> bool: ...
@@ -160,7 +160,7 @@ class Target(Protocol):
 
         Args:
             message: what is delivered.
-            further: what else comes with it, where this kind takes several.
+            further: what else comes with it, in a request.
             attempt: which delivery of it this is.
 
         Returns:

@@ -213,7 +213,7 @@ class Webhooks:
             self._hand_over([delivery], given, again)
 
     def _waits_for_more(self, delivery: Delivery, again: bool) -> bool:
-        if self._provider is None or again or delivery.number > 1 or not self._workers[0].target.takes_several:
+        if self._provider is None or again or delivery.number > 1 or not self._workers[0].target.gets_requests:
             return False
         return self._provider.waits_for_more(self._kernel.draws.rare(delivery.message.id, "several", 0))
 

@@ -135,7 +135,7 @@ class World:
         self.provider = None if settings.provider is None else self._provider_service(settings.provider)
         if not is_shared(module_of(settings.relay.factory)):
             self.processes = WorkerProcesses(module_of(settings.relay.factory), self._record_blocked)
-            self.addresses = addresses_of(self.network, self.redis)
+            self.addresses = addresses_of(self.network, self.redis, settings.variables)
             if self.provider is not None:
                 self.provider.register(self.addresses)
         for group in settings.workers:

@@ -60,3 +60,8 @@ def test_who_reads_the_first_message_of_a_request_alone_loses_the_second(judge: 
     judged = judge("fastapi_whatsapp_mended:first_only", SCENARIO, worlds=1, provider="whatsapp", sets=together)
     judged.assert_breaks("T1")
     judge("fastapi_whatsapp_mended:app", SCENARIO, worlds=1, provider="whatsapp", sets=together).assert_safe()
+
+
+def test_an_application_with_several_workers_is_judged_in_a_shipped_scenario(judge: Judge) -> None:
+    """Rapid messages to four workers, which meet in Redis alone."""
+    judge("fastapi_collecting:app", "rapid_pair", provider="whatsapp").assert_safe()

@@ -5,7 +5,7 @@
 - `endings`, `leases`, `lookups`, `reply_origin`: S1 to S11. `ownership`, `content`, `pieces`, `dialogue`: S12 to S15,
   with `foreign_words` and `internals`, which know what of another conversation or of the API stands in a text, and
   `early_looks`, which words what a relay had when it decided.
-- `liveness`, `repeats`: L1 to L5.
+- `liveness`, `repeats`: L1 to L5. `written_order`: which of two messages came first, as far as a relay can know.
 
 `relaysim.sim.world.invariants` calls the checks.
 """

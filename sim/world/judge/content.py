@@ -176,7 +176,7 @@ def _shortened(text: str) -> str:
 
 def check_order_of_writing(history: History, disturbances: Disturbances, findings: Findings) -> None:
     """S14: of two messages of a conversation, the one written first is stored first, also where its webhook came later,
-    unless the later one's was requested before the relay had the earlier one.
+    unless the later one's was requested before the relay had the earlier one, or nobody could know which that is.
 
     The relay has a message once its store has it, if it declares the step that accepts, else once its first handling began.
     It has it no more once a failover took that back, unless it had said that it has the message (`Disturbances.held`).
@@ -196,7 +196,7 @@ def check_order_of_writing(history: History, disturbances: Disturbances, finding
             late = [
                 other
                 for other in newest
-                if other.message.sent_at > each.message.sent_at and _had(history, each.message, other)
+                if disturbances.is_known_later(other.message, each.message) and _had(history, each.message, other)
             ]
             newest.append(each)
             if not late:

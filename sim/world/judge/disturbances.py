@@ -12,6 +12,7 @@ from typing import Final
 from relaysim.sim.trace.subjects import Lease, Message
 from relaysim.sim.world.judge.history import History, Interval
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
+from relaysim.sim.world.judge.written_order import is_known_later
 
 _LOSING: Final = ("restart", "failover")
 
@@ -27,6 +28,10 @@ class Disturbances:
     def __init__(self, history: History, settings: JudgeSettings) -> None:
         self._history = history
         self._settings = settings
+
+    def is_known_later(self, message: Message, other: Message) -> bool:
+        """Whether a message was written later than another one, and the relay can know it."""
+        return is_known_later(message, other, self._settings.order_seconds)
 
     # Redis
 

@@ -25,6 +25,7 @@ class JudgeSettings:
     apologies       texts that are known to be apologies: the scenario's, and those that the relay declares
     notices         texts that are declared to be neither answers nor apologies: the scenario's, and those of the relay
     limits          what an answer may take
+    order_seconds   how fine the relay is told when a message was written; 0: exactly
     """
 
     roles: OperationRoles
@@ -35,10 +36,16 @@ class JudgeSettings:
     apologies: frozenset[str] = frozenset()
     notices: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
+    order_seconds: float = 0.0
 
     @classmethod
-    def of(cls, world: WorldSettings, promises: Promises, roles: OperationRoles) -> JudgeSettings:
-        """For worlds of these settings, whose relay promises this and whose API has this lock."""
+    def of(
+        cls, world: WorldSettings, promises: Promises, roles: OperationRoles, *, gets_requests: bool = False
+    ) -> JudgeSettings:
+        """For worlds of these settings, whose relay promises this and whose API has this lock.
+
+        `gets_requests`: it gets a provider's webhooks as requests, and knows of a message what is in there.
+        """
         lost: dict[str, float] = {}
         for fault in world.redis_faults:
             if fault.lost_seconds is not None:
@@ -51,4 +58,5 @@ class JudgeSettings:
             notices=frozenset((*world.relay.notices, *promises.notices)),
             roles=roles,
             limits=world.limits,
+            order_seconds=world.provider.order_seconds if gets_requests and world.provider is not None else 0.0,
         )

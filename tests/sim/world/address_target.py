@@ -28,7 +28,7 @@ class BehindAddress:
     """Each delivery is a request to the endpoint; an answer of 200 acknowledges it."""
 
     factory_returns: ClassVar[str] = "an `Address`"
-    takes_several: ClassVar[bool] = False
+    gets_requests: ClassVar[bool] = False
     serves = False
     keeps_ledger = False
 
