@@ -23,6 +23,14 @@ _REAL: Final[dict[str, Any]] = {
 """In a table, since names of modules are where substitutes are put."""
 
 
+SPINS_MAX: Final = 20_000
+"""After so many locks that a thread has asked for without waiting, it is taken to look for something that another thread
+does, and lets the others run: in production Python interrupts it."""
+
+SWITCH_SECONDS: Final = 0.005
+"""For how long: the time that Python leaves a thread before another one's turn."""
+
+
 def sleep(seconds: float) -> None:
     """`time.sleep` in a worker: virtual time passes, for this thread, or for all of a loop in whose code it is called."""
     strand = _strand("time.sleep")
@@ -78,6 +86,11 @@ class Lock:
         """
         if timeout != -1:
             _check_timeout(blocking, timeout)
+        strand = current_strand()
+        if strand is not None:
+            strand.spins += 1
+            if strand.spins >= SPINS_MAX:
+                sleep(SWITCH_SECONDS)
         if not self._is_held:
             self._is_held = True
             return True
@@ -156,7 +169,7 @@ class RLock:
 
     __slots__ = ("__weakref__", "_count", "_lock", "_owner")
 
-    def __init__(self) -> None:
+    def __init__(self, *ignored: Any, **also_ignored: Any) -> None:  # as Python's own, which says that it is deprecated
         self._lock = Lock()
         self._owner: int | None = None
         self._count = 0

@@ -79,18 +79,29 @@ def set_sentinel(threads: Threads) -> Lock:
 class ThreadHandle:
     """`_thread._ThreadHandle` of Python 3.13: what a `threading.Thread` is started and joined by."""
 
-    __slots__ = ("__weakref__", "_done", "_ended", "ident")
+    __slots__ = ("__weakref__", "_done", "_ended", "_is_started", "ident")
 
     def __init__(self) -> None:
         self.ident = 0
-        self._done = False
+        self._is_started = self._done = False
         self._ended = Lock()
 
     def is_done(self) -> bool:
         """Whether the thread has ended."""
         return self._done
 
+    def _start(self) -> None:
+        if self._is_started:
+            raise RuntimeError("thread already started")
+        self._is_started = True
+        self._ended.acquire()
+
+    def _check_started(self) -> None:
+        if not self._is_started:
+            raise RuntimeError("thread not started")
+
     def _set_done(self) -> None:
+        self._check_started()
         self._done = True
         if self._ended.locked():
             self._ended.release()
@@ -99,8 +110,9 @@ class ThreadHandle:
         """Wait until it has ended.
 
         Raises:
-            RuntimeError: the thread joins itself.
+            RuntimeError: the thread joins itself, or was not started.
         """
+        self._check_started()
         if self._done:
             return
         if self.ident == thread_ident():
@@ -114,7 +126,7 @@ def start_joinable_thread(
 ) -> ThreadHandle:
     """`_thread.start_joinable_thread` of Python 3.13."""
     handle = ThreadHandle() if handle is None else handle
-    handle._ended.acquire()
+    handle._start()
     _let_begin(function)
 
     def run() -> None:
@@ -132,6 +144,7 @@ def make_thread_handle(threads: Threads, ident: int) -> ThreadHandle:
     """`_thread._make_thread_handle` of Python 3.13, for a thread that `threading` has not started."""
     handle = ThreadHandle()
     handle.ident = ident
+    handle._is_started = True
     return handle
 
 

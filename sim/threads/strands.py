@@ -66,6 +66,7 @@ class Strand(greenlet):
         ident: of the thread that it belongs to.
         at_end: called when it ends.
         turns: how often it has blocked.
+        spins: how many locks it has asked for since it last blocked.
     """
 
     loop: HostLoop | None
@@ -77,7 +78,7 @@ class Strand(greenlet):
         self.loop = None
         self.ident = ident
         self.at_end: list[Callable[[], object]] = []
-        self.turns = 0
+        self.turns = self.spins = 0
         self._refused = 0
 
     def park(self) -> Any:
@@ -87,6 +88,7 @@ class Strand(greenlet):
             What `Threads.wake` was given.
         """
         self.turns += 1
+        self.spins = 0
         if self.threads.ended:
             self._refuse()
         return self.parent.switch()  # type: ignore[union-attr]

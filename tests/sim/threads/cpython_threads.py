@@ -46,7 +46,7 @@ MODULES: Final = {
     ),
     "test_threading_local": ("ThreadLocalTest", "PyThreadingLocalTest"),
     "test_thread": ("ThreadRunningTests", "BarrierTest", "LockTests"),
-    "test_concurrent_futures.test_thread_pool": None,
+    "test_concurrent_futures.test_thread_pool": None,  # of Python 3.13
     "test_sched": None,
 }
 LEFT_OUT: Final = {
@@ -54,6 +54,8 @@ LEFT_OUT: Final = {
     "test_unraisable_exception": "what ends a thread is recorded instead of printed",
     "test_excepthook": "what ends a thread is recorded instead of printed",
     "test_excepthook_thread_None": "what ends a thread is recorded instead of printed",
+    "test_lock_no_subclass": "a lock of a worker is an object of Python code",
+    "test_foreign_thread": "a thread that `threading` has not started stays in its table until its process ends",
     "test_disallow_instantiation": "a lock of a worker is an object of Python code",
     "test_main_thread": "runs in a thread that is not the main one",
     "test_PyThreadState_SetAsyncExc": "raises an exception in a thread from C",

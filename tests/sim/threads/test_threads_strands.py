@@ -419,3 +419,17 @@ def test_a_strand_knows_its_process() -> None:
         process.start(run)
         process.kernel.run()
         assert found == [process.threads]
+
+
+def test_a_thread_that_spins_until_another_has_done_something_lets_it_do_it() -> None:
+    def run() -> float:
+        jobs: queue.Queue[int] = queue.Queue()
+        threading.Timer(0.25, jobs.put, [7]).start()
+        while True:
+            try:
+                jobs.get_nowait()
+            except queue.Empty:
+                continue
+            return time.monotonic()
+
+    assert 0.25 <= simulate(run) < 0.26
