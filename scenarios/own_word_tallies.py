@@ -137,10 +137,11 @@ def judge_own_words(claim: dict[str, Any], around_replies: OwnWords, beginnings:
             continue
         times = sum(each.times for each in inventions)
         said = (
-            f"{counted(times, 'sentence')} {where} that nobody had written and that changed or told of something done"
+            f"{counted(times, 'sentence')} {where} of which nobody else is the source, changing from one text to the next "
+            "or telling what was done for the customer"
         )
         claim["why"] = (
-            f"{claim['why']}; {said}" if claim["count"] else f"{said}, and nothing tells whether that is right"
+            f"{claim['why']}; {said}" if claim["count"] else f"{said}, and nothing here tells whether that is right"
         )
         for trials in ("needed", "needed_replications"):  # more of them would not tell either
             claim.pop(trials, None)

@@ -41,7 +41,7 @@ def test_that_a_run_reads_it_is_not(judge: Judge, name: str) -> None:
 def test_what_the_assistant_says_first_is_the_same_everywhere_or_shown(judge: Judge) -> None:
     judged = judge("words_remembered:beginning_with_an_invention", "three_questions.toml", worlds=1, lane="sdk")
     assert (judged.exit_code, judged.broken) == (3, {}), judged.answer
-    assert "in the assistant's name at the beginning that nobody had written" in judged.answer
+    assert "in the assistant's name at the beginning of which nobody else is the source" in judged.answer
     assert "The lion escaped last night." in judged.answer
 
 

@@ -76,14 +76,14 @@ def test_a_claim_becomes_inconclusive_and_shows_it() -> None:
     judge_own_words(claim, found, OwnWords(), "relaysim replay race --seed {seed}")
     assert claim["verdict"] == "inconclusive"
     assert claim["as_expected"] is False
-    assert str(claim["why"]).startswith("2 sentences around a reply that nobody had written")
+    assert str(claim["why"]).startswith("2 sentences around a reply of which nobody else is the source, changing from")
     (example,) = claim["examples"]
     assert (example["seed"], example["fingerprint"]) == (9, "print 9")
     assert example["replay"] == "relaysim replay race --seed 9"
 
     begun = {"verdict": "verified", "expected": "verified", "count": 0, "why": "did not happen", "examples": []}
     judge_own_words(begun, OwnWords(), found, "")
-    assert str(begun["why"]).startswith("2 sentences in the assistant's name at the beginning that")
+    assert str(begun["why"]).startswith("2 sentences in the assistant's name at the beginning of which")
 
     refuted = {"verdict": "refuted", "count": 1}
     judge_own_words(refuted, found, found, "")
