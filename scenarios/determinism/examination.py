@@ -1,10 +1,11 @@
 """What `doctor` does: the same seeds in several ways, and for each seed that parts, the one condition that makes it part.
 
 First a survey. All worlds run in a process, then once more in the same one, and in other processes that differ from the
-first in a single condition each: none at all, the order, the hash seed, the date, the environment. Where worlds of two
-processes differ under equal conditions, the cause is noise, and more pairs of processes run with the real clock or the
-system's entropy held: what makes both agree again is the cause. Every other parting is due to the condition in which its
-way differs.
+first in the hash seed and in one condition more: the order, the date, the environment. What agrees in spite of both agrees
+under each. A scenario of which a world parts is run again in processes that differ in a single condition, and in one that
+differs in none. Where worlds of two processes differ under equal conditions, the cause is noise, and more pairs of processes
+run with the real clock or the system's entropy held: what makes both agree again is the cause. Every other parting is due to
+the condition in which its way differs.
 
 Then the places. A seed that parts is run again in a pair of processes that differ in the same condition, watched: the first
 reading that comes out otherwise in the two is where the cause enters. Where readings have no value that can be seen, it is
@@ -157,23 +158,61 @@ class _Survey(NamedTuple):
     others: list[tuple[str, int, list[Ending]]]  # the way, the hash seed, the endings
 
 
+class _Packed(NamedTuple):
+    """A process that differs from the first in its hash seed and in one condition more, or in the hash seed alone."""
+
+    way: str | None
+    hash_seed: int
+    job: Job
+
+
 def _survey(plain: Job, worlds: Sequence[WorldToRun], hash_seeds: Sequence[int], run: _Run) -> _Survey:
-    few = [world for world in worlds if world.seed < _FEW]
-    planned = [
-        (AGAIN, replace(plain, worlds=[*worlds, *worlds])),
-        (FRESH, replace(plain, worlds=worlds)),
-        (OPPOSITE, replace(plain, worlds=worlds[::-1])),
-        (LATER, replace(plain, worlds=worlds, conditions=Conditions(clock="ahead"))),
-        (ELSEWHERE, replace(plain, worlds=worlds, elsewhere=True)),
-        *(
-            (HASHED, replace(plain, worlds=few if number else worlds, hash_seed=hash_seed))
-            for number, hash_seed in enumerate(hash_seeds)
-        ),
+    """All worlds in as few processes as show all ways: to start one takes longer than to run some worlds.
+
+    A world that agrees although two conditions differ agrees under each of them. Where one parts, its scenario is run
+    again under each single condition that may be the reason, and in a process that differs in nothing.
+    """
+    pure = {
+        OPPOSITE: replace(plain, worlds=worlds[::-1]),
+        LATER: replace(plain, worlds=worlds, conditions=Conditions(clock="ahead")),
+        ELSEWHERE: replace(plain, worlds=worlds, elsewhere=True),
+    }
+    packed = [
+        _Packed(way, hash_seed, replace(pure[way], hash_seed=hash_seed))
+        for way, hash_seed in zip(pure, hash_seeds, strict=False)
     ]
-    first, *endings = run("the survey", [job for _, job in planned])
+    few = [world for world in worlds if world.seed < _FEW]
+    packed += [_Packed(None, each, replace(plain, worlds=few, hash_seed=each)) for each in hash_seeds[len(pure) :]]
+    alone = [way for way in pure if way not in {each.way for each in packed}]
+    again = replace(plain, worlds=[*worlds, *worlds])
+    first, *endings = run("the survey", [again, *(each.job for each in packed), *(pure[way] for way in alone)])
     half = len(worlds)
-    others = [(AGAIN, 1, first[half:])]
-    others += [(way, job.hash_seed, its) for (way, job), its in zip(planned[1:], endings, strict=True)]
+    reference = {ending.world: ending for ending in first[:half]}
+
+    def parted(its: Iterable[Ending]) -> set[WorldToRun]:
+        return {each.world for each in its if not _same(each, reference[each.world])}
+
+    found: dict[str, list[Ending]] = {AGAIN: first[half:], **dict(zip(alone, endings[len(packed) :], strict=True))}
+    suspects = {each.scenario for its in (first[half:], *endings) for each in parted(its)}
+    doubtful = [each.way for each, its in zip(packed, endings, strict=False) if each.way is not None and parted(its)]
+    planned = [FRESH, *doubtful] if suspects else []
+    jobs = [replace(plain, worlds=worlds) if way == FRESH else pure[way] for way in planned]
+    jobs = [replace(job, worlds=[each for each in job.worlds if each.scenario in suspects]) for job in jobs]
+    apart = dict(zip(planned, run("one condition at a time", jobs), strict=True)) if jobs else {}
+    others: list[tuple[str, int, list[Ending]]] = []
+    for each, its in zip(packed, endings, strict=False):
+        single = apart.get(each.way or "", [])
+        # What parts under one condition alone says nothing of the hash seed that it was run with.
+        blamed = parted(single)
+        others.append((HASHED, each.hash_seed, [ending for ending in its if ending.world not in blamed]))
+        if each.way is not None:
+            retried = {ending.world for ending in single}
+            found[each.way] = [*single, *(ending for ending in its if ending.world not in retried)]
+    fresh = apart.get(FRESH, [])
+    known = {ending.world for ending in fresh}
+    rest = [ending for ending in (endings[0] if endings else first[half:]) if ending.world not in known]
+    found[FRESH] = [*fresh, *rest]
+    others += [(way, 1, its) for way, its in found.items()]
     return _Survey(first[:half], others)
 
 
@@ -307,7 +346,7 @@ def _causes(
         return (evidence.strongest(*single),)
     if single:
         return tuple(single)
-    if "both" in cured:
+    if "both" in cured and evidence.strongest("unknown", "thread") != "thread":  # a thread may be as far by chance
         return ("real time", "entropy")
     # What C code reads of clocks and chance by itself is not held; where it is called from shows all the same.
     return (evidence.strongest("unknown", "thread", "process", "file", "address order", "real time", "entropy"),)

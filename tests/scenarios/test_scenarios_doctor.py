@@ -400,12 +400,76 @@ def test_the_condition_in_which_a_way_differs_is_to_blame(
         assert (found[0].world.seed, found[0].hash_seed) == (7, 3 if condition == "hash" else 1)
 
 
+class Processes:
+    """Takes the place of processes: what a world comes to depends on the one thing that its relay looks at."""
+
+    def __init__(self, looks_at: Mapping[int, str]) -> None:
+        self.looks_at = looks_at
+        self.started: list[Job] = []
+
+    def __call__(self, jobs: Sequence[Job], at_once: int, done: Any = None) -> list[list[Ending]]:
+        self.started += jobs
+        return [[self.ended(job, place) for place in range(len(job.worlds))] for job in jobs]
+
+    def ended(self, job: Job, place: int) -> Ending:
+        world = job.worlds[place]
+        number = self.started.index(job)
+        seen = {
+            "nothing": 0,
+            "hash": job.hash_seed,
+            "date": job.conditions.clock == "ahead",
+            "environment": job.elsewhere,
+            "state": [each.seed for each in job.worlds[:place] if each.scenario == world.scenario],
+            "chance": (number, place),
+        }[self.looks_at[world.scenario]]
+        text = f"{world.seed} {seen}"
+        record = (1.0, "w1", "send", TextSent("c1.m1#1", "c1", text))
+        return Ending(world, text, packed([record]))
+
+
+@pytest.mark.parametrize(
+    ("looks_at", "causes", "processes"),
+    [
+        ("nothing", {}, 5),
+        ("hash", {"hash order": (HASHED,)}, 11),
+        ("date", {"real time": (LATER,)}, 9),
+        ("environment", {"environment": (ELSEWHERE,)}, 9),
+        ("state", {"kept state": (AGAIN, OPPOSITE)}, 9),
+        ("chance", {"unknown": WAYS}, 17),
+    ],
+)
+def test_ways_share_processes_until_a_world_parts_and_then_each_is_looked_at_alone(
+    looks_at: str,
+    causes: dict[str, tuple[str, ...]],
+    processes: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Beside a relay in which nothing parts, which is not run again."""
+    given = Processes({0: looks_at, 1: "nothing"})
+    monkeypatch.setattr(examination, "do_all", given)
+    small = load(write(tmp_path), check_relay=False)
+    clean = load(write(tmp_path, SMALL.replace('"small"', '"clean"'), "clean.toml"), check_relay=False)
+    examined = examine([Subject(small, "direct"), Subject(clean, "direct")], seeds=4, at_once=1)
+    found = {each.cause: each.ways for each in examined.findings}
+    assert (found, len(given.started)) == (causes, processes)
+    assert {each.subject.scenario.name for each in examined.findings} <= {"small"}
+    assert [examined.agreed[1, way] for way in WAYS] == [(4, 4)] * len(WAYS)
+    hurt = {way for way in WAYS if examined.agreed[0, way][0] < examined.agreed[0, way][1]}
+    assert hurt == {way for ways in causes.values() for way in ways}
+    first = [job for job in given.started[:5] if not job.watched]
+    assert {job.hash_seed for job in first} == {1, 2, 3, 4, 5}
+    assert all(any(world.scenario == 1 for world in job.worlds) for job in first)
+    assert not any(world.scenario == 1 for job in given.started[5:] for world in job.worlds)
+
+
 @pytest.mark.parametrize(
     ("condition", "one", "other", "cured", "causes"),
     [
         ("noise", ending("a"), ending("b"), {"clock"}, ("real time",)),
         ("noise", ending("a"), ending("b"), {"entropy", "both"}, ("entropy",)),
         ("noise", ending("a"), ending("b"), {"both"}, ("real time", "entropy")),
+        ("noise", ending("a", 0, noted("thread")), ending("b"), {"both"}, ("thread",)),
         ("noise", ending("a", 0, noted("entropy")), ending("b"), {"clock", "entropy", "both"}, ("entropy",)),
         ("noise", ending("a", 0, noted("process"), noted("address")), ending("b"), set(), ("process",)),
         ("noise", ending("a", 0, noted("address")), ending("b"), set(), ("address order",)),
