@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 def _refuse(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        sockets = self._host.sockets
+        sockets = self._host.process.sockets
         if sockets is None or name not in sockets.loop_calls:
             raise refuse(f"loop.{name}")
         return sockets.loop_calls[name](*args, **kwargs)

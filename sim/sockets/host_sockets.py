@@ -175,4 +175,4 @@ def _port(port: Any) -> int:
 def sockets_here() -> HostSockets | None:
     """Those of the host whose code runs; None: it has none, or no host's code runs."""
     host = current_host()
-    return None if host is None else host.sockets
+    return None if host is None else host.process.sockets

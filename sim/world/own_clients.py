@@ -15,6 +15,7 @@ from relaysim.sim.doors.transport import API_KEY
 from relaysim.sim.kernel import Host
 from relaysim.sim.redis import RedisAddress, RedisLink
 from relaysim.sim.sockets import Addresses, SocketCalls, open_sockets
+from relaysim.sim.threads import wait
 
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy", "ftp_proxy")
 
@@ -39,7 +40,7 @@ def addresses_of(network: Network, link: RedisLink, variables: Mapping[str, str]
 
 def connect_host(host: Host, addresses: Addresses) -> None:
     """Let code on a host of a worker reach them."""
-    open_sockets(host, addresses)
+    open_sockets(host, addresses, wait)
 
 
 def prepare_environment() -> None:

@@ -47,10 +47,10 @@ class Bot:
 
 
 class ImpatientBot(Bot):
-    """The same, within seven seconds or not at all."""
+    """The same, within three seconds or not at all."""
 
     async def answer(self, client: AsyncOpenAI, message: Any) -> None:
-        async with asyncio.timeout(7.0):
+        async with asyncio.timeout(3.0):
             await super().answer(client, message)
 
 

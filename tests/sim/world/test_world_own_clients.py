@@ -1,7 +1,7 @@
 """Goal: a bot that makes its own clients is judged as its twin that is handed them: the same trace, to the last record.
 
-Method: one bot, handed its client, with one from its import, and with one for each message, in worlds with drawn
-latencies, and with each fault of the API's.
+Method: one bot, handed its client, with one from its import, with one for each message, and written plain, in worlds with
+drawn latencies, and with each fault of the API's.
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ from world_bench import run, settings, told
 from relaysim.sim.kernel import LeavesSimulationError
 from relaysim.sim.world import Result, WorldSettings
 
-pytestmark = pytest.mark.usefixtures("one_session")
+pytestmark = [
+    pytest.mark.usefixtures("one_session"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # bots close nothing at their worlds' ends
+]
 
-WAYS = ("at_import", "in_handle")
+WAYS = ("own_client_bots:at_import", "own_client_bots:in_handle", "plain_client_bots:at_import")
+GIVEN = "own_client_bots:given"
 
 
-def _world(way: str, **tables: Any) -> WorldSettings:
+def _world(factory: str, **tables: Any) -> WorldSettings:
     at = (1.0, 3.0, 9.0)
     workload = {"redeliver_seconds": 20.0, **tables.pop("workload", {})}
-    return settings(f"own_client_bots:{way}", *at, constant=False, workload=workload, **tables)
+    return settings(factory, *at, constant=False, workload=workload, **tables)
 
 
 def _sent(result: Result) -> list[tuple[Any, ...]]:
@@ -34,7 +38,7 @@ def _sent(result: Result) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", ["polls", "streams"])
 def test_a_bot_with_a_client_of_its_own_leaves_the_trace_of_its_twin(way: str, kind: str) -> None:
-    expected = run(_world("given", relay={"kind": kind}), seed=3, lane="sdk")
+    expected = run(_world(GIVEN, relay={"kind": kind}), seed=3, lane="sdk")
     result = run(_world(way, relay={"kind": kind}), seed=3, lane="sdk")
     assert len(_sent(expected)) >= 2
     assert result.records == expected.records
@@ -53,9 +57,10 @@ FAULTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault["kind"]))
-def test_faults_of_the_api_strike_both_alike(fault: dict[str, Any]) -> None:
-    expected = run(_world("given", faults=[fault]), seed=3, lane="sdk")
-    result = run(_world("at_import", faults=[fault]), seed=3, lane="sdk")
+@pytest.mark.parametrize("way", ["own_client_bots:at_import", "plain_client_bots:at_import"])
+def test_faults_of_the_api_strike_both_alike(fault: dict[str, Any], way: str) -> None:
+    expected = run(_world(GIVEN, faults=[fault]), seed=3, lane="sdk")
+    result = run(_world(way, faults=[fault]), seed=3, lane="sdk")
     assert sum(result.observation["fault_hits"]["faults"]) >= 1
     assert [each for each in result.records or () if each[2] != "log"] == [
         each for each in expected.records or () if each[2] != "log"
@@ -63,10 +68,11 @@ def test_faults_of_the_api_strike_both_alike(fault: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["request_lost", "response_lost", "read_timeout"])
-def test_a_client_that_gives_up_is_told_of_alike(kind: str) -> None:
+@pytest.mark.parametrize("way", ["own_client_bots:at_import", "plain_client_bots:at_import"])
+def test_a_client_that_gives_up_is_told_of_alike(kind: str, way: str) -> None:
     fault = {"kind": kind, "route": "messages.create", "nth": [1]}
-    expected = run(_world("given", faults=[fault]), seed=3, lane="sdk")
-    result = run(_world("at_import", faults=[fault]), seed=3, lane="sdk")
+    expected = run(_world(GIVEN, faults=[fault]), seed=3, lane="sdk")
+    result = run(_world(way, faults=[fault]), seed=3, lane="sdk")
     assert ("ReadTimeout",) in [tuple(each[-1:]) for each in told(result, "response")]
     assert result.fingerprint == expected.fingerprint
 
@@ -80,10 +86,11 @@ REDIS_FAULTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("faults", [[], *([each] for each in REDIS_FAULTS)])
-def test_a_store_of_its_own_is_that_of_its_twin(faults: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("way", ["own_client_bots", "plain_client_bots"])
+def test_a_store_of_its_own_is_that_of_its_twin(faults: list[dict[str, Any]], way: str) -> None:
     tables: dict[str, Any] = {"constant": False, "redis_faults": faults}
     expected = run(settings("own_client_bots:given_store", 1.0, 1.1, 9.0, **tables), seed=3, lane="sdk")
-    result = run(settings("own_client_bots:own_store", 1.0, 1.1, 9.0, **tables), seed=3, lane="sdk")
+    result = run(settings(f"{way}:own_store", 1.0, 1.1, 9.0, **tables), seed=3, lane="sdk")
     texts = [each[-1] for each in _sent(expected)]
     assert all(each.endswith(" None value is not an integer or out of range") for each in texts)
     assert texts
@@ -92,10 +99,11 @@ def test_a_store_of_its_own_is_that_of_its_twin(faults: list[dict[str, Any]]) ->
 
 
 @pytest.mark.parametrize(("channel", "protocol"), [(False, 2), (False, 3), (True, 2), (True, 3)])
-def test_a_consumer_with_a_store_of_its_own_waits_as_its_twin(channel: bool, protocol: int) -> None:
+@pytest.mark.parametrize("way", ["own_client_bots", "plain_client_bots"])
+def test_a_consumer_with_a_store_of_its_own_waits_as_its_twin(channel: bool, protocol: int, way: str) -> None:
     tables: dict[str, Any] = {"constant": False, "workers": 1}
     given = settings("own_client_bots:given_queue", 1.0, 9.0, relay={"channel": channel}, **tables)
-    own = settings("own_client_bots:own_queue", 1.0, 9.0, relay={"channel": channel, "protocol": protocol}, **tables)
+    own = settings(f"{way}:own_queue", 1.0, 9.0, relay={"channel": channel, "protocol": protocol}, **tables)
     expected, result = run(given, seed=3, lane="sdk"), run(own, seed=3, lane="sdk")
     assert len(_sent(expected)) == 2
     assert result.records == expected.records
@@ -106,11 +114,38 @@ def test_work_that_is_cancelled_leaves_no_response(kind: str | None) -> None:
     fault: dict[str, Any] = {"kind": kind, "route": "messages.create", "nth": [1]}
     if kind == "slow_body":
         fault["seconds"] = 30.0
-    tables = {"faults": [] if kind is None else [fault], "relay": {"kind": "impatient"}}
-    expected = run(_world("given", **tables), seed=3, lane="sdk")
-    result = run(_world("at_import", **tables), seed=3, lane="sdk")
+    tables: dict[str, Any] = {"faults": [] if kind is None else [fault], "relay": {"kind": "impatient"}}
+    expected = run(settings(GIVEN, 1.0, constant=False, **tables), seed=3, lane="sdk")
+    result = run(settings("own_client_bots:at_import", 1.0, constant=False, **tables), seed=3, lane="sdk")
     assert "handle raised TimeoutError" in [each[-1][:26] for each in told(expected, "log")]
     assert result.fingerprint == expected.fingerprint
+
+
+def test_whatever_library_asks_the_world_is_the_same() -> None:
+    results = [
+        run(
+            settings("plain_client_bots:raw", 1.0, 40.0, constant=False, relay={"library": library}), seed=3, lane="sdk"
+        )
+        for library in ("requests", "urllib", "httpx", "aiohttp")
+    ]
+    without_logs = [[each for each in result.records or () if each[2] != "log"] for result in results]
+    assert len(_sent(results[0])) == 2
+    assert all(records == without_logs[0] for records in without_logs)
+
+
+def test_a_plain_client_in_a_coroutine_holds_up_its_worker_and_gets_its_answer() -> None:
+    result = run(settings("plain_client_bots:blocker", 1.0, 1.1, workers=1), lane="sdk")
+    assert [(each[0], each[-1]) for each in _sent(result)] == [(1.375, "0.25"), (1.625, "0.25")]
+    blocked = told(result, "loop.blocked")
+    assert [(seconds, place.partition(":")[0]) for *_, seconds, place in blocked] == [
+        (0.25, "plain_client_bots.py")
+    ] * 2
+
+
+@pytest.mark.parametrize(("library", "place"), [("requests", "api.example.com:443"), ("redis", "cache.internal:7000")])
+def test_an_address_that_nobody_simulates_is_refused_to_plain_code(library: str, place: str) -> None:
+    with pytest.raises(LeavesSimulationError, match=rf"plain_client_bots\.py:\d+: connecting to {place} "):
+        run(settings("plain_client_bots:stray", relay={"library": library}), lane="sdk")
 
 
 @pytest.mark.parametrize("url", ["https://api.example.com/v1", "http://10.9.8.7:8080/v1"])
@@ -134,7 +169,7 @@ def test_neither_the_environment_of_this_machine_nor_its_certificates_reach_a_bo
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    result = run(_world("in_handle"), seed=3, lane="sdk")
+    result = run(_world("own_client_bots:in_handle"), seed=3, lane="sdk")
     assert len(_sent(result)) >= 2
     assert os.environ["HTTPS_PROXY"] == "http://proxy.example:3128"
     assert "OPENAI_API_KEY" not in os.environ
