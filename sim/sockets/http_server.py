@@ -7,6 +7,7 @@ from asyncio.tasks import _unregister_task
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextvars import copy_context
 from http import HTTPStatus
+from types import CoroutineType
 from typing import Final
 
 import h11
@@ -101,6 +102,9 @@ class HttpSession:
     def _begin(self) -> None:
         """A request is whole: ask the service, at this instant."""
         assert self._head is not None
+        worker = self._connection.host
+        if worker.loop.is_closed():  # where nobody will read the answer; what is asked for is done all the same
+            worker = worker.process
         request = HttpRequest(
             self._head.method.decode("ascii"),
             self._head.target.decode("ascii"),
@@ -108,14 +112,15 @@ class HttpSession:
             bytes(self._body),
             self._connection.name,
             self._connection.remote[1],
-            self._connection.host,
+            worker,
         )
         self._asked = request
         answer = self._service.answer(request)
-        self._answering = self._connection.host.spawn(self._answer(request, answer), context=copy_context())
-        _unregister_task(
-            self._answering
-        )  # a server's, of which `asyncio.all_tasks` in the client's process knows nothing
+        self._answering = worker.spawn(self._answer(request, answer), context=copy_context())
+        if isinstance(answer, CoroutineType):  # a task that is cancelled before it has begun awaits nothing
+            self._answering.add_done_callback(lambda _: answer.close())
+        # A server's, of which `asyncio.all_tasks` in the client's process knows nothing.
+        _unregister_task(self._answering)
 
     async def _answer(self, request: HttpRequest, answer: Awaitable[HttpResponse]) -> None:
         try:

@@ -90,7 +90,12 @@ class SimulatedTransport(asyncio.Transport):
         self._paused = True
 
     def resume_reading(self) -> None:
-        """Give the protocol what has arrived."""
+        """Give the protocol what has arrived.
+
+        Raises:
+            RuntimeError: the loop is closed, as asyncio says it.
+        """
+        self._check_loop()
         self._paused = False
         self._schedule()
 
@@ -138,15 +143,28 @@ class SimulatedTransport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         """Whether it has been closed, or its world has."""
-        return self._closing or self._loop.is_closed()
+        return self._closing or self._is_world_over
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connection.
+
+        Raises:
+            RuntimeError: the loop is closed, as asyncio says it: a client that is used in one loop after the other.
+        """
         self._lose(None)
+        self._check_loop()
 
     def abort(self) -> None:
-        """End the connection."""
-        self._lose(None)
+        """The same."""
+        self.close()
+
+    @property
+    def _is_world_over(self) -> bool:
+        return self._connection.host.kernel.trace.closed
+
+    def _check_loop(self) -> None:
+        if self._loop.is_closed() and not self._is_world_over:
+            raise RuntimeError("Event loop is closed")
 
     def _lose(self, error: Exception | None) -> None:
         if self._closing:

@@ -13,7 +13,7 @@ import aiohttp
 import httpx
 import redis
 import requests
-from openai import OpenAI
+from openai import AsyncOpenAI, OpenAI
 
 CLIENT = OpenAI()
 STORE = redis.Redis(host="cache.internal", password="secret")
@@ -97,6 +97,25 @@ class Blocker:
 
 def blocker(client: Any, store: Any, send: Any) -> Blocker:
     return Blocker(send)
+
+
+class LoopPerMessage:
+    """Runs an event loop for each message, and keeps one client for all of them, which belongs to the first loop."""
+
+    def __init__(self, send: Any) -> None:
+        self.send = send
+        self.client = AsyncOpenAI()
+
+    def handle(self, message: Any) -> None:
+        asyncio.run(self.answer(message))
+
+    async def answer(self, message: Any) -> None:
+        kept = await self.client.beta.threads.messages.create(message.thread_id, role="user", content=message.text)
+        await self.send(message.conversation, kept.content[0].text.value)
+
+
+def loop_per_message(client: Any, store: Any, send: Any) -> LoopPerMessage:
+    return LoopPerMessage(send)
 
 
 class Queue:

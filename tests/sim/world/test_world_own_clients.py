@@ -142,6 +142,15 @@ def test_a_plain_client_in_a_coroutine_holds_up_its_worker_and_gets_its_answer()
     ] * 2
 
 
+def test_a_client_that_is_used_in_one_loop_after_the_other_fails_as_in_production() -> None:
+    """Every second time: the request arrives, its answer cannot be read, and the client drops the connection."""
+    result = run(settings("plain_client_bots:loop_per_message", 1.0, 5.0, 9.0, workers=1), lane="sdk")
+    assert [each[-1] for each in _sent(result)] == ["Question [c1.m1]", "Question [c1.m3]"]
+    errors = [each[-1] for each in told(result, "log") if each[-2] == "ERROR"]
+    assert errors == ["handle raised RuntimeError: Event loop is closed"]
+    assert [each[-3] for each in told(result, "served")] == [200] * 3
+
+
 @pytest.mark.parametrize(("library", "place"), [("requests", "api.example.com:443"), ("redis", "cache.internal:7000")])
 def test_an_address_that_nobody_simulates_is_refused_to_plain_code(library: str, place: str) -> None:
     with pytest.raises(LeavesSimulationError, match=rf"plain_client_bots\.py:\d+: connecting to {place} "):
