@@ -216,7 +216,7 @@ class Scenario(WorldTables, Heading):
         if not self.relay.notices:
             del plain["relay"]["notices"]
         for group in plain["workers"]:
-            if group["threads"] == 1:
+            if group["threads"] is None:
                 del group["threads"]
         if self.workload.texts == "numbered":
             del plain["workload"]["texts"]

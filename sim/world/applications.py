@@ -1,4 +1,4 @@
-"""Targets that are web applications, which get a provider's webhooks: so far those with the interface ASGI.
+"""Targets that are web applications, which get a provider's webhooks: ASGI and WSGI.
 
 Nothing of them is adapted. A webhook is a request of the scenario's provider, an answer that acknowledges it ends the
 delivery, and what the application starts before that goes on.
@@ -6,6 +6,7 @@ delivery, and what the application starts before that goes on.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from contextlib import suppress
 from typing import Any, ClassVar, Final, Literal
 
 from relaysim.sim.providers import Attempt, CustomerMessage, HttpRequest, HttpResponse, Text
+from relaysim.sim.threads import in_thread
+from relaysim.sim.world import wsgi
 from relaysim.sim.world.asgi import AsgiServer
 from relaysim.sim.world.judge.promises import Promises, declared_by
 from relaysim.sim.world.send_faults import SendRefused
@@ -129,3 +132,22 @@ class AsgiApplication(Application):
     async def respond(self, request: HttpRequest, patience_seconds: float) -> HttpResponse:
         """Its code may go on after the response is complete."""
         return await self._server.respond(request, patience_seconds)
+
+
+class WsgiApplication(Application):
+    """A WSGI application: each request has a thread while it is handled, of which a worker has `threads`, by default one."""
+
+    factory_returns = "a WSGI application"
+    interface = "WSGI"
+
+    __slots__ = ("_free", "_threads")
+
+    def __init__(self, made: Any, life: Life) -> None:
+        super().__init__(made, life)
+        self._threads = life.threads or 1
+        self._free = asyncio.Semaphore(self._threads)
+
+    async def respond(self, request: HttpRequest, patience_seconds: float) -> HttpResponse:
+        """Requests beyond the number of threads wait in the order in which they came, as in a server's backlog."""
+        async with self._free:
+            return await in_thread(wsgi.respond, self._application, request, self._threads > 1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 from relaysim.sim.providers import Attempt, HttpRequest
@@ -24,7 +26,7 @@ class Handler:
 
     gets_requests: ClassVar[bool] = False
 
-    __slots__ = ("_relay", "keeps_ledger", "serves")
+    __slots__ = ("_free", "_relay", "keeps_ledger", "serves")
 
     @classmethod
     def drives(cls, made: Any) -> bool:
@@ -33,6 +35,7 @@ class Handler:
 
     def __init__(self, made: Any, life: Life) -> None:
         self._relay = made
+        self._free = None if life.threads is None else asyncio.Semaphore(life.threads)
         self.serves = callable(getattr(made, "serve", None))
         self.keeps_ledger = callable(getattr(made, "outcome_of", None))
 
@@ -47,7 +50,9 @@ class Handler:
 
     async def deliver(self, message: SentMessage, attempt: Attempt, further: Sequence[SentMessage] = ()) -> str | None:
         """Call the object's `handle`, and wait for its end."""
-        return outcome_name(await _result_of(self._relay.handle, message))
+        handle = self._relay.handle
+        async with nullcontext() if self._free is None or _is_async(handle) else self._free:
+            return outcome_name(await _result_of(handle, message))
 
     async def notify(self, request: HttpRequest) -> None:
         """Do nothing: an object gets messages alone."""

@@ -96,12 +96,12 @@ class WorkerGroup(_Table):
         le=1,
         description="share of webhooks that reach this group; absent: in proportion to the workers",
     )
-    threads: int = Field(
-        default=1,
+    threads: int | None = Field(
+        default=None,
         ge=1,
         le=1000,
-        description="of a WSGI application or a plain `handle`: requests that a worker handles at once, each in a thread; "
-        "others wait",
+        description="deliveries that plain code of a worker handles at once, each in a thread; others wait. Absent: 1 for a "
+        "WSGI application, any number for a `handle`",
     )
 
 

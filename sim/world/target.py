@@ -100,7 +100,7 @@ class Life(NamedTuple):
     send      sends a text to a customer
     settings  the relay's, with those of the worker's group on top
     provider  delivers the webhooks and takes texts over HTTP; None: webhooks are calls, and texts go by `send`
-    threads   in which plain code handles deliveries at once
+    threads   in which plain code handles deliveries at once; None: as its kind has it
     """
 
     host: Host
@@ -109,7 +109,7 @@ class Life(NamedTuple):
     send: Send
     settings: Mapping[str, Any]
     provider: Delivering | None = None
-    threads: int = 1
+    threads: int | None = None
 
 
 class Target(Protocol):

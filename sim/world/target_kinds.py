@@ -9,15 +9,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
-from relaysim.sim.world.applications import AsgiApplication, interface_of
+from relaysim.sim.world.applications import AsgiApplication, WsgiApplication, interface_of
 from relaysim.sim.world.handlers import Handler
 from relaysim.sim.world.target import Life, Target, TargetError
 
-KINDS: Final[list[type[Target]]] = [Handler, AsgiApplication]
+KINDS: Final[list[type[Target]]] = [Handler, AsgiApplication, WsgiApplication]
 """All kinds of targets; the first that drives what a factory returned takes it."""
-
-
-_A: Final = {"ASGI": "an ASGI", "WSGI": "a WSGI"}
 
 
 def start_target(name: str, entry: Callable[..., Any], life: Life) -> Target:
@@ -70,5 +67,4 @@ def _described(made: Any) -> str:
         return f"the class {made.__name__} and no object of it"
     if isinstance(made, str):
         return f"a text, {made!r}"
-    interface = interface_of(made)
-    return f"{type(made).__name__}, which has no `handle`" if interface is None else f"{_A[interface]} application"
+    return f"{type(made).__name__}, which has no `handle`"

@@ -12,8 +12,12 @@ pytestmark = pytest.mark.usefixtures("one_session")
 
 SCENARIO = "slow_answers.toml"
 
-SLOW = [("fastapi_whatsapp:app", "whatsapp"), ("starlette_slack:app", "slack")]
-MENDED = [("fastapi_whatsapp_mended:app", "whatsapp"), ("starlette_slack:mended", "slack")]
+SLOW = [("fastapi_whatsapp:app", "whatsapp"), ("starlette_slack:app", "slack"), ("flask_whatsapp:app", "whatsapp")]
+MENDED = [
+    ("fastapi_whatsapp_mended:app", "whatsapp"),
+    ("starlette_slack:mended", "slack"),
+    ("flask_whatsapp:mended", "whatsapp"),
+]
 
 
 @pytest.mark.parametrize(("application", "provider"), SLOW)

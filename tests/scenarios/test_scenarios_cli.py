@@ -153,7 +153,11 @@ def address(client, redis, send): return "http://localhost:8000/hook"
 @pytest.mark.parametrize(
     ("factory", "said"),
     [
-        ("flask_like", "{0}: {1} is a WSGI application; {2}"),
+        (
+            "flask_like",
+            "{0}: {1} is a WSGI application, and nobody delivers webhooks to it: name their provider, "
+            '--provider KIND or [provider] kind = "..."',
+        ),
         (
             "fast_api_like",
             "{0}: {1} is an ASGI application, and nobody delivers webhooks to it: name their provider, "
@@ -170,7 +174,8 @@ def test_exit_code_2_and_one_line_for_a_bot_that_cannot_be_driven(
     write(tmp_path, BOTS_NOT_DRIVEN, "bots_not_driven.py")
     name = f"bots_not_driven:{factory}"
     assert verify("race", "--factory", name, "--replications", "2", "--quiet") == 2
-    wanted = "return an object with `def handle(self, message)`, plain or async, or an ASGI application"
+    kinds = "an object with `def handle(self, message)`, plain or async, or an ASGI application, or a WSGI application"
+    wanted = f"return {kinds}"
     assert capsys.readouterr().err == f"relaysim: {said.format(f'--factory {name}', name, wanted)}\n"
 
 

@@ -446,7 +446,7 @@ def test_a_relay_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.syspath_prepend(str(tmp_path))
     assert problems("small.toml", factory="a_bot_for_tests:none") == [
         "--factory a_bot_for_tests:none: a_bot_for_tests:none gave NoneType, which has no `handle`; "
-        "return an object with `def handle(self, message)`, plain or async, or an ASGI application"
+        "return an object with `def handle(self, message)`, plain or async, or an ASGI application, or a WSGI application"
     ]
     assert problems("small.toml", factory="a_bot_for_tests:non") == [
         "--factory a_bot_for_tests:non: a_bot_for_tests has no 'non'; did you mean none?"

@@ -198,3 +198,40 @@ def test_two_messages_come_in_one_request_or_one_that_has_waited_alone() -> None
 def test_an_object_gets_each_message_alone() -> None:
     result = of("slow_handle", 1.0, 2.0, provider={**WHATSAPP, "several_share": 1.0})
     assert [time for time, kind, _ in handlings(result) if kind == "handling.start"][:2] == [1.125, 2.125]
+
+
+CUSTOM = {"kind": "custom", "path": "/hook/ol%C3%A1?key=1", "deadline_seconds": 20.0}
+
+
+@pytest.mark.parametrize(
+    ("threads", "starts", "ends"),
+    [({}, [1.125, 5.125, 9.125], [5.125, 9.125, 13.125]), ({"threads": 2}, [1.125, 1.25, 5.125], [5.125, 5.25, 9.125])],
+)
+def test_a_wsgi_application_has_so_many_threads_and_others_wait(
+    threads: dict[str, int], starts: list[float], ends: list[float]
+) -> None:
+    made = settings("web_bots:wsgi", 1.0, 1.125, 1.25, provider=CUSTOM)
+    made = made.model_copy(update={"workers": (made.workers[0].model_copy(update={"count": 1, **threads}),)})
+    made = made.model_copy(update={"workload": made.workload.model_copy(update={"texts": "varied"})})
+    result = run(made)
+    said = f"POST https://bot.example.com/hook/olÃ¡?key=1, several threads: {bool(threads)}"
+    assert [time for time, text in lines(result) if text == said] == starts
+    assert [time for time, text in lines(result) if text == "closed"] == ends
+    assert [time for time, kind, _ in handlings(result) if kind == "handling.end"] == ends
+
+
+def test_what_a_wsgi_application_raises_is_its_own() -> None:
+    result = of("wsgi", 1.0, 8.0, provider={**CUSTOM, "repeat_seconds": [5.0]})
+    assert [text for _, text in lines(result) if "raised" in text] == 2 * [
+        "handle raised LookupError: no such customer"
+    ]
+    (line, *_) = [text for _, text in lines(of("wsgi_without_start", provider=CUSTOM)) if "raised" in text]
+    assert line.endswith("the application gave its body without having called start_response")
+
+
+@pytest.mark.parametrize(("threads", "ends"), [(None, [5.125, 5.25]), (1, [5.125, 9.125])])
+def test_a_plain_handle_has_so_many_threads(threads: int | None, ends: list[float]) -> None:
+    made = settings("web_bots:plain", 1.0, 1.125)
+    group = made.workers[0].model_copy(update={"count": 1, "threads": threads})
+    result = run(made.model_copy(update={"workers": (group,)}))
+    assert [time for time, kind, _ in handlings(result) if kind == "handling.end"] == ends

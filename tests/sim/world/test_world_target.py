@@ -100,7 +100,9 @@ class _Handler:
     async def handle(self, message: Any) -> None: ...
 
 
-WANTED = "return an object with `def handle(self, message)`, plain or async, or an ASGI application"
+WANTED = (
+    "return an object with `def handle(self, message)`, plain or async, or an ASGI application, or a WSGI application"
+)
 NOBODY = 'and nobody delivers webhooks to it: name their provider, --provider KIND or [provider] kind = "..."'
 
 
@@ -110,9 +112,9 @@ NOBODY = 'and nobody delivers webhooks to it: name their provider, --provider KI
         (lambda *clients: None, f"bot:x gave NoneType, which has no `handle`; {WANTED}"),
         (lambda *clients: _Handler, f"bot:x gave the class _Handler and no object of it; {WANTED}"),
         (lambda *clients: "http://bot/hook", f"bot:x gave a text, 'http://bot/hook'; {WANTED}"),
-        (lambda *clients: _wsgi, f"bot:x gave a WSGI application; {WANTED}"),
+        (lambda *clients: _wsgi, f"bot:x gave a WSGI application, {NOBODY}"),
         (lambda *clients: _Asgi(), f"bot:x gave an ASGI application, {NOBODY}"),
-        (_wsgi, f"bot:x is a WSGI application; {WANTED}"),
+        (_wsgi, f"bot:x is a WSGI application, {NOBODY}"),
         (_Asgi(), f"bot:x is an ASGI application, {NOBODY}"),
         (lambda: _Asgi(), f"bot:x gave an ASGI application, {NOBODY}"),
         (_coroutine, f"bot:x gave a coroutine: write the factory itself as plain `def`; {WANTED}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -110,3 +111,41 @@ async def texts_of_body(scope: Any, receive: Any, send: Any) -> None:
     log.info("%s", [each["text"]["body"] for each in value["messages"]])
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body"})
+
+
+def wsgi(environ: Any, start_response: Any) -> Any:
+    """Waits as plain code does, and gives its body in pieces."""
+    length = int(environ["CONTENT_LENGTH"])
+    body = json.loads(environ["wsgi.input"].read(length))
+    path = f"{environ['wsgi.url_scheme']}://{environ['HTTP_HOST']}{environ['PATH_INFO']}?{environ['QUERY_STRING']}"
+    log.info("%s %s, several threads: %s", environ["REQUEST_METHOD"], path, environ["wsgi.multithread"])
+    time.sleep(3.0)
+    if "m2" in body["text"]:
+        raise LookupError("no such customer")
+
+    class Body:
+        def __iter__(self) -> Any:
+            time.sleep(1.0)
+            yield b"o"
+            yield b"k"
+
+        def close(self) -> None:
+            log.info("closed")
+
+    start_response("200 OK", [("X-A", "1")])
+    return Body()
+
+
+def wsgi_without_start(environ: Any, start_response: Any) -> list[bytes]:
+    return []
+
+
+class Plain:
+    """Not an application: a plain `handle`."""
+
+    def handle(self, message: Any) -> None:
+        time.sleep(4.0)
+
+
+def plain() -> Plain:
+    return Plain()
