@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Final, Literal
 
+from relaysim.sim.kernel import current_context
 from relaysim.sim.providers import Attempt, CustomerMessage, HttpRequest, HttpResponse, Text
 from relaysim.sim.threads import in_thread
 from relaysim.sim.world import wsgi
 from relaysim.sim.world.asgi import AsgiServer
 from relaysim.sim.world.judge.promises import Promises, declared_by
+from relaysim.sim.world.logs import logged_error
 from relaysim.sim.world.send_faults import SendRefused
 from relaysim.sim.world.target import Delivering, Life, NotAcknowledged, SentMessage, TargetError
 
@@ -82,7 +84,7 @@ class Application:
 
         Raises:
             NotAcknowledged: the response does not acknowledge it.
-            Exception: what the application raised in place of a response, or for one that says an error.
+            Exception: what the application raised, also where its framework has logged that and answered with an error.
         """
         provider, kernel = self._service.provider, self._life.host.kernel
         known = [
@@ -92,6 +94,9 @@ class Application:
         begun = kernel.now
         response = await self.respond(provider.webhook(known, attempt), provider.deadline_seconds)
         if not provider.acknowledges(response):
+            logged = logged_error(current_context.get())
+            if response.status >= 500 and logged is not None:
+                raise logged
             is_final = provider.is_final(response)
             raise NotAcknowledged(response.status, is_final=is_final, body=response.body)
         if kernel.now - begun < provider.deadline_seconds:  # else nobody reads it any more

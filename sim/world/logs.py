@@ -23,6 +23,17 @@ CHARACTERS_MAX: Final = 10_000
 """Characters of a line that are kept."""
 
 
+_errors: dict[str, BaseException] = {}
+
+
+def logged_error(delivery: str) -> BaseException | None:
+    """The exception that was logged last as an error in the handling of this delivery; None: none was.
+
+    Frameworks log what an application raised, and answer with status 500.
+    """
+    return _errors.get(delivery)
+
+
 class _Handler(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -39,6 +50,8 @@ class _Handler(logging.Handler):
         host = current_host()
         if trace is None or host is None or record.name.partition(".")[0] in _LIBRARIES:
             return
+        if record.exc_info and record.levelno >= logging.ERROR and isinstance(record.exc_info[1], Exception):
+            _errors[current_context.get()] = record.exc_info[1]
         self.left -= 1
         if self.left < 0:
             return
@@ -67,6 +80,7 @@ class LogCapture:
         """Whose trace receives the lines from now on."""
         self._handler.trace = trace
         self._handler.left = LINES_MAX
+        _errors.clear()
 
     def __enter__(self) -> Self:
         root = logging.getLogger()

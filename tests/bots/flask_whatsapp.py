@@ -80,3 +80,13 @@ def webhook_mended():
             seen.add(message["id"])
         threading.Thread(target=in_turn, args=(message,)).start()
     return "ok"
+
+
+# With a mistake: what Flask logs and answers with status 500.
+
+mistaken = Flask("mistaken")
+
+
+@mistaken.post("/webhook")
+def webhook_mistaken():
+    return request.get_json()["entries"]

@@ -3,6 +3,8 @@ and its mended twin is safe."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from judged_bots import Judge
 
@@ -69,3 +71,11 @@ def test_who_reads_the_first_message_of_a_request_alone_loses_the_second(judge: 
 def test_an_application_with_several_workers_is_judged_in_a_shipped_scenario(judge: Judge) -> None:
     """Rapid messages to four workers, which meet in Redis alone."""
     judge("fastapi_collecting:app", "rapid_pair", provider="whatsapp").assert_safe()
+
+
+def test_what_a_framework_logs_and_answers_with_500_is_named_with_its_line(judge: Judge) -> None:
+    judged = judge("flask_whatsapp:mistaken", SCENARIO, worlds=1, provider="whatsapp")
+    lines = Path(__file__).with_name("flask_whatsapp.py").read_text(encoding="utf-8").splitlines()
+    (number,) = [number for number, line in enumerate(lines, 1) if '["entries"]' in line]
+    assert judged.exit_code == 3
+    assert f"KeyError in flask_whatsapp.py:{number} ended" in judged.answer
