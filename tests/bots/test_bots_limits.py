@@ -84,7 +84,7 @@ def test_a_stuck_run_that_nobody_touched_is_no_yes(verify: Verify) -> None:
     assert untouched.status == 3
     assert untouched.of("transparent") == "inconclusive"
     assert untouched.scenario["outcomes"]["lost"] == 0
-    assert "0 of 2 replications had initial runs met" in untouched.why("transparent")
+    assert "`initial_runs_met` was 0 in all 2 replications" in untouched.why("transparent")
     assert "safe? That is not shown" in untouched.answer
     assert "0 of 2 worlds" in untouched.answer
 
