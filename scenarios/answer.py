@@ -13,6 +13,7 @@ from typing import Any
 from relaysim.reports.claims import TOO_FEW
 from relaysim.reports.determinism import is_deterministic
 from relaysim.reports.summary import exception_words
+from relaysim.scenarios import blocked_loops
 from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
@@ -99,6 +100,7 @@ def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> li
     lines.append(f"Is {results['factory']} safe? {_verdict(refuted, unknown, worlds)}")
     lines += _why_not(results, refuted)
     lines += _exceptions(results)
+    lines += [line for scenario in results["scenarios"] for line in blocked_loops.sentences(scenario)]
     lines += _too_few(unknown)
     for scenario, claim in unknown:
         if scenario.get("obstacles") or claim.get("reason") == TOO_FEW:

@@ -14,6 +14,8 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from relaysim.reports.claims import ClaimSpec, Tally
+from relaysim.scenarios import blocked_loops
+from relaysim.scenarios.blocked_loops import BlockTally
 from relaysim.scenarios.obstacle_tallies import Obstacles
 from relaysim.scenarios.own_word_tallies import OwnWords
 
@@ -189,7 +191,8 @@ class Summary:
 
     `tallies` has one tally per claim, `invariants` one per invariant; `fingerprints` those of the seeds that were asked
     for; `digest` is the sum of all fingerprints' digests; `rows` has each seed's own numbers, if they were asked for, and
-    `traces` its packed trace, if its observation came with one; `exceptions` those that no code received.
+    `traces` its packed trace, if its observation came with one; `exceptions` those that no code received; `blocked` the
+    lines that held up an event loop.
     """
 
     replications: int = 0
@@ -199,6 +202,7 @@ class Summary:
     spreads: dict[str, Spread] = field(default_factory=dict)
     fault_hits: dict[str, list[int]] = field(default_factory=dict)
     exceptions: dict[str, ExceptionTally] = field(default_factory=dict)
+    blocked: dict[str, BlockTally] = field(default_factory=dict)
     fingerprints: dict[int, str] = field(default_factory=dict)
     traces: dict[int, bytes] = field(default_factory=dict)
     rows: dict[int, Row] = field(default_factory=dict)
@@ -256,6 +260,7 @@ class Summary:
             # A series may mark what has no duration with a negative number.
             self.spreads.setdefault(name, Spread()).add(value for value in values if value >= 0)
         self._add_hits(observation.get("fault_hits", {}))
+        blocked_loops.add(self.blocked, blocked_loops.observed(observation.get("blocked", {}), seed))
         found = observation.get("exceptions", {}).items()
         self._add_exceptions({name: ExceptionTally(1, seed, each["said"], each["times"]) for name, each in found})
 
@@ -271,6 +276,7 @@ class Summary:
             self.spreads.setdefault(name, Spread()).merge(spread)
         self._add_hits(other.fault_hits)
         self._add_exceptions(other.exceptions)
+        blocked_loops.add(self.blocked, other.blocked)
         self.fingerprints |= other.fingerprints
         self.traces |= other.traces
         self.rows |= other.rows
@@ -308,6 +314,8 @@ class Summary:
         }
         if self.exceptions:
             plain["exceptions"] = {name: asdict(tally) for name, tally in sorted(self.exceptions.items())}
+        if self.blocked:
+            plain["blocked"] = {place: asdict(tally) for place, tally in sorted(self.blocked.items())}
         # JSON's keys are texts, and these are numbers.
         if self.fingerprints:
             plain["fingerprints"] = [[seed, self.fingerprints[seed]] for seed in sorted(self.fingerprints)]
@@ -333,6 +341,7 @@ class Summary:
             spreads={name: Spread.from_plain(spread) for name, spread in plain["spreads"].items()},
             fault_hits={name: list(counts) for name, counts in plain["fault_hits"].items()},
             exceptions={name: ExceptionTally(**each) for name, each in plain.get("exceptions", {}).items()},
+            blocked={place: BlockTally(**each) for place, each in plain.get("blocked", {}).items()},
             fingerprints=dict(plain.get("fingerprints", ())),
             rows={seed: Row(tuple(counts), array("d", seconds)) for seed, counts, seconds in plain.get("rows", ())},
             obstacles=Obstacles.from_plain(plain.get("obstacles", {})),

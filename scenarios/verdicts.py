@@ -10,6 +10,7 @@ from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.claims import ClaimSpec, judge, rate
 from relaysim.reports.confidence_sequences import judge_sequence
 from relaysim.reports.results import replay_of, replay_template
+from relaysim.scenarios import blocked_loops
 from relaysim.scenarios.determinism.recheck import Recheck
 from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import CurvePlan, MapPlan, Scenario
@@ -163,6 +164,8 @@ def _entry(
             {"what": what, **asdict(each), "replay": replay.replace("{seed}", str(each.seed))}
             for what, each in sorted(main.exceptions.items(), key=lambda named: (-named[1].replications, named[0]))
         ]
+    if main.blocked:
+        entry["blocked_loops"] = blocked_loops.entries(main.blocked, replay)
     if main.fault_hits:
         entry["fault_hits"] = {name: list(counts) for name, counts in main.fault_hits.items()}
     return entry

@@ -5,6 +5,8 @@ them, which for Redis is the order in which the server processed its commands.
 
 Whoever needs more of the order in which things happened derives a class and extends the methods of the kinds concerned;
 each has taken its event in when it returns.
+
+More than 400 lines, because it is one method for each kind of event.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from relaysim.sim.trace.schema import (
     LeaseTaken,
     LockExpired,
     LogLine,
+    LoopBlocked,
     MessageDeleted,
     MessageSent,
     MessageStored,
@@ -103,6 +106,7 @@ class Chronicle(TraceReader):
         self._keys_set: dict[str, tuple[str, str]] = {}  # by key, who set it last, and in which handling
         self.redis_commands = 0
         self.exceptions: list[tuple[float, str, UnhandledException]] = []
+        self.blocked_loops: list[LoopBlocked] = []
         self.refusals: dict[str, None] = {}
         self._joining = Joining(self.threads.get, apologies, notices)
         self._written: dict[str, int] = {}
@@ -185,6 +189,9 @@ class Chronicle(TraceReader):
 
     def on_exception(self, time: float, entity: str, event: UnhandledException) -> None:
         self.exceptions.append((time, entity, event))
+
+    def on_loop_blocked(self, time: float, entity: str, event: LoopBlocked) -> None:
+        self.blocked_loops.append(event)
 
     # The API
 

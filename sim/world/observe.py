@@ -34,6 +34,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from relaysim.sim.kernel import Record
+from relaysim.sim.trace.schema import LoopBlocked
 from relaysim.sim.world.after_answers import check_after_answers
 from relaysim.sim.world.invariants import JudgeSettings, judge_history, read_history
 from relaysim.sim.world.judge.catalogue import CONTENT_BREACHES
@@ -90,7 +91,8 @@ def observe(
     Returns:
         `seed`, `fingerprint`, `counts` (see `COUNTS`), `series` (see `SERIES`), `details` (per count at most three
         dicts whose `text` is a sentence), `handlings` (how many there were), `own_words` (see
-        `relaysim.sim.world.own_words`), `exceptions` (see `relaysim.sim.world.after_answers`), `obstacles` (see there),
+        `relaysim.sim.world.own_words`), `exceptions` (see `relaysim.sim.world.after_answers`), `blocked` (per line
+        that held up an event loop how many `times` it did and its longest `seconds`), `obstacles` (see there),
         `looks` (the commands that read what waits, as the relay declares them), `virtual_seconds` and `events`.
     """
     history, lease = read_history(records, threads, promises), promises.promises.lease
@@ -115,8 +117,18 @@ def observe(
         "handlings": len(history.handlings),
         "own_words": own_words(history),
         "exceptions": exceptions,
+        "blocked": _blocked(history.blocked_loops),
         "obstacles": obstacles(unsimulated, raised, history, api_faults=api_faults),
         "looks": [] if lease is None else [each.partition(" ")[0] for each in lease.steps.read_inbox],
         "virtual_seconds": history.end,
         "events": history.count,
     }
+
+
+def _blocked(events: Iterable[LoopBlocked]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for event in events:
+        known = found.setdefault(event.place, {"times": 0, "seconds": 0.0})
+        known["times"] += 1
+        known["seconds"] = max(known["seconds"], event.seconds)
+    return found

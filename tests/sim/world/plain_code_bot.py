@@ -1,4 +1,4 @@
-"""Plain code of many kinds: each message in a thread of its own, with clients that the module makes, under a lock of Redis."""
+"""Plain code of many kinds: each message in a thread of its own, with the module's own clients, under a lock of Redis."""
 
 from __future__ import annotations
 

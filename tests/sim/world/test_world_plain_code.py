@@ -1,4 +1,4 @@
-"""Goal: a world of plain code is one seed's, as a world of coroutines is: in any process, under any hash seed, on every Python.
+"""Goal: a world of plain code is one seed's, as one of coroutines is: in any process, under any hash seed, on every Python.
 
 Method: `plain_code_bot.py` (threads, executors, queues, thread-local data, `asyncio.run`, clients of its own) in worlds
 of two conversations. `plain_code_fingerprints.json` holds what they gave when it was written; running this file as a program
