@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from threading import get_ident
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -32,7 +33,6 @@ class HostSockets:
     """What opens network connections for the code of one host.
 
     Args:
-        host: where coroutines run.
         addresses: what can be reached.
         wait: for plain code; None: it may not wait.
 
@@ -40,14 +40,15 @@ class HostSockets:
         addresses: as given.
         files: the open sockets by their numbers.
         loop_calls: what a loop of the host offers, by the names of its methods.
+        thread: this process's, in which the world runs.
     """
 
     loop_calls: Mapping[str, Callable[..., Any]]
 
-    def __init__(self, host: Host, addresses: Addresses, wait: Wait | None) -> None:
+    def __init__(self, addresses: Addresses, wait: Wait | None) -> None:
         self.addresses = addresses
         self.files: WeakValueDictionary[int, Any] = WeakValueDictionary()
-        self._host = host
+        self.thread = get_ident()
         self._wait = wait
         self._next = _FIRST_FILE
 
@@ -173,6 +174,8 @@ def _port(port: Any) -> int:
 
 
 def sockets_here() -> HostSockets | None:
-    """Those of the host whose code runs; None: it has none, or no host's code runs."""
+    """Those of the host whose code runs; None: it has none, no host's code runs, or it is another thread of this process
+    that asks, such as one of an engine that waits for results."""
     host = current_host()
-    return None if host is None else host.process.sockets
+    sockets: HostSockets | None = None if host is None else host.process.sockets
+    return sockets if sockets is not None and sockets.thread == get_ident() else None

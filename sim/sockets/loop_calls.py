@@ -29,7 +29,7 @@ def open_sockets(host: Host, addresses: Addresses, wait: Wait | None = None) -> 
         addresses: the world's.
         wait: lets plain code of the host wait for a coroutine; None: what blocks is refused.
     """
-    host.sockets = sockets = HostSockets(host, addresses, wait)
+    host.sockets = sockets = HostSockets(addresses, wait)
     calls = LoopCalls(sockets)
     sockets.loop_calls = {name: getattr(calls, name) for name in _METHODS}
 

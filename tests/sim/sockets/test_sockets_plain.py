@@ -11,11 +11,13 @@ import select
 import selectors
 import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from queue import Queue
 from typing import Any
 
 import httpx
@@ -238,6 +240,23 @@ def test_a_host_whose_plain_code_may_not_wait_says_so() -> None:
         with pytest.raises(LeavesSimulationError, match="connecting a socket, which blocks the whole loop,"):
             host.call(lambda: requests.get("https://shop.example/"))
         fence.attach(None)
+
+
+def test_other_threads_of_this_process_have_real_sockets_while_a_world_runs() -> None:
+    begin, seen = threading.Event(), Queue[Any]()
+
+    def look() -> None:
+        begin.wait()
+        with socket.socket() as made:
+            seen.put((type(made), socket.getaddrinfo("127.0.0.1", 80)[0][4], select.select([], [], [], 0.0)))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    with _world() as run:
+        found = run(lambda: (begin.set(), seen.get(timeout=10.0))[1])
+        assert type(run(socket.socket)) is not socket.socket
+    thread.join()
+    assert found == (socket.socket, ("127.0.0.1", 80), ([], [], []))
 
 
 def test_outside_of_hosts_with_sockets_all_is_real() -> None:
