@@ -250,12 +250,12 @@ def test_other_threads_of_this_process_have_real_sockets_while_a_world_runs() ->
         with socket.socket() as made:
             seen.put((type(made), socket.getaddrinfo("127.0.0.1", 80)[0][4], select.select([], [], [], 0.0)))
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=look, daemon=True)
     thread.start()
     with _world() as run:
         found = run(lambda: (begin.set(), seen.get(timeout=10.0))[1])
         assert type(run(socket.socket)) is not socket.socket
-    thread.join()
+    thread.join(timeout=10.0)
     assert found == (socket.socket, ("127.0.0.1", 80), ([], [], []))
 
 
