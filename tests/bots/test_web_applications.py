@@ -79,3 +79,15 @@ def test_what_a_framework_logs_and_answers_with_500_is_named_with_its_line(judge
     (number,) = [number for number, line in enumerate(lines, 1) if '["entries"]' in line]
     assert judged.exit_code == 3
     assert f"KeyError in flask_whatsapp.py:{number} ended" in judged.answer
+
+
+def test_an_answer_in_a_response_that_comes_too_late_reaches_nobody(judge: Judge) -> None:
+    """Twilio waits for 15 s and does not deliver again; every run here takes 15 s and more. Runs of 8 s are quick enough,
+    but for the second customer, who waits for the first where a worker has one thread."""
+    judged = judge("flask_twilio:app", SCENARIO, worlds=1, provider="twilio")
+    judged.assert_breaks("T1")
+    assert judged.count("lost") == 6
+    quick = ("profile_overrides.run_seconds=8.0",)
+    assert judge("flask_twilio:app", SCENARIO, worlds=1, provider="twilio", sets=quick).count("lost") == 3
+    judge("flask_twilio:app", SCENARIO, provider="twilio", sets=(*quick, "workers[0].threads=2")).assert_safe()
+    judge("flask_twilio:mended", SCENARIO, provider="twilio").assert_safe()
