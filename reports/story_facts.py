@@ -7,6 +7,7 @@ from typing import Final
 
 from relaysim.reports.story_lines import quoted
 from relaysim.sim.trace.chronicle import Chronicle
+from relaysim.sim.trace.schema import LoopBlocked
 from relaysim.sim.trace.subjects import Handling, Message, Request, Run, StoredText, Text
 
 _ACTIVE: Final = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
@@ -23,6 +24,18 @@ def has_failed(handling: Handling) -> bool:
 def is_active_at(run: Run, time: float) -> bool:
     """Whether a run was active after that instant."""
     return run.state_at(time) in _ACTIVE
+
+
+def blocked_sentence(times: int, seconds: float, longest: LoopBlocked) -> str:
+    """What a line tells of a loop that was held up, once or again and again: a poll in a coroutine does it at each look."""
+    if times == 1:
+        often, where = f"{seconds:.3g} s", f" at {longest.place}"
+    else:
+        often = f"{seconds:.3g} s in all, {times} times"
+        where = f", for longest ({longest.seconds:.3g} s) at {longest.place}"
+    return (
+        f"goes on: its event loop was blocked for {often}{where if longest.place else ''}, and nothing else of it ran"
+    )
 
 
 class StoryFacts:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from relaysim.reports.lock_lines import LockLines
-from relaysim.reports.story_facts import StoryFacts, has_failed, is_active_at
+from relaysim.reports.story_facts import StoryFacts, blocked_sentence, has_failed, is_active_at
 from relaysim.reports.story_lines import Line, Link, Rank, quoted
 from relaysim.reports.webhook_lines import WebhookLines
 from relaysim.sim.counted import counted
@@ -66,6 +66,8 @@ class StoryWriter(TraceReader):
         self._calls: dict[tuple[str, str], Line] = {}
         self._sending: dict[tuple[str, str], tuple[float, str]] = {}  # (conversation, text) -> since when, for whom
         self._tries: dict[tuple[str, str], Line] = {}
+        self._blocks: dict[tuple[str, str], Line] = {}
+        self._blocked: dict[int, tuple[float, LoopBlocked]] = {}  # a line -> for how long in all, and the longest time
         self.evidence = Evidence(chronicle)
         self.facts = StoryFacts(chronicle)
         self._locks = LockLines(self._line)
@@ -194,9 +196,13 @@ class StoryWriter(TraceReader):
         conversation = self._conversation_of(event.delivery)
         if conversation not in ("", self.conversation) and self._at_work.get(entity, "") != self.conversation:
             return
-        where = f" at {event.place}" if event.place else ""
-        sentence = f"goes on: its event loop was blocked for {event.seconds:.3g} s{where}, and nothing else of it ran"
-        self._line(time, self._who(event.delivery, entity), sentence, Rank.EXCEPTION, loud=True)
+        who = self._who(event.delivery, entity)
+        line = self._fold(self._blocks, (event.delivery or who, ""), time, who, Rank.EXCEPTION, event.delivery)
+        seconds, longest = self._blocked.get(id(line), (0.0, event))
+        seconds, longest = seconds + event.seconds, max(longest, event, key=lambda each: each.seconds)
+        self._blocked[id(line)] = seconds, longest
+        line.loud = True
+        line.text = blocked_sentence(self._times[id(line)], seconds, longest)
 
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         delivery, key, reply = event.delivery, event.key, event.reply

@@ -49,6 +49,45 @@ class _ProcessLock:
         return getattr(self._lock(), name)
 
 
+class _ProcessLocal:
+    """A `threading.local` of a library's: each thread of a worker has its own attributes in it, though all share the
+    library, and Python itself takes them for one thread."""
+
+    __slots__ = ("_real", "_running")
+
+    def __init__(self, real: Any, running: Callable[[], Threads | None]) -> None:
+        object.__setattr__(self, "_real", real)
+        object.__setattr__(self, "_running", running)
+
+    def _local(self) -> Any:
+        threads = self._running()
+        return self._real if threads is None else threads.own.setdefault(id(self), _Local())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._local(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._local(), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._local(), name)
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        return self._local().__dict__
+
+
+def _locals_of_libraries(kind: type) -> Iterator[Any]:
+    """Each `threading.local` in the globals of a loaded module, once."""
+    found = {
+        id(value): value
+        for module in list(sys.modules.values())
+        for value in list(getattr(module, "__dict__", {}).values())
+        if type(value) is kind
+    }
+    yield from found.values()
+
+
 def _pairs(running: Callable[[], Threads | None]) -> Iterator[tuple[Any, Any]]:
     def is_inside() -> bool:
         return running() is not None
@@ -75,11 +114,14 @@ def _pairs(running: Callable[[], Threads | None]) -> Iterator[tuple[Any, Any]]:
         (("allocate_lock", "LockType"), locks.Lock),
         (("RLock",), locks.RLock),
         (("_ThreadHandle",), starting.ThreadHandle),
-        (("_local",), _Local),
     ):
         for name in names:
             if name in present:
                 yield present[name], locks.by_caller(kind, present[name], is_inside)
+    kind = present["_local"]
+    yield kind, locks.by_caller(_Local, lambda *args: _ProcessLocal(kind(*args), running), is_inside)
+    for each in _locals_of_libraries(kind):
+        yield each, _ProcessLocal(each, running)
     yield _queue.SimpleQueue, locks.by_caller(locks.SimpleQueue, _queue.SimpleQueue, is_inside)
     executors = concurrent.futures.thread
     lock: Any = executors._global_shutdown_lock

@@ -10,9 +10,11 @@ import concurrent.futures
 import contextvars
 import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import Awaitable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -350,6 +352,33 @@ def test_code_that_belongs_to_no_worker_has_pythons_own_and_may_not_block() -> N
             process.host.call(lambda: wait(coroutine))
         process.kernel.failures.clear()
     assert current_strand() is None
+
+
+def test_what_a_library_keeps_for_each_thread_is_each_threads_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As anyio keeps the loop that a thread belongs to: made when it was imported, before a world or in one."""
+    library: Any = ModuleType("a_library")
+    library.early = threading.local()
+    library.early.name = "outside"
+    monkeypatch.setitem(sys.modules, "a_library", library)
+    seen: list[Any] = []
+
+    def work(name: str) -> None:
+        for local in (library.early, library.late):
+            local.name = name
+        time.sleep(1.0)
+        for local in (library.early, library.late):
+            seen.append(local.name)
+            del local.name
+            seen.append(vars(local))
+
+    with processes() as (process,):
+        library.late = threading.local()
+        process.start(work, "one")
+        process.start(work, "two")
+        process.kernel.run()
+    assert seen == ["one", {}, "one", {}, "two", {}, "two", {}]
+    assert library.early.name == "outside"
+    assert vars(library.late) == {}
 
 
 @settings(max_examples=60, deadline=None)

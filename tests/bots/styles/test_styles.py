@@ -1,0 +1,77 @@
+"""Goal: bots as users write them, in the styles that they write them in, are judged as they are: one with a known flaw is
+unsafe and its finding or its story names the flaw, its mended twin is safe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from judged_bots import Judge
+
+from relaysim.scenarios.cli import main
+
+pytestmark = pytest.mark.usefixtures("one_session")
+
+
+class Flawed(NamedTuple):
+    """A bot with one flaw.
+
+    Attributes:
+        application: its module; the mended twin's ends in `_mended`, unless `mended` says another.
+        scenario: the circumstances that a user would try.
+        named: what the finding or the story says of the flaw.
+    """
+
+    application: str
+    scenario: str
+    named: tuple[str, ...]
+    provider: str = "whatsapp"
+    sets: tuple[str, ...] = ()
+    mended: str = ""
+
+
+WHILE_RUNNING = "while a run"  # the API's refusal of an append
+
+PAIRS = [
+    Flawed("fastapi_background", "rapid.toml", (WHILE_RUNNING,)),
+    Flawed("fastapi_background_mended", "two_workers.toml", ("created in thread_",), mended="redis_lock"),
+    Flawed("redis_lock_short", "two_workers.toml", ("lock",), mended="redis_lock"),
+    Flawed("thread_per_message", "rapid.toml", (WHILE_RUNNING,)),
+    Flawed("executor", "rapid.toml", (WHILE_RUNNING,)),
+    Flawed("timer_debounce", "rapid.toml", (WHILE_RUNNING,)),
+    Flawed("task_debounce", "rapid.toml", ("c2.m1 was never answered",)),
+    Flawed("sleep_in_async", "slow.toml", ("event loop was blocked", "deadline missed")),
+    Flawed("sqlite_threads", "together.toml", ("IntegrityError",)),
+    Flawed("tenacity_retries", "rapid.toml", (WHILE_RUNNING, "RetryError")),
+    Flawed("telegram_handlers", "rapid.toml", (WHILE_RUNNING,), provider="telegram"),
+    Flawed("bolt_events", "slow.toml", ("deadline missed",), provider="slack", sets=("provider.path=/slack/events",)),
+    Flawed("redis_consumer", "two_workers.toml", (WHILE_RUNNING,)),
+    Flawed("flask_webhook", "slow.toml", ("deadline missed",)),
+]
+
+
+@pytest.fixture(autouse=True)
+def _here(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+
+
+@pytest.mark.parametrize("bot", PAIRS, ids=lambda bot: bot.application)
+def test_the_flaw_is_found_and_named(judge: Judge, bot: Flawed, capsys: pytest.CaptureFixture[str]) -> None:
+    application = f"{bot.application}:app"
+    judged = judge(application, bot.scenario, worlds=1, provider=bot.provider, sets=bot.sets)
+    assert judged.exit_code == 1, judged.answer
+    assert not judged.is_safe
+    assert "safe? No" in judged.answer
+    changed = [part for each in bot.sets for part in ("--set", each)]
+    assert (
+        main(["replay", bot.scenario, "--seed", "0", "--app", application, "--provider", bot.provider, *changed]) == 0
+    )
+    told = judged.answer + capsys.readouterr().out
+    assert [words for words in bot.named if words not in told] == [], told
+
+
+@pytest.mark.parametrize("bot", PAIRS, ids=lambda bot: bot.mended or f"{bot.application}_mended")
+def test_the_mended_twin_is_safe(judge: Judge, bot: Flawed) -> None:
+    application = f"{bot.mended or f'{bot.application}_mended'}:app"
+    judge(application, bot.scenario, provider=bot.provider, sets=bot.sets).assert_safe()
