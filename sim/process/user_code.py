@@ -2,18 +2,20 @@
 
 The user's are all modules whose files lie neither in the standard library, nor where packages are installed, nor in this
 project. A checkout that is installed as editable, a folder `src`, and the current directory are thus the user's. So is the
-whole package that the factory is in, wherever it lies. Compiled modules are never loaded twice: their state is the
-process's.
+whole package that the factory is in, wherever it lies, and so are libraries that keep a whole application in their modules,
+as Django does. Compiled modules are never loaded twice: their state is the process's.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import site
 import sys
 import sysconfig
 from functools import cache, lru_cache
+from importlib import metadata
 from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -74,11 +76,34 @@ def _is_of_user(spec: ModuleSpec) -> bool:
     return any(not is_of_library(each) and not _is_on_installed_path(each, tuple(sys.path)) for each in folders)
 
 
+_WITH_AN_APPLICATION: Final = ("django", "asgiref")
+"""Libraries that keep the application of their process in their own modules (settings, models, views): each life
+needs them anew, as each process has them."""
+
+
+@cache
+def _built_on_those() -> frozenset[str]:
+    """Installed packages that take part in that: those whose distribution requires one of these libraries."""
+    found: set[str] = set()
+    for distribution in metadata.distributions():
+        required = {
+            _NAME.split(each, maxsplit=1)[0].lower() for each in distribution.requires or () if "extra" not in each
+        }
+        if not required.isdisjoint(_WITH_AN_APPLICATION):
+            found |= {
+                file.parts[0] for file in distribution.files or () if file.suffix == ".py" and len(file.parts) > 1
+            }
+    return frozenset(found)
+
+
+_NAME: Final = re.compile(r"[^\w-]")
+
+
 class UserCode:
     """The user's modules, for a factory in the module of that name."""
 
     def __init__(self, module_name: str) -> None:
-        self._packages = {module_name.partition(".")[0]}
+        self._packages = {module_name.partition(".")[0], *_WITH_AN_APPLICATION}
         self._known: dict[tuple[str, str | None], bool] = {}
         self._library_names: set[str] = set()
         self._names: list[str] = []
@@ -94,7 +119,7 @@ class UserCode:
         key = (name, spec.origin)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = _is_of_user(spec)
+            known = self._known[key] = _is_of_user(spec) or ("django" in sys.modules and top in _built_on_those())
             if known and not dot:
                 self._packages.add(name)
         return known

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from relaysim.sim.providers import Attempt, HttpRequest
 from relaysim.sim.threads import current_strand, in_thread, wait
+from relaysim.sim.world.applications import interface_of
 from relaysim.sim.world.judge.promises import Promises, declared_by
 from relaysim.sim.world.target import Life, Send, SentMessage
 
@@ -30,8 +31,8 @@ class Handler:
 
     @classmethod
     def drives(cls, made: Any) -> bool:
-        """Whether it has a `handle`."""
-        return not isinstance(made, type) and callable(getattr(made, "handle", None))
+        """Whether it has a `handle`, and is no web application, which may have one of its own, as Django's do."""
+        return not isinstance(made, type) and callable(getattr(made, "handle", None)) and interface_of(made) is None
 
     def __init__(self, made: Any, life: Life) -> None:
         self._relay = made

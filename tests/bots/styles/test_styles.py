@@ -39,6 +39,7 @@ PAIRS = [
     Flawed("redis_lock_short", "two_workers.toml", ("lock",), mended="redis_lock"),
     Flawed("thread_per_message", "rapid.toml", (WHILE_RUNNING,)),
     Flawed("executor", "rapid.toml", (WHILE_RUNNING,)),
+    Flawed("queue_worker", "failing.toml", ("ended a thread",)),
     Flawed("timer_debounce", "rapid.toml", (WHILE_RUNNING,)),
     Flawed("task_debounce", "rapid.toml", ("c2.m1 was never answered",)),
     Flawed("sleep_in_async", "slow.toml", ("event loop was blocked", "deadline missed")),
@@ -46,6 +47,7 @@ PAIRS = [
     Flawed("tenacity_retries", "rapid.toml", (WHILE_RUNNING, "RetryError")),
     Flawed("telegram_handlers", "rapid.toml", (WHILE_RUNNING,), provider="telegram"),
     Flawed("bolt_events", "slow.toml", ("deadline missed",), provider="slack", sets=("provider.path=/slack/events",)),
+    Flawed("django_view", "slow.toml", ("deadline missed",)),
     Flawed("redis_consumer", "two_workers.toml", (WHILE_RUNNING,)),
     Flawed("flask_webhook", "slow.toml", ("deadline missed",)),
 ]
