@@ -73,7 +73,11 @@ def test_the_flaw_is_found_and_named(judge: Judge, bot: Flawed, capsys: pytest.C
     assert [words for words in bot.named if words not in told] == [], told
 
 
-@pytest.mark.parametrize("bot", PAIRS, ids=lambda bot: bot.mended or f"{bot.application}_mended")
-def test_the_mended_twin_is_safe(judge: Judge, bot: Flawed) -> None:
-    application = f"{bot.mended or f'{bot.application}_mended'}:app"
-    judge(application, bot.scenario, provider=bot.provider, sets=bot.sets).assert_safe()
+TWINS = {(bot.mended or f"{bot.application}_mended", bot.scenario): bot for bot in PAIRS}
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin[0])
+def test_the_mended_twin_is_safe(judge: Judge, twin: tuple[str, str]) -> None:
+    application, scenario = twin
+    bot = TWINS[twin]
+    judge(f"{application}:app", scenario, provider=bot.provider, sets=bot.sets).assert_safe()
