@@ -179,6 +179,7 @@ class _ServedSocket(Waits, FakeSocket):
     """fakeredis' end of the connection: takes commands apart, processes them, and is what channels publish to."""
 
     timeout = math.inf  # how long a client waits shows when it closes the connection
+    knows_info = True
     written = 0
     pushed_until = 0.0
     refused = False

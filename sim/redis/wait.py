@@ -1,4 +1,4 @@
-"""Commands that wait, on the simulated server: WAIT, which its library does not know, and the blocking ones."""
+"""What the simulated server's library does not know, WAIT and INFO, and commands that wait."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from fakeredis._core._database import CommandItem
 from fakeredis._helpers import NoResponse, SimpleError
 from fakeredis._socket import BaseFakeSocket
 
+from relaysim.sim.redis.info import info_text
+
 BLOCKING: Final = frozenset(
     {
         *("BLPOP", "BRPOP", "BLMOVE", "BLMOVEM", "BRPOPLPUSH", "BLMPOP"),
@@ -26,6 +28,7 @@ WAITING: Final = frozenset(name.encode() for name in (*BLOCKING, "WAIT"))
 
 _OWN: Final[dict[str, Any]] = {
     "wait": Signature("wait", "wait_for_replicas", (Int, Int), flags=msgs.FLAG_NO_SCRIPT),  # type: ignore[arg-type]
+    "info": Signature("info", "tell_about_itself", (), (bytes,), flags=msgs.FLAG_NO_SCRIPT),  # type: ignore[arg-type]
     # The library's own does not wait for a list that is not there yet.
     "blmove": Signature("blmove", "move_blocking", (bytes, bytes, bytes, bytes, Timeout), flags=msgs.FLAG_NO_SCRIPT),  # type: ignore[arg-type]
 }
@@ -88,19 +91,26 @@ class Blocked:
 
 
 class Waits:
-    """A connection that also answers WAIT and lets others wait; how long, and what WAIT says, the link decides."""
+    """A connection that also answers WAIT and INFO, and lets others wait; how long, and what WAIT says, the link decides."""
 
     _server: Any
     _db: Any
+    version: Any
     _in_transaction: bool
     _script_resp: Any
     _decode_result: Any
     _begun: Blocked | None = None
 
+    knows_info = False
+    """Only where clients of the code under test connect: without it the factory's client is one that may not ask."""
+
     def _name_to_func(self, cmd_name: str) -> tuple[Callable[..., Any] | None, Signature]:
         # Not by `super`: a third of the time of a function that runs for each command, those of scripts too.
         own = _OWN.get(cmd_name)
-        return _name_to_func(self, cmd_name) if own is None else (getattr(self, own.func_name), own)
+        if own is None or (cmd_name == "info" and not self.knows_info):
+            known: tuple[Callable[..., Any] | None, Signature] = _name_to_func(self, cmd_name)
+            return known
+        return getattr(self, own.func_name), own
 
     def wait_for_replicas(self, replicas: int, timeout: int) -> int:
         """How many replicas have confirmed."""
@@ -108,6 +118,10 @@ class Waits:
             raise SimpleError("ERR timeout is negative")
         confirmed: int = self._server.confirmed
         return confirmed
+
+    def tell_about_itself(self, *sections: bytes) -> bytes:
+        """INFO."""
+        return info_text(self._server, self.version, sections)
 
     def move_blocking(self, source: bytes, destination: bytes, out: bytes, into: bytes, timeout: float) -> Any:
         """BLMOVE."""

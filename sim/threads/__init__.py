@@ -1,8 +1,8 @@
 """Threads of a simulated process: plain, blocking code in virtual time.
 
-`strands` lets code block and others go on, `jobs` starts threads for loops, `locks` is what threads wait for, `starting`
-how they start and end, `loops` the event loops that threads run, and `install` puts all of it in the places of Python's own
-while code of a worker runs.
+`strands` lets code block and others go on, `jobs` starts threads for loops, `locks` is what threads wait for, `alarms` what
+interrupts them, `starting` how they start and end, `loops` the event loops that threads run, and `install` puts all of it in
+the places of Python's own while code of a worker runs.
 May import `relaysim.sim.kernel`. Begin with `wait`.
 """
 

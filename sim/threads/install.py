@@ -9,6 +9,7 @@ import asyncio
 import concurrent.futures.thread
 import itertools
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from relaysim.sim.kernel.fence import replace_names
-from relaysim.sim.threads import locks, loops, starting
+from relaysim.sim.threads import alarms, locks, loops, starting
 from relaysim.sim.threads.strands import Threads, current_strand
 
 _PROCESSORS: Final = 4
@@ -132,6 +133,11 @@ def _pairs(running: Callable[[], Threads | None]) -> Iterator[tuple[Any, Any]]:
     for name in ("cpu_count", "process_cpu_count"):
         if hasattr(os, name):
             yield getattr(os, name), for_threads(getattr(os, name), without(lambda: _PROCESSORS))
+    yield signal.signal, for_threads(signal.signal, without(alarms.set_handler(signal.signal)))
+    yield signal.getsignal, for_threads(signal.getsignal, without(alarms.get_handler(signal.getsignal)))
+    for name, function in alarms.NAMES.items():
+        if hasattr(signal, name):
+            yield getattr(signal, name), for_threads(getattr(signal, name), without(function))
     if hasattr(os, "sched_getaffinity"):
         yield os.sched_getaffinity, for_threads(os.sched_getaffinity, without(lambda pid: set(range(_PROCESSORS))))
 

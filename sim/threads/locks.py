@@ -105,8 +105,13 @@ class Lock:
         timer = None if timeout < 0 else threads.call_later(timeout, self._give_up, waiting)
         try:
             strand.park()
-        except BaseException:  # its world is over
-            self._queue.remove(waiting) if waiting in self._queue else None
+        except BaseException:  # its world is over, or the handler of a signal has ended it
+            if waiting in self._queue:
+                self._queue.remove(waiting)
+            elif waiting.granted and not threads.ended:
+                self.release()
+            if timer is not None:
+                timer.cancel()
             raise
         if timer is not None:
             timer.cancel()

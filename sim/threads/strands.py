@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import signal
 import threading
 from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Callable, Coroutine
@@ -56,6 +57,19 @@ class ThreadExit(SystemExit):
     """Ends a strand whose world is over; as `SystemExit` it ends a thread without a word."""
 
 
+class Interrupt:
+    """What `Threads.enter` is given so that a handler of a signal runs in the middle of what the strand waits for.
+
+    Args:
+        handler: called with the signal's number, and without a frame; what it raises ends the wait.
+    """
+
+    __slots__ = ("handler",)
+
+    def __init__(self, handler: Callable[..., object]) -> None:
+        self.handler = handler
+
+
 class Strand(greenlet):
     """What runs on a stack of its own.
 
@@ -67,6 +81,7 @@ class Strand(greenlet):
         at_end: called when it ends.
         turns: how often it has blocked.
         spins: how many locks it has asked for since it last blocked.
+        interrupted: how often a handler of a signal has ended what it waited for.
     """
 
     loop: HostLoop | None
@@ -78,20 +93,40 @@ class Strand(greenlet):
         self.loop = None
         self.ident = ident
         self.at_end: list[Callable[[], object]] = []
-        self.turns = self.spins = 0
+        self.turns = self.spins = self.interrupted = 0
         self._refused = 0
+        self._handles = False
 
     def park(self) -> Any:
         """Let the others run until this one is woken.
 
         Returns:
             What `Threads.wake` was given.
+
+        Raises:
+            BaseException: what a handler of a signal raises meanwhile. The caller waits no more, and must not be woken.
         """
         self.turns += 1
         self.spins = 0
         if self.threads.ended:
             self._refuse()
-        return self.parent.switch()  # type: ignore[union-attr]
+        if self._handles:
+            raise refuse("blocking in the handler of a signal")
+        while True:
+            given = self.parent.switch()  # type: ignore[union-attr]
+            if type(given) is not Interrupt:
+                return given
+            self._handle(given)
+
+    def _handle(self, interrupt: Interrupt) -> None:
+        self._handles = True
+        try:
+            interrupt.handler(signal.SIGALRM, None)
+        except BaseException:
+            self.interrupted += 1
+            raise
+        finally:
+            self._handles = False
 
     def _refuse(self) -> NoReturn:
         self._refused += 1
@@ -180,11 +215,15 @@ class Threads:
 
     def wake(self, strand: Strand, value: Any = None) -> None:
         """Let a strand that has parked go on at this instant, after what is ready already."""
-        self.companion.loop.call_soon(self.enter, strand, value, context=_NO_CONTEXT)
+        self.companion.loop.call_soon(self._wake, strand, strand.interrupted, value, context=_NO_CONTEXT)
+
+    def _wake(self, strand: Strand, interrupted: int, value: Any = None) -> None:
+        if strand.interrupted == interrupted:
+            self.enter(strand, value)
 
     def wake_later(self, seconds: float, strand: Strand) -> None:
         """Let a strand that has parked go on after so many virtual seconds."""
-        self.call_later(seconds, self.enter, strand)
+        self.call_later(seconds, self._wake, strand, strand.interrupted)
 
     def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> ReadyHandle:
         """Call back on the companion after so many virtual seconds; what is returned can be cancelled."""
@@ -268,8 +307,14 @@ class Threads:
             strand.park()
         began = self.host.kernel.now
         task = self.companion.loop.create_task(coroutine, context=copy_context())
-        task.add_done_callback(lambda _: self.enter(strand), context=_NO_CONTEXT)
-        strand.park()
+        interrupted = strand.interrupted
+        task.add_done_callback(lambda _: self._wake(strand, interrupted), context=_NO_CONTEXT)
+        try:
+            strand.park()
+        except BaseException:
+            if not self.ended:
+                task.cancel()
+            raise
         if type(strand) is LoopStrand:
             self.note_blocked(began)
         return task.result()

@@ -140,3 +140,23 @@ def test_what_was_sent_is_done_also_if_its_client_leaves_and_what_waits_is_not()
     with SocketCalls():
         SocketCalls.install()
         assert live("sdk", work)[1] == [(b"v", [b"kept"])]
+
+
+def test_the_server_tells_about_itself_as_far_as_libraries_ask_when_they_start() -> None:
+    async def work(place: Place) -> Any:
+        _reach(place)
+        store = redis.asyncio.Redis(host="redis", decode_responses=True)
+        await store.set("k", "v")
+        found = await store.info(), await store.info("memory"), await store.info("nothing")
+        await store.aclose()
+        return found
+
+    with SocketCalls():
+        SocketCalls.install()
+        records, ((everything, memory, nothing),), _ = live("sdk", work)
+    assert everything["redis_version"] == "8.0.0"
+    assert everything["role"] == "master"
+    assert everything["db0"]["keys"] == 1
+    assert set(memory) == {"used_memory", "used_memory_human", "maxmemory", "maxmemory_policy"}
+    assert nothing == {}
+    assert [each.fields.command for each in records if each.kind == "redis"] == ["SET", "INFO", "INFO", "INFO"]

@@ -49,7 +49,7 @@ ENDS = {
     "stop_by_a_callback": "the relay",
 }
 LEAVES = {
-    "timer_of_signals": "sending a signal would leave the simulation",
+    "timer_of_signals": "an alarm that is not set by plain code in a thread would leave the simulation",
     "limit_of_the_process": "changing a limit of the process would leave the simulation",
 }
 ANSWERS = {
