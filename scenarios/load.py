@@ -166,8 +166,9 @@ def _put_factory_in(reading: Reading, factory: str | None) -> None:
         return
     document = reading.document
     relay = document.get("relay")
-    # Settings belong to the relay that they were written for.
-    kept = {key: value for key, value in relay.items() if key != "settings"} if isinstance(relay, dict) else {}
+    # Settings and libraries belong to the relay that they were written for.
+    of_relay = relay.items() if isinstance(relay, dict) else ()
+    kept = {key: value for key, value in of_relay if key not in ("settings", "libraries")}
     document["relay"] = {**kept, "factory": factory}
     groups = document.get("workers")
     for group in groups if isinstance(groups, list) else ():

@@ -215,6 +215,8 @@ class Scenario(WorldTables, Heading):
         plain = self.model_dump(mode="json", by_alias=True, exclude=left_out)
         if not self.relay.notices:
             del plain["relay"]["notices"]
+        if self.relay.libraries is None:
+            del plain["relay"]["libraries"]
         for group in plain["workers"]:
             if group["threads"] is None:
                 del group["threads"]

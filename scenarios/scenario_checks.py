@@ -213,7 +213,10 @@ def check_factory(reading: Reading, scenario: Scenario | None) -> None:
     if scenario is None and {"provider", "environment"} & reading.document.keys():
         return  # what it needs to be imported may be what is wrong
     try:
-        resolve(name, None if scenario is None else scenario.world_settings().variables)
+        if scenario is None:
+            resolve(name)
+        else:
+            resolve(name, scenario.world_settings().variables, scenario.relay.libraries)
     except SimulatorError:
         pass  # a module that asks a service while it is loaded is looked at where there is one: in a world
     except FactoryError as error:

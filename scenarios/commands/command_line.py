@@ -141,6 +141,14 @@ def add_world(parser: argparse.ArgumentParser) -> None:
     other.add_argument("--factory", "--app", metavar="MODULE:NAME", dest="factory", help=_FACTORY_HELP)
     other.add_argument("--policy", metavar="FILE.toml", help=_POLICY_HELP)
     parser.add_argument(
+        "--libraries",
+        action=_Libraries,
+        type=non_empty,
+        metavar="DIR",
+        help="folder of the relay's own versions of libraries, such as the site-packages of its environment "
+        "(docs/own-clients.md); as --set relay.libraries=DIR",
+    )
+    parser.add_argument(
         "--provider",
         action=_Provider,
         choices=PROVIDERS,
@@ -153,6 +161,13 @@ def add_world(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="path of the relay's webhook, as --set provider.path=PATH",
     )
+
+
+class _Libraries(argparse.Action):
+    """Sets the folder in `[relay]`."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        namespace.sets = [*namespace.sets, f"relay.libraries={json.dumps(values)}"]
 
 
 class _Provider(argparse.Action):

@@ -205,7 +205,8 @@ def do(job: Job) -> list[Ending]:
     with Session():
         for number, each in enumerate(settings):
             with nullcontext() if notes is None else notes.watch.importing(number):
-                resolve(each.relay.factory, each.variables)  # outside of its worlds, as where `verify` loads a scenario
+                # Outside of its worlds, as where `verify` loads a scenario.
+                resolve(each.relay.factory, each.variables, each.relay.libraries)
         for place, world in enumerate(job.worlds):
             root_seed = scenarios[world.scenario].root_seed
             if notes is None:

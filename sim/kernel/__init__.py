@@ -12,6 +12,7 @@ virtual or an error while a kernel runs. A `Guard` keeps code under test from en
 - `trace`: what happened, and its fingerprint.
 - `fence`, `substitutes`, `ignored_calls`: what of Python and the system is virtual, refused or without effect.
 - `guard`, `watchdog`: code under test that would end the process, or that never comes back.
+- `modules_aside`: loaded modules that others stand in place of now.
 - `own_errors`, `error_text`, `source_places`: the simulator's own errors, what foreign ones say, and where they arose.
 
 This folder imports nothing of the project and could be published alone.

@@ -58,6 +58,7 @@ import time_machine
 from relaysim.sim.kernel.clock import EPOCH_SECONDS
 from relaysim.sim.kernel.draws import Draws
 from relaysim.sim.kernel.ignored_calls import ignored_calls
+from relaysim.sim.kernel.modules_aside import all_modules
 from relaysim.sim.kernel.own_errors import SimulatorError
 from relaysim.sim.kernel.running import current_host, set_running_host
 from relaysim.sim.kernel.source_places import place_of_awaiting, place_of_caller
@@ -340,7 +341,7 @@ def replace_names(replacements: Mapping[int, tuple[object, object]], *, but_in: 
         What puts everything back.
     """
     replaced: list[tuple[dict[str, Any], str, object]] = []
-    for module in list(sys.modules.values()):
+    for module in all_modules():
         names = getattr(module, "__dict__", None)
         if not isinstance(names, dict) or _is_in(names.get("__name__"), but_in):
             continue

@@ -37,6 +37,8 @@ from types import (
 )
 from typing import Any, Final
 
+from relaysim.sim.kernel.modules_aside import modules_named
+
 try:
     import ctypes
 except ImportError:  # pragma: no cover - a Python built without it
@@ -96,10 +98,11 @@ atexit.register(_release_all)
 
 def _forget_in_anyio(tasks: Iterable[Task[Any]]) -> None:
     """anyio notes each task with its cancel scope, and that holds the task: what has not left it stays for ever."""
-    states = getattr(sys.modules.get("anyio._backends._asyncio"), "_task_states", None)
-    if states is not None:
-        for task in tasks:
-            states.pop(task, None)
+    for module in modules_named("anyio._backends._asyncio"):
+        states = getattr(module, "_task_states", None)
+        if states is not None:
+            for task in tasks:
+                states.pop(task, None)
 
 
 # Suspended frames

@@ -4,11 +4,21 @@
 else a process has of its own, `worker_process` lets all this be there while a worker runs. `muted_stream` keeps what modules
 print from coming again with each life. `own_files` lays a worker's files above those of this machine, `file_calls` leads
 its code there (`folder_entries`, `sqlite_functions`), `opened_files` knows what a life has open. What libraries keep in
-their modules is shared by all workers.
+their modules is shared by all workers; `libraries` puts a bot's own versions of them in place of this program's.
 May import `relaysim.sim.kernel`. Begin with `WorkerProcesses`.
 """
 
+from relaysim.sim.process.libraries import Libraries, LibrariesError, libraries_in
 from relaysim.sim.process.user_code import is_shared
 from relaysim.sim.process.worker_process import Isolation, WorkerProcess, WorkerProcesses, running_process
 
-__all__ = ["Isolation", "WorkerProcess", "WorkerProcesses", "is_shared", "running_process"]
+__all__ = [
+    "Isolation",
+    "Libraries",
+    "LibrariesError",
+    "WorkerProcess",
+    "WorkerProcesses",
+    "is_shared",
+    "libraries_in",
+    "running_process",
+]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from importlib.machinery import ModuleSpec, SourceFileLoader, SourcelessFileLoader
 from pathlib import Path
 from threading import get_ident
@@ -19,6 +19,7 @@ from types import CodeType, ModuleType
 from typing import Any, Final
 from zipimport import zipimporter
 
+from relaysim.sim.process.libraries import Libraries
 from relaysim.sim.process.own_files import REAL
 from relaysim.sim.process.user_code import UserCode
 
@@ -50,9 +51,17 @@ class Finder:
         user_code: which modules are the user's.
         outside: what is held while something is executed that outlives the life.
         register: told the name of each of the user's modules that is about to be loaded.
+        libraries: the bot's own; None: it has none.
     """
 
-    def __init__(self, user_code: UserCode, outside: Outside, register: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        user_code: UserCode,
+        outside: Outside,
+        register: Callable[[str], None],
+        libraries: Libraries | None = None,
+    ) -> None:
+        self._libraries = libraries
         self._user_code, self._outside, self._register = user_code, outside, register
         self._stamps: dict[str | None, tuple[str, int, int] | None] = {}
         self._thread = get_ident()
@@ -121,7 +130,9 @@ class Finder:
         return self._stamps[file]
 
     def _execute_outside(self, loader: Any, module: ModuleType) -> None:
-        with self._outside():
+        libraries = self._libraries
+        is_of_bot = libraries is not None and libraries.holds(module.__name__)
+        with self._outside(), libraries.executing() if is_of_bot and libraries else nullcontext():
             loader.exec_module(module)
 
 

@@ -100,9 +100,15 @@ _NAME: Final = re.compile(r"[^\w-]")
 
 
 class UserCode:
-    """The user's modules, for a factory in the module of that name."""
+    """The user's modules, for a factory in the module of that name.
 
-    def __init__(self, module_name: str) -> None:
+    Args:
+        module_name: the factory's.
+        libraries: the folder of the bot's own libraries; "": it has none.
+    """
+
+    def __init__(self, module_name: str, libraries: str = "") -> None:
+        self._libraries = libraries
         self._packages = {module_name.partition(".")[0], *_WITH_AN_APPLICATION}
         self._known: dict[tuple[str, str | None], bool] = {}
         self._library_names: set[str] = set()
@@ -119,10 +125,17 @@ class UserCode:
         key = (name, spec.origin)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = _is_of_user(spec) or ("django" in sys.modules and top in _built_on_those())
+            is_users = _is_of_user(spec) and not self._is_in_libraries(spec)
+            known = self._known[key] = is_users or ("django" in sys.modules and top in _built_on_those())
             if known and not dot:
                 self._packages.add(name)
         return known
+
+    def _is_in_libraries(self, spec: ModuleSpec) -> bool:
+        if not self._libraries:
+            return False
+        places = [spec.origin] if spec.origin is not None else spec.submodule_search_locations or ()
+        return any(each.startswith(self._libraries + os.sep) for each in places)
 
     def loaded(self, modules: dict[str, ModuleType]) -> list[str]:
         """The names of the user's modules among the loaded ones."""
@@ -143,9 +156,14 @@ class UserCode:
 
 
 @lru_cache(maxsize=64)
-def user_code_of(module_name: str) -> UserCode:
+def user_code_of(module_name: str, libraries: str = "") -> UserCode:
     """The user's modules for a factory in the module of that name; what is known of them is kept."""
-    return UserCode(module_name)
+    return UserCode(module_name, libraries)
+
+
+def is_of_this_program(folder: str) -> bool:
+    """Whether what this program itself imports lies in this folder."""
+    return Path(folder).resolve() in _LIBRARIES
 
 
 def is_shared(module_name: str) -> bool:

@@ -25,6 +25,7 @@ from typing import Any, ClassVar, Final, Self, TypeVar
 from relaysim.sim.kernel import Host, outside
 from relaysim.sim.kernel.fence import refuse_some, replace_names
 from relaysim.sim.process.file_calls import CHANGES, FileCalls, changes, install
+from relaysim.sim.process.libraries import Libraries
 from relaysim.sim.process.loading import Finder
 from relaysim.sim.process.muted_stream import MutedStream
 from relaysim.sim.process.opened_files import OpenedFiles
@@ -50,6 +51,10 @@ _loaded: set[str] = set()
 def running_process() -> WorkerProcess | None:
     """The process whose code runs; None in the kernel's code, outside worlds, and in all threads but the worlds'."""
     return _running if _running is not None and get_ident() == _thread else None
+
+
+def _is_running() -> bool:
+    return running_process() is not None
 
 
 def _running_threads() -> Threads | None:
@@ -88,6 +93,8 @@ class WorkerProcess:
             self._world.logging_is_set_up()
 
     def _load(self, function: Callable[[], T]) -> T:
+        if self._world.libraries is not None:
+            self._world.libraries.add_to_path()
         sys.stdout, sys.stderr = streams = MutedStream(sys.stdout), MutedStream(sys.stderr)
         for each in streams:
             each.muted = self._world.module_name in _loaded
@@ -128,14 +135,19 @@ class WorkerProcesses:
         base_state: what was in place before the world, besides modules.
         base_loggers: the loggers of libraries.
         folder: the current directory, with which each life begins.
+        libraries: the bot's own, in place while a life is; None: it shares those of this program.
         blocked: told when code has held up the loop of its process: the host's name, the line, and the virtual seconds.
     """
 
     def __init__(
-        self, module_name: str, blocked: Callable[[str, str, float], None] = lambda host, place, seconds: None
+        self,
+        module_name: str,
+        blocked: Callable[[str, str, float], None] = lambda host, place, seconds: None,
+        libraries: Libraries | None = None,
     ) -> None:
         self.blocked = blocked
-        self.user_code = user_code_of(module_name)
+        self.libraries = libraries
+        self.user_code = user_code_of(module_name, "" if libraries is None else libraries.folder)
         self.present: WorkerProcess | None = None
         self.base_state = OwnState()
         self._base_modules: dict[str, ModuleType] = {}
@@ -149,7 +161,7 @@ class WorkerProcesses:
         self.folder = REAL["getcwd"]()
         global _thread
         _thread = get_ident()
-        self._finder = Finder(self.user_code, self._outside, self._register)
+        self._finder = Finder(self.user_code, self._outside, self._register, libraries)
         _isolation().install()
         sys.meta_path.insert(0, self._finder)
 
@@ -201,10 +213,14 @@ class WorkerProcesses:
             names = self.user_code.loaded(modules)
             self._base_modules = {name: modules.pop(name) for name in names}
             self.base_state.take()
+            if self.libraries is not None:
+                self.libraries.put(_is_running, self.module_name.partition(".")[0])
         else:
             present.modules = {name: modules.pop(name) for name in present.names if name in modules}
             present.state.take()
         if life is None:
+            if self.libraries is not None:
+                self.libraries.take_back()
             modules.update(self._base_modules)
             self.base_state.put()
         else:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Kernel, SimulatorError, error_text, named
-from relaysim.sim.process import Isolation, WorkerProcesses, is_shared, running_process
+from relaysim.sim.process import Isolation, WorkerProcesses, is_shared, libraries_in, running_process
 from relaysim.sim.world.own_clients import prepare_environment
 
 T = TypeVar("T")
@@ -29,18 +29,19 @@ def module_of(name: str) -> str:
     return name.partition(":")[0]
 
 
-def resolve(name: str, variables: Mapping[str, str] | None = None) -> Callable[..., Any]:
+def resolve(name: str, variables: Mapping[str, str] | None = None, libraries: str | None = None) -> Callable[..., Any]:
     """The factory of that name. Outside worlds it is there to be looked at: one of the user's is imported in a process and
     a world of its own.
 
     Args:
         name: `package.module:function`.
         variables: what that process has in its environment besides what this one has.
+        libraries: the folder of the relay's own libraries, if it has some.
 
     Raises:
         FactoryError: if the module cannot be imported, has no such name, or the name is no callable.
     """
-    return _looked_at(module_of(name), lambda: import_factory(name), variables)
+    return _looked_at(module_of(name), lambda: import_factory(name), variables, libraries)
 
 
 def file_of(name: str) -> Path | None:
@@ -56,7 +57,12 @@ def file_of(name: str) -> Path | None:
     return _looked_at(module_of(name), find)
 
 
-def _looked_at(module_name: str, look: Callable[[], T], variables: Mapping[str, str] | None = None) -> T:
+def _looked_at(
+    module_name: str,
+    look: Callable[[], T],
+    variables: Mapping[str, str] | None = None,
+    libraries: str | None = None,
+) -> T:
     if running_process() is not None or is_shared(module_name):
         return look()
 
@@ -68,7 +74,7 @@ def _looked_at(module_name: str, look: Callable[[], T], variables: Mapping[str, 
     kernel = Kernel()
     with WATCHDOG, Fence() as fence, Isolation():
         fence.attach(kernel)
-        processes = WorkerProcesses(module_name)
+        processes = WorkerProcesses(module_name, libraries=None if libraries is None else libraries_in(libraries))
         try:
             host = kernel.host("w1")
             return processes.begin(host.name).start(host, looked)

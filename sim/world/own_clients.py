@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from relaysim.sim.doors import ApiAddress, Network
 from relaysim.sim.doors.transport import API_KEY
 from relaysim.sim.kernel import Host
+from relaysim.sim.process import Libraries
 from relaysim.sim.redis import RedisAddress, RedisLink
 from relaysim.sim.sockets import Addresses, SocketCalls, open_sockets
 from relaysim.sim.threads import wait
 
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy", "ftp_proxy")
 
+_REDIS_HOST: Final = "redis"
 _REDIS_PORT: Final = 6379
 _KEY: Final = "OPENAI_API_KEY"
 
@@ -41,6 +43,16 @@ def addresses_of(network: Network, link: RedisLink, variables: Mapping[str, str]
 def connect_host(host: Host, addresses: Addresses) -> None:
     """Let code on a host of a worker reach them."""
     open_sockets(host, addresses, wait)
+
+
+def clients_of(libraries: Libraries, base_url: str, openai: Any, redis: Any) -> tuple[Any, Any]:
+    """The clients that a factory is handed whose relay has libraries of its own: made with these, so that it meets what its
+    versions do and raise. Given are those to hand over where it shares the simulator's library."""
+    if libraries.holds("openai"):
+        openai = libraries.load("openai").AsyncOpenAI(base_url=base_url)
+    if libraries.holds("redis"):
+        redis = libraries.load("redis.asyncio").Redis(host=_REDIS_HOST, port=_REDIS_PORT)
+    return openai, redis
 
 
 def prepare_environment() -> None:

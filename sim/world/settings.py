@@ -15,6 +15,7 @@ from relaysim.sim.backends.profile import Profile
 from relaysim.sim.doors.faults import ApiFault, check_routes
 from relaysim.sim.faults import Swarm
 from relaysim.sim.kernel.distributions import Constant, Seconds
+from relaysim.sim.process.libraries import check_folder
 from relaysim.sim.providers import AnyProvider
 from relaysim.sim.redis.redis_faults import RedisFault
 from relaysim.sim.world.exploration import Strategy, Tape
@@ -62,6 +63,12 @@ class RelayUnderTest(_Table):
         "application itself. Also called `app`",
     )
     settings: dict[str, Any] = Field(default_factory=dict, description="keyword arguments for the factory")
+    libraries: str | None = Field(
+        default=None,
+        min_length=1,
+        description="folder of the relay's own versions of libraries, from where `relaysim` runs: its `site-packages`, or "
+        "what `pip install --target` has filled; absent: those beside `relaysim`",
+    )
     friendly_text: str = Field(
         default=FRIENDLY_TEXT, min_length=1, description="the polite text after which customers try again"
     )
@@ -71,6 +78,11 @@ class RelayUnderTest(_Table):
         default=(),
         description="texts of the relay that are neither answers nor apologies, besides those that it declares itself",
     )
+
+    @field_validator("libraries")
+    @classmethod
+    def _are_there(cls, folder: str | None, info: ValidationInfo) -> str | None:
+        return check_folder(folder, str(info.data.get("factory", "")).partition(":")[0])
 
     @field_validator("factory", mode="before")
     @classmethod

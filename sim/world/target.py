@@ -7,7 +7,7 @@ the audit know nothing else of it. What a scenario's factory returns decides whi
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from relaysim.sim.kernel import Host, SimulatorError
@@ -100,6 +100,7 @@ class Life(NamedTuple):
     send      sends a text to a customer
     settings  the relay's, with those of the worker's group on top
     provider  delivers the webhooks and takes texts over HTTP; None: webhooks are calls, and texts go by `send`
+    own_clients  makes clients of the API and of Redis with the relay's own libraries; None: `openai` and `redis` it is
     threads   in which plain code handles deliveries at once; None: as its kind has it
     """
 
@@ -110,6 +111,7 @@ class Life(NamedTuple):
     settings: Mapping[str, Any]
     provider: Delivering | None = None
     threads: int | None = None
+    own_clients: Callable[[], tuple[Any, Any]] | None = None
 
 
 class Target(Protocol):

@@ -47,6 +47,8 @@ def _call(factory: Callable[..., Any], life: Life) -> Any:
     clients = (life.openai, life.redis, life.send)
     if not life.settings and not _takes(factory, *clients) and _takes(factory):
         return factory()
+    if life.own_clients is not None:
+        clients = (*life.own_clients(), life.send)
     return factory(*clients, **life.settings)
 
 

@@ -25,7 +25,7 @@ from relaysim.sim.kernel import (
     RecordingDraws,
     current_context,
 )
-from relaysim.sim.process import WorkerProcesses, is_shared
+from relaysim.sim.process import WorkerProcesses, is_shared, libraries_in
 from relaysim.sim.providers import Provider
 from relaysim.sim.trace.schema import LoopBlocked
 from relaysim.sim.world.audit import NAME as AUDITOR
@@ -36,7 +36,7 @@ from relaysim.sim.world.factories import import_factory, module_of
 from relaysim.sim.world.handlers import sender_for_users
 from relaysim.sim.world.host_faults import HostFaults
 from relaysim.sim.world.judge.promises import Promises
-from relaysim.sim.world.own_clients import addresses_of, connect_host, prepare_environment
+from relaysim.sim.world.own_clients import addresses_of, clients_of, connect_host, prepare_environment
 from relaysim.sim.world.prepared import PreparedConversations
 from relaysim.sim.world.provider_service import ProviderService
 from relaysim.sim.world.quiescence import SETTLE_SECONDS, Quiescence
@@ -134,7 +134,9 @@ class World:
         self.channel = Channel(kernel, profile.send_seconds.sampler, self._chosen("send_faults"), self._customer_of)
         self.provider = None if settings.provider is None else self._provider_service(settings.provider)
         if not is_shared(module_of(settings.relay.factory)):
-            self.processes = WorkerProcesses(module_of(settings.relay.factory), self._record_blocked)
+            folder = settings.relay.libraries
+            libraries = None if folder is None else libraries_in(folder)
+            self.processes = WorkerProcesses(module_of(settings.relay.factory), self._record_blocked, libraries)
             self.addresses = addresses_of(self.network, self.redis, settings.variables)
             if self.provider is not None:
                 self.provider.register(self.addresses)
@@ -203,6 +205,10 @@ class World:
                 prepare_environment()
                 os.environ.update(self.settings.variables)
             return start_target(name, import_factory(name), life)
+
+        if self.processes is not None and self.processes.libraries is not None:
+            own = partial(clients_of, self.processes.libraries, self.backend.base_url, client, redis_client)
+            life = life._replace(own_clients=own)
 
         if self.processes is None:
             return host.call(start)
