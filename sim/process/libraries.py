@@ -20,13 +20,14 @@ import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from threading import get_ident
 from types import ModuleType
 from typing import Any, Final
 
 from relaysim.sim.kernel.modules_aside import keep_aside
-from relaysim.sim.process.user_code import is_of_library, is_of_this_program, is_shared
+from relaysim.sim.process.user_code import is_of_library, is_of_this_program, is_shared, library_folders
 
 _SHARED: Final = frozenset({"relaysim", "greenlet"})
 """What there is one of in a process: this project itself, and what switches between its threads."""
@@ -223,6 +224,7 @@ def _libraries_in(folder: str) -> Libraries | None:
     if folder == os.getcwd():
         raise LibrariesError(f"{folder}: is the folder that this runs in, with code of the bot's own; {_REMEDY}")
     names -= sys.stdlib_module_names | _SHARED
+    names -= {name for name in names if _is_compiled_here(Path(folder), name)}
     if not names:
         raise LibrariesError(f"{folder}: holds no packages; {_REMEDY}")
     return Libraries(folder, names)
@@ -239,6 +241,18 @@ def _importable(entry: os.DirEntry[str]) -> str | None:
         return entry.name if holds and _holds_modules(Path(entry.path)) else None
     name = inspect.getmodulename(entry.name)
     return name if name is not None and name.isidentifier() else None
+
+
+def _is_compiled_here(folder: Path, name: str) -> bool:
+    """Whether a package's compiled modules are the very files that this program has, as installers that link files make
+    them: the system loads a file once, so such a package is shared."""
+    files = [*(folder / name).rglob("*"), *folder.glob(f"{name}.*")]
+    compiled = [file for file in files if file.name.endswith(tuple(EXTENSION_SUFFIXES))]
+    return any(
+        (other := here / file.relative_to(folder)).exists() and file.samefile(other)
+        for file in compiled
+        for here in library_folders()
+    )
 
 
 def _holds_modules(folder: Path) -> bool:

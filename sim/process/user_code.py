@@ -30,14 +30,15 @@ _OWN: Final = frozenset(each.resolve() for each in (_PROJECT, *_PROJECT.iterdir(
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 
-def _library_folders() -> frozenset[Path]:
+def library_folders() -> frozenset[Path]:
+    """Where all that lies is shared by all workers: Python's own library, what is installed, this project."""
     paths = sysconfig.get_paths()
     folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     folders += [*site.getsitepackages(), site.getusersitepackages()]
     return _OWN | {Path(folder).resolve() for folder in folders}
 
 
-_LIBRARIES: Final = _library_folders()
+_LIBRARIES: Final = library_folders()
 
 
 def _is_under(folder: Path, roots: frozenset[Path]) -> bool:

@@ -13,13 +13,15 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import ValidationError
 from world_bench import run, settings, told
 
+from relaysim.sim.kernel.fence import replace_names
 from relaysim.sim.kernel.modules_aside import modules_named
 from relaysim.sim.process import LibrariesError, libraries_in
-from relaysim.sim.world import Result, resolve
+from relaysim.sim.world import Result
 from relaysim.sim.world.settings import RelayUnderTest
 
 pytestmark = pytest.mark.usefixtures("one_session")
@@ -119,24 +121,27 @@ def test_all_is_in_its_place_again_between_worlds(folders: tuple[Path, Path]) ->
     assert twice.lazily() == "here"
 
 
-def test_what_is_bound_outside_of_any_world_is_replaced_in_the_next(
-    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A copy that was loaded where no sockets were simulated yet, and is not in place when they are."""
+def test_a_copy_that_is_not_in_place_gets_substitutes_too(folders: tuple[Path, Path]) -> None:
+    """It may have bound a name before, and be in place when code of a world runs."""
     _, bots = folders
-    (bots / "twice" / "early.py").write_text("import _socket\nlook_up = _socket.getaddrinfo\n", "utf-8")
-    bot = """
-        import twice.early
-        def make(openai, redis, send):
-            class Bot:
-                def handle(self, message):
-                    send(message.conversation, str(len(twice.early.look_up("api.openai.com", 443))))
-            return Bot()
-    """
-    (bots.parent / "early_bot.py").write_text(dedent(bot), "utf-8")
-    monkeypatch.syspath_prepend(bots.parent)
-    resolve("early_bot:make", libraries=str(bots))
-    assert _texts(run(_world(bots, 1.0, workers=1, factory="early_bot:make"))) == ["1"]
+    (bots / "twice" / "early.py").write_text("bound = object()\n", "utf-8")
+    libraries = libraries_in(str(bots))
+    assert libraries is not None
+    path = list(sys.path)
+    libraries.put(lambda: True, "some_bot")
+    try:
+        libraries.add_to_path()
+        early = libraries.load("twice.early")
+    finally:
+        sys.path[:] = path
+        libraries.take_back()
+    real, substitute = early.bound, object()
+    restore = replace_names({id(real): (real, substitute)})
+    try:
+        assert early.bound is substitute
+    finally:
+        restore()
+    assert early.bound is real
 
 
 def test_code_of_this_program_finds_its_own_meanwhile(
@@ -160,6 +165,22 @@ def test_code_of_this_program_finds_its_own_meanwhile(
     (here.parent / "asking_bot.py").write_text(dedent(bot), "utf-8")
     monkeypatch.syspath_prepend(here.parent)
     assert _texts(run(_world(bots, 1.0, workers=1, factory="asking_bot:make"))) == ["bots here here here here bots"]
+
+
+def test_a_compiled_file_that_is_linked_to_this_program_s_is_shared(tmp_path: Path) -> None:
+    """The system loads a file once, and some libraries refuse to be loaded from it twice."""
+    folder = _installed(tmp_path / "bot", "bots")
+    (folder / "orjson").symlink_to(Path(orjson.__file__).parent)
+    libraries = libraries_in(str(folder))
+    assert libraries is not None
+    libraries.put(lambda: True, "some_bot")
+    try:
+        assert libraries.holds("twice")
+        assert not libraries.holds("orjson")
+        assert libraries.load("orjson") is orjson
+    finally:
+        libraries.take_back()
+    assert not libraries.holds("twice")
 
 
 def test_what_the_wrong_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
