@@ -18,9 +18,7 @@ Inside `with Fence():` and while code of an attached kernel runs in this thread:
 |                                                             | number                                     |
 | time.sleep, sockets, threads, subprocesses, fork, exec,     | `LeavesSimulationError` at the call site   |
 | sending signals, limits of the process; in workers with code|                                            |
-| of the user's, sleep, threads, alarms are virtual           |                                            |
-| (`sim.threads`),                                            |                                            |
-| and sockets reach what is simulated: `sim.sockets`          |                                            |
+| of the user's `sim.threads` and `sim.sockets` simulate these|                                            |
 | signal.signal, siginterrupt, pthread_sigmask, set_wakeup_fd | nothing: no signals come                   |
 | faulthandler, garbage collection except gc.collect, audit   | nothing: they are this process's           |
 | hooks, hooks of asynchronous generators, the switch interval|                                            |
