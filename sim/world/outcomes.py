@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from relaysim.sim.trace.chronicle import Chronicle
@@ -162,6 +162,7 @@ class Outcomes:
         chronicle, messages = self._chronicle, self._messages
         covered_before: dict[str, set[str]] = {}
         replied: dict[str, list[tuple[Message, Run]]] = {}  # the newest message, and by which run
+        nobodys: list[Text] = []
         for sent in chronicle.sends:
             if sent.fate not in _ARRIVING:
                 continue
@@ -173,10 +174,11 @@ class Outcomes:
                 named = (handling.message_id,)
             own = [messages[each] for each in named if each in messages]
             if run is None:
-                is_apology = chronicle.kind_of(sent) == "apology"
-                for outcome in own:
-                    if is_apology:
+                if chronicle.kind_of(sent) == "apology":
+                    for outcome in own:
                         outcome.apologies.append((time, text))
+                    if not own:
+                        nobodys.append(sent)
                 continue
             facts = {"conversation": conversation, "run": run.id, "received": text}
             owner = chronicle.threads.get(run.thread, conversation)
@@ -220,6 +222,19 @@ class Outcomes:
                 if outcome.covered_at is None:
                     outcome.covered_at = time
                     outcome.own = bool(own) and own[-1] is outcome
+
+        self._give_out(nobodys)
+
+    def _give_out(self, apologies: Iterable[Text]) -> None:
+        """An apology that is sent outside of every handling (by a consumer, by a thread that works off a queue) is for the
+        oldest message that its conversation's customer had sent and that nothing else was ever sent for."""
+        for sent in apologies:
+            for outcome in self._messages.values():
+                message = outcome.message
+                is_waiting = message.first_start is not None and message.first_start <= sent.time
+                if message.conversation == sent.conversation and is_waiting and outcome.ended_at is None:
+                    outcome.apologies.append((sent.time, sent.text))
+                    break
 
     def _decided_without(self, message: Message, replied: list[tuple[Message, Run]]) -> str | None:
         """How long the relay had had a message when it decided on a reply to a later one; None: it did not have it."""

@@ -7,6 +7,7 @@ registered here with one line; and factories that return other things.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,3 +144,32 @@ def test_plain_code_is_judged_as_its_async_twin(seed: int) -> None:
     for kind in ("send", "received", "handling.end"):
         assert told(made, kind) == told(twins, kind) != []
     assert _verdict(plain) == _verdict(twin)
+
+
+CONSUMER = """
+import queue, threading, time
+jobs = queue.Queue()
+def work():
+    while True:
+        send, message = jobs.get()
+        time.sleep(1.0)
+        send(message.conversation, "{text}")
+threading.Thread(target=work, daemon=True).start()
+class Bot:
+    def __init__(self, send): self.send = send
+    def handle(self, message): jobs.put((self.send, message))
+def make(client, redis, send): return Bot(send)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "failed"), [("Sorry, that did not work.", "generic_failure"), ("One moment.", "lost")]
+)
+def test_an_apology_of_no_handling_is_for_the_message_that_nothing_else_was_sent_for(
+    text: str, failed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{failed}_consumer.py").write_text(CONSUMER.format(text=text), "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = settings(f"{failed}_consumer:make", 1.0, 1.5)
+    counts = run(made).observation["counts"]
+    assert (counts["messages"], counts[failed], counts["lost"]) == (2, 2, 2)  # it is an apology, and no answer
