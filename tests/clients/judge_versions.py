@@ -1,0 +1,105 @@
+"""Judge two bots, a plain and an asynchronous one, with each version of `openai` and of `redis`: the same verdicts.
+
+    python tests/clients/judge_versions.py
+
+Installs what is missing below `.clients/`, and runs `relaysim verify --libraries` with each. Run it with the Python of the
+project's environment. Exit codes: 0 all verdicts are those with the simulator's own libraries, 1 some are not, 2 some bot
+was not judged.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from run_clients import CLIENTS, HERE, ROOT, CannotRunError, Client, read_clients
+
+REDIS = ("5.3.1", "8.1.0")
+BOTS = ("plain_versions_bot", "async_versions_bot")
+WORLDS = 10
+
+
+def install(client: Client, redis: str) -> Path:
+    """A folder with that version of `openai` and this one of `redis`, filled unless it is there.
+
+    Raises:
+        CannotRunError: the installation fails.
+    """
+    folder = CLIENTS / f"libraries-{client.version}-{redis}"
+    stamp = folder / ".installed"
+    if not stamp.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        pins = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+        constraints = folder / "constraints.txt"
+        others = [f"{pin}\n" for pin in pins if not pin.startswith(("openai==", "redis=="))]
+        constraints.write_text("".join(others), "utf-8")
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        wanted = [f"openai=={client.version}", f"redis=={redis}", *client.needs]
+        command = [*pip, "--target", str(folder), "--constraint", str(constraints), *wanted]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise CannotRunError(f"{' '.join(wanted)} cannot be installed:\n{done.stdout}{done.stderr}".rstrip())
+        stamp.touch()
+    return folder
+
+
+def judge(bot: str, versions: tuple[str, str], options: Sequence[str]) -> list[Any]:
+    """What each claim came to: its id, verdict, count and trials.
+
+    Raises:
+        CannotRunError: the bot was not judged, or with other versions.
+    """
+    command = [sys.executable, "-m", "relaysim.scenarios", "verify", "rapid_pair", "--factory", f"{bot}:make", *options]
+    out = CLIENTS / "judged"
+    done = subprocess.run(
+        [*command, "--replications", str(WORLDS), "--quiet", "--json", "--recheck", "1", "--out", str(out)],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in (0, 1):
+        raise CannotRunError(f"{bot} was not judged:\n{done.stdout[-2000:]}{done.stderr}".rstrip())
+    if f"versions {versions[0]} {versions[1]}" not in done.stdout + done.stderr:
+        raise CannotRunError(f"{bot} ran with other versions:\n{done.stdout[:300]}{done.stderr[:300]}")
+    (scenario,) = json.loads((out / "results.json").read_text("utf-8"))["scenarios"]
+    return [[claim["id"], claim["verdict"], claim["count"], claim["n"]] for claim in scenario["claims"]]
+
+
+def main() -> int:
+    """The command; its exit code."""
+    clients = [client for client in read_clients() if client.language == "python"]
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if "==" in line)
+    outcome = 0
+    for bot in BOTS:
+        expected = judge(bot, (pins["openai"], pins["redis"]), ())
+        print(
+            f"{bot}: {', '.join(f'{claim} {verdict} ({count})' for claim, verdict, count, _ in expected)}", flush=True
+        )
+        for client in clients:
+            for redis in REDIS:
+                print(f"  openai {client.version:<9} redis {redis:<6} ", end="", flush=True)
+                try:
+                    found = judge(bot, (client.version, redis), ("--libraries", str(install(client, redis))))
+                except CannotRunError as error:
+                    print(f"not run: {error}")
+                    outcome = 2
+                    continue
+                print("the same" if found == expected else f"differs: {found}", flush=True)
+                if found != expected:
+                    outcome = max(outcome, 1)
+    return outcome
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except CannotRunError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
