@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.profile import Profile
@@ -30,6 +30,11 @@ FRIENDLY_TEXT = "Desculpe, estou processando sua mensagem anterior. Por favor, a
 
 GENERIC_TEXT = "Desculpe, ocorreu um erro ao processar sua mensagem. Por favor, tente novamente."
 """What the incident's relay sends for every other failure."""
+
+
+def _as_text(value: Any) -> Any:
+    """A number is the text that a shell would have of it."""
+    return str(value) if type(value) in (int, float) else value
 
 
 _VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -278,7 +283,7 @@ class WorldTables(_Table):
         description="who delivers the webhooks and takes the texts; absent: a webhook is a call of `handle`, which "
         "acknowledges it by returning",
     )
-    environment: dict[Annotated[str, Field(pattern=_VARIABLE)], str] = Field(
+    environment: dict[Annotated[str, Field(pattern=_VARIABLE)], Annotated[str, BeforeValidator(_as_text)]] = Field(
         default_factory=dict,
         description="variables of each worker's environment, on top of those that the provider and the APIs give",
     )

@@ -189,7 +189,7 @@ def test_without_the_simulator_every_command_says_what_to_install(
     alone: Environment, arguments: tuple[str, ...], project: Path
 ) -> None:
     said = alone("relaysim", *arguments, where=project, status=2)
-    assert said.startswith("relaysim: the simulator is not installed (missing: simpy, fakeredis,")
+    assert said.startswith("relaysim: the simulator is not installed (missing: simpy, greenlet, fakeredis,")
     assert said.endswith("install it with: pip install 'relaysim[sim]'\n")
     assert said.count("\n") == 1
 

@@ -595,3 +595,8 @@ def test_of_messages_in_bursts_there_is_no_most() -> None:
 def test_translate_says_the_same_thing_once() -> None:
     error: Any = {"type": "int_type", "loc": ("replications",), "msg": "", "input": "x"}
     assert len(translate([error, error], Scenario, {"replications": "x"})) == 1
+
+
+def test_a_variable_of_the_environment_may_be_a_number() -> None:
+    scenario = load("rapid_pair", ["environment.DEBOUNCE=0.5", "environment.PORT=8000", 'environment.NAME="7"'])
+    assert scenario.environment == {"DEBOUNCE": "0.5", "PORT": "8000", "NAME": "7"}
