@@ -2,6 +2,8 @@
 
 Everything here is plain, validated data; `relaysim.sim.world.world` builds the world from it. Durations are distributions of
 seconds (see `relaysim.sim.kernel.distributions`); where one is expected a plain number means that constant.
+
+More than 400 lines, because it is one table of a world's parts.
 """
 
 from __future__ import annotations

@@ -54,8 +54,8 @@ def test_its_race_is_found_and_shown(
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("import socket; socket.socket()", "opening a socket would leave the simulation"),
-        ("import time; time.sleep(1)", "time.sleep, which blocks the whole loop, would leave the simulation"),
+        ("import subprocess; subprocess.run(['true'])", "starting a process would leave the simulation"),
+        ("import os; os.fork()", "forking this process would leave the simulation"),
         ("while True: await asyncio.sleep(0)", "awaits nothing that takes time"),
     ],
 )

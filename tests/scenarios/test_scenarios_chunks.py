@@ -18,6 +18,7 @@ import pytest
 from scenario_stand_ins import observe, write
 
 from relaysim.scenarios import chunks
+from relaysim.scenarios.blocked_loops import BlockTally
 from relaysim.scenarios.chunks import CHUNK, Chunk, Journal, JournalError, Key, encode, grid
 from relaysim.scenarios.load import load
 from relaysim.scenarios.replication_summary import EXACT_MAX, ExceptionTally, Spread, Summary
@@ -213,6 +214,7 @@ def test_a_summary_goes_through_a_line_and_loses_nothing(tmp_path: Path) -> None
         {"raised": {"TypeError in bot.py:7": 2}, "said": {"TypeError in bot.py:7": "no"}, "calm": 3}, 4
     )
     summary.exceptions["LookupError in a task"] = ExceptionTally(3, 7, "no such customer")
+    summary.blocked["bot.py:7"] = BlockTally(3, 7, 4, 0.5)
     again = through_json(summary)
     for spread in summary.spreads.values():
         spread.values.sort()  # the one thing in which the order of adding shows
@@ -227,6 +229,7 @@ def test_nothing_of_a_summary_is_left_out(tmp_path: Path) -> None:
     summary = run_batches([batch], observe=observe)[0]["main"]
     summary.obstacles.add({"unsimulated": ["GET /v1/models (bot.py:7)"]}, 4)
     summary.exceptions["LookupError in a task"] = ExceptionTally(3, 7, "no such customer")
+    summary.blocked["bot.py:7"] = BlockTally(3, 7, 4, 0.5)
     for each in (summary.around_replies, summary.beginnings):
         each.add({"conversations": 1, "words": {}, "sentences": []}, 7, "")
     # Traces are compared while a command runs, and no journal keeps them.

@@ -78,7 +78,7 @@ def test_what_is_not_said_leaves_the_hash_as_it_was() -> None:
         ('path = "/hook"', 'path = "hook"', "hooked.toml: provider.path: a path begins with /"),
         ('path = "/hook"', "pth = 1", "hooked.toml: provider.pth: unknown key"),
         ('kind = "whatsapp"', "", "hooked.toml: provider: `kind` is missing; allowed: whatsapp, twilio"),
-        ('MINE = "x"', "MINE = 1", "hooked.toml: environment.MINE: must be"),
+        ('MINE = "x"', "MINE = [1]", "hooked.toml: environment.MINE: must be"),
         ('MINE = "x"', '"A-B" = "x"', "hooked.toml: environment."),
         (
             'MINE = "x"',
