@@ -10,7 +10,13 @@ May import `relaysim.sim.kernel`. Begin with `WorkerProcesses`.
 
 from relaysim.sim.process.libraries import Libraries, LibrariesError, libraries_in
 from relaysim.sim.process.user_code import is_shared
-from relaysim.sim.process.worker_process import Isolation, WorkerProcess, WorkerProcesses, running_process
+from relaysim.sim.process.worker_process import (
+    Isolation,
+    WorkerProcess,
+    WorkerProcesses,
+    install_isolation,
+    running_process,
+)
 
 __all__ = [
     "Isolation",
@@ -18,6 +24,7 @@ __all__ = [
     "LibrariesError",
     "WorkerProcess",
     "WorkerProcesses",
+    "install_isolation",
     "is_shared",
     "libraries_in",
     "running_process",

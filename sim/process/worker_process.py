@@ -285,13 +285,26 @@ class Isolation:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         Isolation._held.remove(self)
+        self._uninstall()
+
+    def install(self) -> None:
+        """Make what reaches past a process harmless: nothing that runs at this process's end, or at its signals.
+
+        It is done whole or not at all: what interrupts it leaves nothing in place.
+        """
+        if self._undo:
+            return
+        try:
+            self._install()
+        except BaseException:
+            self._uninstall()
+            raise
+
+    def _uninstall(self) -> None:
         while self._undo:
             self._undo.pop()()
 
-    def install(self) -> None:
-        """Make what reaches past a process harmless: nothing that runs at this process's end, or at its signals."""
-        if self._undo:
-            return
+    def _install(self) -> None:
         replacements = {
             id(real): (real, _in_process(real, instead))
             for real, instead in (
@@ -342,6 +355,12 @@ def _register_at_exit(function: Callable[..., Any], *args: Any, **kwargs: Any) -
     if function == weakref.finalize._exitfunc:  # type: ignore[attr-defined]
         _AT_EXIT["register"](function)
     return function
+
+
+def install_isolation() -> None:
+    """Install what worlds with code of the user's need, if it is not: to be done before that code is watched, since looking
+    through all loaded modules takes time that is not the code's."""
+    _isolation().install()
 
 
 def _isolation() -> Isolation:

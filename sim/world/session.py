@@ -14,8 +14,9 @@ from relaysim.sim.doors import keyed_retry_jitter
 from relaysim.sim.doors import warm_up as warm_up_api
 from relaysim.sim.doors.sent_requests import SentRequests
 from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Recording
-from relaysim.sim.process import Isolation
+from relaysim.sim.process import Isolation, install_isolation, is_shared
 from relaysim.sim.sockets import SocketCalls
+from relaysim.sim.world.factories import module_of
 from relaysim.sim.world.invariants import JudgeSettings
 from relaysim.sim.world.logs import LogCapture
 from relaysim.sim.world.observe import observe
@@ -138,6 +139,8 @@ class Session:
     def run(self, world: World) -> None:
         """Build, run and close one world."""
         warm_up(world.backend.name)
+        if not is_shared(module_of(world.settings.relay.factory)):
+            install_isolation()
         try:
             with Guard(world.kernel.env, world.kernel.fail):
                 self.fence.attach(world.kernel)
