@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from world_bench import run, settings, told
 
-from relaysim.sim.process import WorkerProcesses, running_process
+from relaysim.sim.process import Isolation, WorkerProcesses, running_process
 from relaysim.sim.world import FactoryError, Result, Session, resolve
 
 
@@ -349,3 +349,21 @@ def _kept(value: Any, depth: int) -> Any:
     if owner.__module__.startswith("relaysim.relay") and hasattr(value, "__dict__"):
         return {key: _kept(each, depth - 1) for key, each in vars(value).items()}
     return value if isinstance(value, str | int | float) else id(value)
+
+
+def test_an_interrupt_while_it_is_installed_leaves_nothing_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a later world would find some of it there, take all of it for installed, and wait on real locks."""
+
+    def interrupted(running: Any) -> None:
+        raise KeyboardInterrupt
+
+    real_open, real_lock = open, threading.Lock
+    with Isolation() as isolation:
+        with monkeypatch.context() as patch:
+            patch.setattr("relaysim.sim.process.worker_process.install_threads", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                isolation.install()
+        assert (open, threading.Lock) == (real_open, real_lock)
+        isolation.install()
+        assert threading.Lock is not real_lock
+    assert (open, threading.Lock) == (real_open, real_lock)
