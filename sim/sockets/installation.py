@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Self
 
 from relaysim.sim.kernel.fence import replace_names
@@ -31,8 +32,7 @@ class SocketCalls:
 
     def __exit__(self, *exc_info: object) -> None:
         SocketCalls._held.remove(self)
-        while self._undo:
-            self._undo.pop()()
+        self._uninstall()
 
     @classmethod
     def install(cls) -> None:
@@ -45,13 +45,25 @@ class SocketCalls:
             raise RuntimeError("open sockets inside `with SocketCalls():`")
         cls._held[0]._install()
 
+    def _uninstall(self) -> None:
+        while self._undo:
+            self._undo.pop()()
+
     def _install(self) -> None:
         if self._undo:
             return
+        try:
+            self._replace()
+        except BaseException:  # whole or not at all: a later world would take what is there for everything
+            self._uninstall()
+            raise
+
+    def _replace(self) -> None:
         replaced: dict[int, tuple[Any, Any]] = {
             id(real): (real, substitute) for real, substitute in (*substitutes(), *_lookups())
         }
-        self._undo += [install_in_selectors(replaced), replace_names(replaced), pass_over_tls()]
+        for install in (partial(install_in_selectors, replaced), partial(replace_names, replaced), pass_over_tls):
+            self._undo.append(install())
         socket.socket.__new__ = make_socket  # type: ignore[assignment, method-assign]
         self._undo.append(lambda: delattr(socket.socket, "__new__"))
 

@@ -141,6 +141,7 @@ class Session:
         warm_up(world.backend.name)
         if not is_shared(module_of(world.settings.relay.factory)):
             install_isolation()
+            SocketCalls.install()
         try:
             with Guard(world.kernel.env, world.kernel.fail):
                 self.fence.attach(world.kernel)
