@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from relaysim.sim.kernel.agenda import ReadyHandle
 from relaysim.sim.kernel.fence import refuse
-from relaysim.sim.threads.strands import Interrupt, LoopStrand, Strand, Threads, current_strand
+from relaysim.sim.threads.strands import Interrupt, Strand, Threads, strand_of_plain_code
 
 _ALARM: Final = getattr(signal, "SIGALRM", None)
 _REAL_TIME: Final = getattr(signal, "ITIMER_REAL", None)
@@ -50,7 +50,7 @@ class _Alarm:
 
 
 def _own(strand: Strand) -> _Alarm:
-    alarms: dict[Strand, _Alarm] = strand.threads.own.setdefault(_Alarm, {})
+    alarms = strand.threads.own(_Alarm, dict[Strand, _Alarm])
     if strand not in alarms:
         alarms[strand] = _Alarm()
         strand.at_end.append(lambda: alarms.pop(strand).set(strand, 0.0))
@@ -58,8 +58,8 @@ def _own(strand: Strand) -> _Alarm:
 
 
 def _of_plain_thread() -> tuple[Strand, _Alarm]:
-    strand = current_strand()
-    if strand is None or isinstance(strand, LoopStrand):
+    strand = strand_of_plain_code()
+    if strand is None:
         raise refuse("an alarm that is not set by plain code in a thread")
     return strand, _own(strand)
 
@@ -114,8 +114,8 @@ def set_handler(instead: Callable[..., Any]) -> Callable[..., Any]:
     """`signal.signal`: of `SIGALRM` for the calling thread. No other signals come, and `instead` says what is returned."""
 
     def call(number: int, handler: Any) -> Any:
-        strand = current_strand()
-        if number != _ALARM or strand is None or isinstance(strand, LoopStrand):
+        strand = strand_of_plain_code()
+        if number != _ALARM or strand is None:
             return instead(number, handler)
         if not callable(handler) and handler not in (signal.SIG_DFL, signal.SIG_IGN):
             raise TypeError("signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object")
@@ -130,8 +130,8 @@ def get_handler(instead: Callable[..., Any]) -> Callable[..., Any]:
     """`signal.getsignal`."""
 
     def call(number: int) -> Any:
-        strand = current_strand()
-        if number != _ALARM or strand is None or isinstance(strand, LoopStrand):
+        strand = strand_of_plain_code()
+        if number != _ALARM or strand is None:
             return instead(number)
         return _own(strand).handler
 

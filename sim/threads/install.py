@@ -38,7 +38,7 @@ class _ProcessLock:
 
     def _lock(self) -> Any:
         threads = self._running()
-        return self._real if threads is None else threads.own.setdefault(id(self), locks.Lock())
+        return self._real if threads is None else threads.own(id(self), locks.Lock)
 
     def __enter__(self) -> Any:
         return self._lock().acquire()
@@ -62,7 +62,7 @@ class _ProcessLocal:
 
     def _local(self) -> Any:
         threads = self._running()
-        return self._real if threads is None else threads.own.setdefault(id(self), _Local())
+        return self._real if threads is None else threads.own(id(self), _Local)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._local(), name)
@@ -162,7 +162,7 @@ def install(running: Callable[[], Threads | None]) -> Callable[[], None]:
 
     def count() -> int:
         threads = running()
-        return int(real_counter() if threads is None else next(threads.own.setdefault("executors", itertools.count())))
+        return int(real_counter() if threads is None else next(threads.own("executors", itertools.count)))
 
     # By it executors name their threads, and names of threads are logged.
     ThreadPoolExecutor._counter = staticmethod(count)  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ JOBS_MAX: Final = 8
 def drive(threads: Threads, loop: HostLoop, host: Host, ident: int) -> None:
     """From now on the kernel lets this loop have its turns in this thread of the process, where its code may block."""
     loop.drain = partial(threads.run, threads.turn, loop, host, ident)  # type: ignore[method-assign]
-    jobs: _Jobs = threads.own.setdefault(_Jobs, _Jobs(threads))
+    jobs = threads.own(_Jobs, partial(_Jobs, threads))
     loop.run_in_executor = partial(jobs.run, loop)  # type: ignore[method-assign]
 
 

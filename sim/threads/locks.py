@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from relaysim.sim.kernel.fence import refuse
-from relaysim.sim.threads.strands import MAIN_IDENT, LoopStrand, Strand, current_strand
+from relaysim.sim.threads.strands import MAIN_IDENT, Strand, current_strand
 
 _REAL: Final[dict[str, Any]] = {
     "TIMEOUT_MAX": _thread.TIMEOUT_MAX,
@@ -37,12 +37,8 @@ def sleep(seconds: float) -> None:
     delay = float(seconds) if not hasattr(seconds, "__index__") else seconds.__index__()
     if delay < 0:
         raise ValueError("sleep length must be non-negative")
-    threads = strand.threads
-    began = threads.host.kernel.now
-    threads.wake_later(delay, strand)
+    strand.threads.wake_later(delay, strand)
     strand.park()
-    if type(strand) is LoopStrand:
-        threads.note_blocked(began)
 
 
 def thread_ident() -> int:
@@ -99,7 +95,6 @@ class Lock:
     def _wait(self, timeout: float) -> bool:
         strand = _strand("waiting for a lock")
         threads = strand.threads
-        began = threads.host.kernel.now
         waiting = _Waiting(strand)
         self._queue.append(waiting)
         timer = None if timeout < 0 else threads.call_later(timeout, self._give_up, waiting)
@@ -110,13 +105,10 @@ class Lock:
                 self._queue.remove(waiting)
             elif waiting.granted and not threads.ended:
                 self.release()
+            raise
+        finally:
             if timer is not None:
                 timer.cancel()
-            raise
-        if timer is not None:
-            timer.cancel()
-        if type(strand) is LoopStrand:
-            threads.note_blocked(began)
         return waiting.granted
 
     def _give_up(self, waiting: _Waiting) -> None:

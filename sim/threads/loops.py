@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from relaysim.sim.kernel.loop import HostLoop
 from relaysim.sim.threads.jobs import drive
 from relaysim.sim.threads.locks import thread_ident
-from relaysim.sim.threads.strands import LoopStrand, Strand, Threads, current_strand
+from relaysim.sim.threads.strands import Strand, Threads, strand_of_plain_code
 
 T = TypeVar("T")
 
@@ -70,13 +70,12 @@ class ThreadLoop(HostLoop):
             raise RuntimeError("Event loop is closed")
         if self._runner is not None:
             raise RuntimeError("This event loop is already running")
-        strand = current_strand()
-        if strand is None or isinstance(strand, LoopStrand):
+        if strand_of_plain_code() is None:
             raise RuntimeError("Cannot run the event loop while another loop is running")
 
     def _run(self) -> None:
         self._check()
-        strand = current_strand()
+        strand = strand_of_plain_code()
         assert strand is not None
         self._runner, self._is_over = strand, False
         self.unblock()

@@ -19,7 +19,8 @@ import copy
 import signal
 import threading
 from asyncio.events import _get_running_loop, _set_running_loop
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
@@ -144,11 +145,16 @@ class LoopStrand(Strand):
     blocked = False
 
     def park(self) -> Any:
-        """As for any strand; nothing else of the loop runs meanwhile."""
+        """As for any strand; nothing else of the loop runs meanwhile, which is told when the turn goes on."""
         if not self.blocked and not self.threads.ended:
             self.blocked = True
             self.loop.block()
-        return super().park()
+        began = self.host.kernel.now
+        given = super().park()
+        seconds = self.host.kernel.now - began
+        if seconds > 0.0:
+            self.threads.told_blocked(place_of_caller(), seconds)
+        return given
 
 
 class Threads:
@@ -162,9 +168,9 @@ class Threads:
     Attributes:
         host: as given.
         run: as given.
+        told_blocked: `blocked` as given.
         ended: whether the world is over.
         event_loops: by a thread's number, the loop that it has set for itself.
-        own: whatever else this process has one of, by what it stands for.
     """
 
     def __init__(
@@ -176,9 +182,9 @@ class Threads:
         self.host = host
         self.ended = False
         self.event_loops: dict[int, asyncio.AbstractEventLoop] = {}
-        self.own: dict[object, Any] = {}
+        self._own: dict[object, Any] = {}
         self.run = run
-        self._told_blocked = blocked
+        self.told_blocked = blocked
         self._companion: Host | None = None
         self._waiting: dict[Strand, None] = {}
         self._idents = MAIN_IDENT
@@ -190,6 +196,13 @@ class Threads:
             self._companion = self.host.companion()
         return self._companion
 
+    def own(self, key: object, make: Callable[[], T]) -> T:
+        """What this process has one of: made at the first time, and known by this key."""
+        if key not in self._own:
+            self._own[key] = make()
+        made: T = self._own[key]
+        return made
+
     # Entering
 
     def enter(self, strand: Strand, value: Any = None) -> None:
@@ -199,15 +212,10 @@ class Threads:
 
     def _switch(self, strand: Strand, value: Any) -> None:
         self._waiting.pop(strand, None)
-        outer_loop, outer_host = _get_running_loop(), current_host()
-        strand.parent = getcurrent()
-        _set_running_loop(strand.loop)
-        set_running_host(strand.host)
         try:
-            strand.switch(value) if strand else strand.switch()
+            with _in_its_place(strand):
+                strand.switch(value) if strand else strand.switch()
         finally:
-            _set_running_loop(outer_loop)
-            set_running_host(outer_host)
             if not strand.dead:
                 self._waiting[strand] = None
             elif type(strand) is LoopStrand and strand.blocked:
@@ -305,7 +313,6 @@ class Threads:
         if self.ended:
             coroutine.close()
             strand.park()
-        began = self.host.kernel.now
         task = self.companion.loop.create_task(coroutine, context=copy_context())
         interrupted = strand.interrupted
         task.add_done_callback(lambda _: self._wake(strand, interrupted), context=_NO_CONTEXT)
@@ -315,15 +322,7 @@ class Threads:
             if not self.ended:
                 task.cancel()
             raise
-        if type(strand) is LoopStrand:
-            self.note_blocked(began)
         return task.result()
-
-    def note_blocked(self, began: float) -> None:
-        """A turn of a loop goes on that has been held up since then (virtual seconds)."""
-        seconds = self.host.kernel.now - began
-        if seconds > 0.0:
-            self._told_blocked(place_of_caller(), seconds)
 
     # The end
 
@@ -337,17 +336,23 @@ class Threads:
             self.run(self._end, strand)
 
     def _end(self, strand: Strand) -> None:
-        outer_loop, outer_host = _get_running_loop(), current_host()
-        strand.parent = getcurrent()
-        _set_running_loop(strand.loop)
-        set_running_host(strand.host)
-        try:
+        # Whatever it makes of its end, nobody hears of it.
+        with _in_its_place(strand), suppress(BaseException):
             strand.throw(ThreadExit())
-        except BaseException:  # whatever it makes of its end, nobody hears of it
-            pass
-        finally:
-            _set_running_loop(outer_loop)
-            set_running_host(outer_host)
+
+
+@contextmanager
+def _in_its_place(strand: Strand) -> Iterator[None]:
+    """While the block switches to a strand, its loop and its host are the running ones, and it comes back to here."""
+    outer_loop, outer_host = _get_running_loop(), current_host()
+    strand.parent = getcurrent()
+    _set_running_loop(strand.loop)
+    set_running_host(strand.host)
+    try:
+        yield
+    finally:
+        _set_running_loop(outer_loop)
+        set_running_host(outer_host)
 
 
 _NO_CONTEXT: Final = Context()
@@ -357,6 +362,12 @@ def current_strand() -> Strand | None:
     """The strand whose code is running; None in the kernel's code, and in that of a process whose code cannot block."""
     green = getcurrent()
     return green if isinstance(green, Strand) else None
+
+
+def strand_of_plain_code() -> Strand | None:
+    """The strand whose code is running, if that is a thread's and no event loop's."""
+    strand = current_strand()
+    return None if isinstance(strand, LoopStrand) else strand
 
 
 def wait(coroutine: Coroutine[Any, Any, T]) -> T:
