@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from relaysim.sim.counted import counted
@@ -42,7 +42,7 @@ def add(tallies: dict[str, BlockTally], other: Mapping[str, BlockTally]) -> None
         if place in tallies:
             tallies[place].merge(tally)
         else:
-            tallies[place] = BlockTally(**asdict(tally))
+            tallies[place] = replace(tally)
 
 
 def observed(found: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, BlockTally]:

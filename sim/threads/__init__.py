@@ -8,6 +8,16 @@ May import `relaysim.sim.kernel`. Begin with `wait`.
 
 from relaysim.sim.threads.install import install
 from relaysim.sim.threads.jobs import drive, in_thread
-from relaysim.sim.threads.strands import MAIN_IDENT, MAIN_THREAD, Threads, current_strand, wait
+from relaysim.sim.threads.strands import MAIN_IDENT, MAIN_THREAD, Threads, current_strand, strand_of_plain_code, wait
 
-__all__ = ["MAIN_IDENT", "MAIN_THREAD", "Threads", "current_strand", "drive", "in_thread", "install", "wait"]
+__all__ = [
+    "MAIN_IDENT",
+    "MAIN_THREAD",
+    "Threads",
+    "current_strand",
+    "drive",
+    "in_thread",
+    "install",
+    "strand_of_plain_code",
+    "wait",
+]

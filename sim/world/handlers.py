@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Any, ClassVar
 
 from relaysim.sim.providers import Attempt, HttpRequest
-from relaysim.sim.threads import current_strand, in_thread, wait
+from relaysim.sim.threads import current_strand, in_thread, strand_of_plain_code, wait
 from relaysim.sim.world.applications import interface_of
 from relaysim.sim.world.judge.promises import Promises, declared_by
 from relaysim.sim.world.target import Life, Send, SentMessage
@@ -84,9 +84,8 @@ def sender_for_users(send: Send) -> Send:
 
     @functools.wraps(send)
     def send_or_block(*args: Any, **kwargs: Any) -> Any:
-        strand = current_strand()
         coroutine = send(*args, **kwargs)
-        return coroutine if strand is None or strand.loop is not None else wait(coroutine)
+        return coroutine if strand_of_plain_code() is None else wait(coroutine)
 
     return send_or_block
 
