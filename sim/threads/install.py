@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any, Final
 
+from relaysim.sim.kernel import current_context
 from relaysim.sim.kernel.fence import replace_names
 from relaysim.sim.threads import alarms, locks, loops, starting
 from relaysim.sim.threads.strands import Threads, current_strand
@@ -48,6 +49,22 @@ class _ProcessLock:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._lock(), name)
+
+
+class _WorkItem(concurrent.futures.thread._WorkItem):
+    """A job of an executor, done for the message in whose handling it was handed over: the executor's thread may have been
+    started for another one."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._context = current_context.get()
+
+    def run(self) -> None:
+        before = current_context.set(self._context)
+        try:
+            super().run()
+        finally:
+            current_context.reset(before)
 
 
 class _ProcessLocal:
@@ -127,6 +144,7 @@ def _pairs(running: Callable[[], Threads | None]) -> Iterator[tuple[Any, Any]]:
     executors = concurrent.futures.thread
     lock: Any = executors._global_shutdown_lock
     yield lock, _ProcessLock(lock, running)
+    yield executors._WorkItem, _WorkItem
     yield asyncio.new_event_loop, for_threads(asyncio.new_event_loop, loops.new_event_loop)
     yield asyncio.set_event_loop, for_threads(asyncio.set_event_loop, loops.set_event_loop)
     yield asyncio.get_event_loop, for_threads(asyncio.get_event_loop, loops.get_event_loop)

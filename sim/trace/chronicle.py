@@ -11,8 +11,8 @@ More than 400 lines, because it is one method for each kind of event.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from relaysim.sim.trace.contents import Content, Contents
 from relaysim.sim.trace.given_texts import GivenText
@@ -121,6 +121,10 @@ class Chronicle(TraceReader):
         self._seen_ended: set[tuple[str, str]] = set()
         self._lists: dict[tuple[str, str], float] = {}
 
+    def read(self, records: Iterable[tuple[float, str, str, Any]]) -> None:
+        super().read(records)
+        self._joining.settle(self.sends)
+
     @property
     def has_leases(self) -> bool:
         """Whether some worker ever held a lease."""
@@ -153,6 +157,10 @@ class Chronicle(TraceReader):
     def own_words_of(self, send: Text) -> str:
         """A text without the messages that it repeats as they were written."""
         return self._joining.without_customers_words(send.text)
+
+    def repeated_by(self, send: Text) -> Message | None:
+        """The message of a text's conversation, written before it was sent, that all of the text's words are of."""
+        return self._joining.repeated_by(send)
 
     def messages_in(self, text: str) -> list[Message]:
         """The messages whose words a text holds whole, in the order in which it has them."""

@@ -25,6 +25,19 @@ class FoundMessage(NamedTuple):
     place: int
 
 
+class _SentPiece(NamedTuple):
+    """The piece of a reply that was sent last.
+
+    Attributes:
+        echoes: the texts that sent it, if its words are the customer's own.
+    """
+
+    run: Run
+    reply: str
+    piece: Piece
+    echoes: list[Text]
+
+
 class Joining:
     """Finds customers' messages and runs' replies in texts.
 
@@ -46,7 +59,8 @@ class Joining:
         self._messages: list[Message] = []
         self._by_text: dict[str, Message] = {}
         self._authors: dict[str, list[Run]] = {}
-        self._last_pieces: dict[tuple[str, str | None], tuple[Run, str, Piece]] = {}
+        self._last_pieces: dict[tuple[str, str | None], _SentPiece] = {}
+        self._echoes: list[Text] = []
 
     # What customers write
 
@@ -75,29 +89,41 @@ class Joining:
             run.wrote.append(text)
 
     def find_author(self, send: Text) -> None:
-        """Tell which run wrote a text that is being sent: fills in `run`, `reply`, `piece`, `others` and `continues`."""
-        self._recognise(send)
-        run = send.run
-        if run is None:
+        """Tell which run wrote a text that is being sent: fills in `run`, `reply`, `piece`, `others` and `continues`.
+
+        A piece of a reply whose words the conversation's customer had written himself shows no author: replies quote. It is
+        the run's if it goes on after another piece of it, or another one goes on after it; else `settle` takes it away.
+        """
+        echoes: list[Text] = []
+        self._recognise(send, echoes)
+        if send.run is None:
             return
         if send.piece is not None and not send.others:
             for place in self._places(send):
-                self._last_pieces[place] = (run, send.reply, send.piece)
-        first, end = send.piece or (0, sys.maxsize)
-        before = [each for each in run.sent if each[0] == send.conversation]
-        send.continues = bool(before) and all(
-            reply != send.reply or end <= from_word or to_word <= first for _, reply, from_word, to_word in before
-        )
-        run.sent.append((send.conversation, send.reply, first, end))
+                self._last_pieces[place] = _SentPiece(send.run, send.reply, send.piece, echoes)
+        _note_sent(send)
 
-    def _recognise(self, send: Text) -> None:
+    def settle(self, sends: Sequence[Text]) -> None:
+        """Once the whole trace has been read: what only repeats the customer's words is no run's."""
+        runs = {send.run.id: send.run for send in self._echoes if send.is_echo and send.run is not None}
+        if not runs:
+            return
+        for run in runs.values():
+            run.sent.clear()
+        for send in sends:
+            if send.is_echo:
+                send.run, send.reply, send.piece, send.continues, send.informed = None, "", None, False, False
+            elif send.run is not None and send.run.id in runs:
+                _note_sent(send)
+
+    def _recognise(self, send: Text, echoes: list[Text]) -> None:
         text = send.text
         if text in self._authors:
             send.run, send.reply = self._author(self._authors[text], send.conversation), text
             return
         if text in self._apologies or not self._authors:
             return
-        if self._goes_on(send):
+        if self._goes_on(send, echoes):
             return
         words = wording(text)
         held = [each for each in self._authors if words.holds(wording(each))]
@@ -114,18 +140,48 @@ class Joining:
             if piece is None:
                 continue
             run = self._author(runs, send.conversation)
-            rank = (self._is_own(run, send.conversation), piece.end - piece.first, run.created)
+            is_own = self._is_own(run, send.conversation)
+            said = wording(reply).words[piece.first : piece.end]
+            is_echo = self._written_by_customer(said, send.conversation) is not None
+            if is_echo and not is_own:
+                continue
+            rank = (not is_echo, is_own, piece.end - piece.first, run.created)
             if best is None or rank > best[0]:
                 best = (rank, run, reply, piece)
         if best is not None:
-            _, send.run, send.reply, send.piece = best
+            rank, send.run, send.reply, send.piece = best
+            if not rank[0]:
+                self._note_echo(send, echoes)
+            return
+        if self.repeated_by(send) is not None:
             return
         for reply, runs in self._authors.items():
             if words.scrambles(wording(reply)):
                 send.run, send.reply, send.is_scrambled = self._author(runs, send.conversation), reply, True
                 return
 
-    def _goes_on(self, send: Text) -> bool:
+    def _note_echo(self, send: Text, echoes: list[Text]) -> None:
+        send.is_echo = True
+        echoes.append(send)
+        self._echoes.append(send)
+
+    def repeated_by(self, send: Text) -> Message | None:
+        """The message of a text's conversation, written before it was sent, that all of the text's words are of."""
+        for reading in wording(send.text).readings:
+            found = self._written_by_customer(reading.split(), send.conversation, send.time)
+            if found is not None:
+                return found
+        return None
+
+    def _written_by_customer(
+        self, words: Sequence[str], conversation: str, until: float = float("inf")
+    ) -> Message | None:
+        """The conversation's message in which these words stand one after another, if there is one."""
+        joined = f" {' '.join(words)} "
+        own = (each for each in self._messages if each.conversation == conversation and each.sent_at <= until)
+        return next((each for each in own if any(joined in reading for reading in wording(each.text).readings)), None)
+
+    def _goes_on(self, send: Text, echoes: list[Text]) -> bool:
         """Whether a text is the next piece of a reply, however short, or once more the last one that was sent.
 
         That is known by the words alone: after the piece that its handling sent last to this conversation, or that anybody
@@ -133,10 +189,16 @@ class Joining:
         """
         last = [self._last_pieces[place] for place in self._places(send) if place in self._last_pieces]
         for is_next in (True, False):
-            for run, reply, before in last:
+            for run, reply, before, said in last:
                 piece = wording(send.text).is_at(wording(reply), before.end if is_next else before.first)
                 if piece is not None and (is_next or piece == before):
                     send.run, send.reply, send.piece = run, reply, piece
+                    if is_next:
+                        for each in said:
+                            each.is_echo = False
+                    elif any(each.is_echo for each in said):
+                        echoes += said
+                        self._note_echo(send, echoes)
                     return True
         return False
 
@@ -198,6 +260,18 @@ class Joining:
     @staticmethod
     def _holds_any(text: str, known: frozenset[str]) -> bool:
         return text in known or any(wording(text).holds(wording(each)) for each in known)
+
+
+def _note_sent(send: Text) -> None:
+    """Note with the run that wrote a text that it was sent, and with the text whether it goes on from earlier ones."""
+    run = send.run
+    assert run is not None
+    first, end = send.piece or (0, sys.maxsize)
+    before = [each for each in run.sent if each[0] == send.conversation]
+    send.continues = bool(before) and all(
+        reply != send.reply or end <= from_word or to_word <= first for _, reply, from_word, to_word in before
+    )
+    run.sent.append((send.conversation, send.reply, first, end))
 
 
 def _is_inside(reply: str, other: str) -> bool:

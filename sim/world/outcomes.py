@@ -12,7 +12,7 @@ from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.subjects import Message, Run, Text
 from relaysim.sim.world.conflicts import Encounter, has_met_active_run
 from relaysim.sim.world.judge.catalogue import JUDGED_COUNTS
-from relaysim.sim.world.judge.early_looks import decided_at, had_before
+from relaysim.sim.world.judge.early_looks import crossing, decided_at, had_before
 from relaysim.sim.world.judge.written_order import is_known_later
 from relaysim.sim.world.received import received_words
 
@@ -244,7 +244,8 @@ class Outcomes:
         had = message.first_start
         for later, run in replied:
             if had is not None and had <= decided_at(run) and is_known_later(later, message, self._step):
-                return had_before(had, decided_at(run), run.request, "created the run for that one")
+                early = had_before(had, decided_at(run), run.request, "created the run for that one")
+                return crossing(message, later) + early
         return None
 
     def _judge_message(self, outcome: _Outcome) -> None:

@@ -20,6 +20,7 @@ FINE = (
 BAD = {
     "another_conversations_reply": "T5",
     "with_a_neighbours_reply": "S12",
+    "the_customers_last_words": "S15",
     "a_notice_to_another_customer": "S12",
     "the_first_runs_reply": "T2",
     "apologising_after_the_answer": "T4",

@@ -149,7 +149,18 @@ class Apologising(CollectingBot):
         return [reply, SORRY]
 
 
+class Echoing(CollectingBot):
+    """Takes the newest message of the thread for its reply, when the customer may have written another one."""
+
+    pause_seconds = 0.1
+
+    async def finish(self, conversation: str, reply: str) -> None:
+        waiting = await self.redis.lrange(f"waiting:{conversation}", -1, -1)
+        await super().finish(conversation, json.loads(waiting[0])[2] if waiting else reply)
+
+
 another_conversations_reply = Another
+the_customers_last_words = Echoing
 with_a_neighbours_reply = Neighbour
 the_first_runs_reply = First
 apologising_after_the_answer = Apologising

@@ -9,7 +9,7 @@ from relaysim.sim.trace.own_texts import program_errors, program_values
 from relaysim.sim.trace.subjects import Message, Request, Run, StoredText, Text
 from relaysim.sim.trace.words import wording
 from relaysim.sim.world.judge.disturbances import Disturbances
-from relaysim.sim.world.judge.early_looks import had_before
+from relaysim.sim.world.judge.early_looks import crossing, had_before
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.judge.internals import Internals
@@ -212,7 +212,9 @@ def check_order_of_writing(history: History, disturbances: Disturbances, finding
 
 def _said_of_order(history: History, stored: _Stored, other: _Stored) -> str:
     message, request = stored.message, other.request
-    said = f"{message.id} was stored after {other.message.id}, which was written later"
+    said = (
+        f"{message.id} was stored after {other.message.id}, which was written later{crossing(message, other.message)}"
+    )
     had_at = message.stored_at if history.knows_acceptances else message.first_start
     if request is None or request is stored.request or had_at is None:
         return said
@@ -273,9 +275,11 @@ def check_replies_words(history: History, findings: Findings) -> None:
     the conversation's customer wrote; so much may a text have that is no reply. What an exception or a refusal of the API
     says, however it is wrapped, what a program prints of its objects and templates (`program_values`), a credential and an
     id of the API are none of these, unless a run or the customer had
-    written it. A run's words in another order are no words of the run.
+    written it. A run's words in another order are no words of the run, and a text of nothing but what its customer had
+    written is nothing that a customer waits for.
 
-    Would miss: words that stand between those of the run; errors that the relay words itself.
+    Would miss: words that stand between those of the run; errors that the relay words itself; customers' own words that are
+    sent back in place of a reply with more around them than a number and signs.
     """
     internals = Internals(history)
     for send in history.sends:
@@ -296,6 +300,13 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
         return f"{send.conversation} was sent the words of {send.run.id} in another order, at {at(send.time)}"
     own = [reply for run in runs for reply in run.wrote]
     what = "a reply" if runs else "a text"
+    if send.run is None and len(wording(text).words) >= _TELLING_WORDS and not history.is_declared(send):
+        message = history.repeated_by(send)
+        if message is not None:
+            return (
+                f"{send.conversation} was sent its own customer's words, those of {message.id}, in place of a run's, at "
+                f"{at(send.time)}"
+            )
     internal = internals.find(send)
     if internal is not None:
         return f"{send.conversation} was sent {what} with {internal} in it, at {at(send.time)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from relaysim.sim.trace.subjects import Request, Run
+from relaysim.sim.trace.subjects import Message, Request, Run
 
 _SOON_SECONDS: Final = 5.0
 """A relay acts no later than so long after the look by which it decides: between the two are some requests."""
@@ -36,6 +36,17 @@ def had_before(had_at: float, decided: float, request: Request | None, act: str)
     return (
         f"{said}; if it had looked at what waits before that, let it look again, or declare that look in its `promises` "
         "(`lease.steps.read_inbox`)"
+    )
+
+
+def crossing(earlier: Message, later: Message) -> str:
+    """That the webhooks of two messages crossed, and how a relay tells which was written first; "" if they did not."""
+    first, second = earlier.first_start, later.first_start
+    if first is None or second is None or first <= second:
+        return ""
+    return (
+        f"; their webhooks crossed ({earlier.id}, written {later.sent_at - earlier.sent_at:.3f} s before {later.id}, came "
+        f"{first - second:.3f} s after it), and the time of writing, which each webhook carries, tells their order"
     )
 
 

@@ -141,6 +141,21 @@ def test_jobs_of_executors_run_beside_the_loop() -> None:
     assert simulate_coroutine(run) == [1.0, True]
 
 
+def test_a_job_is_done_for_the_message_whose_handling_handed_it_over() -> None:
+    """An executor's thread was started for the first message, and goes on for the others."""
+
+    def hand_over(executor: concurrent.futures.Executor, delivery: str) -> concurrent.futures.Future[str]:
+        current_context.set(delivery)
+        return executor.submit(lambda: (time.sleep(1.0), current_context.get())[1])
+
+    def run() -> list[str]:
+        with concurrent.futures.ThreadPoolExecutor(max_workers=1) as executor:
+            jobs = [hand_over(executor, delivery) for delivery in ("c1.m1#1", "c2.m1#1", "c1.m2#1")]
+            return [job.result() for job in jobs]
+
+    assert simulate(run) == ["c1.m1#1", "c2.m1#1", "c1.m2#1"]
+
+
 def test_a_thread_may_run_an_event_loop_of_its_own() -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="none")
 

@@ -126,3 +126,42 @@ def test_a_reader_knows_where_it_is() -> None:
 
 def test_the_ends_of_runs_are_those_of_the_table() -> None:
     assert ENDED_STATES == TERMINAL
+
+
+def _talk(reply: str, *sent: str) -> Chronicle:
+    """A customer writes two questions, a run answers the second one, and these texts are sent."""
+    records: list[tuple[float, str, str, Any]] = [
+        (0.0, "customer:c1", "message.sent", ("c1.m1", "c1", "Do you ship to Lisbon on Fridays?", None)),
+        (1.0, "customer:c1", "message.sent", ("c1.m2", "c1", "Or is Monday the first day?", None)),
+        (2.0, "api", "run.state", (RUN, THREAD, "queued", "w1#1")),
+        (5.0, "api", "message.stored", (THREAD, "msg_2", "assistant", RUN, reply)),
+        (5.0, "api", "run.state", (RUN, THREAD, "completed", "time")),
+    ]
+    for place, text in enumerate(sent):
+        records.append((7.0 + place, "w1", "send", ("c1.m1#1", "c1", text)))
+    return read(records)
+
+
+def test_a_customers_own_words_are_no_piece_of_a_reply_that_quotes_them() -> None:
+    question = "Or is Monday the first day?"
+    reply = f"You asked: {question} It is."
+    for sent in ([question], [reply, question], ["One moment, please.", question, question], [question.upper()]):
+        chronicle = _talk(reply, *sent)
+        last = chronicle.sends[-1]
+        assert (last.run, last.piece, last.reply, last.continues) == (None, None, "", False), sent
+        assert chronicle.repeated_by(last) is chronicle.messages["c1.m2"]
+        assert [text for _, text, *_ in chronicle.runs[RUN].sent] == [reply] * (reply in sent)
+
+
+def test_a_quotation_that_other_pieces_stand_beside_is_one_of_them() -> None:
+    question = "Or is Monday the first day?"
+    before = _talk(f"You asked: {question} It is.", "You asked:", question, "It is.")
+    after = _talk(f"{question} Yes, it is, from May on.", question, question, "Yes, it is, from May on.")
+    for chronicle in (before, after):
+        assert all(send.run is chronicle.runs[RUN] for send in chronicle.sends)
+        assert chronicle.sends[-1].continues
+
+
+def test_a_reply_that_is_the_customers_own_words_is_the_runs() -> None:
+    (sent,) = _talk("Or is Monday the first day?", "Or is Monday the first day?").sends
+    assert sent.run is not None

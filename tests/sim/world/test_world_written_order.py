@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from relaysim.sim.providers import Custom, Evolution, Slack, Telegram, Twilio, WhatsApp
+from relaysim.sim.world.judge.early_looks import crossing
 from relaysim.sim.world.judge.written_order import is_known_later
 
 
@@ -43,3 +44,13 @@ def test_how_fine_each_provider_says_it() -> None:
     ]
     assert Custom().order_seconds == 1.0
     assert Custom(body={"text": "{text}"}).order_seconds == inf
+
+
+def test_a_breach_of_the_order_says_that_webhooks_crossed_where_they_did() -> None:
+    def message(name: str, written: float, came: float | None) -> Any:
+        return SimpleNamespace(id=name, sent_at=written, first_start=came)
+
+    said = crossing(message("c1.m1", 1.0, 4.25), message("c1.m2", 1.5, 4.0))
+    assert "(c1.m1, written 0.500 s before c1.m2, came 0.250 s after it)" in said
+    for first, second in ((4.0, 4.25), (4.0, 4.0), (None, 4.0), (4.0, None)):
+        assert crossing(message("c1.m1", 1.0, first), message("c1.m2", 1.5, second)) == ""
