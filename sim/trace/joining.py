@@ -14,6 +14,9 @@ from relaysim.sim.trace.own_texts import apologises
 from relaysim.sim.trace.subjects import Handling, Message, Run, Text, TextKind
 from relaysim.sim.trace.words import Piece, wording
 
+_CUT_WORDS_MAX: Final = 1
+"""Words between two pieces that neither has whole: one that was cut in two."""
+
 _NAME_WORDS_MAX: Final = 2
 """Words of a text besides those that are declared: whom it greets."""
 
@@ -60,7 +63,7 @@ class Joining:
         self._by_text: dict[str, Message] = {}
         self._authors: dict[str, list[Run]] = {}
         self._last_pieces: dict[tuple[str, str | None], _SentPiece] = {}
-        self._echoes: list[Text] = []
+        self._echoes: dict[int, Text] = {}
 
     # What customers write
 
@@ -105,13 +108,13 @@ class Joining:
 
     def settle(self, sends: Sequence[Text]) -> None:
         """Once the whole trace has been read: what only repeats the customer's words is no run's."""
-        runs = {send.run.id: send.run for send in self._echoes if send.is_echo and send.run is not None}
+        runs = {send.run.id: send.run for send in self._echoes.values() if send.run is not None}
         if not runs:
             return
         for run in runs.values():
             run.sent.clear()
         for send in sends:
-            if send.is_echo:
+            if send.index in self._echoes:
                 send.run, send.reply, send.piece, send.continues, send.informed = None, "", None, False, False
             elif send.run is not None and send.run.id in runs:
                 _note_sent(send)
@@ -150,7 +153,7 @@ class Joining:
                 best = (rank, run, reply, piece)
         if best is not None:
             rank, send.run, send.reply, send.piece = best
-            if not rank[0]:
+            if not self._follows_a_piece(send) and not rank[0]:
                 self._note_echo(send, echoes)
             return
         if self.repeated_by(send) is not None:
@@ -161,9 +164,23 @@ class Joining:
                 return
 
     def _note_echo(self, send: Text, echoes: list[Text]) -> None:
-        send.is_echo = True
         echoes.append(send)
-        self._echoes.append(send)
+        self._echoes[send.index] = send
+
+    def _clear(self, echoes: Iterable[Text]) -> None:
+        for each in echoes:
+            self._echoes.pop(each.index, None)
+
+    def _follows_a_piece(self, send: Text) -> bool:
+        """Whether the piece of a reply that was sent last ends where this one begins, or just before: then neither is an
+        echo."""
+        assert send.piece is not None
+        last = [self._last_pieces[place] for place in self._places(send) if place in self._last_pieces]
+        before = [each for each in last if each.run is send.run and each.reply == send.reply]
+        before = [each for each in before if 0 <= send.piece.first - each.piece.end <= _CUT_WORDS_MAX]
+        for each in before:
+            self._clear(each.echoes)
+        return bool(before)
 
     def repeated_by(self, send: Text) -> Message | None:
         """The message of a text's conversation, written before it was sent, that all of the text's words are of."""
@@ -194,9 +211,8 @@ class Joining:
                 if piece is not None and (is_next or piece == before):
                     send.run, send.reply, send.piece = run, reply, piece
                     if is_next:
-                        for each in said:
-                            each.is_echo = False
-                    elif any(each.is_echo for each in said):
+                        self._clear(said)
+                    elif any(each.index in self._echoes for each in said):
                         echoes += said
                         self._note_echo(send, echoes)
                     return True

@@ -312,8 +312,6 @@ class Text:
         reply: what that run wrote, as it wrote it.
         piece: which part of the reply it is; None: all of it.
         is_scrambled: whether it has the words of that run in another order.
-        is_echo: whether it has no other words than its conversation's customer had written; it is no run's then, unless
-            it is a piece of a reply that is sent in pieces.
         others: further runs whose words it holds.
         continues: whether it is a part of its reply that was not sent before, after another part of it.
         informed: whether the worker had seen that run's end.
@@ -329,7 +327,6 @@ class Text:
         "fate",
         "index",
         "informed",
-        "is_echo",
         "is_scrambled",
         "lease",
         "names",
@@ -357,7 +354,6 @@ class Text:
         self.reply = ""
         self.piece: Piece | None = None
         self.is_scrambled = False
-        self.is_echo = False
         self.others: list[Run] = []
         self.continues = False
         self.informed = False

@@ -157,7 +157,11 @@ def test_a_quotation_that_other_pieces_stand_beside_is_one_of_them() -> None:
     question = "Or is Monday the first day?"
     before = _talk(f"You asked: {question} It is.", "You asked:", question, "It is.")
     after = _talk(f"{question} Yes, it is, from May on.", question, question, "Yes, it is, from May on.")
-    for chronicle in (before, after):
+    around = _talk(
+        f"Just now you have asked: {question} So?", "Hello! Just now you have asked:", f"{question} So? Bye!"
+    )
+    signed = _talk(f"{question} Yes, it is, from May on.", f"{question} (1)", "Yes, it is, from May on. Yours, Ana")
+    for chronicle in (before, after, around, signed):
         assert all(send.run is chronicle.runs[RUN] for send in chronicle.sends)
         assert chronicle.sends[-1].continues
 
