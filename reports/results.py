@@ -12,7 +12,7 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from relaysim.reports.determinism import is_deterministic
 
@@ -129,11 +129,21 @@ def link_latest(folder: Path) -> Path:
     return link
 
 
-def replay_template(scenario: str, *, settings: Mapping[str, Any] | None = None, factory: str | None = None) -> str:
+FactoryOption = Literal["--factory", "--app"]
+"""By which name a relay was put in: both do the same, but a web application needs a provider."""
+
+
+def replay_template(
+    scenario: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    factory: str | None = None,
+    option: FactoryOption = "--factory",
+) -> str:
     """The command that replays one seed, with `{seed}` for the seed, quoted for a POSIX shell."""
     parts = [f"relaysim replay {shlex.quote(scenario)} --seed {{seed}}"]
     parts += [f"--set {shlex.quote(f'{name}={_setting(value)}')}" for name, value in (settings or {}).items()]
-    parts += [f"--factory {shlex.quote(factory)}"] if factory else []
+    parts += [f"{option} {shlex.quote(factory)}"] if factory else []
     return " ".join(parts)
 
 
@@ -142,10 +152,15 @@ def _setting(value: Any) -> str:
 
 
 def replay_command(
-    scenario: str, seed: int, *, settings: Mapping[str, Any] | None = None, factory: str | None = None
+    scenario: str,
+    seed: int,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    factory: str | None = None,
+    option: FactoryOption = "--factory",
 ) -> str:
     """The command that replays one seed of a scenario."""
-    return replay_template(scenario, settings=settings, factory=factory).replace("{seed}", str(seed))
+    return replay_template(scenario, settings=settings, factory=factory, option=option).replace("{seed}", str(seed))
 
 
 def replay_of(template: str, seed: int, claim: str) -> str:
@@ -160,10 +175,16 @@ def replay_of(template: str, seed: int, claim: str) -> str:
 
 
 def doctor_command(
-    scenario: str, *, settings: Mapping[str, Any] | None = None, factory: str | None = None, lane: str | None = None
+    scenario: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    factory: str | None = None,
+    option: FactoryOption = "--factory",
+    lane: str | None = None,
 ) -> str:
     """The command that finds out why a seed of a scenario gives two worlds."""
-    command = replay_template(scenario, settings=settings, factory=factory).replace(" --seed {seed}", "")
+    command = replay_template(scenario, settings=settings, factory=factory, option=option)
+    command = command.replace(" --seed {seed}", "")
     return command.replace("relaysim replay", "relaysim doctor", 1) + (f" --lane {lane}" if lane else "")
 
 

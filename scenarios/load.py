@@ -16,10 +16,11 @@ from typing import Any
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.claims import REPLICATIONS
+from relaysim.reports.results import FactoryOption
 from relaysim.scenarios.document import PathError, drop, extend, parse_setting, set_value
 from relaysim.scenarios.model import Origin, Scenario
 from relaysim.scenarios.problems import Problem, ScenarioError
-from relaysim.scenarios.scenario_checks import check_factory, check_relay_builds, validate
+from relaysim.scenarios.scenario_checks import check_factory, check_relay_builds, has_its_provider, validate
 from relaysim.scenarios.scenario_files import Reading, SourceFile, read_chain
 
 #: How often a scenario runs another relay that --factory puts in, unless told otherwise.
@@ -71,7 +72,12 @@ _OF_ANY_RELAY: tuple[Mapping[str, Any], ...] = (
 
 
 def load(
-    name_or_path: str, sets: Iterable[str] = (), factory: str | None = None, *, check_relay: bool = True
+    name_or_path: str,
+    sets: Iterable[str] = (),
+    factory: str | None = None,
+    *,
+    option: FactoryOption = "--factory",
+    check_relay: bool = True,
 ) -> Scenario:
     """A shipped scenario by its name, or one from a file.
 
@@ -80,6 +86,7 @@ def load(
         sets: `PATH=VALUE`, each a dotted path into the scenario and a TOML value (or else a string).
         factory: another relay in place of the scenario's. The scenario's settings for its own relay, the workers'
             included, are then left out, and only claims of scope `any` are judged, all expected to be verified.
+        option: by which name it was put in; with `--app` the scenario must have a provider.
         check_relay: whether to import the factory and build one world with it.
 
     Raises:
@@ -89,11 +96,12 @@ def load(
     read_chain(reading)
     if not reading.files:
         raise ScenarioError(reading.problems)
-    _put_factory_in(reading, factory)
+    _put_factory_in(reading, factory, option)
     _apply_sets(reading, sets)
     _leave_rates_out(reading.document)
+    _let_go_of_absent_workers(reading)
     scenario = validate(reading)
-    if check_relay:
+    if check_relay and has_its_provider(reading):
         check_factory(reading, scenario)
     if scenario is not None and not reading.problems:
         scenario = _with_origin(scenario, reading)
@@ -105,13 +113,21 @@ def load(
     return scenario
 
 
-def load_all(names_or_paths: Sequence[str], sets: Sequence[str] = (), factory: str | None = None) -> list[Scenario]:
+def load_all(
+    names_or_paths: Sequence[str],
+    sets: Sequence[str] = (),
+    factory: str | None = None,
+    option: FactoryOption = "--factory",
+) -> list[Scenario]:
     """Several scenarios, or a ScenarioError with the problems of all of them."""
-    return load_each(names_or_paths, [sets] * len(names_or_paths), factory)
+    return load_each(names_or_paths, [sets] * len(names_or_paths), factory, option)
 
 
 def load_each(
-    names_or_paths: Sequence[str], sets: Sequence[Sequence[str]], factory: str | None = None
+    names_or_paths: Sequence[str],
+    sets: Sequence[Sequence[str]],
+    factory: str | None = None,
+    option: FactoryOption = "--factory",
 ) -> list[Scenario]:
     """Several scenarios, each with its own `sets`, or a ScenarioError with the problems of all of them."""
     from relaysim.sim.world import Session
@@ -121,7 +137,7 @@ def load_each(
     with Session() if len(names_or_paths) > 1 else nullcontext():  # each one's relay is built, to see that it can be
         for name, its_sets in zip(names_or_paths, sets, strict=True):
             try:
-                scenarios.append(load(name, its_sets, factory))
+                scenarios.append(load(name, its_sets, factory, option=option))
             except ScenarioError as error:
                 problems += error.problems
     seen: dict[str, str] = {}
@@ -136,7 +152,8 @@ def load_each(
 def variant(scenario: Scenario, values: Mapping[str, Any]) -> Scenario:
     """The same scenario with other values at some dotted paths, for the cells of a map. Raises ScenarioError."""
     origin = scenario.origin
-    reading = Reading(origin.given, [SourceFile(origin.given, Path(), origin.document)], factory=origin.factory)
+    reading = Reading(origin.given, [SourceFile(origin.given, Path(), origin.document)])
+    reading.factory, reading.option = origin.factory, origin.option
     reading.document = dict(extend({}, origin.document))
     for path, value in values.items():
         _set(reading, path, value, f"{path}={value}")
@@ -154,6 +171,7 @@ def _with_origin(scenario: Scenario, reading: Reading) -> Scenario:
         tuple(reading.sets.values()),
         reading.factory,
         {typed.partition("=")[0].strip(): typed.partition("=")[2] for typed in reading.sets.values()},
+        reading.option,
     )
     return scenario
 
@@ -161,9 +179,10 @@ def _with_origin(scenario: Scenario, reading: Reading) -> Scenario:
 # What the command line puts in
 
 
-def _put_factory_in(reading: Reading, factory: str | None) -> None:
+def _put_factory_in(reading: Reading, factory: str | None, option: FactoryOption) -> None:
     if factory is None:
         return
+    reading.option = option
     document = reading.document
     relay = document.get("relay")
     # Settings and libraries belong to the relay that they were written for.
@@ -213,6 +232,22 @@ def _apply_sets(reading: Reading, sets: Iterable[str]) -> None:
             continue
         _set(reading, path, value, typed)
     drop(reading.document)
+
+
+def _let_go_of_absent_workers(reading: Reading) -> None:
+    """Where `--set` leaves fewer workers than the scenario has, the messages of those that are gone go to any."""
+    groups, workload = reading.document.get("workers"), reading.document.get("workload")
+    fewer = any(path.startswith("workers") for path in reading.sets)
+    if not fewer or not isinstance(groups, list) or not isinstance(workload, dict):
+        return
+    counts = [group.get("count", 1) if isinstance(group, dict) else None for group in groups]
+    messages = workload.get("messages")
+    if not all(type(count) is int for count in counts) or not isinstance(messages, list):
+        return  # the model says what is wrong
+    there = sum(count for count in counts if count is not None)
+    for message in messages:
+        if isinstance(message, dict) and type(message.get("worker")) is int and message["worker"] > there:
+            del message["worker"]
 
 
 def _leave_rates_out(document: dict[str, Any]) -> None:

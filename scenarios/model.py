@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, 
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS, NUMBERS, Kind
 from relaysim.reports.claims import ClaimSpec
+from relaysim.reports.results import FactoryOption
 from relaysim.scenarios.document import Document
 from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.profile import Profile
@@ -119,6 +120,7 @@ class Origin:
     sets: tuple[str, ...] = ()
     factory: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    option: FactoryOption = "--factory"
 
 
 class Heading(_Table):

@@ -12,6 +12,20 @@ from typing import Any
 
 from relaysim.sim.counted import counted
 
+_NO_SUCH_PATH, _NOT_LET_IN = ("status 404", "status 405"), ("status 401", "status 403")
+
+
+def _remedy(what: str) -> str:
+    """What to do about an exception that ends most handlings, or a response that acknowledges none of them."""
+    if what.startswith(_NO_SUCH_PATH):
+        return "name the path of the bot's webhook with --path"
+    if what.startswith(_NOT_LET_IN):
+        return (
+            "give the bot the secret that webhooks are signed with (docs/providers.md names the variables that have it), by "
+            "--set environment.NAME=VALUE or --set provider.secret=VALUE"
+        )
+    return "mend that line, or what the factory gives it"
+
 
 @dataclass(slots=True)
 class Obstacles:
@@ -80,8 +94,7 @@ class Obstacles:
             text = (
                 f"{what} ended {count:,} of {counted(self.calm, 'handling')} that met neither a refusal nor a "
                 "fault nor another "
-                f"message ({self.said[what]}). Nothing is judged: mend that line, or what the factory gives it, and run "
-                "this again"
+                f"message ({self.said[what]}). Nothing is judged: {_remedy(what)}, and run this again"
             )
             found.append({"kind": "raised", "what": what, "count": count, "among": self.calm, "text": text})
         for call, count in sorted(self.unsimulated.items()):

@@ -21,7 +21,7 @@ from relaysim.sim.kernel import error_text, named
 from relaysim.sim.kernel.distributions import Distribution
 from relaysim.sim.validation_words import MISSING, Finding, Step, did_you_mean, format_path
 from relaysim.sim.world import COUNTS, SERIES
-from relaysim.sim.world.settings import WorldSettings
+from relaysim.sim.world.settings import PROVIDER_KINDS, WorldSettings
 
 FACTORY_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
@@ -201,6 +201,18 @@ def _claims_named(document: Document) -> list[tuple[tuple[Step, ...], str]]:
     return [(steps, name) for steps, name in named if isinstance(name, str) and name]
 
 
+def has_its_provider(reading: Reading) -> bool:
+    """Whether somebody delivers webhooks to the relay, if it is a web application. Said before it is imported: what such an
+    application wants of its environment is what its provider gives."""
+    if not reading.names_application or "provider" in reading.document:
+        return True
+    file, steps = reading.file_of(("relay", "factory"))
+    message = "a web application gets the webhooks of a provider, and none is named"
+    suggestion = f'add --provider KIND, or [provider] kind = "KIND" to the scenario (KIND: {", ".join(PROVIDER_KINDS)})'
+    reading.problems.append(Problem(file, format_path(steps), message, suggestion))
+    return False
+
+
 def check_factory(reading: Reading, scenario: Scenario | None) -> None:
     """Whether the factory is there to be called. The scenario says in which environment, if it is right in itself."""
     from relaysim.sim.kernel import SimulatorError
@@ -243,11 +255,13 @@ def check_relay_builds(scenario: Scenario, reading: Reading) -> None:
             Problem(file, where, f"{scenario.relay.factory} declares {line}") for line in str(error).splitlines()
         ]
     except Exception as error:
-        given = (
-            " with these settings" if scenario.relay.settings or any(each.settings for each in scenario.workers) else ""
-        )
-        message = f"{scenario.relay.factory} cannot be built{given}: {_words(error)}"
-        _complain_of_settings(reading, message, file)
+        message = _words(error).removeprefix(f"factory {scenario.relay.factory!r}: ")
+        if scenario.relay.settings or any(each.settings for each in scenario.workers):
+            message = f"{scenario.relay.factory} cannot be built with these settings: {message}"
+            _complain_of_settings(reading, message, file)
+        else:
+            message = f"{scenario.relay.factory} cannot be built: {message}"
+            reading.problems.append(Problem(file, where, message))
 
 
 def _words(error: BaseException) -> str:

@@ -6,9 +6,11 @@ import os
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from relaysim.reports.results import FactoryOption
 from relaysim.scenarios.document import Document, extend, parse_path
 from relaysim.scenarios.problems import Problem
 from relaysim.scenarios.system_errors import reason_of
@@ -42,11 +44,12 @@ def shipped() -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class SourceFile:
-    """One file of an `extends` chain."""
+    """One file of an `extends` chain. `relay_key` is what it names its relay by: `factory`, or `app`."""
 
     shown: str
     path: Path
     document: Document
+    relay_key: str = "factory"
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class Reading:
     document: Document = field(default_factory=dict)
     sets: dict[str, str] = field(default_factory=dict)  # path -> the setting as typed
     factory: str | None = None
+    option: FactoryOption = "--factory"
     problems: list[Problem] = field(default_factory=list)
     complete: bool = True  # whether all that it extends could be read
 
@@ -77,17 +81,28 @@ class Reading:
             if list(steps[: len(set_steps)]) == set_steps:
                 return f"--set {typed}", steps
         if self.factory is not None and tuple(steps) == ("relay", "factory"):
-            return f"--factory {self.factory}", ()
+            return f"{self.option} {self.factory}", ()
         if tuple(steps) == ("name",):
             return self.shown, steps  # it is not inherited
-        best: tuple[int, str, Sequence[Step]] | None = None
+        best: tuple[int, SourceFile, Sequence[Step]] | None = None
         for file in self.files:
             there = self._claim_steps(steps, file.document)
             depth = _depth(there, file.document)
             if best is None or depth > best[0]:
-                best = (depth, file.shown, there)
+                best = (depth, file, there)
         assert best is not None
-        return best[1], best[2]
+        _, file, there = best
+        return file.shown, ("relay", file.relay_key) if tuple(there) == ("relay", "factory") else there
+
+    @property
+    def names_application(self) -> bool:
+        """Whether the relay is named as a web application: by `--app`, or by the key `app`."""
+        if self.factory is not None:
+            return self.option == "--app"
+        if "relay.factory" in self.sets:
+            return False
+        naming = (file for file in self.files if "factory" in (file.document.get("relay") or {}))
+        return any(file.relay_key == "app" for file in islice(naming, 1))
 
     def _claim_steps(self, steps: Sequence[Step], document: Document) -> Sequence[Step]:
         """Claims are merged by their id, so their numbers differ between the files."""
@@ -204,16 +219,16 @@ def _read_file(reading: Reading, name: str, path: Path) -> SourceFile | None:
     except tomllib.TOMLDecodeError as error:
         reading.problems.append(Problem(display, "", f"is no TOML: {first_lower(str(error))}"))
         return None
-    relay = document.get("relay")
+    relay, relay_key = document.get("relay"), "factory"
     if isinstance(relay, dict) and "app" in relay:
         if "factory" in relay:
             wrong("relay: `factory` and `app` are two names of one key", "leave one out")
-        relay["factory"] = relay.pop("app")
+        relay["factory"], relay_key = relay.pop("app"), "app"
     profile = document.get("profile")
     if isinstance(profile, str) and profile.endswith(".toml"):
         # Relative to the file that says so, not to one that extends it.
         document["profile"] = str(path.parent / profile)
-    return SourceFile(display, path, document)
+    return SourceFile(display, path, document, relay_key)
 
 
 def first_lower(text: str) -> str:

@@ -115,7 +115,7 @@ def _entry(
     scenario: Scenario, specs: Mapping[str, ClaimSpec], main: Summary, lane: Lane, sequences: Sequences | None
 ) -> dict[str, Any]:
     origin = scenario.origin
-    replay = replay_template(origin.given, settings=origin.settings, factory=origin.factory)
+    replay = replay_template(origin.given, settings=origin.settings, factory=origin.factory, option=origin.option)
     obstacles = main.obstacles.entries(main.replications)
     if any(each["kind"] == "raised" for each in obstacles):
         main = main.nothing_judged()

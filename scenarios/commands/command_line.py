@@ -138,7 +138,8 @@ def add_world(parser: argparse.ArgumentParser) -> None:
     add_lane(parser)
     add_sets(parser)
     other = parser.add_mutually_exclusive_group()
-    other.add_argument("--factory", "--app", metavar="MODULE:NAME", dest="factory", help=_FACTORY_HELP)
+    other.add_argument("--factory", "--app", action=_Factory, metavar="MODULE:NAME", dest="factory", help=_FACTORY_HELP)
+    parser.set_defaults(factory_option="--factory")
     other.add_argument("--policy", metavar="FILE.toml", help=_POLICY_HELP)
     parser.add_argument(
         "--libraries",
@@ -161,6 +162,13 @@ def add_world(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="path of the relay's webhook, as --set provider.path=PATH",
     )
+
+
+class _Factory(argparse.Action):
+    """Notes the relay, and by which of the two options it was named."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        namespace.factory, namespace.factory_option = values, option
 
 
 class _Libraries(argparse.Action):
@@ -216,7 +224,7 @@ def load_scenarios(names: Sequence[str], arguments: argparse.Namespace) -> list[
             from relaysim.scenarios.policy import load_all_with_policy
 
             return load_all_with_policy(names, arguments.policy, arguments.sets)
-        return load_all(names, arguments.sets, arguments.factory)
+        return load_all(names, arguments.sets, arguments.factory, arguments.factory_option)
     except ScenarioError as error:
         raise UsageError(str(error)) from error
 

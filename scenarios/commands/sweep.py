@@ -87,6 +87,7 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
             listed=arguments.listed,
             sets=sets,
             factory=arguments.factory,
+            option=arguments.factory_option,
         )
     except ScenarioError as error:
         raise UsageError(str(error)) from error
@@ -197,7 +198,9 @@ def _one_line(error: ReplicationError, plan: Plan) -> str:
     message = (
         f"{error.scenario}{f' with {given}' if given else ''}, seed {error.seed}: {' '.join(error.reason.split())}"
     )
-    command = replay_command(origin.given, error.seed, settings=origin.settings, factory=origin.factory)
+    command = replay_command(
+        origin.given, error.seed, settings=origin.settings, factory=origin.factory, option=origin.option
+    )
     return f"{message}; see it: {command}"
 
 

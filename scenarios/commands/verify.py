@@ -204,7 +204,10 @@ def _one_line(error: Exception, scenarios: Sequence[Scenario]) -> str:
     elif isinstance(error, ReplicationError):
         origin = next(scenario.origin for scenario in scenarios if scenario.name == error.scenario)
         settings = {**origin.settings, **dict(error.values)}
-        message += f"; see it: {replay_command(origin.given, error.seed, settings=settings, factory=origin.factory)}"
+        command = replay_command(
+            origin.given, error.seed, settings=settings, factory=origin.factory, option=origin.option
+        )
+        message += f"; see it: {command}"
     return message
 
 

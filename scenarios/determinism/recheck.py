@@ -111,7 +111,9 @@ def _parting(plan: Planned, ending: Ending, trace: bytes) -> dict[str, Any] | No
         "scenario": plan.scenario.name,
         "seed": ending.world.seed,
         "lane": plan.lane,
-        "next": doctor_command(origin.given, settings=origin.settings, factory=origin.factory, lane=lane),
+        "next": doctor_command(
+            origin.given, settings=origin.settings, factory=origin.factory, option=origin.option, lane=lane
+        ),
     }
     if ending.error:
         return {**parting, "text": f"at the end: {HERE} came to it, {THERE} did not: {ending.error}"}

@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
+from relaysim.reports.results import FactoryOption
 from relaysim.scenarios.document import PathError, parse_path, parse_setting
 from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
@@ -68,6 +69,7 @@ def load_plan(
     listed: Path | None = None,
     sets: Sequence[str] = (),
     factory: str | None = None,
+    option: FactoryOption = "--factory",
 ) -> Plan:
     """The points of a sweep, each one's scenario checked as `relaysim.scenarios.load.load` checks it.
 
@@ -77,6 +79,7 @@ def load_plan(
         listed: a CSV file with paths as its header and a point in each row.
         sets: `PATH=VALUE` for all points.
         factory: another relay in place of the scenario's.
+        option: by which name it was put in, as of `load`.
 
     Raises:
         ScenarioError: with every problem of every point.
@@ -85,12 +88,12 @@ def load_plan(
         raise ScenarioError([Problem("--list", "", "excludes --grid: the points come from one or the other")])
     rows = _rows_of_grids(grids) if listed is None else _rows_of_file(listed)
     with Session():  # each point's relay is built once, to see that it can be
-        base = load(name_or_path, sets, factory)
+        base = load(name_or_path, sets, factory, option=option)
         points: list[Point] = []
         problems: list[Problem] = []
         for row in rows:
             try:
-                scenario = load(name_or_path, [*sets, *(each.set for each in row)], factory)
+                scenario = load(name_or_path, [*sets, *(each.set for each in row)], factory, option=option)
             except ScenarioError as error:
                 problems += [_placed(problem, row) for problem in error.problems]
             else:

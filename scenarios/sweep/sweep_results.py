@@ -73,5 +73,5 @@ def _point(point: Point, worlds: Worlds) -> dict[str, Any]:
         "values": {path: plain(value) for path, value in point.values.items()},
         "claims": claims,
         "never_met": summary.never_met,
-        "replay": replay_template(origin.given, settings=origin.settings, factory=origin.factory),
+        "replay": replay_template(origin.given, settings=origin.settings, factory=origin.factory, option=origin.option),
     }

@@ -10,10 +10,11 @@ virtual or an error while a kernel runs. A `Guard` keeps code under test from en
   what a crashed host leaves behind.
 - `draws`, `distributions`, `tape`: random numbers by what they are for, durations, and decisions written down.
 - `trace`: what happened, and its fingerprint.
-- `fence`, `substitutes`, `ignored_calls`: what of Python and the system is virtual, refused or without effect.
+- `fence`, `refusals`, `substitutes`, `ignored_calls`: what of Python and the system is virtual, refused or without effect.
 - `guard`, `watchdog`: code under test that would end the process, or that never comes back.
 - `modules_aside`: loaded modules that others stand in place of now.
-- `own_errors`, `error_text`, `source_places`: the simulator's own errors, what foreign ones say, and where they arose.
+- `own_errors`, `error_text`, `source_places`, `loading_lines`: the simulator's own errors, what foreign ones say, where
+  they arose, and which of them come of a server that is started where its module is loaded.
 
 This folder imports nothing of the project and could be published alone.
 """
@@ -22,10 +23,11 @@ from relaysim.sim.kernel.agenda import StuckSimulationError, Timer
 from relaysim.sim.kernel.clock import EPOCH_SECONDS, TICK, ticks
 from relaysim.sim.kernel.draws import ConditionedDraws, Draws
 from relaysim.sim.kernel.error_text import error_text, named, writable
-from relaysim.sim.kernel.fence import Fence, LeavesSimulationError, outside
+from relaysim.sim.kernel.fence import Fence, outside
 from relaysim.sim.kernel.guard import EndsProcessError, GivenUpError, Guard
 from relaysim.sim.kernel.kernel import Host, Kernel
 from relaysim.sim.kernel.own_errors import SimulatorError, own_error_in
+from relaysim.sim.kernel.refusals import LeavesSimulationError
 from relaysim.sim.kernel.running import current_host
 from relaysim.sim.kernel.source_places import place_of_caller, place_of_error, steps_of_error
 from relaysim.sim.kernel.tape import ALL_OF, DrawKey, Recording, RecordingDraws, TapedDraws

@@ -56,48 +56,12 @@ import time_machine
 from relaysim.sim.kernel.clock import EPOCH_SECONDS
 from relaysim.sim.kernel.draws import Draws
 from relaysim.sim.kernel.ignored_calls import ignored_calls
+from relaysim.sim.kernel.loading_lines import starts_while_loading
 from relaysim.sim.kernel.modules_aside import all_modules
-from relaysim.sim.kernel.own_errors import SimulatorError
+from relaysim.sim.kernel.refusals import LeavesSimulationError
 from relaysim.sim.kernel.running import current_host, set_running_host
 from relaysim.sim.kernel.source_places import place_of_awaiting, place_of_caller
 from relaysim.sim.kernel.substitutes import clocks, names_of_hosts
-
-
-class LeavesSimulationError(SimulatorError, RuntimeError):
-    """Simulated code tried to reach the world outside."""
-
-    def __init__(self, what: str, place: str = "", remedy: str = "") -> None:
-        """
-        Args:
-            what: was tried.
-            place: where, as of `relaysim.sim.kernel.source_places`; "" if nobody knows.
-            remedy: what its author can do about it; "": what is usual.
-        """
-        at = f"{place}: " if place else ""
-        super().__init__(f"{at}{what} would leave the simulation; {remedy or _remedy(what)}")
-
-
-_REMEDIES = {
-    "time.sleep": "await asyncio.sleep(...) instead, which takes virtual time",
-    "starting a thread": (
-        "use tasks of asyncio instead, or asyncio.to_thread, whose jobs run here as one step of the loop; what "
-        "must run in a "
-        "thread needs a stand-in that the factory puts in"
-    ),
-    "starting a process": "give it a stand-in that the factory puts in",
-    "forking": "give it a stand-in that the factory puts in",
-    "replacing": "give it a stand-in that the factory puts in",
-}
-
-
-def _remedy(what: str) -> str:
-    """What its author can do about a way out."""
-    given = next((remedy for begin, remedy in _REMEDIES.items() if what.startswith(begin)), None)
-    return given or (
-        "reach OpenAI and Redis by the clients that the factory receives, and give whatever else the code talks to a "
-        "stand-in that the factory puts in"
-    )
-
 
 _EPOCH_NANOSECONDS = EPOCH_SECONDS * 1_000_000_000
 
@@ -145,8 +109,16 @@ def _inside() -> FencedKernel | None:
     return _kernel if _kernel is not None and get_ident() == _thread else None
 
 
-def refuse(what: str, remedy: str = "") -> LeavesSimulationError:
-    """The error for a way out, also noted for the kernel: code that swallows it must not hide it."""
+def refuse(what: str, remedy: str = "", *, also_while_loading: bool = False) -> LeavesSimulationError:
+    """The error for a way out, also noted for the kernel: code that swallows it must not hide it.
+
+    Args:
+        what: was tried.
+        remedy: what its author can do about it; "": what is usual.
+        also_while_loading: that it is so too where a line starts a server while its module is loaded, which else is told.
+    """
+    if not also_while_loading:
+        remedy = starts_while_loading(sys._getframe(1)) or remedy
     error = LeavesSimulationError(what, place_of_caller() or place_of_awaiting(current_host()), remedy)
     if _kernel is not None:
         _kernel.fail(error)

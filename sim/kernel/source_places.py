@@ -57,7 +57,7 @@ def place_of_frame(frame: FrameType | None) -> str:
     left_this_package = False
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
-        if _is_under_simulation(module, frame.f_code.co_filename):
+        if is_under_simulation(module, frame.f_code.co_filename):
             return _shown(frame.f_code.co_filename, frame.f_lineno)
         if module == _DRIVER or (left_this_package and module.startswith(_KERNEL)):
             return ""  # the loop that runs the code: whoever called that is outside
@@ -78,7 +78,7 @@ def place_of_awaiting(host: RunningHost | None) -> str:
         awaited: Any = task.get_coro()
         while awaited is not None:
             frame = getattr(awaited, "cr_frame", None)
-            if frame is not None and _is_under_simulation(
+            if frame is not None and is_under_simulation(
                 str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename
             ):
                 place = _shown(frame.f_code.co_filename, frame.f_lineno)
@@ -93,7 +93,7 @@ def place_of_error(error: BaseException) -> str:
     place, step = "", error.__traceback__
     while step is not None:
         code = step.tb_frame.f_code
-        if _is_under_simulation(str(step.tb_frame.f_globals.get("__name__", "")), code.co_filename):
+        if is_under_simulation(str(step.tb_frame.f_globals.get("__name__", "")), code.co_filename):
             place = _shown(code.co_filename, step.tb_lineno)
         step = step.tb_next
     return place
@@ -106,7 +106,7 @@ def steps_of_error(error: BaseException | None) -> tuple[str, ...]:
     step = None if error is None else error.__traceback__
     while step is not None:
         code = step.tb_frame.f_code
-        if _is_under_simulation(str(step.tb_frame.f_globals.get("__name__", "")), code.co_filename) or not step.tb_next:
+        if is_under_simulation(str(step.tb_frame.f_globals.get("__name__", "")), code.co_filename) or not step.tb_next:
             line = linecache.getline(code.co_filename, step.tb_lineno).strip()
             steps.append(
                 f"{_shown(code.co_filename, step.tb_lineno)} in {code.co_name}" + (f": {line}" if line else "")
@@ -124,7 +124,8 @@ def _is_of(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
 
 
-def _is_under_simulation(module: str, file: str) -> bool:
+def is_under_simulation(module: str, file: str) -> bool:
+    """Whether a module with this name and file is code under simulation."""
     if _is_of(module, _PACKAGE):
         return _is_of(module, _UNDER_TEST)
     return not is_of_library(file)

@@ -19,7 +19,16 @@ from relaysim.sim.providers.custom import Custom
 from relaysim.sim.providers.evolution import Evolution
 from relaysim.sim.providers.fields import Failure
 from relaysim.sim.providers.http import HttpRequest, HttpResponse
-from relaysim.sim.providers.provider import Attempt, CustomerMessage, Done, Limit, Notification, Provider, Text
+from relaysim.sim.providers.provider import (
+    Attempt,
+    CustomerMessage,
+    Done,
+    Limit,
+    Notification,
+    NotSimulated,
+    Provider,
+    Text,
+)
 from relaysim.sim.providers.sending import Allowance
 from relaysim.sim.providers.slack import Slack
 from relaysim.sim.providers.telegram import Telegram
@@ -46,6 +55,7 @@ __all__ = [
     "HttpRequest",
     "HttpResponse",
     "Limit",
+    "NotSimulated",
     "Notification",
     "Provider",
     "Slack",

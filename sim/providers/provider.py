@@ -73,6 +73,24 @@ class Done(NamedTuple):
     response: HttpResponse
 
 
+class NotSimulated(NamedTuple):
+    """A request for what is not simulated, however it is answered: `what` it asks for, and what its author can do.
+
+    what    as the subject of a sentence
+    remedy  what can be done about it
+    """
+
+    what: str
+    remedy: str
+
+
+BY_WEBHOOK_ONLY: Final = (
+    "messages come by webhook only: let the bot take them by an HTTP handler, and name its application with --app "
+    "(docs/own-bot.md has one for Telegram)"
+)
+"""The remedy where a bot fetches its messages."""
+
+
 class Notification(NamedTuple):
     """What the bot is told of a text that it has sent: so many seconds after the provider took it."""
 
@@ -199,7 +217,7 @@ class Provider(BaseModel, ABC):
     # The bot sends
 
     @abstractmethod
-    def read(self, request: HttpRequest) -> Text | Done:
+    def read(self, request: HttpRequest) -> Text | Done | NotSimulated:
         """What a request to one of `sending_hosts` asks for."""
 
     @abstractmethod

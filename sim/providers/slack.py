@@ -33,12 +33,14 @@ from relaysim.sim.providers import fields
 from relaysim.sim.providers.fields import Failure
 from relaysim.sim.providers.http import HttpRequest, HttpResponse, json_bytes, json_response
 from relaysim.sim.providers.provider import (
+    BY_WEBHOOK_ONLY,
     PUBLIC_NAME,
     Attempt,
     CustomerMessage,
     Done,
     Limit,
     Notification,
+    NotSimulated,
     Provider,
     Text,
     header_is_set,
@@ -144,7 +146,7 @@ class Slack(Provider):
         """S: the bot asks for no repeat."""
         return response.headers.get("x-slack-no-retry") == "1"
 
-    def read(self, request: HttpRequest) -> Text | Done:
+    def read(self, request: HttpRequest) -> Text | Done | NotSimulated:
         """S: `/api/METHOD`, as JSON or a form."""
         given = request.parameters
         if not header_is_set(request.headers, "authorization", ("Bearer ",)) and not given.get("token"):
@@ -155,6 +157,8 @@ class Slack(Provider):
         if method == "auth.test":
             known = {"url": "https://relaysim.slack.com/", "team": "relaysim", "user": "bot", "team_id": _TEAM}
             return Done(json_response(200, {"ok": True, **known, "user_id": _BOT_USER, "bot_id": "B0RELAYSIM"}))
+        if method == "apps.connections.open":
+            return NotSimulated("fetching messages from Slack by socket mode (apps.connections.open)", BY_WEBHOOK_ONLY)
         if method in _QUIET or method.startswith("assistant.threads."):
             return Done(json_response(200, {"ok": True}))
         if method != "chat.postMessage":

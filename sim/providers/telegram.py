@@ -26,11 +26,13 @@ from pydantic import Field
 from relaysim.sim.providers import fields
 from relaysim.sim.providers.http import HttpRequest, HttpResponse, json_bytes, json_response
 from relaysim.sim.providers.provider import (
+    BY_WEBHOOK_ONLY,
     PUBLIC_NAME,
     Attempt,
     CustomerMessage,
     Done,
     Limit,
+    NotSimulated,
     Provider,
     Text,
     doubling,
@@ -114,21 +116,21 @@ class Telegram(Provider):
         asked = self._call(method, given) if isinstance(method, str) else None
         return (asked,) if isinstance(asked, Text) else ()
 
-    def read(self, request: HttpRequest) -> Text | Done:
+    def read(self, request: HttpRequest) -> Text | Done | NotSimulated:
         """S: `/bot<token>/METHOD`; names of methods in any case."""
         head, _, method = request.path.lstrip("/").partition("/")
         if head != f"bot{self.token}":
             return Done(_error(401, "Unauthorized"))
         return self._call(method, request.parameters)
 
-    def _call(self, method: str, given: Mapping[str, Any]) -> Text | Done:
+    def _call(self, method: str, given: Mapping[str, Any]) -> Text | Done | NotSimulated:
         name = method.lower()
         if name in _QUIET:
             return Done(_result(True))
         if name == "getme":
             return Done(_result(_BOT))
         if name == "getupdates":
-            return Done(_error(409, "Conflict: can't use getUpdates method while webhook is active"))
+            return NotSimulated("fetching messages from Telegram by long polling (getUpdates)", BY_WEBHOOK_ONLY)
         if name == "getwebhookinfo":
             info = {"url": self.url, "has_custom_certificate": False, "pending_update_count": 0}
             return Done(_result(info))

@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Any, Final
 
 from relaysim.sim.kernel.fence import refuse
-from relaysim.sim.threads.strands import MAIN_IDENT, Strand, current_strand
+from relaysim.sim.threads.main_thread import MAIN_IDENT
+from relaysim.sim.threads.strands import Strand, current_strand
 
 _REAL: Final[dict[str, Any]] = {
     "TIMEOUT_MAX": _thread.TIMEOUT_MAX,

@@ -15,9 +15,7 @@ more. One that will not end is left where it is.
 from __future__ import annotations
 
 import asyncio
-import copy
 import signal
-import threading
 from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -30,19 +28,13 @@ from greenlet import getcurrent, greenlet
 from relaysim.sim.kernel import Host, SimulatorError, current_context, current_host, place_of_caller
 from relaysim.sim.kernel.agenda import ReadyHandle, StuckSimulationError
 from relaysim.sim.kernel.fence import refuse
+from relaysim.sim.kernel.loading_lines import starts_while_loading
 from relaysim.sim.kernel.loop import HostLoop
 from relaysim.sim.kernel.running import set_running_host
 from relaysim.sim.kernel.source_places import place_of_frame
+from relaysim.sim.threads.main_thread import MAIN_IDENT
 
 T = TypeVar("T")
-
-MAIN_IDENT: Final = 140_000_000_000_000
-"""The number of each process's main thread, about as large as real ones are; further threads count on from it."""
-
-MAIN_THREAD: Final[threading.Thread] = copy.copy(threading.main_thread())
-"""What stands for `threading.main_thread()` in each process."""
-
-MAIN_THREAD._ident = MAIN_IDENT  # type: ignore[attr-defined]
 
 _REFUSALS_MAX: Final = 1_000
 """How often a strand that is being ended may try to wait once more before it is left where it is."""
@@ -268,8 +260,10 @@ class Threads:
         kernel = self.host.kernel
         if not kernel.run_until(lambda: strand.dead, kernel.now + BEGINNING_SECONDS_MAX):
             place = place_of_frame(strand.gr_frame)
+            remedy = starts_while_loading(strand.gr_frame)
             raise StuckSimulationError(
                 f"{place or 'the relay'} still waits {BEGINNING_SECONDS_MAX:g} virtual seconds after its worker was started"
+                + (f"; {remedy}" if remedy else "")
             )
         return ended[0]()
 

@@ -98,7 +98,7 @@ class Application:
             if response.status >= 500 and logged is not None:
                 raise logged
             is_final = provider.is_final(response)
-            raise NotAcknowledged(response.status, is_final=is_final, body=response.body)
+            raise NotAcknowledged(response.status, provider.path, is_final=is_final, body=response.body)
         if kernel.now - begun < provider.deadline_seconds:  # else nobody reads it any more
             for text in provider.replies(response, known[0]):
                 self._life.host.spawn(self._pass_on(text))

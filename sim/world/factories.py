@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Kernel, SimulatorError, error_text, named
+from relaysim.sim.kernel.loading_lines import starts_while_loading
 from relaysim.sim.process import Isolation, WorkerProcesses, is_shared, libraries_in, running_process
+from relaysim.sim.providers import PROVIDERS
 from relaysim.sim.world.own_clients import prepare_environment
 
 T = TypeVar("T")
@@ -112,7 +114,8 @@ def import_factory(name: str) -> Callable[..., Any]:
     except SimulatorError:
         raise
     except Exception as error:
-        why = _absent_variable(error) or named(error)
+        starting = starts_while_loading(error)
+        why = _absent_variable(error) or named(error) + (f"; {starting}" if starting else "")
         raise FactoryError(f"factory {name!r}: importing {module_name} failed: {why}") from error
     factory = getattr(module, attribute, None)
     if factory is None:
@@ -133,7 +136,10 @@ def _absent_variable(error: BaseException) -> str | None:
         place = place.tb_next
     if not isinstance(error, KeyError) or place is None or place.tb_frame.f_code is not _LOOK_UP:
         return None
-    return f"it wants the variable {error.args[0]}: give it with --set environment.{error.args[0]}=VALUE or in [environment]"
+    name = error.args[0]
+    kinds = [kind.model_fields["kind"].default for kind in PROVIDERS if name in kind().environment]
+    of_provider = f"; {' and '.join(f'--provider {kind}' for kind in kinds)} would give it" if kinds else ""
+    return f"it wants the variable {name}: give it with --set environment.{name}=VALUE or in [environment]{of_provider}"
 
 
 _LOOK_UP: Final = type(os.environ).__getitem__.__code__

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from relaysim.sim.kernel import EPOCH_SECONDS, Host, Kernel
-from relaysim.sim.providers import Allowance, Done, HttpRequest, Provider, Text
+from relaysim.sim.kernel.fence import refuse
+from relaysim.sim.providers import Allowance, Done, HttpRequest, NotSimulated, Provider, Text
 from relaysim.sim.sockets import Addresses, BrokenConnectionError
 from relaysim.sim.sockets import HttpRequest as ArrivedRequest
 from relaysim.sim.sockets import HttpResponse as Answer
@@ -42,27 +43,35 @@ class ProviderService:
         for host in self.provider.sending_hosts:
             addresses.register(host, None, self)
 
-    async def answer(self, request: ArrivedRequest) -> Answer:
-        """Answer what a bot asks.
-
-        A text that the channel refuses is answered as a fault of the provider's; one whose fate is unknown with nothing: the
-        connection ends.
+    def answer(self, request: ArrivedRequest) -> Awaitable[Answer]:
+        """Answer what a bot asks. It is read while the code that asks runs.
 
         Raises:
-            BrokenConnectionError: the bot does not learn whether the text was sent.
+            LeavesSimulationError: it asks for what is not simulated.
         """
         scheme = "http" if request.port == 80 else "https"
         arrived = HttpRequest(
             request.method, f"{scheme}://{request.host}{request.target}", request.headers, request.body
         )
         asked = self.provider.read(arrived)
+        if isinstance(asked, NotSimulated):
+            raise refuse(asked.what, asked.remedy, also_while_loading=True)
+        return self._answer(asked, request.worker)
+
+    async def _answer(self, asked: Text | Done, worker: Host) -> Answer:
+        """A text that the channel refuses is answered as a fault of the provider's; one whose fate is unknown with nothing:
+        the connection ends.
+
+        Raises:
+            BrokenConnectionError: the bot does not learn whether the text was sent.
+        """
         if isinstance(asked, Done):
             response = asked.response
         elif wait := 0.0 if self._allowance is None else self._allowance.wait(asked.conversation, self._kernel.now):
             response = self.provider.limited(wait)
         else:
             try:
-                number = await self.send(asked, request.worker)
+                number = await self.send(asked, worker)
             except SendRefused:
                 response = self.provider.not_sent()
             except TimeoutError:

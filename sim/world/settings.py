@@ -18,7 +18,7 @@ from relaysim.sim.doors.faults import ApiFault, check_routes
 from relaysim.sim.faults import Swarm
 from relaysim.sim.kernel.distributions import Constant, Seconds
 from relaysim.sim.process.libraries import check_folder
-from relaysim.sim.providers import AnyProvider
+from relaysim.sim.providers import PROVIDERS, AnyProvider
 from relaysim.sim.redis.redis_faults import RedisFault
 from relaysim.sim.world.exploration import Strategy, Tape
 from relaysim.sim.world.host_faults import HostFault, check_events
@@ -130,7 +130,10 @@ class ScriptedMessage(_Table):
     conversation: int = Field(default=1, ge=1, description="which customer sends it, counting from 1")
     at_seconds: Seconds = Field(description="when it is sent, from the world's start")
     worker: int | None = Field(
-        default=None, ge=1, description="which worker gets the webhook, counting from 1; absent: drawn"
+        default=None,
+        ge=1,
+        description="which worker gets the webhook, counting from 1; absent: drawn, as it is where --set leaves fewer "
+        "workers than that",
     )
 
 
@@ -359,6 +362,9 @@ class WorldTables(_Table):
     def _can_happen(cls, faults: tuple[HostFault, ...], info: ValidationInfo) -> tuple[HostFault, ...]:
         return check_events(faults, backend_named(info.data["api"])) if "api" in info.data else faults
 
+
+PROVIDER_KINDS: Final = tuple(str(each.model_fields["kind"].default) for each in PROVIDERS)
+"""What `kind` of a provider's table may say."""
 
 FAULT_LISTS: Final = ("faults", "host_faults", "redis_faults", "webhook_faults", "send_faults")
 """The lists of faults that a world may have."""

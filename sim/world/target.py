@@ -80,13 +80,16 @@ class NotAcknowledged(Exception):
 
     Args:
         status: of the response.
+        path: that the webhook went to.
         is_final: whether the provider repeats nothing after it.
         body: of the response.
     """
 
-    def __init__(self, status: int, *, is_final: bool = False, body: bytes = b"") -> None:
+    def __init__(self, status: int, path: str, *, is_final: bool = False, body: bytes = b"") -> None:
         words = " ".join(body[:_BODY_MAX].decode(errors="replace").split())
-        super().__init__(f"the webhook was answered with status {status}" + (f": {words}" if words else ""))
+        super().__init__(
+            f"the webhook, POST {path}, was answered with status {status}" + (f": {words}" if words else "")
+        )
         self.what = f"status {status}"
         self.is_final = is_final
 

@@ -83,7 +83,7 @@ def test_what_is_not_said_leaves_the_hash_as_it_was() -> None:
         (
             'MINE = "x"',
             "",
-            "hooked.toml: relay.factory: importing hooked_app_for_tests failed: it wants the variable MINE: give it",
+            "hooked.toml: relay.app: importing hooked_app_for_tests failed: it wants the variable MINE: give it",
         ),
         ("[relay]", '[relay]\nfactory = "a:b"', "hooked.toml: relay: `factory` and `app` are two names of one key"),
     ],
