@@ -10,7 +10,7 @@ is claimed, counted and judged) and `results` (what a run writes and the exit st
 - `results`, `publish`, `determinism`: the folder, and whether a seed was one world.
 - `summary`, `terminal`, `verify_page`, `page`, `figures`: judged scenarios in words, on a terminal, as pages and figures.
 - `timeline`: the story of one failure, by `story_writer` or, under leases, `lease_story`; with `story_lines`, `story_facts`,
-  `story_order` (a message that was overtaken), `lock_lines`, `unended_lines` and `webhook_lines`.
+  `story_order` (a message that was overtaken), `lock_lines`, `printed_lines`, `unended_lines` and `webhook_lines`.
 - `comparison`, `comparison_terminal`, `comparison_page`, `comparison_figures`; `fit_words`, `fit_terminal`, `fit_page`,
   `fit_figures`; `sweep_words`, `sweep_terminal`, `sweep_page`, `sweep_figures`; `tune_words`, `tune_terminal`, `tune_page`,
   `tune_figures`: the same four ways for each command that judges.

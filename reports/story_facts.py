@@ -33,6 +33,8 @@ def blocked_sentence(times: int, seconds: float, longest: LoopBlocked) -> str:
     else:
         often = f"{seconds:.3g} s in all, {times} times"
         where = f", for longest ({longest.seconds:.3g} s) at {longest.place}"
+    if not longest.is_over:
+        return f"never goes on: its event loop is blocked for ever at {longest.place or 'a line of a library'}"
     return (
         f"goes on: its event loop was blocked for {often}{where if longest.place else ''}, and nothing else of it ran"
     )

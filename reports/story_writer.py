@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from relaysim.reports.lock_lines import LockLines
+from relaysim.reports.printed_lines import PrintedLines
 from relaysim.reports.story_facts import StoryFacts, blocked_sentence, has_failed, is_active_at
 from relaysim.reports.story_lines import Line, Link, Rank, quoted
 from relaysim.reports.webhook_lines import WebhookLines
@@ -24,6 +25,7 @@ from relaysim.sim.trace.schema import (
     LogLine,
     LoopBlocked,
     MessageSent,
+    Printed,
     Received,
     RedisCommand,
     RequestSent,
@@ -79,6 +81,7 @@ class StoryWriter(TraceReader):
             str, tuple[float, int, str]
         ] = {}  # worker -> the job it took last, for whom is yet to be seen
         self._at_work: dict[str, str] = {}  # worker -> the conversation that it works for outside of handlings
+        self._printed: dict[str, PrintedLines] = {}
         self._times: dict[int, int] = {}  # how often what a folded line tells has happened
 
     def add_unended(self, time: float, handling: Handling, text: str) -> None:
@@ -186,6 +189,12 @@ class StoryWriter(TraceReader):
             sentence = f"logs {quoted(event.text, 90)}"
             self._line(time, self._who(event.delivery, entity), sentence, Rank.LOG, delivery=event.delivery)
 
+    def on_printed(self, time: float, entity: str, event: Printed) -> None:
+        if (self._conversation_of(event.delivery) or self._at_work.get(entity, "")) == self.conversation:
+            who = self._who(event.delivery, entity)
+            line = self._line(time, who, "", Rank.LOG, delivery=event.delivery)
+            self._printed.setdefault(event.delivery or who, PrintedLines(self.lines)).add(line, event.text)
+
     def on_exception(self, time: float, entity: str, event: UnhandledException) -> None:
         known = self._conversation_of(event.delivery) or self._at_work.get(entity, "")
         if known in ("", self.conversation):  # of what ended no known work, any message's may have been it
@@ -199,7 +208,10 @@ class StoryWriter(TraceReader):
         who = self._who(event.delivery, entity)
         line = self._fold(self._blocks, (event.delivery or who, ""), time, who, Rank.EXCEPTION, event.delivery)
         seconds, longest = self._blocked.get(id(line), (0.0, event))
-        seconds, longest = seconds + event.seconds, max(longest, event, key=lambda each: each.seconds)
+        seconds, longest = (
+            seconds + event.seconds,
+            max(longest, event, key=lambda each: (not each.is_over, each.seconds)),
+        )
         self._blocked[id(line)] = seconds, longest
         line.loud = True
         line.text = blocked_sentence(self._times[id(line)], seconds, longest)

@@ -21,12 +21,14 @@ class BlockTally:
         seed: the first of those.
         times: how often in all.
         seconds: virtual seconds, the longest time.
+        for_ever: whether some time it had not ended at the world's end.
     """
 
     replications: int
     seed: int
     times: int
     seconds: float
+    for_ever: bool = False
 
     def merge(self, other: BlockTally) -> None:
         """Add other replications."""
@@ -34,6 +36,7 @@ class BlockTally:
         self.seed = min(self.seed, other.seed)
         self.times += other.times
         self.seconds = max(self.seconds, other.seconds)
+        self.for_ever = self.for_ever or other.for_ever
 
 
 def add(tallies: dict[str, BlockTally], other: Mapping[str, BlockTally]) -> None:
@@ -47,15 +50,22 @@ def add(tallies: dict[str, BlockTally], other: Mapping[str, BlockTally]) -> None
 
 def observed(found: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, BlockTally]:
     """The tallies of one replication."""
-    return {place: BlockTally(1, seed, each["times"], each["seconds"]) for place, each in found.items()}
+    return {
+        place: BlockTally(1, seed, each["times"], each["seconds"], each.get("for_ever", False))
+        for place, each in found.items()
+    }
 
 
 def entries(tallies: Mapping[str, BlockTally], replay: str) -> list[dict[str, Any]]:
     """Their entries in `results.json`, the longest first; `replay` has `{seed}` where a seed goes."""
-    ordered = sorted(tallies.items(), key=lambda named: (-named[1].seconds, named[0]))
+    ordered = sorted(tallies.items(), key=lambda named: (not named[1].for_ever, -named[1].seconds, named[0]))
     return [
         {"place": place, **asdict(each), "replay": replay.replace("{seed}", str(each.seed))} for place, each in ordered
     ]
+
+
+def _how_long(entry: Mapping[str, Any]) -> str:
+    return "for ever" if entry["for_ever"] else f"for up to {entry['seconds']:.2g} s at a time"
 
 
 def sentences(scenario: Mapping[str, Any]) -> list[str]:
@@ -64,7 +74,7 @@ def sentences(scenario: Mapping[str, Any]) -> list[str]:
     if not blocked:
         return []
     told = [
-        f"{each['place'] or 'a line of a library'} for up to {each['seconds']:.2g} s at a time (in "
+        f"{each['place'] or 'a line of a library'} {_how_long(each)} (in "
         f"{each['replications']:,} of {counted(scenario['replications'], 'world')})"
         for each in blocked[:PLACES_MAX]
     ]

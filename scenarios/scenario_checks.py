@@ -238,7 +238,9 @@ def check_factory(reading: Reading, scenario: Scenario | None) -> None:
 
 def check_relay_builds(scenario: Scenario, reading: Reading) -> None:
     """Build one world as every replication will, and stop it before anything happens."""
+    from relaysim.sim.trace.schema import Printed
     from relaysim.sim.world import Session, TargetError, World
+    from relaysim.sim.world.factories import printed_words
     from relaysim.sim.world.judge.promises import PromisesError
 
     file, steps = reading.file_of(("relay", "factory"))
@@ -255,7 +257,8 @@ def check_relay_builds(scenario: Scenario, reading: Reading) -> None:
             Problem(file, where, f"{scenario.relay.factory} declares {line}") for line in str(error).splitlines()
         ]
     except Exception as error:
-        message = _words(error).removeprefix(f"factory {scenario.relay.factory!r}: ")
+        printed = [each.fields.text for each in world.kernel.trace.records if isinstance(each.fields, Printed)]
+        message = _words(error).removeprefix(f"factory {scenario.relay.factory!r}: ") + printed_words(printed)
         if scenario.relay.settings or any(each.settings for each in scenario.workers):
             message = f"{scenario.relay.factory} cannot be built with these settings: {message}"
             _complain_of_settings(reading, message, file)

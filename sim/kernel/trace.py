@@ -28,10 +28,12 @@ class _Kinds(dict[type[Any], str]):
 
 
 _kinds = _Kinds()
-_digested_forms: dict[str, Callable[[Any], Fields]] = {}
+_digested_forms: dict[str, Callable[[Any], Fields] | None] = {}
 
 
-def record_kind(kind: str, *, digested: Callable[[Any], Fields] | None = None) -> Callable[[EventType], EventType]:
+def record_kind(
+    kind: str, *, digested: Callable[[Any], Fields] | None = None, in_fingerprint: bool = True
+) -> Callable[[EventType], EventType]:
     """Class decorator of a `NamedTuple`: in a trace its instances are events of this kind.
 
     The fields are plain: texts, numbers, booleans, None, or tuples of those.
@@ -40,11 +42,12 @@ def record_kind(kind: str, *, digested: Callable[[Any], Fields] | None = None) -
         kind: what the trace calls it.
         digested: what a fingerprint takes of an event in place of its fields, where these also hold what differs between
             worlds that are the same. None: the fields.
+        in_fingerprint: whether a fingerprint takes such events at all.
     """
 
     def name(event: EventType) -> EventType:
         _kinds[event] = kind
-        if digested is not None:
+        if digested is not None or not in_fingerprint:
             _digested_forms[kind] = digested
         return event
 
@@ -84,11 +87,15 @@ _new_tuple: Callable[[type[Record], tuple[float, str, str, Fields]], Record] = t
 def digested(records: Iterable[tuple[float, str, str, Any]]) -> list[tuple[float, str, str, Any]]:
     """Events in the order and in the form in which a fingerprint takes them: two traces with the same ones are the same
     world."""
-    forms = _digested_forms
-    return [
-        (time, entity, kind, forms[kind](fields) if kind in forms else fields)
-        for time, entity, kind, fields in sorted(records, key=itemgetter(0, 1))
-    ]
+    taken: list[tuple[float, str, str, Any]] = []
+    for time, entity, kind, fields in sorted(records, key=itemgetter(0, 1)):
+        if kind in _digested_forms:
+            form = _digested_forms[kind]
+            if form is None:
+                continue
+            fields = form(fields)
+        taken.append((time, entity, kind, fields))
+    return taken
 
 
 class Clock(Protocol):
@@ -179,7 +186,10 @@ class Trace:
             if time != instant:  # writing a float is a third of the cost, and many events share an instant
                 instant, written = time, repr(time)
             if kind in forms:
-                fields = forms[kind](fields)
+                form = forms[kind]
+                if form is None:
+                    continue
+                fields = form(fields)
             lines.append(f"({written}, {quoted[entity]}, {quoted[kind]}, {_written(fields)})")
         digest.update("\n".join(lines).encode())
         return digest.hexdigest()

@@ -1,8 +1,8 @@
 """What one simulated worker has of its own, as every process has: modules, environment, logging, files.
 
 `user_code` says which modules are the user's, `loading` loads them anew for each life of a worker, `own_state` lists what
-else a process has of its own, `worker_process` lets all this be there while a worker runs. `muted_stream` keeps what modules
-print from coming again with each life. `own_files` lays a worker's files above those of this machine, `file_calls` leads
+else a process has of its own, `worker_process` lets all this be there while a worker runs. `output` takes what its code
+prints. `own_files` lays a worker's files above those of this machine, `file_calls` leads
 its code there (`folder_entries`, `sqlite_functions`), `opened_files` knows what a life has open. What libraries keep in
 their modules is shared by all workers; `libraries` puts a bot's own versions of them in place of this program's.
 May import `relaysim.sim.kernel`. Begin with `WorkerProcesses`.

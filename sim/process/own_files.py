@@ -5,7 +5,8 @@ removes is only noted. So the project and everything else on this machine stay a
 The folder lasts as long as the worker's world, over all lives of the worker.
 
 What depends on the machine does not show: files have the virtual times at which this worker opened them to write, those of
-the project the time at which the world began, and names in a folder come in order.
+the project the time at which the world began, and names in a folder come in order. Passwords of whoever runs this (`.netrc`)
+are not there.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ _START: Final = EPOCH_SECONDS * 10**9
 _DEVICES: Final = ("/dev/", "/proc/", "/sys/")
 
 
+_HIDDEN: Final = frozenset(os.path.expanduser(f"~/{name}") for name in (".netrc", "_netrc"))
+"""Files that are not there for a worker: libraries for HTTP send what these say in place of the bot's own key."""
+
+
 def refused(number: int, path: str) -> NoReturn:
     """Raise what the operating system would, of the path as the worker knows it."""
     raise OSError(number, os.strerror(number), path)
@@ -83,6 +88,8 @@ class OwnFiles:
 
     def reading(self, path: str) -> str:
         """The real path to read: the worker's copy, or what is there. Nothing is at that path if nothing is there."""
+        if path in _HIDDEN and path not in self._written:
+            return self.own(path)
         if self._folder is None or path.startswith((*_DEVICES, self._folder)):
             return path
         own = self.own(path)

@@ -27,12 +27,12 @@ from relaysim.sim.kernel.fence import refuse_some, replace_names
 from relaysim.sim.process.file_calls import CHANGES, FileCalls, changes, install
 from relaysim.sim.process.libraries import Libraries
 from relaysim.sim.process.loading import Finder
-from relaysim.sim.process.muted_stream import MutedStream
 from relaysim.sim.process.opened_files import OpenedFiles
+from relaysim.sim.process.output import Output
 from relaysim.sim.process.own_files import REAL, OwnFiles
 from relaysim.sim.process.own_state import FixedHandlers, LibraryLoggers, OwnState
 from relaysim.sim.process.user_code import user_code_of
-from relaysim.sim.threads import MAIN_IDENT, Threads, drive
+from relaysim.sim.threads import MAIN_IDENT, Block, Threads, drive
 from relaysim.sim.threads import install as install_threads
 
 T = TypeVar("T")
@@ -43,9 +43,6 @@ _running: WorkerProcess | None = None
 _thread = 0
 """The thread that the worlds are in. What other threads of this process do meanwhile is no worker's: the watchdog reads
 files at any moment, and an executor's thread may import something."""
-
-_loaded: set[str] = set()
-"""The modules of factories that some life in this process has loaded before."""
 
 
 def running_process() -> WorkerProcess | None:
@@ -95,15 +92,9 @@ class WorkerProcess:
     def _load(self, function: Callable[[], T]) -> T:
         if self._world.libraries is not None:
             self._world.libraries.add_to_path()
-        sys.stdout, sys.stderr = streams = MutedStream(sys.stdout), MutedStream(sys.stderr)
-        for each in streams:
-            each.muted = self._world.module_name in _loaded
-        try:
-            return function()
-        finally:
-            for each in streams:
-                each.muted = False
-            _loaded.add(self._world.module_name)
+        printed = partial(self._world.printed, self.name)
+        sys.stdout, sys.stderr = Output("stdout", printed), Output("stderr", printed)
+        return function()
 
     def run(self, function: Callable[..., T], *args: Any) -> T:
         """Run code of this life."""
@@ -136,16 +127,19 @@ class WorkerProcesses:
         base_loggers: the loggers of libraries.
         folder: the current directory, with which each life begins.
         libraries: the bot's own, in place while a life is; None: it shares those of this program.
-        blocked: told when code has held up the loop of its process: the host's name, the line, and the virtual seconds.
+        blocked: told when code has held up the loop of its process: the host's name, and how.
+        printed: told of each line that a worker prints: its name, `stdout` or `stderr`, and the line.
     """
 
     def __init__(
         self,
         module_name: str,
-        blocked: Callable[[str, str, float], None] = lambda host, place, seconds: None,
+        blocked: Callable[[str, Block], None] = lambda host, block: None,
         libraries: Libraries | None = None,
+        printed: Callable[[str, str, str], None] = lambda name, stream, line: None,
     ) -> None:
         self.blocked = blocked
+        self.printed = printed
         self.libraries = libraries
         self.user_code = user_code_of(module_name, "" if libraries is None else libraries.folder)
         self.present: WorkerProcess | None = None
@@ -182,6 +176,12 @@ class WorkerProcesses:
         life = WorkerProcess(self, name, files)
         self._lives.append(life)
         return life
+
+    def tell_still_blocked(self) -> None:
+        """Nothing happens any more: tell of code that holds up the loop of its process still."""
+        for life in self._lives:
+            if life.threads is not None:
+                life.threads.tell_still_blocked()
 
     def end_threads(self) -> None:
         """The world is over: end whatever code of it still waits."""

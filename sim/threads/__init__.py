@@ -9,11 +9,12 @@ May import `relaysim.sim.kernel`. Begin with `wait`.
 from relaysim.sim.threads.install import install
 from relaysim.sim.threads.jobs import drive, in_thread
 from relaysim.sim.threads.main_thread import MAIN_IDENT, MAIN_THREAD
-from relaysim.sim.threads.strands import Threads, current_strand, strand_of_plain_code, wait
+from relaysim.sim.threads.strands import Block, Threads, current_strand, strand_of_plain_code, wait
 
 __all__ = [
     "MAIN_IDENT",
     "MAIN_THREAD",
+    "Block",
     "Threads",
     "current_strand",
     "drive",

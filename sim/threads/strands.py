@@ -10,6 +10,8 @@ task of it runs meanwhile.
 
 At its world's end a strand that still waits is ended by a `ThreadExit`; what it does on the way is not part of the world any
 more. One that will not end is left where it is.
+
+More than 400 lines, because a strand and what enters it are one mechanism.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from functools import partial
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 from greenlet import getcurrent, greenlet
 
@@ -61,6 +63,21 @@ class Interrupt:
 
     def __init__(self, handler: Callable[..., object]) -> None:
         self.handler = handler
+
+
+class Block(NamedTuple):
+    """A loop was held up.
+
+    place     the line that did it
+    seconds   for so many virtual seconds
+    delivery  in whose handling, see `current_context`
+    is_over   whether it goes on now; it may wait for what never comes
+    """
+
+    place: str
+    seconds: float
+    delivery: str
+    is_over: bool
 
 
 class Strand(greenlet):
@@ -135,17 +152,18 @@ class LoopStrand(Strand):
 
     loop: HostLoop
     blocked = False
+    parked_at = 0.0
 
     def park(self) -> Any:
         """As for any strand; nothing else of the loop runs meanwhile, which is told when the turn goes on."""
         if not self.blocked and not self.threads.ended:
             self.blocked = True
             self.loop.block()
-        began = self.host.kernel.now
+        began = self.parked_at = self.host.kernel.now
         given = super().park()
         seconds = self.host.kernel.now - began
         if seconds > 0.0:
-            self.threads.told_blocked(place_of_caller(), seconds)
+            self.threads.told_blocked(Block(place_of_caller(), seconds, current_context.get(), is_over=True))
         return given
 
 
@@ -155,7 +173,7 @@ class Threads:
     Args:
         host: the process's first.
         run: runs a function as the process's code, which it puts in place before.
-        blocked: told when a turn of a loop has been held up: by which line, and for how many virtual seconds.
+        blocked: told when a turn of a loop has been held up, or is so at the end.
 
     Attributes:
         host: as given.
@@ -169,7 +187,7 @@ class Threads:
         self,
         host: Host,
         run: Callable[..., Any],
-        blocked: Callable[[str, float], None] = lambda place, seconds: None,
+        blocked: Callable[[Block], None] = lambda block: None,
     ) -> None:
         self.host = host
         self.ended = False
@@ -319,6 +337,15 @@ class Threads:
         return task.result()
 
     # The end
+
+    def tell_still_blocked(self) -> None:
+        """Nothing happens any more: tell of turns of loops that are held up still, unless the process has crashed."""
+        for strand in [] if self.host.crashed else self._waiting:
+            if isinstance(strand, LoopStrand) and strand.blocked:
+                context = strand.gr_context or _NO_CONTEXT
+                seconds = self.host.kernel.now - strand.parked_at
+                place = place_of_frame(strand.gr_frame)
+                self.told_blocked(Block(place, seconds, context.get(current_context, ""), is_over=False))
 
     def end(self) -> None:
         """The world is over: end whatever still waits."""

@@ -344,17 +344,29 @@ class LogLine(NamedTuple):
     text: Annotated[str, "the line"]
 
 
+@record_kind("printed", in_fingerprint=False)
+class Printed(NamedTuple):
+    """The relay has printed a line. Fingerprints take none of these: what is printed may be anything, such as an address of
+    memory, or a warning that a library gives once."""
+
+    delivery: Annotated[str, "in whose handling; empty outside of one"]
+    stream: Annotated[str, "`stdout` or `stderr`"]
+    text: Annotated[str, "the line"]
+
+
 def _digested_block(event: LoopBlocked) -> tuple[str, float]:
     return event.delivery, event.seconds
 
 
 @record_kind("loop.blocked", digested=_digested_block)
 class LoopBlocked(NamedTuple):
-    """Code in a coroutine has blocked its thread, and so held up the whole loop of its process, which now goes on."""
+    """Code in a coroutine has blocked its thread, and so held up the whole loop of its process, which now goes on or, at the
+    world's end, never will."""
 
     delivery: Annotated[str, "in whose handling; empty outside of one"]
     seconds: Annotated[float, "for how long"]
     place: Annotated[str, "the line, as `bot.py:12`; not digested"]
+    is_over: Annotated[bool, "whether it goes on; not digested"] = True
 
 
 def _digested_exception(event: UnhandledException) -> tuple[str, str, str, str]:
@@ -430,7 +442,18 @@ EVENTS: Final[tuple[type[Any], ...]] = (
     *(RunReads, RunWindow, MetadataNoted, MessageStored, MessageDeleted, ThreadDeleted),
     *(RedisCommand, RedisFaultStruck, RedisBack),
     *(LeaseTaken, LeaseReleased, LeaseGone, LeaseBack, LockExpired, LockLost),
-    *(HostCrash, HostRestart, HostPause, HostResume, HostSlow, HostSkew, LogLine, LoopBlocked, UnhandledException),
+    *(
+        HostCrash,
+        HostRestart,
+        HostPause,
+        HostResume,
+        HostSlow,
+        HostSkew,
+        LogLine,
+        Printed,
+        LoopBlocked,
+        UnhandledException,
+    ),
     *(TextSent, TextEnds, TextFate),
 )
 """The records, in the order of the page."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -20,6 +21,10 @@ from relaysim.sim.providers import PROVIDERS
 from relaysim.sim.world.own_clients import prepare_environment
 
 T = TypeVar("T")
+
+
+PRINTED_MAX: Final = 3
+_PRINTED_CHARACTERS_MAX: Final = 200
 
 
 class FactoryError(ValueError):
@@ -74,15 +79,27 @@ def _looked_at(
         return look()
 
     kernel = Kernel()
+    own_libraries = None if libraries is None else libraries_in(libraries)
+    printed: deque[str] = deque(maxlen=PRINTED_MAX)
     with WATCHDOG, Fence() as fence, Isolation():
         fence.attach(kernel)
-        processes = WorkerProcesses(module_name, libraries=None if libraries is None else libraries_in(libraries))
+        processes = WorkerProcesses(
+            module_name, libraries=own_libraries, printed=lambda name, stream, line: printed.append(line)
+        )
         try:
             host = kernel.host("w1")
             return processes.begin(host.name).start(host, looked)
+        except FactoryError as error:
+            raise FactoryError(f"{error}{printed_words(printed)}") from error
         finally:
             kernel.close()
             processes.close()
+
+
+def printed_words(lines: Sequence[str]) -> str:
+    """What code printed last before it failed, to stand behind what is said of that; "" if it printed nothing."""
+    told = [" ".join(line.split())[:_PRINTED_CHARACTERS_MAX] for line in lines if line.strip()]
+    return f"; printed before: {' | '.join(told[-PRINTED_MAX:])}" if told else ""
 
 
 def import_factory(name: str) -> Callable[..., Any]:

@@ -131,4 +131,6 @@ def _blocked(events: Iterable[LoopBlocked]) -> dict[str, dict[str, Any]]:
         known = found.setdefault(event.place, {"times": 0, "seconds": 0.0})
         known["times"] += 1
         known["seconds"] = max(known["seconds"], event.seconds)
+        if not event.is_over:
+            known["for_ever"] = True
     return found

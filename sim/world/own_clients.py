@@ -56,8 +56,10 @@ def clients_of(libraries: Libraries, base_url: str, openai: Any, redis: Any) -> 
 
 
 def prepare_environment() -> None:
-    """What a worker's environment says of its clients: no proxy of this machine, and a key if there is none."""
+    """What a worker's environment says of its clients: no proxy and no passwords of this machine, and a key if there is
+    none."""
     for name in [name for name in os.environ if name.lower() in _PROXIES]:
         del os.environ[name]
+    os.environ.pop("NETRC", None)
     os.environ["no_proxy"] = "*"  # nor what a system's settings say
     os.environ.setdefault(_KEY, API_KEY)

@@ -14,8 +14,9 @@ from relaysim.sim.kernel import Record
 
 SETTLE_SECONDS: Final = 120.0
 
-_IDLE_KINDS: Final = frozenset({"redis", "redis.fault", "redis.back", "log"})
-"""Kinds of events that go on when nothing is left to do: a relay that serves reads Redis, meets its faults, and may log."""
+_IDLE_KINDS: Final = frozenset({"redis", "redis.fault", "redis.back", "log", "printed"})
+"""Kinds of events that go on when nothing is left to do: a relay that serves reads Redis, meets its faults, and may log
+and print."""
 
 
 class Liveness(BaseModel):

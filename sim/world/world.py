@@ -24,10 +24,12 @@ from relaysim.sim.kernel import (
     Recording,
     RecordingDraws,
     current_context,
+    writable,
 )
 from relaysim.sim.process import WorkerProcesses, is_shared, libraries_in
 from relaysim.sim.providers import Provider
-from relaysim.sim.trace.schema import LoopBlocked
+from relaysim.sim.threads import Block
+from relaysim.sim.trace.schema import LoopBlocked, Printed
 from relaysim.sim.world.audit import NAME as AUDITOR
 from relaysim.sim.world.audit import ledger_of
 from relaysim.sim.world.customers import Customer
@@ -36,6 +38,7 @@ from relaysim.sim.world.factories import import_factory, module_of
 from relaysim.sim.world.handlers import sender_for_users
 from relaysim.sim.world.host_faults import HostFaults
 from relaysim.sim.world.judge.promises import Promises
+from relaysim.sim.world.logs import LINES_MAX
 from relaysim.sim.world.own_clients import addresses_of, clients_of, connect_host, prepare_environment
 from relaysim.sim.world.prepared import PreparedConversations
 from relaysim.sim.world.provider_service import ProviderService
@@ -102,6 +105,7 @@ class World:
         self.customers: list[Customer] = []
         self.messages: list[SentMessage] = []
         self._writing: list[simpy.Process] = []
+        self._lines_left = LINES_MAX
 
     def build(self) -> None:
         """Make the service, the workers and the customers; the fence must be attached to this kernel."""
@@ -136,7 +140,9 @@ class World:
         if not is_shared(module_of(settings.relay.factory)):
             folder = settings.relay.libraries
             libraries = None if folder is None else libraries_in(folder)
-            self.processes = WorkerProcesses(module_of(settings.relay.factory), self._record_blocked, libraries)
+            self.processes = WorkerProcesses(
+                module_of(settings.relay.factory), self._record_blocked, libraries, self._record_printed
+            )
             self.addresses = addresses_of(self.network, self.redis, settings.variables)
             if self.provider is not None:
                 self.provider.register(self.addresses)
@@ -254,9 +260,17 @@ class World:
             ]
         )
 
-    def _record_blocked(self, worker: str, place: str, seconds: float) -> None:
-        record = LoopBlocked(delivery=current_context.get(), seconds=seconds, place=place)
+    def _record_blocked(self, worker: str, block: Block) -> None:
+        record = LoopBlocked(delivery=block.delivery, seconds=block.seconds, place=block.place, is_over=block.is_over)
         self.kernel.trace.add(worker, record)
+
+    def _record_printed(self, worker: str, stream: str, line: str) -> None:
+        self._lines_left -= 1
+        if self._lines_left >= 0:
+            text = (
+                writable(line) if self._lines_left else f"(after {LINES_MAX:,} lines, no more of this world are kept)"
+            )
+            self.kernel.trace.add(worker, Printed(delivery=current_context.get(), stream=stream, text=text))
 
     # What customers do
 
@@ -279,6 +293,8 @@ class World:
             self.kernel.run(until=limit)
         else:
             self._run_until_rest(limit)
+        if self.processes is not None:
+            self.processes.tell_still_blocked()
         self.kernel.report_unretrieved()
         if any(worker.target.keeps_ledger for worker in self.workers):
             self.ledger = self._read_ledger()

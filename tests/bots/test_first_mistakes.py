@@ -14,6 +14,7 @@ from relaysim.scenarios.cli import main
 from relaysim.scenarios.load import load, variant
 from relaysim.scenarios.obstacle_tallies import Obstacles
 from relaysim.scenarios.problems import ScenarioError
+from relaysim.sim.process import own_files
 from relaysim.sim.world.obstacles import Raised
 from relaysim.sim.world.target import NotAcknowledged
 
@@ -124,3 +125,19 @@ def test_the_relay_is_named_by_the_option_that_its_author_used(
     given = scenario.origin
     replay = replay_template(given.given, settings=given.settings, factory=given.factory, option=given.option)
     assert replay.endswith(" --app replayed_bot_for_tests:app")
+
+
+def test_passwords_of_whoever_runs_this_are_not_there_for_a_bot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_files, "_HIDDEN", frozenset({f"{tmp_path}/.netrc"}))
+    Path(tmp_path, ".netrc").write_text("machine api.openai.com login me password mine\n", "utf-8")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", f"{tmp_path}/.netrc")
+    looks = "from requests.utils import get_netrc_auth\nassert get_netrc_auth('https://api.openai.com/v1') is None\n"
+    writes = (
+        "from pathlib import Path\npath = Path.home() / '.netrc'\nassert path.write_text('own')\nassert path.exists()"
+    )
+    Path(tmp_path, "private_bot_for_tests.py").write_text(APPLICATION + looks + writes, "utf-8")
+    assert load("race", [TELEGRAM], "private_bot_for_tests:app", option="--app").relay.factory
+    assert Path(tmp_path, ".netrc").read_text("utf-8").startswith("machine")

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relaysim.reports.timeline import render_timeline
 from relaysim.scenarios import blocked_loops
 from relaysim.scenarios.blocked_loops import BlockTally
 from relaysim.scenarios.load import load
+from relaysim.sim.backends import backend_named
 from relaysim.sim.world import run_world
 
 BOT = """
@@ -64,3 +66,31 @@ def test_tallies_do_not_depend_on_their_order(found: list[tuple[str, int, int, f
         ways.append(tallies)
     assert ways[0] == ways[1]
     assert sum(each.replications for each in ways[0].values()) == len(found)
+
+
+FOR_EVER = """
+import threading
+class Bot:
+    def __init__(self, send): self.lock = threading.Lock()
+    async def handle(self, message):
+        self.lock.acquire()
+        self.lock.acquire()
+def make(client, redis, send): return Bot(send)
+"""
+
+
+def test_a_loop_that_never_goes_on_is_told_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stuck_bot.py").write_text(FOR_EVER, "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    scenario = load("race", factory="stuck_bot:make")
+    result = run_world(scenario.world_settings(), root_seed=1, seed=0, keep_trace=True)
+    told = [each[3] for each in result.records or () if each[2] == "loop.blocked"]
+    assert [(each.delivery, each.place, each.is_over) for each in told] == [
+        ("c1.m1#1", "stuck_bot.py:7", False),
+        ("c1.m2#1", "stuck_bot.py:7", False),
+    ]
+    story = render_timeline(result.records or [], 120, "c1", roles=backend_named("threads").roles)
+    assert any("never goes on: its event loop is blocked for ever at stuck_bot.py:7" in line for line in story)
+    entries = blocked_loops.entries(blocked_loops.observed(result.observation["blocked"], 0), "")
+    (sentence, _) = blocked_loops.sentences({"scenario": "race", "replications": 1, "blocked_loops": entries})
+    assert "stuck_bot.py:7 for ever (in 1 of 1 world)" in sentence

@@ -35,7 +35,7 @@ class Process:
         self.kernel = kernel
         self.host: Host = kernel.host(name)
         self.blocked: list[tuple[str, float]] = []
-        self.threads = Threads(self.host, self._run, lambda place, seconds: self.blocked.append((place, seconds)))
+        self.threads = Threads(self.host, self._run, lambda block: self.blocked.append(block[:2]))
         drive(self.threads, self.host.loop, self.host, MAIN_IDENT)
 
     def _run(self, function: Callable[..., T], *args: Any) -> T:

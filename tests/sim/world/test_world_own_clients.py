@@ -137,7 +137,7 @@ def test_a_plain_client_in_a_coroutine_holds_up_its_worker_and_gets_its_answer()
     result = run(settings("plain_client_bots:blocker", 1.0, 1.1, workers=1), lane="sdk")
     assert [(each[0], each[-1]) for each in _sent(result)] == [(1.375, "0.25"), (1.625, "0.25")]
     blocked = told(result, "loop.blocked")
-    assert [(seconds, place.partition(":")[0]) for *_, seconds, place in blocked] == [
+    assert [(seconds, place.partition(":")[0]) for *_, seconds, place, _ in blocked] == [
         (0.25, "plain_client_bots.py")
     ] * 2
 

@@ -179,29 +179,6 @@ def test_a_changed_file_is_compiled_again(tmp_path: Path, monkeypatch: pytest.Mo
     assert told_texts == ["first", "the second"]
 
 
-def test_what_is_printed_by_loading_is_said_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    _bot(
-        tmp_path,
-        "loud_bot",
-        """
-        import sys
-        print("loaded")
-        out = sys.stdout
-        class Bot:
-            async def handle(self, message): print("handled", file=out)
-        def make(client, redis, send):
-            print("made", file=sys.stderr)
-            return Bot()
-        """,
-    )
-    for _ in range(2):
-        run(settings("loud_bot:make"))
-    assert capsys.readouterr() == ("loaded\nhandled\nhandled\n", "made\n")
-
-
 @pytest.mark.parametrize(
     ("source", "said"),
     [
