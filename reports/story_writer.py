@@ -32,6 +32,7 @@ from relaysim.sim.trace.schema import (
     RequestServed,
     ResponseReceived,
     RunState,
+    TaskCancelled,
     TextSent,
     UnhandledException,
     WebhookFailed,
@@ -200,6 +201,19 @@ class StoryWriter(TraceReader):
         if known in ("", self.conversation):  # of what ended no known work, any message's may have been it
             sentence = f"{event.headline}: {quoted(event.text, 200)}"
             self._line(time, self._who(event.delivery, entity), sentence, Rank.EXCEPTION, loud=True)
+
+    def on_task_cancelled(self, time: float, entity: str, event: TaskCancelled) -> None:
+        if not self._is_told(event.delivery):
+            return
+        # One that only waited, as a debounce does, has nothing to leave half done.
+        begun = [each.operation for each in self.chronicle.requests.values() if each.delivery == event.delivery]
+        whose = self._message_of(event.delivery)
+        sentence = f"cancels the task of {whose}"
+        if begun:
+            sentence += f", which had called {begun[-1]},"
+        sentence += f" at {event.place or 'a line of a library'} ({event.by_place})"
+        who, rank = self._who(event.by, entity), Rank.EXCEPTION if begun else Rank.READ
+        self._line(time, who, sentence, rank, delivery=event.by, loud=bool(begun), messages=(whose,))
 
     def on_loop_blocked(self, time: float, entity: str, event: LoopBlocked) -> None:
         conversation = self._conversation_of(event.delivery)

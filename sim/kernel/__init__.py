@@ -6,8 +6,8 @@ wrong time of day. `Fence` makes whatever would leave the simulation (clocks, en
 virtual or an error while a kernel runs. A `Guard` keeps code under test from ending or hanging the process.
 
 - `kernel`, `agenda`, `clock`: the environment, what is due in it and when, and the grain of its time.
-- `loop`, `running`, `unhandled`, `power_cut`: a host's event loop, whose turn it is, exceptions that nobody received, and
-  what a crashed host leaves behind.
+- `loop`, `running`, `unhandled`, `cancelled_tasks`, `power_cut`: a host's event loop, whose turn it is, exceptions that
+  nobody received, tasks that a host cancels itself, and what a crashed host leaves behind.
 - `draws`, `distributions`, `tape`: random numbers by what they are for, durations, and decisions written down.
 - `trace`: what happened, and its fingerprint.
 - `fence`, `refusals`, `substitutes`, `ignored_calls`: what of Python and the system is virtual, refused or without effect.
@@ -20,6 +20,7 @@ This folder imports nothing of the project and could be published alone.
 """
 
 from relaysim.sim.kernel.agenda import StuckSimulationError, Timer
+from relaysim.sim.kernel.cancelled_tasks import CancelledTask
 from relaysim.sim.kernel.clock import EPOCH_SECONDS, TICK, ticks
 from relaysim.sim.kernel.draws import ConditionedDraws, Draws
 from relaysim.sim.kernel.error_text import error_text, named, writable
@@ -40,6 +41,7 @@ __all__ = [
     "EPOCH_SECONDS",
     "TICK",
     "WATCHDOG",
+    "CancelledTask",
     "ConditionedDraws",
     "DrawKey",
     "Draws",

@@ -36,6 +36,7 @@ from relaysim.sim.kernel.agenda import (
     StuckSimulationError,
     Timer,
 )
+from relaysim.sim.kernel.cancelled_tasks import CancellableTask, CancelledTask
 from relaysim.sim.kernel.clock import ticks
 from relaysim.sim.kernel.fence import refuse
 from relaysim.sim.kernel.guard import EndsProcessError
@@ -73,6 +74,7 @@ class HostLoop(asyncio.AbstractEventLoop):
 
     Attributes:
         slow_callback_duration: as asyncio's own has it, in seconds; read by nobody, since debug mode stays off.
+        cancelled: told of each task of the host that its code has cancelled; None: nobody is.
     """
 
     slow_callback_duration = 0.1
@@ -90,6 +92,7 @@ class HostLoop(asyncio.AbstractEventLoop):
         self._closed = False
         self._closing = False
         self._task_factory: Any = None
+        self.cancelled: Callable[[CancelledTask], None] | None = None
         self._exception_handler: Any = None
         self._tasks: list[weakref.ref[Task[Any]]] = []
         self._tasks_kept = 64
@@ -266,7 +269,10 @@ class HostLoop(asyncio.AbstractEventLoop):
                 made.set_name(name)
             made.add_done_callback(self._note_end, context=context)
             return made
-        task: Task[T] = Task(coro, loop=self, name=name, context=context, **options)
+        if self.cancelled is None:
+            task: Task[T] = Task(coro, loop=self, name=name, context=context, **options)
+        else:
+            task = CancellableTask(self.cancelled, coro, loop=self, name=name, context=context, **options)
         task.add_done_callback(self._note_end, context=context)
         self._tasks.append(weakref.ref(task))
         if len(self._tasks) > self._tasks_kept:

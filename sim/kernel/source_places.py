@@ -10,6 +10,7 @@ import gc
 import linecache
 import sys
 import sysconfig
+from asyncio import Task
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context
@@ -71,21 +72,28 @@ def place_of_awaiting(host: RunningHost | None) -> str:
     same delivery. "" if none waits in code under simulation."""
     mine = current_context.get()
     for task in reversed([] if host is None else host.loop.unfinished_tasks()):
-        context = next((each for each in gc.get_referents(task) if type(each) is Context), None)
-        if context is None or context.get(current_context, "") != mine:
-            continue
-        place = ""
-        awaited: Any = task.get_coro()
-        while awaited is not None:
-            frame = getattr(awaited, "cr_frame", None)
-            if frame is not None and is_under_simulation(
-                str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename
-            ):
-                place = _shown(frame.f_code.co_filename, frame.f_lineno)
-            awaited = getattr(awaited, "cr_await", None)
-        if place:
+        if context_of(task).get(current_context, "") == mine and (place := place_of_awaited(task.get_coro())):
             return place
     return ""
+
+
+def context_of(task: Task[Any]) -> Context:
+    """A task's context variables."""
+    found = next((each for each in gc.get_referents(task) if type(each) is Context), None)
+    return Context() if found is None else found
+
+
+def place_of_awaited(awaited: Any) -> str:
+    """The innermost line of code under simulation at which a coroutine waits; "" if there is none."""
+    place = ""
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None)
+        if frame is not None and is_under_simulation(
+            str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename
+        ):
+            place = _shown(frame.f_code.co_filename, frame.f_lineno)
+        awaited = getattr(awaited, "cr_await", None)
+    return place
 
 
 def place_of_error(error: BaseException) -> str:

@@ -22,7 +22,7 @@ from threading import get_ident
 from types import ModuleType, TracebackType
 from typing import Any, ClassVar, Final, Self, TypeVar
 
-from relaysim.sim.kernel import Host, outside
+from relaysim.sim.kernel import CancelledTask, Host, outside
 from relaysim.sim.kernel.fence import refuse_some, replace_names
 from relaysim.sim.process.file_calls import CHANGES, FileCalls, changes, install
 from relaysim.sim.process.libraries import Libraries
@@ -81,7 +81,8 @@ class WorkerProcess:
     def start(self, host: Host, function: Callable[[], T]) -> T:
         """Run the first code of this life: it loads its modules. From now on whatever runs on the host is this life's."""
         loop = host.loop
-        self.threads = Threads(host, self.run, partial(self._world.blocked, host.name))
+        loop.cancelled = partial(self._world.cancelled, host.name)
+        self.threads = Threads(host, self.run, partial(self._world.blocked, host.name), loop.cancelled)
         drive(self.threads, loop, host, MAIN_IDENT)
         loop.call = partial(self.run, loop.call)  # type: ignore[method-assign]
         try:
@@ -129,6 +130,7 @@ class WorkerProcesses:
         libraries: the bot's own, in place while a life is; None: it shares those of this program.
         blocked: told when code has held up the loop of its process: the host's name, and how.
         printed: told of each line that a worker prints: its name, `stdout` or `stderr`, and the line.
+        cancelled: told of each task that a worker's code has cancelled: its name, and which.
     """
 
     def __init__(
@@ -137,8 +139,10 @@ class WorkerProcesses:
         blocked: Callable[[str, Block], None] = lambda host, block: None,
         libraries: Libraries | None = None,
         printed: Callable[[str, str, str], None] = lambda name, stream, line: None,
+        cancelled: Callable[[str, CancelledTask], None] = lambda name, task: None,
     ) -> None:
         self.blocked = blocked
+        self.cancelled = cancelled
         self.printed = printed
         self.libraries = libraries
         self.user_code = user_code_of(module_name, "" if libraries is None else libraries.folder)

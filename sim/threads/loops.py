@@ -26,6 +26,7 @@ class ThreadLoop(HostLoop):
         host = threads.host.companion()
         super().__init__(host, threads.host.kernel)
         host.loop = self
+        self.cancelled = threads.told_cancelled
         self._threads = threads
         self._runner: Strand | None = None
         self._is_over = False

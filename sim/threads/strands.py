@@ -27,7 +27,7 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 from greenlet import getcurrent, greenlet
 
-from relaysim.sim.kernel import Host, SimulatorError, current_context, current_host, place_of_caller
+from relaysim.sim.kernel import CancelledTask, Host, SimulatorError, current_context, current_host, place_of_caller
 from relaysim.sim.kernel.agenda import ReadyHandle, StuckSimulationError
 from relaysim.sim.kernel.fence import refuse
 from relaysim.sim.kernel.loading_lines import starts_while_loading
@@ -174,11 +174,12 @@ class Threads:
         host: the process's first.
         run: runs a function as the process's code, which it puts in place before.
         blocked: told when a turn of a loop has been held up, or is so at the end.
+        cancelled: told of tasks that the process's code has cancelled.
 
     Attributes:
         host: as given.
         run: as given.
-        told_blocked: `blocked` as given.
+        told_blocked, told_cancelled: `blocked` and `cancelled` as given.
         ended: whether the world is over.
         event_loops: by a thread's number, the loop that it has set for itself.
     """
@@ -188,13 +189,14 @@ class Threads:
         host: Host,
         run: Callable[..., Any],
         blocked: Callable[[Block], None] = lambda block: None,
+        cancelled: Callable[[CancelledTask], None] | None = None,
     ) -> None:
         self.host = host
         self.ended = False
         self.event_loops: dict[int, asyncio.AbstractEventLoop] = {}
         self._own: dict[object, Any] = {}
         self.run = run
-        self.told_blocked = blocked
+        self.told_blocked, self.told_cancelled = blocked, cancelled
         self._companion: Host | None = None
         self._waiting: dict[Strand, None] = {}
         self._idents = MAIN_IDENT

@@ -369,6 +369,21 @@ class LoopBlocked(NamedTuple):
     is_over: Annotated[bool, "whether it goes on; not digested"] = True
 
 
+def _digested_cancel(event: TaskCancelled) -> tuple[str, str]:
+    return event.delivery, event.by
+
+
+@record_kind("task.cancelled", digested=_digested_cancel)
+class TaskCancelled(NamedTuple):
+    """A task has ended because the relay's own code cancelled it, as a debounce does with the one before; what it had begun
+    is not finished. What a library cancels, by a time limit or in a group of tasks, leaves none of these."""
+
+    delivery: Annotated[str, "in whose handling the task was started; empty outside of one"]
+    by: Annotated[str, "in whose handling it was cancelled; empty outside of one"]
+    place: Annotated[str, "the line at which it waited, as `bot.py:12`, or would have begun; not digested"]
+    by_place: Annotated[str, "the line that cancelled it; not digested"]
+
+
 def _digested_exception(event: UnhandledException) -> tuple[str, str, str, str]:
     return event.delivery, event.source, event.error_class, without_source_lines(event.text)
 
@@ -452,6 +467,7 @@ EVENTS: Final[tuple[type[Any], ...]] = (
         LogLine,
         Printed,
         LoopBlocked,
+        TaskCancelled,
         UnhandledException,
     ),
     *(TextSent, TextEnds, TextFate),

@@ -17,6 +17,7 @@ from relaysim.sim.doors.sent_requests import SentRequests
 from relaysim.sim.faults import FaultPlan, chosen
 from relaysim.sim.kernel import (
     EPOCH_SECONDS,
+    CancelledTask,
     ConditionedDraws,
     Draws,
     Host,
@@ -29,7 +30,7 @@ from relaysim.sim.kernel import (
 from relaysim.sim.process import WorkerProcesses, is_shared, libraries_in
 from relaysim.sim.providers import Provider
 from relaysim.sim.threads import Block
-from relaysim.sim.trace.schema import LoopBlocked, Printed
+from relaysim.sim.trace.schema import LoopBlocked, Printed, TaskCancelled
 from relaysim.sim.world.audit import NAME as AUDITOR
 from relaysim.sim.world.audit import ledger_of
 from relaysim.sim.world.customers import Customer
@@ -141,7 +142,11 @@ class World:
             folder = settings.relay.libraries
             libraries = None if folder is None else libraries_in(folder)
             self.processes = WorkerProcesses(
-                module_of(settings.relay.factory), self._record_blocked, libraries, self._record_printed
+                module_of(settings.relay.factory),
+                self._record_blocked,
+                libraries,
+                self._record_printed,
+                self._record_cancelled,
             )
             self.addresses = addresses_of(self.network, self.redis, settings.variables)
             if self.provider is not None:
@@ -263,6 +268,12 @@ class World:
     def _record_blocked(self, worker: str, block: Block) -> None:
         record = LoopBlocked(delivery=block.delivery, seconds=block.seconds, place=block.place, is_over=block.is_over)
         self.kernel.trace.add(worker, record)
+
+    def _record_cancelled(self, worker: str, task: CancelledTask) -> None:
+        self.kernel.trace.add(
+            worker,
+            TaskCancelled(delivery=task.delivery, by=task.by, place=task.place, by_place=task.by_place),
+        )
 
     def _record_printed(self, worker: str, stream: str, line: str) -> None:
         self._lines_left -= 1

@@ -41,7 +41,9 @@ PAIRS = [
     Flawed("executor", "rapid.toml", (WHILE_RUNNING,)),
     Flawed("queue_worker", "failing.toml", ("ended a thread",)),
     Flawed("timer_debounce", "rapid.toml", (WHILE_RUNNING,)),
-    Flawed("task_debounce", "rapid.toml", ("c2.m1 was never answered",)),
+    Flawed(
+        "task_debounce", "rapid.toml", ("c2.m1 was never answered", "cancels the task of c2.m1, which had called runs.")
+    ),
     Flawed("sleep_in_async", "slow.toml", ("event loop was blocked", "deadline missed")),
     Flawed("sqlite_threads", "together.toml", ("IntegrityError",)),
     Flawed("tenacity_retries", "rapid.toml", (WHILE_RUNNING, "RetryError")),
