@@ -51,7 +51,7 @@ class _ProcessLock:
         return getattr(self._lock(), name)
 
 
-class _WorkItem(concurrent.futures.thread._WorkItem):
+class _WorkItem(concurrent.futures.thread._WorkItem[Any]):
     """A job of an executor, done for the message in whose handling it was handed over: the executor's thread may have been
     started for another one."""
 
