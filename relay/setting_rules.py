@@ -86,11 +86,9 @@ class Settings:
     @classmethod
     def problems_of(cls, policy: str, arguments: Mapping[str, Any]) -> list[str]:
         """What is wrong with keyword arguments of the factory `policy`, each by itself: names, and values out of range."""
-        known = [field.name for field in fields(cls)]
-        unknown = [name for name in arguments if name not in known]
-        wrong = [cls._describe(name, arguments[name]) for name in known if name in arguments]
-        problems = [cls._unknown(policy, name, arguments[name], known) for name in unknown]
-        return problems + [problem for problem in wrong if problem is not None]
+        known = cls.rules()
+        unknown = [cls._unknown(policy, name, arguments[name], [*known]) for name in arguments if name not in known]
+        return unknown + cls._out_of_range(arguments)
 
     @classmethod
     def _unknown(cls, policy: str, name: str, value: object, known: Sequence[str]) -> str:
@@ -99,13 +97,16 @@ class Settings:
         return f"{problem}, did you mean {similar[0]}?" if similar else f"{problem}, only {', '.join(sorted(known))}"
 
     @classmethod
-    def _describe(cls, name: str, value: object) -> str | None:
-        remedy = cls.rules()[name](value)
-        return None if remedy is None else f"{name} = {value!r}: {remedy}"
+    def _out_of_range(cls, values: Mapping[str, object]) -> list[str]:
+        """What is wrong with those of these settings that have a rule, in the order of the fields."""
+        problems = []
+        for name, rule in cls.rules().items():
+            if name in values and (remedy := rule(values[name])) is not None:
+                problems.append(f"{name} = {values[name]!r}: {remedy}")
+        return problems
 
     def _problems(self) -> list[str]:
-        described = (self._describe(field.name, getattr(self, field.name)) for field in fields(self))
-        return [problem for problem in described if problem is not None]
+        return self._out_of_range(vars(self))
 
 
 def raise_if_any(problems: Iterable[str]) -> None:

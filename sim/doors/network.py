@@ -26,8 +26,12 @@ from relaysim.sim.doors.effects import CONNECT_ERROR, PIECES, READ_TIMEOUT
 from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under, lose_conversation
 from relaysim.sim.doors.latency import RequestLatency
 from relaysim.sim.doors.sent_requests import SentRequests
-from relaysim.sim.kernel import Host, Kernel, current_context
+from relaysim.sim.kernel import Host, Kernel, current_context, maker_of
 from relaysim.sim.trace.schema import RequestSent, RequestServed, ResponseReceived
+
+_request_sent = maker_of(RequestSent)
+_request_served = maker_of(RequestServed)
+_response_received = maker_of(ResponseReceived)
 
 
 class OpenAttempt(Future[Answer]):
@@ -135,7 +139,7 @@ class Network:
             stream = self._streams[place] = _Stream(f"{worker}/{operation}/{thread_id or ''}")
         key, index = stream.key, stream.count
         stream.count = index + 1
-        sent = RequestSent(
+        sent = _request_sent(
             request_id=request_id,
             context=current_context.get(),
             operation=operation,
@@ -217,7 +221,7 @@ class Network:
         answer.draw_key = key
         answer.draw_index = index
         error_message = None if answer.error is None else answer.error.message
-        served = RequestServed(
+        served = _request_served(
             request_id=request_id, status=answer.status, error_message=error_message, detail=answer.detail
         )
         self._trace("api", served)
@@ -254,7 +258,7 @@ class Network:
             if answer.stream is not None:
                 answer.stream.detach()
             return
-        received = ResponseReceived(request_id=answer.request_id, status=answer.status, failure=answer.failure)
+        received = _response_received(request_id=answer.request_id, status=answer.status, failure=answer.failure)
         self._trace(worker, received)
         future.set_result(answer)
 

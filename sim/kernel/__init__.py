@@ -32,7 +32,7 @@ from relaysim.sim.kernel.refusals import LeavesSimulationError
 from relaysim.sim.kernel.running import current_host
 from relaysim.sim.kernel.source_places import place_of_caller, place_of_error, steps_of_error
 from relaysim.sim.kernel.tape import ALL_OF, DrawKey, Recording, RecordingDraws, TapedDraws
-from relaysim.sim.kernel.trace import Record, Trace, current_context, digested, kind_of, record_kind
+from relaysim.sim.kernel.trace import Record, Trace, current_context, digested, kind_of, maker_of, record_kind
 from relaysim.sim.kernel.unhandled import Unhandled
 from relaysim.sim.kernel.watchdog import WATCHDOG
 
@@ -66,6 +66,7 @@ __all__ = [
     "digested",
     "error_text",
     "kind_of",
+    "maker_of",
     "named",
     "outside",
     "own_error_in",

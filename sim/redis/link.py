@@ -10,7 +10,7 @@ from typing import Any, Final
 import redis.asyncio
 from fakeredis._socket import FakeSocket
 
-from relaysim.sim.kernel import Kernel
+from relaysim.sim.kernel import Kernel, maker_of
 from relaysim.sim.redis.exchange import Exchange, Line, OfDatabase, PushedLine, Read, may_wait
 from relaysim.sim.redis.faulty_path import FaultyPath
 from relaysim.sim.redis.lease_holders import LeaseWatch
@@ -19,6 +19,8 @@ from relaysim.sim.redis.scripts import ScriptServer
 from relaysim.sim.redis.set_locks import SetLocks
 from relaysim.sim.redis.wait import WAITING, Blocked, Waits
 from relaysim.sim.trace.schema import RedisCommand
+
+_redis_command = maker_of(RedisCommand)
 
 _SCRIPT_NAME: Final = re.compile(rb"--[ \t]*([A-Za-z_][\w.:-]*)[ \t]*\r?(?:\n|\Z)")
 """A script's first line, where it is a comment of one word."""
@@ -293,7 +295,7 @@ class RedisLink:
             replies.append(reply)
             if type(reply) is Blocked:
                 return replies
-            record = RedisCommand(delivery=delivery, command=command_text, key=key_text, reply=_summary(reply))
+            record = _redis_command(delivery=delivery, command=command_text, key=key_text, reply=_summary(reply))
             trace.add(worker, record)
             locks.after(worker, delivery, command, key, fields, reply)
             if watched:

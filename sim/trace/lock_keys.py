@@ -7,6 +7,7 @@ one form are of one kind: what is seen of `lock:c1` is known of `lock:c2`, whose
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _IDS: Final = re.compile(
@@ -27,6 +28,7 @@ def form_of(key: str) -> str:
     return _IDS.sub("*", key)
 
 
+@lru_cache(maxsize=256)
 def script_may_let_go(script: bytes) -> bool:
     """Whether a Lua script calls a command that releases or extends."""
     return _IN_SCRIPT.search(script) is not None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -224,11 +225,14 @@ _FILLER_WORDS_MAX: Final = 1
 """A clause without customary words may have so many: a name."""
 
 
-def program_errors(text: str) -> Iterator[str]:
-    """What a text shows of a program's insides: each piece that no person would write to another, as it stands."""
-    for form in wording(text).undone:
-        for found in _PROGRAM_ERROR.finditer(form):
-            yield found[0].strip(" :('\"[`>-–—")
+@lru_cache(maxsize=4096)
+def program_errors(text: str) -> tuple[str, ...]:
+    """What a text shows of a program's insides: each piece that no person would write to another, as it stands.
+
+    Remembered, as `program_values`: a relay sends the same few texts of its own in every world.
+    """
+    found = (each for form in wording(text).undone for each in _PROGRAM_ERROR.finditer(form))
+    return tuple(each[0].strip(" :('\"[`>-–—") for each in found)
 
 
 def shows_api(text: str) -> bool:
@@ -236,11 +240,11 @@ def shows_api(text: str) -> bool:
     return _API.search(_QUOTED.sub(" ", text.replace("’", "'"))) is not None
 
 
-def program_values(text: str) -> Iterator[str]:
+@lru_cache(maxsize=4096)
+def program_values(text: str) -> tuple[str, ...]:
     """What a text shows of a program's objects, of unfilled templates and of values that stand for nothing, as it stands."""
-    for form in wording(text).undone:
-        for found in _PROGRAM_VALUE.finditer(form):
-            yield found[found.lastgroup or 0]
+    found = (each for form in wording(text).undone for each in _PROGRAM_VALUE.finditer(form))
+    return tuple(each[each.lastgroup or 0] for each in found)
 
 
 def apologises(text: str) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Final
 
 from relaysim.sim.trace.schema import SCHEMA, named
 
@@ -26,24 +26,26 @@ class TraceReader:
     end = 0.0
     count = 0
 
+    _methods: ClassVar[Mapping[str, Callable[..., None]]] = {}
+    """By the kinds that they are for; the same for every trace."""
+
+    def __init_subclass__(cls) -> None:
+        found = ((kind, getattr(cls, name, None)) for kind, name in _METHOD_OF.items())
+        cls._methods = {kind: method for kind, method in found if method is not None}
+
     def read(self, records: Iterable[tuple[float, str, str, Any]]) -> None:
         """Take in a whole trace.
 
         Raises:
             ValueError: a record has more or fewer values than its kind: the trace is of another version.
         """
-        handlers: dict[str, Any] = {}
-        for kind, name in _METHOD_OF.items():
-            method = getattr(self, name, None)
-            if method is not None:
-                handlers[kind] = method
-        handler_of = handlers.get
+        method_of = self._methods.get
         time = self.end
         for self.index, (time, entity, kind, fields) in enumerate(records):
-            handler = handler_of(kind)
-            if handler is not None:
+            method = method_of(kind)
+            if method is not None:
                 if fields.__class__ is tuple or fields.__class__ is list:
                     fields = named(kind, fields)
-                handler(time, entity, fields)
+                method(self, time, entity, fields)
         self.end = time
         self.count = self.index + 1

@@ -3,7 +3,8 @@
 - `settings`: what a world is made of; `world` builds it and lets it live, `session` runs one replication.
 - `target`, `factories`, `workers`, `audit`: what it drives, how that is found, the processes that run it, and its ledger.
 - `own_clients`: how clients reach the services that nobody handed to the target.
-- `target_kinds`, `handlers`, `applications`, `asgi`, `wsgi`: the kinds of what it drives, and how each is called.
+- `target_kinds`, `handlers`, `applications`, `asgi`, `wsgi`, `call_shapes`: the kinds of what it drives, and how
+  each is called.
 - `customers`, `varied_texts`, `webhooks`, `provider_service`, `simulated_channel`, `prepared`: who writes what, how it
   reaches workers and how texts come back, and the conversations that are there.
 - `host_faults`, `webhook_faults`, `send_faults`, `quiescence`: what goes wrong, when that stops, and when a world is at

@@ -7,7 +7,6 @@ delivery, and what the application starts before that goes on.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from relaysim.sim.providers import Attempt, CustomerMessage, HttpRequest, HttpRe
 from relaysim.sim.threads import in_thread
 from relaysim.sim.world import wsgi
 from relaysim.sim.world.asgi import AsgiServer
+from relaysim.sim.world.call_shapes import first_parameters
 from relaysim.sim.world.judge.promises import Promises, declared_by
 from relaysim.sim.world.logs import logged_error
 from relaysim.sim.world.send_faults import SendRefused
@@ -34,11 +34,7 @@ _PARAMETERS: Final[dict[tuple[str, ...], Interface]] = {
 
 def interface_of(entry: Any) -> Interface | None:
     """Which interface of web applications something has; None: neither."""
-    try:
-        parameters = tuple(inspect.signature(entry).parameters)
-    except (TypeError, ValueError):
-        return None
-    return _PARAMETERS.get(parameters[:2])
+    return _PARAMETERS.get(first_parameters(entry, 2))
 
 
 class Application:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
@@ -120,8 +121,10 @@ def import_factory(name: str) -> Callable[..., Any]:
             "put it into a module of its own"
         )
     try:
-        with Guard():
-            module = importlib.import_module(module_name)
+        module = sys.modules.get(module_name)
+        if module is None or not is_shared(module_name):  # else nothing of anybody's would run
+            with Guard():
+                module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise FactoryError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from relaysim.sim.providers import Attempt, HttpRequest
 from relaysim.sim.threads import current_strand, in_thread, strand_of_plain_code, wait
 from relaysim.sim.world.applications import interface_of
 from relaysim.sim.world.judge.promises import Promises, declared_by
-from relaysim.sim.world.target import Life, Send, SentMessage
+from relaysim.sim.world.target import Life, Send, SentMessage, outcome_name
 
 
 class Handler:
@@ -49,11 +49,17 @@ class Handler:
         """Run the object's `serve`."""
         await _result_of(self._relay.serve)
 
-    async def deliver(self, message: SentMessage, attempt: Attempt, further: Sequence[SentMessage] = ()) -> str | None:
+    def deliver(self, message: SentMessage, attempt: Attempt, further: Sequence[SentMessage] = ()) -> Awaitable[object]:
         """Call the object's `handle`, and wait for its end."""
         handle = self._relay.handle
+        if inspect.iscoroutinefunction(handle):
+            given: Awaitable[object] = handle(message)  # as it is: what stands in between would pass on its every step
+            return given
+        return self._deliver(handle, message)
+
+    async def _deliver(self, handle: Callable[..., Any], message: SentMessage) -> object:
         async with nullcontext() if self._free is None or _is_async(handle) else self._free:
-            return outcome_name(await _result_of(handle, message))
+            return await _result_of(handle, message)
 
     async def notify(self, request: HttpRequest) -> None:
         """Do nothing: an object gets messages alone."""
@@ -88,10 +94,3 @@ def sender_for_users(send: Send) -> Send:
         return coroutine if strand_of_plain_code() is None else wait(coroutine)
 
     return send_or_block
-
-
-def outcome_name(result: Any) -> str | None:
-    """What a relay calls the outcome that it returned: of an `Outcome`, of an object that has one, or of a text."""
-    outcome = getattr(result, "outcome", result)
-    value = getattr(outcome, "value", outcome)
-    return value if isinstance(value, str) else None

@@ -5,7 +5,7 @@ More than 400 lines, because it is one pass over the texts and the messages, wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from relaysim.sim.trace.chronicle import Chronicle
@@ -257,31 +257,20 @@ class Outcomes:
             self.series["reply_seconds"].append(outcome.covered_at - outcome.message.sent_at)
             if outcome.message.retry_of and outcome.own:
                 counts["retries_answered"] += 1
-        else:
-            self._note("lost", self._story(outcome, "was never answered"), **self._facts(outcome))
+        if covered and not outcome.apologies:
+            counts["succeeded"] += 1
+            return
+        story, facts = self._story(outcome), self._facts(outcome)
+        if not covered:
+            self._note("lost", story("was never answered"), **facts)
         if outcome.apologies:
             friendly = any(text == self._friendly_text for _, text in outcome.apologies)
-            self._note(
-                "friendly_failure" if friendly else "generic_failure",
-                self._story(outcome, "ended in an apology"),
-                **self._facts(outcome),
-            )
+            self._note("friendly_failure" if friendly else "generic_failure", story("ended in an apology"), **facts)
             if covered:
-                self._note(
-                    "apology_despite_cover",
-                    self._story(outcome, "got an apology although it was answered"),
-                    **self._facts(outcome),
-                )
+                self._note("apology_despite_cover", story("got an apology although it was answered"), **facts)
             elif any(self._answer_was_ready(outcome.message, time) for time, _ in outcome.apologies):
-                self._note(
-                    "answered_but_apologised",
-                    self._story(outcome, "got an apology although its answer was ready"),
-                    **self._facts(outcome),
-                )
-        if outcome.apologies or not covered:
-            self._note("failed", self._story(outcome, "failed"), **self._facts(outcome))
-        else:
-            counts["succeeded"] += 1
+                self._note("answered_but_apologised", story("got an apology although its answer was ready"), **facts)
+        self._note("failed", story("failed"), **facts)
 
     def _answer_was_ready(self, message: Message, time: float) -> bool:
         gone = self._chronicle.contents.lost
@@ -385,24 +374,23 @@ class Outcomes:
             facts["cancelled_at_seconds"] = cancel.served_at
         return facts
 
-    def _story(self, outcome: _Outcome, ending: str) -> str:
+    def _story(self, outcome: _Outcome) -> Callable[[str], str]:
+        """The sentence about a message, given how it ended."""
         message = outcome.message
         run = self._cancelled_run(message)
-        parts = []
+        before, after = [], []
         if run is not None:
             canceller = self._chronicle.handlings.get(run.cancels[-1].delivery)
             worker = self._chronicle.handlings[run.delivery].worker
             who = f"{canceller.worker}, handling {canceller.message_id}," if canceller else "somebody"
-            parts.append(f"{worker}'s {run.id} was answering {message.id} when {who} cancelled it")
-        parts.append(f"{message.id} {ending}")
+            before.append(f"{worker}'s {run.id} was answering {message.id} when {who} cancelled it")
         failed = next((each for each in reversed(message.handlings) if each.error_class is not None), None)
         if failed is not None and outcome.covered_at is None:
-            parts.append(f"{failed.worker}'s handling of it ended with {failed.error_class}")
+            after.append(f"{failed.worker}'s handling of it ended with {failed.error_class}")
         if outcome.apologies or outcome.covered_at is None:
-            parts.append(
-                received_words(self._chronicle, message, self._sends.get(message.conversation, ()), self._about)
-            )
-        return "; ".join(parts)
+            sends = self._sends.get(message.conversation, ())
+            after.append(received_words(self._chronicle, message, sends, self._about))
+        return lambda ending: "; ".join((*before, f"{message.id} {ending}", *after))
 
 
 def _was_met(run: Run, chronicle: Chronicle) -> bool:

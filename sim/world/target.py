@@ -7,7 +7,7 @@ the audit know nothing else of it. What a scenario's factory returns decides whi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from relaysim.sim.kernel import Host, SimulatorError
@@ -50,6 +50,13 @@ class Send(Protocol):
     def __call__(
         self, conversation: str, text: str, *, message_ids: Sequence[str] = ()
     ) -> Coroutine[Any, Any, None]: ...
+
+
+def outcome_name(result: Any) -> str | None:
+    """What a relay calls the outcome that it returned: of an `Outcome`, of an object that has one, or of a text."""
+    outcome = getattr(result, "outcome", result)
+    value = getattr(outcome, "value", outcome)
+    return value if isinstance(value, str) else None
 
 
 class TargetError(SimulatorError, ValueError):
@@ -160,7 +167,7 @@ class Target(Protocol):
     async def serve(self) -> None:
         """Work without deliveries, for as long as the life lasts. What it raises ends this alone, and is logged."""
 
-    async def deliver(self, message: SentMessage, attempt: Attempt, further: Sequence[SentMessage] = ()) -> str | None:
+    def deliver(self, message: SentMessage, attempt: Attempt, further: Sequence[SentMessage] = ()) -> Awaitable[object]:
         """Hand a message over; returning acknowledges the delivery.
 
         Args:
@@ -169,7 +176,7 @@ class Target(Protocol):
             attempt: which delivery of it this is.
 
         Returns:
-            What the relay calls the message's outcome, None if it says nothing.
+            What the relay calls the message's outcome, see `outcome_name`; anything else says nothing.
 
         Raises:
             TargetError: the target cannot be driven; ends the run.

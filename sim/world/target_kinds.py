@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from relaysim.sim.world.applications import AsgiApplication, WsgiApplication, interface_of
+from relaysim.sim.world.call_shapes import takes
 from relaysim.sim.world.handlers import Handler
 from relaysim.sim.world.target import Life, Target, TargetError
 
@@ -45,19 +46,11 @@ def start_target(name: str, entry: Callable[..., Any], life: Life) -> Target:
 def _call(factory: Callable[..., Any], life: Life) -> Any:
     """A factory that makes its clients itself needs none."""
     clients = (life.openai, life.redis, life.send)
-    if not life.settings and not _takes(factory, *clients) and _takes(factory):
+    if not life.settings and not takes(factory, len(clients)) and takes(factory, 0):
         return factory()
     if life.own_clients is not None:
         clients = (*life.own_clients(), life.send)
     return factory(*clients, **life.settings)
-
-
-def _takes(factory: Callable[..., Any], *arguments: Any) -> bool:
-    try:
-        inspect.signature(factory).bind(*arguments)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _described(made: Any) -> str:

@@ -33,7 +33,7 @@ from relaysim.sim.trace.schema import (
     WebhookLate,
 )
 from relaysim.sim.world.obstacles import Raised
-from relaysim.sim.world.target import NotAcknowledged, SentMessage, Target
+from relaysim.sim.world.target import NotAcknowledged, SentMessage, Target, outcome_name
 from relaysim.sim.world.webhook_faults import WebhookFault
 from relaysim.sim.world.workers import Worker
 
@@ -289,7 +289,8 @@ class Webhooks:
         is_final = False
         attempt = Attempt(first.repeats, first.failure, EPOCH_SECONDS + self._kernel.now)
         try:
-            outcome = await target.deliver(first.message, attempt, [each.message for each in deliveries[1:]])
+            further = [each.message for each in deliveries[1:]]
+            outcome = outcome_name(await target.deliver(first.message, attempt, further))
         except SimulatorError as error:
             # Not the relay's mistake: it must not be judged where it cannot run as it does in production.
             self._kernel.fail(error)

@@ -311,7 +311,7 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
     if internal is not None:
         return f"{send.conversation} was sent {what} with {internal} in it, at {at(send.time)}"
     errors = [*program_errors(text), *_refusals_in(history, text)]
-    values = [*program_values(text)]
+    values = program_values(text)
     if not errors and not values and len(text) <= _AROUND_MAX:
         return None
     own += [each.text for each in history.messages_in(text) if each.conversation == send.conversation]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from relaysim.sim.trace.subjects import Text
@@ -24,6 +25,17 @@ _TOKEN_LENGTH_MIN: Final = 16
 _TOKEN: Final = re.compile(r"[A-Za-z0-9]{16,}")
 
 
+@lru_cache(maxsize=4096)
+def _suspects_in(text: str) -> tuple[str, ...]:
+    """What looks like one of them, in each reading of a text; remembered, since relays repeat their texts in every world."""
+    return tuple(
+        found
+        for reading in wording(text).undone
+        for pattern in (_CREDENTIAL, _ID, _TOKEN)
+        for found in pattern.findall(reading)
+    )
+
+
 class Internals:
     """Finds credentials and ids of the API in texts of one world.
 
@@ -37,18 +49,17 @@ class Internals:
 
     def find(self, send: Text) -> str | None:
         """What of it stands in a text that was sent, and neither a run nor the customer had written; None: nothing."""
-        for reading in wording(send.text).undone:
-            for found in (*_CREDENTIAL.findall(reading), *_ID.findall(reading), *_TOKEN.findall(reading)):
-                if _CREDENTIAL.fullmatch(found):
-                    what = "a credential"
-                elif _ID.fullmatch(found):
-                    what = f"{found}, an id of the API,"
-                elif found in self._known():
-                    what = f"{found}, which is of an id of the API,"
-                else:
-                    continue
-                if not any(found in each for text in self._written_in(send) for each in wording(text).undone):
-                    return what
+        for found in _suspects_in(send.text):
+            if _CREDENTIAL.fullmatch(found):
+                what = "a credential"
+            elif _ID.fullmatch(found):
+                what = f"{found}, an id of the API,"
+            elif found in self._known():
+                what = f"{found}, which is of an id of the API,"
+            else:
+                continue
+            if not any(found in each for text in self._written_in(send) for each in wording(text).undone):
+                return what
         return None
 
     def _written_in(self, send: Text) -> Iterator[str]:
