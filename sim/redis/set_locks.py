@@ -79,6 +79,7 @@ class SetLocks:
         self._grants: dict[bytes, _Grant] = {}
         self._any = False
         self._known: set[bytes] = set()  # keys whose form is known to be a lock's
+        self._formless: list[bytes] = []  # of these, the ones whose form nobody has asked for yet: few locks are lost
         self._forms: set[str] = set()
         self._losses: dict[str, list[_Loss]] = {}  # by form
 
@@ -156,10 +157,16 @@ class SetLocks:
         handled = self._is_handled(grant.delivery)
         loss = _Loss(key, grant, event, self._kernel.place(), handled)
         declared = self.declared is not None and self.declared.conversation_of(key) is not None
-        if handled and (declared or form in self._forms):
+        if handled and (declared or self._is_known(form)):
             self._record(loss)
         else:
             self._losses.setdefault(form, []).append(loss)
+
+    def _is_known(self, form: str) -> bool:
+        """Whether keys of this form are known to be locks."""
+        self._forms.update(form_of(key.decode("utf-8", "replace")) for key in self._formless)
+        self._formless.clear()
+        return form in self._forms
 
     def _note_use(self, worker: str, delivery: str, command: bytes, fields: list[bytes]) -> None:
         """Somebody releases or extends these keys, or tries to."""
@@ -169,10 +176,10 @@ class SetLocks:
         if command in _SCRIPTS and not script_may_let_go(self._script(command, fields)):
             return
         for key in keys:
-            self._known.add(key)
-            form = form_of(key.decode("utf-8", "replace"))
-            self._forms.add(form)
-            losses = self._losses.get(form)
+            if key not in self._known:
+                self._known.add(key)
+                self._formless.append(key)
+            losses = self._losses.get(form_of(key.decode("utf-8", "replace"))) if self._losses else None
             if losses is None:
                 continue
             due = [
