@@ -156,6 +156,7 @@ def _replications(rounds: int, size: float) -> dict[str, Any]:
                 "race, sdk": worlds("race", "sdk", 20),
                 "incident, direct": worlds("incident", "direct", 150),
                 "incident, sdk": worlds("incident", "sdk", 20),
+                "drain_faults, direct": worlds("drain_faults", "direct", 3),
             },
             rounds,
         )
