@@ -49,7 +49,7 @@ _SHUTDOWN_LOCKS: Final = {"_shutdown_locks": set} if hasattr(threading, "_shutdo
 
 _PLACES: Final = (
     _Places(os.environ, ("_data",)),
-    _Places(sys, ("path",), ("excepthook", "unraisablehook", "stdout", "stderr")),
+    _Places(sys, ("path",), ("excepthook", "unraisablehook", "stdout", "stderr", "__stdout__", "__stderr__")),
     _Places(asyncio.events, (), ("_event_loop_policy",)),
     _Places(
         threading,

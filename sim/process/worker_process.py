@@ -94,7 +94,9 @@ class WorkerProcess:
         if self._world.libraries is not None:
             self._world.libraries.add_to_path()
         printed = partial(self._world.printed, self.name)
-        sys.stdout, sys.stderr = Output("stdout", printed), Output("stderr", printed)
+        # Also under the names by which code reaches past what was put in their place.
+        sys.stdout = sys.__stdout__ = Output("stdout", printed)  # type: ignore[assignment, misc]
+        sys.stderr = sys.__stderr__ = Output("stderr", printed)  # type: ignore[assignment, misc]
         return function()
 
     def run(self, function: Callable[..., T], *args: Any) -> T:

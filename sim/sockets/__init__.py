@@ -5,8 +5,8 @@ usual addresses, in virtual time, whatever client it made and whenever.
 (`streams`). `connection` is one connection: bytes arrive at the instant at which they are sent, so that time passes where
 services let it pass. `http_server` speaks HTTP/1.1 at a service's end. `host_sockets` is the network as one host reaches it;
 `loop_calls` are the methods of its asyncio loop, with `transport` as their end of a connection, and `simulated_socket` is
-what plain code gets, with `readiness` for `select` and the like. `tls` passes TLS over. `installation` puts all this where
-libraries look for it.
+what plain code gets, with `readiness` for `select` and the like, and `pairs` by which loops wake themselves. `tls` passes
+TLS over. `installation` puts all this where libraries look for it.
 May import `relaysim.sim.kernel`. Begin with `Addresses` and `open_sockets`.
 """
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from relaysim.sim.kernel.fence import replace_names
 from relaysim.sim.sockets.host_sockets import HostSockets, sockets_here
+from relaysim.sim.sockets.pairs import make_pair
 from relaysim.sim.sockets.readiness import install_in_selectors, substitutes
 from relaysim.sim.sockets.simulated_socket import make_socket
 from relaysim.sim.sockets.tls import pass_over_tls
@@ -60,7 +61,7 @@ class SocketCalls:
 
     def _replace(self) -> None:
         replaced: dict[int, tuple[Any, Any]] = {
-            id(real): (real, substitute) for real, substitute in (*substitutes(), *_lookups())
+            id(real): (real, substitute) for real, substitute in (*substitutes(), *_calls())
         }
         for install in (partial(install_in_selectors, replaced), partial(replace_names, replaced), pass_over_tls):
             self._undo.append(install())
@@ -68,8 +69,8 @@ class SocketCalls:
         self._undo.append(lambda: delattr(socket.socket, "__new__"))
 
 
-def _lookups() -> list[tuple[Callable[..., Any], Callable[..., Any]]]:
-    """The functions that look up names, each with what stands in its place."""
+def _calls() -> list[tuple[Callable[..., Any], Callable[..., Any]]]:
+    """The functions of `socket` that look up names or make sockets, each with what stands in its place."""
 
     def on_host(real: Callable[..., Any], made: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -89,6 +90,7 @@ def _lookups() -> list[tuple[Callable[..., Any], Callable[..., Any]]]:
         on_host(_socket.getaddrinfo, _get_address_info),
         on_host(socket.gethostbyname, by_name),
         on_host(socket.gethostbyname_ex, with_aliases),
+        on_host(socket.socketpair, make_pair),
     ]
 
 

@@ -275,3 +275,27 @@ def test_outside_of_hosts_with_sockets_all_is_real() -> None:
         assert ssl.create_default_context().cert_store_stats()["x509_ca"] > 0
     assert select.select.__module__ == "select"
     assert "__new__" not in vars(socket.socket)
+
+
+def test_a_pair_of_sockets_wakes_whoever_waits_for_one_of_them(plain: Plain) -> None:
+    def work() -> list[Any]:
+        reader, writer = socket.socketpair()
+        found: list[Any] = [select.select([reader], [], [], 0.5)[0], time.monotonic()]
+        writer.send(b"wake")
+        poll = select.epoll()
+        poll.register(reader.fileno(), select.EPOLLIN)
+        found += [poll.poll(2.0) == [(reader.fileno(), select.EPOLLIN)], reader.recv(9)]
+        reader.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            reader.recv(1)
+        reader.sendall(b"back")
+        found.append(writer.recv(2) + writer.recv(9))
+        writer.close()
+        return [*found, reader.recv(1), time.monotonic()]
+
+    assert plain(work) == [[], 0.5, True, b"wake", b"back", b"", 0.5]
+
+
+def test_a_pair_of_datagrams_is_refused(plain: Plain) -> None:
+    with pytest.raises(LeavesSimulationError, match="a pair of sockets that is no stream"):
+        plain(lambda: socket.socketpair(type=socket.SOCK_DGRAM))

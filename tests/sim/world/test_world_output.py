@@ -29,7 +29,7 @@ class Bot:
         print("one", end=" ")
         print("two\\nthree", file=error, flush=True)
         for number in range(5): print(number, id(self))
-        sys.stdout.buffer.write(b"octets\\xff\\n")
+        sys.__stdout__.buffer.write(b"octets\\xff\\n")
         self.send(message.conversation, "Sorry")
 def make(client, redis, send): return Bot(send)
 def fails(client, redis, send):
