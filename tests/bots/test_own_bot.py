@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from judged_bots import Judge
+
+from relaysim.scenarios.load import load
+from relaysim.sim.world import run_world
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "own-bot.md"
 _EXAMPLE = re.compile(r"^```python\n# (\S+)\n(.*?)^```\n\n    relaysim verify ([^\n]*)$", re.MULTILINE | re.DOTALL)
@@ -42,3 +46,31 @@ def test_the_example_is_safe(judge: Judge, example: Example, tmp_path: Path, mon
     judged = judge(application, scenario, worlds=1, provider=given.get("--provider"), sets=sets)
     judged.assert_safe()
     assert (judged.count("messages"), judged.count("runs"), judged.count("failed")) == (6, 6, 0)
+
+
+@pytest.fixture
+def fingerprints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Iterable[int]], list[str]]:
+    """Runs worlds of the Flask bot, in the order of these seeds."""
+    (bot,) = (each for each in EXAMPLES if each.file == "flask_bot.py")
+    (tmp_path / bot.file).write_text(bot.text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sets = ['provider={kind="whatsapp"}', "workers=[{count=1}]"]
+    scenario = load("rapid_pair", sets, "flask_bot:app", option="--app")
+    settings, root_seed = scenario.world_settings(), scenario.root_seed
+
+    def run(seeds: Iterable[int]) -> list[str]:
+        return [run_world(settings, root_seed=root_seed, seed=seed).fingerprint for seed in seeds]
+
+    return run
+
+
+def test_a_few_worlds_of_the_flask_bot_twice(fingerprints: Callable[[Iterable[int]], list[str]]) -> None:
+    first = fingerprints(range(3))
+    assert fingerprints(range(2, -1, -1)) == first[::-1]
+    assert len(set(first)) == 3
+
+
+@pytest.mark.soak
+def test_a_thousand_worlds_of_the_flask_bot_twice(fingerprints: Callable[[Iterable[int]], list[str]]) -> None:
+    first = fingerprints(range(1_000))
+    assert fingerprints(range(999, -1, -1)) == first[::-1]
