@@ -81,7 +81,8 @@ def test_a_status_that_does_not_acknowledge_brings_a_repeat() -> None:
     assert [time for time, _, _ in handlings(result)] == 3 * [5.125] + 3 * [10.125] + 2 * [17.125]
     said = [text for _, text in lines(result) if text.startswith("handle")]
     assert said == [
-        f"handle raised NotAcknowledged: the webhook was answered with status {each}: ok" for each in (503, 404)
+        f"handle raised NotAcknowledged: the webhook, POST /webhook, was answered with status {each}: ok"
+        for each in (503, 404)
     ]
     final = of("refusing", 5.0, provider={"kind": "custom", "repeat_seconds": [5.0, 7.0], "final_statuses": [404]})
     assert [time for time, kind, _ in handlings(final) if kind == "handling.start"] == [5.125, 10.125]
