@@ -173,7 +173,10 @@ class SimulatedSocket(socket.socket):
         if self._connection is not None:
             raise OSError(errno.EISCONN, "Transport endpoint is already connected")
         if self._timeout == 0.0:
-            raise refuse("connecting a socket that does not block, outside of an event loop,")
+            raise refuse(
+                "connecting a socket that does not block, outside of a simulated event loop,",
+                "let asyncio.run or asyncio.new_event_loop make the loop, and not its class",
+            )
         host, port = address[:2]
         self._connection = self._sockets.wait("connecting a socket", self._connect(host, port))
 

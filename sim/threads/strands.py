@@ -86,7 +86,8 @@ class Strand(greenlet):
     Attributes:
         threads: those of its process.
         host: whose code it is, for clocks and names.
-        loop: the running loop, as its code sees it; None in a thread.
+        loop: the loop whose turn it is; None of a thread.
+        running: the running loop, as its code saw it when it blocked.
         ident: of the thread that it belongs to.
         at_end: called when it ends.
         turns: how often it has blocked.
@@ -95,6 +96,7 @@ class Strand(greenlet):
     """
 
     loop: HostLoop | None
+    running: asyncio.AbstractEventLoop | None
 
     def __init__(self, threads: Threads, run: Callable[[], Any], host: Host, ident: int) -> None:
         super().__init__(run)
@@ -369,11 +371,12 @@ def _in_its_place(strand: Strand) -> Iterator[None]:
     """While the block switches to a strand, its loop and its host are the running ones, and it comes back to here."""
     outer_loop, outer_host = _get_running_loop(), current_host()
     strand.parent = getcurrent()
-    _set_running_loop(strand.loop)
+    _set_running_loop(strand.running if strand else strand.loop)
     set_running_host(strand.host)
     try:
         yield
     finally:
+        strand.running = _get_running_loop()  # a thread may be in a loop of Python's own, and goes on in it
         _set_running_loop(outer_loop)
         set_running_host(outer_host)
 
