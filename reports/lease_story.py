@@ -161,7 +161,9 @@ class _LeaseStoryWriter(StoryWriter):
             self._line(time, "redis", what.replace("_", " "), Rank.OUTAGE, loud=True)
 
     def on_redis_back(self, time: float, entity: str, event: RedisBack) -> None:
-        self._line(time, "redis", "is back", Rank.LOG)
+        self._line(
+            time, "redis", "gets a command that was late" if event.fault == "command_late" else "is back", Rank.LOG
+        )
 
     def on_send(self, time: float, entity: str, event: TextSent) -> None:
         before = len(self.lines)

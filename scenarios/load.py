@@ -22,6 +22,7 @@ from relaysim.scenarios.model import Origin, Scenario
 from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.scenario_checks import check_factory, check_relay_builds, has_its_provider, validate
 from relaysim.scenarios.scenario_files import Reading, SourceFile, read_chain
+from relaysim.sim.world.variations import RELAY_SETTINGS
 
 #: How often a scenario runs another relay that --factory puts in, unless told otherwise.
 _FACTORY_REPLICATIONS = 60
@@ -189,6 +190,11 @@ def _put_factory_in(reading: Reading, factory: str | None, option: FactoryOption
     of_relay = relay.items() if isinstance(relay, dict) else ()
     kept = {key: value for key, value in of_relay if key not in ("settings", "libraries")}
     document["relay"] = {**kept, "factory": factory}
+    explored = document.get("explored")
+    vary = explored.get("vary") if isinstance(explored, dict) else None
+    if isinstance(explored, dict) and isinstance(vary, dict):
+        kept_values = {path: values for path, values in vary.items() if not path.startswith(RELAY_SETTINGS)}
+        document["explored"] = {**explored, "vary": kept_values}
     groups = document.get("workers")
     for group in groups if isinstance(groups, list) else ():
         if isinstance(group, dict):

@@ -176,6 +176,11 @@ class Scenario(WorldTables, Heading):
         """Where it came from; for one made in code, its name and nothing else."""
         return self._origin or Origin(self.name, {})
 
+    @model_validator(mode="after")
+    def _varies_within_its_backend(self) -> Scenario:
+        self.explored.check({"profile": self.backend})
+        return self
+
     def world_settings(self) -> WorldSettings:
         """The world without its seed."""
         tables = {name: getattr(self, name) for name in WorldTables.model_fields}
@@ -207,7 +212,7 @@ class Scenario(WorldTables, Heading):
         if self.limits == Limits():
             left_out.add("limits")  # likewise
         if self.strategy == "independent":
-            left_out.add("strategy")
+            left_out |= {"strategy", "explored"}  # the second says nothing about their worlds
         if self.tape is None:
             left_out.add("tape")
         if self.provider is None:
@@ -230,6 +235,9 @@ class Scenario(WorldTables, Heading):
             for fault in plain[name]:
                 if fault.get("site_probability") == 1.0:
                     del fault["site_probability"]
+        for fault in plain["host_faults"]:
+            if fault.get("after_seconds") is None:
+                fault.pop("after_seconds", None)
         for claim in plain["claims"]:
             if not claim["where"]:
                 del claim["where"]  # likewise

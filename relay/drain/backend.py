@@ -27,6 +27,9 @@ from relaysim.relay.threads_api import describe, text_of
 RUNS_LISTED: Final = 20
 """How many of a thread's runs a look shows, newest first."""
 
+COPIED_MAX: Final = 32
+"""Messages that the API takes when a thread is created."""
+
 _ACTIVE_RUN: Final = re.compile(r"\brun (run_[a-zA-Z0-9]+)")
 # "Thread thread_X already has an active run run_Y." and "Can't add messages to thread_X while a run run_Y is active."
 
@@ -113,8 +116,14 @@ class Backend(Protocol):
         """Create a thread; returns its id."""
         ...
 
-    async def copy_thread(self, thread_id: str, messages_max: int) -> str:
-        """Create a thread that begins with the words of another one's latest messages; returns its id."""
+    async def copy_thread(self, thread_id: str, messages_max: int, questions: int = 0) -> str:
+        """Create a thread that begins with the words of another one's latest messages; returns its id.
+
+        Args:
+            thread_id: the other one.
+            messages_max: how many of them.
+            questions: more of them, if so many of the customer's would not be among them. 32 in all at most.
+        """
         ...
 
     async def start(self, thread_id: str, texts: Sequence[str], metadata: Mapping[str, str]) -> RunView:
@@ -159,12 +168,14 @@ class ThreadsBackend:
         """As `Backend.open_thread`."""
         return str((await self._answer(self._threads.create())).id)
 
-    async def copy_thread(self, thread_id: str, messages_max: int) -> str:
+    async def copy_thread(self, thread_id: str, messages_max: int, questions: int = 0) -> str:
         """As `Backend.copy_thread`. Pictures and files stay behind, and so does a reply that was never finished."""
         if messages_max == 0:
             return await self.open_thread()
-        page = await self._answer(self._messages.list(thread_id, limit=messages_max, order="desc"))
+        limit = COPIED_MAX if questions else messages_max
+        page = await self._answer(self._messages.list(thread_id, limit=limit, order="desc"))
         turns = [(message.role, text_of(message)) for message in reversed(page.data) if _is_whole(message)]
+        turns = turns[-max(messages_max, _since(questions, [role for role, _ in turns])) :]
         messages = [{"role": role, "content": text} for role, text in turns if text is not None]
         return str((await self._answer(self._threads.create(messages=messages))).id)
 
@@ -255,6 +266,12 @@ def _view(run: Any, hint: str | None = None) -> RunView:
     code = getattr(getattr(run, "last_error", None), "code", None)
     reason = code or getattr(getattr(run, "incomplete_details", None), "reason", None)
     return RunView(run.id, str(run.status), metadata, reason if isinstance(reason, str) else None, look_again)
+
+
+def _since(questions: int, roles: Sequence[str]) -> int:
+    """How many messages there are from so many of the customer's on, the last ones."""
+    asked = [place for place, role in enumerate(roles) if role == "user"]
+    return len(roles) - (asked[-questions] if questions <= len(asked) else 0) if questions else 0
 
 
 def _is_whole(message: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from relaysim.relay.drain.drain_settings import DrainSettings
 from relaysim.relay.drain.identity import EPOCH
 from relaysim.relay.drain.retries import GRACE_SECONDS
+from relaysim.relay.messages import FRIENDLY_APOLOGY
 
 
 def promises(settings: DrainSettings) -> dict[str, Any]:
@@ -33,10 +34,13 @@ def promises(settings: DrainSettings) -> dict[str, Any]:
                 "hand_back": ["hand_back"],
             },
         },
+        # A conversation that moves to a new thread takes no more of its messages along.
+        "remembers": min(8, settings.moved_messages_max),
         "burst": {
             "cap_seconds": settings.burst_cap_seconds,
             "apology_span_seconds": settings.apology_span_seconds,
         },
+        "late_apology": {"text": FRIENDLY_APOLOGY, "after_seconds": settings.deadline_seconds},
         "retries": {
             "ratio": settings.retry_budget_ratio,
             "reserve": settings.retry_budget_reserve,

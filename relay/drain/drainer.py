@@ -429,7 +429,9 @@ class Drainer:
         waiting = sum(entry.appended for entry in inbox.entries)
         keep = min(max(waiting, self._settings.moved_messages_max), _MOVED_MAX)
         try:
-            new = await self._requests.repeat("threads.create", lambda: self._backend.copy_thread(old, keep), until)
+            new = await self._requests.repeat(
+                "threads.create", lambda: self._backend.copy_thread(old, keep, waiting), until
+            )
         except (OutOfTimeError, Refused):
             return None  # the deadline will come, or the next conflict
         self._thread_id = await self._held.step(

@@ -7,10 +7,21 @@ from typing import Any, Final
 from relaysim.scenarios.explore.shrinking import Shrunk
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.toml_text import toml_file
+from relaysim.sim.backends.profile import Profile
 from relaysim.sim.world.judge.catalogue import PROMISES
 from relaysim.sim.world.settings import FAULT_LISTS
 
-_NOT_OF_ONE_WORLD: Final = ("strategy", "swarm", "strata", "map", "curve", "variant", "check_lanes", "schedule")
+_NOT_OF_ONE_WORLD: Final = (
+    "strategy",
+    "swarm",
+    "strata",
+    "map",
+    "curve",
+    "variant",
+    "check_lanes",
+    "schedule",
+    "explored",
+)
 
 
 def kept_name(scenario: Scenario, shrunk: Shrunk) -> str:
@@ -41,16 +52,25 @@ def kept_text(scenario: Scenario, shrunk: Shrunk) -> str:
         document.pop(name, None)
         if faults := getattr(settings, name):
             document[name] = _plain(faults)
-    # What the strategy had drawn of the profile: a strike happens below its probability.
-    stuck = settings.profile.stuck_probability
-    if stuck != scenario.backend.stuck_probability and any(key.purpose == "stuck" for key in shrunk.case.strikes):
-        document["profile_overrides"] = {**document.get("profile_overrides", {}), "stuck_probability": stuck}
+    if settings.relay.settings != scenario.relay.settings:
+        document["relay"] = {**document.get("relay", {}), "settings": settings.relay.settings}
+    drawn = _drawn_of_profile(scenario.backend, settings.profile)
+    if not any(key.purpose == "stuck" for key in shrunk.case.strikes):
+        drawn.pop("stuck_probability", None)  # a strike happens below its probability
+    if drawn:
+        document["profile_overrides"] = {**document.get("profile_overrides", {}), **drawn}
     document.pop("extends", None)
     lines = [
         f"Found by `relaysim explore {scenario.origin.given}`, seed {shrunk.seed}, and shrunk: {shrunk.breach.text}",
         "`relaysim replay THIS_FILE --seed 0` shows it; `relaysim verify THIS_FILE` passes once it is mended.",
     ]
     return toml_file("\n".join(lines), document)
+
+
+def _drawn_of_profile(given: Profile, used: Profile) -> dict[str, Any]:
+    """The numbers of the profile that the strategy had drawn anew."""
+    plain = used.model_dump(mode="json", exclude={"basis"})
+    return {name: value for name, value in plain.items() if getattr(given, name) != getattr(used, name)}
 
 
 def _claim(event: str) -> dict[str, Any]:

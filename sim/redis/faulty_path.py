@@ -143,7 +143,7 @@ class FaultyPath:
         """Let faults hit a command that has just reached the server; whether it goes no further."""
         plan, trace, now = self.faults, self._kernel.trace, self._kernel.now
         read: Read | None = exchange.first
-        lost = False
+        lost, late = False, 0.0
         for number, fields in enumerate(exchange.commands):
             read = read or self._read(fields)
             command = read[2]
@@ -156,15 +156,23 @@ class FaultyPath:
             loss = plan.loses(command, now, exchange.worker, purpose, exchange.index)
             if loss is not None:
                 trace.add("redis", RedisFaultStruck(fault=loss.kind, command=command, key=read[3]))
-                exchange.unanswered = True
+                exchange.unanswered = exchange.unanswered or loss.kind != "command_late"
                 lost = lost or loss.kind == "command_lost"
+                late = max(late, plan.late_seconds(loss, exchange.worker, purpose, exchange.index))
             read = None
         if exchange.session != self.session:
             self._reset(exchange)
             return True
         if exchange.unanswered:
             self._time_out(exchange)
-        return lost
+        if late and not lost:
+            self._time_out_if_late(exchange, late)
+            self._kernel.at(late, self._arrive_late, exchange)
+        return lost or late > 0.0
+
+    def _arrive_late(self, exchange: Exchange) -> None:
+        self._kernel.trace.add("redis", RedisBack(fault="command_late"))
+        self._arrive(exchange)
 
     def _delay(self, exchange: Exchange) -> None:
         """A slow server processes this command later."""
@@ -261,6 +269,8 @@ class FaultyPath:
 
     def _block(self, exchange: Exchange, blocked: Blocked) -> None:
         """A blocking command has found nothing: it waits, as long as the client does."""
+        if exchange.ended:  # it came so late that its client has closed the connection, and the server sees that now
+            return
         self.blocked.add(exchange, blocked)
         if blocked.timeout:
             self._time_out_if_late(exchange, blocked.timeout)

@@ -1,6 +1,6 @@
 """Faults of Redis and of the way to it, as scenario files write them.
 
-Each `[[redis_faults]]` table is one `RedisFault`. The first four last for some time, the last two hit single commands.
+Each `[[redis_faults]]` table is one `RedisFault`. The first four last for some time, the last three hit single commands.
 
 | kind           | what the server does                                     | what redis-py sees                            |
 |----------------|----------------------------------------------------------|-----------------------------------------------|
@@ -10,6 +10,7 @@ Each `[[redis_faults]]` table is one `RedisFault`. The first four last for some 
 | `failover`     | the same: a replica takes over                           | the same, then `NOSCRIPT`                     |
 | `reply_lost`   | processes the command                                    | a timeout, 5 s after sending unless set       |
 | `command_lost` | nothing, the command never arrives                       | the same                                      |
+| `command_late` | processes the command `seconds` later                    | the same, unless it is back before            |
 
 With `lost_seconds` a restart or a failover also takes back what was written in the last seconds before it, as a file not
 yet flushed or a replica that lags; what `WAIT` confirmed stays. Expiry times are absolute: a key that came back with
@@ -33,7 +34,7 @@ from relaysim.sim.faults.when import NthCommands, SiteProbability, WindowSeconds
 from relaysim.sim.kernel import Draws
 from relaysim.sim.kernel.distributions import Seconds
 
-LOSSES: Final = ("reply_lost", "command_lost")
+LOSSES: Final = ("reply_lost", "command_lost", "command_late")
 """The kinds that hit single commands; the others last."""
 
 _FORGETFUL: Final = ("restart", "failover")
@@ -44,17 +45,18 @@ class RedisFault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["slow", "away", "restart", "failover", "reply_lost", "command_lost"] = Field(
+    kind: Literal["slow", "away", "restart", "failover", "reply_lost", "command_lost", "command_late"] = Field(
         description="`slow`: every command takes longer; `away`: the server is gone for a while; `restart`: the same, and "
         "its scripts are forgotten; `failover`: a replica takes over after a while, without the scripts; `reply_lost`: a "
-        "command is processed, unanswered; `command_lost`: a command never arrives"
+        "command is processed, unanswered; `command_lost`: a command never arrives; `command_late`: a command arrives "
+        "`seconds` later, perhaps long after its sender gave it up and went on"
     )
     probability: float = Field(
         default=1.0,
         ge=0,
         le=1,
-        description="`reply_lost` and `command_lost`: share of the matching commands that it hits; the others: of each "
-        "of its times, that it happens in this world",
+        description="the kinds that hit single commands: share of the matching ones that it hits; the others: of each of "
+        "its times, that it happens in this world",
     )
     at_seconds: Seconds | None = Field(
         default=None, description="when it begins, drawn for each of its times; not with `nth`, nor for single commands"
@@ -62,7 +64,10 @@ class RedisFault(BaseModel):
     times: int = Field(
         default=1, ge=1, le=1000, description="how often it begins, each time at an `at_seconds` of its own"
     )
-    seconds: Seconds | None = Field(default=None, description="how long it lasts, for the kinds that last")
+    seconds: Seconds | None = Field(
+        default=None,
+        description="how long it lasts, for the kinds that last; `command_late`: how much later it arrives",
+    )
     delay_seconds: Seconds | None = Field(
         default=None, description="kind `slow`: how much longer each command takes, drawn for each"
     )
@@ -81,12 +86,12 @@ class RedisFault(BaseModel):
     )
     site_probability: SiteProbability = Field(
         default=1.0,
-        description="`reply_lost` and `command_lost`: how likely it hits a command, or a script, at all, decided once per "
-        "world for each name",
+        description="the kinds that hit single commands: how likely it hits a command, or a script, at all, decided once "
+        "per world for each name",
     )
     window_seconds: WindowSeconds = Field(
         default=None,
-        description="`reply_lost` and `command_lost`: only commands at or after the first and before the second virtual "
+        description="the kinds that hit single commands: only those at or after the first and before the second virtual "
         "second",
     )
 
@@ -113,7 +118,12 @@ class RedisFault(BaseModel):
             if self.nth is None and "command" in given:
                 raise ValueError("`command` says what `nth` counts: leave it out, or begin with `nth` not `at_seconds`")
         else:
-            _refuse(self, given, ("at_seconds", "times", "seconds"), "is for faults that last")
+            if self.kind == "command_late":
+                if self.seconds is None:
+                    raise ValueError("kind 'command_late' needs `seconds`, how much later the command arrives")
+            else:
+                _refuse(self, given, ("seconds",), "is for faults that last and for 'command_late'")
+            _refuse(self, given, ("at_seconds", "times"), "is for faults that last")
         if self.kind == "slow":
             if self.delay_seconds is None:
                 raise ValueError("kind 'slow' needs `delay_seconds`, how much longer each command takes")
@@ -232,6 +242,12 @@ class RedisFaultPlan(FaultPlan[RedisFault]):
         rare = self._draws.rare
         position = self.first_hit(watching, now, lambda place, _: rare(worker, f"{purpose} fault-{place}", index))
         return None if position is None else self.faults[position]
+
+    def late_seconds(self, fault: RedisFault, worker: str, purpose: str, index: int) -> float:
+        """How much later a command arrives that this fault hits; 0 for a fault of another kind. Keyed as of `loses`."""
+        if fault.kind != "command_late" or fault.seconds is None:
+            return 0.0
+        return fault.seconds.sample(self._draws.uniform(worker, f"{purpose} late", index))
 
     def _watching_commands(self, command: str, *, lasts: bool) -> tuple[Watch, ...]:
         return tuple(watch for watch in self.watching(command) if self.faults[watch[0]].lasts == lasts)

@@ -108,7 +108,7 @@ class Chronicle(TraceReader):
         self.exceptions: list[tuple[float, str, UnhandledException]] = []
         self.blocked_loops: list[LoopBlocked] = []
         self.refusals: dict[str, None] = {}
-        self._joining = Joining(self.threads.get, apologies, notices)
+        self._joining = Joining(self.threads.get, apologies, notices, self._has_seen_end)
         self._written: dict[str, int] = {}
         self._holders: dict[str, Lease] = {}
         self._active: dict[str, Run] = {}
@@ -396,8 +396,11 @@ class Chronicle(TraceReader):
         self._joining.find_author(send)
         run = send.run
         if run is not None:
-            listed = self._lists.get((entity, run.thread), -1.0)
-            send.informed = (entity, run.id) in self._seen_ended or (run.ended is not None and listed >= run.ended)
+            send.informed = self._has_seen_end(entity, run)
+
+    def _has_seen_end(self, worker: str, run: Run) -> bool:
+        listed = self._lists.get((worker, run.thread), -1.0)
+        return (worker, run.id) in self._seen_ended or (run.ended is not None and listed >= run.ended)
 
     def on_send_for(self, time: float, entity: str, event: TextEnds) -> None:
         send = self._last_sends.get(entity)

@@ -48,6 +48,7 @@ class Joining:
         conversation_of: the conversation of a thread; None if it is not known.
         apologies: texts that are known to be apologies: the scenario's, and those that the relay declares.
         notices: texts that the relay declares to be neither answers nor apologies.
+        has_seen_end: whether a worker had seen a run end.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class Joining:
         conversation_of: Callable[[str], str | None],
         apologies: Iterable[str] = (),
         notices: Iterable[str] = (),
+        has_seen_end: Callable[[str, Run], bool] = lambda worker, run: True,
     ) -> None:
         self._conversation_of = conversation_of
+        self._has_seen_end = has_seen_end
         self._apologies = frozenset(apologies)
         self._notices = frozenset(notices)
         self._messages: list[Message] = []
@@ -122,7 +125,7 @@ class Joining:
     def _recognise(self, send: Text, echoes: list[Text]) -> None:
         text = send.text
         if text in self._authors:
-            send.run, send.reply = self._author(self._authors[text], send.conversation), text
+            send.run, send.reply = self._author(self._authors[text], send), text
             return
         if text in self._apologies or not self._authors:
             return
@@ -132,7 +135,7 @@ class Joining:
         held = [each for each in self._authors if words.holds(wording(each))]
         if held:
             whole = [each for each in held if not any(_is_inside(each, other) for other in held)]
-            found = [(self._author(self._authors[each], send.conversation), each) for each in whole]
+            found = [(self._author(self._authors[each], send), each) for each in whole]
             found.sort(key=lambda each: (self._is_own(each[0], send.conversation), each[0].created), reverse=True)
             send.run, send.reply = found[0]
             send.others = [run for run, _ in found[1:] if run is not send.run]
@@ -142,7 +145,7 @@ class Joining:
             piece = words.piece_of(wording(reply))
             if piece is None:
                 continue
-            run = self._author(runs, send.conversation)
+            run = self._author(runs, send)
             is_own = self._is_own(run, send.conversation)
             said = wording(reply).words[piece.first : piece.end]
             is_echo = self._written_by_customer(said, send.conversation) is not None
@@ -160,7 +163,7 @@ class Joining:
             return
         for reply, runs in self._authors.items():
             if words.scrambles(wording(reply)):
-                send.run, send.reply, send.is_scrambled = self._author(runs, send.conversation), reply, True
+                send.run, send.reply, send.is_scrambled = self._author(runs, send), reply, True
                 return
 
     def _note_echo(self, send: Text, echoes: list[Text]) -> None:
@@ -225,12 +228,15 @@ class Joining:
     def _is_own(self, run: Run, conversation: str) -> bool:
         return self._conversation_of(run.thread) in (conversation, None)
 
-    def _author(self, runs: Sequence[Run], conversation: str) -> Run:
-        """Of runs that wrote the same text, one of the conversation's own that has not been sent, else the newest."""
+    def _author(self, runs: Sequence[Run], send: Text) -> Run:
+        """Of runs that wrote the same text, one of the conversation's own that has not been sent, else the newest. Of
+        several one whose end the sender has seen: after a thread was copied, two runs may have said the same."""
         if len(runs) == 1:
             return runs[0]
-        own = [each for each in runs if self._is_own(each, conversation)] or runs
-        return next((each for each in own if not each.sent), own[-1])
+        own = [each for each in runs if self._is_own(each, send.conversation)] or runs
+        unsent = [each for each in own if not each.sent]
+        seen = (each for each in unsent if self._has_seen_end(send.worker, each))
+        return next(seen, unsent[0] if unsent else own[-1])
 
     # What else is sent
 

@@ -217,11 +217,11 @@ class Request:
         )
 
     def is_uncertain(self, now: float) -> bool:
-        """Whether it was unknown at that instant what had become of it: no answer, half an answer, or status >= 500."""
+        """Whether it was unknown at that instant what had become of it: no answer, half of one but no refusal, or >= 500."""
         if self.answered is None or self.answered > now:
             return True
         if self.failure is not None:
-            return self.failure != "ConnectError"
+            return self.failure != "ConnectError" and self.status not in (401, 403, 409, 429)
         return self.status >= 500
 
 

@@ -9,7 +9,7 @@
   reaches workers and how texts come back, and the conversations that are there.
 - `host_faults`, `webhook_faults`, `send_faults`, `quiescence`: what goes wrong, when that stops, and when a world is at
   rest.
-- `strata`, `exploration`, `explored_faults`, `schedule`: worlds of which something is chosen instead of drawn.
+- `strata`, `exploration`, `explored_faults`, `variations`, `schedule`: worlds of which something is chosen instead of drawn.
 - `logs`, `unhandled_records`, `after_answers`, `process_state`: what the relay logs, the exceptions that nobody received or
   that came after the answer, and what it changes of the process.
 - `observe`, `outcomes`, `conflicts`, `received`, `notices`, `own_words`, `limits`, `obstacles`: from a trace to plain

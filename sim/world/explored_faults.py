@@ -1,12 +1,15 @@
-"""The faults of worlds that are explored: which ones a world meets, where, and how often (see `exploration`)."""
+"""The settings of worlds that are explored: which faults a world meets, where and how often (see `exploration`), and what
+else it has that its scenario's own worlds have not."""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
 from relaysim.sim.kernel import Draws
+from relaysim.sim.kernel.distributions import Uniform
 from relaysim.sim.world.exploration import ExploringDraws, mixture_of
 from relaysim.sim.world.settings import FAULT_LISTS, WorldSettings
+from relaysim.sim.world.variations import RELAY_SETTINGS, with_value
 
 
 def explored(settings: WorldSettings, root_seed: int, seed: int) -> tuple[WorldSettings, Draws]:
@@ -14,6 +17,7 @@ def explored(settings: WorldSettings, root_seed: int, seed: int) -> tuple[WorldS
     plain = Draws(root_seed, seed)
     mixture = mixture_of(settings.strategy, plain)
     chooser = _Chooser(plain)
+    settings = _varied(settings, chooser)
     if settings.workload.bursts is not None and settings.strategy == "portfolio":
         # Who writes as soon as a text has come meets the relay while it lets go of the conversation.
         answers = max(settings.workload.answers_probability, 0.7 * chooser.uniform("answers") - 0.2)
@@ -32,6 +36,25 @@ def explored(settings: WorldSettings, root_seed: int, seed: int) -> tuple[WorldS
             update={"stuck_probability": max(stuck, 0.5 * 10.0 ** (-2.0 * chooser.uniform("stuck weight")))}
         )
     return settings.model_copy(update={**changed, "swarm": None}), ExploringDraws(root_seed, seed, mixture.latencies)
+
+
+def _varied(settings: WorldSettings, chooser: _Chooser) -> WorldSettings:
+    """The settings with the further faults of explored worlds, and some of their other values."""
+    given = settings.explored
+    changed: dict[str, Any] = {name: getattr(settings, name) + getattr(given, name) for name in FAULT_LISTS}
+    relay, profile, workload = settings.relay, settings.profile, settings.workload
+    for path, values in given.vary.items():
+        if chooser.uniform(f"vary {path}") >= given.vary_probability:
+            continue
+        table, _, key = path.rpartition(".")
+        value = values[int(chooser.uniform(f"vary {path}", 1) * len(values))]
+        if table == RELAY_SETTINGS:
+            relay = relay.model_copy(update={"settings": {**relay.settings, key: value}})
+        elif table == "profile":
+            profile = with_value(profile, key, value)
+        else:
+            workload = with_value(workload, key, value)
+    return settings.model_copy(update={**changed, "relay": relay, "profile": profile, "workload": workload})
 
 
 F = TypeVar("F", bound=Any)
@@ -70,7 +93,13 @@ class _Chooser:
                 continue
             off = self.uniform(f"{name} site off", position) < self._off
             probability = 0.0 if off else 10.0 ** (-1.3 * self.uniform(f"{name} site weight", position))
-            made.append(fault.model_copy(update={"probability": probability, "site_probability": 0.2}))
+            changed: dict[str, Any] = {"probability": probability, "site_probability": 0.2}
+            if not off and fault.window_seconds is None and self.uniform(f"{name} site outage", position) < 0.3:
+                # For a while nothing of that kind works, and all else does.
+                begin = 120.0 * self.uniform(f"{name} site outage", position + 1000)
+                lasting = 4.0 * 10.0 ** (1.4 * self.uniform(f"{name} site outage", position + 2000))
+                changed |= {"probability": 1.0, "window_seconds": (begin, begin + lasting)}
+            made.append(fault.model_copy(update=changed))
         return tuple(made)
 
     def at_moments_of_workers(self, faults: tuple[F, ...]) -> tuple[F, ...]:
@@ -91,5 +120,9 @@ class _Chooser:
                 "site_probability": 0.12,
                 "times": 1 + int(6 * self.uniform("moment times", position)),
             }
+            if self.uniform("moment later", position) < 0.5:
+                # Between two things that the worker does: while it waits, or a request is on its way.
+                longest = 0.05 * 10.0 ** (2.5 * self.uniform("moment later", position + 1000))
+                changed["after_seconds"] = Uniform(kind="uniform", low=0.0, high=longest)
             made.append(fault.model_copy(update=changed))
         return tuple(made)

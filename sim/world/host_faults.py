@@ -10,7 +10,8 @@
 
 A fault strikes at a time drawn per world, or at an event of a worker, which is then the one that it strikes. What strikes
 at an event takes effect at the end of its instant: whatever the worker does without letting time pass is done. So both
-lanes and all versions of Python agree on how far it came, however many steps they take to get there.
+lanes and all versions of Python agree on how far it came, however many steps they take to get there. Or it takes effect
+`after_seconds`, between two things that the worker does, if the life that it was to strike goes on until then.
 
 A fault is over at the latest when all faults stop: pauses and delays are cut short, dead workers start, clocks are right.
 """
@@ -68,6 +69,10 @@ class HostFault(BaseModel):
     nth: NthEvents = Field(
         default=None, description="with `on`: at the events with these numbers, counted from 1 over the world"
     )
+    after_seconds: Seconds | None = Field(
+        default=None,
+        description="with `on`: how long after the event it takes effect, drawn for each; absent: at the event's instant",
+    )
     seconds: Seconds | None = Field(
         default=None,
         description="`crash`: until it starts again, absent: only when faults stop; `pause`: how long; `slow`: how long, "
@@ -93,6 +98,8 @@ class HostFault(BaseModel):
             raise ValueError("`nth` counts events, so it belongs to `on`: leave it out, or give `on`")
         if self.on is None and "site_probability" in self.model_fields_set:
             raise ValueError("`site_probability` is of the events of `on`: leave it out, or give `on`")
+        if self.on is None and self.after_seconds is not None:
+            raise ValueError("`after_seconds` counts from the event of `on`: leave it out, or give `on`")
         if self.nth is not None and "times" in self.model_fields_set:
             raise ValueError("`nth` says how often already: leave `times` out")
         if self.seconds is None and self.kind in ("pause", "skew"):
@@ -232,8 +239,14 @@ class HostFaults:
             chosen = plan.faults[position].workers
             if chosen is not None and worker.number not in chosen:
                 continue
-            if plan.strikes(position, when, now, self._draw_of(worker, self._count(position, worker))):
-                self._kernel.at(0.0, self._strike, position, worker)
+            occasion = self._count(position, worker)
+            if plan.strikes(position, when, now, self._draw_of(worker, occasion)):
+                after = plan.faults[position].after_seconds
+                if after is None:
+                    self._kernel.at(0.0, self._strike, position, worker)
+                else:
+                    seconds = after.sample(self._draw(position, "after", occasion, worker.name))
+                    self._kernel.at(seconds, self._strike_life, position, worker, worker.starts)
 
     def _count(self, position: int, worker: Worker) -> int:
         """The number of this occasion among those of a fault and a worker, counting from 0."""
@@ -243,6 +256,10 @@ class HostFaults:
 
     def _draw_of(self, worker: Worker, index: int) -> Draw:
         return lambda position, _: self._strikes(position, index, worker.name)
+
+    def _strike_life(self, position: int, worker: Worker, starts: int) -> None:
+        if worker.starts == starts:
+            self._strike(position, worker)
 
     # What it does
 

@@ -25,6 +25,7 @@ from relaysim.sim.world.host_faults import HostFault, check_events
 from relaysim.sim.world.quiescence import Liveness
 from relaysim.sim.world.send_faults import SendFault
 from relaysim.sim.world.strata import Strata
+from relaysim.sim.world.variations import Explored
 from relaysim.sim.world.webhook_faults import WebhookFault
 
 FRIENDLY_TEXT = "Desculpe, estou processando sua mensagem anterior. Por favor, aguarde um momento e tente novamente."
@@ -311,6 +312,9 @@ class WorldTables(_Table):
         description="how worlds are drawn; any but `independent` looks for broken promises, and its worlds show "
         "no rates of production",
     )
+    explored: Explored = Field(
+        default=Explored(), description="what worlds have besides if a strategy draws them; absent: nothing"
+    )
     limits: Limits = Field(default=Limits(), description="the time and the cost of an answer")
     tape: Tape | None = Field(
         default=None, description="the choices of one world, which all replications then are; absent: all are drawn"
@@ -333,6 +337,20 @@ class WorldTables(_Table):
         """What is set in each worker's environment, for code that makes its clients itself."""
         of_provider = {} if self.provider is None else self.provider.environment
         return {**_VARIABLES, **of_provider, **self.environment}
+
+    @field_validator("explored")
+    @classmethod
+    def _can_happen_when_explored(cls, explored: Explored, info: ValidationInfo) -> Explored:
+        if "api" in info.data:
+            backend = backend_named(info.data["api"])
+            check_routes(explored.faults, backend)
+            check_events(explored.host_faults, backend)
+        return explored
+
+    @model_validator(mode="after")
+    def _varies_within_its_tables(self) -> Self:
+        self.explored.check({"workload": self.workload})
+        return self
 
     @model_validator(mode="after")
     def _strata_are_of_production(self) -> Self:
@@ -374,6 +392,11 @@ class WorldSettings(WorldTables):
     """One world without its seed."""
 
     profile: Profile = Field(description="latencies and fault rates of the backend")
+
+    @model_validator(mode="after")
+    def _varies_within_its_profile(self) -> WorldSettings:
+        self.explored.check({"profile": self.profile})
+        return self
 
     @model_validator(mode="after")
     def _references_exist(self) -> WorldSettings:

@@ -69,7 +69,8 @@ _BREACH: Final[Mapping[str, str]] = {
     "S8": "leases released while a run of theirs was active and its cancel not requested",
     "S9": "requests repeated although the fate of the first was unknown and nobody looked, or texts stored twice",
     "S10": "leases released while a message waited",
-    "S11": "second apologies of a burst, and apologies for what a sent reply covers",
+    "S11": "second apologies of a burst, apologies for what a sent reply covers, and apologies for what takes too long that "
+    "come before the declared time, or for what was written long after",
     "S12": "words, numbers and names of one conversation stored in another one's thread or sent to its customer, "
     "texts sent to another customer, requests for foreign threads",
     "S13": "messages stored twice in their thread, or with other words, letters, signs or spaces than were written, and "

@@ -231,7 +231,10 @@ def check_apologies(history: History, settings: JudgeSettings, disturbances: Dis
     """S11: one apology per burst, and none for what a reply covers which surely left earlier.
 
     A second apology is wrong if it names a message that the first should have named: one accepted at most
-    `apology_span_seconds` after the oldest that the first was for, and before its sender had last read its inbox.
+    `apology_span_seconds` after the oldest that the first was for, and before its sender had last read its inbox. And the
+    declared text for what takes too long comes neither before the oldest message that waits has waited so long, nor for one
+    that was accepted by more than `apology_span_seconds` after those, while a run for those was under way that cannot have
+    been meant for it.
 
     Would miss: two apologies for messages of one burst that were accepted while the first was being decided; apologies
     that name no message.
@@ -253,6 +256,7 @@ def check_apologies(history: History, settings: JudgeSettings, disturbances: Dis
         earlier = last_apology.get(conversation)
         last_apology[conversation] = send
         wrong = list(_wrong_apologies(history, settings, send, earlier, replies.get(conversation, {})))
+        wrong += _early_apologies(history, settings, send)
         if not wrong:
             continue
         facts = {"message": send.names[0], "conversation": conversation, "received": [send.text]}
@@ -300,3 +304,53 @@ def _wrong_apologies(
                     f"an apology, at {at(send.time)}, was for {each}, which the reply sent at {at(reply.time)} covers"
                 )
                 yield _WrongApology(text, begin, reply.time + settings.promises.send_timeout_seconds)
+
+
+_CLOCKS_SECONDS = 0.1
+"""How far the relay's idea of a message's age may be from the trace's: it counts milliseconds, and asks over a network."""
+
+
+def _early_apologies(history: History, settings: JudgeSettings, send: Text) -> Iterator[_WrongApology]:
+    """What is wrong with an apology for what takes too long: it does not, or not all that it ends does."""
+    promised = settings.promises.late_apology
+    named = [history.messages[each] for each in send.names if each in history.messages]
+    stored = [(each, each.stored_at) for each in named if each.stored_at is not None]
+    if promised is None or send.text != promised.text or len(stored) < len(send.names) or not stored:
+        return
+    waiting = [
+        each.stored_at
+        for each in history.messages.values()
+        if each.conversation == send.conversation
+        and each.stored_at is not None
+        and each.stored_at <= send.time
+        and (not each.reached or each.reached[0].index >= send.index)
+    ]
+    since = min(waiting, default=send.time)
+    if send.time - since < promised.after_seconds - _CLOCKS_SECONDS:
+        text = (
+            f"an apology for what takes too long, at {at(send.time)}, was for {send.names[0]}, and nothing had waited for "
+            f"longer than {at(send.time - since)}"
+        )
+        yield _WrongApology(text, since, send.time)
+    # A relay that took a message in anew counts from then on.
+    oldest = min(max((time for time in each.acceptances if time <= send.time), default=0.0) for each in named)
+    young = oldest + settings.promises.burst.apology_span_seconds + _CLOCKS_SECONDS
+    for message, accepted in stored:
+        if accepted <= young:
+            continue
+        # A run, or the way to a further thread for one: what had come by then may have gone along.
+        begun = [
+            request.left
+            for request in history.requests.values()
+            if oldest < request.left <= send.time
+            and (
+                (request.starts and request.conversation == send.conversation)
+                or (request.operation in history.roles.opens and request.worker == send.worker)
+            )
+        ]
+        if begun and max(begun) < accepted:
+            text = (
+                f"an apology for what takes too long, at {at(send.time)}, was for {message.id} too, which had been accepted "
+                f"at {at(accepted)}, long after the others and after the run for them had been created"
+            )
+            yield _WrongApology(text, accepted, send.time)

@@ -33,6 +33,9 @@ from relaysim.sim.trace.schema import (
 from relaysim.sim.trace.subjects import Lease, Request, Run
 from relaysim.sim.world.judge.promises import LeasePromise
 
+_ALONE = ("slow", "command_late")
+"""Faults of Redis of which each tells of its own end."""
+
 
 class Release:
     """A lease that its holder let go.
@@ -272,17 +275,19 @@ class History(Chronicle):
 
     def on_redis_fault(self, time: float, entity: str, event: RedisFaultStruck) -> None:
         kind = event.fault
-        # A lost command or reply holds its sender up for its own timeout; what lasts, lasts until Redis is back.
+        # A lost command or reply holds its sender up for its own timeout; what lasts, lasts until Redis is back, and what is
+        # late until it has come.
         end = time + 10.0 if kind in ("reply_lost", "command_lost") else float("inf")
         self.redis.append(Interval(time, end, kind))
 
     def on_redis_back(self, time: float, entity: str, event: RedisBack) -> None:
-        # Every slow time tells of its own end; of those in which the server was gone only the last one does.
-        was_slow = event.fault == "slow"
+        # Every slow time and every late command tells of its own end; of the times in which the server was gone only the
+        # last one does.
+        alone = event.fault if event.fault in _ALONE else None
         for interval in self.redis:
-            if interval.end == float("inf") and (interval.kind == "slow") == was_slow:
+            if interval.end == float("inf") and (interval.kind == alone if alone else interval.kind not in _ALONE):
                 interval.end = time
-                if was_slow:
+                if alone:
                     return
 
     # Workers

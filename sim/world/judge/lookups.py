@@ -9,10 +9,13 @@ from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
 
+_GONE = 404
+
 
 def check_lookups(history: History, disturbances: Disturbances, findings: Findings) -> None:
     """S9: between an append or a creation of unknown fate and its repetition, its thread's runs were listed, or the run that
-    it created was asked for (after an append: or messages were listed), and that was answered. And no text is stored twice.
+    it created was asked for (after an append: or messages were listed), and that was answered, if only that the thread is
+    gone. And no text is stored twice.
 
     Unknown is the fate of a request without an answer, or with half of one, or with a status of 500 or more; not that of one
     whose connection failed. A relay that declares the step which ends messages repeats with what it next creates or
@@ -100,7 +103,8 @@ def _lookup(history: History, thread: str, earlier: Request, request: Request) -
     for each in history.lookups.get(thread, ()):
         if each.left > request.left:
             break
-        if each.left < since or not each.succeeded or each.answered is None or each.answered > request.left:
+        has_told = each.succeeded or each.status == _GONE
+        if each.left < since or not has_told or each.answered is None or each.answered > request.left:
             continue
         if (
             each.operation in history.roles.lists_turns

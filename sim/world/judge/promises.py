@@ -111,6 +111,17 @@ class BurstPromise(_Table):
     apology_span_seconds: Seconds = 15.0
 
 
+class LateApologyPromise(_Table):
+    """The text by which a customer learns that an answer takes too long.
+
+    text            the apology
+    after_seconds   how long the oldest waiting message of its conversation has waited when it is sent, at least
+    """
+
+    text: Annotated[str, Field(min_length=1)]
+    after_seconds: Seconds
+
+
 class RetryPromise(_Table):
     """How often a worker may repeat requests that failed.
 
@@ -136,6 +147,7 @@ class Promises(_Table):
     notices               the texts that are neither answers nor apologies, such as "One moment please"
     lease                 None: no leases
     burst, retries        see there
+    late_apology          see there; None: an apology may come at any time
     send_timeout_seconds  after so long the relay gives up on a send
     step_timeout_seconds  after so long it gives up on a step in Redis
     poll_seconds          the shortest regular pause between two looks at a run
@@ -150,6 +162,7 @@ class Promises(_Table):
     lease: LeasePromise | None = None
     burst: BurstPromise = BurstPromise()
     retries: RetryPromise = RetryPromise()
+    late_apology: LateApologyPromise | None = None
     send_timeout_seconds: Seconds = 10.0
     step_timeout_seconds: Seconds = 3.0
     poll_seconds: Seconds = 0.8 * 0.8

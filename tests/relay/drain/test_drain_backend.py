@@ -274,3 +274,25 @@ def test_a_thread_is_copied_in_words_without_what_was_never_finished() -> None:
     sent.clear()
     ask(answer, lambda backend: backend.copy_thread("thread_T", 0))
     assert sent == [{}]
+
+
+@pytest.mark.parametrize(("questions", "first"), [(0, "late"), (1, "late"), (2, "second"), (3, "first"), (4, "first")])
+def test_a_copied_thread_holds_so_many_of_the_customers_messages_whatever_came_between(
+    questions: int, first: str
+) -> None:
+    """A run that was given up may have written after the last question all the same."""
+    said = [("user", "first"), ("user", "second"), ("assistant", "early"), ("user", "third"), ("assistant", "late")]
+    if questions == 1:
+        said = said[:-1]
+        first = "third"
+    newest_first = [{"role": role, "content": [part(text)]} for role, text in reversed(said)]
+    sent: list[Any] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "GET":
+            return page(*newest_first[: int(request.url.params["limit"])])(request)
+        sent.append(json.loads(request.content)["messages"][0]["content"])
+        return httpx2.Response(200, json={"id": "thread_N", "object": "thread"})
+
+    ask(answer, lambda backend: backend.copy_thread("thread_T", 1, questions))
+    assert sent == [first]

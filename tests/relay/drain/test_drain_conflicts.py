@@ -93,6 +93,23 @@ def test_what_waits_for_an_answer_moves_with_the_conversation_however_little_doe
         assert [text for role, text in bench.messages(new) if role == "user"] == ["question m1", "question m2"]
 
 
+def test_what_waits_moves_along_though_the_run_that_was_given_up_has_answered_it_at_last() -> None:
+    """Its cancel is requested and does not take effect: it completes while the conversation moves away from it."""
+    quick = {"moved_messages_max": 1, "run_patience_seconds": 5.0, "thread_patience_seconds": 0.5}
+    slow = {
+        "run_seconds": constant(100.0),
+        "cancel_seconds": constant(1.0),
+        "cancel_completes_probability": 1.0,
+        "request_seconds": constant(0.3),
+    }
+    with Bench(profile=slow, settings=quick) as bench:
+        bench.say(0.0, "m1")
+        bench.run(70)
+        first, *_, last = bench.requests("runs.create")
+        assert first.thread != last.thread
+        assert [text for role, text in bench.messages(last.thread) if role == "user"] == ["question m1"]
+
+
 def orphan_of(bench: Bench, *messages: str, stuck: bool = False, epoch: int = 7) -> str:
     """A run that some worker of an earlier epoch created for these messages."""
     ids = [bench.id_of(message) for message in messages]

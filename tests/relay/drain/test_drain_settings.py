@@ -168,6 +168,8 @@ def test_all_contradictions_are_told_together() -> None:
 def test_a_customer_is_promised_no_less_time_than_the_settings_take() -> None:
     assert make().promises["deadline_seconds"] == 90.0
     assert make(deadline_seconds=300).promises["deadline_seconds"] == 300 + 5 + 2 * GRACE_SECONDS + 1
+    assert make(deadline_seconds=300).promises["late_apology"]["after_seconds"] == 300
+    assert [make(moved_messages_max=kept).promises["remembers"] for kept in (0, 3, 32)] == [0, 3, 8]
 
 
 def test_the_factory_says_at_once_all_that_is_wrong() -> None:

@@ -36,6 +36,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "failover with a command": {"kind": "failover", "command": "bump", "nth": [3], "seconds": 1, "lost_seconds": 1},
     "reply_lost": {"kind": "reply_lost", "probability": 0.1},
     "command_lost": {"kind": "command_lost", "probability": 0.1},
+    "command_late": {
+        "kind": "command_late",
+        "probability": 0.1,
+        "seconds": {"kind": "uniform", "low": 0.01, "high": 7},
+    },
     "all replies lost": {"kind": "reply_lost", "window_seconds": [0.2, 40]},
 }
 
@@ -247,6 +252,45 @@ def test_a_lost_command_is_never_processed(lane: str) -> None:
     assert value == 1
     assert 5.0 < time < 5.05
     assert len(of_kind(records, "redis")) == 1
+
+
+@LANES
+def test_a_late_command_is_processed_though_its_sender_gave_it_up_and_went_on(lane: str) -> None:
+    """What was set first lands last: a step that was overtaken, as only a number that it carries could tell."""
+
+    async def write(place: Place) -> tuple[list[str], Any]:
+        got = []
+        for value in ("first", "second"):
+            try:
+                async with asyncio.timeout(2):
+                    await place.client.set("k", value)
+            except TimeoutError:
+                got.append(value)
+        await asyncio.sleep(6)
+        return got, await place.client.get("k")
+
+    records, results, _ = live(lane, write, faults=[fault(kind="command_late", nth=[1], seconds=4)])
+    assert results == [(["first"], b"first")]
+    assert [fields for _, fields in of_kind(records, "redis.fault", "redis.back")] == [
+        ("command_late", "SET", "k"),
+        ("command_late",),
+    ]
+
+
+@LANES
+def test_a_late_command_that_would_wait_for_data_waits_for_nobody(lane: str) -> None:
+    async def take(place: Place) -> Any:
+        try:
+            async with asyncio.timeout(1):
+                await place.client.blpop(["jobs"], timeout=20)
+        except TimeoutError:
+            pass
+        await asyncio.sleep(5)
+        await place.client.rpush("jobs", "one")
+        return await place.client.llen("jobs")
+
+    _, results, _ = live(lane, take, faults=[fault(kind="command_late", command="BLPOP", nth=[1], seconds=3)])
+    assert results == [1]
 
 
 @LANES
@@ -552,6 +596,7 @@ def test_faults_of_a_world_do_not_move_each_other() -> None:
         ({"kind": "reply_lost", "at_seconds": 1}, "`at_seconds` is for faults that last"),
         ({"kind": "reply_lost", "seconds": 1}, "`seconds` is for faults that last"),
         ({"kind": "command_lost", "times": 2}, "`times` is for faults that last"),
+        ({"kind": "command_late"}, "needs `seconds`, how much later"),
         ({"kind": "reply_lost", "lost_seconds": 1}, "`lost_seconds` belongs to kinds"),
         ({"kind": "reply_lost", "nth": []}, "nth counts from 1"),
         ({"kind": "reply_lost", "nth": [0]}, "nth counts from 1"),

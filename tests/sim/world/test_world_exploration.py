@@ -84,13 +84,13 @@ def test_a_flow_keeps_its_speed_and_a_worker_under_pct_changes_it() -> None:
     assert kept < 5
 
 
-def test_faults_keep_their_places_and_no_kind_comes_in_that_the_scenario_does_not_have() -> None:
+def test_faults_keep_their_places_and_no_kind_comes_in_that_the_scenario_does_not_name() -> None:
     for seed in range(20):
         for strategy in ("swarm", "moments"):
             given = settings(strategy)
             made, _ = explored(given, 1, seed)
             for name in ("faults", "host_faults", "redis_faults", "webhook_faults", "send_faults"):
-                before, after = getattr(given, name), getattr(made, name)
+                before, after = getattr(given, name) + getattr(given.explored, name), getattr(made, name)
                 assert [fault.kind for fault in after] == [fault.kind for fault in before]
                 assert all(0 <= fault.probability <= 1 for fault in after)
                 # Whoever checks a file would let them pass.
@@ -102,6 +102,56 @@ def test_faults_keep_their_places_and_no_kind_comes_in_that_the_scenario_does_no
     made, _ = explored(race, 1, 0)
     assert not made.host_faults
     assert not made.redis_faults
+
+
+def test_explored_worlds_have_other_values_now_and_then_and_others_never() -> None:
+    def drawn(strategy: str) -> set[tuple[object, ...]]:
+        worlds = [explored(settings(strategy), 1, seed)[0] for seed in range(60)]
+        return {
+            (
+                made.relay.settings.get("creations_max"),
+                made.workload.conversations,
+                made.profile.runs_per_minute,
+            )
+            for made in worlds
+        }
+
+    creations, conversations, per_minute = map(set, zip(*drawn("moments"), strict=True))
+    assert creations == {None, 1, 2}
+    assert conversations == {1, 2, 3, 5}
+    assert per_minute == {None, 6}
+    # The scenario's own worlds have nothing of it, so that what it is called by stays too.
+    plain = load("drain_faults", ["explored={vary={}}"])
+    assert plain.hash == load("drain_faults").hash
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (
+            "relay.factory",
+            "[1]",
+            "'relay.factory' cannot vary: name relay.settings.NAME, workload.NAME or profile.NAME",
+        ),
+        ("workload.conversations", "[]", "has no other value"),
+        ("workload.conversations", "[0]", "workload.conversations = 0: Input should be greater than or equal to 1"),
+        (
+            "profile.stuck_probability",
+            "[2.0]",
+            "profile.stuck_probability = 2.0: Input should be less than or equal to 1",
+        ),
+        ("profile.stuck_probabilty", "[0.5]", "there is no profile.stuck_probabilty"),
+    ],
+)
+def test_what_cannot_vary_is_refused_with_its_place(path: str, value: str, said: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        load("race", [f'explored.vary={{"{path}" = {value}}}'])
+    assert said in str(caught.value)
+
+
+def test_the_settings_of_another_relay_do_not_vary() -> None:
+    made = load("drain_faults", factory="relaysim.relay:cancel_and_retry")
+    assert {each.partition(".")[0] for each in made.explored.vary} == {"workload", "profile"}
 
 
 def test_the_portfolio_takes_something_of_everything() -> None:

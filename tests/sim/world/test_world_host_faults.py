@@ -225,6 +225,16 @@ def test_an_event_strikes_the_worker_whose_it_is(on: str, at: float) -> None:
     assert run(made).fingerprint == run(made, lane="sdk").fingerprint
 
 
+def test_a_fault_may_strike_between_two_things_that_a_worker_does_and_then_only_the_life_that_did_the_first() -> None:
+    """The text has been taken after 0.25 s, and the next thing would be a second later."""
+    later = crash(on="send", nth=[1], after_seconds=0.5, seconds=5.0)
+    result = run(settings("world_relays:sender", 1.0, 2.0, workers=1, host_faults=[later]))
+    assert [time for time, _, _ in told(result, "host.crash")] == [1.625]
+    sooner = crash(at_seconds=1.5, seconds=0.05)
+    result = run(settings("world_relays:sender", 1.0, 2.0, workers=1, host_faults=[later, sooner]))
+    assert [time for time, _, _ in told(result, "host.crash")] == [1.5]
+
+
 def test_nth_counts_matching_events_over_the_world() -> None:
     fault = {"kind": "skew", "on": "handling.start", "nth": [2, 4], "seconds": 1.0}
     result = run(settings("world_relays:sender", 1.0, 2.0, 3.0, 4.0, 5.0, host_faults=[fault]))
@@ -258,6 +268,7 @@ def test_a_fault_that_does_not_strike_changes_nothing() -> None:
         ({"kind": "crash", "at_seconds": 1, "nth": [1]}, "`nth` counts events, so it belongs to `on`"),
         ({"kind": "crash", "on": "send", "nth": [1], "times": 2}, "`nth` says how often already: leave `times` out"),
         ({"kind": "crash", "on": "send", "nth": [0]}, "nth counts from 1"),
+        ({"kind": "crash", "at_seconds": 1, "after_seconds": 1}, "`after_seconds` counts from the event of `on`"),
         ({"kind": "crash", "on": "sending"}, "'sending' matches no event; there are request:OPERATION"),
         ({"kind": "crash", "on": "served:runs.destroy"}, "'served:runs.destroy' matches no event"),
         ({"kind": "crash", "at_seconds": 1, "workers": []}, "names at least one worker"),

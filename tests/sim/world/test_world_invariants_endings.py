@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from judged_story import APOLOGY, CONFIRMED, JudgedStory, answered_story
+from judged_story import APOLOGY, CONFIRMED, PROMISES, JudgedStory, answered_story
+
+from relaysim.sim.world.judge.promises import LateApologyPromise
+from relaysim.sim.world.settings import FRIENDLY_TEXT, GENERIC_TEXT
 
 FAILOVER = {"failover": 1.0}
 """A failover loses the writes of the last second."""
@@ -294,6 +297,23 @@ def test_a_worker_must_have_seen_its_run_end(seen: str) -> None:
     assert story.findings().counts["breach_S6"] == (0 if seen in ("asked", "listed", "refused cancel") else 1)
 
 
+def test_of_runs_that_said_the_same_it_is_the_one_whose_end_its_sender_has_seen() -> None:
+    """A run was left behind with its thread, and the one in the next thread said the same."""
+    for seen in (True, False):
+        story = JudgedStory()
+        story.threads["thread_9"] = "c1"
+        story.accept("c1.m1", lease=True)
+        story.create_run("run_a", "c1.m1")
+        story.complete("run_a", worker=None)
+        story.create_run("run_b", "c1.m1", thread="thread_9")
+        story.add("api", "message.stored", "thread_9", "msg_b", "assistant", "run_b", "Reply of run_a")
+        story.add("api", "run.state", "run_b", "thread_9", "completed", "time")
+        if seen:
+            story.ask("runs.retrieve", "thread_9", run="run_b")
+        story.send("c1.m1", run="run_a")
+        assert story.findings().counts["breach_S6"] == (0 if seen else 1)
+
+
 def test_a_reply_to_somebody_else_breaks_s6() -> None:
     story = JudgedStory()
     story.accept("c1.m1", lease=True)
@@ -360,3 +380,46 @@ def test_an_apology_after_a_failover_lost_that_a_reply_was_sent_is_a_residue_unl
     story.send("c1.m1", at=30.0)
     assert story.findings(lost_seconds=FAILOVER).counts["breach_S11"] == (0 if is_lost else 1)
     assert story.findings(lost_seconds=FAILOVER, promises=CONFIRMED).counts["breach_S11"] == 1
+
+
+PATIENT = PROMISES.model_copy(
+    update={"late_apology": LateApologyPromise(text=FRIENDLY_TEXT, after_seconds=80.0)},
+)
+"""Says that it apologises for lateness after 80 s."""
+
+
+@pytest.mark.parametrize(("at", "breaches"), [(79.0, 1), (79.95, 0), (80.0, 0)])
+def test_an_apology_for_what_takes_too_long_that_comes_sooner_than_declared_breaks_s11(
+    at: float, breaches: int
+) -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.send("c1.m1", text=FRIENDLY_TEXT, at=at)
+    assert story.findings(promises=PATIENT).counts["breach_S11"] == breaches
+    assert story.findings().counts["breach_S11"] == 0, "nothing was declared"
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.send("c1.m1", text=GENERIC_TEXT, at=at)
+    assert story.findings(promises=PATIENT).counts["breach_S11"] == 0, "the other one says that something is wrong"
+
+
+@pytest.mark.parametrize(
+    ("created_at", "accepted_at", "breaches"),
+    [(1.0, 60.0, 1), (1.0, 10.0, 0), (61.0, 60.0, 0), (None, 60.0, 0)],
+    ids=["young", "of the burst", "perhaps in its run", "no run was for the others alone"],
+)
+def test_an_apology_for_what_takes_too_long_does_not_end_what_came_long_after(
+    created_at: float | None, accepted_at: float, breaches: int
+) -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    if created_at is not None and created_at < accepted_at:
+        story.now = created_at
+        story.create_run("run_a", "c1.m1")
+    story.now = accepted_at
+    story.accept("c1.m2")
+    if created_at is not None and created_at > accepted_at:
+        story.now = created_at
+        story.create_run("run_a", "c1.m1", "c1.m2")
+    story.send("c1.m1", "c1.m2", text=FRIENDLY_TEXT, at=81.0)
+    assert story.findings(promises=PATIENT).counts["breach_S11"] == breaches

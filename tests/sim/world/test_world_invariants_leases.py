@@ -429,6 +429,17 @@ def test_a_repetition_without_a_look_breaks_s9(status: int, failure: str | None)
     assert count(repeated_story(status, failure), "breach_S9") == 1
     assert count(repeated_story(status, failure, look="runs.list"), "breach_S9") == 0
     assert count(repeated_story(status, failure, look="runs.list", by="w2"), "breach_S9") == 0
+    assert count(repeated_story(status, failure, look="runs.list", look_status=404), "breach_S9") == 0, "it is gone"
+
+
+@pytest.mark.parametrize("failure", ["malformed", "ReadError", "RemoteProtocolError"])
+def test_what_a_status_refuses_is_known_not_to_be_done_though_its_words_are_cut_off(failure: str) -> None:
+    for status, breaches in ((429, 0), (400, 1)):  # of the second the words tell what it is
+        story = JudgedStory()
+        story.accept("c1.m1", lease=True)
+        story.answer(story.leave("runs.create"), status, failure)
+        story.create_run("run_a", "c1.m1")
+        assert count(story, "breach_S9") == breaches
 
 
 def test_a_repetition_is_told_apart_from_two_requests_at_a_time() -> None:
