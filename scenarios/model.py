@@ -229,6 +229,8 @@ class Scenario(WorldTables, Heading):
                 del group["threads"]
         if self.workload.texts == "numbered":
             del plain["workload"]["texts"]
+        if self.workload.tells_time:
+            del plain["workload"]["tells_time"]
         if not self.workload.answers_probability:
             del plain["workload"]["answers_probability"]
         for name in FAULT_LISTS:

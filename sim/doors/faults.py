@@ -92,7 +92,8 @@ class ApiFault(BaseModel):
         gt=0,
         allow_inf_nan=False,
         description="kind `slow_body`: how long the body takes to arrive, in ten pieces; a client whose read timeout is "
-        "shorter than a tenth of it gives up",
+        "shorter than a tenth of it gives up. Kind `read_timeout`: how long after the client gave up the request is "
+        "processed; absent: as long as the way out takes",
     )
 
     @field_validator("headers")
@@ -132,8 +133,10 @@ class ApiFault(BaseModel):
                 raise ValueError(
                     "kind 'slow_body' needs `seconds`, how long the body takes to arrive: a number above 0"
                 )
-        elif "seconds" in self.model_fields_set:
-            raise ValueError(f"`seconds` belongs to kind 'slow_body' only, not to {self.kind!r}: leave it out")
+        elif "seconds" in self.model_fields_set and self.kind != "read_timeout":
+            raise ValueError(
+                f"`seconds` belongs to kinds 'slow_body' and 'read_timeout' only, not to {self.kind!r}: leave it out"
+            )
         return self
 
     @property
@@ -152,6 +155,14 @@ class ApiFault(BaseModel):
     def slow_seconds(self) -> float:
         """How long the body, or the first events of a stream, takes to arrive; 0: it arrives at once."""
         return self.seconds if self.seconds is not None and self.effect.slow else 0.0
+
+    def late_seconds(self, way_out: float) -> float:
+        """How long after its client has given up a request is processed that is processed late.
+
+        Args:
+            way_out: how long the request was to be on its way.
+        """
+        return way_out if self.seconds is None else self.seconds
 
     def error(self) -> ApiError:
         """The error answer of a fault that replaces the service's answer."""

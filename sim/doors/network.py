@@ -55,7 +55,7 @@ class OpenAttempt(Future[Answer]):
 
     def meet(self, fault: ApiFault, way_out: float) -> None:
         """A fault hits it."""
-        self.late_seconds = way_out if fault.effect.processed == "late" else None
+        self.late_seconds = fault.late_seconds(way_out) if fault.effect.processed == "late" else None
         if fault.slow_seconds:
             self.slow_seconds = fault.slow_seconds
             self.begun = begun = self.get_loop().create_future()
@@ -175,8 +175,8 @@ class Network:
                 self._at(way_out, self._serve, call, request_id, worker, key, index, -1.0, future, None, None)
             if read_timeout is not None:
                 self._at(read_timeout, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
-                if effect.processed == "late":
-                    late = read_timeout + way_out
+                if effect.processed == "late" and fault is not None:
+                    late = read_timeout + fault.late_seconds(way_out)
                     self._at(late, self._serve, call, request_id, worker, key, index, -1.0, future, None, None)
         return future
 

@@ -84,7 +84,7 @@ class Application:
         """
         provider, kernel = self._service.provider, self._life.host.kernel
         known = [
-            CustomerMessage(each.id, each.conversation, each.text, each.sent_at, each.number)
+            CustomerMessage(each.id, each.conversation, each.text, each.sent_at or 0.0, each.number)
             for each in (message, *further)
         ]
         begun = kernel.now

@@ -76,7 +76,8 @@ class Customer:
             u = self.world.kernel.draws.uniform(message_id, "text", 0)
             text = varied_text(self.number, self.messages_sent, u)
         tries = 0 if again is None else again.tries + 1
-        sent_at = EPOCH_SECONDS + self.world.kernel.now
+        tells = self.world.settings.workload.tells_time or self.world.settings.provider is not None
+        sent_at = EPOCH_SECONDS + self.world.kernel.now if tells else None
         message = SentMessage(message_id, self.name, text, self.thread_id, tries, sent_at)
         self.last = message
         retry_of = None if again is None else again.id

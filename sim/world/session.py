@@ -221,6 +221,7 @@ def run_world(
             session.run(world)
     trace = world.kernel.trace
     fingerprint = trace.fingerprint()
+    settings = world.settings  # a strategy may have changed them
     observation = observe(
         trace.records,
         settings.relay,

@@ -184,6 +184,11 @@ class Workload(_Table):
     answers_probability: float = Field(
         default=0.0, ge=0, lt=1, description="how likely a customer who gets a text writes again at once"
     )
+    tells_time: bool = Field(
+        default=True,
+        description="whether `handle` is told when a message was written; else the order in which webhooks came is all that "
+        "the relay knows. A provider's webhooks say what theirs say",
+    )
     redeliver_seconds: Seconds | None = Field(
         default=None,
         description="after how long a delivery is repeated whose handling raised, or whose worker was dead or died, until "

@@ -23,14 +23,15 @@ class SentMessage:
         conversation: whose chat it belongs to, e.g. `c1`; what `send` takes.
         text: what the customer wrote.
         thread_id: the conversation's thread, which exists from the start.
-        sent_at: when the customer wrote it, in seconds since the Unix epoch: webhooks may come in another order.
+        sent_at: when the customer wrote it, in seconds since the Unix epoch: webhooks may come in another order. None: the
+            channel does not tell.
         number: counts the messages of all customers in the order of writing, from 1.
     """
 
     __slots__ = ("conversation", "id", "number", "sent_at", "text", "thread_id", "tries")
 
     def __init__(
-        self, message_id: str, conversation: str, text: str, thread_id: str, tries: int, sent_at: float = 0.0
+        self, message_id: str, conversation: str, text: str, thread_id: str, tries: int, sent_at: float | None = 0.0
     ) -> None:
         self.id = message_id
         self.conversation = conversation

@@ -200,8 +200,8 @@ class ApiRequests:
                 if effect.processed == "in_time":
                     _drop(await self._after(way_out, process))
                 client_has_left = await exchange.silence()
-                if effect.processed == "late" and client_has_left:
-                    _drop(await self._after(way_out, process))
+                if effect.processed == "late" and client_has_left and fault is not None:
+                    _drop(await self._after(fault.late_seconds(way_out), process))
             return None
         try:
             answer = await self._after(way_out, process)

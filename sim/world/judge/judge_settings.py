@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from relaysim.sim.trace.operation_roles import OperationRoles
@@ -25,7 +26,7 @@ class JudgeSettings:
     apologies       texts that are known to be apologies: the scenario's, and those that the relay declares
     notices         texts that are declared to be neither answers nor apologies: the scenario's, and those of the relay
     limits          what an answer may take
-    order_seconds   how fine the relay is told when a message was written; 0: exactly
+    order_seconds   how fine the relay is told when a message was written; 0: exactly, infinite: it is not
     """
 
     roles: OperationRoles
@@ -58,5 +59,11 @@ class JudgeSettings:
             notices=frozenset((*world.relay.notices, *promises.notices)),
             roles=roles,
             limits=world.limits,
-            order_seconds=world.provider.order_seconds if gets_requests and world.provider is not None else 0.0,
+            order_seconds=_order_seconds(world, gets_requests),
         )
+
+
+def _order_seconds(world: WorldSettings, gets_requests: bool) -> float:
+    if world.provider is None:
+        return 0.0 if world.workload.tells_time else inf
+    return world.provider.order_seconds if gets_requests else 0.0

@@ -21,4 +21,6 @@ def is_known_later(message: Message, other: Message, seconds: float) -> bool:
         return False
     if not seconds or (seconds < inf and floor(other.sent_at / seconds) < floor(message.sent_at / seconds)):
         return True
+    if other.stored_at is not None and message.stored_at is not None and other.stored_at >= message.stored_at:
+        return False  # two workers had them at the same time, and this is how they came to the store
     return other.first_start is not None and message.first_start is not None and other.first_start < message.first_start

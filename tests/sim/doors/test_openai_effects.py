@@ -62,6 +62,19 @@ def test_a_lane_does_what_the_table_says(kind: FaultKind, lane: Lane) -> None:
     assert world.network.faults.fired == [1]
 
 
+@pytest.mark.parametrize("lane", LANES)
+def test_what_its_client_gave_up_may_be_processed_long_after(lane: Lane) -> None:
+    world = World(lane, flat_profile(), [ApiFault(kind="read_timeout", seconds=30.0)])
+
+    async def bot(client: Any) -> None:
+        quick = client.with_options(timeout=4.0, max_retries=0)
+        with pytest.raises(openai.APITimeoutError):
+            await quick.beta.threads.messages.create(world.thread, role="user", content="hi")
+
+    world.run(bot)
+    assert [time for time, *_ in world.events("served")] == [34.0]
+
+
 def test_the_first_event_of_a_stream_is_cut_between_two_characters() -> None:
     events = 'event: a\ndata: {"é": "ção"}\n\nevent: b\ndata: {}\n\n'.encode()
     assert first_event_cut(events).decode() == 'event: a\ndata: {"é": \n\n'

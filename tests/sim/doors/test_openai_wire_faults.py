@@ -355,10 +355,13 @@ def test_the_third_creation_of_a_run_is_reset(lane: Lane) -> None:
         ),
         ({"kind": "slow_body", "seconds": 0}, "greater than 0"),
         ({"kind": "slow_body", "seconds": float("inf")}, "finite"),
-        ({"kind": "reset", "seconds": 3}, "`seconds` belongs to kind 'slow_body' only, not to 'reset': leave it out"),
+        (
+            {"kind": "reset", "seconds": 3},
+            "`seconds` belongs to kinds 'slow_body' and 'read_timeout' only, not to 'reset'",
+        ),
         (
             {"kind": "status", "status": 500, "seconds": 3},
-            "`seconds` belongs to kind 'slow_body' only, not to 'status'",
+            "`seconds` belongs to kinds 'slow_body' and 'read_timeout' only, not to 'status'",
         ),
         ({"kind": "reset", "status": 500}, "`status` belongs to kind 'status' only, not to 'reset': leave it out"),
         (

@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
+from relaysim.scenarios.load import load
 from relaysim.sim.providers import Custom, Evolution, Slack, Telegram, Twilio, WhatsApp
+from relaysim.sim.world import run_world
 from relaysim.sim.world.judge.early_looks import crossing
 from relaysim.sim.world.judge.written_order import is_known_later
+from relaysim.sim.world.settings import FAULT_LISTS
+from relaysim.sim.world.variations import with_value
+
+pytestmark = pytest.mark.usefixtures("one_session")
 
 
 @pytest.mark.parametrize(
@@ -29,9 +35,33 @@ from relaysim.sim.world.judge.written_order import is_known_later
 def test_what_came_in_the_other_order_within_the_clocks_step_is_not_known(
     written: tuple[float, float], came: tuple[Any, Any], seconds: float, known: bool
 ) -> None:
-    earlier, later = (SimpleNamespace(sent_at=at, first_start=start) for at, start in zip(written, came, strict=True))
+    earlier, later = (
+        SimpleNamespace(sent_at=at, first_start=start, stored_at=None) for at, start in zip(written, came, strict=True)
+    )
     assert is_known_later(later, earlier, seconds) is known  # type: ignore[arg-type]
     assert not is_known_later(earlier, later, seconds)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("stored", "known"), [((6.0, 7.0), True), ((7.0, 6.0), False)])
+def test_of_messages_that_two_workers_had_at_once_the_store_says_which_came_first(
+    stored: tuple[float, float], known: bool
+) -> None:
+    earlier, later = (SimpleNamespace(sent_at=at, first_start=4 + at, stored_at=it) for at, it in enumerate(stored))
+    assert is_known_later(later, earlier, inf) is known  # type: ignore[arg-type]
+    assert is_known_later(later, earlier, 0.0)  # type: ignore[arg-type]
+
+
+def test_a_relay_that_is_not_told_when_a_message_was_written_is_judged_by_what_it_can_know() -> None:
+    """The webhooks cross. It answers in the order in which they came, which is wrong only where it is told better."""
+    sets = ["workload.conversations=1", "workload.bursts.messages_mean=4", "workload.bursts.duration_seconds=40"]
+    sets += [f"{name}=[]" for name in FAULT_LISTS]
+    webhooks = {"kind": "uniform", "low": 0.0, "high": 10.0}
+    for tells in (True, False):
+        settings = load("drain_faults", [*sets, f"workload.tells_time={str(tells).lower()}"]).world_settings()
+        world = settings.model_copy(update={"profile": with_value(settings.profile, "webhook_seconds", webhooks)})
+        counts = run_world(world, root_seed=1, seed=0, lane="direct").observation["counts"]
+        assert counts["breach_S14"] == counts["breach_S3"] == 0
+        assert counts["messages"] > 5
 
 
 def test_how_fine_each_provider_says_it() -> None:
