@@ -87,7 +87,7 @@ class Drainer:
         self._thread_id = ""
         self._conflicts = 0
         self._blocked_since: float | None = None
-        self._seen: Inbox | None = None  # when the last conflict made the conversation move to a new thread
+        self._seen: Inbox | None = None  # when the last conflict made this worker read it
         self._unwanted: list[tuple[str, str | None, str | None]] = []  # (thread, run, or the request that may make it)
         self._task: asyncio.Task[None] | None = None
         self._is_sending = False
@@ -350,6 +350,7 @@ class Drainer:
                 await self._started(blocker.metadata.get(REQUEST, request_id), blocker.id, answered)
                 self._telemetry.run_adopted(self._conversation, blocker.id)
                 return True
+            self._seen = inbox
             if blocker.ended:
                 await self._wait_before_next_attempt()
                 return False
@@ -368,8 +369,8 @@ class Drainer:
         return False
 
     def _with_latecomers(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """These, and what had come by the time at which the conversation moved to a new thread, in the inbox's order: what
-        was written before goes before, and nobody waits for a second run."""
+        """These, and what had come by the time at which the inbox was last read during the conflict, in the inbox's order:
+        what was written before goes before, and nobody waits for a second run."""
         seen = self._seen
         if seen is None or self._one_by_one or len(seen.entries) > self._settings.batch_messages_max:
             return entries

@@ -229,14 +229,13 @@ class Joining:
         return self._conversation_of(run.thread) in (conversation, None)
 
     def _author(self, runs: Sequence[Run], send: Text) -> Run:
-        """Of runs that wrote the same text, one of the conversation's own that has not been sent, else the newest. Of
-        several one whose end the sender has seen: after a thread was copied, two runs may have said the same."""
+        """Of runs that wrote the same text, one of the conversation's own that has not been sent, else the newest. If there
+        is one whose end the sender has seen, such a one: after a thread was copied, two runs may have said the same."""
         if len(runs) == 1:
             return runs[0]
         own = [each for each in runs if self._is_own(each, send.conversation)] or runs
-        unsent = [each for each in own if not each.sent]
-        seen = (each for each in unsent if self._has_seen_end(send.worker, each))
-        return next(seen, unsent[0] if unsent else own[-1])
+        own = [each for each in own if self._has_seen_end(send.worker, each)] or own
+        return next((each for each in own if not each.sent), own[-1])
 
     # What else is sent
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from relaysim.sim.kernel import Draws
-from relaysim.sim.kernel.distributions import Uniform
+from relaysim.sim.kernel.distributions import Distribution, Uniform
 from relaysim.sim.world.exploration import ExploringDraws, mixture_of
 from relaysim.sim.world.settings import FAULT_LISTS, WorldSettings
 from relaysim.sim.world.variations import RELAY_SETTINGS, with_value
@@ -120,9 +120,22 @@ class _Chooser:
                 "site_probability": 0.12,
                 "times": 1 + int(6 * self.uniform("moment times", position)),
             }
+            if fault.kind == "pause":
+                changed["seconds"] = self._pause_seconds(fault.seconds, position)
             if self.uniform("moment later", position) < 0.5:
                 # Between two things that the worker does: while it waits, or a request is on its way.
                 longest = 0.05 * 10.0 ** (2.5 * self.uniform("moment later", position + 1000))
                 changed["after_seconds"] = Uniform(kind="uniform", low=0.0, high=longest)
             made.append(fault.model_copy(update=changed))
         return tuple(made)
+
+    def _pause_seconds(self, given: Distribution, position: int) -> Distribution:
+        """As the scenario has it; or short, so that the worker goes on under the lease that it had; or each about equally
+        long, in some worlds about as long as whatever the relay must not outlast."""
+        kind = self.uniform("pause", position)
+        if kind < 0.3:
+            return given
+        if kind < 0.6:
+            return Uniform(kind="uniform", low=0.05, high=6.0)
+        least = 2.0 * 10.0 ** self.uniform("pause", position + 1000)
+        return Uniform(kind="uniform", low=least, high=1.25 * least)

@@ -336,8 +336,8 @@ def _early_apologies(history: History, settings: JudgeSettings, send: Text) -> I
     oldest = min(max((time for time in each.acceptances if time <= send.time), default=0.0) for each in named)
     young = oldest + settings.promises.burst.apology_span_seconds + _CLOCKS_SECONDS
     for message, accepted in stored:
-        if accepted <= young:
-            continue
+        if accepted <= young or send.lease is None or send.lease.began > accepted:
+            continue  # an earlier holder may have meant it for the same run
         # A run, or the way to a further thread for one: what had come by then may have gone along.
         begun = [
             request.left

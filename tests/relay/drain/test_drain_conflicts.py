@@ -128,6 +128,17 @@ def test_an_orphan_that_answers_a_message_of_the_inbox_is_adopted_and_answers_on
         assert bench.metric("relay_conflicts_total", cause="orphan") == 1
 
 
+def test_what_has_come_when_the_inbox_is_read_in_a_conflict_goes_into_the_same_run() -> None:
+    """It may have been written first, and its webhook late: asked for after the others it would be read after them."""
+    with Bench(profile={"request_seconds": constant(1.0)}) as bench:
+        bench.at(0.1, lambda: bench.leave_run(stuck=False, metadata=metadata_of(7, "0" * 32, ["somebody's"])))
+        bench.say(0.0, "m1")
+        bench.say(2.2, "m2")
+        bench.run(60)
+        assert bench.texts == ["Answer to: question m1, question m2"]
+        assert bench.outcomes() == {"m1": "covered", "m2": "answered"}
+
+
 def test_an_orphan_that_has_ended_by_the_time_it_is_looked_at_has_still_answered() -> None:
     """A creation that landed late was in the way of its own repetition, and was done before anybody looked at it."""
     quick = {"run_seconds": constant(0.1), "queue_seconds": constant(0.02)}
