@@ -256,7 +256,7 @@ def check_apologies(history: History, settings: JudgeSettings, disturbances: Dis
         earlier = last_apology.get(conversation)
         last_apology[conversation] = send
         wrong = list(_wrong_apologies(history, settings, send, earlier, replies.get(conversation, {})))
-        wrong += _early_apologies(history, settings, send)
+        wrong += _early_apologies(history, settings, disturbances, send)
         if not wrong:
             continue
         facts = {"message": send.names[0], "conversation": conversation, "received": [send.text]}
@@ -310,7 +310,9 @@ _CLOCKS_SECONDS = 0.1
 """How far the relay's idea of a message's age may be from the trace's: it counts milliseconds, and asks over a network."""
 
 
-def _early_apologies(history: History, settings: JudgeSettings, send: Text) -> Iterator[_WrongApology]:
+def _early_apologies(
+    history: History, settings: JudgeSettings, disturbances: Disturbances, send: Text
+) -> Iterator[_WrongApology]:
     """What is wrong with an apology for what takes too long: it does not, or not all that it ends does."""
     promised = settings.promises.late_apology
     named = [history.messages[each] for each in send.names if each in history.messages]
@@ -336,8 +338,12 @@ def _early_apologies(history: History, settings: JudgeSettings, send: Text) -> I
     oldest = min(max((time for time in each.acceptances if time <= send.time), default=0.0) for each in named)
     young = oldest + settings.promises.burst.apology_span_seconds + _CLOCKS_SECONDS
     for message, accepted in stored:
-        if accepted <= young or send.lease is None or send.lease.began > accepted:
+        if accepted <= young or send.lease is None or send.lease.began >= accepted:
             continue  # an earlier holder may have meant it for the same run
+        if disturbances.redis_disturbed(accepted, send.time) or disturbances.worker_disturbed(
+            send.worker, accepted, send.time
+        ):
+            continue  # and so may this one, and was held up before it asked for that run
         # A run, or the way to a further thread for one: what had come by then may have gone along.
         begun = [
             request.left
