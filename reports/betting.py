@@ -142,7 +142,19 @@ def _smallest_not_excluded(
 
 
 def bounds(worlds: Worlds, alpha: float, *, planned: float) -> tuple[float, float]:
-    """A lower and an upper bound of the rate, each wrong with probability `alpha` at most; see `lower_bound`."""
+    """A lower and an upper bound of the rate, each wrong with probability `alpha` at most; see `lower_bound`.
+
+    What was observed lies between them: near 0 and 1, bets that begin at a half may rule out the very rate that was seen.
+    """
+    low, high = _betting_bounds(worlds, alpha, planned=planned)
+    trials = float((worlds.trials * worlds.times).sum())
+    if not trials:
+        return low, high
+    observed = float((worlds.events * worlds.times).sum()) / trials
+    return min(low, observed), max(high, observed)
+
+
+def _betting_bounds(worlds: Worlds, alpha: float, *, planned: float) -> tuple[float, float]:
     low = lower_bound(worlds, alpha, planned=planned)
     high = 1.0 - lower_bound(worlds.without_the_event, alpha, planned=planned)
     return low, high
@@ -189,7 +201,7 @@ def difference_bounds(pairs: Pairs, alpha: float, *, planned: float) -> tuple[fl
     for pair in (pairs, pairs.swapped):
         rates: tuple[float, ...] = (0.0,)
         if (pair.first.trials != pair.second.trials).any():
-            rates = bounds(pair.second, 0.025 * alpha, planned=planned)
+            rates = _betting_bounds(pair.second, 0.025 * alpha, planned=planned)
         lows.append(_difference_lower_bound(pair, 0.45 * alpha, planned, rates))
     return lows[0], -lows[1]
 

@@ -14,6 +14,9 @@ from relaysim.sim.trace.own_texts import apologises
 from relaysim.sim.trace.subjects import Handling, Message, Run, Text, TextKind
 from relaysim.sim.trace.words import Piece, wording
 
+_TELLING_WORDS: Final = 3
+"""Fewer words may be the customer's by chance."""
+
 _CUT_WORDS_MAX: Final = 1
 """Words between two pieces that neither has whole: one that was cut in two."""
 
@@ -32,12 +35,14 @@ class _SentPiece(NamedTuple):
     """The piece of a reply that was sent last.
 
     Attributes:
+        text: that was sent.
         echoes: the texts that sent it, if its words are the customer's own.
     """
 
     run: Run
     reply: str
     piece: Piece
+    text: str
     echoes: list[Text]
 
 
@@ -106,7 +111,7 @@ class Joining:
             return
         if send.piece is not None and not send.others:
             for place in self._places(send):
-                self._last_pieces[place] = _SentPiece(send.run, send.reply, send.piece, echoes)
+                self._last_pieces[place] = _SentPiece(send.run, send.reply, send.piece, send.text, echoes)
         _note_sent(send)
 
     def settle(self, sends: Sequence[Text]) -> None:
@@ -148,7 +153,7 @@ class Joining:
             run = self._author(runs, send)
             is_own = self._is_own(run, send.conversation)
             said = wording(reply).words[piece.first : piece.end]
-            is_echo = self._written_by_customer(said, send.conversation) is not None
+            is_echo = len(said) >= _TELLING_WORDS and self._written_by_customer(said, send.conversation) is not None
             if is_echo and not is_own:
                 continue
             rank = (not is_echo, is_own, piece.end - piece.first, run.created)
@@ -161,10 +166,11 @@ class Joining:
             return
         if self.repeated_by(send) is not None:
             return
-        for reply, runs in self._authors.items():
-            if words.scrambles(wording(reply)):
-                send.run, send.reply, send.is_scrambled = self._author(runs, send), reply, True
-                return
+        scrambled = [(self._author(runs, send), reply) for reply, runs in self._authors.items()]
+        scrambled = [each for each in scrambled if words.scrambles(wording(each[1]))]
+        if scrambled:  # replies to messages that differ in a number have nearly the same words
+            send.run, send.reply = max(scrambled, key=lambda each: self._is_own(each[0], send.conversation))
+            send.is_scrambled = True
 
     def _note_echo(self, send: Text, echoes: list[Text]) -> None:
         echoes.append(send)
@@ -209,8 +215,10 @@ class Joining:
         """
         last = [self._last_pieces[place] for place in self._places(send) if place in self._last_pieces]
         for is_next in (True, False):
-            for run, reply, before, said in last:
+            for run, reply, before, text, said in last:
                 piece = wording(send.text).is_at(wording(reply), before.end if is_next else before.first)
+                if piece is None and is_next:
+                    piece = wording(send.text).goes_on_amid(before.end, wording(reply), wording(text))
                 if piece is not None and (is_next or piece == before):
                     send.run, send.reply, send.piece = run, reply, piece
                     if is_next:

@@ -20,6 +20,7 @@ import unicodedata
 from collections import Counter
 from difflib import SequenceMatcher
 from functools import lru_cache
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -52,6 +53,11 @@ _PIECE_SHARE_MIN: Final = 0.6
 _SCRAMBLED_WORDS_MIN: Final = 6
 _OF_ITS_WORDS_MIN: Final = 0.8
 """A text with another's words in another order has so many of them and hardly any others: texts of a language share some."""
+
+
+_ORDERED_MIN: Final = 0.9
+"""So much of what two texts share stands in one order where single words were changed; a few words may stand in both by
+chance."""
 
 
 class Piece(NamedTuple):
@@ -109,6 +115,23 @@ class Wording:
         lengths = (len(own) for own in map(str.split, self.unnumbered) if other.words[first : first + len(own)] == own)
         longest = max(lengths, default=0)  # what looks like a number may be the piece itself: "3/4 (3)"
         return Piece(first, first + longest) if longest else None
+
+    def goes_on_amid(self, word: int, other: Wording, before: Wording) -> Piece | None:
+        """The part of the other's words that this text is after the rest of one of them, which was cut in two: the text
+        before ends with its beginning. None: it is not, or it has no whole word."""
+        left = other.words[word:]
+        letters = "".join(left)
+        for own in (reading.replace(" ", "") for reading in self.unnumbered):
+            for cut in range(1, len(left[0]) if left else 0):
+                end = cut + len(own)
+                if letters[cut:end] != own or not any(
+                    reading.replace(" ", "").endswith(letters[:cut]) for reading in before.unnumbered
+                ):
+                    continue
+                whole = sum(1 for length in accumulate(map(len, left)) if length <= end)
+                if whole > 1:
+                    return Piece(word + 1, word + whole)
+        return None
 
     def is_nothing_but(self, piece: Piece) -> bool:
         """Whether a text that has this piece of another one's words has no others, but for a number."""
@@ -168,6 +191,14 @@ class Wording:
             if match.size >= enough and (best is None or match.size > best.end - best.first):
                 best = Piece(match.b, match.b + match.size)
         return best
+
+
+def keeps_order(text: str, other: str) -> bool:
+    """Whether the words that two texts share stand in both in one order, nearly all of them."""
+    own, there = wording(text).words, wording(other).words
+    shared = sum((Counter(own) & Counter(there)).values())
+    matched = sum(each.size for each in SequenceMatcher(None, own, there, autojunk=False).get_matching_blocks())
+    return matched >= _ORDERED_MIN * shared
 
 
 @lru_cache(maxsize=4096)

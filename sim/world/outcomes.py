@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.subjects import Message, Run, Text
+from relaysim.sim.trace.words import wording
 from relaysim.sim.world.conflicts import Encounter, has_met_active_run
 from relaysim.sim.world.judge.catalogue import JUDGED_COUNTS
 from relaysim.sim.world.judge.early_looks import crossing, decided_at, had_before
@@ -79,6 +80,9 @@ _BREACHES = (
     "out_of_order",
 )
 _DETAILS_MAX = 3
+_WHOLE_WORDS_MIN: Final = 6
+"""All of a shorter reply may stand in another text by chance."""
+
 _ARRIVING: Final = ("delivered", "unknown_delivered")
 
 
@@ -166,6 +170,7 @@ class Outcomes:
         covered_before: dict[str, set[str]] = {}
         replied: dict[str, list[tuple[Message, Run]]] = {}  # the newest message, and by which run
         nobodys: list[Text] = []
+        delivered: set[tuple[str, str]] = set()  # whose reply, long enough to be no chance, a conversation has read
         for sent in chronicle.sends:
             if sent.fate not in _ARRIVING:
                 continue
@@ -192,6 +197,19 @@ class Outcomes:
                     **facts,
                 )
                 continue
+            again = next((each for each in sent.others if (conversation, each.id) in delivered), None)
+            if again is not None:
+                self._note(
+                    "duplicate_reply",
+                    f"{sent.worker} sent {conversation} once more what {again.id} had written, beside the words of {run.id}",
+                    **facts,
+                )
+            if sent.fate == "delivered":
+                delivered |= {
+                    (conversation, each.id)
+                    for each in (run, *sent.others)[sent.piece is not None :]
+                    if max(len(wording(text).words) for text in each.wrote) >= _WHOLE_WORDS_MIN
+                }
             covered = [
                 outcome
                 for run in (run, *sent.others)

@@ -12,7 +12,16 @@ from judged_bots import Judge
 pytestmark = pytest.mark.usefixtures("one_session")
 
 FINE = (
-    *("as_it_is", "with_a_greeting", "as_markdown", "as_html", "wrapped", "in_pieces", "as_long_as_whatsapp_allows"),
+    *(
+        "as_it_is",
+        "with_a_greeting",
+        "as_markdown",
+        "as_html",
+        "wrapped",
+        "in_pieces",
+        "cut_amid_words",
+        "as_long_as_whatsapp_allows",
+    ),
     *("with_a_notice", "with_a_sorry_notice"),
     *("with_the_customers_own_number", "with_the_customers_own_order", "with_the_customers_own_question"),
     "with_a_ticket_number",
@@ -30,6 +39,11 @@ BAD = {
     "wrapped_in_much_text": "S15",
     "only_the_beginning": "S15",
     "pieces_in_reverse": "S15",
+    "pieces_at_once": "S15",
+    "losing_a_letter_at_each_cut": "S15",
+    "in_one_text_twice": "S15",
+    "without_numbers": "S15",
+    "all_replies_so_far": "T2",
     "its_own_invention": "T1",
     "with_the_callers_number_before": "S12",
     "with_anothers_order": "S12",

@@ -44,6 +44,7 @@ as_markdown = _formatted(lambda reply: re.sub(r"([\\`*_{}\[\]()#+.!|<>~-])", r"\
 as_html = _formatted(lambda reply: f"<p>{html.escape(reply)}</p>".replace("\n", "<br>"))
 wrapped = _formatted(lambda reply: textwrap.fill(reply, 40))
 in_pieces = _formatted(_numbered)
+cut_amid_words = _formatted(lambda reply: [reply[place : place + 50] for place in range(0, len(reply), 50)])
 as_long_as_whatsapp_allows = _formatted(lambda reply: reply[:4096])
 
 
@@ -170,6 +171,29 @@ with_a_short_traceback = _formatted(lambda reply: f"{reply}\n{_TRACEBACK}")
 wrapped_in_much_text = _formatted(lambda reply: f"{reply}\n{'All rights reserved. ' * 200}")
 pieces_in_reverse = _formatted(lambda reply: _numbered(reply)[::-1])
 its_own_invention = _formatted(lambda reply: "Thank you for your message! We value your opinion.")
+losing_a_letter_at_each_cut = _formatted(lambda reply: [reply[at : at + 49] for at in range(0, len(reply), 50)])
+in_one_text_twice = _formatted(lambda reply: f"{reply}\n{reply}")
+without_numbers = _formatted(lambda reply: re.sub(r"\d{4,}", "****", reply))
+
+
+class AtOnce(CollectingBot):
+    """Sends the pieces of a reply without waiting for one before the next."""
+
+    async def finish(self, conversation: str, reply: str) -> None:
+        await asyncio.gather(*(self.send(conversation, piece) for piece in textwrap.wrap(reply, 40)))
+
+
+class Recounting(CollectingBot):
+    """Sends all that was answered so far each time."""
+
+    async def finish(self, conversation: str, reply: str) -> None:
+        await self.redis.rpush(f"replies:{conversation}", reply)
+        replies = await self.redis.lrange(f"replies:{conversation}", 0, -1)
+        await super().finish(conversation, "\n".join(each.decode() for each in replies))
+
+
+pieces_at_once = AtOnce
+all_replies_so_far = Recounting
 only_the_beginning = _formatted(lambda reply: reply[: len(reply) // 2])
 
 

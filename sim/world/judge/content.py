@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from relaysim.sim.trace.own_texts import program_errors, program_values
 from relaysim.sim.trace.subjects import Message, Request, Run, StoredText, Text
-from relaysim.sim.trace.words import wording
+from relaysim.sim.trace.words import keeps_order, wording
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.early_looks import crossing, had_before
 from relaysim.sim.world.judge.findings import Findings, at
@@ -297,8 +297,11 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
     text = send.text
     runs: list[Run] = [] if send.run is None else [send.run, *send.others]
     if send.run is not None and send.is_scrambled:
-        return f"{send.conversation} was sent the words of {send.run.id} in another order, at {at(send.time)}"
+        how = "some of them changed or missing" if keeps_order(text, send.reply) else "in another order"
+        return f"{send.conversation} was sent the words of {send.run.id}, {how}, at {at(send.time)}"
     own = [reply for run in runs for reply in run.wrote]
+    if send.run is not None and send.piece is None and _is_said_twice(text, send.reply, own):
+        return f"{send.conversation} was sent what {send.run.id} had written more than once in one text, at {at(send.time)}"
     what = "a reply" if runs else "a text"
     if send.run is None and len(wording(text).words) >= _TELLING_WORDS and not history.is_declared(send):
         message = history.repeated_by(send)
@@ -329,6 +332,15 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
     if around > _AROUND_MAX:
         return f"{send.conversation} was sent {what} with {around:,} characters in it that no run wrote, at {at(send.time)}"
     return None
+
+
+def _is_said_twice(text: str, reply: str, own: list[str]) -> bool:
+    """Whether a text holds a reply more often than it was written."""
+    said, words = wording(text), wording(reply)
+    if len(words.words) < _TELLING_WORDS or text == reply:
+        return False
+    found = said.count(words)
+    return found > 1 and found > sum(wording(each).count(words) for each in own)
 
 
 def _refusals_in(history: History, text: str) -> list[str]:

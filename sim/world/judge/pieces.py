@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from relaysim.sim.trace.subjects import Text
@@ -16,6 +17,9 @@ _CUT_OFF_MIN: Final = 1500
 _WHOLE_SHARE: Final = 0.9
 """By this share of its words a reply is there; the rest may be lost where words were cut in two, or amid other words."""
 
+_CUT_WORDS_MAX: Final = 2
+"""Words between two pieces: one that was cut in two, or a number with a sign in it."""
+
 _TELLING_WORDS: Final = 3
 """Fewer words may stand in a reply by chance, beside the piece that they are."""
 
@@ -25,10 +29,12 @@ def check_pieces(history: History, findings: Findings) -> None:
     off where its channel's messages end.
 
     The order is that in which the relay calls `send`, whatever the channel then makes of it; a piece that is sent once more,
-    because nobody knew what had become of it, has had its turn.
+    because nobody knew what had become of it, has had its turn. Of pieces that are on their way at once, it is the order in
+    which the customer got them. A word between two pieces, which neither has, was cut in two: one part ends the one, the
+    other begins the next.
 
     Would miss: pieces of two words in another order, unless all the texts together are the reply and nothing else; a piece
-    in another order whose words stand further behind too.
+    in another order whose words stand further behind too; signs that are lost where a reply is cut.
     """
     parts: dict[tuple[str, str, str], list[tuple[Text, Piece]]] = {}
     for send in history.sends:
@@ -44,14 +50,31 @@ def check_pieces(history: History, findings: Findings) -> None:
                 f"{conversation} was sent, at {at(late.time)}, a piece of what {run} had written after a later piece of it",
                 **facts,
             )
+        overtaken = None if late is not None else _overtaken(reply, sends, _receipts(history, conversation))
+        if overtaken is not None:
+            findings.breach(
+                "S15",
+                f"{conversation} received a piece of what {run} had written, sent at {at(overtaken.time)}, after a later "
+                "piece of it: both were on their way at once",
+                **facts,
+            )
         is_whole = any(
             each.run is not None and each.run.id == run and each.reply == reply and each.piece is None
             for each in history.sends
             if each.conversation == conversation
         )
         count = len(wording(reply).words)
-        said = {place for _, piece in sends for place in range(*piece)}
+        said = {place for piece in _with_cuts([piece for _, piece in sends]) for place in range(*piece)}
         is_exact = all(wording(each.text).is_nothing_but(piece) for each, piece in sends)
+        lost = None if is_whole else _lost_between(reply, sends)
+        if lost is not None:
+            findings.breach(
+                "S15",
+                f"{conversation} was sent what {run} had written in pieces, between which a part of {lost!r} is lost, at "
+                f"{at(sends[0][0].time)}",
+                **facts,
+            )
+            continue
         if is_whole or len(said) >= (1.0 if is_exact else _WHOLE_SHARE) * count or max(map(len, texts)) >= _CUT_OFF_MIN:
             continue
         findings.breach(
@@ -59,6 +82,60 @@ def check_pieces(history: History, findings: Findings) -> None:
             f"{conversation} was sent {len(said)} of the {count} words that {run} had written, at {at(sends[0][0].time)}",
             **facts,
         )
+
+
+def _receipts(history: History, conversation: str) -> dict[int, float]:
+    """By the place of each text in the trace, when the customer got it; of those whose fate is certain."""
+    waiting = list(history.received.get(conversation, ()))
+    found: dict[int, float] = {}
+    for send in history.sends:
+        if send.conversation != conversation or send.fate not in ("delivered", "unknown_delivered"):
+            continue
+        place = next((i for i, (time, text) in enumerate(waiting) if text == send.text and time >= send.time), None)
+        if place is not None:
+            time, _ = waiting.pop(place)
+            if send.fate == "delivered":
+                found[send.index] = time
+    return found
+
+
+def _overtaken(reply: str, sends: Sequence[tuple[Text, Piece]], receipts: dict[int, float]) -> Text | None:
+    """The first piece that a later one overtook, since it was sent before the earlier one had arrived."""
+    is_split = sum(end - first for first, end in (piece for _, piece in sends)) == len(wording(reply).words)
+    for place, (send, piece) in enumerate(sends):
+        got = receipts.get(send.index, -1.0)
+        for other, later in sends[place + 1 :]:
+            is_telling = is_split or min(piece.end - piece.first, later.end - later.first) >= _TELLING_WORDS
+            if is_telling and piece.end <= later.first and receipts.get(other.index, got) < got:
+                return send
+    return None
+
+
+def _lost_between(reply: str, sends: Sequence[tuple[Text, Piece]]) -> str | None:
+    """The words between two pieces that stand next to one another, if they are not there in two parts."""
+    words = wording(reply).words
+    ordered = sorted({piece: send for send, piece in sends}.items())
+    for (piece, send), (following, other) in pairwise(ordered):
+        if 0 < following.first - piece.end <= _CUT_WORDS_MAX:
+            cut = "".join(words[piece.end : following.first])
+            before, after = ("".join(words[first:end]) for first, end in (piece, following))
+            parts = ((before + cut[:place], cut[place:] + after) for place in range(len(cut) + 1))
+            if not any(_is_in(one, send.text) and _is_in(two, other.text) for one, two in parts):
+                return " ".join(words[piece.end : following.first])
+    return None
+
+
+def _with_cuts(pieces: Sequence[Piece]) -> Iterator[Piece]:
+    """The pieces, each with the word behind it that was cut in two."""
+    yield from pieces
+    for piece, following in pairwise(sorted(pieces)):
+        if 0 < following.first - piece.end <= _CUT_WORDS_MAX:
+            yield Piece(piece.end, following.first)
+
+
+def _is_in(letters: str, text: str) -> bool:
+    """Whether these letters stand in a text one after another, whatever is between its words."""
+    return any(letters in reading.replace(" ", "") for reading in wording(text).readings)
 
 
 def _out_of_order(reply: str, sends: Sequence[tuple[Text, Piece]]) -> Text | None:

@@ -10,6 +10,7 @@ from relaysim.sim.trace import chronicle as module
 from relaysim.sim.trace.chronicle import ENDED_STATES, Chronicle
 from relaysim.sim.trace.reader import TraceReader
 from relaysim.sim.trace.schema import SCHEMA, RunState
+from relaysim.sim.trace.words import keeps_order
 from relaysim.sim.world.judge import history
 
 THREAD, RUN = "thread_1", "run_1"
@@ -169,3 +170,23 @@ def test_a_quotation_that_other_pieces_stand_beside_is_one_of_them() -> None:
 def test_a_reply_that_is_the_customers_own_words_is_the_runs() -> None:
     (sent,) = _talk("Or is Monday the first day?", "Or is Monday the first day?").sends
     assert sent.run is not None
+
+
+def test_words_that_were_changed_are_taken_for_the_conversations_own_reply() -> None:
+    """Two customers ask the same of another order; whoever masks the numbers has mixed up nobody."""
+    replies = {
+        owner: f"Your order {number} leaves our house today, {number}!" for owner, number in (("c2", 77), ("c1", 88))
+    }
+    records: list[tuple[float, str, str, Any]] = []
+    for owner, reply in replies.items():
+        records += [
+            (2.0, "api", "run.state", (f"run_{owner}", f"thread_{owner}", "queued", "w1#1")),
+            (5.0, "api", "message.stored", (f"thread_{owner}", "msg_2", "assistant", f"run_{owner}", reply)),
+        ]
+    records.append((7.0, "w1", "send", ("c1.m1#1", "c1", replies["c1"].replace("88", "**"))))
+    chronicle = Chronicle(ROLES, {"thread_c1": "c1", "thread_c2": "c2"})
+    chronicle.read(records)
+    (sent,) = chronicle.sends
+    assert sent.run is chronicle.runs["run_c1"]
+    assert keeps_order(sent.text, sent.reply)
+    assert not keeps_order(" ".join(reversed(sent.text.split())), sent.reply)

@@ -18,6 +18,7 @@ from world_bench import run, settings
 
 from relaysim.relay.drain.drain_promises import promises
 from relaysim.relay.drain.drain_settings import DrainSettings
+from relaysim.relay.messages import FRIENDLY_APOLOGY
 from relaysim.sim.backends.threads.operations import ROLES
 from relaysim.sim.kernel import Record
 from relaysim.sim.world import Session, WorldSettings
@@ -92,7 +93,10 @@ def test_a_bot_that_declares_nothing_has_no_leases() -> None:
 
 def test_drain_declares_what_its_settings_say() -> None:
     declared = Promises.model_validate(promises(DrainSettings()))
-    assert declared == PROMISES
+    late = {"text": FRIENDLY_APOLOGY, "after_seconds": DrainSettings().deadline_seconds}
+    assert declared.late_apology is not None
+    assert declared.late_apology.model_dump() == late
+    assert declared.model_copy(update={"late_apology": None}) == PROMISES
     given = DrainSettings(lease_seconds=6.0, key_prefix="{relay}:", poll_first_seconds=2.0, wait_replicas=2)
     declared = Promises.model_validate(promises(given))
     assert declared.lease is not None
