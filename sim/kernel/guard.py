@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from relaysim.sim.kernel.error_text import named
 from relaysim.sim.kernel.source_places import place_of_error
@@ -31,15 +31,21 @@ class EndsProcessError(RuntimeError):
 class Guard:
     """A section under watch, whose errors are `Exception`s or the user's interrupt. A context manager.
 
+    The outermost one also closes those within it that are open still: plain code that waited there was left where it stood.
+    What becomes of it later, when it is collected, changes nothing any more.
+
     Args:
         clock: the virtual clock; None: no time passes in the section.
         fail: takes an error that the code under test may swallow.
     """
 
+    _open: ClassVar[list[Guard]] = []
+
     def __init__(self, clock: Clock | None = None, fail: Fail | None = None) -> None:
         self._clock, self._fail = clock, fail
 
     def __enter__(self) -> Self:
+        Guard._open.append(self)
         WATCHDOG.__enter__()
         self._outer = WATCHDOG.begin(self._clock, self._fail)
         self._exits = os._exit, os.abort
@@ -51,12 +57,13 @@ class Guard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        os._exit, os.abort = self._exits
-        sys.stdout, sys.stderr = self._streams
+        if self not in Guard._open:
+            return
         explanation = WATCHDOG.explanation
         interrupted, owns = WATCHDOG.interrupted, WATCHDOG.owns_interrupts
-        WATCHDOG.end(self._outer)
-        WATCHDOG.__exit__()
+        while self is Guard._open[0] and self is not Guard._open[-1]:
+            Guard._open[-1]._close()
+        self._close()
         if interrupted:
             raise KeyboardInterrupt
         if explanation:  # though the code under test may have swallowed it, or made another error of it
@@ -66,6 +73,13 @@ class Guard:
         raise EndsProcessError(
             f"{place_of_error(error) or 'the relay'} raised {_call(error)}, {_meaning(error)}"
         ) from None
+
+    def _close(self) -> None:
+        Guard._open.remove(self)
+        os._exit, os.abort = self._exits
+        sys.stdout, sys.stderr = self._streams
+        WATCHDOG.end(self._outer)
+        WATCHDOG.__exit__()
 
 
 class _Shared:

@@ -82,7 +82,7 @@ def _looked_at(
     kernel = Kernel()
     own_libraries = None if libraries is None else libraries_in(libraries)
     printed: deque[str] = deque(maxlen=PRINTED_MAX)
-    with WATCHDOG, Fence() as fence, Isolation():
+    with WATCHDOG, Fence() as fence, Isolation(), Guard():
         fence.attach(kernel)
         processes = WorkerProcesses(
             module_name, libraries=own_libraries, printed=lambda name, stream, line: printed.append(line)

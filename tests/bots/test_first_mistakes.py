@@ -5,6 +5,10 @@ Method: small modules in a folder of their own, loaded by the command's own load
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from relaysim.scenarios.cli import main
 from relaysim.scenarios.load import load, variant
 from relaysim.scenarios.obstacle_tallies import Obstacles
 from relaysim.scenarios.problems import ScenarioError
+from relaysim.sim.kernel import WATCHDOG
 from relaysim.sim.process import own_files
 from relaysim.sim.world.obstacles import Raised
 from relaysim.sim.world.target import NotAcknowledged
@@ -78,9 +83,13 @@ def test_so_is_one_that_fails_by_itself_or_never_ends(tmp_path: Path) -> None:
     starts = "starts a server or a loop while its module is loaded: put that line under"
     text = said(tmp_path, "def run(): raise RuntimeError('no loop')\nrun()", TELEGRAM)
     assert f"RuntimeError: no loop; `run()` {starts} {MAIN}" in text
+    before = os._exit, sys.stdout, signal.getsignal(signal.SIGURG)
     waits = "import threading\ndef infinity_polling(): threading.Event().wait()\ninfinity_polling()"
     text = said(tmp_path, waits, TELEGRAM)
     assert f"was started; `infinity_polling()` {starts} {MAIN}" in text
+    gc.collect()
+    assert not WATCHDOG.in_section
+    assert (os._exit, sys.stdout, signal.getsignal(signal.SIGURG)) == before, "what waited has left its section open"
 
 
 def test_another_error_of_a_module_gets_no_such_advice(tmp_path: Path) -> None:
