@@ -12,10 +12,7 @@ from typing import Final, NamedTuple
 
 from relaysim.sim.trace.own_texts import apologises
 from relaysim.sim.trace.subjects import Handling, Message, Run, Text, TextKind
-from relaysim.sim.trace.words import Piece, wording
-
-_TELLING_WORDS: Final = 3
-"""Fewer words may be the customer's by chance."""
+from relaysim.sim.trace.words import TELLING_WORDS, Piece, wording
 
 _CUT_WORDS_MAX: Final = 1
 """Words between two pieces that neither has whole: one that was cut in two."""
@@ -153,7 +150,7 @@ class Joining:
             run = self._author(runs, send)
             is_own = self._is_own(run, send.conversation)
             said = wording(reply).words[piece.first : piece.end]
-            is_echo = len(said) >= _TELLING_WORDS and self._written_by_customer(said, send.conversation) is not None
+            is_echo = len(said) >= TELLING_WORDS and self._written_by_customer(said, send.conversation) is not None
             if is_echo and not is_own:
                 continue
             rank = (not is_echo, is_own, piece.end - piece.first, run.created)
@@ -184,8 +181,7 @@ class Joining:
         """Whether the piece of a reply that was sent last ends where this one begins, or just before: then neither is an
         echo."""
         assert send.piece is not None
-        last = [self._last_pieces[place] for place in self._places(send) if place in self._last_pieces]
-        before = [each for each in last if each.run is send.run and each.reply == send.reply]
+        before = [each for each in self._sent_last(send) if each.run is send.run and each.reply == send.reply]
         before = [each for each in before if 0 <= send.piece.first - each.piece.end <= _CUT_WORDS_MAX]
         for each in before:
             self._clear(each.echoes)
@@ -213,7 +209,7 @@ class Joining:
         That is known by the words alone: after the piece that its handling sent last to this conversation, or that anybody
         sent there last, since another handling may go on where one ended.
         """
-        last = [self._last_pieces[place] for place in self._places(send) if place in self._last_pieces]
+        last = self._sent_last(send)
         for is_next in (True, False):
             for run, reply, before, text, said in last:
                 piece = wording(send.text).is_at(wording(reply), before.end if is_next else before.first)
@@ -232,6 +228,10 @@ class Joining:
     @staticmethod
     def _places(send: Text) -> tuple[tuple[str, str | None], ...]:
         return (send.conversation, send.delivery), (send.conversation, None)
+
+    def _sent_last(self, send: Text) -> list[_SentPiece]:
+        """The pieces that were sent last where this text is sent."""
+        return [self._last_pieces[place] for place in self._places(send) if place in self._last_pieces]
 
     def _is_own(self, run: Run, conversation: str) -> bool:
         return self._conversation_of(run.thread) in (conversation, None)

@@ -50,6 +50,12 @@ _PIECE_WORDS_MIN: Final = 4
 _PIECE_SHARE_MIN: Final = 0.6
 """A piece of a text consists of its words by at least this share; the rest is a number, a greeting, an ellipsis."""
 
+TELLING_WORDS: Final = 3
+"""Fewer words may stand in a text by chance, beside another text that they are of."""
+
+WHOLE_WORDS_MIN: Final = 6
+"""All of a shorter text may be what anybody says, "Thank you very much" for instance."""
+
 _SCRAMBLED_WORDS_MIN: Final = 6
 _OF_ITS_WORDS_MIN: Final = 0.8
 """A text with another's words in another order has so many of them and hardly any others: texts of a language share some."""

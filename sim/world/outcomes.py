@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.subjects import Message, Run, Text
-from relaysim.sim.trace.words import wording
+from relaysim.sim.trace.words import WHOLE_WORDS_MIN, wording
 from relaysim.sim.world.conflicts import Encounter, has_met_active_run
 from relaysim.sim.world.judge.catalogue import JUDGED_COUNTS
 from relaysim.sim.world.judge.early_looks import crossing, decided_at, had_before
@@ -80,9 +80,6 @@ _BREACHES = (
     "out_of_order",
 )
 _DETAILS_MAX = 3
-_WHOLE_WORDS_MIN: Final = 6
-"""All of a shorter reply may stand in another text by chance."""
-
 _ARRIVING: Final = ("delivered", "unknown_delivered")
 
 
@@ -208,7 +205,7 @@ class Outcomes:
                 delivered |= {
                     (conversation, each.id)
                     for each in (run, *sent.others)[sent.piece is not None :]
-                    if max(len(wording(text).words) for text in each.wrote) >= _WHOLE_WORDS_MIN
+                    if max(len(wording(text).words) for text in each.wrote) >= WHOLE_WORDS_MIN
                 }
             covered = [
                 outcome

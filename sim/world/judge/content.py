@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from relaysim.sim.trace.own_texts import program_errors, program_values
 from relaysim.sim.trace.subjects import Message, Request, Run, StoredText, Text
-from relaysim.sim.trace.words import keeps_order, wording
+from relaysim.sim.trace.words import TELLING_WORDS, keeps_order, wording
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.early_looks import crossing, had_before
 from relaysim.sim.world.judge.findings import Findings, at
@@ -16,9 +16,6 @@ from relaysim.sim.world.judge.internals import Internals
 
 _AROUND_MAX: Final = 2000
 """Characters: a greeting, a signature and a disclaimer are fewer; more that no run wrote is no answer any more."""
-
-_TELLING_WORDS: Final = 3
-"""Fewer words may stand in a text by chance, beside the message that they are."""
 
 _REFUSAL_WORDS_MIN: Final = 4
 """A shorter refusal of the API may be ordinary words."""
@@ -130,7 +127,7 @@ def _check_unchanged(history: History, thread: str, findings: Findings) -> None:
 def _is_repeated_in(text: StoredText, message: Message) -> bool:
     """Whether a text says this message's words more often than the messages in it do."""
     words = wording(message.text)
-    if len(words.words) < _TELLING_WORDS:
+    if len(words.words) < TELLING_WORDS:
         return False
     found = wording(text.text).count(words)
     return found > 1 and found > sum(wording(each.text).count(words) for each in text.messages)
@@ -303,7 +300,7 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
     if send.run is not None and send.piece is None and _is_said_twice(text, send.reply, own):
         return f"{send.conversation} was sent what {send.run.id} had written more than once in one text, at {at(send.time)}"
     what = "a reply" if runs else "a text"
-    if send.run is None and len(wording(text).words) >= _TELLING_WORDS and not history.is_declared(send):
+    if send.run is None and len(wording(text).words) >= TELLING_WORDS and not history.is_declared(send):
         message = history.repeated_by(send)
         if message is not None:
             return (
@@ -337,7 +334,7 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
 def _is_said_twice(text: str, reply: str, own: list[str]) -> bool:
     """Whether a text holds a reply more often than it was written."""
     said, words = wording(text), wording(reply)
-    if len(words.words) < _TELLING_WORDS or text == reply:
+    if len(words.words) < TELLING_WORDS or text == reply:
         return False
     found = said.count(words)
     return found > 1 and found > sum(wording(each).count(words) for each in own)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from relaysim.sim.trace.contents import Content
 from relaysim.sim.trace.given_texts import GivenText
 from relaysim.sim.trace.subjects import Run, Text
-from relaysim.sim.trace.words import Wording, wording
+from relaysim.sim.trace.words import TELLING_WORDS, Wording, wording
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
 
@@ -214,12 +214,8 @@ def beginnings_of(history: History) -> Iterator[GivenText]:
 def _is_of(text: Wording, said: Wording) -> bool:
     """Whether a text is what was said, perhaps with more around it, or a part of it."""
     if text.holds(said):
-        return len(said.words) >= _TELLING_WORDS or said.holds(text)
+        return len(said.words) >= TELLING_WORDS or said.holds(text)
     return text.piece_of(said) is not None
-
-
-_TELLING_WORDS: Final = 3
-"""Fewer words stand in many a text by chance."""
 
 
 def _have_customers_texts(history: History, threads: set[str], time: float) -> bool:

@@ -15,14 +15,11 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final, NamedTuple
 
-from relaysim.sim.trace.words import Wording, wording
+from relaysim.sim.trace.words import WHOLE_WORDS_MIN, Wording, wording
 from relaysim.sim.world.judge.history import History
 
 _PIECE_WORDS: Final = 8
 """So many words in a row are no chance."""
-
-_WHOLE_WORDS_MIN: Final = 6
-"""All of a shorter message may be what anybody says, "Thank you very much" for instance."""
 
 _NUMBER: Final = re.compile(r"(?=(?:[^\d]*\d){5})\w{6,}")
 """Five digits and a sixth sign: an order, a telephone number. Shorter ones are prices, years and house numbers."""
@@ -108,7 +105,7 @@ class ForeignWords:
             self._of.setdefault(each.conversation, []).append(each)
             words = each.words.words
             count = min(len(words), _PIECE_WORDS)
-            if count >= _WHOLE_WORDS_MIN:
+            if count >= WHOLE_WORDS_MIN:
                 lengths.add(count)
                 for first in range(len(words) - count + 1):
                     self._pieces.setdefault(f" {' '.join(words[first : first + count])} ", []).append(each)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
 from relaysim.sim.trace.subjects import Text
-from relaysim.sim.trace.words import Piece, wording
+from relaysim.sim.trace.words import TELLING_WORDS, Piece, wording
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
 
@@ -19,9 +19,6 @@ _WHOLE_SHARE: Final = 0.9
 
 _CUT_WORDS_MAX: Final = 2
 """Words between two pieces: one that was cut in two, or a number with a sign in it."""
-
-_TELLING_WORDS: Final = 3
-"""Fewer words may stand in a reply by chance, beside the piece that they are."""
 
 
 def check_pieces(history: History, findings: Findings) -> None:
@@ -40,6 +37,7 @@ def check_pieces(history: History, findings: Findings) -> None:
     for send in history.sends:
         if send.run is not None and send.piece is not None:
             parts.setdefault((send.conversation, send.run.id, send.reply), []).append((send, send.piece))
+    receipts = _receipts(history) if parts else {}
     for (conversation, run, reply), sends in parts.items():
         texts = [send.text for send, _ in sends]
         facts = {"conversation": conversation, "run": run, "received": texts}
@@ -50,7 +48,7 @@ def check_pieces(history: History, findings: Findings) -> None:
                 f"{conversation} was sent, at {at(late.time)}, a piece of what {run} had written after a later piece of it",
                 **facts,
             )
-        overtaken = None if late is not None else _overtaken(reply, sends, _receipts(history, conversation))
+        overtaken = None if late is not None else _overtaken(reply, sends, receipts)
         if overtaken is not None:
             findings.breach(
                 "S15",
@@ -64,7 +62,8 @@ def check_pieces(history: History, findings: Findings) -> None:
             if each.conversation == conversation
         )
         count = len(wording(reply).words)
-        said = {place for piece in _with_cuts([piece for _, piece in sends]) for place in range(*piece)}
+        pieces = [piece for _, piece in sends]
+        said = {place for piece in (*pieces, *(cut for _, cut, _ in _cuts(pieces))) for place in range(*piece)}
         is_exact = all(wording(each.text).is_nothing_but(piece) for each, piece in sends)
         lost = None if is_whole else _lost_between(reply, sends)
         if lost is not None:
@@ -84,13 +83,14 @@ def check_pieces(history: History, findings: Findings) -> None:
         )
 
 
-def _receipts(history: History, conversation: str) -> dict[int, float]:
+def _receipts(history: History) -> dict[int, float]:
     """By the place of each text in the trace, when the customer got it; of those whose fate is certain."""
-    waiting = list(history.received.get(conversation, ()))
+    left = {conversation: list(received) for conversation, received in history.received.items()}
     found: dict[int, float] = {}
     for send in history.sends:
-        if send.conversation != conversation or send.fate not in ("delivered", "unknown_delivered"):
+        if send.fate not in ("delivered", "unknown_delivered"):
             continue
+        waiting = left.get(send.conversation, [])
         place = next((i for i, (time, text) in enumerate(waiting) if text == send.text and time >= send.time), None)
         if place is not None:
             time, _ = waiting.pop(place)
@@ -105,7 +105,7 @@ def _overtaken(reply: str, sends: Sequence[tuple[Text, Piece]], receipts: dict[i
     for place, (send, piece) in enumerate(sends):
         got = receipts.get(send.index, -1.0)
         for other, later in sends[place + 1 :]:
-            is_telling = is_split or min(piece.end - piece.first, later.end - later.first) >= _TELLING_WORDS
+            is_telling = is_split or min(piece.end - piece.first, later.end - later.first) >= TELLING_WORDS
             if is_telling and piece.end <= later.first and receipts.get(other.index, got) < got:
                 return send
     return None
@@ -114,23 +114,20 @@ def _overtaken(reply: str, sends: Sequence[tuple[Text, Piece]], receipts: dict[i
 def _lost_between(reply: str, sends: Sequence[tuple[Text, Piece]]) -> str | None:
     """The words between two pieces that stand next to one another, if they are not there in two parts."""
     words = wording(reply).words
-    ordered = sorted({piece: send for send, piece in sends}.items())
-    for (piece, send), (following, other) in pairwise(ordered):
-        if 0 < following.first - piece.end <= _CUT_WORDS_MAX:
-            cut = "".join(words[piece.end : following.first])
-            before, after = ("".join(words[first:end]) for first, end in (piece, following))
-            parts = ((before + cut[:place], cut[place:] + after) for place in range(len(cut) + 1))
-            if not any(_is_in(one, send.text) and _is_in(two, other.text) for one, two in parts):
-                return " ".join(words[piece.end : following.first])
+    texts = {piece: send.text for send, piece in sends}
+    for piece, cut, following in _cuts(texts):
+        before, between, after = ("".join(words[first:end]) for first, end in (piece, cut, following))
+        parts = ((before + between[:place], between[place:] + after) for place in range(len(between) + 1))
+        if not any(_is_in(one, texts[piece]) and _is_in(two, texts[following]) for one, two in parts):
+            return " ".join(words[cut.first : cut.end])
     return None
 
 
-def _with_cuts(pieces: Sequence[Piece]) -> Iterator[Piece]:
-    """The pieces, each with the word behind it that was cut in two."""
-    yield from pieces
+def _cuts(pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Piece, Piece]]:
+    """What lies between two pieces because it was cut in two, between these two."""
     for piece, following in pairwise(sorted(pieces)):
         if 0 < following.first - piece.end <= _CUT_WORDS_MAX:
-            yield Piece(piece.end, following.first)
+            yield piece, Piece(piece.end, following.first), following
 
 
 def _is_in(letters: str, text: str) -> bool:
@@ -147,7 +144,7 @@ def _out_of_order(reply: str, sends: Sequence[tuple[Text, Piece]]) -> Text | Non
         is_new = all(piece.end <= each.first or each.end <= piece.first for each in before)
         later = [each for each in before if piece.end <= each.first]
         if is_new and later:
-            is_telling = all(each.end - each.first >= _TELLING_WORDS for each in (piece, *later))
+            is_telling = all(each.end - each.first >= TELLING_WORDS for each in (piece, *later))
             said = words[piece.first : piece.end]
             starts = range(min(each.end for each in later), len(words) - len(said) + 1)
             if (is_telling or is_split) and not any(words[start : start + len(said)] == said for start in starts):
