@@ -12,6 +12,7 @@ virtual or an error while a kernel runs. A `Guard` keeps code under test from en
 - `trace`: what happened, and its fingerprint.
 - `fence`, `refusals`, `substitutes`, `ignored_calls`: what of Python and the system is virtual, refused or without effect.
 - `guard`, `watchdog`: code under test that would end the process, or that never comes back.
+- `installation`: what is put in place once for many worlds.
 - `modules_aside`: loaded modules that others stand in place of now.
 - `own_errors`, `error_text`, `source_places`, `loading_lines`: the simulator's own errors, what foreign ones say, where
   they arose, and which of them come of a server that is started where its module is loaded.

@@ -14,7 +14,6 @@ from relaysim.sim.process.worker_process import (
     Isolation,
     WorkerProcess,
     WorkerProcesses,
-    install_isolation,
     running_process,
 )
 
@@ -24,7 +23,6 @@ __all__ = [
     "LibrariesError",
     "WorkerProcess",
     "WorkerProcesses",
-    "install_isolation",
     "is_shared",
     "libraries_in",
     "running_process",

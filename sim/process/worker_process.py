@@ -15,15 +15,16 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from logging import Logger, getLogger
 from threading import get_ident
-from types import ModuleType, TracebackType
-from typing import Any, ClassVar, Final, Self, TypeVar
+from types import ModuleType
+from typing import Any, Final, TypeVar
 
 from relaysim.sim.kernel import CancelledTask, Host, outside
 from relaysim.sim.kernel.fence import refuse_some, replace_names
+from relaysim.sim.kernel.installation import Installation
 from relaysim.sim.process.file_calls import CHANGES, FileCalls, changes, install
 from relaysim.sim.process.libraries import Libraries
 from relaysim.sim.process.loading import Finder
@@ -162,7 +163,7 @@ class WorkerProcesses:
         global _thread
         _thread = get_ident()
         self._finder = Finder(self.user_code, self._outside, self._register, libraries)
-        _isolation().install()
+        Isolation.install()
         sys.meta_path.insert(0, self._finder)
 
     def begin(self, name: str, files_of: str | None = None) -> WorkerProcess:
@@ -178,7 +179,7 @@ class WorkerProcesses:
                 earlier.opened.cut()
         files = self._files.get(owner)
         if files is None:
-            files = self._files[owner] = OwnFiles(partial(_isolation().make_folder, owner))
+            files = self._files[owner] = OwnFiles(partial(Isolation.present().make_folder, owner))
         life = WorkerProcess(self, name, files)
         self._lives.append(life)
         return life
@@ -208,7 +209,7 @@ class WorkerProcesses:
             life.opened.cut()
         self._lives.clear()
         self._files.clear()
-        _isolation().remove_folders()
+        Isolation.present().remove_folders()
 
     def exchange(self, life: WorkerProcess | None) -> None:
         """Put a life's modules and state in place of the present one's; None: what was there before."""
@@ -270,47 +271,17 @@ class WorkerProcesses:
                 own[name] = self.base_loggers[name]
 
 
-class Isolation:
-    """What is installed once for many worlds, and only when the first of them has code of the user's.
-
-    A context manager; nested ones share one installation, which the outermost takes away.
-    """
-
-    _held: ClassVar[list[Isolation]] = []
+class Isolation(Installation):
+    """What worlds with code of the user's need. It is to be installed before that code is watched, since looking through all
+    loaded modules takes time that is not the code's."""
 
     def __init__(self) -> None:
-        self._undo: list[Callable[[], None]] = []
+        super().__init__()
         self._folder = ""
         self._has_folders = False
 
-    def __enter__(self) -> Self:
-        Isolation._held.append(self)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        Isolation._held.remove(self)
-        self._uninstall()
-
-    def install(self) -> None:
-        """Make what reaches past a process harmless: nothing that runs at this process's end, or at its signals.
-
-        It is done whole or not at all: what interrupts it leaves nothing in place.
-        """
-        if self._undo:
-            return
-        try:
-            self._install()
-        except BaseException:
-            self._uninstall()
-            raise
-
-    def _uninstall(self) -> None:
-        while self._undo:
-            self._undo.pop()()
-
-    def _install(self) -> None:
+    def _install(self, undo: ExitStack) -> None:
+        """Make what reaches past a process harmless: nothing that runs at this process's end, or at its signals."""
         replacements = {
             id(real): (real, _in_process(real, instead))
             for real, instead in (
@@ -319,10 +290,11 @@ class Isolation:
                 (signal.signal, lambda number, handler: signal.getsignal(number)),
             )
         }
-        self._undo.append(replace_names(replacements))
-        self._undo.append(install(FileCalls(running_process)))
-        self._undo.append(install_threads(_running_threads))
-        self._undo += [refuse_some(event, partial(self._past_substitutes, event)) for event in CHANGES]
+        undo.callback(replace_names(replacements))
+        undo.callback(install(FileCalls(running_process)))
+        undo.callback(install_threads(_running_threads))
+        for event in CHANGES:
+            undo.callback(refuse_some(event, partial(self._past_substitutes, event)))
         with outside():
             temporary = tempfile.gettempdir()
         self._folder = os.path.join(temporary, f"relaysim-files-{os.getpid()}-{next(_numbers)}")
@@ -361,18 +333,6 @@ def _register_at_exit(function: Callable[..., Any], *args: Any, **kwargs: Any) -
     if function == weakref.finalize._exitfunc:  # type: ignore[attr-defined]
         _AT_EXIT["register"](function)
     return function
-
-
-def install_isolation() -> None:
-    """Install what worlds with code of the user's need, if it is not: to be done before that code is watched, since looking
-    through all loaded modules takes time that is not the code's."""
-    _isolation().install()
-
-
-def _isolation() -> Isolation:
-    if not Isolation._held:
-        raise RuntimeError("make WorkerProcesses inside `with Isolation():`")
-    return Isolation._held[0]
 
 
 def _in_process(real: Callable[..., Any], instead: Callable[..., Any]) -> Callable[..., Any]:

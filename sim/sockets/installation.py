@@ -5,10 +5,12 @@ from __future__ import annotations
 import _socket
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any
 
 from relaysim.sim.kernel.fence import replace_names
+from relaysim.sim.kernel.installation import Installation
 from relaysim.sim.sockets.host_sockets import HostSockets, sockets_here
 from relaysim.sim.sockets.pairs import make_pair
 from relaysim.sim.sockets.readiness import install_in_selectors, substitutes
@@ -16,57 +18,18 @@ from relaysim.sim.sockets.simulated_socket import make_socket
 from relaysim.sim.sockets.tls import pass_over_tls
 
 
-class SocketCalls:
-    """For the length of a `with` block, from `install` on. Code on other hosts, and outside of worlds, sees the real thing.
+class SocketCalls(Installation):
+    """For the length of a `with` block, from `install` on. Code on other hosts, and outside of worlds, sees the real
+    thing."""
 
-    Nested ones share one installation, which the outermost takes away.
-    """
-
-    _held: ClassVar[list[SocketCalls]] = []
-
-    def __init__(self) -> None:
-        self._undo: list[Callable[[], None]] = []
-
-    def __enter__(self) -> Self:
-        SocketCalls._held.append(self)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        SocketCalls._held.remove(self)
-        self._uninstall()
-
-    @classmethod
-    def install(cls) -> None:
-        """Install everything, if it is not.
-
-        Raises:
-            RuntimeError: outside of every such block.
-        """
-        if not cls._held:
-            raise RuntimeError("open sockets inside `with SocketCalls():`")
-        cls._held[0]._install()
-
-    def _uninstall(self) -> None:
-        while self._undo:
-            self._undo.pop()()
-
-    def _install(self) -> None:
-        if self._undo:
-            return
-        try:
-            self._replace()
-        except BaseException:  # whole or not at all: a later world would take what is there for everything
-            self._uninstall()
-            raise
-
-    def _replace(self) -> None:
+    def _install(self, undo: ExitStack) -> None:
         replaced: dict[int, tuple[Any, Any]] = {
             id(real): (real, substitute) for real, substitute in (*substitutes(), *_calls())
         }
         for install in (partial(install_in_selectors, replaced), partial(replace_names, replaced), pass_over_tls):
-            self._undo.append(install())
+            undo.callback(install())
         socket.socket.__new__ = make_socket  # type: ignore[assignment, method-assign]
-        self._undo.append(lambda: delattr(socket.socket, "__new__"))
+        undo.callback(delattr, socket.socket, "__new__")
 
 
 def _calls() -> list[tuple[Callable[..., Any], Callable[..., Any]]]:

@@ -82,19 +82,21 @@ def _looked_at(
     kernel = Kernel()
     own_libraries = None if libraries is None else libraries_in(libraries)
     printed: deque[str] = deque(maxlen=PRINTED_MAX)
-    with WATCHDOG, Fence() as fence, Isolation(), Guard():
-        fence.attach(kernel)
-        processes = WorkerProcesses(
-            module_name, libraries=own_libraries, printed=lambda name, stream, line: printed.append(line)
-        )
-        try:
-            host = kernel.host("w1")
-            return processes.begin(host.name).start(host, looked)
-        except FactoryError as error:
-            raise FactoryError(f"{error}{printed_words(printed)}") from error
-        finally:
-            kernel.close()
-            processes.close()
+    with WATCHDOG, Fence() as fence, Isolation():
+        Isolation.install()
+        with Guard():
+            fence.attach(kernel)
+            processes = WorkerProcesses(
+                module_name, libraries=own_libraries, printed=lambda name, stream, line: printed.append(line)
+            )
+            try:
+                host = kernel.host("w1")
+                return processes.begin(host.name).start(host, looked)
+            except FactoryError as error:
+                raise FactoryError(f"{error}{printed_words(printed)}") from error
+            finally:
+                kernel.close()
+                processes.close()
 
 
 def printed_words(lines: Sequence[str]) -> str:

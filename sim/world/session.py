@@ -14,7 +14,7 @@ from relaysim.sim.doors import keyed_retry_jitter
 from relaysim.sim.doors import warm_up as warm_up_api
 from relaysim.sim.doors.sent_requests import SentRequests
 from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Recording
-from relaysim.sim.process import Isolation, install_isolation, is_shared
+from relaysim.sim.process import Isolation, is_shared
 from relaysim.sim.sockets import SocketCalls
 from relaysim.sim.world.factories import module_of
 from relaysim.sim.world.invariants import JudgeSettings
@@ -140,7 +140,7 @@ class Session:
         """Build, run and close one world."""
         warm_up(world.backend.name)
         if not is_shared(module_of(world.settings.relay.factory)):
-            install_isolation()
+            Isolation.install()
             SocketCalls.install()
         try:
             with Guard(world.kernel.env, world.kernel.fail):

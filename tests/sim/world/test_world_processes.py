@@ -339,8 +339,8 @@ def test_an_interrupt_while_it_is_installed_leaves_nothing_in_place(monkeypatch:
         with monkeypatch.context() as patch:
             patch.setattr("relaysim.sim.process.worker_process.install_threads", interrupted)
             with pytest.raises(KeyboardInterrupt):
-                isolation.install()
+                isolation.put_in_place()
         assert (open, threading.Lock) == (real_open, real_lock)
-        isolation.install()
+        isolation.put_in_place()
         assert threading.Lock is not real_lock
     assert (open, threading.Lock) == (real_open, real_lock)
