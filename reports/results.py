@@ -152,15 +152,10 @@ def _setting(value: Any) -> str:
 
 
 def replay_command(
-    scenario: str,
-    seed: int,
-    *,
-    settings: Mapping[str, Any] | None = None,
-    factory: str | None = None,
-    option: FactoryOption = "--factory",
+    scenario: str, seed: int, *, settings: Mapping[str, Any] | None = None, factory: str | None = None
 ) -> str:
     """The command that replays one seed of a scenario."""
-    return replay_template(scenario, settings=settings, factory=factory, option=option).replace("{seed}", str(seed))
+    return replay_template(scenario, settings=settings, factory=factory).replace("{seed}", str(seed))
 
 
 def replay_of(template: str, seed: int, claim: str) -> str:
@@ -174,17 +169,9 @@ def replay_of(template: str, seed: int, claim: str) -> str:
     return template and f"{template.replace('{seed}', str(seed))} --claim {shlex.quote(claim)}"
 
 
-def doctor_command(
-    scenario: str,
-    *,
-    settings: Mapping[str, Any] | None = None,
-    factory: str | None = None,
-    option: FactoryOption = "--factory",
-    lane: str | None = None,
-) -> str:
-    """The command that finds out why a seed of a scenario gives two worlds."""
-    command = replay_template(scenario, settings=settings, factory=factory, option=option)
-    command = command.replace(" --seed {seed}", "")
+def doctor_command(template: str, lane: str | None = None) -> str:
+    """The command that finds out why a seed of a scenario gives two worlds; `template` as `replay_template` makes it."""
+    command = template.replace(" --seed {seed}", "", 1)
     return command.replace("relaysim replay", "relaysim doctor", 1) + (f" --lane {lane}" if lane else "")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, 
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS, NUMBERS, Kind
 from relaysim.reports.claims import ClaimSpec
-from relaysim.reports.results import FactoryOption
+from relaysim.reports.results import FactoryOption, replay_template
 from relaysim.scenarios.document import Document
 from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.profile import Profile
@@ -121,6 +122,11 @@ class Origin:
     factory: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     option: FactoryOption = "--factory"
+
+    def replay_template(self, further: Mapping[str, Any] | None = None) -> str:
+        """The command that replays one seed of it, perhaps with further settings; see `relaysim.reports.results`."""
+        settings = {**self.settings, **(further or {})}
+        return replay_template(self.given, settings=settings, factory=self.factory, option=self.option)
 
 
 class Heading(_Table):

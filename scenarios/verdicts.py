@@ -9,7 +9,7 @@ from typing import Any
 from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.claims import ClaimSpec, judge, rate
 from relaysim.reports.confidence_sequences import judge_sequence
-from relaysim.reports.results import replay_of, replay_template
+from relaysim.reports.results import replay_of
 from relaysim.scenarios import blocked_loops
 from relaysim.scenarios.determinism.recheck import Recheck
 from relaysim.scenarios.load import variant
@@ -115,7 +115,7 @@ def _entry(
     scenario: Scenario, specs: Mapping[str, ClaimSpec], main: Summary, lane: Lane, sequences: Sequences | None
 ) -> dict[str, Any]:
     origin = scenario.origin
-    replay = replay_template(origin.given, settings=origin.settings, factory=origin.factory, option=origin.option)
+    replay = origin.replay_template()
     obstacles = main.obstacles.entries(main.replications)
     if any(each["kind"] == "raised" for each in obstacles):
         main = main.nothing_judged()

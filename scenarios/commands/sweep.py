@@ -190,18 +190,12 @@ def _warn(text: str) -> None:
 
 
 def _one_line(error: ReplicationError, plan: Plan) -> str:
-    from relaysim.reports.results import replay_command
-
     point = next(point for point in plan.points if tuple(point.values.items()) == error.values)
-    origin = point.scenario.origin
     given = ", ".join(f"{path}={value}" for path, value in error.values)
     message = (
         f"{error.scenario}{f' with {given}' if given else ''}, seed {error.seed}: {' '.join(error.reason.split())}"
     )
-    command = replay_command(
-        origin.given, error.seed, settings=origin.settings, factory=origin.factory, option=origin.option
-    )
-    return f"{message}; see it: {command}"
+    return f"{message}; see it: {point.scenario.origin.replay_template().replace('{seed}', str(error.seed))}"
 
 
 def _print(results: dict[str, Any], folder: Path) -> None:

@@ -195,7 +195,6 @@ def _sequential(arguments: argparse.Namespace) -> Sequential | None:
 
 
 def _one_line(error: Exception, scenarios: Sequence[Scenario]) -> str:
-    from relaysim.reports.results import replay_command
     from relaysim.scenarios.runner import ReplicationError
 
     message = " ".join(str(error).split())
@@ -203,11 +202,7 @@ def _one_line(error: Exception, scenarios: Sequence[Scenario]) -> str:
         message += "; nothing is judged"
     elif isinstance(error, ReplicationError):
         origin = next(scenario.origin for scenario in scenarios if scenario.name == error.scenario)
-        settings = {**origin.settings, **dict(error.values)}
-        command = replay_command(
-            origin.given, error.seed, settings=settings, factory=origin.factory, option=origin.option
-        )
-        message += f"; see it: {command}"
+        message += f"; see it: {origin.replay_template(dict(error.values)).replace('{seed}', str(error.seed))}"
     return message
 
 

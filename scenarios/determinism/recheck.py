@@ -105,15 +105,12 @@ def another_hash_seed() -> int:
 
 
 def _parting(plan: Planned, ending: Ending, trace: bytes) -> dict[str, Any] | None:
-    origin = plan.scenario.origin
     lane = None if plan.lane == plan.scenario.lane else plan.lane
     parting: dict[str, Any] = {
         "scenario": plan.scenario.name,
         "seed": ending.world.seed,
         "lane": plan.lane,
-        "next": doctor_command(
-            origin.given, settings=origin.settings, factory=origin.factory, option=origin.option, lane=lane
-        ),
+        "next": doctor_command(plan.scenario.origin.replay_template(), lane),
     }
     if ending.error:
         return {**parting, "text": f"at the end: {HERE} came to it, {THERE} did not: {ending.error}"}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from relaysim.reports.claims import ALPHA
-from relaysim.reports.results import SCHEMA, replay_template
+from relaysim.reports.results import SCHEMA
 from relaysim.reports.statistics import rounded
 from relaysim.reports.sweep_words import KIND
 from relaysim.scenarios.runner import Lane
@@ -67,11 +67,10 @@ def _point(point: Point, worlds: Worlds) -> dict[str, Any]:
     entry = judged(scenario, summary, lane)
     claims = [{name: value for name, value in claim.items() if name not in _LEFT_OUT} for claim in entry["claims"]]
     kept = {name: value for name, value in entry.items() if name not in _ONCE}
-    origin = scenario.origin
     return {
         **kept,
         "values": {path: plain(value) for path, value in point.values.items()},
         "claims": claims,
         "never_met": summary.never_met,
-        "replay": replay_template(origin.given, settings=origin.settings, factory=origin.factory, option=origin.option),
+        "replay": scenario.origin.replay_template(),
     }
