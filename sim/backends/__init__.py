@@ -3,7 +3,7 @@
 - `protocol`: the seam: what a backend is to worlds, doors and the judge. Begin there.
 - `calls`: a call and its answer, neither of which is HTTP; `wire`: HTTP to calls and answers to HTTP, sans-I/O.
 - `errors`, `json_values`, `json_body`, `pages`, `streaming`: OpenAI's way of answering: error bodies, checks, lists, events.
-- `replies`: what assistants answer, as code or as data.
+- `replies`: what assistants answer, as code or as data; `tokens`: how many of them a text is.
 - `profile`, `rate_limits`: how slow a backend is, and how many requests it takes; `calibration`: where numbers come from.
 - `threads`: the Threads API.
 

@@ -53,6 +53,54 @@ class Call:
         self.step_id = step_id
 
 
+class PendingAnswer:
+    """An answer that the service gives later: that of a turn whose client waits for its end.
+
+    Args:
+        abandoned: called once if the client goes before the answer is given: it has closed its connection, and the
+            service knows.
+
+    Attributes:
+        given: the answer is there.
+    """
+
+    __slots__ = ("_abandoned", "_answer", "_then", "given")
+
+    def __init__(self, abandoned: Callable[[], None]) -> None:
+        self._abandoned: Callable[[], None] | None = abandoned
+        self._answer: Answer | None = None
+        self._then: Callable[[], None] | None = None
+        self.given = False
+
+    def belongs_to(self, answer: Answer) -> None:
+        """Whose payload or error it will give."""
+        self._answer = answer
+
+    def give(self, payload: Object | None = None, error: ApiError | None = None) -> None:
+        """Give the answer now: an object, or the error that refuses after all. Only the first time counts."""
+        if self.given:
+            return
+        self.given, self._abandoned = True, None
+        if self._answer is not None:
+            self._answer.settle(payload, error)
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+
+    def then(self, action: Callable[[], None]) -> None:
+        """Call `action` as soon as the answer is given, at that very instant; now if it is."""
+        if self.given:
+            action()
+        else:
+            self._then = action
+
+    def abandon(self) -> None:
+        """The client has gone."""
+        abandoned, self._abandoned = self._abandoned, None
+        if abandoned is not None:
+            abandoned()
+
+
 class Answer:
     """What came of one attempt at a call.
 
@@ -60,6 +108,7 @@ class Answer:
         status: HTTP status; 0 if no answer reached the client.
         payload: the object, where it succeeded.
         stream: the events that are the answer in the payload's place, where a stream was asked for.
+        pending: set where the answer comes later; until then the payload is what the object looked like at first.
         error: the error, where the service refused.
         headers: further response headers, lower case.
         detail: for the trace; what the operation's docstring in `operations` says.
@@ -77,6 +126,7 @@ class Answer:
         "failure",
         "headers",
         "payload",
+        "pending",
         "request_id",
         "status",
         "stream",
@@ -97,9 +147,17 @@ class Answer:
         self.detail = detail
         self.failure = failure
         self.stream: EventStream | None = None
+        self.pending: PendingAnswer | None = None
         self.request_id = ""
         self.draw_key = ""
         self.draw_index = 0
+
+    def settle(self, payload: Object | None, error: ApiError | None) -> None:
+        """What was pending is known."""
+        if error is None:
+            self.payload = payload
+        else:
+            self.status, self.payload, self.error, self.headers = error.status, None, error, error.headers
 
 
 class Operation(NamedTuple):

@@ -18,6 +18,9 @@ Object = dict[str, Any]
 """A JSON object."""
 
 NAME_LENGTH_MAX: Final = 64
+METADATA_KEYS_MAX: Final = 16
+METADATA_KEY_LENGTH_MAX: Final = 64
+METADATA_VALUE_LENGTH_MAX: Final = 512
 NAME_PATTERN: Final = "^[a-zA-Z0-9_-]+$"
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
@@ -137,3 +140,31 @@ def copied(param: str, value: Any, depth_max: int = DEPTH_MAX) -> Any:
     if isinstance(value, list | tuple):
         return [copied(param, inner, depth_max - 1) for inner in value]
     raise errors.invalid_type(param, "a JSON value", value)
+
+
+def check_id(param: str, value: Any, prefix: str) -> None:
+    """An id of the kind that `prefix` says."""
+    if not isinstance(value, str):
+        raise errors.invalid_type(param, "a string", value)
+    if not value.startswith(f"{prefix}_"):
+        raise errors.malformed_id(param, value, prefix)
+
+
+def check_metadata(metadata: Any, param: str = "metadata") -> Object:
+    """Metadata as a dict of the store's own."""
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):
+        raise errors.invalid_type(param, "an object", metadata)
+    if len(metadata) > METADATA_KEYS_MAX:
+        raise errors.too_many_properties(param, METADATA_KEYS_MAX, len(metadata))
+    for key, value in metadata.items():
+        if not isinstance(key, str):
+            raise errors.invalid_type(param, "an object whose keys are strings", key)
+        if len(key) > METADATA_KEY_LENGTH_MAX:
+            raise errors.property_name_too_long(param, key, METADATA_KEY_LENGTH_MAX)
+        if not isinstance(value, str):
+            raise errors.invalid_type(f"{param}.{key}", "a string", value)
+        if len(value) > METADATA_VALUE_LENGTH_MAX:
+            raise errors.string_too_long(f"{param}.{key}", METADATA_VALUE_LENGTH_MAX, len(value))
+    return dict(metadata)

@@ -17,15 +17,21 @@ _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).enc
 class EventStream:
     """The events of one streamed answer, from the service to one reader.
 
+    Args:
+        done_frame: whether `[DONE]` is the last frame; not every API sends it.
+        left: called once if the reader goes before the last frame.
+
     Attributes:
         ended: the last frame has been added; nothing follows.
         on_frames: called whenever frames were added; set by the reader.
     """
 
-    __slots__ = ("_frames", "detached", "ended", "on_frames")
+    __slots__ = ("_done_frame", "_frames", "_left", "detached", "ended", "on_frames")
 
-    def __init__(self) -> None:
+    def __init__(self, *, done_frame: bool = True, left: Callable[[], None] | None = None) -> None:
         self._frames: list[bytes] = []
+        self._done_frame = done_frame
+        self._left = left
         self.ended = False
         self.detached = False
         self.on_frames: Callable[[], None] | None = None
@@ -38,7 +44,10 @@ class EventStream:
         """Add the last frame."""
         if not self.ended:
             self.ended = True
-            self._push("done", "[DONE]")
+            if self._done_frame:
+                self._push("done", "[DONE]")
+            elif self.on_frames is not None and not self.detached:
+                self.on_frames()
 
     def read(self) -> bytes:
         """The frames added since the last read; empty if there are none."""
@@ -51,6 +60,9 @@ class EventStream:
         self.detached = True
         self.on_frames = None
         self._frames.clear()
+        left, self._left = self._left, None
+        if left is not None and not self.ended:
+            left()
 
     def _push(self, event: str, data: str) -> None:
         if self.detached:

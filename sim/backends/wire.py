@@ -235,6 +235,10 @@ class Wire:
         headers["content-length"] = str(len(body))
         return answer.status, headers, body
 
+    def takes_time(self, call: Call) -> bool:
+        """Whether the answer to a call may not be there at once: a stream, or what a backend lets its clients wait for."""
+        return bool(call.params.get("stream"))
+
     def admit(self, headers: Mapping[str, str]) -> None:
         """Let a request in, or raise the ApiError that refuses it; `headers` have lower-case names."""
         authorization = headers.get("authorization", "")

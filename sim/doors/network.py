@@ -18,7 +18,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Iterable
 
-from relaysim.sim.backends.calls import Answer, Call
+from relaysim.sim.backends.calls import Answer, Call, PendingAnswer
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.backends.protocol import Service
 from relaysim.sim.doors.arrivals import Arrivals, BrokenAnswer, StreamedAnswer
@@ -166,7 +166,20 @@ class Network:
             if read_timeout is not None and duration > read_timeout:
                 self._at(read_timeout, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
                 way_back = -1.0
-            self._at(way_out, self._serve, call, request_id, worker, key, index, way_back, future, fault, read_timeout)
+            self._at(
+                way_out,
+                self._serve,
+                call,
+                request_id,
+                worker,
+                key,
+                index,
+                way_back,
+                future,
+                fault,
+                read_timeout,
+                way_out,
+            )
         elif not effect.connects:
             wait = way_out if connect_timeout is None else min(way_out, connect_timeout)
             self._at(wait, self._fail, CONNECT_ERROR, request_id, worker, key, index, future)
@@ -209,6 +222,7 @@ class Network:
         future: Future[Answer],
         fault: ApiFault | None,
         read_timeout: float | None,
+        way_out: float = 0.0,
     ) -> None:
         """The request arrives at the service. A negative way back: no answer will reach the worker."""
         if fault is None:
@@ -225,6 +239,43 @@ class Network:
             request_id=request_id, status=answer.status, error_message=error_message, detail=answer.detail
         )
         self._trace("api", served)
+        pending = answer.pending
+        if pending is not None:
+            self._watch_client(pending, future)
+            if not pending.given:
+                if way_back >= 0.0:
+                    if read_timeout is not None:
+                        left = max(0.0, read_timeout - way_out)
+                        self._at(left, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
+                    pending.then(lambda: self._set_out(answer, worker, future, way_back, fault, None))
+                return
+        self._set_out(answer, worker, future, way_back, fault, read_timeout)
+
+    def _watch_client(self, pending: PendingAnswer, future: Future[Answer]) -> None:
+        """Let the service know if the client goes before the answer is given: it gave up, or nobody awaits it any more.
+
+        A worker that has crashed closes no connection.
+        """
+        loop = future.get_loop()
+        if loop.is_closed() or getattr(loop, "crashed", False):
+            return
+
+        def ended(ended: Future[Answer]) -> None:
+            if ended.cancelled() or ended.result().failure == READ_TIMEOUT:
+                self._at(0.0, pending.abandon)
+
+        future.add_done_callback(ended)
+
+    def _set_out(
+        self,
+        answer: Answer,
+        worker: str,
+        future: Future[Answer],
+        way_back: float,
+        fault: ApiFault | None,
+        read_timeout: float | None,
+    ) -> None:
+        """An answer leaves the service."""
         if answer.stream is not None:
             if way_back < 0.0:
                 answer.stream.detach()
@@ -235,8 +286,16 @@ class Network:
             if effect.damages:
                 answer = _named_as(answer, BrokenAnswer(answer, effect))
             elif read_timeout is not None and slow_seconds / PIECES > read_timeout:
-                late = way_back + read_timeout
-                self._at(late, self._fail, READ_TIMEOUT, request_id, worker, key, index, future)
+                self._at(
+                    way_back + read_timeout,
+                    self._fail,
+                    READ_TIMEOUT,
+                    answer.request_id,
+                    worker,
+                    answer.draw_key,
+                    answer.draw_index,
+                    future,
+                )
                 return
             else:
                 if type(future) is OpenAttempt and future.begun is not None:

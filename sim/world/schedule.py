@@ -62,10 +62,11 @@ class ScheduledNetwork(Network):
         future: Future[Answer],
         fault: ApiFault | None,
         read_timeout: float | None,
+        way_out: float = 0.0,
     ) -> None:
         place = self._places.get(request_id)
         if place is None:
-            super()._serve(call, request_id, worker, key, index, way_back, future, fault, read_timeout)
+            super()._serve(call, request_id, worker, key, index, way_back, future, fault, read_timeout, way_out)
             return
         constraint = self._waits_for.pop(place, None)
         if constraint is not None and constraint[0] not in self._served:
@@ -78,7 +79,8 @@ class ScheduledNetwork(Network):
             self._waiting.setdefault(awaited, []).append(held)
             self._at(limit, self._release, awaited)
             return
-        super()._serve(call, request_id, worker, key, index, way_back, future, fault, read_timeout)
+        way_out = self.kernel.now - self._left[request_id]  # it may have been held
+        super()._serve(call, request_id, worker, key, index, way_back, future, fault, read_timeout, way_out)
         self._served.add(place)
         self._release(place)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from relaysim.sim.backends.json_values import Object
+from relaysim.sim.backends.json_values import Object, check_id
 from relaysim.sim.backends.pages import page_of
 from relaysim.sim.backends.threads import thread_errors
-from relaysim.sim.backends.threads.parameters import check_assistant, check_id
+from relaysim.sim.backends.threads.parameters import check_assistant
 from relaysim.sim.kernel import Draws
 
 DEFAULTS: Final[Object] = {

@@ -10,7 +10,8 @@ from relaysim.sim.backends.errors import ApiError
 from relaysim.sim.backends.json_values import Object
 from relaysim.sim.backends.threads.service import RUN_OPTIONS, ThreadsService
 from relaysim.sim.backends.threads.states import LOCKING
-from relaysim.sim.backends.threads.usage import tokens_of_messages, tokens_of_text
+from relaysim.sim.backends.threads.usage import tokens_of_messages
+from relaysim.sim.backends.tokens import tokens_of_text
 from relaysim.sim.trace.operation_roles import OperationRoles
 
 

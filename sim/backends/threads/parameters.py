@@ -30,6 +30,7 @@ from relaysim.sim.backends.json_values import (
     check_decimal,
     check_integer,
     check_kind,
+    check_metadata,
     check_name,
     check_object,
     check_open_object,
@@ -41,9 +42,6 @@ from relaysim.sim.backends.threads import thread_errors
 CheckedMessage = tuple[str, list[Object], Object, list[Any]]
 """Role, content, metadata and attachments of a message, as they are stored."""
 
-METADATA_KEYS_MAX: Final = 16
-METADATA_KEY_LENGTH_MAX: Final = 64
-METADATA_VALUE_LENGTH_MAX: Final = 512
 CONTENT_LENGTH_MAX: Final = 256_000
 INSTRUCTIONS_LENGTH_MAX: Final = 256_000
 MODEL_LENGTH_MAX: Final = 256
@@ -75,14 +73,6 @@ REASONING_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh",
 
 _MESSAGE_KEYS: Final = frozenset({"role", "content", "metadata", "attachments"})
 _URL: Final = re.compile(r"https?://[^\s/]\S*", re.IGNORECASE)
-
-
-def check_id(param: str, value: Any, prefix: str) -> None:
-    """An id of the kind that `prefix` says."""
-    if not isinstance(value, str):
-        raise errors.invalid_type(param, "a string", value)
-    if not value.startswith(f"{prefix}_"):
-        raise errors.malformed_id(param, value, prefix)
 
 
 # Messages
@@ -143,26 +133,6 @@ def _id(param: str, value: Any, prefix: str) -> str:
 def _ids(param: str, values: Any, count_max: int, check: Callable[[str, Any], str]) -> list[str]:
     array = check_array(param, values, "strings", count_max)
     return [check(f"{param}[{index}]", value) for index, value in enumerate(array)]
-
-
-def check_metadata(metadata: Any, param: str = "metadata") -> Object:
-    """Metadata as a dict of the store's own."""
-    if metadata is None:
-        return {}
-    if not isinstance(metadata, Mapping):
-        raise errors.invalid_type(param, "an object", metadata)
-    if len(metadata) > METADATA_KEYS_MAX:
-        raise errors.too_many_properties(param, METADATA_KEYS_MAX, len(metadata))
-    for key, value in metadata.items():
-        if not isinstance(key, str):
-            raise errors.invalid_type(param, "an object whose keys are strings", key)
-        if len(key) > METADATA_KEY_LENGTH_MAX:
-            raise errors.property_name_too_long(param, key, METADATA_KEY_LENGTH_MAX)
-        if not isinstance(value, str):
-            raise errors.invalid_type(f"{param}.{key}", "a string", value)
-        if len(value) > METADATA_VALUE_LENGTH_MAX:
-            raise errors.string_too_long(f"{param}.{key}", METADATA_VALUE_LENGTH_MAX, len(value))
-    return dict(metadata)
 
 
 def check_messages(param: str, messages: Any) -> list[CheckedMessage]:

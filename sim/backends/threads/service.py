@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from relaysim.sim.backends import errors
-from relaysim.sim.backends.json_values import Object
+from relaysim.sim.backends.json_values import Object, check_id, check_metadata
 from relaysim.sim.backends.pages import page_of
 from relaysim.sim.backends.protocol import TraceSink, none_prepared
 from relaysim.sim.backends.replies import (
@@ -42,10 +42,8 @@ from relaysim.sim.backends.streaming import EventStream
 from relaysim.sim.backends.threads import thread_errors
 from relaysim.sim.backends.threads.assistants import Assistants
 from relaysim.sim.backends.threads.parameters import (
-    check_id,
     check_message,
     check_messages,
-    check_metadata,
     check_run_options,
     check_thread_of_run,
     check_tool_outputs,

@@ -1,21 +1,11 @@
-"""Token usage: plausible and deterministic.
-
-A token is taken to be four bytes of UTF-8, the rule of thumb for English text that the documentation of tokenizers gives; a
-message costs four more for its frame. No tokenizer is run: nothing here claims to be what a model would have counted.
-"""
+"""Token usage of runs, estimated as `relaysim.sim.backends.tokens` says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
-BYTES_PER_TOKEN: Final = 4
-TOKENS_PER_MESSAGE: Final = 4
-
-
-def tokens_of_text(text: str) -> int:
-    """Estimated tokens of a text, at least 1 unless it is empty."""
-    return -(-len(text.encode()) // BYTES_PER_TOKEN)
+from relaysim.sim.backends.tokens import TOKENS_PER_MESSAGE, tokens_of_text
 
 
 def tokens_of_messages(messages: Iterable[Mapping[str, Any]]) -> int:

@@ -25,7 +25,8 @@ from relaysim.sim.backends.replies import ToolCall, ToolCalls, text_of
 from relaysim.sim.backends.streaming import EventStream
 from relaysim.sim.backends.threads.parameters import text_parts
 from relaysim.sim.backends.threads.records import RunRecord, ThreadRecord, step_view
-from relaysim.sim.backends.threads.usage import tokens_of_messages, tokens_of_text, usage_of
+from relaysim.sim.backends.threads.usage import tokens_of_messages, usage_of
+from relaysim.sim.backends.tokens import tokens_of_text
 from relaysim.sim.kernel import Draws
 from relaysim.sim.trace.schema import MessageStored
 

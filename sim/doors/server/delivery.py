@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
+from relaysim.sim.backends.calls import PendingAnswer
 from relaysim.sim.backends.streaming import EventStream
 from relaysim.sim.doors.effects import PIECES, Effect
 from relaysim.sim.doors.server.pacer import Pacer, WorldEndedError
@@ -52,12 +53,20 @@ class Wire(Protocol):
 
 
 class Rendered(NamedTuple):
-    """An answer as it sets out; the body of a stream is what there is of it by then."""
+    """An answer as it sets out; the body of a stream is what there is of it by then.
+
+    Attributes:
+        status, headers, body: as the name says.
+        stream: where the rest of the body comes from.
+        pending: set if it cannot set out yet; then `again` renders it once it is given.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     stream: EventStream | None = None
+    pending: PendingAnswer | None = None
+    again: Callable[[], Rendered] | None = None
 
     def damaged(self, effect: Effect) -> Rendered:
         """What is sent of it under a fault that damages answers. A stream ends with that."""
@@ -124,6 +133,18 @@ class Exchange:
         while not self.over:
             await self._changed()
         return self.gone
+
+    async def until_given(self, pending: PendingAnswer) -> bool:
+        """Wait until an answer is there (True), or until nobody is left to be given it, which the service then knows."""
+        pending.then(self._change.set)
+        while not (pending.given or self.over):
+            await self._changed()
+        if pending.given:
+            self._whole = not self.over  # what is given is sent whole, after the exchange
+            return not self.over
+        if self.gone:
+            pending.abandon()
+        return False
 
     async def reset(self) -> None:
         """Reset the connection."""

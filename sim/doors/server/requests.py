@@ -91,7 +91,7 @@ class ApiRequests:
         try:
             pacer.catch_up()
             call = self._parse(scope, body, None)
-            if call.params.get("stream"):
+            if api.wire.takes_time(call):
                 return False
             number, request_id = api.next_request()
             api.decide_fault(call, number, request_id)
@@ -125,6 +125,10 @@ class ApiRequests:
             if fault is None and seconds == 0.0:
                 answer = self._process(call, request_id, None)
                 pacer.arm()
+                given = await self._given(scope, receive, send, answer)
+                if given is None:
+                    return
+                answer = given
             else:
                 arrived = await self._travel(scope, receive, send, call, request_id, fault, seconds)
                 if arrived is None:
@@ -167,11 +171,25 @@ class ApiRequests:
     def _process(self, call: Call, request_id: str, fault: ApiFault | None) -> Rendered:
         """The request arrives at the service, at the kernel's present instant; its answer as it sets out."""
         answer = self._api.answer(call, request_id, fault)
-        status, headers, body = self._api.wire.render(answer, call, request_id)
+        wire = self._api.wire
+
+        def rendered() -> Rendered:
+            return Rendered(*wire.render(answer, call, request_id))
+
+        if answer.pending is not None and not answer.pending.given:
+            return Rendered(answer.status, {}, b"", pending=answer.pending, again=rendered)
         stream = answer.stream
-        if stream is not None:
-            body = stream.read()
-        return Rendered(status, headers, body, stream)
+        if stream is None:
+            return rendered()
+        return rendered()._replace(body=stream.read(), stream=stream)
+
+    async def _given(self, scope: Scope, receive: Receive, send: Send, answer: Rendered) -> Rendered | None:
+        """An answer that may be pending, once it is given; None if nobody is left to be answered."""
+        if answer.pending is None or answer.again is None:
+            return answer
+        async with self._exchange(scope, receive, send) as exchange:
+            return answer.again() if await exchange.until_given(answer.pending) else None
+        return None  # the world ended meanwhile
 
     async def _travel(
         self,
@@ -204,7 +222,10 @@ class ApiRequests:
                     _drop(await self._after(fault.late_seconds(way_out), process))
             return None
         try:
-            answer = await self._after(way_out, process)
+            given = await self._given(scope, receive, send, await self._after(way_out, process))
+            if given is None:
+                return None
+            answer = given
             if way_back > 0.0:
                 await self._pacer.sleep(way_back)
         except WorldEndedError:

@@ -22,14 +22,13 @@ from pydantic import TypeAdapter
 
 from relaysim.sim.backends import errors
 from relaysim.sim.backends.errors import ApiError
+from relaysim.sim.backends.json_values import check_id, check_metadata
 from relaysim.sim.backends.threads.parameters import (
     CONTENT_LENGTH_MAX,
     check_assistant,
     check_content,
-    check_id,
     check_message,
     check_messages,
-    check_metadata,
     check_run_options,
     check_thread_of_run,
     check_tool_outputs,

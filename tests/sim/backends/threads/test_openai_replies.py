@@ -18,7 +18,8 @@ from relaysim.sim.backends.replies import (
     Turn,
     echo_reply,
 )
-from relaysim.sim.backends.threads.usage import tokens_of_messages, tokens_of_text, usage_of
+from relaysim.sim.backends.threads.usage import tokens_of_messages, usage_of
+from relaysim.sim.backends.tokens import tokens_of_text
 from relaysim.sim.doors.simulation import ApiSettings, SimulatedApi
 from relaysim.sim.kernel import EPOCH_SECONDS
 
