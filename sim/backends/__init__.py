@@ -5,7 +5,8 @@
 - `errors`, `json_values`, `json_body`, `pages`, `streaming`: OpenAI's way of answering: error bodies, checks, lists, events.
 - `replies`: what assistants answer, as code or as data; `tokens`: how many of them a text is.
 - `profile`, `rate_limits`: how slow a backend is, and how many requests it takes; `calibration`: where numbers come from.
-- `threads`: the Threads API.
+- `pieces`: a streamed text in pieces.
+- `threads`: the Threads API. `responses`: Responses with Conversations, what took its place.
 
 What is in common imports `relaysim.sim.kernel` and `relaysim.sim.trace`. A backend's own package stands above
 `relaysim.sim.doors`, of which it uses parts to make its clients and its control routes; the doors know it by the protocol
@@ -24,6 +25,7 @@ DEFAULT: Final = "threads"
 
 BACKENDS: Final[dict[str, str]] = {
     "threads": "relaysim.sim.backends.threads.backend:THREADS",
+    "responses": "relaysim.sim.backends.responses.backend:RESPONSES",
 }
 """Per name `module:attribute` of a `Backend`, imported when it is asked for. One line adds one."""
 

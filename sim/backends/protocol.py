@@ -86,6 +86,10 @@ class Service(Protocol):
         """Process a call at this instant; never raises. `cause` is what the trace names: the request's id."""
         ...
 
+    def find_conversation(self, call: Call) -> str | None:
+        """The conversation of a call that names none, but perhaps a turn of it; None: it has none, or nobody knows."""
+        ...
+
     def open_conversation(self) -> str:
         """A new customer's conversation; returns its id."""
         ...

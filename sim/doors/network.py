@@ -130,6 +130,8 @@ class Network:
         """
         kernel = self.kernel
         worker, operation, thread_id = host.name, call.operation, call.thread_id
+        if thread_id is None:
+            thread_id = call.thread_id = self.service.find_conversation(call)
         number = self._attempts.get(worker, 0) + 1
         self._attempts[worker] = number
         request_id = f"{worker}#{number}"

@@ -250,6 +250,8 @@ class SimulatedApi:
         return fault
 
     def _record_request(self, call: Call, request_id: str) -> None:
+        if call.thread_id is None:
+            call.thread_id = self.service.find_conversation(call)
         sent = RequestSent(
             request_id=request_id,
             context="",

@@ -16,12 +16,12 @@ Draws are keyed by the run's thread and number, so two relays that create the sa
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Generator
 from typing import Any
 
 import simpy
 
+from relaysim.sim.backends.pieces import timed_pieces
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.backends.rate_limits import RateLimits
 from relaysim.sim.backends.replies import Failure, Incomplete, Text, ToolCalls
@@ -31,11 +31,6 @@ from relaysim.sim.backends.threads.records import RunRecord
 from relaysim.sim.backends.threads.service import ThreadsService
 from relaysim.sim.backends.threads.states import TERMINAL, Status
 from relaysim.sim.kernel import Kernel, ticks
-
-PIECES_MAX = 100
-"""Pieces in which a streamed text is written at most."""
-
-_WORD = re.compile(r"\s*\S+\s*$|\s*\S+|\s+")
 
 _END_OF_TURN: dict[type, Status] = {
     Text: "completed",
@@ -150,12 +145,7 @@ class RunLives:
         """The turn's text in pieces of whole words, each with its delay from the beginning of the turn."""
         plan = self._service.plan(run.id)
         assert isinstance(plan, Text | Incomplete)
-        words = _WORD.findall(plan.text)
-        each = -(-len(words) // PIECES_MAX) or 1
-        pieces = ["".join(words[first : first + each]) for first in range(0, len(words), each)]
-        first_token = seconds * self._profile.first_token_fraction
-        pause = (seconds - first_token) / (len(pieces) or 1)
-        return [(first_token + number * pause, piece) for number, piece in enumerate(pieces)]
+        return timed_pieces(plan.text, seconds, self._profile.first_token_fraction)
 
     def _next(self, run: RunRecord, status: Status, visit: int, stuck: bool) -> tuple[float, Status]:
         """Seconds until the next move, and the move."""

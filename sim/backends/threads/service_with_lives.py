@@ -35,6 +35,10 @@ class LivingThreads(ThreadsService):
 
     execute = execute
 
+    def find_conversation(self, call: Call) -> str | None:
+        """As `Service.find_conversation`: what is about a thread names it."""
+        return None
+
     def open_conversation(self) -> str:
         """As `Service.open_conversation`: a thread."""
         return str(self.create_thread()["id"])

@@ -47,6 +47,9 @@ class LedgerService:
             return Answer(error.status, error=error)
         return Answer(200, dict(payload), detail=detail)
 
+    def find_conversation(self, call: Call) -> str | None:
+        return None
+
     def open_conversation(self) -> str:
         conversation = f"conv_{self._kernel.draws.token('ledger', 'conversation-id', 24, len(self.messages))}"
         self.messages[conversation] = []

@@ -92,7 +92,7 @@ def operations(result: Result) -> list[tuple[str, int]]:
 def test_it_is_a_backend_and_is_found_by_its_name() -> None:
     backend: Backend = LEDGER
     assert backend_named("ledger") is backend
-    with pytest.raises(UnknownBackendError, match=r"no simulated API 'legder'; there are: threads, ledger"):
+    with pytest.raises(UnknownBackendError, match=r"no simulated API 'legder'; there are: threads, responses, ledger"):
         backend_named("legder")
 
 
@@ -208,7 +208,7 @@ def test_a_name_that_is_not_there_is_one_error_with_its_place(
     scenario.write_text(SCENARIO.replace('api = "ledger"', 'api = "legder"'), encoding="utf-8")
     assert main(["verify", str(scenario), "--jobs", "1"]) == 2
     said = capsys.readouterr().err
-    assert "api: there is no simulated API 'legder'; there are: threads, ledger" in said
+    assert "api: there is no simulated API 'legder'; there are: threads, responses, ledger" in said
 
 
 def test_a_wrong_route_is_told_with_its_place(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:

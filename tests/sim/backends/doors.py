@@ -67,6 +67,10 @@ class Door(ABC):
         """Let so many virtual seconds pass."""
 
     @abstractmethod
+    async def until_turn_is(self, state: str) -> None:
+        """Wait until a turn is in that state: what was sent by another task has arrived."""
+
+    @abstractmethod
     def flowing(self) -> Any:
         """A context in which virtual time passes while the client waits."""
 
@@ -82,6 +86,9 @@ class _InProcess(Door):
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    async def until_turn_is(self, state: str) -> None:
+        await asyncio.sleep(0.001)
+
     @asynccontextmanager
     async def flowing(self) -> AsyncIterator[None]:
         yield
@@ -95,6 +102,10 @@ class _Socket(Door):
     async def sleep(self, seconds: float) -> None:
         answer = await self.http.post("/_relaysim/clock/advance", json={"seconds": seconds})
         assert answer.status_code == 200, answer.text
+
+    async def until_turn_is(self, state: str) -> None:
+        while not (await self.http.get("/_relaysim")).json()["counts"]["runs"].get(state):
+            await asyncio.sleep(0.01)
 
     @asynccontextmanager
     async def flowing(self) -> AsyncIterator[None]:
@@ -127,7 +138,7 @@ def in_process(conversation: Conversation, **changes: Any) -> Any:
     host = kernel.host("client")
     transport = SimTransport(host, Network(kernel, api.service, api.profile, settings.faults), api.wire)
     base = "https://api.openai.com"
-    http = httpx2.AsyncClient(transport=transport, base_url=base, trust_env=False)
+    http = httpx2.AsyncClient(transport=transport, base_url=base, trust_env=False, timeout=None)
     sdk_http = openai.DefaultAsyncHttpxClient(transport=transport, trust_env=False)
     client = openai.AsyncOpenAI(api_key=KEY, base_url=f"{base}/v1", http_client=sdk_http)
     with Fence() as fence, keyed_retry_jitter():
@@ -151,7 +162,7 @@ def over_a_socket(conversation: Conversation, **changes: Any) -> Any:
         async def hold() -> Any:
             base = running.base_url.removesuffix("/v1")
             async with (
-                httpx2.AsyncClient(base_url=base, trust_env=False) as http,
+                httpx2.AsyncClient(base_url=base, trust_env=False, timeout=None) as http,
                 openai.DefaultAsyncHttpxClient(trust_env=False) as sdk_http,
             ):
                 client = openai.AsyncOpenAI(api_key=KEY, base_url=running.base_url, http_client=sdk_http)

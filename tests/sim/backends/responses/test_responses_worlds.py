@@ -1,0 +1,92 @@
+"""Goal: worlds on Responses: both lanes leave one trace, the lock is met and judged, and what a turn loses is seen.
+
+Method: two small bots (`responses_bot`) with two messages to one conversation, close together or far apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from relaysim.sim.backends.profile import load_profile
+from relaysim.sim.backends.responses.profile import ResponsesProfile
+from relaysim.sim.world import Lane, Result, WorldSettings, run_world
+
+pytestmark = pytest.mark.usefixtures("one_session")
+
+
+def world(
+    *at_seconds: float, factory: str = "make", numbers: dict[str, Any] | None = None, **tables: Any
+) -> WorldSettings:
+    document = {
+        "api": "responses",
+        "profile": load_profile(
+            "claimed", {"run_seconds": {"kind": "constant", "value": 5.0}, **(numbers or {})}, ResponsesProfile
+        ),
+        "relay": {
+            "factory": f"responses_bot:{factory}",
+            "generic_text": "Sorry, please try again later.",
+            "settings": {},
+        },
+        "workload": {"messages": [{"at_seconds": at} for at in at_seconds]},
+        **tables,
+    }
+    return WorldSettings.model_validate(document)
+
+
+def run(settings: WorldSettings, lane: Lane, seed: int = 0) -> Result:
+    return run_world(settings, root_seed=5, seed=seed, lane=lane, keep_trace=True)
+
+
+@pytest.mark.parametrize("lane", ["sdk", "direct"])
+def test_the_lock_is_met_and_waited_for(lane: Lane) -> None:
+    counts = run(world(0.0, 1.0), lane).observation["counts"]
+    assert (counts["met_active_run"], counts["answered"], counts["lost"]) == (1, 2, 0)
+    apart = run(world(0.0, 60.0), lane).observation["counts"]
+    assert (apart["met_active_run"], apart["conflicts"], apart["answered"], apart["runs"]) == (0, 0, 2, 2)
+
+
+def test_whoever_waits_for_too_short_a_time_loses_the_message() -> None:
+    relay = {
+        "factory": "responses_bot:make",
+        "generic_text": "Sorry, please try again later.",
+        "settings": {"waits": [0.5]},
+    }
+    counts = run(world(0.0, 1.0, relay=relay), "direct").observation["counts"]
+    assert (counts["not_recovered"], counts["lost"], counts["generic_failure"]) == (1, 1, 1)
+
+
+FAULTS = ["response_lost", "reset", "malformed", "status", "slow_body", "read_timeout", "request_lost"]
+
+
+@pytest.mark.parametrize("factory", ["make", "make_background"])
+@pytest.mark.parametrize("kind", FAULTS)
+def test_both_lanes_leave_the_same_trace(kind: str, factory: str) -> None:
+    fault: dict[str, Any] = {"kind": kind, "route": "responses.*", "probability": 0.3}
+    if kind == "status":
+        fault["status"] = 503
+    if kind == "slow_body":
+        fault["seconds"] = 2.0
+    settings = world(0.0, 1.0, 20.0, 40.0, factory=factory, faults=[fault])
+    hits = 0
+    for seed in range(4):
+        sdk, direct = run(settings, "sdk", seed), run(settings, "direct", seed)
+        assert sdk.records == direct.records
+        assert sdk.fingerprint == direct.fingerprint
+        hits += sum(sdk.observation["fault_hits"]["faults"])
+    assert hits > 0
+
+
+def test_a_turn_that_was_left_keeps_the_conversation_locked() -> None:
+    settings = world(0.0, workload={"messages": [{"at_seconds": 0.0}], "initial_runs": [{"age_seconds": 30.0}]})
+    result = run(settings, "direct")
+    assert result.observation["counts"]["lost"] == 1
+
+
+def test_what_a_failed_turn_took_along_is_no_longer_in_the_conversation() -> None:
+    settings = world(0.0, 30.0, numbers={"failure_probability": 1.0})
+    result = run(settings, "direct")
+    assert result.records is not None
+    deleted = [fields[1] for _, _, kind, fields in result.records if kind == "message.deleted"]
+    assert len(deleted) == 2
