@@ -11,6 +11,7 @@ What lives here
     store_records.py   what the store gives back
     store_failures.py  why a step failed there, and what to do about it
     backend.py         the seam to the conversation API, and OpenAI Threads behind it
+    responses_backend.py  OpenAI Responses with Conversations behind it
     channel.py         the seam to the customers
     retries.py         repetitions, with budget.py
     identity.py        what is written on a run

@@ -16,7 +16,7 @@ that had arrived arrives twice.
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -110,19 +110,27 @@ class Backend(Protocol):
     """A conversation API: threads that hold messages, on which one run at a time writes replies.
 
     Every method raises `BackendError`.
+
+    links_at_end    a run's messages are in the thread, and the run is among the recent ones, once it has completed and not
+                    before; and a conflict names nobody. False: from the run's creation on
     """
+
+    links_at_end: bool
 
     async def open_thread(self) -> str:
         """Create a thread; returns its id."""
         ...
 
-    async def copy_thread(self, thread_id: str, messages_max: int, questions: int = 0) -> str:
+    async def copy_thread(
+        self, thread_id: str, messages_max: int, questions: int = 0, *, without: Sequence[str] = ()
+    ) -> str:
         """Create a thread that begins with the words of another one's latest messages; returns its id.
 
         Args:
             thread_id: the other one.
             messages_max: how many of them.
             questions: more of them, if so many of the customer's would not be among them. 32 in all at most.
+            without: messages (their ids) that are to be left out, with the runs that answer them, if the backend can tell.
         """
         ...
 
@@ -157,6 +165,8 @@ class ThreadsBackend:
         poll_hint: whether to read the server's hint of when to look again.
     """
 
+    links_at_end = False
+
     def __init__(self, client: Any, *, assistant_id: str, timeout_seconds: float, poll_hint: bool = False) -> None:
         self._timeout_seconds = timeout_seconds
         threads = client.with_options(max_retries=0, timeout=timeout_seconds).beta.threads
@@ -168,14 +178,16 @@ class ThreadsBackend:
         """As `Backend.open_thread`."""
         return str((await self._answer(self._threads.create())).id)
 
-    async def copy_thread(self, thread_id: str, messages_max: int, questions: int = 0) -> str:
+    async def copy_thread(
+        self, thread_id: str, messages_max: int, questions: int = 0, *, without: Sequence[str] = ()
+    ) -> str:
         """As `Backend.copy_thread`. Pictures and files stay behind, and so does a reply that was never finished."""
         if messages_max == 0:
             return await self.open_thread()
         limit = COPIED_MAX if questions else messages_max
         page = await self._answer(self._messages.list(thread_id, limit=limit, order="desc"))
         turns = [(message.role, text_of(message)) for message in reversed(page.data) if _is_whole(message)]
-        turns = turns[-max(messages_max, _since(questions, [role for role, _ in turns])) :]
+        turns = turns[-max(messages_max, since(questions, [role for role, _ in turns])) :]
         messages = [{"role": role, "content": text} for role, text in turns if text is not None]
         return str((await self._answer(self._threads.create(messages=messages))).id)
 
@@ -216,24 +228,39 @@ class ThreadsBackend:
         return "\n\n".join(text for text in texts if text is not None) or None
 
     async def _answer(self, call: Any) -> Any:
-        """Await a call of the SDK, its errors sorted."""
-        try:
-            # The SDK's own timeout begins anew with each piece of an answer.
-            async with asyncio.timeout(self._timeout_seconds):
-                return await call
-        except openai.APIStatusError as error:
-            raise _sorted(error) from error
-        except (
-            TimeoutError,
-            openai.APIConnectionError,
-            openai.APIResponseValidationError,
-            json.JSONDecodeError,
-        ) as error:
-            # A JSON that is cut off passes through the SDK as the decoder's own error; the request was processed.
-            raise Unavailable(describe(error)) from error
+        return await answer_of(call, self._timeout_seconds, _sorted)
+
+
+async def answer_of(call: Any, timeout_seconds: float, sort: Callable[[openai.APIStatusError], BackendError]) -> Any:
+    """Await a call of the SDK, its errors sorted: a refusal by `sort`, all else is of unknown fate."""
+    try:
+        # The SDK's own timeout begins anew with each piece of an answer.
+        async with asyncio.timeout(timeout_seconds):
+            return await call
+    except openai.APIStatusError as error:
+        raise sort(error) from error
+    except (
+        TimeoutError,
+        openai.APIConnectionError,
+        openai.APIResponseValidationError,
+        json.JSONDecodeError,
+    ) as error:
+        # A JSON that is cut off passes through the SDK as the decoder's own error; the request was processed.
+        raise Unavailable(describe(error)) from error
 
 
 def _sorted(error: openai.APIStatusError) -> BackendError:
+    sentence = str(error) if isinstance(error.body, Mapping) else ""
+    if error.status_code == 404 and "thread" in sentence.lower():
+        return NoThread(describe(error))
+    if error.status_code == 400 and ("already has an active run" in sentence or "while a run" in sentence):
+        named = _ACTIVE_RUN.search(sentence)
+        return Conflict(describe(error), named[1] if named else None)
+    return sorted_by_status(error)
+
+
+def sorted_by_status(error: openai.APIStatusError) -> BackendError:
+    """What any of these APIs means by a status."""
     reason, status = describe(error), error.status_code
     if status == 429:
         return Busy(reason, _retry_after(error))
@@ -243,12 +270,6 @@ def _sorted(error: openai.APIStatusError) -> BackendError:
     if status == 408 or status >= 500 or not isinstance(error.body, Mapping):
         # A refusal that cannot be read may be a conflict, or not be the API's at all.
         return Unavailable(reason)
-    if status == 404 and "thread" in str(error).lower():
-        return NoThread(reason)
-    sentence = str(error)
-    if status == 400 and ("already has an active run" in sentence or "while a run" in sentence):
-        named = _ACTIVE_RUN.search(sentence)
-        return Conflict(reason, named[1] if named else None)
     return Rejected(reason) if status in (400, 413, 422) else Refused(reason)
 
 
@@ -268,7 +289,7 @@ def _view(run: Any, hint: str | None = None) -> RunView:
     return RunView(run.id, str(run.status), metadata, reason if isinstance(reason, str) else None, look_again)
 
 
-def _since(questions: int, roles: Sequence[str]) -> int:
+def since(questions: int, roles: Sequence[str]) -> int:
     """How many messages there are from so many of the customer's on, the last ones."""
     asked = [place for place, role in enumerate(roles) if role == "user"]
     return len(roles) - (asked[-questions] if questions <= len(asked) else 0) if questions else 0

@@ -21,6 +21,7 @@ from relaysim.relay.drain.drain_settings import DrainArguments, DrainSettings
 from relaysim.relay.drain.drainer import Drainer
 from relaysim.relay.drain.eviction import EvictionWatch
 from relaysim.relay.drain.held_lease import HeldLease
+from relaysim.relay.drain.responses_backend import ResponsesBackend
 from relaysim.relay.drain.retries import Requests
 from relaysim.relay.drain.store import Accepted, Lease, Store, StoreUnavailable
 from relaysim.relay.drain.sweeper import Health, Sweeper
@@ -59,7 +60,7 @@ def drain(
     telemetry: Telemetry | None = None,
     **settings: Unpack[DrainArguments],
 ) -> "Drain":
-    """The policy `drain` over OpenAI Threads.
+    """The policy `drain` over OpenAI Threads, or over Responses with Conversations (setting `api`).
 
     Args:
         openai_client: an `openai.AsyncOpenAI`; its own retries and timeout are replaced by the settings'.
@@ -70,6 +71,23 @@ def drain(
         settings: as in `DrainSettings`, which raises `ValueError` for wrong ones.
     """
     return build(Drain, openai_client, redis_client, send, telemetry=telemetry, settings=settings)
+
+
+def backend_of(openai_client: Any, settings: DrainSettings) -> Backend:
+    """The conversation API that the settings name, through that client."""
+    if settings.api == "responses":
+        return ResponsesBackend(
+            openai_client,
+            model=settings.model,
+            instructions=settings.instructions,
+            timeout_seconds=settings.request_timeout_seconds,
+        )
+    return ThreadsBackend(
+        openai_client,
+        assistant_id=settings.assistant_id,
+        timeout_seconds=settings.request_timeout_seconds,
+        poll_hint=settings.poll_hint,
+    )
 
 
 def build(
@@ -83,13 +101,7 @@ def build(
 ) -> "Drain":
     """As `drain`, for a subclass of `Drain`."""
     read = DrainSettings.read("drain", settings)
-    backend = ThreadsBackend(
-        openai_client,
-        assistant_id=read.assistant_id,
-        timeout_seconds=read.request_timeout_seconds,
-        poll_hint=read.poll_hint,
-    )
-    return policy(backend, redis_client, SenderChannel(send), read, telemetry or default())
+    return policy(backend_of(openai_client, read), redis_client, SenderChannel(send), read, telemetry or default())
 
 
 class Drain:

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, TypedDict
 
 from relaysim.relay.setting_rules import PAUSE, SECONDS, Settings, choice, flag, name_rule, number, whole_number
 
+Api = Literal["threads", "responses"]
 WhenRedisIsAway = Literal["fail_closed", "fail_open"]
 WhenRedisEvicts = Literal["refuse", "warn"]
 
@@ -24,6 +25,10 @@ _REMEMBER: Final = number(
 )
 _GROWTH: Final = number("a number, 1 or more", lambda value: value >= 1)
 _SHARE: Final = number("a number between 0 and 1", lambda value: 0 <= value <= 1)
+
+
+def _any_text(value: object) -> str | None:
+    return None if isinstance(value, str) else "must be a text"
 
 
 def _count(value: object) -> str | None:
@@ -50,7 +55,10 @@ def _moved(value: object) -> str | None:
 class DrainSettings(Settings):
     """The settings of `drain`. Raises `ValueError` naming every setting that is out of its range, or contradicts another.
 
-    assistant_id              the assistant that runs are created with
+    api                       "threads": OpenAI Threads; "responses": Responses with Conversations
+    assistant_id              Threads: the assistant that runs are created with
+    model                     Responses: the model that answers
+    instructions              Responses: what it is told with each turn; empty: nothing
     key_prefix                begins every key of this relay in Redis. On Redis Cluster give it a hash tag, e.g. "{relay}:"
     lease_seconds             0.1 or more; how long a conversation's lease lasts unless renewed, which its holder does three
                               times as often. A crashed worker's conversations wait this long, and one sweep more
@@ -97,7 +105,10 @@ class DrainSettings(Settings):
     wait_milliseconds         1 or more; how long they are waited for
     """
 
+    api: Annotated[Api, choice("threads", "responses")] = "threads"
     assistant_id: Annotated[str, name_rule] = "asst_relaysim"
+    model: Annotated[str, name_rule] = "gpt-4.1"
+    instructions: Annotated[str, _any_text] = ""
     key_prefix: Annotated[str, name_rule] = "relay:"
     lease_seconds: Annotated[float, _LEASE] = 10.0
     sweep_seconds: Annotated[float, PAUSE] = 3.0
@@ -177,7 +188,10 @@ def _contradiction(holds: bool, problem: str) -> str | None:
 class DrainArguments(TypedDict, total=False):
     """`DrainSettings` as keyword arguments, so that a type checker sees a misspelt one."""
 
+    api: Api
     assistant_id: str
+    model: str
+    instructions: str
     key_prefix: str
     lease_seconds: float
     sweep_seconds: float

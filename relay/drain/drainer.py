@@ -17,7 +17,8 @@ message needs all of its steps in one place.
 import asyncio
 import random
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, Literal
 
@@ -239,6 +240,19 @@ class Drainer:
             while True:
                 if uncertain and await self._find(request, ids, until):
                     return
+                if uncertain and self._backend.links_at_end:
+                    await self._leave_behind(until)
+                    joined = await self._let_latecomers_join(request, entries)
+                    if joined is None:
+                        return
+                    entries, ids = joined, [entry.id for entry in joined]
+                    start = partial(self._start, request, entries)
+                uncertain = False
+                if self._backend.links_at_end and any(entry.attempts for entry in entries):
+                    looked_up = await self._look_up(entries, until)
+                    if looked_up is None:
+                        return
+                    start = partial(self._start, request, looked_up)
                 uncertain = True
                 try:
                     run = await self._requests.once("runs.create", start, again=again, until=until)
@@ -247,12 +261,11 @@ class Drainer:
                     if await self._handle_conflict(blocker, request, until):
                         return
                     blocker = None
-                    entries = self._with_latecomers(entries)
-                    if len(entries) > len(ids):
-                        ids = [entry.id for entry in entries]
-                        if not await step("intend", partial(store.intend, request_id=request, message_ids=ids)):
-                            return
-                        start = partial(self._start, request, entries)
+                    joined = await self._let_latecomers_join(request, entries)
+                    if joined is None:
+                        return
+                    entries, ids = joined, [entry.id for entry in joined]
+                    start = partial(self._start, request, entries)
                 except (Busy, Unavailable) as error:
                     uncertain = isinstance(error, Unavailable)
                     failures += 1
@@ -268,6 +281,9 @@ class Drainer:
             # Whatever of ours is on the thread now, or may yet be, answers nobody.
             if uncertain or blocker is not None:
                 self._unwanted.append((self._thread_id, blocker, request if uncertain else None))
+            if self._backend.links_at_end:
+                # Its creation may have been left behind before: what is young among them goes on without it.
+                ids = _burst(entries, self._settings.apology_span_seconds)
             await self._apologise(Outcome.FRIENDLY_APOLOGY, ids)
         except NoThread:
             await self._replace_thread(ids, until)
@@ -294,8 +310,8 @@ class Drainer:
         return await self._backend.start(self._thread_id, texts, metadata_of(epoch, request_id, ids))
 
     async def _started(self, request_id: str, run_id: str, ids: Sequence[str]) -> None:
-        store = self._store
-        await self._held.step("started", lambda lease: store.started(lease, request_id, run_id, ids))
+        store, appended = self._store, not self._backend.links_at_end
+        await self._held.step("started", lambda lease: store.started(lease, request_id, run_id, ids, appended=appended))
         if self._blocked_since is not None:
             self._telemetry.recovered(self._conflicts + 1, self._now() - self._blocked_since, self._conversation)
             self._blocked_since = None
@@ -312,15 +328,67 @@ class Drainer:
         return True
 
     async def _replace_thread(self, ids: Sequence[str], until: float) -> None:
-        """The thread is gone, with all that was said in it: go on in a new one."""
+        """The thread is gone, with all that was said in it, or refuses every further run: go on in a new one."""
         store, step, old = self._store, self._held.step, self._thread_id
         try:
+            copied = await self._copy_of_spoilt(until) if self._backend.links_at_end else None
+            if copied is not None:
+                self._thread_id = await step("replace_thread", lambda lease: store.replace_thread(lease, old, copied))
+                await step("take_over", store.take_over)
+                return
             created = await self._requests.repeat("threads.create", self._backend.open_thread, until)
         except (OutOfTimeError, Refused):
             await self._apologise(Outcome.GENERIC_APOLOGY, ids)
             return
         self._thread_id = await step("replace_thread", lambda lease: store.replace_thread(lease, old, created))
         await step("take_over", lambda lease: store.take_over(lease, appended=False))
+
+    async def _copy_of_spoilt(self, until: float) -> str | None:
+        """A copy of a thread that can be read and takes no further run; None: it is gone."""
+        try:
+            return await self._copy(until)
+        except NoThread:
+            return None
+
+    async def _look_up(self, entries: Sequence[Entry], until: float) -> Sequence[Entry] | None:
+        """These messages, with what earlier runs left of them in the thread, where that is known only once they have ended.
+
+        None: one of them had completed, and its reply was not fetched: it was adopted.
+        """
+        runs = await self._requests.repeat("runs.list", lambda: self._backend.recent(self._thread_id), until)
+        for run in runs:
+            answered = [entry.id for entry in entries if answers(run.metadata, entry.id)]
+            if answered and run.has_reply:
+                await self._started(run.metadata[REQUEST], run.id, answered)
+                self._telemetry.run_adopted(self._conversation, run.id)
+                return None
+        return [replace(entry, appended=any(answers(run.metadata, entry.id) for run in runs)) for entry in entries]
+
+    async def _leave_behind(self, until: float) -> None:
+        """A creation of unknown fate is not in the thread yet, and may come to be at any time: go on in a copy without it.
+
+        Between a look and a second creation the first may complete, and nothing would refuse the second.
+        """
+        old, new = self._thread_id, await self._copy(until)
+        self._thread_id = await self._held.step(
+            "replace_thread", lambda lease: self._store.replace_thread(lease, old, new)
+        )
+        self._telemetry.thread_moved(self._conversation, old, new)
+
+    async def _copy(self, until: float) -> str:
+        """A new thread with what is to be kept of this one."""
+        self._seen = inbox = await self._held.step("inbox", self._store.inbox)
+        copy = self._copying(self._thread_id, inbox)
+        return await self._requests.repeat("threads.create", copy, until)
+
+    def _copying(self, thread_id: str, inbox: Inbox) -> Callable[[], Awaitable[str]]:
+        """What waits for an answer and is in the old thread, with its latest messages, must be in the new one. Where
+        a thread tells only late what is in it, what waits is left out, and brought by the next run.
+        """
+        waiting = sum(entry.appended for entry in inbox.entries)
+        keep = min(max(waiting, self._settings.moved_messages_max), _MOVED_MAX)
+        without = [entry.id for entry in inbox.entries] if self._backend.links_at_end else []
+        return partial(self._backend.copy_thread, thread_id, keep, waiting, without=without)
 
     # Another run in the way
 
@@ -336,7 +404,7 @@ class Drainer:
         blocker = await self._blocker(run_id, until)
         if blocker is None or (blocker.ended and not is_ours(blocker.metadata)):
             self._telemetry.conflict(self._conversation, "unknown", run_id)
-            await self._wait_before_next_attempt()
+            await self._wait_or_move_on(until)
             return False
         patience = self._settings.foreign_patience_seconds
         takeover = False
@@ -352,7 +420,7 @@ class Drainer:
                 return True
             self._seen = inbox
             if blocker.ended:
-                await self._wait_before_next_attempt()
+                await self._wait_or_move_on(until)
                 return False
             # All that it answers has ended: nobody waits for it, and it only holds the thread.
             patience, takeover = 0.0, True
@@ -368,16 +436,29 @@ class Drainer:
             self._seen = await self._move_on(until)
         return False
 
-    def _with_latecomers(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """These, and what had come by the time at which the inbox was last read during the conflict, in the inbox's order:
-        what was written before goes before, and nobody waits for a second run."""
-        seen = self._seen
+    async def _let_latecomers_join(self, request_id: str, entries: Sequence[Entry]) -> Sequence[Entry] | None:
+        """These, and what had come by the time at which the inbox was last read meanwhile, in the inbox's order: what was
+        written before goes before, and nobody waits for a second run. None: the inbox is not what it was.
+        """
+        seen, store = self._seen, self._store
         if seen is None or self._one_by_one or len(seen.entries) > self._settings.batch_messages_max:
             return entries
-        return seen.entries
+        if len(seen.entries) <= len(entries):
+            return seen.entries
+        ids = [entry.id for entry in seen.entries]
+        intended = await self._held.step("intend", partial(store.intend, request_id=request_id, message_ids=ids))
+        return seen.entries if intended else None
 
-    async def _wait_before_next_attempt(self) -> None:
-        """Before the next attempt at a thread that was refused, and looks free: longer at each conflict."""
+    async def _wait_or_move_on(self, until: float) -> None:
+        """Before the next attempt at a thread that was refused, and looks free: longer at each conflict.
+
+        A lock that names nobody, and stays for longer than a run may take, is left behind.
+        """
+        since, patience = self._blocked_since, self._settings.run_patience_seconds
+        if self._backend.links_at_end and since is not None and self._now() - since >= patience:
+            self._seen = await self._move_on(until)
+            self._blocked_since = self._now()
+            return
         await asyncio.sleep(full_jitter(self._settings, self._conflicts - 1))
 
     async def _blocker(self, run_id: str | None, until: float) -> RunView | None:
@@ -426,13 +507,8 @@ class Drainer:
         """
         old = self._thread_id
         inbox = await self._held.step("inbox", self._store.inbox)
-        # What waits for an answer and is in the old thread, with its latest messages, must be in the new one.
-        waiting = sum(entry.appended for entry in inbox.entries)
-        keep = min(max(waiting, self._settings.moved_messages_max), _MOVED_MAX)
         try:
-            new = await self._requests.repeat(
-                "threads.create", lambda: self._backend.copy_thread(old, keep, waiting), until
-            )
+            new = await self._requests.repeat("threads.create", self._copying(old, inbox), until)
         except (OutOfTimeError, Refused):
             return None  # the deadline will come, or the next conflict
         self._thread_id = await self._held.step(
@@ -630,6 +706,9 @@ class Drainer:
             thread_id, run_id, request_id = self._unwanted[-1]
             try:
                 runs = await self._requests.repeat("runs.list", partial(self._backend.recent, thread_id), until)
+                if run_id is not None and self._backend.links_at_end:
+                    look = partial(self._backend.look, thread_id, run_id)
+                    runs = [await self._requests.repeat("runs.retrieve", look, until)]
                 for run in runs:
                     is_it = run.id == run_id or (request_id is not None and run.metadata.get(REQUEST) == request_id)
                     if is_it and run.cancellable and is_ours(run.metadata):

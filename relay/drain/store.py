@@ -233,9 +233,19 @@ class Store:
         all_must_be_there = "1" if self._wait_replicas else ""
         return bool(await self._step(_INTEND, lease, all_must_be_there, request_id, *message_ids))
 
-    async def started(self, lease: Lease, request_id: str, run_id: str, message_ids: Sequence[str]) -> None:
-        """Note the run that answers these messages, and that they are in the thread. It may be one found, not created."""
-        await self._step(_STARTED, lease, request_id, run_id, *message_ids)
+    async def started(
+        self, lease: Lease, request_id: str, run_id: str, message_ids: Sequence[str], *, appended: bool = True
+    ) -> None:
+        """Note the run that answers these messages. It may be one found, not created.
+
+        Args:
+            lease: the conversation's.
+            request_id: the run's creation.
+            run_id: the run.
+            message_ids: the messages.
+            appended: whether they are in the thread by now.
+        """
+        await self._step(_STARTED, lease, request_id, run_id, int(appended), *message_ids)
 
     async def take_over(self, lease: Lease, *, appended: bool | None = None) -> None:
         """Forget what was intended or running: its messages are `PENDING` again, but for those that are `SENDING`.

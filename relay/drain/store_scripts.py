@@ -288,7 +288,7 @@ return 1
 """
 )
 
-# Arguments: token, epoch, step, request, run, messages.
+# Arguments: token, epoch, step, request, run, whether its messages are in the thread ("0" or "1"), messages.
 _STARTED: Final = (
     _STEP_ONCE
     + _NOW
@@ -296,10 +296,13 @@ _STARTED: Final = (
     + """
 local known = redis.call("HMGET", KEYS[2], "run", "run_at")
 local run_at = known[1] == ARGV[5] and known[2] or string.format("%.0f", now)
-local batch = named(6)
+local batch = named(7)
 for id, words in pairs(entries) do
     if batch[id] then
-        words[BATCH], words[APPENDED] = "1", "1"
+        words[BATCH] = "1"
+        if ARGV[6] == "1" then
+            words[APPENDED] = "1"
+        end
         if words[STATE] == "P" then
             words[STATE] = "R"
         end

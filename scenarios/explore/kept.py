@@ -69,7 +69,7 @@ def kept_text(scenario: Scenario, shrunk: Shrunk) -> str:
 
 def _drawn_of_profile(given: Profile, used: Profile) -> dict[str, Any]:
     """The numbers of the profile that the strategy had drawn anew."""
-    plain = used.model_dump(mode="json", exclude={"basis"})
+    plain = used.model_dump(mode="json", exclude={"basis"}, exclude_none=True)
     return {name: value for name, value in plain.items() if getattr(given, name) != getattr(used, name)}
 
 

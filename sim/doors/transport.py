@@ -13,6 +13,7 @@ API is deprecated", DeprecationWarning)` inside `warnings.catch_warnings()`.
 from __future__ import annotations
 
 import asyncio
+import uuid
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ from relaysim.sim.doors.arrivals import Arrivals, BrokenAnswer, BrokenStreamErro
 from relaysim.sim.doors.broken_answers import rendered_broken
 from relaysim.sim.doors.effects import CONNECT_ERROR, READ_ERROR, READ_TIMEOUT
 from relaysim.sim.doors.network import Network
-from relaysim.sim.kernel import Draws, Host, place_of_caller
+from relaysim.sim.kernel import Draws, Host, current_host, place_of_caller
 
 API_KEY: Final = "sk-simulated-0000000000000000"
 BASE_URL: Final = "https://api.openai.com/v1"
@@ -177,18 +178,35 @@ def _jitter() -> float:
     return draws.uniform(key, JITTER_PURPOSE, index)
 
 
+class _Uuids:
+    """Module `uuid` as the SDK sees it. It draws a key for each POST and sends it nowhere (OpenAI's API has no idempotency
+    keys): those of a relay would be other ones in lane `sdk`.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(uuid, name)
+
+    @staticmethod
+    def uuid4() -> uuid.UUID:
+        return _NO_UUID if current_host() is not None else uuid.uuid4()
+
+
+_NO_UUID: Final = uuid.UUID(int=4 << 76 | 8 << 60)
+
+
 @contextmanager
 def keyed_retry_jitter() -> Iterator[None]:
-    """While held, the SDK's waits before a retry are jittered by keyed draws; calls outside a world are not affected.
+    """While held, the SDK's waits before a retry are jittered by keyed draws, and it draws nothing else of a worker's; calls
+    outside a world are not affected.
 
     The SDK binds `random` early, so its module's name is replaced. May be held over many worlds, and nested.
     """
-    before = _SDK_MODULE.random
-    _SDK_MODULE.random = _jitter
+    before = _SDK_MODULE.random, _SDK_MODULE.uuid
+    _SDK_MODULE.random, _SDK_MODULE.uuid = _jitter, _Uuids()
     try:
         yield
     finally:
-        _SDK_MODULE.random = before
+        _SDK_MODULE.random, _SDK_MODULE.uuid = before
 
 
 def warm_up(api: str = DEFAULT) -> None:

@@ -261,7 +261,9 @@ class Chronicle(TraceReader):
             run = self.runs.get(request.run)
             if run is not None and run.ended is not None and served >= run.ended:
                 self._seen_ended.add((request.worker, run.id))
-        elif request.operation in self.roles.lists_turns and request.thread is not None:
+        elif request.thread is not None and (
+            request.operation in self.roles.lists_turns or request.operation in self.roles.shows_ends
+        ):
             self._lists[request.worker, request.thread] = served
 
     def on_run_state(self, time: float, entity: str, event: RunState) -> None:

@@ -62,6 +62,17 @@ class Contents:
         for each in self.of.get(thread, ()):
             self.delete_message(thread, each.id, index)
 
+    def stood(self, thread: str, cause: str, text: str, other: str) -> bool:
+        """Whether a text that `cause` stored was still there when `other` stored the same one."""
+        if thread not in self.changed:
+            return True
+        places = {each.cause: each for each in self.of.get(thread, ()) if each.text == text}
+        before, after = places.get(cause), places.get(other)
+        if before is None or after is None:
+            return True
+        first, second = sorted((before, after), key=lambda each: each.place)
+        return self._deleted.get((thread, first.id), second.place) >= second.place
+
     def narrow(self, run: str, messages: int) -> None:
         """A run reads only so many of the newest messages."""
         self._windows[run] = messages

@@ -21,6 +21,7 @@ class OperationRoles(NamedTuple):
         shows_turn: show one turn.
         lists_turns: list a conversation's turns.
         lists_messages: list a conversation's messages.
+        shows_ends: show that a turn has ended, by what it left: where its messages are linked at its end.
     """
 
     appends: frozenset[str]
@@ -31,3 +32,4 @@ class OperationRoles(NamedTuple):
     shows_turn: frozenset[str] = _NONE
     lists_turns: frozenset[str] = _NONE
     lists_messages: frozenset[str] = _NONE
+    shows_ends: frozenset[str] = _NONE

@@ -121,6 +121,7 @@ ROLES: Final = OperationRoles(
     opens=frozenset({"conversations.create"}),
     shows_turn=frozenset({"responses.retrieve"}),
     lists_messages=frozenset({"conversations.items.list"}),
+    shows_ends=frozenset({"conversations.items.list"}),
 )
 
 TURN_STARTS: Final = ROLES.starts

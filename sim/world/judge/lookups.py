@@ -133,6 +133,9 @@ def _check_stored(
         one, other = history.requests.get(known[0]), history.requests.get(cause)
         if one is None or other is None:
             continue
+        if not history.contents.stood(thread, known[0], text, cause):
+            first[text] = cause, time  # the first one had gone with its turn
+            continue
         findings.check("S9")
         landed = known[1]
         if other.left < one.left:

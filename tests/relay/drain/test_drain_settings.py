@@ -22,7 +22,10 @@ NOT_A_NUMBER_OF = [0, *NOT_A_COUNT]
 NOT_A_FLAG = [0, 1, None, "false"]
 
 WRONG: dict[str, list[Any]] = {
+    "api": ["assistants", "", None],
     "assistant_id": ["", None, 3],
+    "model": ["", None, 3],
+    "instructions": [None, 3],
     "key_prefix": ["", None, 3],
     "lease_seconds": [*NOT_POSITIVE, 0.09],
     "sweep_seconds": NOT_POSITIVE,
