@@ -21,6 +21,21 @@ def is_known_later(message: Message, other: Message, seconds: float) -> bool:
         return False
     if not seconds or (seconds < inf and floor(other.sent_at / seconds) < floor(message.sent_at / seconds)):
         return True
-    if other.stored_at is not None and message.stored_at is not None and other.stored_at >= message.stored_at:
+    one, two = _stored(message), _stored(other)
+    if one is not None and two is not None and two >= one:
         return False  # two workers had them at the same time, and this is how they came to the store
-    return other.first_start is not None and message.first_start is not None and other.first_start < message.first_start
+    first, second = _came(other), _came(message)
+    return first is not None and second is not None and first < second
+
+
+def _came(message: Message) -> float | None:
+    """When it came to stay: what a relay refuses to take in, so that it comes again, it need not remember."""
+    return next((each.start for each in message.handlings if each.error_class is None), message.first_start)
+
+
+def _stored(message: Message) -> float | None:
+    """When the relay's store had it to stay: at a delivery that the relay took in, if there was one."""
+    came = _came(message)
+    if came is None:
+        return message.stored_at
+    return next((time for time in message.acceptances if time >= came), message.stored_at)

@@ -19,6 +19,20 @@ from relaysim.sim.world.variations import with_value
 pytestmark = pytest.mark.usefixtures("one_session")
 
 
+def message(sent_at: float, came: float | None, stored_at: float | None = None, raised_at: float | None = None) -> Any:
+    """A message as the judge knows it; `raised_at`: of an earlier delivery, at which the relay refused to take it in."""
+    deliveries = [] if came is None else [SimpleNamespace(start=came, error_class=None)]
+    if raised_at is not None:
+        deliveries.insert(0, SimpleNamespace(start=raised_at, error_class="InboxUnavailable"))
+    return SimpleNamespace(
+        sent_at=sent_at,
+        handlings=deliveries,
+        first_start=deliveries[0].start if deliveries else None,
+        stored_at=raised_at if raised_at is not None else stored_at,
+        acceptances=[at for at in (raised_at, stored_at) if at is not None],
+    )
+
+
 @pytest.mark.parametrize(
     ("written", "came", "seconds", "known"),
     [
@@ -35,20 +49,25 @@ pytestmark = pytest.mark.usefixtures("one_session")
 def test_what_came_in_the_other_order_within_the_clocks_step_is_not_known(
     written: tuple[float, float], came: tuple[Any, Any], seconds: float, known: bool
 ) -> None:
-    earlier, later = (
-        SimpleNamespace(sent_at=at, first_start=start, stored_at=None) for at, start in zip(written, came, strict=True)
-    )
-    assert is_known_later(later, earlier, seconds) is known  # type: ignore[arg-type]
-    assert not is_known_later(earlier, later, seconds)  # type: ignore[arg-type]
+    earlier, later = (message(at, start) for at, start in zip(written, came, strict=True))
+    assert is_known_later(later, earlier, seconds) is known
+    assert not is_known_later(earlier, later, seconds)
 
 
 @pytest.mark.parametrize(("stored", "known"), [((6.0, 7.0), True), ((7.0, 6.0), False)])
 def test_of_messages_that_two_workers_had_at_once_the_store_says_which_came_first(
     stored: tuple[float, float], known: bool
 ) -> None:
-    earlier, later = (SimpleNamespace(sent_at=at, first_start=4 + at, stored_at=it) for at, it in enumerate(stored))
-    assert is_known_later(later, earlier, inf) is known  # type: ignore[arg-type]
-    assert is_known_later(later, earlier, 0.0)  # type: ignore[arg-type]
+    earlier, later = (message(at, 4.0 + at, it) for at, it in enumerate(stored))
+    assert is_known_later(later, earlier, inf) is known
+    assert is_known_later(later, earlier, 0.0)
+
+
+def test_what_a_relay_refused_to_take_in_came_when_it_took_it_in() -> None:
+    """A failover took the first acceptance back; the delivery that the relay acknowledged came after the later message."""
+    earlier, later = message(0.0, 6.0, 8.0, raised_at=2.0), message(1.0, 5.0, 7.0)
+    assert not is_known_later(later, earlier, inf)
+    assert is_known_later(later, message(0.0, 4.0, 6.0, raised_at=2.0), inf)
 
 
 def test_a_relay_that_is_not_told_when_a_message_was_written_is_judged_by_what_it_can_know() -> None:
