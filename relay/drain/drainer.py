@@ -240,7 +240,7 @@ class Drainer:
             while True:
                 if uncertain and await self._find(request, ids, until):
                     return
-                if uncertain and self._backend.links_at_end:
+                if self._backend.links_at_end and (uncertain or self._has_unwanted()):
                     await self._leave_behind(until)
                     joined = await self._let_latecomers_join(request, entries)
                     if joined is None:
@@ -363,6 +363,10 @@ class Drainer:
                 self._telemetry.run_adopted(self._conversation, run.id)
                 return None
         return [replace(entry, appended=any(answers(run.metadata, entry.id) for run in runs)) for entry in entries]
+
+    def _has_unwanted(self) -> bool:
+        """Whether what nobody waits for may still be at work on the thread, and nothing need refuse another run there."""
+        return any(thread_id == self._thread_id for thread_id, _, _ in self._unwanted)
 
     async def _leave_behind(self, until: float) -> None:
         """A creation of unknown fate is not in the thread yet, and may come to be at any time: go on in a copy without it.

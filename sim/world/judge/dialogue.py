@@ -148,8 +148,18 @@ def _found_there(history: History, run: Run, conversation: str) -> Iterator[_Sai
         if history.threads.get(thread) != conversation:
             continue
         left = [each for each in contents if each.run is None and each.cause not in history.requests]
+        if thread != run.thread and _is_withheld(history, thread, run.created):
+            continue
         if left and (thread == run.thread or _has_used(history, thread, run.created)):
             yield from (_Said(0.0, thread, wording(each.text), "what stood there before", -1) for each in left)
+
+
+def _is_withheld(history: History, thread: str, time: float) -> bool:
+    """Whether the API shows nobody what the world had left there, since the turn that brought it has not ended."""
+    return bool(history.roles.shows_ends) and any(
+        each.thread == thread and each.request is None and (each.ended is None or each.ended > time)
+        for each in history.runs.values()
+    )
 
 
 def _has_used(history: History, thread: str, before: float) -> bool:

@@ -1,0 +1,114 @@
+"""Goal: `drain` on Responses keeps its promises where that API gives it less than Threads do.
+
+Method: worlds with one fault each, of the kind that the backend's docstring names; what is stored and sent is read from the
+trace.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from relaysim.relay.drain.identity import metadata_of
+from relaysim.relay.drain.responses_backend import marker_of, metadata_in
+from relaysim.sim.backends.profile import load_profile
+from relaysim.sim.backends.responses.profile import ResponsesProfile
+from relaysim.sim.world import Result, WorldSettings, run_world
+
+pytestmark = pytest.mark.usefixtures("one_session")
+
+
+def world(*at_seconds: float, numbers: dict[str, Any] | None = None, **tables: Any) -> WorldSettings:
+    seconds = {"kind": "constant", "value": 5.0}
+    profile = load_profile("claimed", {"run_seconds": seconds, **(numbers or {})}, ResponsesProfile)
+    relay = {"factory": "relaysim.relay:drain", "settings": {"api": "responses"}}
+    document = {
+        "api": "responses",
+        "profile": profile,
+        "relay": relay,
+        "workload": {"messages": [{"at_seconds": at} for at in at_seconds]},
+        **tables,
+    }
+    return WorldSettings.model_validate(document)
+
+
+def run(settings: WorldSettings, seed: int = 0) -> Result:
+    return run_world(settings, root_seed=5, seed=seed, lane="direct", keep_trace=True)
+
+
+def events(result: Result, kind: str) -> list[Any]:
+    assert result.records is not None
+    return [fields for _, _, each, fields in result.records if each == kind]
+
+
+def sent(result: Result) -> list[str]:
+    return [fields.text for fields in events(result, "send")]
+
+
+def breaches(result: Result) -> dict[str, int]:
+    return {name: n for name, n in result.observation["counts"].items() if name.startswith("breach_") and n}
+
+
+def test_messages_of_a_burst_get_one_turn_and_the_next_one_knows_them() -> None:
+    result = run(world(0.0, 0.3, 30.0))
+    assert sent(result) == ["Reply 1 to: Question [c1.m2]", "Reply 2 to: Question [c1.m3]"]
+    assert breaches(result) == {}
+
+
+@pytest.mark.parametrize("kind", ["response_lost", "reset", "truncated"])
+def test_a_turn_of_unknown_fate_is_left_behind_and_nothing_stands_twice(kind: str) -> None:
+    fault = {"kind": kind, "route": "responses.create", "nth": [1]}
+    result = run(world(0.0, 90.0, numbers={"run_seconds": {"kind": "constant", "value": 20.0}}, faults=[fault]))
+    stored = Counter((each.thread_id, each.text) for each in events(result, "message.stored") if each.role == "user")
+    assert max(stored.values()) == 1, stored
+    conversations = {each.thread_id for each in events(result, "message.stored")}
+    assert len(conversations) == 2  # it went on in a copy
+    assert sent(result) == ["Reply 1 to: Question [c1.m1]", "Reply 2 to: Question [c1.m2]"]
+    assert breaches(result) == {}
+
+
+def test_a_turn_that_had_completed_by_then_is_adopted() -> None:
+    """The answer of the creation is lost, which the relay waits 10 s for: longer than the turn takes."""
+    result = run(world(0.0, faults=[{"kind": "response_lost", "route": "responses.create", "nth": [1]}]))
+    assert len({each.run_id for each in events(result, "run.state")}) == 1
+    assert sent(result) == ["Reply 1 to: Question [c1.m1]"]
+    assert breaches(result) == {}
+
+
+@pytest.mark.parametrize("kept", ["nothing", "input"])
+def test_what_a_failed_turn_brought_is_sent_again_only_if_it_is_gone(kept: str) -> None:
+    result = run(world(0.0, numbers={"failure_probability": 1.0, "unfinished_keeps": kept}))
+    stored = [each.text for each in events(result, "message.stored") if each.role == "user"]
+    assert len(stored) == {"nothing": 4, "input": 1}[kept]  # four creations, as the settings allow
+    assert len(sent(result)) == 1  # one apology
+    assert breaches(result) == {}
+
+
+def test_a_conversation_that_a_function_call_spoilt_is_left_behind() -> None:
+    """Somebody else's turn has called a tool: until its output comes, every further turn is refused."""
+    import httpx2
+    import openai
+
+    from relaysim.relay.drain import NoThread
+    from relaysim.relay.drain.responses_backend import _sorted
+
+    body = {"message": "No tool output found for function call call_1.", "type": "invalid_request_error", "code": None}
+    response = httpx2.Response(400, request=httpx2.Request("POST", "https://api.test"), json={"error": body})
+    error = openai.BadRequestError(f"Error code: 400 - {body['message']}", response=response, body=body)
+    assert isinstance(_sorted(error), NoThread)
+
+
+def test_a_lock_that_nobody_frees_is_left_behind_in_time() -> None:
+    workload = {"messages": [{"at_seconds": 0.0}], "initial_runs": [{"age_seconds": 30.0}]}
+    result = run(world(0.0, workload=workload))
+    assert sent(result) == ["Reply 1 to: Question [c1.m1]"]
+    assert breaches(result) == {}
+
+
+def test_a_marker_says_what_metadata_say_and_no_customers_text_is_one() -> None:
+    metadata = metadata_of(3, "a1b2", ["wamid.1", "wamid.2"])
+    assert metadata_in(marker_of(metadata)) == metadata
+    assert metadata_in("Where is my order?") == {}
+    assert metadata_in("[relay] ") == {}
