@@ -186,7 +186,7 @@ class StoryWriter(TraceReader):
         )
 
     def on_log(self, time: float, entity: str, event: LogLine) -> None:
-        if self._is_told(event.delivery):
+        if (self._conversation_of(event.delivery) or self._at_work.get(entity, "")) == self.conversation:
             sentence = f"logs {quoted(event.text, 90)}"
             self._line(time, self._who(event.delivery, entity), sentence, Rank.LOG, delivery=event.delivery)
 

@@ -58,7 +58,7 @@ from relaysim.sim.kernel.draws import Draws
 from relaysim.sim.kernel.ignored_calls import ignored_calls
 from relaysim.sim.kernel.loading_lines import starts_while_loading
 from relaysim.sim.kernel.modules_aside import all_modules
-from relaysim.sim.kernel.refusals import LeavesSimulationError
+from relaysim.sim.kernel.refusals import LeavesSimulationError, remedy_of_library
 from relaysim.sim.kernel.running import current_host, set_running_host
 from relaysim.sim.kernel.source_places import place_of_awaiting, place_of_caller
 from relaysim.sim.kernel.substitutes import clocks, names_of_hosts
@@ -119,6 +119,7 @@ def refuse(what: str, remedy: str = "", *, also_while_loading: bool = False) -> 
     """
     if not also_while_loading:
         remedy = starts_while_loading(sys._getframe(1)) or remedy
+    remedy = remedy or remedy_of_library(what, sys._getframe(1))
     error = LeavesSimulationError(what, place_of_caller() or place_of_awaiting(current_host()), remedy)
     if _kernel is not None:
         _kernel.fail(error)

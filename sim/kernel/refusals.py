@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import FrameType
+
 from relaysim.sim.kernel.own_errors import SimulatorError
 
 
@@ -30,6 +32,25 @@ _REMEDIES = {
     "forking": "give it a stand-in that the factory puts in",
     "replacing": "give it a stand-in that the factory puts in",
 }
+
+
+_IN_ITS_OWN_PROCESS = {
+    "billiard": 'let Celery\'s worker do its tasks in its own process: `pool="threads"`, or `pool="solo"`',
+    "rq": "let RQ's worker do its jobs in its own process: `SimpleWorker`",
+}
+"""Libraries that start processes, and what they have in place of them."""
+
+
+def remedy_of_library(what: str, frame: FrameType | None) -> str:
+    """What its author can do where a library of these starts a process, as this frame and those above it show; else ""."""
+    if not what.startswith(("starting a process", "forking")):
+        return ""
+    while frame is not None:
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if package in _IN_ITS_OWN_PROCESS:
+            return _IN_ITS_OWN_PROCESS[package]
+        frame = frame.f_back
+    return ""
 
 
 def _remedy(what: str) -> str:

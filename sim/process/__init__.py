@@ -2,9 +2,10 @@
 
 `user_code` says which modules are the user's, `loading` loads them anew for each life of a worker, `own_state` lists what
 else a process has of its own, `worker_process` lets all this be there while a worker runs. `output` takes what its code
-prints. `own_files` lays a worker's files above those of this machine, `file_calls` leads
-its code there (`folder_entries`, `sqlite_functions`), `opened_files` knows what a life has open. What libraries keep in
-their modules is shared by all workers; `libraries` puts a bot's own versions of them in place of this program's.
+prints. `address_free` keeps addresses in memory out of what libraries do. `own_files` lays a worker's files above those of
+this machine, `file_calls` leads its code there (`folder_entries`, `sqlite_functions`), `opened_files` knows what a life has
+open. What libraries keep in their modules is shared by all workers; `libraries` puts a bot's own versions of them in place
+of this program's.
 May import `relaysim.sim.kernel`. Begin with `WorkerProcesses`.
 """
 

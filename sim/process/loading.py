@@ -12,6 +12,7 @@ import copy
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib.machinery import ModuleSpec, SourceFileLoader, SourcelessFileLoader
 from pathlib import Path
 from threading import get_ident
@@ -19,9 +20,10 @@ from types import CodeType, ModuleType
 from typing import Any, Final
 from zipimport import zipimporter
 
+from relaysim.sim.process.address_free import without_addresses
 from relaysim.sim.process.libraries import Libraries
 from relaysim.sim.process.own_files import REAL
-from relaysim.sim.process.user_code import UserCode
+from relaysim.sim.process.user_code import UserCode, goes_by_addresses
 
 _WITH_CODE: Final = (SourceFileLoader, SourcelessFileLoader, zipimporter)
 
@@ -51,6 +53,7 @@ class Finder:
         user_code: which modules are the user's.
         outside: what is held while something is executed that outlives the life.
         register: told the name of each of the user's modules that is about to be loaded.
+        names: what stands for `set` and `id` in the present life, in libraries that would go by addresses.
         libraries: the bot's own; None: it has none.
     """
 
@@ -59,10 +62,11 @@ class Finder:
         user_code: UserCode,
         outside: Outside,
         register: Callable[[str], None],
+        names: Callable[[], dict[str, Any]],
         libraries: Libraries | None = None,
     ) -> None:
         self._libraries = libraries
-        self._user_code, self._outside, self._register = user_code, outside, register
+        self._user_code, self._outside, self._register, self._names = user_code, outside, register, names
         self._stamps: dict[str | None, tuple[str, int, int] | None] = {}
         self._thread = get_ident()
 
@@ -118,9 +122,13 @@ class Finder:
         if code is None:
             with self._outside():
                 code = loader.get_code(spec.name)
+                if code is not None and goes_by_addresses(spec.name):
+                    code = without_addresses(code, partial(loader.get_source, spec.name))
             if code is None:
                 raise ImportError(f"cannot load module {spec.name!r}: it has no code", name=spec.name)
             _codes[key] = code
+        if goes_by_addresses(spec.name):
+            vars(module).update(self._names())
         exec(code, vars(module))
 
     def _stamp(self, file: str | None) -> tuple[str, int, int] | None:

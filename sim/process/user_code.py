@@ -77,14 +77,25 @@ def _is_of_user(spec: ModuleSpec) -> bool:
     return any(not is_of_library(each) and not _is_on_installed_path(each, tuple(sys.path)) for each in folders)
 
 
-_WITH_AN_APPLICATION: Final = ("django", "asgiref")
-"""Libraries that keep the application of their process in their own modules (settings, models, views): each life
-needs them anew, as each process has them."""
+_BY_ADDRESSES: Final = ("celery", "kombu", "billiard")
+"""Libraries that call back in the order of addresses in memory: see `address_free`."""
+
+_WITH_AN_APPLICATION: Final = ("django", "asgiref", *_BY_ADDRESSES)
+"""Libraries that keep the application of their process in their own modules (settings, models, views, tasks, the event
+loop of the worker): each life needs them anew, as each process has them."""
+
+
+def goes_by_addresses(name: str) -> bool:
+    """Whether a module of this name belongs to a library whose order is to be made one of this program's."""
+    return name.partition(".")[0] in _BY_ADDRESSES
 
 
 @cache
 def _built_on_those() -> frozenset[str]:
-    """Installed packages that take part in that: those whose distribution requires one of these libraries."""
+    """Installed packages that take part in that: those whose distribution requires one of these libraries.
+
+    To be asked with `_is_asking` unset: what looks for them imports modules of Python's own, for which it would be asked.
+    """
     found: set[str] = set()
     for distribution in metadata.distributions():
         required = {
@@ -98,6 +109,21 @@ def _built_on_those() -> frozenset[str]:
 
 
 _NAME: Final = re.compile(r"[^\w-]")
+
+
+_is_asking = False
+
+
+def _takes_part(package: str) -> bool:
+    """Whether a package is built on one of these libraries that is loaded already."""
+    global _is_asking
+    if _is_asking or not any(each in sys.modules for each in _WITH_AN_APPLICATION):
+        return False
+    _is_asking = True
+    try:
+        return package in _built_on_those()
+    finally:
+        _is_asking = False
 
 
 class UserCode:
@@ -127,7 +153,7 @@ class UserCode:
         known = self._known.get(key)
         if known is None:
             is_users = _is_of_user(spec) and not self._is_in_libraries(spec)
-            known = self._known[key] = is_users or ("django" in sys.modules and top in _built_on_those())
+            known = self._known[key] = is_users or _takes_part(top)
             if known and not dot:
                 self._packages.add(name)
         return known

@@ -25,6 +25,7 @@ from typing import Any, Final, TypeVar
 from relaysim.sim.kernel import CancelledTask, Host, outside
 from relaysim.sim.kernel.fence import refuse_some, replace_names
 from relaysim.sim.kernel.installation import Installation
+from relaysim.sim.process.address_free import names_without_addresses
 from relaysim.sim.process.file_calls import CHANGES, FileCalls, changes, install
 from relaysim.sim.process.libraries import Libraries
 from relaysim.sim.process.loading import Finder
@@ -74,6 +75,7 @@ class WorkerProcess:
         self._world = world
         self.modules: dict[str, ModuleType] = {}
         self.names: set[str] = set()
+        self.names_without_addresses: dict[str, object] = {}
         self.loggers_shown = len(world.base_loggers)
         self.state = world.base_state.copy_for_another_process()
         self.opened = OpenedFiles(files, world.folder, self.run)
@@ -162,7 +164,7 @@ class WorkerProcesses:
         self.folder = REAL["getcwd"]()
         global _thread
         _thread = get_ident()
-        self._finder = Finder(self.user_code, self._outside, self._register, libraries)
+        self._finder = Finder(self.user_code, self._outside, self._register, self._names, libraries)
         Isolation.install()
         sys.meta_path.insert(0, self._finder)
 
@@ -246,6 +248,12 @@ class WorkerProcesses:
     def _register(self, name: str) -> None:
         assert self.present is not None
         self.present.names.add(name)
+
+    def _names(self) -> dict[str, object]:
+        assert self.present is not None
+        if not self.present.names_without_addresses:
+            self.present.names_without_addresses = names_without_addresses()
+        return self.present.names_without_addresses
 
     @contextmanager
     def _outside(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ import queue_arq
 import queue_consumer
 import queue_rq
 from arq.worker import create_worker
-from rq import SimpleWorker
+from rq import SimpleWorker, Worker
 
 
 class Adapter:
@@ -37,6 +37,10 @@ def rq_once(openai_client, redis_client, send):
 
 def rq_with_retries(openai_client, redis_client, send):
     return Adapter(send, queue_rq.enqueue_with_retries, _rq_worker)
+
+
+def rq_processes(openai_client, redis_client, send):
+    return Adapter(send, queue_rq.enqueue, Worker([queue_rq.queue], connection=queue_rq.connection).work)
 
 
 class ArqAdapter:
