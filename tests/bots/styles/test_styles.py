@@ -21,6 +21,7 @@ class Flawed(NamedTuple):
         application: its module; the mended twin's ends in `_mended`, unless `mended` says another.
         scenario: the circumstances that a user would try.
         named: what the finding or the story says of the flaw.
+        adapter: the module with a factory of the bot's name, where the bot is no application.
     """
 
     application: str
@@ -29,6 +30,11 @@ class Flawed(NamedTuple):
     provider: str = "whatsapp"
     sets: tuple[str, ...] = ()
     mended: str = ""
+    adapter: str = ""
+
+    def given(self, module: str) -> tuple[str, str | None]:
+        """The factory of its module or its twin's, and the provider."""
+        return (f"{self.adapter}:{module}", None) if self.adapter else (f"{module}:app", self.provider)
 
 
 WHILE_RUNNING = "while a run"  # the API's refusal of an append
@@ -49,6 +55,7 @@ PAIRS = [
     Flawed("tenacity_retries", "rapid.toml", (WHILE_RUNNING, "RetryError")),
     Flawed("telegram_handlers", "rapid.toml", (WHILE_RUNNING,), provider="telegram"),
     Flawed("bolt_events", "slow.toml", ("deadline missed",), provider="slack", sets=("provider.path=/slack/events",)),
+    Flawed("event_callbacks", "rapid.toml", (WHILE_RUNNING,), adapter="callback_adapters"),
     Flawed("django_view", "slow.toml", ("deadline missed",)),
     Flawed("redis_consumer", "two_workers.toml", (WHILE_RUNNING,)),
     Flawed("flask_webhook", "slow.toml", ("deadline missed",)),
@@ -62,15 +69,14 @@ def _here(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("bot", PAIRS, ids=lambda bot: bot.application)
 def test_the_flaw_is_found_and_named(judge: Judge, bot: Flawed, capsys: pytest.CaptureFixture[str]) -> None:
-    application = f"{bot.application}:app"
-    judged = judge(application, bot.scenario, worlds=1, provider=bot.provider, sets=bot.sets)
+    application, provider = bot.given(bot.application)
+    judged = judge(application, bot.scenario, worlds=1, provider=provider, sets=bot.sets)
     assert judged.exit_code == 1, judged.answer
     assert not judged.is_safe
     assert "safe? No" in judged.answer
     changed = [part for each in bot.sets for part in ("--set", each)]
-    assert (
-        main(["replay", bot.scenario, "--seed", "0", "--app", application, "--provider", bot.provider, *changed]) == 0
-    )
+    changed += [] if provider is None else ["--provider", provider]
+    assert main(["replay", bot.scenario, "--seed", "0", "--factory", application, *changed]) == 0
     told = judged.answer + capsys.readouterr().out
     assert [words for words in bot.named if words not in told] == [], told
 
@@ -82,4 +88,5 @@ TWINS = {(bot.mended or f"{bot.application}_mended", bot.scenario): bot for bot 
 def test_the_mended_twin_is_safe(judge: Judge, twin: tuple[str, str]) -> None:
     application, scenario = twin
     bot = TWINS[twin]
-    judge(f"{application}:app", scenario, provider=bot.provider, sets=bot.sets).assert_safe()
+    factory, provider = bot.given(application)
+    judge(factory, scenario, provider=provider, sets=bot.sets).assert_safe()
