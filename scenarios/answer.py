@@ -19,6 +19,7 @@ from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.sim.counted import counted
 from relaysim.sim.trace.own_texts import shows_api
+from relaysim.sim.world.provider_service import DEADLINES
 
 #: The scenarios that judge a relay of one's own; the incident's other ones are about its own numbers.
 OWN_RELAY = ("race", "rapid_pair", "stuck_run", "persistent_failure", "peak_hour")
@@ -110,8 +111,23 @@ def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> li
             lines += _undeclared(claim)
         if claim.get("where") == "initial_runs_met" and not claim["met_replications"]:
             lines.append(_never_met(claim))
+    lines += _deadlines(results)
     # Of a relay that could not run as it does, nothing that it waited or did not wait for says anything.
     return lines if obstacles else lines + _waits(results, waits)
+
+
+def _deadlines(results: Mapping[str, Any]) -> list[str]:
+    """Where no provider delivers the webhooks, nobody has judged whether they are acknowledged in time."""
+    slowest = max(results["scenarios"], key=lambda scenario: scenario.get("longest_handling", 0.0))
+    seconds = slowest.get("longest_handling", 0.0)
+    missed = ", ".join(f"{name} after {deadline:g} s" for name, deadline in DEADLINES.items() if deadline < seconds)
+    if not missed:
+        return []
+    return [
+        f"No provider's deadline was judged: in {slowest['scenario']} a `handle` took up to {seconds:.3g} s, and here a "
+        f"webhook is acknowledged when that returns, however late. A provider would deliver it again meanwhile ({missed}). "
+        "Judge that with --provider, unless your webhook has been answered before `handle` begins."
+    ]
 
 
 def _obstacles(results: Mapping[str, Any]) -> list[str]:

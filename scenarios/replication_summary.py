@@ -192,7 +192,7 @@ class Summary:
     `tallies` has one tally per claim, `invariants` one per invariant; `fingerprints` those of the seeds that were asked
     for; `digest` is the sum of all fingerprints' digests; `rows` has each seed's own numbers, if they were asked for, and
     `traces` its packed trace, if its observation came with one; `exceptions` those that no code received; `blocked` the
-    lines that held up an event loop.
+    lines that held up an event loop; `longest_handling` the seconds until the slowest `handle` returned.
     """
 
     replications: int = 0
@@ -203,6 +203,7 @@ class Summary:
     fault_hits: dict[str, list[int]] = field(default_factory=dict)
     exceptions: dict[str, ExceptionTally] = field(default_factory=dict)
     blocked: dict[str, BlockTally] = field(default_factory=dict)
+    longest_handling: float = 0.0
     fingerprints: dict[int, str] = field(default_factory=dict)
     traces: dict[int, bytes] = field(default_factory=dict)
     rows: dict[int, Row] = field(default_factory=dict)
@@ -261,6 +262,7 @@ class Summary:
             self.spreads.setdefault(name, Spread()).add(value for value in values if value >= 0)
         self._add_hits(observation.get("fault_hits", {}))
         blocked_loops.add(self.blocked, blocked_loops.observed(observation.get("blocked", {}), seed))
+        self.longest_handling = max(self.longest_handling, observation.get("longest_handling", 0.0))
         found = observation.get("exceptions", {}).items()
         self._add_exceptions({name: ExceptionTally(1, seed, each["said"], each["times"]) for name, each in found})
 
@@ -277,6 +279,7 @@ class Summary:
         self._add_hits(other.fault_hits)
         self._add_exceptions(other.exceptions)
         blocked_loops.add(self.blocked, other.blocked)
+        self.longest_handling = max(self.longest_handling, other.longest_handling)
         self.fingerprints |= other.fingerprints
         self.traces |= other.traces
         self.rows |= other.rows
@@ -316,6 +319,8 @@ class Summary:
             plain["exceptions"] = {name: asdict(tally) for name, tally in sorted(self.exceptions.items())}
         if self.blocked:
             plain["blocked"] = {place: asdict(tally) for place, tally in sorted(self.blocked.items())}
+        if self.longest_handling:
+            plain["longest_handling"] = self.longest_handling
         # JSON's keys are texts, and these are numbers.
         if self.fingerprints:
             plain["fingerprints"] = [[seed, self.fingerprints[seed]] for seed in sorted(self.fingerprints)]
@@ -342,6 +347,7 @@ class Summary:
             fault_hits={name: list(counts) for name, counts in plain["fault_hits"].items()},
             exceptions={name: ExceptionTally(**each) for name, each in plain.get("exceptions", {}).items()},
             blocked={place: BlockTally(**each) for place, each in plain.get("blocked", {}).items()},
+            longest_handling=plain.get("longest_handling", 0.0),
             fingerprints=dict(plain.get("fingerprints", ())),
             rows={seed: Row(tuple(counts), array("d", seconds)) for seed, counts, seconds in plain.get("rows", ())},
             obstacles=Obstacles.from_plain(plain.get("obstacles", {})),

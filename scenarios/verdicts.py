@@ -19,6 +19,7 @@ from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.scenarios.sequential import Sequences, Sequential, looks, run_sequentially
 from relaysim.scenarios.strata_tallies import judge_in_strata, shown_strata, strata_of
+from relaysim.sim.world.provider_service import DEADLINES
 
 #: Counts of the observation that tell what became of messages; the rest are under `counts`.
 OUTCOMES = ("messages", "answered", "covered", "friendly_failure", "generic_failure", "lost", "succeeded", "failed")
@@ -166,6 +167,8 @@ def _entry(
         ]
     if main.blocked:
         entry["blocked_loops"] = blocked_loops.entries(main.blocked, replay)
+    if scenario.provider is None and main.longest_handling > min(DEADLINES.values()):
+        entry["longest_handling"] = main.longest_handling
     if main.fault_hits:
         entry["fault_hits"] = {name: list(counts) for name, counts in main.fault_hits.items()}
     return entry

@@ -93,7 +93,8 @@ def observe(
         dicts whose `text` is a sentence), `handlings` (how many there were), `own_words` (see
         `relaysim.sim.world.own_words`), `exceptions` (see `relaysim.sim.world.after_answers`), `blocked` (per line
         that held up an event loop how many `times` it did and its longest `seconds`), `obstacles` (see there),
-        `looks` (the commands that read what waits, as the relay declares them), `virtual_seconds` and `events`.
+        `looks` (the commands that read what waits, as the relay declares them), `longest_handling` (seconds until the
+        slowest `handle` returned), `virtual_seconds` and `events`.
     """
     history, lease = read_history(records, threads, promises), promises.promises.lease
     outcomes = Outcomes(history, relay.friendly_text, relay.settings, promises.order_seconds)
@@ -115,6 +116,9 @@ def observe(
         "series": outcomes.series,
         "details": details,
         "handlings": len(history.handlings),
+        "longest_handling": max(
+            (each.end - each.start for each in history.handlings.values() if each.end is not None), default=0.0
+        ),
         "own_words": own_words(history),
         "exceptions": exceptions,
         "blocked": _blocked(history.blocked_loops),

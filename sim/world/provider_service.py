@@ -7,12 +7,19 @@ from typing import Final
 
 from relaysim.sim.kernel import EPOCH_SECONDS, Host, Kernel
 from relaysim.sim.kernel.fence import refuse
-from relaysim.sim.providers import Allowance, Done, HttpRequest, NotSimulated, Provider, Text
+from relaysim.sim.providers import PROVIDERS, Allowance, Custom, Done, HttpRequest, NotSimulated, Provider, Text
 from relaysim.sim.sockets import Addresses, BrokenConnectionError
 from relaysim.sim.sockets import HttpRequest as ArrivedRequest
 from relaysim.sim.sockets import HttpResponse as Answer
 from relaysim.sim.world.send_faults import SendRefused
 from relaysim.sim.world.simulated_channel import Channel
+
+DEADLINES: Final[dict[str, float]] = {
+    each.model_fields["kind"].default: each.model_fields["deadline_seconds"].default
+    for each in PROVIDERS
+    if each is not Custom  # whose deadline is the user's to say
+}
+"""Seconds after which each provider delivers a webhook again that nobody has acknowledged, by default."""
 
 _OWN_HEADERS: Final = frozenset({"content-length", "connection", "transfer-encoding"})
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import openai
 import redis.asyncio
 
-print("versions", openai.__version__, redis.__version__)
+VERSIONS = f"{openai.__version__} {redis.__version__}"
+if os.environ["EXPECTED_VERSIONS"] != VERSIONS:
+    raise RuntimeError(f"ran with other versions: {VERSIONS}")
 
 
 class Bot:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
 import openai
 import redis
 
-print("versions", openai.__version__, redis.__version__)
+VERSIONS = f"{openai.__version__} {redis.__version__}"
+if os.environ["EXPECTED_VERSIONS"] != VERSIONS:
+    raise RuntimeError(f"ran with other versions: {VERSIONS}")
 
 CLIENT = openai.OpenAI()
 STORE = redis.Redis.from_url("redis://redis:6379/0")

@@ -215,6 +215,7 @@ def test_a_summary_goes_through_a_line_and_loses_nothing(tmp_path: Path) -> None
     )
     summary.exceptions["LookupError in a task"] = ExceptionTally(3, 7, "no such customer")
     summary.blocked["bot.py:7"] = BlockTally(3, 7, 4, 0.5)
+    summary.longest_handling = 24.5
     again = through_json(summary)
     for spread in summary.spreads.values():
         spread.values.sort()  # the one thing in which the order of adding shows
@@ -230,6 +231,7 @@ def test_nothing_of_a_summary_is_left_out(tmp_path: Path) -> None:
     summary.obstacles.add({"unsimulated": ["GET /v1/models (bot.py:7)"]}, 4)
     summary.exceptions["LookupError in a task"] = ExceptionTally(3, 7, "no such customer")
     summary.blocked["bot.py:7"] = BlockTally(3, 7, 4, 0.5)
+    summary.longest_handling = 24.5
     for each in (summary.around_replies, summary.beginnings):
         each.add({"conversations": 1, "words": {}, "sentences": []}, 7, "")
     # Traces are compared while a command runs, and no journal keeps them.
