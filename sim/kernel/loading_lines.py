@@ -6,9 +6,12 @@ line is known by what it calls.
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import linecache
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Final
 
@@ -48,3 +51,20 @@ def _steps(traceback: TracebackType | None) -> Iterable[tuple[FrameType, int]]:
     while traceback is not None:
         yield traceback.tb_frame, traceback.tb_lineno
         traceback = traceback.tb_next
+
+
+def discard_begun(error: BaseException | None) -> None:
+    """Drop what a module has begun and never came to, since the loading of it has failed: coroutines that nobody awaits and
+    loops that nobody runs. Else Python complains of each, at some later time, and names neither the module nor the cause."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        for frame, _ in _steps(error.__traceback__):
+            for held in list(frame.f_locals.values()):
+                if inspect.iscoroutine(held) and inspect.getcoroutinestate(held) == inspect.CORO_CREATED:
+                    held.close()
+                elif isinstance(held, asyncio.BaseEventLoop) and not held.is_running() and not held.is_closed():
+                    with suppress(Exception):
+                        held.close()
+                    vars(held)["_closed"] = True  # else one that was made by half would be closed again as it goes
+        error = error.__cause__ or error.__context__

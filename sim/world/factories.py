@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Kernel, SimulatorError, error_text, named
-from relaysim.sim.kernel.loading_lines import starts_while_loading
+from relaysim.sim.kernel.loading_lines import discard_begun, starts_while_loading
 from relaysim.sim.process import Isolation, WorkerProcesses, is_shared, libraries_in, running_process
 from relaysim.sim.providers import PROVIDERS
 from relaysim.sim.world.own_clients import prepare_environment
@@ -133,10 +133,12 @@ def import_factory(name: str) -> Callable[..., Any]:
                 f"factory {name!r}: there is no module {error.name!r}; run from the folder that holds it, or install it"
             ) from error
         raise FactoryError(f"factory {name!r}: importing {module_name} failed: {error_text(error)}") from error
-    except SimulatorError:
+    except SimulatorError as error:
+        discard_begun(error)
         raise
     except Exception as error:
         starting = starts_while_loading(error)
+        discard_begun(error)
         why = _absent_variable(error) or named(error) + (f"; {starting}" if starting else "")
         raise FactoryError(f"factory {name!r}: importing {module_name} failed: {why}") from error
     factory = getattr(module, attribute, None)

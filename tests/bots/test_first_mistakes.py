@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -150,3 +151,23 @@ def test_passwords_of_whoever_runs_this_are_not_there_for_a_bot(
     Path(tmp_path, "private_bot_for_tests.py").write_text(APPLICATION + looks + writes, "utf-8")
     assert load("race", [TELEGRAM], "private_bot_for_tests:app", option="--app").relay.factory
     assert Path(tmp_path, ".netrc").read_text("utf-8").startswith("machine")
+
+
+@pytest.mark.parametrize(
+    "starts",
+    [
+        "import uvicorn\nuvicorn.run(app, port=8000)\n",
+        "import asyncio, uvicorn\nasyncio.run(uvicorn.Server(uvicorn.Config(app)).serve())\n",
+        "import asyncio\nasync def work(): pass\nasyncio.run(work())\n",
+    ],
+)
+def test_what_starts_a_server_while_it_is_loaded_gets_one_line_and_no_complaints_of_pythons(
+    tmp_path: Path, starts: str
+) -> None:
+    Path(tmp_path, "mistaken_bot_for_tests.py").write_text(APPLICATION + starts, "utf-8")
+    command = [sys.executable, "-m", "relaysim.scenarios", "verify", "race"]
+    options = ["--app", "mistaken_bot_for_tests:app", "--provider", "slack"]
+    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert MAIN in line
