@@ -20,7 +20,9 @@ from relaysim.reports.claims import ClaimSpec
 from relaysim.reports.results import FactoryOption, replay_template
 from relaysim.scenarios.document import Document
 from relaysim.sim.backends import DEFAULT, backend_named
+from relaysim.sim.backends.other_endpoints.settings import ECHOING
 from relaysim.sim.backends.profile import Profile
+from relaysim.sim.backends.replies import EchoReplies
 from relaysim.sim.world.settings import FAULT_LISTS, Limits, WorldSettings, WorldTables
 
 
@@ -221,6 +223,10 @@ class Scenario(WorldTables, Heading):
             left_out |= {"strategy", "explored"}  # the second says nothing about their worlds
         if self.tape is None:
             left_out.add("tape")
+        if self.replies == EchoReplies():
+            left_out.add("replies")  # likewise
+        if self.other_endpoints == ECHOING:
+            left_out.add("other_endpoints")  # likewise
         if self.provider is None:
             left_out.add("provider")
         if not self.environment:

@@ -21,7 +21,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "relaysim."
 FOLDERS = ("relay", "sim", "scenarios", "reports")
 
-BACKENDS = [path.parent.name for path in (ROOT / "sim" / "backends").glob("*/__init__.py")]
+BACKENDS = [
+    path.parent.name
+    for path in (ROOT / "sim" / "backends").glob("*/backend.py")
+    if (path.parent / "__init__.py").exists()
+]
 
 MAY_IMPORT = {
     "relay": set(),

@@ -56,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replies", metavar="FILE", help="a TOML file that says what assistants answer; by default an echo"
     )
     parser.add_argument(
+        "--other-endpoints",
+        metavar="FILE",
+        help="a TOML file that says what chat completions and transcriptions answer; by default an echo",
+    )
+    parser.add_argument(
         "--speed",
         type=_speed,
         default=1.0,

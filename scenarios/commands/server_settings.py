@@ -14,6 +14,7 @@ from relaysim.scenarios.problems import Problem, ScenarioError, findings_of, unr
 from relaysim.scenarios.runner import here_on_path
 from relaysim.scenarios.scenario_checks import constant_seconds
 from relaysim.sim.backends import BACKENDS, backend_named
+from relaysim.sim.backends.other_endpoints.settings import OtherEndpointsSettings
 from relaysim.sim.backends.profile import Profile, override, read_profile_table, shipped_profiles
 from relaysim.sim.backends.protocol import Backend
 from relaysim.sim.backends.replies import Replies
@@ -48,6 +49,9 @@ def settings_from(arguments: argparse.Namespace) -> ApiSettings:
     overrides = _read_profile(arguments.profile, arguments.sets, backend.profile, problems)
     faults = _read_faults(arguments.faults, backend, problems)
     replies = _read_replies(arguments.replies, problems)
+    others = _read_file("--other-endpoints", arguments.other_endpoints, problems)
+    if others is not None:
+        others = _checked(OtherEndpointsSettings, others, str(arguments.other_endpoints), problems)
     if arguments.any_assistant and not backend.has_assistants:
         problems.append(_no_assistants("--any-assistant", backend))
     for given in arguments.assistants:
@@ -58,7 +62,7 @@ def settings_from(arguments: argparse.Namespace) -> ApiSettings:
             problems.append(Problem(f"--assistant {given}", "", "is no assistant's id", "ids begin with `asst_`"))
     if problems:
         raise ScenarioError(list(dict.fromkeys(problems)))
-    chosen = {"replies": replies, "threads_max": arguments.threads_max}
+    chosen = {"replies": replies, "other_endpoints": others, "threads_max": arguments.threads_max}
     return ApiSettings(
         api=arguments.api,
         profile=arguments.profile,

@@ -4,6 +4,7 @@
 - `calls`: a call and its answer, neither of which is HTTP; `wire`: HTTP to calls and answers to HTTP, sans-I/O.
 - `errors`, `json_values`, `json_body`, `pages`, `streaming`: OpenAI's way of answering: error bodies, checks, lists, events.
 - `replies`: what assistants answer, as code or as data; `tokens`: how many of them a text is.
+- `other_endpoints`: no backend: what bots call beside one; `azure`: Azure's addresses of all of it.
 - `profile`, `rate_limits`: how slow a backend is, and how many requests it takes; `calibration`: where numbers come from.
 - `pieces`: a streamed text in pieces.
 - `threads`: the Threads API. `responses`: Responses with Conversations, what took its place.

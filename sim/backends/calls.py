@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from relaysim.sim.backends.errors import ApiError
-from relaysim.sim.backends.json_values import Object
 from relaysim.sim.backends.streaming import EventStream
 
 Detail = str | int
@@ -106,7 +105,7 @@ class Answer:
 
     Attributes:
         status: HTTP status; 0 if no answer reached the client.
-        payload: the object, where it succeeded.
+        payload: the object (or a `RawContent`), where it succeeded; else None.
         stream: the events that are the answer in the payload's place, where a stream was asked for.
         pending: set where the answer comes later; until then the payload is what the object looked like at first.
         error: the error, where the service refused.
@@ -135,7 +134,7 @@ class Answer:
     def __init__(
         self,
         status: int,
-        payload: Object | None = None,
+        payload: Any = None,
         error: ApiError | None = None,
         detail: Detail = "",
         failure: str | None = None,
@@ -158,6 +157,13 @@ class Answer:
             self.payload = payload
         else:
             self.status, self.payload, self.error, self.headers = error.status, None, error, error.headers
+
+
+class RawContent(NamedTuple):
+    """A payload that is no JSON: its bytes, and their media type."""
+
+    content: bytes
+    media_type: str
 
 
 class Operation(NamedTuple):

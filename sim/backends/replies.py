@@ -195,7 +195,7 @@ class EchoReplies(BaseModel):
     """Every run completes with `Reply n to: text`."""
 
     model_config = _TABLE
-    kind: Literal["echo"] = "echo"
+    kind: Literal["echo"] = Field(default="echo", description="assistants echo")
 
     def replier(self) -> Replier:
         """The function that replies."""
@@ -206,7 +206,7 @@ class ScriptedReplies(BaseModel):
     """The turns of each thread, one after the other."""
 
     model_config = _TABLE
-    kind: Literal["script"] = "script"
+    kind: Literal["script"] = Field(default="script", description="turns are listed")
     replies: tuple[ScriptedReply, ...] = Field(min_length=1, description="the turns of a thread, in order")
     then: Literal["repeat", "loop", "echo"] = Field(
         default="repeat", description="after the last one: `repeat` it, `loop` from the first, or `echo`"
@@ -259,5 +259,8 @@ def _resolve(factory: str) -> Replier:
     replier: Replier = found
     return replier
 
+
+WrittenReplies = Annotated[EchoReplies | ScriptedReplies, Field(discriminator="kind")]
+"""Those that are data alone, and no code."""
 
 Replies = Annotated[EchoReplies | ScriptedReplies | CallableReplies, Field(discriminator="kind")]

@@ -67,6 +67,18 @@ class EventStream:
     def _push(self, event: str, data: str) -> None:
         if self.detached:
             return
-        self._frames.append(f"event: {event}\ndata: {data}\n\n".encode())
+        self._frames.append(self._frame(event, data))
         if self.on_frames is not None:
             self.on_frames()
+
+    def _frame(self, event: str, data: str) -> bytes:
+        return f"event: {event}\ndata: {data}\n\n".encode()
+
+
+class DataStream(EventStream):
+    """One whose events have no names, as of chat completions."""
+
+    __slots__ = ()
+
+    def _frame(self, event: str, data: str) -> bytes:
+        return f"data: {data}\n\n".encode()

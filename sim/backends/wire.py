@@ -1,12 +1,14 @@
 """The wire layer: HTTP requests into calls, answers into HTTP responses. Sans-I/O, for any backend and any door.
 
-A backend derives its own wire: it names its routes and the headers that it reads, and says whom it lets in.
+A backend derives its own wire: it names its routes and the headers that it reads, and says whom it lets in. Besides its
+routes every wire has the endpoints that bots call beside a conversation API (`relaysim.sim.backends.other_endpoints`), and
+all of them also at Azure's addresses (`relaysim.sim.backends.azure`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, ClassVar, Final
@@ -14,12 +16,14 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from relaysim.sim.backends import errors
-from relaysim.sim.backends.calls import UNKNOWN, Answer, Call, Operation
+from relaysim.sim.backends import azure, errors
+from relaysim.sim.backends.calls import UNKNOWN, Answer, Call, Operation, RawContent
 from relaysim.sim.backends.json_body import parse_json_object
+from relaysim.sim.backends.other_endpoints import routes as other
 from relaysim.sim.backends.streaming import MEDIA_TYPE
 
 API_VERSION: Final = "2020-10-01"
+METHODS: Final = ("GET", "POST", "DELETE")
 
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _PRETTY: Final = json.JSONEncoder(ensure_ascii=False, indent=2)
@@ -66,15 +70,19 @@ class Routes:
         operations: one row each. A path is fixed, or its names and its ids in braces take turns.
         ignored: query parameters without effect here, with the values that are accepted.
 
+    Attributes:
+        families: what the paths begin with: `threads`, `assistants`.
+
     Raises:
         ValueError: a path of another form.
     """
 
-    def __init__(self, operations: Iterable[Operation], ignored: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(self, operations: Sequence[Operation], ignored: Mapping[str, Sequence[str]] | None = None) -> None:
         self._by_name: dict[str, Operation] = {}
         self._fixed: dict[tuple[str, str], Operation] = {}
         self._by_parts: dict[tuple[str | int, ...], tuple[Operation, list[str]]] = {}
         self._ignored = dict(ignored or {})
+        self.families = frozenset(operation.path.split("/")[1] for operation in operations)
         for operation in operations:
             self._by_name[operation.name] = operation
             names, ids = _names_and_ids(operation.path)
@@ -170,7 +178,7 @@ class Wire:
     """
 
     routes: ClassVar[Routes]
-    read_headers: ClassVar[tuple[str, ...]] = ("authorization", "content-type")
+    read_headers: ClassVar[tuple[str, ...]] = ("authorization", "api-key", "content-type")
     base_path: ClassVar[str] = "/v1"
     polled: ClassVar[str | None] = None
 
@@ -203,14 +211,25 @@ class Wire:
         raw_path, _, query = path.partition("?")
         found = self._route(method, raw_path)
         if found is None:
-            return Call(UNKNOWN, refusal=self._no_route(method, raw_path))
+            return self._elsewhere(method, raw_path, query, headers, body)
+        return self._call(found, method, query, headers, body, self.admit)
+
+    def _call(
+        self,
+        found: tuple[Operation, Sequence[str], Sequence[str]],
+        method: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        admit: Callable[[Mapping[str, str]], None],
+    ) -> Call:
         operation, names, ids = found
         call = Call(operation.name)
         for name, value in zip(names, ids, strict=True):
             setattr(call, name, value)
         try:
             lowered = {name.lower(): value for name, value in headers.items()}
-            self.admit(lowered)
+            admit(lowered)
             if method == "POST":
                 call.params = self.routes.body(operation, body, lowered.get("content-type"))
             if query and method != "DELETE":
@@ -218,6 +237,36 @@ class Wire:
         except errors.ApiError as error:
             call.refusal = error
         return call
+
+    def _elsewhere(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Call:
+        """The call of a request that is for none of the API's routes below its base: for another endpoint, or at Azure's."""
+        place = azure.place_of(path, query)
+        admit, below = self.check_keys, path.removeprefix(self.base_path)
+        given: Mapping[str, Any] = {}
+        if place is not None:
+            if place.refusal is not None:
+                return Call(UNKNOWN, refusal=place.refusal)
+            admit, given, below, query = self._admit_azure, place.given, place.path, place.query
+            found = self.routes.find(method, below)
+            if found is not None:
+                return self._call(found, method, query, headers, body, admit)
+        elif below == path or not below.startswith("/"):
+            return Call(UNKNOWN, refusal=errors.unknown_route(method, path))
+        beside = other.find(method, below)
+        try:
+            lowered = {name.lower(): value for name, value in headers.items()}
+            if beside is not None:
+                admit(lowered)
+                return other.other_call(beside, path, query, lowered.get("content-type"), body, given)
+            allowed = [each for each in METHODS if self.routes.find(each, below) or other.find(each, below)]
+            if allowed:
+                raise errors.wrong_method(allowed)
+            if other.is_known(below) and not self._has_family(below):
+                admit(lowered)
+                raise other.not_simulated(method, path)
+            raise errors.unknown_route(method, path)
+        except errors.ApiError as error:
+            return Call(UNKNOWN if beside is None else beside[0].name, refusal=error)
 
     def render(self, answer: Answer, call: Call, request_id: str) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of an answer; `request_id` goes into `x-request-id`.
@@ -229,7 +278,11 @@ class Wire:
         if answer.stream is not None:
             return 200, {"content-type": MEDIA_TYPE, **_standard_headers(request_id, self._processing_ms)}, b""
         headers = {"content-type": "application/json", **_standard_headers(request_id, self._processing_ms)}
-        body = self._encode(answer.payload)
+        payload = answer.payload
+        if type(payload) is RawContent:
+            headers["content-type"], body = payload.media_type, payload.content
+        else:
+            body = self._encode(payload)
         if self._poll_after_ms is not None and call.operation == self.polled:
             headers["openai-poll-after-ms"] = str(self._poll_after_ms)
         headers["content-length"] = str(len(body))
@@ -246,6 +299,17 @@ class Wire:
             self.check_key(authorization)
             self._admitted_last = authorization
 
+    def check_keys(self, headers: Mapping[str, str]) -> None:
+        """Raise the ApiError that refuses headers (lower-case names) without an accepted key."""
+        self.check_key(headers.get("authorization", ""))
+
+    def _admit_azure(self, headers: Mapping[str, str]) -> None:
+        azure.check_key(headers, self._keys)
+
+    def _has_family(self, path: str) -> bool:
+        """Whether the API itself has paths that begin like this one."""
+        return path[1:].partition("/")[0] in self.routes.families
+
     def check_key(self, authorization: str) -> None:
         """Raise the ApiError that refuses a header without an accepted key."""
         scheme, _, key = authorization.partition(" ")
@@ -259,7 +323,3 @@ class Wire:
         if not path.startswith(base) or path[len(base) : len(base) + 1] != "/":
             return None
         return self.routes.find(method, path[len(base) :])
-
-    def _no_route(self, method: str, path: str) -> errors.ApiError:
-        allowed = [each for each in ("GET", "POST", "DELETE") if self._route(each, path) is not None]
-        return errors.wrong_method(allowed) if allowed else errors.unknown_route(method, path)

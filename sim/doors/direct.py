@@ -7,6 +7,9 @@ of the other lane, so both leave the same trace. Whatever else the SDK can do ra
 What comes back are light objects: attributes read the API's dict, nested objects are wrapped when they are asked for.
 Differences that a relay can see if it looks: types (`Record`, not pydantic models), and `err.response` and
 `err.request` are stand-ins that build the real httpx2 object when first used.
+
+What the SDK has for other endpoints (`client.chat`, `client.audio`) is the SDK's own code in this lane too, on the transport
+of lane `sdk`: relays call it rarely beside their conversations.
 """
 
 from __future__ import annotations
@@ -24,11 +27,30 @@ from relaysim.sim.backends.calls import Answer, Call
 from relaysim.sim.doors.direct_errors import error_of, may_retry, retry_seconds
 from relaysim.sim.doors.direct_records import Record
 from relaysim.sim.doors.network import Network
+from relaysim.sim.doors.transport import SimTransport, openai_client
 from relaysim.sim.kernel import Host, SimulatorError
 
 OMIT: Final = omit
 NOT_GIVEN: Final = not_given
 """What stands for an argument that was not given, as in the SDK's signatures: this for `timeout`, `OMIT` for all others."""
+
+_OTHER_RESOURCES: Final = frozenset(
+    (
+        *("audio", "batches", "chat", "completions", "containers", "conversations", "embeddings", "evals", "files"),
+        *(
+            "fine_tuning",
+            "images",
+            "models",
+            "moderations",
+            "realtime",
+            "responses",
+            "uploads",
+            "vector_stores",
+            "videos",
+        ),
+    )
+)
+"""The SDK's resources, of which a backend's own stand in front of these."""
 
 ABSENT: Final = (Omit, NotGiven)
 """The classes of both."""
@@ -64,10 +86,17 @@ class DirectClient:
         self.max_retries = max_retries
         self.timeout = timeout
         self._limits = _read_and_connect(timeout)
+        self._sdk: Any = None
         vars(self).update(network.service.backend.direct_client(self._request))
 
     def __getattr__(self, name: str) -> Any:
-        raise NotInDirectLaneError(f"client.{name}")
+        if name not in _OTHER_RESOURCES:
+            raise NotInDirectLaneError(f"client.{name}")
+        if self._sdk is None:
+            transport = SimTransport(self._host, self._network)
+            client = openai_client(transport, self._network.service.backend.base_url)
+            self._sdk = client.with_options(timeout=self.timeout, max_retries=self.max_retries)
+        return getattr(self._sdk, name)
 
     def with_options(
         self,

@@ -45,6 +45,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from relaysim.sim.backends.calls import Answer, Call
 from relaysim.sim.backends.errors import ApiError, for_status
+from relaysim.sim.backends.other_endpoints.routes import OTHER_OPERATIONS
 from relaysim.sim.backends.protocol import Backend, Service
 from relaysim.sim.doors.effects import EFFECTS, Effect, FaultKind
 from relaysim.sim.faults import AtOccasions, FaultPlan
@@ -175,8 +176,10 @@ class ApiFault(BaseModel):
 def wrong_routes(faults: Iterable[ApiFault], backend: Backend) -> Iterator[tuple[int, str]]:
     """The faults that could never strike, since that API has no such operation: their positions, and what is wrong."""
     names = [operation.name for operation in backend.operations]
+    beside = [operation.name for operation in OTHER_OPERATIONS]
     for position, fault in enumerate(faults):
-        if not any(fnmatchcase(name, fault.route) for name in names):
+        hit = names if fault.effect.gone else [*names, *beside]
+        if not any(fnmatchcase(name, fault.route) for name in hit):
             yield position, f"{fault.route!r} matches no operation; there are {', '.join(names)}"
         elif fault.effect.gone:
             naming = _naming_conversations(backend)

@@ -345,7 +345,7 @@ class _SharedNetwork(Network):
     """A network with the latency and the faults of an API, which keeps its records where that API does."""
 
     def __init__(self, api: SimulatedApi) -> None:
-        super().__init__(api.kernel, api.service, api.profile)
+        super().__init__(api.kernel, api.service, api.profile, others=api.others)
         self._latency = api.latency
         self._trace = api.trace.add
         self.faults = api.faults

@@ -15,11 +15,18 @@ class RequestLatency:
         enabled: whether requests take time at all.
     """
 
-    __slots__ = ("_arrival_fraction", "_draws", "_enabled", "_request_seconds", "_slow_probability", "_slow_seconds")
+    __slots__ = (
+        "_arrival_fraction",
+        "_draws",
+        "_request_seconds",
+        "_slow_probability",
+        "_slow_seconds",
+        "enabled",
+    )
 
     def __init__(self, profile: Profile, draws: Draws, *, enabled: bool = True) -> None:
         self._draws = draws
-        self._enabled = enabled
+        self.enabled = enabled
         self._request_seconds = profile.request_seconds.sampler
         self._slow_probability = profile.slow_probability
         self._slow_seconds = None if profile.slow_seconds is None else profile.slow_seconds.sampler
@@ -31,7 +38,7 @@ class RequestLatency:
         Args:
             key, index: key the attempt's draws.
         """
-        if not self._enabled:
+        if not self.enabled:
             return 0.0
         draws = self._draws
         if self._slow_probability > 0 and draws.rare(key, "slow", index) < self._slow_probability:

@@ -19,6 +19,8 @@ from asyncio import Future
 from collections.abc import Iterable
 
 from relaysim.sim.backends.calls import Answer, Call, PendingAnswer
+from relaysim.sim.backends.other_endpoints.endpoints import OtherEndpoints
+from relaysim.sim.backends.other_endpoints.routes import OtherCall
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.backends.protocol import Service
 from relaysim.sim.doors.arrivals import Arrivals, BrokenAnswer, StreamedAnswer
@@ -85,6 +87,7 @@ class Network:
         service: processes the requests.
         profile: latencies.
         faults: in order of precedence.
+        others: the endpoints beside the service's API; None: those of nobody else, without a script.
 
     Attributes:
         service: as given.
@@ -93,10 +96,20 @@ class Network:
         sent: takes down what requests carry; None: nobody asks for it.
     """
 
-    def __init__(self, kernel: Kernel, service: Service, profile: Profile, faults: Iterable[ApiFault] = ()) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        service: Service,
+        profile: Profile,
+        faults: Iterable[ApiFault] = (),
+        others: OtherEndpoints | None = None,
+    ) -> None:
         self.kernel = kernel
         self.service = service
-        self._execute = service.execute
+        if others is None:
+            others = OtherEndpoints(kernel, profile, service.now)
+        self._others = others
+        self._execute = others.beside(service.execute)
         self.faults = ApiFaultPlan(tuple(faults), kernel.draws)
         self._has_faults = bool(self.faults.faults)
         self.unknown: list[tuple[str, str, str]] = []
@@ -152,6 +165,8 @@ class Network:
 
         duration = self._latency.seconds(key, index)
         way_out = self._latency.way_out(duration)
+        if type(call) is OtherCall and self._latency.enabled:
+            duration += self._others.take_time(call, key, index)
         fault = self.faults.decide(operation, kernel.env.now, key, index) if self._has_faults else None
 
         future: Future[Answer]

@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.calls import Answer, Call
+from relaysim.sim.backends.other_endpoints.endpoints import OtherEndpoints
+from relaysim.sim.backends.other_endpoints.settings import OtherEndpointsSettings
 from relaysim.sim.backends.profile import Profile, load_profile
 from relaysim.sim.backends.protocol import Backend, Service, ServiceOptions
 from relaysim.sim.backends.replies import EchoReplies, Failure, Replier, Replies, Reply, Turn, checked
@@ -53,6 +55,10 @@ class ApiSettings(BaseModel):
     )
     faults: tuple[ApiFault, ...] = Field(default=(), description="in order of precedence")
     replies: Replies = Field(default_factory=EchoReplies, description="what assistants answer")
+    other_endpoints: OtherEndpointsSettings = Field(
+        default_factory=OtherEndpointsSettings,
+        description="what chat completions and transcriptions say, which bots call beside the API",
+    )
     seed: int = Field(default=0, ge=0, description="keys every draw: ids, latencies, which runs are stuck")
     assistants: Literal["any"] | tuple[str, ...] = Field(
         default=(), description="ids that exist without having been created; `any`: every well-formed one"
@@ -140,6 +146,7 @@ class SimulatedApi:
         profile: the profile with its overrides.
         backend: which API is simulated.
         kernel, service, wire: of the present world; `reset` makes new ones.
+        others: the endpoints beside the API, likewise.
         latency: of the present world's requests; their draws are keyed by `DRAW_KEY` and their numbers.
         faults: the plan of the present faults, with how often each has fired.
         trace: the newest domain events: `request` and `served` of every request (the id is the answer's `x-request-id`),
@@ -156,6 +163,7 @@ class SimulatedApi:
     kernel: Kernel
     backend: Backend
     service: Service
+    others: OtherEndpoints
     latency: RequestLatency
     faults: ApiFaultPlan
     wire: Wire
@@ -200,7 +208,8 @@ class SimulatedApi:
                 replier, None if settings.assistants == "any" else settings.assistants, settings.threads_max
             ),
         )
-        self._execute = self.service.execute
+        self.others = OtherEndpoints(kernel, profile, self.service.now, settings.other_endpoints)
+        self._execute = self.others.beside(self.service.execute)
         self.faults = ApiFaultPlan(settings.faults, kernel.draws)
         self.wire = backend.make_wire(keys=settings.keys, poll_after_ms=settings.poll_after_ms, pretty=settings.pretty)
         self.requests = 0

@@ -129,8 +129,8 @@ class Part(BaseModel):
     """One component of a mixture."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    weight: float = Field(gt=0)
-    distribution: Distribution
+    weight: float = Field(gt=0, description="its share, of the sum of all weights")
+    distribution: Distribution = Field(description="of seconds")
 
 
 class Mixture(_Table):

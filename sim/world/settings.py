@@ -13,7 +13,9 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from relaysim.sim.backends import DEFAULT, backend_named
+from relaysim.sim.backends.other_endpoints.settings import ECHOING, OtherEndpointsSettings
 from relaysim.sim.backends.profile import Profile
+from relaysim.sim.backends.replies import EchoReplies, WrittenReplies
 from relaysim.sim.doors.faults import ApiFault, check_routes
 from relaysim.sim.faults import Swarm
 from relaysim.sim.kernel.distributions import Constant, Seconds
@@ -297,6 +299,13 @@ class WorldTables(_Table):
     environment: dict[Annotated[str, Field(pattern=_VARIABLE)], Annotated[str, BeforeValidator(_as_text)]] = Field(
         default_factory=dict,
         description="variables of each worker's environment, on top of those that the provider and the APIs give",
+    )
+    replies: WrittenReplies = Field(
+        default=EchoReplies(),
+        description="what assistants answer: an echo, or each conversation's turns in order (texts, tool calls, failures)",
+    )
+    other_endpoints: OtherEndpointsSettings = Field(
+        default=ECHOING, description="what chat completions and transcriptions say, which a bot calls beside the API"
     )
     faults: tuple[ApiFault, ...] = Field(default=(), description="faults of the API and of the way to it")
     host_faults: tuple[HostFault, ...] = Field(

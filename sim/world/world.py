@@ -12,6 +12,8 @@ import simpy
 
 from relaysim.sim import redis
 from relaysim.sim.backends import backend_named
+from relaysim.sim.backends.other_endpoints.endpoints import OtherEndpoints
+from relaysim.sim.backends.protocol import ServiceOptions
 from relaysim.sim.doors import Network, make_client
 from relaysim.sim.doors.sent_requests import SentRequests
 from relaysim.sim.faults import FaultPlan, chosen
@@ -111,12 +113,19 @@ class World:
     def build(self) -> None:
         """Make the service, the workers and the customers; the fence must be attached to this kernel."""
         settings, kernel, profile = self.settings, self.kernel, self.settings.profile
-        self.service = self.backend.start(kernel, profile, now=lambda: EPOCH_SECONDS + kernel.now, trace=kernel.trace)
+        self.service = self.backend.start(
+            kernel,
+            profile,
+            now=lambda: EPOCH_SECONDS + kernel.now,
+            trace=kernel.trace,
+            options=ServiceOptions(settings.replies.replier()),
+        )
         threads = [self.service.open_conversation() for _ in range(settings.workload.conversations)]
         if self._conditioned is not None and settings.strata is not None:
             settings.strata.condition(self._conditioned, self.seed, profile, threads)
         network_class = ScheduledNetwork if settings.schedule else Network
-        self.network = network_class(kernel, self.service, profile, self._chosen("faults"))
+        others = OtherEndpoints(kernel, profile, self.service.now, settings.other_endpoints)
+        self.network = network_class(kernel, self.service, profile, self._chosen("faults"), others)
         self.network.sent = self._sent
         self.webhooks = Webhooks(
             kernel,

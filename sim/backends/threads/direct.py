@@ -1,9 +1,9 @@
 """Lane `direct` of the Threads API: `client.beta.threads` as relays use it, without the SDK's code, HTTP and JSON between.
 
-There are `beta.threads.create` and `retrieve`, `messages.create`, `list` and `retrieve`, `runs.create`, `retrieve`, `list`
-and `cancel`. Arguments and refusals of empty ids are the SDK's; the rest is said in `relaysim.sim.doors.direct`. Whatever
-else the SDK can do raises `NotInDirectLaneError`. The classes bear the SDK's names so that a wrong call raises the same
-TypeError.
+There are `beta.threads.create` and `retrieve`, `messages.create`, `list` and `retrieve`, `runs.create`, `retrieve`, `list`,
+`submit_tool_outputs` and `cancel`. Arguments and refusals of empty ids are the SDK's; the rest is said in
+`relaysim.sim.doors.direct`. Whatever else the SDK can do raises `NotInDirectLaneError`. The classes bear the SDK's names so
+that a wrong call raises the same TypeError.
 """
 
 # The SDK's own signatures have `timeout`.
@@ -196,6 +196,20 @@ class AsyncRuns:
         params: dict[str, Any] = {}
         take_given(params, after=after, before=before, limit=limit, order=order)
         return PageRequest(self._request, Call("runs.list", thread_id, params=params), timeout)
+
+    async def submit_tool_outputs(
+        self, run_id: str, *, thread_id: str, tool_outputs: Any, timeout: Any = NOT_GIVEN, **others: Any
+    ) -> Record:
+        """Answer the tool calls of a run."""
+        if others.pop("stream", None) not in (None, False, OMIT):
+            raise NotInDirectLaneError("runs.submit_tool_outputs(stream=True)")
+        refuse_others(others)
+        check_not_empty("thread_id", thread_id)
+        check_not_empty("run_id", run_id)
+        params = {"tool_outputs": copy.deepcopy(list(tool_outputs))}
+        return record_of(
+            await self._request(Call("runs.submit_tool_outputs", thread_id, run_id, params=params), timeout)
+        )
 
     async def cancel(self, run_id: str, *, thread_id: str, timeout: Any = NOT_GIVEN, **others: Any) -> Record:
         """Ask for a run's cancel."""

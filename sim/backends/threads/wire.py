@@ -19,7 +19,7 @@ class ThreadsWire(Wire):
     """Every request must carry the beta header besides a key."""
 
     routes = Routes(OPERATIONS, {"include[]": (INCLUDABLE,)})
-    read_headers = ("authorization", "openai-beta", "content-type")
+    read_headers = (*Wire.read_headers, "openai-beta")
     polled = "runs.retrieve"
 
     def admit(self, headers: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from relaysim.sim.backends import errors
 from relaysim.sim.backends.calls import Call
+from relaysim.sim.backends.other_endpoints.routes import OtherCall
 from relaysim.sim.backends.wire import error_response, request_id_header
 from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.doors.server.body import BodyTooLargeError, ClientGoneError, read_body
@@ -122,7 +123,10 @@ class ApiRequests:
             call = self._parse(scope, body, refusal)
             fault = api.decide_fault(call, number, request_id)
             seconds = api.latency.seconds(DRAW_KEY, number) if pacer.speed > 0.0 else 0.0
-            if fault is None and seconds == 0.0:
+            work_seconds = 0.0
+            if type(call) is OtherCall and api.latency.enabled and pacer.speed > 0.0:
+                work_seconds = api.others.take_time(call, DRAW_KEY, number)
+            if fault is None and seconds == 0.0 and work_seconds == 0.0:
                 answer = self._process(call, request_id, None)
                 pacer.arm()
                 given = await self._given(scope, receive, send, answer)
@@ -130,7 +134,7 @@ class ApiRequests:
                     return
                 answer = given
             else:
-                arrived = await self._travel(scope, receive, send, call, request_id, fault, seconds)
+                arrived = await self._travel(scope, receive, send, call, request_id, fault, seconds, work_seconds)
                 if arrived is None:
                     return
                 answer = arrived
@@ -200,10 +204,11 @@ class ApiRequests:
         request_id: str,
         fault: ApiFault | None,
         seconds: float,
+        work_seconds: float,
     ) -> Rendered | None:
         """Take a request to the service and its answer back, in virtual time; None if the client is not to be answered."""
         way_out = self._api.latency.way_out(seconds)
-        way_back = seconds - way_out
+        way_back = seconds - way_out + work_seconds
 
         def process() -> Rendered:
             return self._process(call, request_id, fault)

@@ -262,7 +262,7 @@ def test_it_is_served_with_its_lock_its_faults_and_the_control_api() -> None:
         answered = client.responses.with_raw_response.retrieve(turn.id)
         assert answered.parse().output_text == "Reply 1 to: Hello"
         assert answered.headers["openai-poll-after-ms"] == "50"
-        with pytest.raises(openai.NotFoundError, match="Invalid URL"):
+        with pytest.raises(openai.BadRequestError, match="relaysim does not simulate this endpoint"):
             client.beta.threads.create()  # type: ignore[deprecated]
         with pytest.raises(openai.AuthenticationError):
             client.with_options(api_key="sk-other").responses.retrieve(turn.id)

@@ -406,7 +406,7 @@ def test_what_the_direct_lane_lacks_it_says_so() -> None:
 
     async def bot(client: Any) -> None:
         reaches: list[Callable[[], Any]] = [
-            lambda: client.responses,
+            lambda: client.webhooks,
             lambda: client.beta.assistants,
             lambda: client.beta.threads.delete,
             lambda: client.beta.threads.runs.create_and_poll,
@@ -420,7 +420,7 @@ def test_what_the_direct_lane_lacks_it_says_so() -> None:
             await client.beta.threads.retrieve(world.thread, extra_headers={"a": "b"})
         with pytest.raises(NotInDirectLaneError, match="stream"):
             await client.beta.threads.runs.create(world.thread, assistant_id=ASSISTANT, stream=True)
-        assert not hasattr(client, "images")
+        assert not hasattr(client, "post")
 
     world.run(bot)
 

@@ -415,7 +415,9 @@ def test_the_direct_lane_has_no_streams() -> None:
     async def bot(client: Any) -> None:
         with pytest.raises(NotInDirectLaneError, match="use lane sdk"):
             await ask(client, world)
-        for name in ("stream", "submit_tool_outputs_stream", "submit_tool_outputs", "create_and_stream"):
+        with pytest.raises(NotInDirectLaneError, match="use lane sdk"):
+            await client.beta.threads.runs.submit_tool_outputs("run_1", thread_id="t", tool_outputs=[], stream=True)
+        for name in ("stream", "submit_tool_outputs_stream", "create_and_stream"):
             with pytest.raises(NotInDirectLaneError, match="use lane sdk"):
                 getattr(client.beta.threads.runs, name)
 

@@ -174,6 +174,7 @@ def test_settings_can_be_given_to_a_reset_as_they_are_shown() -> None:
             {"kind": "slow_body", "seconds": 2.5, "probability": 0.5},
         ],
         "replies": {"kind": "script", "replies": [{"fail": {}}, {"incomplete": "Well"}], "then": "loop"},
+        "other_endpoints": {"chat": {"kind": "script", "replies": [{"text": "Hi"}]}, "transcriptions": ["Hello"]},
         "seed": 8,
         "assistants": ["asst_one"],
         "keys": ["sk-one"],
