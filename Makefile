@@ -61,6 +61,7 @@ fingerprints: $(STAMP)
 clients: $(STAMP)
 	$(BIN)/python tests/clients/run_clients.py
 	$(BIN)/python tests/clients/judge_versions.py
+	$(BIN)/python tests/clients/run_azure.py
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks

@@ -21,6 +21,9 @@ from urllib.parse import unquote
 
 from relaysim.sim.backends.errors import ApiError
 
+DOMAINS: Final = ("openai.azure.com", "services.ai.azure.com", "cognitiveservices.azure.com")
+"""Below which the resources of customers have their names."""
+
 VERSION: Final = "api-version"
 
 _OPENAI: Final = re.compile(r"(?:/api/projects/[^/]+)?/openai(/v1)?(?:/deployments/([^/]+))?(/.+)")

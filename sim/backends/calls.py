@@ -75,7 +75,7 @@ class PendingAnswer:
         """Whose payload or error it will give."""
         self._answer = answer
 
-    def give(self, payload: Object | None = None, error: ApiError | None = None) -> None:
+    def give(self, payload: Any | None = None, error: ApiError | None = None) -> None:
         """Give the answer now: an object, or the error that refuses after all. Only the first time counts."""
         if self.given:
             return
@@ -151,7 +151,7 @@ class Answer:
         self.draw_key = ""
         self.draw_index = 0
 
-    def settle(self, payload: Object | None, error: ApiError | None) -> None:
+    def settle(self, payload: Any | None, error: ApiError | None) -> None:
         """What was pending is known."""
         if error is None:
             self.payload = payload

@@ -259,9 +259,9 @@ class Wire:
                 admit(lowered)
                 return other.other_call(beside, path, query, lowered.get("content-type"), body, given)
             allowed = [each for each in METHODS if self.routes.find(each, below) or other.find(each, below)]
-            if allowed:
+            if allowed and place is None:
                 raise errors.wrong_method(allowed)
-            if other.is_known(below) and not self._has_family(below):
+            if allowed or (other.is_known(below) and not self._has_family(below)):
                 admit(lowered)
                 raise other.not_simulated(method, path)
             raise errors.unknown_route(method, path)

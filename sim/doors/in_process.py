@@ -23,6 +23,7 @@ from threading import get_ident
 from types import CoroutineType, TracebackType
 from typing import Any, Final, Self, TypeVar
 
+import httpx2
 import openai
 
 from relaysim.sim.doors.api_handle import ApiHandle
@@ -32,7 +33,7 @@ from relaysim.sim.doors.in_process_transport import PlainTransport, WorkersTrans
 from relaysim.sim.doors.network import Network
 from relaysim.sim.doors.simulation import ApiSettings, SimulatedApi
 from relaysim.sim.doors.thread_clock import ThreadClock
-from relaysim.sim.doors.transport import API_KEY, SimTransport, keyed_retry_jitter, openai_client, warm_up
+from relaysim.sim.doors.transport import API_KEY, SimTransport, keyed_retry_jitter, openai_client, warm_up_once
 from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Host, ticks
 
 T = TypeVar("T")
@@ -78,7 +79,7 @@ class InProcessApi(ApiHandle):
             self.reply_with(replies)
 
     def __enter__(self) -> Self:
-        _warm_up(self._api.backend.name)
+        warm_up_once(self._api.backend.name)
         with ExitStack() as stack:
             stack.enter_context(self._fence)
             stack.enter_context(keyed_retry_jitter())
@@ -109,10 +110,18 @@ class InProcessApi(ApiHandle):
     def client(self) -> openai.OpenAI:
         """For plain code. It lets virtual time pass until its answers are there."""
         if self._client is None:
-            transport = PlainTransport(SimTransport(self._plain_host, self._network, self._api.wire), self._wait_for)
-            http_client = openai.DefaultHttpxClient(transport=transport, trust_env=False)
+            http_client = self.http_client()
             self._client = openai.OpenAI(api_key=API_KEY, base_url=self._api.backend.base_url, http_client=http_client)
         return self._client
+
+    def http_client(self) -> httpx2.Client:
+        """What plain code gives to a client that it makes itself, at whatever address, such as an `openai.AzureOpenAI`."""
+        transport = PlainTransport(self._transport(self._plain_host), self._wait_for)
+        return openai.DefaultHttpxClient(transport=transport, trust_env=False)
+
+    def async_http_client(self) -> httpx2.AsyncClient:
+        """The same for coroutines, as `async_client`."""
+        return openai.DefaultAsyncHttpxClient(transport=WorkersTransport(self._transport), trust_env=False)
 
     @property
     def async_client(self) -> openai.AsyncOpenAI:
@@ -382,17 +391,3 @@ def _where(task: asyncio.Task[Any]) -> str:
     name = getattr(coroutine, "__qualname__", repr(coroutine))
     frame = coroutine.cr_frame if isinstance(coroutine, CoroutineType) else None
     return name if frame is None else f"{name} ({frame.f_code.co_filename}:{frame.f_lineno})"
-
-
-_warm: set[str] = set()
-
-
-def _warm_up(api: str) -> None:
-    """What the SDK loads at first use is loaded outside the fence; not possible inside a running loop, nor then needed."""
-    if api in _warm:
-        return
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        _warm.add(api)
-        warm_up(api)

@@ -232,3 +232,17 @@ def warm_up(api: str = DEFAULT) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         asyncio.run(use())
+
+
+_warm: set[str] = set()
+
+
+def warm_up_once(api: str) -> None:
+    """`warm_up`, once per process; not possible inside a running loop, nor then needed."""
+    if api in _warm:
+        return
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        _warm.add(api)
+        warm_up(api)

@@ -37,7 +37,8 @@ class Addresses:
         """Put a service at an address, in place of what stands there.
 
         Args:
-            host: a host name, or an address in numbers; None: any, on which no other service is at that port.
+            host: a host name, or an address in numbers; `.example.com`: every name below that one which has no service of
+                its own; None: any, on which no other service is at that port.
             port: None: any.
             service: answers HTTP requests, or takes connections.
 
@@ -52,7 +53,8 @@ class Addresses:
     def service_at(self, host: str, port: int) -> StreamService | None:
         """The service at an address, the most closely named one if there are several; None: there is none."""
         name = self.name_of(host)
-        for key in ((name, port), (name, None), (None, port)):
+        above = [name[index:] for index, letter in enumerate(name) if letter == "."]
+        for key in ((name, port), (name, None), *((each, port) for each in above), (None, port)):
             if key in self._services:
                 return self._services[key]
         return None
@@ -96,6 +98,7 @@ def _numbers(name: str) -> Iterator[str]:
 
 
 def _shown(host: str | None, port: int | None) -> str:
+    host = f"*{host}" if host is not None and host.startswith(".") else host
     if host is None:
         return f"any host at port {port}"
     return host if port is None else f"{host}:{port}"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from relaysim.sim.backends.azure import DOMAINS as AZURE_DOMAINS
 from relaysim.sim.doors import ApiAddress, Network
 from relaysim.sim.doors.transport import API_KEY
 from relaysim.sim.kernel import Host
@@ -22,16 +23,20 @@ _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_pr
 
 _REDIS_HOST: Final = "redis"
 _REDIS_PORT: Final = 6379
+_PORTS: Final = {"http": 80, "https": 443}
 _KEY: Final = "OPENAI_API_KEY"
 
 
 def addresses_of(network: Network, link: RedisLink, variables: Mapping[str, str]) -> Addresses:
-    """The addresses of a world: its API stands where the API's clients look for it; its Redis at any host on Redis' own
-    port, and where the environment says."""
+    """The addresses of a world: its API stands where the API's clients look for it, at Azure's domains too; its Redis at any
+    host on Redis' own port, and where the environment says."""
     SocketCalls.install()
     made = Addresses()
     base = urlsplit(network.service.backend.base_url)
-    made.register(base.hostname, base.port or {"http": 80, "https": 443}[base.scheme], ApiAddress(network))
+    api = ApiAddress(network)
+    made.register(base.hostname, base.port or _PORTS[base.scheme], api)
+    for domain in AZURE_DOMAINS:
+        made.register(f".{domain}", _PORTS["https"], api)
     redis = RedisAddress(link)
     made.register(None, _REDIS_PORT, redis)
     given = urlsplit(variables.get("REDIS_URL") or os.environ.get("REDIS_URL", ""))

@@ -84,3 +84,9 @@ def painting(client: Any, redis: Any, send: Any) -> Bot:
 
 def with_its_own_client(client: Any, redis: Any, send: Any) -> Bot:
     return Bot(openai.AsyncOpenAI(), redis, send, locked=True)
+
+
+def at_azure(client: Any, redis: Any, send: Any) -> Bot:
+    endpoint, version = "https://mine.openai.azure.com", "2025-03-01-preview"
+    client = openai.AsyncAzureOpenAI(azure_endpoint=endpoint, api_key="key", api_version=version)
+    return Bot(client, redis, send, locked=True)
