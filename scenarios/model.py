@@ -245,8 +245,12 @@ class Scenario(WorldTables, Heading):
             del plain["workload"]["tells_time"]
         if not self.workload.answers_probability:
             del plain["workload"]["answers_probability"]
+        if not plain["backend"]["rate_limited_probability"]:
+            del plain["backend"]["rate_limited_probability"]
         for name in FAULT_LISTS:
             for fault in plain[name]:
+                if fault.get("after_events") is None:
+                    fault.pop("after_events", None)
                 if fault.get("site_probability") == 1.0:
                     del fault["site_probability"]
         for fault in plain["host_faults"]:

@@ -79,6 +79,13 @@ class Profile(BaseModel):
     failure_probability: float = Field(
         default=0.0, ge=0, le=1, description="share of runs that fail with server_error instead of completing"
     )
+    rate_limited_probability: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of runs that fail with rate_limit_exceeded instead of completing: the model's own limit, met "
+        "inside a run",
+    )
     first_token_fraction: float = Field(
         default=0.1,
         ge=0,

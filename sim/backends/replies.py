@@ -1,4 +1,4 @@
-"""What assistants answer: text, tool calls, a failure, or a text that is cut off.
+"""What assistants answer: texts, tool calls, a failure, or a text that is cut off.
 
 A replier is asked once per turn. A turn is what a run does between entering `in_progress` and leaving it: a run whose
 first turn calls tools has another one once their outputs are there. Repliers must be deterministic: a function of the
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
@@ -20,10 +21,35 @@ from relaysim.sim.backends.json_values import Object
 from relaysim.sim.kernel import Guard, named
 
 
+class Annotation(NamedTuple):
+    """What a passage of a text refers to.
+
+    Attributes:
+        passage: the words of the text; the first place where they stand is meant.
+        file_id: the file that they cite, or that can be had there.
+        kind: `file_citation` or `file_path`.
+    """
+
+    passage: str
+    file_id: str = "file-relaysim"
+    kind: str = "file_citation"
+
+
 class Text(NamedTuple):
     """The run completes with this text."""
 
     text: str
+    annotations: tuple[Annotation, ...] = ()
+
+
+class Nothing(NamedTuple):
+    """The run completes with a message that has no content at all."""
+
+
+class FileSearch(NamedTuple):
+    """A search in files, which the service does by itself: a step of the run, and nothing is found."""
+
+    id: str | None = None
 
 
 class ToolCall(NamedTuple):
@@ -54,7 +80,26 @@ class Incomplete(NamedTuple):
     reason: str = "max_completion_tokens"
 
 
-Reply = Text | ToolCalls | Failure | Incomplete
+Ending = Text | Nothing | ToolCalls | Failure | Incomplete
+"""How a turn can end."""
+
+
+class Several(NamedTuple):
+    """A turn of several steps: messages and searches, one after the other, and then an ending."""
+
+    before: tuple[Text | Nothing | FileSearch, ...]
+    ending: Ending
+
+
+Reply = Ending | Several
+
+REPLIES: Final = (Text, Nothing, ToolCalls, Failure, Incomplete, Several)
+"""The classes of replies."""
+
+
+def ending_of(reply: Reply) -> Ending:
+    """How the turn ends."""
+    return reply.ending if isinstance(reply, Several) else reply
 
 
 class Turn(NamedTuple):
@@ -102,25 +147,39 @@ def checked(reply: object) -> Reply:
     """
     if isinstance(reply, str):
         reply = Text(reply)
-    if not isinstance(reply, Text | ToolCalls | Failure | Incomplete):
+    if not isinstance(reply, REPLIES):
         close = getattr(reply, "close", None)
         if close is not None and hasattr(reply, "cr_frame"):  # a coroutine that nobody will await
             close()
         raise TypeError(
-            f"a replier returns a text, Text, ToolCalls, Failure or Incomplete, not {type(reply).__name__}"
+            f"a replier returns a text, Text, ToolCalls, Failure, Incomplete, Nothing or Several, not {type(reply).__name__}"
             + ("; it must not be async" if hasattr(reply, "cr_frame") else "")
         )
-    parts = [part for call in reply.calls for part in call] if isinstance(reply, ToolCalls) else list(reply)
-    for part in parts:
-        if part is not None and not isinstance(part, str):
-            raise TypeError(f"the parts of a {type(reply).__name__} are texts, not {type(part).__name__}")
-        if part is not None and any("\ud800" <= character <= "\udfff" for character in part):
-            raise ValueError("a reply's text holds half of a surrogate pair, which cannot be sent")
+    if isinstance(reply, Several):
+        for each in reply.before:
+            if not isinstance(each, Text | Nothing | FileSearch):
+                raise TypeError(f"before its ending a turn has Text, Nothing and FileSearch, not {type(each).__name__}")
+            _check_texts(each)
+        if isinstance(reply.ending, Several) or not isinstance(reply.ending, REPLIES):
+            raise TypeError(f"a turn cannot end with {type(reply.ending).__name__}")
+    _check_texts(ending_of(reply))
     return reply
+
+
+def _check_texts(reply: Ending | FileSearch) -> None:
+    parts: list[object] = []
+    for part in tuple(reply):
+        parts += [one for each in part for one in each] if isinstance(part, tuple) else [part]
+    for one in parts:
+        if one is not None and not isinstance(one, str):
+            raise TypeError(f"the parts of a {type(reply).__name__} are texts, not {type(one).__name__}")
+        if one is not None and any("\ud800" <= character <= "\udfff" for character in one):
+            raise ValueError("a reply's text holds half of a surrogate pair, which cannot be sent")
 
 
 # Replies as data
 
+_BRACKETS: Final = re.compile(r"【[^】]*】|\[[^\]]*\]")
 _TABLE: Final = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -128,11 +187,37 @@ class ScriptedCall(BaseModel):
     """A tool call of a script."""
 
     model_config = _TABLE
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$", description="the function's name")
+    type: Literal["function", "file_search"] = Field(
+        default="function",
+        description="`function`: the run waits for its output; `file_search`: a step that the service does by itself",
+    )
+    name: str | None = Field(
+        default=None, pattern=r"^[a-zA-Z0-9_-]{1,64}$", description="the function's name; required for functions"
+    )
     arguments: dict[str, Any] | str = Field(
         default_factory=dict, description="its arguments: an object, or JSON as text"
     )
     id: str | None = Field(default=None, pattern=r"^call_[a-zA-Z0-9]+$", description="the call's id; by default drawn")
+
+    def model_post_init(self, _: Any) -> None:
+        """Refuse a function without a name, and a search with one."""
+        if self.type == "function" and self.name is None:
+            raise ValueError("a function needs its `name`")
+        if self.type == "file_search" and self.model_fields_set & {"name", "arguments"}:
+            raise ValueError("a `file_search` has neither `name` nor `arguments`")
+
+
+class ScriptedAnnotation(BaseModel):
+    """What a passage of a text refers to."""
+
+    model_config = _TABLE
+    type: Literal["file_citation", "file_path"] = Field(
+        default="file_citation", description="whether the passage cites a file or says where one can be had"
+    )
+    text: str | None = Field(
+        default=None, min_length=1, description="the passage; absent: the first in brackets, or else the whole text"
+    )
+    file_id: str = Field(default="file-relaysim", min_length=1, description="the file's id")
 
 
 class ScriptedFailure(BaseModel):
@@ -146,49 +231,94 @@ class ScriptedFailure(BaseModel):
 
 
 class ScriptedReply(BaseModel):
-    """One turn of a script: exactly one of `text`, `tool_calls`, `fail`, `incomplete`."""
+    """One turn of a script: what it writes (`text`, `texts`, nothing by `content = []`), and how it ends: with that, with
+    `tool_calls`, with `fail` or with `incomplete`.
+    """
 
     model_config = _TABLE
     text: str | None = Field(
-        default=None, description="the run completes with this text; `{input}` is the newest question"
+        default=None,
+        description="a message with this text, the run's last or before its ending; `{input}` is the question",
+    )
+    texts: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="several messages instead, one after the other"
+    )
+    content: tuple[str, ...] | None = Field(
+        default=None, max_length=0, description="`[]`: the run completes with a message without any content"
+    )
+    annotations: tuple[ScriptedAnnotation, ...] = Field(
+        default=(), description="what passages of the text, or of the last of the texts, refer to"
     )
     tool_calls: tuple[ScriptedCall, ...] | None = Field(
-        default=None, min_length=1, description="the run asks for these"
+        default=None, min_length=1, description="the run asks for these, after what it writes"
     )
     fail: ScriptedFailure | None = Field(default=None, description="the run fails")
     incomplete: str | None = Field(default=None, description="the run ends incomplete, with this much text")
-    reason: Literal["max_completion_tokens", "max_prompt_tokens"] = Field(
+    reason: Literal["max_completion_tokens", "max_prompt_tokens", "content_filter"] = Field(
         default="max_completion_tokens", description="why an incomplete run ended"
     )
 
     def model_post_init(self, _: Any) -> None:
-        """Refuse none and several."""
-        given = [name for name in ("text", "tool_calls", "fail", "incomplete") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"give exactly one of text, tool_calls, fail, incomplete (given: {', '.join(given) or 'none'})"
-            )
+        """Refuse a turn that says nothing, and what does not go together."""
+        written = [name for name in ("text", "texts", "content") if getattr(self, name) is not None]
+        ends = [name for name in ("tool_calls", "fail", "incomplete") if getattr(self, name) is not None]
+        if not written and not ends:
+            raise ValueError("give one of text, texts, content, tool_calls, fail, incomplete (given: none)")
+        for given in (written, ends, [*written, *ends] if "content" in written else []):
+            if len(given) > 1:
+                raise ValueError(f"give only one of {', '.join(given)}")
+        if self.annotations and not {"text", "texts"} & set(written):
+            raise ValueError("annotations need a text that they stand in: give `text` or `texts`")
+        last = self.text if self.texts is None else self.texts[-1]
+        for annotation in self.annotations:
+            if last is None or (annotation.text is not None and annotation.text not in last):
+                raise ValueError(
+                    f"the text of an annotation must stand in the reply's text; {annotation.text!r} does not"
+                )
 
     def reply(self, turn: Turn) -> Reply:
         """The turn's reply."""
-        if self.text is not None:
-            newest = next((text_of(message) for message in reversed(turn.messages) if message["role"] == "user"), "")
-            return Text(self.text.replace("{input}", newest))
-        if self.tool_calls is not None:
-            return ToolCalls(
-                tuple(
-                    ToolCall(
-                        call.name,
-                        call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments),
-                        call.id,
-                    )
-                    for call in self.tool_calls
-                )
+        newest = next((text_of(message) for message in reversed(turn.messages) if message["role"] == "user"), "")
+        given = self.texts if self.text is None else (self.text,)
+        texts = [Text(text.replace("{input}", newest)) for text in given or ()]
+        if texts and self.annotations:
+            last = texts[-1].text
+            texts[-1] = Text(
+                last, tuple(Annotation(_passage(each, last), each.file_id, each.type) for each in self.annotations)
             )
-        if self.fail is not None:
-            return Failure(self.fail.code, self.fail.message)
-        assert self.incomplete is not None
-        return Incomplete(self.incomplete, self.reason)
+        calls = self.tool_calls or ()
+        before: list[Text | Nothing | FileSearch] = [
+            FileSearch(call.id) for call in calls if call.type == "file_search"
+        ]
+        functions = tuple(
+            ToolCall(
+                call.name or "",
+                call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments),
+                call.id,
+            )
+            for call in calls
+            if call.type == "function"
+        )
+        ending: Ending
+        if functions:
+            ending = ToolCalls(functions)
+        elif self.fail is not None:
+            ending = Failure(self.fail.code, self.fail.message)
+        elif self.incomplete is not None:
+            ending = Incomplete(self.incomplete, self.reason)
+        elif self.content is not None:
+            ending = Nothing()
+        else:
+            ending = texts.pop() if texts else Text(echo_reply(turn))
+        before += texts
+        return Several(tuple(before), ending) if before else ending
+
+
+def _passage(annotation: ScriptedAnnotation, text: str) -> str:
+    if annotation.text is not None:
+        return annotation.text
+    found = _BRACKETS.search(text)
+    return text if found is None else found[0]
 
 
 class EchoReplies(BaseModel):

@@ -79,11 +79,13 @@ class Arrivals:
         kernel: the world.
         stream: what the service adds its frames to.
         way_back: seconds from the service to the worker.
-        effect: of the fault that it meets. If that damages it, nothing follows what it has now.
+        effect: of the fault that it meets. If that damages it, nothing follows what it has now, unless the stream itself
+            knows where it will break.
         slow_seconds: over how many seconds what it has now arrives; 0: at once.
     """
 
     __slots__ = (
+        "_breaks",
         "_buffer",
         "_deadline",
         "_ended",
@@ -116,7 +118,8 @@ class Arrivals:
         self._slow_until = 0.0
 
         frames = stream.read()
-        if effect is not None and effect.damages:
+        self._breaks = None if effect is None else effect.failure
+        if effect is not None and effect.damages and not stream.will_break:
             stream.detach()
             breaks = None if effect.ends == "in_order" else effect.failure
             kernel.at(way_back, self._arrive, effect.events(frames), True, breaks)
@@ -131,7 +134,7 @@ class Arrivals:
                 kernel.at(delay, self._arrive, piece, stream.ended and last)
             self._slow_until = kernel.now + ticks(way_back + slow_seconds)
         else:
-            kernel.at(way_back, self._arrive, frames, stream.ended)
+            kernel.at(way_back, self._arrive, frames, stream.ended, self._failure_of(stream))
         stream.on_frames = self._send
 
     def _send(self) -> None:
@@ -139,7 +142,10 @@ class Arrivals:
         frames = self._stream.read()
         # Not before what is slow: a connection keeps its order.
         delay = max(self._way_back, self._slow_until - self._kernel.now)
-        self._kernel.at(delay, self._arrive, frames, self._stream.ended)
+        self._kernel.at(delay, self._arrive, frames, self._stream.ended, self._failure_of(self._stream))
+
+    def _failure_of(self, stream: EventStream) -> str | None:
+        return self._breaks if stream.broken else None
 
     def _arrive(self, frames: bytes, ended: bool, failure: str | None = None) -> None:
         if frames:

@@ -27,8 +27,9 @@ the `body`, as text, of the status error that it belongs to. A `slow_body` only 
 of its pieces exceeds the client's read timeout: then it is a `ReadTimeout`.
 
 A streamed answer meets the last four kinds after its head: `reset` and `truncated` break it off after the events that
-came with the head, `malformed` cuts off the first event's JSON and nothing follows, and under `slow_body` those first
-events dribble and the rest queues up behind them. The SDK does not retry a stream that has begun.
+came with the head, or after so many as `after_events` says; `malformed` cuts off the first event's JSON and nothing follows,
+and under `slow_body` those first events dribble and the rest queues up behind them. The SDK does not retry a stream that has
+begun.
 
 All of this is the Python SDK. The npm package reads bodies outside its retries, so it does not retry `reset` and
 `truncated`, and raises what its HTTP library raises.
@@ -97,6 +98,13 @@ class ApiFault(BaseModel):
         "processed; absent: as long as the way out takes",
     )
 
+    after_events: int | None = Field(
+        default=None,
+        ge=1,
+        description="kinds `reset` and `truncated`: of a streamed answer, how many events arrive before it breaks off; "
+        "absent: those that come with its head",
+    )
+
     @field_validator("headers")
     @classmethod
     def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
@@ -129,6 +137,10 @@ class ApiFault(BaseModel):
                 raise ValueError(
                     f"{', '.join(of_status)} {belong} to kind 'status' only, not to {self.kind!r}: leave {them} out"
                 )
+        if self.after_events is not None and self.kind not in ("reset", "truncated"):
+            raise ValueError(
+                f"`after_events` belongs to kinds 'reset' and 'truncated' only, not to {self.kind!r}: leave it out"
+            )
         if self.kind == "slow_body":
             if self.seconds is None:
                 raise ValueError(

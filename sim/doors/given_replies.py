@@ -9,17 +9,14 @@ from typing import Any, Final, Literal, cast
 from pydantic import TypeAdapter, ValidationError
 
 from relaysim.sim.backends.replies import (
+    REPLIES,
     CallableReplies,
     EchoReplies,
-    Failure,
-    Incomplete,
     Replier,
     Replies,
     Reply,
     ScriptedReplies,
     ScriptedReply,
-    Text,
-    ToolCalls,
     Turn,
     echo_reply,
 )
@@ -55,8 +52,8 @@ def replier_of(given: GivenReplies, then: Then = "repeat") -> Replier:
     if isinstance(given, Mapping) and "kind" in given:
         with _errors_reworded(Replies, "replies"):
             return _from_here(_REPLIES.validate_python(given).replier())
-    if isinstance(given, str | Mapping | Text | ToolCalls | Failure | Incomplete):
-        return _turn(given, "replies")
+    if isinstance(given, (str, Mapping, *REPLIES)):
+        return _turn(cast(GivenReply, given), "replies")
     if isinstance(given, Sequence):
         turns = cast(Sequence[GivenReply], given)
         if not turns:
@@ -70,7 +67,7 @@ def replier_of(given: GivenReplies, then: Then = "repeat") -> Replier:
 
 
 def _turn(given: GivenReply, where: str) -> Replier:
-    if isinstance(given, Text | ToolCalls | Failure | Incomplete):
+    if isinstance(given, REPLIES):
         return lambda turn: given
     if isinstance(given, str):
         return ScriptedReply(text=given).reply

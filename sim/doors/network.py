@@ -325,6 +325,8 @@ class Network:
         """A streamed answer sets out, head and first frames together."""
         assert answer.stream is not None
         effect, slow_seconds = (None, 0.0) if fault is None else (fault.effect, fault.slow_seconds)
+        if fault is not None and fault.after_events is not None:
+            answer.stream.break_after(fault.after_events)
         arrivals = Arrivals(self.kernel, answer.stream, way_back, effect, slow_seconds)
         return _named_as(answer, StreamedAnswer(answer, arrivals, None if effect is None else effect.failure))
 

@@ -11,15 +11,18 @@ from relaysim.sim.backends import errors
 from relaysim.sim.backends.json_values import Object
 from relaysim.sim.backends.other_endpoints.schema_values import value_of
 from relaysim.sim.backends.replies import (
+    Ending,
     Failure,
     Incomplete,
     Replier,
     Reply,
+    Several,
     Text,
     ToolCalls,
     Turn,
     checked,
     echo_reply,
+    ending_of,
 )
 from relaysim.sim.backends.streaming import DataStream
 
@@ -56,8 +59,9 @@ class Completion:
             raise errors.invalid_type("n", "an integer from 1 to 128", count)
         turn = turn_of(messages, str(model))
         reply = checked(replier(turn))
-        if isinstance(reply, Failure):
-            raise _failed(reply)
+        ending = ending_of(reply)
+        if isinstance(ending, Failure):
+            raise _failed(ending)
         self._id, self._model, self._created, self._count = new_id("chatcmpl-"), model, int(created), count
         self.text, self.calls, self.finish_reason = _said(reply, new_id)
         if replier is echo_reply:
@@ -177,7 +181,13 @@ def _text_of(content: Any) -> str:
 
 
 def _said(reply: Reply, new_id: Callable[[str], str]) -> tuple[str | None, list[Object], str]:
-    """Text, tool calls and reason of the end."""
+    """Text, tool calls and reason of the end; the texts of several messages are one."""
+    before = [each.text for each in reply.before if isinstance(each, Text)] if isinstance(reply, Several) else []
+    text, calls, reason = _ended(ending_of(reply), new_id)
+    return "\n".join([*before, *([] if text is None else [text])]) if before else text, calls, reason
+
+
+def _ended(reply: Ending, new_id: Callable[[str], str]) -> tuple[str | None, list[Object], str]:
     if isinstance(reply, ToolCalls):
         calls = [
             {
@@ -190,8 +200,7 @@ def _said(reply: Reply, new_id: Callable[[str], str]) -> tuple[str | None, list[
         return None, calls, "tool_calls"
     if isinstance(reply, Incomplete):
         return reply.text, [], "content_filter" if reply.reason == "content_filter" else "length"
-    assert isinstance(reply, Text)
-    return reply.text, [], "stop"
+    return reply.text if isinstance(reply, Text) else None, [], "stop"
 
 
 def _failed(failure: Failure) -> errors.ApiError:

@@ -23,7 +23,7 @@ import simpy
 
 from relaysim.sim.backends.pieces import timed_pieces
 from relaysim.sim.backends.rate_limits import RateLimits
-from relaysim.sim.backends.replies import Failure, Incomplete, Text, ToolCalls
+from relaysim.sim.backends.replies import Failure, Incomplete, Nothing, Text, ToolCalls, ending_of
 from relaysim.sim.backends.responses import response_errors
 from relaysim.sim.backends.responses.operations import OPERATIONS, TURN_STARTS
 from relaysim.sim.backends.responses.profile import ResponsesProfile
@@ -38,6 +38,7 @@ LEFT = "left"
 
 _END_OF_TURN: dict[type, Status] = {
     Text: "completed",
+    Nothing: "completed",
     ToolCalls: "completed",
     Failure: "failed",
     Incomplete: "incomplete",
@@ -168,7 +169,7 @@ class ResponseLives:
             fails = profile.failure_probability
             if fails > 0 and draws.rare(key, "failure", 0) < fails:
                 return seconds, "failed"
-            return seconds, _END_OF_TURN[type(self._service.plan(record))]
+            return seconds, _END_OF_TURN[type(ending_of(self._service.plan(record)))]
         target: Status = "cancelled"
         if stuck:
             if profile.stuck_cancel_seconds is None:
@@ -179,17 +180,17 @@ class ResponseLives:
             record.superseded and record.background
         ):
             # Only a text can still be there in time.
-            target = "completed" if isinstance(self._service.plan(record), Text) else "cancelled"
+            target = "completed" if isinstance(ending_of(self._service.plan(record)), Text) else "cancelled"
         return draws.seconds(profile.cancel_seconds.sampler, key, "cancel-seconds", 0), target
 
     def _end(self, record: ResponseRecord, state: Status, cause: str) -> None:
         """The response ends now: its outputs, what its conversation keeps, its state, and what waits for it."""
         service = self._service
-        if state != "failed" or not isinstance(record.plan, Failure):
-            if state == "failed":
+        if state == "failed":
+            if record.plan is None or not isinstance(ending_of(record.plan), Failure):
                 record.plan = Failure()
-            elif state in ("completed", "incomplete"):
-                service.plan(record)
+        elif state in ("completed", "incomplete"):
+            service.plan(record)
         self._writer.finish(record, state)
         for item in record.outputs:
             if item.text:

@@ -327,7 +327,7 @@ class ResponsesService:
         return record
 
     def _stream(self, record: ResponseRecord) -> EventStream:
-        return EventStream(done_frame=False, left=None if record.background else lambda: self.on_left(record))
+        return EventStream(done_frame=False, gone=None if record.background else lambda: self.on_left(record))
 
     def _announce_first(self, record: ResponseRecord, cause: str) -> None:
         self._trace_stored(record.conversation, record.inputs, cause)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relaysim.sim.backends.json_values import Object
-from relaysim.sim.backends.replies import Failure, Incomplete, Text, ToolCalls
+from relaysim.sim.backends.replies import Failure, Incomplete, Nothing, Reply, Several, Text, ToolCalls, ending_of
 from relaysim.sim.backends.responses.history import tokens_of_items
 from relaysim.sim.backends.responses.records import Item, ResponseRecord, usage_of
 from relaysim.sim.backends.responses.service import ResponsesService
@@ -19,11 +19,10 @@ class Writer:
         """Add a piece to the text of a response; the first one begins its message."""
         self._begin_message(record)
         record.text += piece
-        place = len(record.outputs) - 1
         record.events.add(
             "response.output_text.delta",
             item_id=record.outputs[-1].id,
-            output_index=place,
+            output_index=len(record.outputs) - 1,
             content_index=0,
             delta=piece,
             logprobs=[],
@@ -37,14 +36,20 @@ class Writer:
             status: in which it is about to end: `completed`, `incomplete`, `failed`, `cancelled`.
         """
         plan, view = record.plan, record.view
-        if status in ("completed", "incomplete"):
-            if isinstance(plan, ToolCalls):
-                self._call_tools(record, plan)
-            else:
-                text = plan.text if isinstance(plan, Text | Incomplete) else ""
+        if status in ("completed", "incomplete") and plan is not None:
+            for part in plan.before if isinstance(plan, Several) else ():
+                if isinstance(part, Text):
+                    self.write(record, part.text)
+                    self._end_message(record, "completed")
+                    record.text = ""
+            ending = ending_of(plan)
+            if isinstance(ending, ToolCalls):
+                self._call_tools(record, ending)
+            elif not isinstance(ending, Nothing):
+                text = ending.text if isinstance(ending, Text | Incomplete) else ""
                 if not text.startswith(record.text):
                     text = record.text
-                if text[len(record.text) :] or not record.outputs:
+                if text[len(record.text) :] or not record.text:
                     self.write(record, text[len(record.text) :])
                 self._end_message(record, "completed" if status == "completed" else "incomplete")
         elif record.text:
@@ -52,7 +57,8 @@ class Writer:
         if status == "incomplete":
             view["incomplete_details"] = {"reason": _reason(plan)}
         elif status == "failed":
-            failure = plan if isinstance(plan, Failure) else Failure()
+            failure = ending_of(plan) if plan is not None else None
+            failure = failure if isinstance(failure, Failure) else Failure()
             view["error"] = failure._asdict()
         if status == "completed":
             view["completed_at"] = int(self._service.now())
@@ -71,8 +77,9 @@ class Writer:
         record.events.end()
 
     def _begin_message(self, record: ResponseRecord) -> None:
-        if record.outputs:
+        if record.outputs and record.outputs[-1].view["status"] == "in_progress":
             return
+        place = len(record.outputs)
         view: Object = {
             "id": self._service.new_item_id(record, "msg"),
             "type": "message",
@@ -83,22 +90,25 @@ class Writer:
         record.outputs.append(Item(view, record.id))
         if not record.events.are_wanted:
             return
-        record.events.add("response.output_item.added", output_index=0, item=dict(view))
+        record.events.add("response.output_item.added", output_index=place, item=dict(view))
         part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-        record.events.add("response.content_part.added", item_id=view["id"], output_index=0, content_index=0, part=part)
+        record.events.add(
+            "response.content_part.added", item_id=view["id"], output_index=place, content_index=0, part=part
+        )
 
     def _end_message(self, record: ResponseRecord, status: str) -> None:
         view = record.outputs[-1].view
         part = {"type": "output_text", "text": record.text, "annotations": [], "logprobs": []}
         view["content"] = [part]
         view["status"] = status
-        place = {"item_id": view["id"], "output_index": 0, "content_index": 0}
+        index = len(record.outputs) - 1
+        place = {"item_id": view["id"], "output_index": index, "content_index": 0}
         record.events.add("response.output_text.done", **place, text=record.text, logprobs=[])
         record.events.add("response.content_part.done", **place, part=part)
-        record.events.add("response.output_item.done", output_index=0, item=dict(view))
+        record.events.add("response.output_item.done", output_index=index, item=dict(view))
 
     def _call_tools(self, record: ResponseRecord, plan: ToolCalls) -> None:
-        for number, call in enumerate(plan.calls):
+        for number, call in enumerate(plan.calls, start=len(record.outputs)):
             view: Object = {
                 "id": self._service.new_item_id(record, "fc"),
                 "type": "function_call",
@@ -118,6 +128,7 @@ class Writer:
             record.events.add("response.output_item.done", output_index=number, item=dict(view))
 
 
-def _reason(plan: object) -> str:
-    reason = plan.reason if isinstance(plan, Incomplete) else "max_output_tokens"
+def _reason(plan: Reply | None) -> str:
+    ending = None if plan is None else ending_of(plan)
+    reason = ending.reason if isinstance(ending, Incomplete) else "max_output_tokens"
     return "max_output_tokens" if reason in ("max_completion_tokens", "max_prompt_tokens") else reason

@@ -3,7 +3,8 @@
 From the inside out; each layer knows only those before it:
 
 - `states`: the table of run states, which everything else reads; it can draw itself. `reference`: its page.
-- `parameters`: checks of what requests say; `thread_errors`: how they are refused; `usage`: what replies cost in tokens.
+- `parameters`: checks of what requests say; `thread_errors`: how they are refused; `usage`: what replies cost in tokens;
+  `token_caps`: what a run's own limits do to them.
 - `records`, `assistants`, `writing`, `service`: what is stored, and the state machine of threads, messages, runs and their
   steps. Sans-I/O, no time of its own.
 - `operations`: names, routes and parameters of the operations, and what they do.

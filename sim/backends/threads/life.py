@@ -1,9 +1,9 @@
 """The lives of runs: one SimPy process per run moves it through its states, after delays drawn from a profile.
 
 A life is queued for `queue_seconds` and in progress for `run_seconds`. Then it does what the turn's reply is: it
-completes with a text, asks for tool calls, fails or ends incomplete; or it fails with `failure_probability`, whatever
-the reply is. If somebody reads the run as a stream, its text is written in pieces, the first after
-`first_token_fraction` of `run_seconds`. A cancel interrupts it: after
+completes with a text, asks for tool calls, fails or ends incomplete; or it fails with `failure_probability`, and with
+`rate_limited_probability` for the model's own limit, whatever the reply is. If somebody reads the run as a stream, its text
+is written in pieces, the first after `first_token_fraction` of `run_seconds`. A cancel interrupts it: after
 `cancel_seconds` the run is cancelled, or, with `cancel_completes_probability`, completes after all (inferred: the
 documentation only says that cancellation is not guaranteed; off unless a profile says otherwise). A stuck run
 (`stuck_probability`) starts but never finishes, and its cancel takes effect after `stuck_cancel_seconds`, or never
@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Final
 
 import simpy
 
+from relaysim.sim.backends.errors import too_many_tokens
 from relaysim.sim.backends.pieces import timed_pieces
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.backends.rate_limits import RateLimits
-from relaysim.sim.backends.replies import Failure, Incomplete, Text, ToolCalls
+from relaysim.sim.backends.replies import Failure, Incomplete, Nothing, Text, ToolCalls, ending_of
 from relaysim.sim.backends.threads.operations import OPERATIONS, RUN_CREATIONS
 from relaysim.sim.backends.threads.quirks import Quirks
 from relaysim.sim.backends.threads.records import RunRecord
@@ -32,8 +33,12 @@ from relaysim.sim.backends.threads.service import ThreadsService
 from relaysim.sim.backends.threads.states import TERMINAL, Status
 from relaysim.sim.kernel import Kernel, ticks
 
+RATE_LIMITED: Final = Failure("rate_limit_exceeded", too_many_tokens().message)
+"""What a run says that met the model's limit of tokens (captured as an answer's error, relied on as a run's)."""
+
 _END_OF_TURN: dict[type, Status] = {
     Text: "completed",
+    Nothing: "completed",
     ToolCalls: "requires_action",
     Failure: "failed",
     Incomplete: "incomplete",
@@ -132,20 +137,26 @@ class RunLives:
                     yield env.timeout(ticks(max(0.0, begun + offset - env.now)))
                     if run.deleted:
                         break
+                    service.write_before(run.id)
                     service.write(run.id, piece)
                 yield env.timeout(ticks(max(0.0, wait - (env.now - begun)) if pieces else wait))
             except simpy.Interrupt:
                 continue
             if not run.deleted and run.status == status:
-                service.advance(run.id, target, cause)
+                limited = target == "failed" and status == "in_progress" and self._is_rate_limited(run, visit)
+                service.advance(run.id, target, cause, failure=RATE_LIMITED if limited else None)
         self._processes.pop(run.id, None)
         self._made_stuck.discard(run.id)
 
     def _pieces(self, run: RunRecord, seconds: float) -> list[tuple[float, str]]:
         """The turn's text in pieces of whole words, each with its delay from the beginning of the turn."""
-        plan = self._service.plan(run.id)
-        assert isinstance(plan, Text | Incomplete)
-        return timed_pieces(plan.text, seconds, self._profile.first_token_fraction)
+        plan = ending_of(self._service.plan(run.id))
+        text = plan.text if isinstance(plan, Text | Incomplete) else ""
+        return timed_pieces(text, seconds, self._profile.first_token_fraction)
+
+    def _is_rate_limited(self, run: RunRecord, visit: int) -> bool:
+        share = self._profile.rate_limited_probability
+        return share > 0 and self._kernel.draws.rare(run.key, "rate-limited", visit) < share
 
     def _next(self, run: RunRecord, status: Status, visit: int, stuck: bool) -> tuple[float, Status]:
         """Seconds until the next move, and the move."""
@@ -159,7 +170,9 @@ class RunLives:
             fails = profile.failure_probability
             if fails > 0 and draws.rare(key, "failure", visit) < fails:
                 return seconds, "failed"
-            return seconds, _END_OF_TURN[type(self._service.plan(run.id))]
+            if self._is_rate_limited(run, visit):
+                return seconds, "failed"
+            return seconds, _END_OF_TURN[type(ending_of(self._service.plan(run.id)))]
         if status == "requires_action":
             return math.inf, "expired"
         target: Status = "cancelled"
@@ -170,5 +183,5 @@ class RunLives:
         completes = profile.cancel_completes_probability
         if completes > 0 and draws.rare(key, "cancel-completes", 0) < completes:
             # Only a text can still be there in time.
-            target = "completed" if isinstance(self._service.plan(run.id), Text) else "cancelled"
+            target = "completed" if isinstance(ending_of(self._service.plan(run.id)), Text | Nothing) else "cancelled"
         return draws.seconds(profile.cancel_seconds.sampler, key, "cancel-seconds", 0), target

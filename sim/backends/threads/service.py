@@ -30,12 +30,15 @@ from relaysim.sim.backends.protocol import TraceSink, none_prepared
 from relaysim.sim.backends.replies import (
     Failure,
     Incomplete,
+    Nothing,
     Replier,
     Reply,
+    Several,
     Text,
     Turn,
     checked,
     echo_reply,
+    ending_of,
     text_of,
 )
 from relaysim.sim.backends.streaming import EventStream
@@ -52,6 +55,7 @@ from relaysim.sim.backends.threads.parameters import (
 from relaysim.sim.backends.threads.quirks import Quirks
 from relaysim.sim.backends.threads.records import RunRecord, ThreadRecord
 from relaysim.sim.backends.threads.states import EXPIRY_SECONDS, LOCKING, RULE, TERMINAL, Status, check_move
+from relaysim.sim.backends.threads.token_caps import within_caps
 from relaysim.sim.backends.threads.usage import usage_of
 from relaysim.sim.backends.threads.writing import Writer, function_of, with_outputs
 from relaysim.sim.kernel import Draws
@@ -98,6 +102,9 @@ _UNFINISHED_REASONS: Final[Mapping[str, str]] = {
     "failed": "run_failed",
     "incomplete": "max_tokens",
 }
+_DELIVERED: Final = frozenset({"completed", "requires_action", "failed", "incomplete"})
+"""Where a turn's reply takes a run."""
+
 _STAMPS: Final = {"cancelled": "cancelled_at", "completed": "completed_at", "failed": "failed_at"}
 _STEP_ENDS: Final[Mapping[str, str]] = {
     "cancelled": "cancelled",
@@ -570,8 +577,20 @@ class ThreadsService:
         run = self.runs[run_id]
         if run.plan is None:
             thread = run.thread
-            run.plan = checked(self.replier(Turn(thread.messages, run.view, run.tool_outputs, thread.turns + 1)))
+            reply = checked(self.replier(Turn(thread.messages, run.view, run.tool_outputs, thread.turns + 1)))
+            run.plan = within_caps(run, reply)
         return run.plan
+
+    def write_before(self, run_id: str) -> None:
+        """Write what the present turn of a run in progress says and does before its ending; nothing the second time.
+
+        Raises:
+            KeyError: no such run.
+        """
+        run = self.runs[run_id]
+        if isinstance(run.plan, Several):
+            before, run.plan = run.plan.before, run.plan.ending
+            self._writer.write_before(run, before)
 
     def write(self, run_id: str, piece: str) -> None:
         """Add a piece to the text of a run in progress; the first one begins its message.
@@ -593,6 +612,7 @@ class ThreadsService:
         cause: str = "time",
         *,
         tool_calls: Sequence[Mapping[str, Any]] | None = None,
+        failure: Failure | None = None,
     ) -> Object:
         """Move a run as the service itself would; what it says comes from the turn's plan, unless it is given here.
 
@@ -601,6 +621,7 @@ class ThreadsService:
             state: where to; a move into `completed` stores the reply first.
             cause: for the trace: `time`, `expiry`, or a request id.
             tool_calls: what a run that enters `requires_action` asks for; each needs at least an `id`.
+            failure: why a run fails whose turn's plan is none.
 
         Raises:
             ImpossibleTransitionError: the table does not hold that move.
@@ -610,13 +631,18 @@ class ThreadsService:
         check_move(run.status, state)
         view = run.view
         if state == "completed":
-            plan = self.plan(run_id)
-            self._writer.complete(run, plan.text if isinstance(plan, Text | Incomplete) else "")
+            self.plan(run_id)
+        planned = None if run.plan is None else ending_of(run.plan)
+        if state in _DELIVERED and (state != "failed" or isinstance(planned, Failure)):
+            self.write_before(run_id)
+        if state == "completed":
+            plan = run.plan
+            self._writer.complete(run, plan if isinstance(plan, Text | Incomplete | Nothing) else Text(""))
         elif state == "requires_action":
             self._writer.ask_for_tools(run, tool_calls)
         elif state == "failed":
-            failure = run.plan if isinstance(run.plan, Failure) else Failure()
-            view["last_error"] = failure._asdict()
+            said = run.plan if isinstance(run.plan, Failure) and failure is None else failure or Failure()
+            view["last_error"] = said._asdict()
         elif state == "incomplete":
             cut = run.plan if isinstance(run.plan, Incomplete) else None
             view["incomplete_details"] = {"reason": cut.reason if cut else "max_completion_tokens"}
@@ -640,7 +666,7 @@ class ThreadsService:
             view["started_at"] = int(self._now())
         elif state in TERMINAL:
             if run.message is not None:
-                self._writer.leave(run, _UNFINISHED_REASONS[state])
+                self._writer.leave(run, _unfinished_reason(view))
             view["expires_at"] = None
             view["required_action"] = None
             view["usage"] = usage_of(run.prompt_tokens, run.completion_tokens)
@@ -709,6 +735,13 @@ class ThreadsService:
                 return message
         check_id("message_id", message_id, "msg")
         raise thread_errors.no_message(message_id)
+
+
+def _unfinished_reason(view: Object) -> str:
+    details = view["incomplete_details"]
+    if details is not None and details["reason"] == "content_filter":
+        return "content_filter"
+    return _UNFINISHED_REASONS[view["status"]]
 
 
 def _checked_options(options: Mapping[str, Any]) -> Object:

@@ -78,6 +78,17 @@ def no_beta_header() -> ApiError:
     )
 
 
+def version_1_is_gone() -> ApiError:
+    """The beta header of the API's first version, switched off at the end of 2024 (captured; its code is taken from the
+    absent header's)."""
+    return ApiError(
+        400,
+        "The v1 Assistants API has been deprecated. Please try again by setting the header 'OpenAI-Beta: assistants=v2'. "
+        "See the migration guide for more information: https://platform.openai.com/docs/assistants/migration.",
+        code="invalid_beta",
+    )
+
+
 def empty_content(param: str = "content") -> ApiError:
     """A message without text (inferred)."""
     return ApiError(400, "Message content must be non-empty.", param=param)

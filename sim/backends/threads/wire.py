@@ -10,6 +10,8 @@ from relaysim.sim.backends.threads.operations import OPERATIONS
 from relaysim.sim.backends.wire import Routes, Wire
 
 BETA: Final = "assistants=v2"
+BETA_1: Final = "assistants=v1"
+"""What clients of the first version say (openai for Python before 1.21)."""
 
 INCLUDABLE: Final = "step_details.tool_calls[*].file_search.results[*].content"
 """The one value of `include[]` (documented). It changes nothing here: no simulated assistant searches files."""
@@ -28,6 +30,7 @@ class ThreadsWire(Wire):
         if authorization == self._admitted_last and beta == BETA:
             return  # most requests come from the client of the one before
         self.check_key(authorization)
-        if beta is None or BETA not in [part.strip() for part in beta.split(",")]:
-            raise thread_errors.no_beta_header()
+        betas = [part.strip() for part in (beta or "").split(",")]
+        if BETA not in betas:
+            raise thread_errors.version_1_is_gone() if BETA_1 in betas else thread_errors.no_beta_header()
         self._admitted_last = authorization

@@ -21,11 +21,12 @@ from typing import Any
 
 from relaysim.sim.backends.json_values import Object
 from relaysim.sim.backends.protocol import TraceSink
-from relaysim.sim.backends.replies import ToolCall, ToolCalls, text_of
+from relaysim.sim.backends.replies import FileSearch, Incomplete, Nothing, Text, ToolCall, ToolCalls, text_of
 from relaysim.sim.backends.streaming import EventStream
 from relaysim.sim.backends.threads.parameters import text_parts
 from relaysim.sim.backends.threads.records import RunRecord, ThreadRecord, step_view
-from relaysim.sim.backends.threads.usage import tokens_of_messages, usage_of
+from relaysim.sim.backends.threads.token_caps import prompt_tokens
+from relaysim.sim.backends.threads.usage import usage_of
 from relaysim.sim.backends.tokens import tokens_of_text
 from relaysim.sim.kernel import Draws
 from relaysim.sim.trace.schema import MessageStored
@@ -52,7 +53,7 @@ class Writer:
             call = {"id": each["id"], "type": "function", "function": {"name": "tool", "arguments": "{}"}, **each}
             calls.append(call)
             run.completion_tokens += tokens_of_text(call["function"]["name"] + call["function"]["arguments"])
-        run.prompt_tokens += self._prompt_tokens(run)
+        run.prompt_tokens += prompt_tokens(run)
         run.view["required_action"] = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": calls}}
         self._begin_step(run, "tool_calls", [] if run.stream is not None else _unanswered(calls))
         if run.stream is not None:
@@ -103,15 +104,11 @@ class Writer:
         if run.stream is not None:
             run.stream.add(f"thread.run.step.{status}", step)
 
-    def _prompt_tokens(self, run: RunRecord) -> int:
-        outputs = sum(tokens_of_text(output["output"]) for output in run.tool_outputs)
-        return tokens_of_messages(run.thread.messages) + tokens_of_text(run.view["instructions"]) + outputs
-
     def begin(self, run: RunRecord) -> None:
         """Begin the turn's message, unless it has been begun."""
         if run.message is not None:
             return
-        run.prompt_tokens += self._prompt_tokens(run)
+        run.prompt_tokens += prompt_tokens(run)
         thread = run.thread
         message = self._new_message(
             thread, "assistant", [], {}, [], run_id=run.id, assistant_id=run.view["assistant_id"]
@@ -140,19 +137,51 @@ class Writer:
                 "thread.message.delta", {"id": message["id"], "object": "thread.message.delta", "delta": delta}
             )
 
-    def complete(self, run: RunRecord, text: str) -> None:
+    def write_before(self, run: RunRecord, parts: Sequence[Text | Nothing | FileSearch]) -> None:
+        """Write whole messages, and do whole searches, one after the other."""
+        for part in parts:
+            if isinstance(part, FileSearch):
+                self._search(run, part)
+            else:
+                self.complete(run, part)
+
+    def _search(self, run: RunRecord, search: FileSearch) -> None:
+        call_id = search.id or f"call_{self._draws.token(run.key, 'search-id', 24, len(run.steps))}"
+        ranking = {"ranker": "default_2024_08_21", "score_threshold": 0.0}
+        found = {"id": call_id, "type": "file_search", "file_search": {"ranking_options": ranking, "results": []}}
+        self._begin_step(run, "tool_calls", [found])
+        self.end_step(run, "completed")
+
+    def complete(self, run: RunRecord, said: Text | Incomplete | Nothing) -> None:
         """Finish the turn's message, and its step; what of the text has been written is not written again."""
         self.begin(run)
         message = run.message
         assert message is not None
-        written = text_of(message) if message["content"] else ""
-        self.extend(run, text[len(written) :])
-        if not message["content"]:
-            message["content"] = text_parts("")
+        if not isinstance(said, Nothing):
+            written = text_of(message) if message["content"] else ""
+            self.extend(run, said.text[len(written) :])
+            if not message["content"]:
+                message["content"] = text_parts("")
+        if isinstance(said, Text) and said.annotations:
+            self._annotate(run, message, said)
         message["status"] = "completed"
         message["completed_at"] = int(self._now())
         self._end_message(run, message, "completed")
         self.end_step(run, "completed")
+
+    def _annotate(self, run: RunRecord, message: Object, said: Text) -> None:
+        annotations = []
+        for passage, file_id, kind in said.annotations:
+            start = said.text.find(passage)
+            place = {"start_index": start, "end_index": start + len(passage)}
+            annotations.append({"type": kind, "text": passage, **place, kind: {"file_id": file_id}})
+        message["content"][0]["text"]["annotations"] = annotations
+        if run.stream is not None:
+            listed = [{"index": index, **annotation} for index, annotation in enumerate(annotations)]
+            delta = {"content": [{"index": 0, "type": "text", "text": {"annotations": listed}}]}
+            run.stream.add(
+                "thread.message.delta", {"id": message["id"], "object": "thread.message.delta", "delta": delta}
+            )
 
     def leave(self, run: RunRecord, reason: str) -> None:
         """Leave the message that was begun incomplete, for that reason."""

@@ -2,7 +2,7 @@
 
 - `pacer`: lets virtual time follow real time, or a hand.
 - `app`: the ASGI application; `requests`: one request from its arrival to its answer; `body`: reading what it brings.
-- `delivery`: how answers leave, in one piece, as streams, or damaged.
+- `delivery`: how answers leave, in one piece, as streams, or damaged; `browsers`: what those of another origin need.
 - `http_protocol`: uvicorn's HTTP protocol, with limits, and with a way to the connection under a request.
 - `listener`: the listening socket, and how it stops; `outages`: when nothing listens.
 - `background`: all of it in a thread of its own, for tests.

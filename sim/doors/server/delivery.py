@@ -160,6 +160,11 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": sent.status, "headers": raw(sent.headers)})
         if sent.body:
             await self._send({"type": "http.response.body", "body": sent.body, "more_body": True})
+        await self._break(ends)
+
+    async def _break(self, ends: str) -> None:
+        if self._wire is None:
+            raise NoWireError
         if ends == "reset":
             # A reset overtakes what the client has not read yet.
             await asyncio.sleep(_ARRIVAL_SECONDS)
@@ -175,13 +180,16 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": piece, "more_body": not last})
             self._whole = last
 
-    async def send_stream(self, answer: Rendered, stream: EventStream, seconds: float = 0.0) -> None:
+    async def send_stream(
+        self, answer: Rendered, stream: EventStream, seconds: float = 0.0, ends: str = "closed"
+    ) -> None:
         """Send a stream's events as they come, until its last or until there is no reader any more.
 
         Args:
             answer: the head, and the events that were read from the stream already.
             stream: where the events come from.
             seconds: virtual; if above 0 these first events are slow, and those that follow queue up behind them.
+            ends: how it ends if it is broken off: `reset` or `closed`.
         """
         first = answer.body
         stream.on_frames = self._change.set
@@ -194,6 +202,10 @@ class Exchange:
             while True:
                 frames, first = first + stream.read(), b""
                 last = stream.ended
+                if last and stream.broken:
+                    await self._send({"type": "http.response.body", "body": frames, "more_body": True})
+                    await self._break(ends)
+                    return
                 if frames or last:
                     await self._send({"type": "http.response.body", "body": frames, "more_body": not last})
                 if last:

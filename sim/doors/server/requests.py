@@ -17,6 +17,7 @@ from relaysim.sim.backends.other_endpoints.routes import OtherCall
 from relaysim.sim.backends.wire import error_response, request_id_header
 from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.doors.server.body import BodyTooLargeError, ClientGoneError, read_body
+from relaysim.sim.doors.server.browsers import preflight, shared
 from relaysim.sim.doors.server.delivery import (
     Exchange,
     NoWireError,
@@ -85,7 +86,7 @@ class ApiRequests:
             api.faults.faults
             or (settings.latency and pacer.speed > 0.0)
             or len(body) > settings.body_bytes_max
-            or scope["method"] == "HEAD"
+            or scope["method"] in ("HEAD", "OPTIONS")
             or not scope["path"].startswith(api.wire.base_path)
         ):
             return False
@@ -101,11 +102,16 @@ class ApiRequests:
         except Exception as error:
             self._on_error(error)
             answer = own_error(error)
+        answer = shared(scope, answer)
         wire.respond(scope, answer.status, answer.headers, answer.body)
         return True
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        asked_before = preflight(scope)
+        if asked_before is not None:
+            await send_whole(scope, send, asked_before)
+            return
         refusal: errors.ApiError | None = None
         body = b""
         try:
@@ -138,7 +144,9 @@ class ApiRequests:
                 if arrived is None:
                     return
                 answer = arrived
-            if fault is not None and fault.effect.damages:
+            answer = shared(scope, answer)
+            breaks_later = answer.stream is not None and answer.stream.will_break
+            if fault is not None and fault.effect.damages and not breaks_later:
                 answer = answer.damaged(fault.effect)
                 if fault.effect.ends != "in_order":
                     async with self._exchange(scope, receive, send) as exchange:
@@ -147,7 +155,8 @@ class ApiRequests:
             slow_seconds = 0.0 if fault is None else fault.slow_seconds
             if answer.stream is not None:
                 async with self._exchange(scope, receive, send) as exchange:
-                    await exchange.send_stream(answer, answer.stream, slow_seconds)
+                    ends = "closed" if fault is None else fault.effect.ends
+                    await exchange.send_stream(answer, answer.stream, slow_seconds, ends)
                 return
             if slow_seconds > 0.0:
                 async with self._exchange(scope, receive, send) as exchange:
@@ -155,7 +164,7 @@ class ApiRequests:
                 return
         except Exception as error:
             self._on_error(error)
-            answer = own_error(error)
+            answer = shared(scope, own_error(error))
         await send_whole(scope, send, answer)
 
     def _parse(self, scope: Scope, body: bytes, refusal: errors.ApiError | None) -> Call:
@@ -185,6 +194,8 @@ class ApiRequests:
         stream = answer.stream
         if stream is None:
             return rendered()
+        if fault is not None and fault.after_events is not None:
+            stream.break_after(fault.after_events)
         return rendered()._replace(body=stream.read(), stream=stream)
 
     async def _given(self, scope: Scope, receive: Receive, send: Send, answer: Rendered) -> Rendered | None:

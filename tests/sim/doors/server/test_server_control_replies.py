@@ -99,12 +99,12 @@ def test_code_that_is_in_force_is_no_new_code() -> None:
         ({"kind": "scrip"}, 'unknown kind "scrip"; did you mean `script`?'),
         ({"kind": "script"}, "replies: is missing; it says: the turns of a thread, in order"),
         ({"kind": "script", "replies": []}, "replies: must have at least 1 entry"),
-        ({"kind": "script", "replies": [{"txt": "x"}]}, "replies[0].txt: unknown field; did you mean `text`?"),
+        ({"kind": "script", "replies": [{"txt": "x"}]}, "replies[0].txt: unknown field; did you mean `text`"),
         (
-            {"kind": "script", "replies": [{"text": "x", "fail": {}}]},
-            "replies[0]: give exactly one of text, tool_calls",
+            {"kind": "script", "replies": [{"text": "x", "texts": ["y"]}]},
+            "replies[0]: give only one of text, texts",
         ),
-        ({"kind": "script", "replies": [{"tool_calls": [{}]}]}, "replies[0].tool_calls[0].name: is missing"),
+        ({"kind": "script", "replies": [{"tool_calls": [{}]}]}, "tool_calls[0]: a function needs its `name`"),
     ],
 )
 def test_bad_replies_are_explained(replies: dict[str, Any], said: str) -> None:
