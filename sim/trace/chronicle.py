@@ -311,6 +311,7 @@ class Chronicle(TraceReader):
             run = self.runs.get(cause)
             self.contents.add(thread, Content(self.index, time, event.message_id, text, cause, (), run))
             if run is not None:
+                run.messages.append((time, text))
                 self._joining.add_reply(text, run)
             else:
                 self.given.append(GivenText(thread, text, cause, time, "replies"))

@@ -1,7 +1,8 @@
 """What a trace is about: messages, their handlings, requests, runs, texts and leases, as `chronicle` builds them.
 
-Times are virtual seconds since the world began. An `index` is a place in the trace, which tells apart what happened at one
-instant.
+Times are virtual seconds since the world began. An `index` is a place in the trace, which tells apart what happened at once.
+
+More than 400 lines, because these subjects refer to one another.
 """
 
 from __future__ import annotations
@@ -237,6 +238,7 @@ class Run:
         metadata: what the world wants to see of it.
         cancels: the requests to cancel it that the API accepted.
         wrote: the texts that it wrote, in their order.
+        messages: when it had written each of its messages, and the text.
         sent: the texts of it that were sent, as (conversation, reply, first word, one after the last word).
     """
 
@@ -246,6 +248,7 @@ class Run:
         "ended",
         "id",
         "index",
+        "messages",
         "metadata",
         "reach",
         "request",
@@ -267,6 +270,7 @@ class Run:
         self.metadata: dict[str, str] = {}
         self.cancels: list[Request] = []
         self.wrote: list[str] = []
+        self.messages: list[tuple[float, str]] = []
         self.sent: list[tuple[str, str, int, int]] = []
 
     @property

@@ -25,7 +25,7 @@ from relaysim.sim.world.judge.leases import check_cancels, check_releases, check
 from relaysim.sim.world.judge.liveness import check_first_actions, check_outcomes_in_time, check_recovery
 from relaysim.sim.world.judge.lookups import check_lookups
 from relaysim.sim.world.judge.ownership import check_ownership
-from relaysim.sim.world.judge.pieces import check_pieces
+from relaysim.sim.world.judge.pieces import check_messages, check_pieces
 from relaysim.sim.world.judge.repeats import check_repeats
 from relaysim.sim.world.judge.reply_origin import check_replies
 
@@ -111,6 +111,7 @@ def judge_history(
     check_remembered(history, settings.promises.remembers, findings)
     check_replies_words(history, findings)
     check_pieces(history, findings)
+    check_messages(history, findings)
     check_assistants_words(history, settings.apologies | settings.notices, findings)
     check_apologies(history, settings, disturbances, findings)
     lease = settings.promises.lease

@@ -600,3 +600,38 @@ def test_translate_says_the_same_thing_once() -> None:
 def test_a_variable_of_the_environment_may_be_a_number() -> None:
     scenario = load("rapid_pair", ["environment.DEBOUNCE=0.5", "environment.PORT=8000", 'environment.NAME="7"'])
     assert scenario.environment == {"DEBOUNCE": "0.5", "PORT": "8000", "NAME": "7"}
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ('[replies]\nkind = "scrip"', 'replies: unknown kind "scrip"; did you mean `script`?'),
+        ('[replies]\nkind = "callable"', 'replies: unknown kind "callable"; allowed: echo, script'),
+        ('[replies]\nkind = "script"\nreplies = []', "replies.replies: must have at least 1 entry"),
+        (
+            '[replies]\nkind = "script"\nreplies = [{ txt = "a" }]',
+            "replies.replies[0].txt: unknown key; did you mean `text` or `texts`?",
+        ),
+        (
+            '[replies]\nkind = "script"\nreplies = [{ tool_calls = [{}] }]',
+            "replies.replies[0].tool_calls[0]: a function needs its `name`",
+        ),
+        ("[other_endpoints]\nseconds = -1", "other_endpoints.seconds: must be 0 or more, not -1"),
+        (
+            '[other_endpoints]\nchat = { kind = "callable" }',
+            'other_endpoints.chat: unknown kind "callable"; allowed: echo',
+        ),
+    ],
+)
+def test_a_script_with_a_mistake_is_one_line(tmp_path: Path, table: str, line: str) -> None:
+    (found,) = problems(str(write(tmp_path, f"{SMALL}\n{table}\n")))
+    assert line in found
+
+
+def test_a_script_changes_the_hash_and_its_absence_does_not(tmp_path: Path) -> None:
+    before = load(str(write(tmp_path, SMALL))).hash
+    scripted = load(str(write(tmp_path, f'{SMALL}\n[replies]\nkind = "script"\nreplies = [{{ text = "a" }}]\n'))).hash
+    voiced = load(str(write(tmp_path, f'{SMALL}\n[other_endpoints]\ntranscriptions = ["a"]\n'))).hash
+    plain = load(str(write(tmp_path, f'{SMALL}\n[replies]\nkind = "echo"\n'))).hash
+    assert len({before, scripted, voiced}) == 3
+    assert plain == before

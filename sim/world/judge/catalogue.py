@@ -77,8 +77,8 @@ _BREACH: Final[Mapping[str, str]] = {
     "runs that did not read what was said before",
     "S14": "messages stored after one that was written later, although the relay had both",
     "S15": "texts with too much in them that no run wrote, with a program's error or insides, credentials or ids "
-    "of the API, replies of which only a part was sent, or the words in another order, and words put into the "
-    "assistant's mouth",
+    "of the API, replies of which only a part or not every message was sent, or the words in another order, and words "
+    "put into the assistant's mouth",
     "L1": "messages without an outcome 90 s after acceptance or the last disturbance",
     "L2": "conversations of a crashed worker that nobody took over within a lease and a sweep",
     "L3": "leases whose holder, serving nobody else, did nothing for longer than a burst may be collected",

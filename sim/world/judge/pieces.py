@@ -1,4 +1,5 @@
-"""S15 of replies that are sent in several texts: all of it, in the order in which it was written."""
+"""S15 of replies of several texts: those that a relay sends in pieces, and those that a run wrote as several messages: all
+of it is sent, in the order in which it was written."""
 
 from __future__ import annotations
 
@@ -81,6 +82,47 @@ def check_pieces(history: History, findings: Findings) -> None:
             f"{conversation} was sent {len(said)} of the {count} words that {run} had written, at {at(sends[0][0].time)}",
             **facts,
         )
+
+
+def check_messages(history: History, findings: Findings) -> None:
+    """S15: of the messages in which a run wrote its answer, all are sent once one is.
+
+    The answer is what it wrote since its last tool calls: what it says before them ("Let me look") may be left out. A
+    message has been sent if its words stand in any text that the conversation was sent, or a piece of it does.
+
+    Would miss: a message that was left out whose words stand in another text; a run whose answer nobody sent, which T1 sees.
+    """
+    sent: dict[str, list[Text]] | None = None
+    for run in history.runs.values():
+        if len(run.messages) < 2 or run.state != "completed":
+            continue
+        asked = max((time for time, state in run.states if state == "requires_action"), default=-1.0)
+        answer = [text for time, text in run.messages if time > asked and wording(text).words]
+        if len(answer) < 2:
+            continue
+        if sent is None:
+            sent = {}
+            for send in history.sends:
+                sent.setdefault(send.conversation, []).append(send)
+        conversation = history.threads.get(run.thread, "")
+        texts = sent.get(conversation, ())
+        left_out = [part for part in answer if not _was_sent(part, run.id, texts)]
+        if left_out and len(left_out) < len(answer):
+            findings.breach(
+                "S15",
+                f"{conversation} was sent {len(answer) - len(left_out)} of the {len(answer)} messages in which {run.id} had "
+                f"written its answer; left out was “{left_out[0]}”",
+                conversation=conversation,
+                run=run.id,
+                received=[each.text for each in texts if each.run is run],
+            )
+
+
+def _was_sent(part: str, run: str, texts: Iterable[Text]) -> bool:
+    return any(
+        (each.run is not None and each.run.id == run and each.reply == part) or wording(each.text).holds(wording(part))
+        for each in texts
+    )
 
 
 def _receipts(history: History) -> dict[int, float]:
