@@ -34,6 +34,7 @@ class Obstacles:
     Attributes:
         aside: how many do not count.
         unsimulated: in how many of those each call was made.
+        elsewhere: in how many of those an answer was sent that a chat completion wrote.
         calm: how many handlings of the others met no trouble; of replications without such an exception, all.
         raised: how many of those each exception ended.
         said: what each of those exceptions said; of several texts the first by the alphabet.
@@ -44,12 +45,14 @@ class Obstacles:
     calm: int = 0
     raised: dict[str, int] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
+    elsewhere: int = 0
 
     def add(self, found: Mapping[str, Any], handlings: int) -> bool:
         """Add those of one replication, which had so many handlings; returns whether that replication does not count."""
         for call in found.get("unsimulated", ()):
             self.unsimulated[call] = self.unsimulated.get(call, 0) + 1
-        if found.get("unsimulated"):
+        self.elsewhere += "elsewhere" in found
+        if found.get("unsimulated") or "elsewhere" in found:
             self.aside += 1
             return True
         self.calm += found.get("calm", handlings)
@@ -59,6 +62,7 @@ class Obstacles:
     def merge(self, other: Obstacles) -> None:
         """Add other replications'."""
         self.aside += other.aside
+        self.elsewhere += other.elsewhere
         self.calm += other.calm
         for call, count in other.unsimulated.items():
             self.unsimulated[call] = self.unsimulated.get(call, 0) + count
@@ -77,7 +81,7 @@ class Obstacles:
     def from_plain(cls, plain: Mapping[str, Any]) -> Obstacles:
         """What `to_plain` wrote."""
         dicts = {name: dict(plain.get(name, {})) for name in ("unsimulated", "raised", "said")}
-        return cls(plain.get("aside", 0), calm=plain.get("calm", 0), **dicts)
+        return cls(plain.get("aside", 0), calm=plain.get("calm", 0), elsewhere=plain.get("elsewhere", 0), **dicts)
 
     @property
     def raised_by_most(self) -> str | None:
@@ -106,4 +110,13 @@ class Obstacles:
                 "in place of that call, and run this again"
             )
             found.append({"kind": "unsimulated", "what": call, "count": count, "among": replications, "text": text})
+        if self.elsewhere:
+            text = (
+                f"the relay sent customers what chat completions had written in {self.elsewhere:,} of "
+                f"{counted(replications, 'world')}. Such answers are in no conversation, so nobody can say which message "
+                "they answer: such a world does not count, neither for the relay nor against it. Only answers that a "
+                "conversation's runs write are judged"
+            )
+            what, count = "answers by chat completions", self.elsewhere
+            found.append({"kind": "elsewhere", "what": what, "count": count, "among": replications, "text": text})
         return found

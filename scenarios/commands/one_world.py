@@ -68,7 +68,7 @@ def obstacle_sentences(observation: Mapping[str, Any]) -> list[str]:
 
     found = Obstacles()
     found.add(observation["obstacles"], observation["handlings"])
-    return [each["text"] for each in found.entries(1) if each["kind"] == "unsimulated"]
+    return [each["text"] for each in found.entries(1) if each["kind"] != "raised"]
 
 
 def breached_conversation(observation: Mapping[str, Any]) -> str | None:

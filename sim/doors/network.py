@@ -90,7 +90,7 @@ class Network:
         others: the endpoints beside the service's API; None: those of nobody else, without a script.
 
     Attributes:
-        service: as given.
+        service, others: as given, or as made.
         faults: the plan, with `fired`, how often each fault hit.
         unknown: the requests for which the API has no route: method, path with its query, and the line that sent it.
         sent: takes down what requests carry; None: nobody asks for it.
@@ -108,7 +108,7 @@ class Network:
         self.service = service
         if others is None:
             others = OtherEndpoints(kernel, profile, service.now)
-        self._others = others
+        self.others = others
         self._execute = others.beside(service.execute)
         self.faults = ApiFaultPlan(tuple(faults), kernel.draws)
         self._has_faults = bool(self.faults.faults)
@@ -166,7 +166,7 @@ class Network:
         duration = self._latency.seconds(key, index)
         way_out = self._latency.way_out(duration)
         if type(call) is OtherCall and self._latency.enabled:
-            duration += self._others.take_time(call, key, index)
+            duration += self.others.take_time(call, key, index)
         fault = self.faults.decide(operation, kernel.env.now, key, index) if self._has_faults else None
 
         future: Future[Answer]

@@ -72,6 +72,7 @@ def observe(
     ledger: Mapping[str, str | None] | None = None,
     redis_pauses: Iterable[tuple[float, float]] = (),
     unsimulated: Iterable[UnsimulatedCall] = (),
+    said_elsewhere: Iterable[str] = (),
     raised: Iterable[Raised] = (),
     api_faults: bool = False,
 ) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def observe(
         fingerprint: the trace's, passed through.
         ledger: per message the outcome that the relay has recorded, None for none; None: the relay keeps no ledger.
         redis_pauses: from when to when a command waited for a pause of the Redis server, which leaves no record.
-        unsimulated, raised, api_faults: see `relaysim.sim.world.obstacles.obstacles`.
+        unsimulated, said_elsewhere, raised, api_faults: see `relaysim.sim.world.obstacles.obstacles`.
 
     Returns:
         `seed`, `fingerprint`, `counts` (see `COUNTS`), `series` (see `SERIES`), `details` (per count at most three
@@ -122,7 +123,7 @@ def observe(
         "own_words": own_words(history),
         "exceptions": exceptions,
         "blocked": _blocked(history.blocked_loops),
-        "obstacles": obstacles(unsimulated, raised, history, api_faults=api_faults),
+        "obstacles": obstacles(unsimulated, raised, history, api_faults=api_faults, said_elsewhere=said_elsewhere),
         "looks": [] if lease is None else [each.partition(" ")[0] for each in lease.steps.read_inbox],
         "virtual_seconds": history.end,
         "events": history.count,

@@ -1,12 +1,14 @@
 """What keeps a world from showing anything of its relay and is not the relay's fault.
 
-Two kinds of it. A *call that is not simulated* was answered `404 Invalid URL` by nobody but the simulator, so whatever came
-of it is no behaviour of the relay's. An *exception out of nothing*: `handle`, or a task that it started, raised before any
-text was sent, although nothing in the world had given it a reason, no refusal, no failure, no run that ended badly, no fault
-of Redis, no other message. Where most handlings that met no such trouble raise the same one in the same line, it is the code
-between the relay and the simulator that does not work yet, and nothing can be said of the relay.
+Three kinds of it. A *call that is not simulated* was refused by nobody but the simulator, so whatever came of it is no
+behaviour of the relay's. *Answers from elsewhere*, which chat completions wrote and the relay sent, are in no conversation:
+which message they answer, and whether all of it is there, cannot be judged. An *exception out of nothing*: `handle`, or a
+task that it started, raised before any text was sent, although nothing in the world had given it a reason, no refusal, no
+failure, no run that ended badly, no fault of Redis, no other message. Where most handlings that met no such trouble raise
+the same one in the same line, it is the code between the relay and the simulator that does not work yet, and nothing can be
+said of the relay.
 
-Both are plain texts with counts, so that they add up over worlds and processes.
+All are plain texts with counts, so that they add up over worlds and processes.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import redis
 
 from relaysim.sim.kernel import error_text, place_of_error
 from relaysim.sim.trace.subjects import Handling, Request, Text
+from relaysim.sim.trace.words import TELLING_WORDS, Wording, wording
 from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.target import NotAcknowledged
 
@@ -84,7 +87,12 @@ def _is_of_the_world(error: BaseException | None) -> bool:
 
 
 def obstacles(
-    unsimulated: Iterable[UnsimulatedCall], raised: Iterable[Raised], history: History, *, api_faults: bool
+    unsimulated: Iterable[UnsimulatedCall],
+    raised: Iterable[Raised],
+    history: History,
+    *,
+    api_faults: bool,
+    said_elsewhere: Iterable[str] = (),
 ) -> dict[str, Any]:
     """What kept this world from showing anything: empty if nothing did.
 
@@ -92,15 +100,19 @@ def obstacles(
         unsimulated: the calls that nothing answered.
         raised: the exceptions that ended handlings or tasks of theirs.
         history: the world's trace, read.
+        said_elsewhere: the texts that chat completions wrote.
         api_faults: whether faults may answer in the API's place, so that no refusal is surely the relay's own mistake.
 
     Returns:
-        `unsimulated`: each such call, once; `raised`: how many handlings each exception out of nothing ended, `said`: what
-        it said first, and `calm`: how many handlings met no trouble. What is empty is left out.
+        `unsimulated`: each such call, once; `elsewhere`: the first text that a chat completion wrote and that was sent;
+        `raised`: how many handlings each exception out of nothing ended, `said`: what it said first, and `calm`: how many
+        handlings met no trouble. What is empty is left out.
     """
     found: dict[str, Any] = {}
     if calls := sorted({str(each) for each in unsimulated}):
         found["unsimulated"] = calls
+    if (sent := _from_elsewhere(said_elsewhere, history)) is not None:
+        found["elsewhere"] = sent
     calm: set[str] | None = None
     for each in dict.fromkeys(raised):
         if each.of_the_world:
@@ -114,6 +126,24 @@ def obstacles(
     if "raised" in found:
         found["calm"] = len(calm or ())
     return found
+
+
+def _from_elsewhere(said: Iterable[str], history: History) -> str | None:
+    """The first text that was sent and that no run wrote, but a chat completion, all of it or a part."""
+    wordings = [each for each in map(wording, said) if each.words]
+    if not wordings:
+        return None
+    for send in history.sends:
+        if send.run is None:
+            sent = wording(send.text)
+            if any(_holds(sent, each) or _holds(each, sent) for each in wordings):
+                return send.text
+    return None
+
+
+def _holds(text: Wording, part: Wording) -> bool:
+    """Whether a part stands in a text, and is too long for chance or all of it."""
+    return text.holds(part) and (len(part.words) >= TELLING_WORDS or len(part.words) == len(text.words))
 
 
 def _calm(history: History, api_faults: bool) -> set[str]:

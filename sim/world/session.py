@@ -237,6 +237,7 @@ def run_world(
         ),
         redis_pauses=world.redis.pauses,
         unsimulated=[UnsimulatedCall(*each) for each in world.network.unknown],
+        said_elsewhere=tuple(dict.fromkeys(world.network.others.said)),
         raised=world.webhooks.raised,
         api_faults=bool(world.settings.faults),
     )

@@ -90,3 +90,16 @@ def at_azure(client: Any, redis: Any, send: Any) -> Bot:
     endpoint, version = "https://mine.openai.azure.com", "2025-03-01-preview"
     client = openai.AsyncAzureOpenAI(azure_endpoint=endpoint, api_key="key", api_version=version)
     return Bot(client, redis, send, locked=True)
+
+
+class Chatting(Bot):
+    """One that answers by chat completions alone."""
+
+    async def handle(self, message: Any) -> None:
+        asked: Any = [{"role": "user", "content": message.text}]
+        answer = await self.client.chat.completions.create(model="gpt-4o-mini", messages=asked)
+        await self.send(message.conversation, f"🤖 {answer.choices[0].message.content}")
+
+
+def chatting(client: Any, redis: Any, send: Any) -> Bot:
+    return Chatting(client, redis, send, locked=False)

@@ -50,3 +50,10 @@ def test_a_call_that_is_not_simulated_is_named_and_not_held_against_it(judge: Ju
     assert judged.broken == {}
     assert "First, in tools_rapid: the relay called POST /v1/images/generations (beside_threads.py:" in judged.answer
     assert "in 3 of 3 worlds" in judged.answer
+
+
+def test_answers_by_chat_completions_are_neither_for_it_nor_against_it(judge: Judge) -> None:
+    judged = judge("beside_threads:chatting", SCENARIO, worlds=3)
+    assert judged.exit_code == 3
+    assert judged.broken == {}
+    assert "the relay sent customers what chat completions had written in 3 of 3 worlds" in judged.answer

@@ -44,3 +44,13 @@ def test_they_add_up_in_any_order_and_go_through_plain_data() -> None:
         totals.append(total)
     assert totals[0] == totals[1]
     assert totals[0].said == {WRONG: "a"}
+
+
+def test_a_replication_with_answers_from_elsewhere_does_not_count() -> None:
+    found = Obstacles()
+    assert found.add({"elsewhere": "Hello"}, 5)
+    assert found.add({"elsewhere": "Hello", "unsimulated": ["GET /v1/batches"]}, 5)
+    assert not found.add({}, 4)
+    found = Obstacles.from_plain(found.to_plain())
+    assert (found.aside, found.elsewhere, found.calm) == (2, 2, 4)
+    assert [each["kind"] for each in found.entries(3)] == ["unsimulated", "elsewhere"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,6 +16,9 @@ from relaysim.sim.backends.other_endpoints.settings import ECHOING, OtherEndpoin
 from relaysim.sim.backends.other_endpoints.stored_files import StoredFiles
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.kernel import Kernel
+
+SAID_MAX: Final = 10_000
+"""Texts that are kept; a world has fewer."""
 
 Execute = Callable[[Call, str], Answer]
 
@@ -32,6 +35,9 @@ class OtherEndpoints:
             words.
         now: seconds since the Unix epoch.
         settings: the script.
+
+    Attributes:
+        said: the newest texts of completions, which are in no conversation and in no trace.
     """
 
     def __init__(
@@ -43,6 +49,7 @@ class OtherEndpoints:
         self._replier = settings.chat.replier()
         self._transcriptions = settings.transcriptions
         self._transcribed = 0
+        self.said: deque[str] = deque(maxlen=SAID_MAX)
         self._ids: Counter[str] = Counter()
         self._files = StoredFiles(self._new_id, now)
 
@@ -75,6 +82,8 @@ class OtherEndpoints:
     def _chat(self, call: OtherCall) -> Answer:
         completion = Completion(call.params, self._replier, self._new_id, self._now())
         answer = Answer(200, completion.whole())
+        if completion.text:
+            self.said.append(completion.text)
         if call.streams:
             answer.stream = stream_of(completion, call.work_seconds, self._first_fraction, self._kernel.at)
         return answer

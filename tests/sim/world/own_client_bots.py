@@ -177,17 +177,21 @@ def stray(client: Any, redis: Any, send: Any, url: str) -> Stray:
     return Stray(url)
 
 
-class Moderator:
+class Painter:
     """Asks for what the API has and the simulator has not, and answers whatever comes of it."""
 
     def __init__(self, send: Any) -> None:
         self.send = send
 
     async def handle(self, message: Any) -> None:
-        url = "https://api.openai.com/v1/moderations"
-        async with aiohttp.ClientSession() as session, session.post(url, json={"input": message.text}) as response:
+        url = "https://api.openai.com/v1/images/generations"
+        headers = {"authorization": "Bearer sk-mine"}
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(url, json={"prompt": message.text}) as response,
+        ):
             await self.send(message.conversation, f"status {response.status}")
 
 
-def moderator(client: Any, store: Any, send: Any) -> Moderator:
-    return Moderator(send)
+def painter(client: Any, store: Any, send: Any) -> Painter:
+    return Painter(send)

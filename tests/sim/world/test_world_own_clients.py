@@ -167,10 +167,10 @@ def test_an_address_that_nobody_simulates_ends_the_judgement_with_the_line(url: 
 
 
 def test_a_call_that_is_not_simulated_is_told_with_its_line() -> None:
-    result = run(settings("own_client_bots:moderator"), lane="sdk")
-    assert [each[-1] for each in _sent(result)] == ["status 404"]
+    result = run(settings("own_client_bots:painter"), lane="sdk")
+    assert [each[-1] for each in _sent(result)] == ["status 400"]
     (told_of,) = result.observation["obstacles"]["unsimulated"]
-    assert re.fullmatch(r"POST /v1/moderations .*own_client_bots\.py:\d+.*", told_of)
+    assert re.fullmatch(r"POST /v1/images/generations .*own_client_bots\.py:\d+.*", told_of)
 
 
 def test_neither_the_environment_of_this_machine_nor_its_certificates_reach_a_bot(
