@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from relaysim.sim.backends.replies import Ending, FileSearch, Incomplete, Nothing, Reply, Several, Text, ToolCalls
 from relaysim.sim.backends.threads.records import RunRecord
-from relaysim.sim.backends.threads.usage import BYTES_PER_TOKEN, tokens_of_messages, tokens_of_text
+from relaysim.sim.backends.threads.usage import tokens_of_messages
+from relaysim.sim.backends.tokens import BYTES_PER_TOKEN, tokens_of_text
 
 
 def prompt_tokens(run: RunRecord) -> int:
