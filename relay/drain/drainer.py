@@ -261,6 +261,8 @@ class Drainer:
                     if await self._handle_conflict(blocker, request, until):
                         return
                     blocker = None
+                    if self._now() >= until:
+                        raise OutOfTimeError("the deadline has passed") from conflict  # what came meanwhile is young
                     joined = await self._let_latecomers_join(request, entries)
                     if joined is None:
                         return

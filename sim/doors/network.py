@@ -94,6 +94,7 @@ class Network:
         faults: the plan, with `fired`, how often each fault hit.
         unknown: the requests for which the API has no route: method, path with its query, and the line that sent it.
         sent: takes down what requests carry; None: nobody asks for it.
+        asked_seconds: by the id of a request that was answered with `Retry-After`: how many seconds it asked for.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Network:
         self._has_faults = bool(self.faults.faults)
         self.unknown: list[tuple[str, str, str]] = []
         self.sent: SentRequests | None = None
+        self.asked_seconds: dict[str, float] = {}
         self._trace = kernel.trace.add
         self._at = kernel.at
         self._latency = RequestLatency(profile, kernel.draws)
@@ -251,6 +253,8 @@ class Network:
         answer.request_id = request_id
         answer.draw_key = key
         answer.draw_index = index
+        if "retry-after" in answer.headers:
+            self.asked_seconds[request_id] = float(answer.headers["retry-after"])
         error_message = None if answer.error is None else answer.error.message
         served = _request_served(
             request_id=request_id, status=answer.status, error_message=error_message, detail=answer.detail

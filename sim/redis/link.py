@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha1
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from fakeredis._socket import FakeSocket
 from relaysim.sim.kernel import Kernel, maker_of
 from relaysim.sim.redis.exchange import Exchange, Line, OfDatabase, PushedLine, Read, may_wait
 from relaysim.sim.redis.faulty_path import FaultyPath
+from relaysim.sim.redis.kept_words import keys_that_hold
 from relaysim.sim.redis.lease_holders import LeaseWatch
 from relaysim.sim.redis.redis_faults import RedisFault
 from relaysim.sim.redis.scripts import ScriptServer
@@ -179,6 +180,10 @@ class RedisLink:
         watches = [self._watch, *(watch for _, watch in self._further.values())]
         holders = (None if watch is None else watch.holder(conversation) for watch in watches)
         return next((holder for holder in holders if holder is not None), None)
+
+    def keys_that_hold(self, words: Mapping[str, str]) -> dict[str, str]:
+        """Where each of these words is kept for good, see `kept_words`."""
+        return keys_that_hold(self.server, words)
 
     def stop_faults(self) -> None:
         """Stop all faults: what lasts ends now, what is due does not begin."""

@@ -1,4 +1,4 @@
-"""What a relay must promise (S1 to S15, L1 to L5), checked on the trace of one world.
+"""What a relay must promise (S1 to S16, L1 to L7), checked on the trace of one world.
 
 `INVARIANTS` names the promises and their counts. Those of a lease are judged if the relay declares one and some worker ever
 held it, those of a ledger if the relay keeps one (`outcome_of`); S9, S12 to S15 and L5 need neither. A relay without both is
@@ -19,7 +19,9 @@ from relaysim.sim.world.judge.dialogue import check_assistants_words, check_reme
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.endings import check_apologies, check_endings, check_order, check_sent_once
 from relaysim.sim.world.judge.findings import Findings
+from relaysim.sim.world.judge.forgotten_texts import check_forgotten
 from relaysim.sim.world.judge.history import History, Interval
+from relaysim.sim.world.judge.idling import check_claims, check_leases_kept
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
 from relaysim.sim.world.judge.leases import check_cancels, check_releases, check_runs, check_steps
 from relaysim.sim.world.judge.liveness import check_first_actions, check_outcomes_in_time, check_recovery
@@ -28,6 +30,7 @@ from relaysim.sim.world.judge.ownership import check_ownership
 from relaysim.sim.world.judge.pieces import check_messages, check_pieces
 from relaysim.sim.world.judge.repeats import check_repeats
 from relaysim.sim.world.judge.reply_origin import check_replies
+from relaysim.sim.world.judge.world_facts import NO_FACTS, WorldFacts
 
 __all__ = [
     "CHECKED",
@@ -63,6 +66,7 @@ def judge(
     ledger: Mapping[str, str | None] | None,
     settings: JudgeSettings,
     redis_pauses: Iterable[tuple[float, float]] = (),
+    facts: WorldFacts = NO_FACTS,
 ) -> Findings:
     """Judge one world.
 
@@ -72,8 +76,9 @@ def judge(
         ledger: per message the outcome that the relay has recorded, None for none; None: the relay keeps no ledger.
         settings: the numbers behind the promises.
         redis_pauses: from when to when a command waited for a pause of the Redis server, which leaves no record.
+        facts: what else the judge is told.
     """
-    return judge_history(read_history(records, threads, settings), ledger, settings, redis_pauses)
+    return judge_history(read_history(records, threads, settings), ledger, settings, redis_pauses, facts)
 
 
 def read_history(records: Iterable[Record], threads: Mapping[str, str], settings: JudgeSettings) -> History:
@@ -94,13 +99,14 @@ def judge_history(
     ledger: Mapping[str, str | None] | None,
     settings: JudgeSettings,
     redis_pauses: Iterable[tuple[float, float]] = (),
+    facts: WorldFacts = NO_FACTS,
 ) -> Findings:
     """As `judge`, of a trace that has been read."""
     history.redis += [Interval(begin, end, "pause") for begin, end in redis_pauses]
     disturbances = Disturbances(history, settings)
     findings = Findings()
     check_lookups(history, disturbances, findings)
-    check_repeats(history, settings, findings)
+    check_repeats(history, settings, facts, findings)
     check_replies(history, findings)
     check_sent_once(history, disturbances, findings)
     if settings.promises.ordered:
@@ -116,14 +122,18 @@ def judge_history(
     check_apologies(history, settings, disturbances, findings)
     lease = settings.promises.lease
     if history.has_leases:
-        check_steps(history, disturbances, findings)
+        check_steps(history, settings, disturbances, findings)
         check_runs(history, settings, disturbances, findings)
         if lease is not None and lease.steps.hand_over:
-            check_cancels(history, disturbances, findings)
+            check_cancels(history, settings, disturbances, findings)
         check_releases(history, ledger, settings, disturbances, findings)
         check_recovery(history, ledger, settings, disturbances, findings)
         check_first_actions(history, settings, disturbances, findings)
+        check_claims(history, disturbances, findings)
+        check_leases_kept(history, settings, disturbances, findings)
     if ledger is not None:
-        check_endings(history, ledger, settings, disturbances, findings)
+        check_endings(history, ledger, settings, disturbances, facts, findings)
         check_outcomes_in_time(history, ledger, settings, disturbances, findings)
+        if settings.promises.forgets_texts:
+            check_forgotten(history, ledger, disturbances, facts, findings)
     return findings

@@ -39,6 +39,7 @@ from relaysim.sim.world.after_answers import check_after_answers
 from relaysim.sim.world.invariants import JudgeSettings, judge_history, read_history
 from relaysim.sim.world.judge.catalogue import CONTENT_BREACHES
 from relaysim.sim.world.judge.findings import DETAILS_MAX
+from relaysim.sim.world.judge.world_facts import NO_FACTS, WorldFacts
 from relaysim.sim.world.limits import check_limits
 from relaysim.sim.world.notices import check_notices
 from relaysim.sim.world.obstacles import Raised, UnsimulatedCall, obstacles
@@ -75,6 +76,7 @@ def observe(
     said_elsewhere: Iterable[str] = (),
     raised: Iterable[Raised] = (),
     api_faults: bool = False,
+    facts: WorldFacts = NO_FACTS,
 ) -> dict[str, Any]:
     """Distil one world.
 
@@ -88,6 +90,7 @@ def observe(
         ledger: per message the outcome that the relay has recorded, None for none; None: the relay keeps no ledger.
         redis_pauses: from when to when a command waited for a pause of the Redis server, which leaves no record.
         unsimulated, said_elsewhere, raised, api_faults: see `relaysim.sim.world.obstacles.obstacles`.
+        facts: what else the judge is told.
 
     Returns:
         `seed`, `fingerprint`, `counts` (see `COUNTS`), `series` (see `SERIES`), `details` (per count at most three
@@ -104,7 +107,7 @@ def observe(
     outcomes.counts["notices"] = check_notices(history, outcomes.ended_at, promises, outcomes.note)
     raised = list(raised)
     exceptions = check_after_answers(raised, history, outcomes.note)
-    findings = judge_history(history, ledger, promises, redis_pauses)
+    findings = judge_history(history, ledger, promises, redis_pauses, facts)
     details = outcomes.details | findings.details
     for name in CONTENT_BREACHES:
         outcomes.counts["transparency_breaches"] += findings.counts[name]

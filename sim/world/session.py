@@ -240,6 +240,7 @@ def run_world(
         said_elsewhere=tuple(dict.fromkeys(world.network.others.said)),
         raised=world.webhooks.raised,
         api_faults=bool(world.settings.faults),
+        facts=world.facts,
     )
     observation["fault_hits"] = world.fault_hits
     records = [tuple(record) for record in trace.records] if keep_trace else None

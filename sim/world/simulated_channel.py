@@ -39,6 +39,7 @@ class Channel:
 
     Attributes:
         faults: the plan of them.
+        refusals_told: by worker, conversation and the instant at which a refused text had set off: when the worker was told.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Channel:
         customers: Mapping[str, Customer],
     ) -> None:
         self.faults = FaultPlan(faults)
+        self.refusals_told: dict[tuple[str, str, float], float] = {}
         self._kernel = kernel
         self._seconds = seconds
         self._customers = customers
@@ -79,7 +81,7 @@ class Channel:
                 raise ValueError(f"a text of {len(text):,} characters cannot be sent; at most {CHARACTERS_MAX:,} can")
             if not text.isascii():
                 text.encode()  # raises for half of a surrogate pair, as whatever sends bytes does
-            delivery = current_context.get()
+            delivery, begun = current_context.get(), kernel.now
             trace.add(host.name, TextSent(delivery=delivery, conversation=conversation, text=text))
             if message_ids:
                 ended = tuple(message_ids)
@@ -99,6 +101,7 @@ class Channel:
                 kernel.at(0.5 * duration, customer.receive, text)
             await _sleep(kernel, extra if kind in _UNKNOWN else duration)
             if kind == "refused":
+                self.refusals_told[host.name, conversation, begun] = kernel.now
                 raise SendRefused("the channel refused the text")
             if kind in _UNKNOWN:
                 raise TimeoutError("the channel did not answer in time")

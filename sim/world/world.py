@@ -41,6 +41,7 @@ from relaysim.sim.world.factories import import_factory, module_of
 from relaysim.sim.world.handlers import sender_for_users
 from relaysim.sim.world.host_faults import HostFaults
 from relaysim.sim.world.judge.promises import Promises
+from relaysim.sim.world.judge.world_facts import NO_FACTS, WorldFacts
 from relaysim.sim.world.logs import LINES_MAX
 from relaysim.sim.world.own_clients import addresses_of, clients_of, connect_host, prepare_environment
 from relaysim.sim.world.prepared import PreparedConversations
@@ -73,6 +74,7 @@ class World:
         backend: the simulated API.
         promises: what the relay declares.
         ledger: what the relay says became of each message, once the world has been run; None: it keeps no ledger.
+        facts: what the judge is told besides, likewise.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class World:
         record_unhandled(self.kernel, lambda delivery, error: self.webhooks.note_raised(delivery, error, in_task=True))
         if recording is not None:
             recording.clock = lambda: self.kernel.now
+        self.facts = NO_FACTS
         self.ledger: dict[str, str | None] | None = None
         self.processes: WorkerProcesses | None = None
         self.workers: list[Worker] = []
@@ -318,6 +321,9 @@ class World:
         self.kernel.report_unretrieved()
         if any(worker.target.keeps_ledger for worker in self.workers):
             self.ledger = self._read_ledger()
+        written = {each.id: each.text for each in self.messages} if self.promises.forgets_texts else {}
+        kept = self.redis.keys_that_hold(written)
+        self.facts = WorldFacts(self.network.asked_seconds, self.channel.refusals_told, kept)
 
     def _run_until_rest(self, limit: float) -> None:
         """Live until nothing has happened for a while that counts, see `relaysim.sim.world.quiescence`.

@@ -26,11 +26,14 @@ PROMISES: Final[Mapping[str, str]] = {
     "S13": "stored-once-and-whole",
     "S14": "order-of-writing",
     "S15": "words-of-the-run",
+    "S16": "ended-texts-forgotten",
     "L1": "an-outcome-in-time",
     "L2": "crash-recovered-in-time",
     "L3": "burst-window-capped",
     "L4": "no-conversation-held-up",
     "L5": "retries-bounded-and-jittered",
+    "L6": "nothing-asked-for-in-vain",
+    "L7": "leases-kept-while-well",
 }
 """What a relay must promise: S for safety, at every instant; L for liveness, once the world lets it."""
 
@@ -51,11 +54,14 @@ _CHECKED: Final[Mapping[str, str]] = {
     "S13": "messages in a thread",
     "S14": "messages in a thread after another one of their conversation",
     "S15": "texts sent, and messages written in the assistant's name",
+    "S16": "messages that have ended, of a relay that declares to forget their texts",
     "L1": "accepted messages, by a relay that keeps a ledger",
     "L2": "crashes of a lease's holder with messages left, while another worker could take over",
     "L3": "leases of a worker that held no other one, from their taking to the first thing done",
     "L4": "leases of a worker that held others too, from their taking to the first thing done",
     "L5": "repetitions of a request that had failed",
+    "L6": "requests for the lease of a conversation that a look had found, of a relay that declares that step",
+    "L7": "leases under which something was done and that have ended, of a relay that declares how often it renews them",
 }
 
 _BREACH: Final[Mapping[str, str]] = {
@@ -63,9 +69,11 @@ _BREACH: Final[Mapping[str, str]] = {
     "S2": "messages named by two texts that reached the channel",
     "S3": "texts that left before the one for an earlier message of their conversation",
     "S4": "runs created without the conversation's lease, or under another epoch than its own",
-    "S5": "runs cancelled before their messages were taken over, or ended in an apology by their creator afterwards",
+    "S5": "runs cancelled before their messages were taken over, or ended in an apology by their creator afterwards, and "
+    "runs of somebody else's cancelled before the patience with them was over",
     "S6": "replies by another run than the one that covers the messages they name, or one that the worker never saw end",
-    "S7": "appends, creations, cancels and sends by a worker that could know that it held no lease",
+    "S7": "appends, creations, cancels and sends by a worker that could know that it held no lease, and looks, where those "
+    "are declared to need it; steps that took effect after later ones of their lease",
     "S8": "leases released while a run of theirs was active and its cancel not requested",
     "S9": "requests repeated although the fate of the first was unknown and nobody looked, or texts stored twice",
     "S10": "leases released while a message waited",
@@ -79,11 +87,16 @@ _BREACH: Final[Mapping[str, str]] = {
     "S15": "texts with too much in them that no run wrote, with a program's error or insides, credentials or ids "
     "of the API, replies of which only a part or not every message was sent, or the words in another order, and words "
     "put into the assistant's mouth",
-    "L1": "messages without an outcome 90 s after acceptance or the last disturbance",
-    "L2": "conversations of a crashed worker that nobody took over within a lease and a sweep",
+    "S16": "messages that had ended and whose texts were in Redis for good when the world was over",
+    "L1": "messages without an outcome 90 s after acceptance or the last disturbance, or refused while nothing was wrong",
+    "L2": "conversations of a crashed worker that nobody took over within a lease and a sweep, and those that were handed "
+    "back and nobody took within a sweep",
     "L3": "leases whose holder, serving nobody else, did nothing for longer than a burst may be collected",
     "L4": "leases whose holder, serving others, did nothing for longer than a burst may be collected",
-    "L5": "repetitions beyond the budget, and waits before repetitions that are equal",
+    "L5": "repetitions beyond the budget, waits before repetitions that are equal, that do not grow as declared, or that "
+    "are shorter than a server had asked for; more runs for a message than are declared",
+    "L6": "requests for a lease that somebody had held for long, or of a conversation in which nothing waited",
+    "L7": "leases that ran out although their holders were well and Redis answered",
 }
 
 RESIDUES: Final[Mapping[str, str]] = {

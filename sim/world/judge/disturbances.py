@@ -9,6 +9,7 @@ from functools import cached_property
 from math import inf
 from typing import Final
 
+from relaysim.sim.redis.redis_faults import LOSSES
 from relaysim.sim.trace.subjects import Lease, Message
 from relaysim.sim.world.judge.history import History, Interval
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
@@ -99,6 +100,22 @@ class Disturbances:
         """Whether something was wrong with Redis between these instants."""
         return any(each.begin <= end and each.end >= begin for each in self._history.redis)
 
+    def redis_strikes(self, begin: float, end: float) -> list[float]:
+        """The latest instants between these at which each thing was wrong with Redis: of what hits single commands, whose
+        senders are held up afterwards, when it did."""
+        found = []
+        for each in self._history.redis:
+            if each.kind in LOSSES:
+                # One that comes late is one of its own when it comes.
+                found += [
+                    time
+                    for time in (each.begin, each.end)
+                    if begin <= time <= end and (time == each.begin or each.kind == "command_late")
+                ]
+            elif each.begin <= end and each.end >= begin:
+                found.append(min(each.end, end))
+        return found
+
     # Workers
 
     def worker_disturbed(self, worker: str, begin: float, end: float) -> bool:
@@ -173,17 +190,17 @@ class Disturbances:
                 found.append(Interval(send.time, send.time + timeout, "send"))
         return sorted(found, key=lambda interval: interval.begin)
 
-    def sender_disturbed(self, conversation: str, since: float) -> bool:
-        """Whether, from this instant on, something may have kept a holder of the lease from recording a send."""
+    def sender_disturbed(self, conversation: str, since: float, until: float = inf) -> bool:
+        """Whether, between these instants, something may have kept a holder of the lease from recording a send."""
         history = self._history
-        if any(each.end >= since for each in history.redis):
+        if any(each.end >= since and each.begin <= until for each in history.redis):
             return True
         for lease in history.leases.get(conversation, ()):
-            if lease.ended is not None and lease.ended < since:
+            if (lease.ended is not None and lease.ended < since) or lease.began > until:
                 continue
-            if lease.how in ("expired", "lost", "taken"):
+            if lease.how in ("expired", "lost", "taken") and lease.ended is not None and lease.ended <= until:
                 return True
-            if any(each.end >= since for each in history.down.get(lease.worker, ())):
+            if any(each.end >= since and each.begin <= until for each in history.down.get(lease.worker, ())):
                 return True
         return False
 

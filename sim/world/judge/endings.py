@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import NamedTuple
 
 from relaysim.sim.trace.subjects import Message, Text
@@ -10,6 +11,7 @@ from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
+from relaysim.sim.world.judge.world_facts import WorldFacts
 
 _REPLIES = ("answered", "covered")
 _APOLOGIES = ("friendly_apology", "generic_apology")
@@ -20,13 +22,15 @@ def check_endings(
     ledger: Mapping[str, str | None],
     settings: JudgeSettings,
     disturbances: Disturbances,
+    facts: WorldFacts,
     findings: Findings,
 ) -> None:
     """S1: every accepted message has ended as the ledger says, by exactly one text (or, if `unknown`, at most one).
 
     A reply must be by a run that covers the message; a text of unknown fate ends a message as `unknown` and as nothing else.
     `unknown` needs a cause: a send of unknown fate, one that took longer than the relay waits, or a crash, pause, lost lease
-    or Redis fault that hit a holder of the conversation's lease.
+    or Redis fault that hit a holder of the conversation's lease. If its every text was refused, and its holder has not said
+    since (by its step `begin_send`) that it is about to send another, the cause must have come before it could note that.
 
     Would miss: an `unknown` for which there was such a cause, but another one was at work; an ending that the ledger
     records differently at different times; what the ledger says of messages that were never accepted.
@@ -35,14 +39,14 @@ def check_endings(
         if message.accepted is None:
             continue
         findings.check("S1")
-        wrong = _wrong_ending(history, message, ledger.get(message.id), settings, disturbances, findings)
+        wrong = _wrong_ending(history, message, ledger.get(message.id), settings, disturbances, facts, findings)
         if wrong is None:
             continue
-        facts = {"message": message.id, "conversation": message.conversation}
+        about = {"message": message.id, "conversation": message.conversation}
         if _may_be_lost(message, settings, disturbances):
-            findings.residue("lost_writes", f"{wrong}; a failover had lost writes", **facts)
+            findings.residue("lost_writes", f"{wrong}; a failover had lost writes", **about)
         else:
-            findings.breach("S1", wrong, **facts)
+            findings.breach("S1", wrong, **about)
 
 
 def _wrong_ending(
@@ -51,6 +55,7 @@ def _wrong_ending(
     outcome: str | None,
     settings: JudgeSettings,
     disturbances: Disturbances,
+    facts: WorldFacts,
     findings: Findings,
 ) -> str | None:
     """What is wrong with a message's ending; None if nothing is."""
@@ -66,7 +71,7 @@ def _wrong_ending(
     if outcome == "unknown":
         if len(sends) > 1:
             return f"{name} ended unknown, and {len(sends)} texts were sent for it"
-        if not _may_be_unknown(history, message, sends, settings, disturbances):
+        if not _may_be_unknown(history, message, sends, settings, disturbances, facts):
             return f"{name} ended unknown, and nothing kept its worker from knowing"
         findings.residue("unknown", f"{name} ended unknown", message=name, conversation=conversation)
         return None
@@ -90,12 +95,21 @@ def _wrong_ending(
 
 
 def _may_be_unknown(
-    history: History, message: Message, sends: list[Text], settings: JudgeSettings, disturbances: Disturbances
+    history: History,
+    message: Message,
+    sends: list[Text],
+    settings: JudgeSettings,
+    disturbances: Disturbances,
+    facts: WorldFacts,
 ) -> bool:
     """Whether something can have kept a worker from knowing what became of its text."""
     assert message.accepted is not None
     if not sends:
         stored = message.accepted if message.stored_at is None else message.stored_at
+        refused = message.sends[-1] if message.sends else None
+        if refused is not None and not _began_again(history, refused, settings):
+            told = facts.refusals_told.get((refused.worker, refused.conversation, refused.time), inf)
+            return disturbances.sender_disturbed(message.conversation, refused.time, told + settings.slack_seconds)
         return disturbances.sender_disturbed(message.conversation, stored)
     send = sends[0]
     if send.fate != "delivered":
@@ -112,6 +126,14 @@ def _may_be_unknown(
     if arrived is None or 2 * (arrived - send.time) >= settings.promises.send_timeout_seconds:
         return True
     return disturbances.sender_disturbed(message.conversation, send.decided)
+
+
+def _began_again(history: History, refused: Text, settings: JudgeSettings) -> bool:
+    """Whether, after this text was refused, a holder may have noted that it is about to send another one."""
+    lease = settings.promises.lease
+    if lease is None or not lease.steps.begin_send:
+        return True
+    return any(each > refused.index for each in history.begun_sends.get(refused.conversation, ()))
 
 
 def _may_be_lost(message: Message, settings: JudgeSettings, disturbances: Disturbances) -> bool:

@@ -7,6 +7,7 @@ order in which the server processed its commands.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.lease_keys import CONVERSATION, LeaseKeys
@@ -37,6 +38,10 @@ _ALONE = ("slow", "command_late")
 """Faults of Redis of which each tells of its own end."""
 
 
+_SLOWEST_SECONDS = 1.0
+"""No command that is under way takes longer, unless it is a late one."""
+
+
 class Release:
     """A lease that its holder let go.
 
@@ -54,6 +59,45 @@ class Release:
         self.index = index
         self.runs = runs
         self.command = ""
+
+
+class Claim(NamedTuple):
+    """A worker's request for the lease of a conversation that a look had found.
+
+    Attributes:
+        holder: who held it when Redis got the request.
+        granted: whether it got the lease.
+    """
+
+    time: float
+    worker: str
+    conversation: str
+    holder: Lease | None
+    granted: bool
+
+
+class LateStep(NamedTuple):
+    """A step that took effect although its holder had taken another one meanwhile.
+
+    Attributes:
+        sent_at: when the late one had been sent.
+        after: the command of the other one.
+    """
+
+    time: float
+    lease: Lease
+    command: str
+    sent_at: float
+    after: str
+
+
+class _Step(NamedTuple):
+    """A step that Redis has processed."""
+
+    time: float
+    lease: Lease
+    command: str
+    is_late: bool
 
 
 class Interval:
@@ -85,6 +129,10 @@ class History(Chronicle):
         failures: per thread, the requests that failed.
         cancels: the accepted ones.
         stale: appends, creations and cancels that left without their conversation's lease.
+        stale_looks: likewise, of requests that only look.
+        claims: requests for leases, in their order.
+        begun_sends: per conversation, where in the trace its holder noted that a text is about to be sent.
+        late_steps: those that took effect out of their order.
         steps: how many appends, creations and cancels left.
         crashes: leases whose holder died, or was dead already, and when.
         lives: how often a worker that was restarted has begun.
@@ -113,6 +161,10 @@ class History(Chronicle):
         self.failures: dict[str, list[Request]] = {}
         self.cancels: list[Request] = []
         self.stale: list[Request] = []
+        self.stale_looks: list[Request] = []
+        self.claims: list[Claim] = []
+        self.begun_sends: dict[str, list[int]] = {}
+        self.late_steps: list[LateStep] = []
         self.steps = 0
         self.crashes: list[tuple[Lease, float]] = []
         self.lives: dict[str, int] = {}
@@ -123,11 +175,16 @@ class History(Chronicle):
         self._declares_end = lease is not None and bool(lease.steps.end)
         self._lease_keys: LeaseKeys[str] | None = None
         self._step_of: dict[str, str] = {}
+        self._in_order: frozenset[str] = frozenset()
+        self._taken_steps: dict[str, list[_Step]] = {}
+        self._struck_late: dict[tuple[str, str], list[float]] = {}  # by command and key, when it should have come
+        self._arrives_late: float | None = None  # the instant at which the next command is a late one
         self._looks: dict[str, list[LeaseKeys[str]]] = {}  # by command, the keys of inboxes that it reads
         if lease is not None:
             before, _, after = lease.key.partition(CONVERSATION)
             self._lease_keys = LeaseKeys(before, after)
-            self._step_of = {command: step for step, commands in lease.steps for command in commands}
+            self._step_of = lease.steps.meanings
+            self._in_order = frozenset(lease.steps.in_order)
             for command, key in lease.steps.looks:
                 before, _, after = key.partition(CONVERSATION)
                 self._looks.setdefault(command, []).append(LeaseKeys(before, after))
@@ -179,7 +236,10 @@ class History(Chronicle):
             else:
                 self.creations.setdefault(thread, []).append(request)
         elif operation in self._look_operations:
-            self.lookups.setdefault(thread, []).append(self.requests[event.request_id])
+            request = self.requests[event.request_id]
+            self.lookups.setdefault(thread, []).append(request)
+            if request.lease is None and request.conversation is not None:
+                self.stale_looks.append(request)
 
     def on_served(self, time: float, entity: str, event: RequestServed) -> None:
         super().on_served(time, entity, event)
@@ -201,6 +261,7 @@ class History(Chronicle):
 
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         self.redis_commands += 1  # as the chronicle does, without the cost of a call for the most frequent event
+        late, self._arrives_late = self._arrives_late, None
         conversation = None if self._lease_keys is None else self._lease_keys.conversation_of(event.key)
         if conversation is None:
             if event.command in self._looks:
@@ -215,6 +276,12 @@ class History(Chronicle):
         if (reply < 0) if isinstance(reply, int) else reply.startswith("error"):
             return  # it was refused: the lease was another's, or the step came too late
         step = self._step_of.get(command)
+        if command in self._in_order:
+            self._note_order(time, conversation, event, is_late=late == time)
+        if step == "claim":
+            granted = reply != 0
+            self.claims.append(Claim(time, entity, conversation, self._holders.get(conversation), granted))
+            return
         if step == "accept":
             message = self.messages.get(delivery.rpartition("#")[0])
             if message is not None:
@@ -236,10 +303,32 @@ class History(Chronicle):
             thread = self._opened.pop((entity, delivery), None)
             if thread is not None and thread not in self.threads:
                 self.learn_thread(thread, conversation)
+        elif step == "begin_send":
+            self.begun_sends.setdefault(conversation, []).append(self.index)
         elif step in ("hand_over", "end"):
             self.handovers.setdefault(conversation, []).append(self.index)
             if step == "end":
                 self.ends.setdefault(conversation, []).append(time)
+
+    def _note_order(self, time: float, conversation: str, event: RedisCommand, *, is_late: bool) -> None:
+        """A step that must keep the order of sending has taken effect."""
+        lease = self._holders.get(conversation)
+        if lease is None:
+            return
+        taken = self._taken_steps.setdefault(conversation, [])
+        struck = self._struck_late.get((event.command, event.key)) if is_late else None
+        if struck:
+            # Of several that were late perhaps another one, sent before it; or the WAIT behind it was the late one.
+            sent_at = max(struck[-1], *self._struck_late.get(("WAIT", ""), (0.0,)))
+            others = (
+                each
+                for each in taken
+                if each.lease is lease and each.command != event.command and not each.is_late
+                if each.time > sent_at + _SLOWEST_SECONDS
+            )
+            if lease.began <= sent_at and (other := next(others, None)) is not None:
+                self.late_steps.append(LateStep(time, lease, event.command, sent_at, other.command))
+        taken.append(_Step(time, lease, event.command, is_late))
 
     def _note_look(self, time: float, entity: str, event: RedisCommand) -> None:
         for keys in self._looks[event.command]:
@@ -275,6 +364,8 @@ class History(Chronicle):
 
     def on_redis_fault(self, time: float, entity: str, event: RedisFaultStruck) -> None:
         kind = event.fault
+        if kind == "command_late":
+            self._struck_late.setdefault((event.command, event.key), []).append(time)
         # A lost command or reply holds its sender up for its own timeout; what lasts, lasts until Redis is back, and what is
         # late until it has come.
         end = time + 10.0 if kind in ("reply_lost", "command_lost") else float("inf")
@@ -284,6 +375,8 @@ class History(Chronicle):
         # Every slow time and every late command tells of its own end; of the times in which the server was gone only the
         # last one does.
         alone = event.fault if event.fault in _ALONE else None
+        if alone == "command_late":
+            self._arrives_late = time
         for interval in self.redis:
             if interval.end == float("inf") and (interval.kind == alone if alone else interval.kind not in _ALONE):
                 interval.end = time

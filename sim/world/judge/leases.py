@@ -11,17 +11,25 @@ from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History, Release
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
 
+_CLOCKS_SECONDS = 0.1
+"""How far a worker's idea of a time may be from the trace's: it asks over a network."""
 
-def check_steps(history: History, disturbances: Disturbances, findings: Findings) -> None:
+
+def check_steps(history: History, settings: JudgeSettings, disturbances: Disturbances, findings: Findings) -> None:
     """S7: who begins an append, a creation, a cancel or a send holds the conversation's lease at that instant.
 
     A lease that the server lost may be relied on for its length after the loss: the worker cannot know.
+
+    A relay that declares `guards_looks` holds it for requests that only look, too. And of steps that it declares to be
+    `in_order` none takes effect after a later one of the same lease.
 
     Would miss: a step under an older lease of the very worker that holds the lease again, be it in another delivery; steps
     on threads of which it is not known whose they are.
     """
     findings.check("S7", history.steps + len(history.sends))
-    begun = [(each.left, each.worker, each.delivery, each.conversation, each.operation) for each in history.stale]
+    promised = settings.promises.lease
+    stale = [*history.stale, *(history.stale_looks if promised is not None and promised.guards_looks else ())]
+    begun = [(each.left, each.worker, each.delivery, each.conversation, each.operation) for each in stale]
     begun += [
         (each.time, each.worker, each.delivery, each.conversation, "send")
         for each in history.sends
@@ -39,6 +47,13 @@ def check_steps(history: History, disturbances: Disturbances, findings: Findings
             findings.residue("lost_lease", f"{text}; Redis had lost it", **facts)
         else:
             findings.breach("S7", text, **facts)
+    for late in history.late_steps:
+        findings.breach(
+            "S7",
+            f"{late.lease.worker}'s step {late.command} for {late.lease.conversation} took effect at {at(late.time)}, "
+            f"{late.time - late.sent_at:.3f} s after it should have come, though the step {late.after} had followed it",
+            conversation=late.lease.conversation,
+        )
 
 
 def _relied_on(
@@ -126,12 +141,13 @@ def _wrong_epoch(
     return None
 
 
-def check_cancels(history: History, disturbances: Disturbances, findings: Findings) -> None:
+def check_cancels(history: History, settings: JudgeSettings, disturbances: Disturbances, findings: Findings) -> None:
     """S5: between the creation of a run and its cancel, the holder of the lease took over the run's messages or ended them,
     or each had been named by a text; and its creator, without the lease, apologises for none of them afterwards.
 
-    Runs that no worker created are nobody's, and may be cancelled. A ledger that a failover has taken back cannot know
-    what a run answers.
+    Runs that no worker created are nobody's, and may be cancelled: after the patience that the relay declares to have with
+    them, or once a message of the conversation has waited as long as it may. A ledger that a failover has taken back cannot
+    know what a run answers.
 
     Would miss: a step that took over other messages than this run's; an apology by a creator that holds the lease again,
     and may have the message in its own inbox.
@@ -140,7 +156,10 @@ def check_cancels(history: History, disturbances: Disturbances, findings: Findin
     for request in history.cancels:
         run = history.runs.get(request.run or "")
         conversation = request.conversation
-        if run is None or run.request is None or conversation is None:
+        if run is None or conversation is None:
+            continue
+        if run.request is None:
+            _check_patience(history, run, request, settings, findings)
             continue
         findings.check("S5")
         cancelled.setdefault(run.request.worker, []).append((request.served_at or request.left, run))
@@ -170,6 +189,33 @@ def check_cancels(history: History, disturbances: Disturbances, findings: Findin
     for send in history.sends:
         if send.lease is None and send.run is None and send.names and send.worker in cancelled:
             _check_late_apology(history, send, cancelled[send.worker], findings)
+
+
+def _check_patience(history: History, run: Run, request: Request, settings: JudgeSettings, findings: Findings) -> None:
+    """Whether a run of somebody else's was given its time before it was cancelled."""
+    patience, late = settings.promises.foreign_patience_seconds, settings.promises.late_apology
+    if not patience:
+        return
+    findings.check("S5")
+    had = request.left - run.created
+    if had >= patience - _CLOCKS_SECONDS:
+        return
+    waits_since = (
+        message.stored_at
+        for message in history.messages.values()
+        if message.conversation == request.conversation and message.stored_at is not None
+        if not any(send.time < request.left for send in message.reached)
+    )
+    until = request.left + _CLOCKS_SECONDS
+    if late is not None and any(since + late.after_seconds <= until for since in waits_since):
+        return
+    findings.breach(
+        "S5",
+        f"{request.worker} cancelled {run.id}, which somebody else had created, at {at(request.left)}, after {had:.3f} s of "
+        f"the {patience:g} s that it has patience",
+        conversation=request.conversation,
+        run=run.id,
+    )
 
 
 def _taken_over(history: History, conversation: str, creation: Request, cancel: Request) -> bool:
@@ -206,6 +252,8 @@ def check_releases(
     """S8: when a lease is released, no run that was created or looked at under it is active, unless its cancel was
     requested. S10: and no message waits: one that Redis had accepted, and that a text names only later, or that never ends.
 
+    Nobody can know of a run whose creation seemed to fail; whoever declares `clears_up` asks before it lets the lease go.
+
     A lease that is handed back goes with all that waits, and is not judged.
 
     Would miss: S8, a creation that is still on its way and creates its run later; S10, a message that waited and then ended
@@ -222,7 +270,7 @@ def check_releases(
         findings.check("S8")
         if accepts:
             findings.check("S10")
-        _check_runs_left(history, release, findings)
+        _check_runs_left(history, release, promised is not None and promised.clears_up, findings)
         conversation = release.lease.conversation
         messages = waiting.get(conversation, [])
         # Newest first: what is older was there when earlier leases were released.
@@ -264,7 +312,7 @@ def _waits(message: Message, release: Release, ledger: Mapping[str, str | None] 
     return ledger is not None and ledger.get(message.id) is None
 
 
-def _check_runs_left(history: History, release: Release, findings: Findings) -> None:
+def _check_runs_left(history: History, release: Release, clears_up: bool, findings: Findings) -> None:
     lease = release.lease
     for run, is_cancelled in release.runs:
         request = run.request
@@ -278,6 +326,8 @@ def _check_runs_left(history: History, release: Release, findings: Findings) -> 
         had_an_answer = request.succeeded and request.answered is not None and request.answered <= release.time
         if run.id in lease.looked or had_an_answer or _was_listed(history, run, lease, release):
             findings.breach("S8", text, **facts)
+        elif made and clears_up and _was_forgotten(history, request, release):
+            findings.breach("S8", f"{text}: nobody had looked what had become of its creation", **facts)
         else:
             findings.residue("orphan_run", f"{text}, of which it could not know", **facts)
 
@@ -293,3 +343,17 @@ def _was_listed(history: History, run: Run, lease: Lease, release: Release) -> b
         and each.answered <= release.time
         for each in history.lookups.get(run.thread, ())
     )
+
+
+def _was_forgotten(history: History, creation: Request, release: Release) -> bool:
+    """Whether a holder that could not know what had become of a creation did not even ask before it let the lease go: it had
+    no answer since the creation left, and asked for none since it last told its customer something."""
+    last_told = max(
+        (each.time for each in history.sends if each.lease is release.lease and each.index < release.index), default=0.0
+    )
+    for each in history.lookups.get(creation.thread or "", ()):
+        if each.lease is not release.lease or each.left < creation.left or each.left > release.time:
+            continue
+        if each.left >= last_told or (each.succeeded and each.answered is not None and each.answered <= release.time):
+            return False
+    return creation.is_uncertain(release.time)

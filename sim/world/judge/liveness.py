@@ -9,8 +9,12 @@ from relaysim.sim.trace.subjects import Lease, Message
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.endings import ending_deadline, not_over
 from relaysim.sim.world.judge.findings import Findings, at
-from relaysim.sim.world.judge.history import History
+from relaysim.sim.world.judge.history import History, Release
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
+
+_CALM_SECONDS = 12.0
+"""A refusal may have its cause so long before or after it: a command that was lost holds its sender up, and a replica lags
+before the failover that shows it."""
 
 _API_SHADOW_SECONDS = 60.0
 """For so long after a failed request a relay may be slow to send the thread's next one: it paces itself."""
@@ -27,9 +31,15 @@ def check_outcomes_in_time(
     that began before that: a Redis fault, a failed request on its thread, a dead, paused or slow holder of its lease, a
     failed send, or a time in which no worker was there. A stuck run is none.
 
+    And of a relay that declares how many messages may wait no handling raises while nothing is wrong, unless so many do:
+    Redis and the worker had been well for 12 s, and are for 12 more.
+
     Would miss: how late a message ended for which no text was sent; lateness behind a chain of disturbances, each of which
     gives 90 s more.
     """
+    waiting_max = settings.promises.waiting_max
+    if waiting_max is not None and history.knows_acceptances:
+        _check_refusals(history, settings, waiting_max, disturbances, findings)
     for message in history.messages.values():
         if message.accepted is None:
             continue
@@ -54,6 +64,35 @@ def check_outcomes_in_time(
             )
 
 
+def _check_refusals(
+    history: History, settings: JudgeSettings, waiting_max: int, disturbances: Disturbances, findings: Findings
+) -> None:
+    for handling in history.handlings.values():
+        message = handling.message
+        if handling.error_class is None or handling.end is None or message is None:
+            continue
+        begin, end = handling.start - _CALM_SECONDS, handling.end + _CALM_SECONDS
+        if disturbances.redis_disturbed(begin, end) or disturbances.worker_disturbed(handling.worker, begin, end):
+            continue
+        # Whose text has left may not have been noted as ended yet, if its sender died.
+        noted = handling.start - settings.promises.deadline_seconds
+        waiting = sum(
+            each.conversation == message.conversation
+            and each.stored_at is not None
+            and each.stored_at <= handling.end
+            and not any(send.time < noted for send in each.reached)
+            for each in history.messages.values()
+        )
+        if waiting < waiting_max:
+            findings.breach(
+                "L1",
+                f"{handling.worker} refused {message.id} with {handling.error_class} at {at(handling.end)}, when nothing "
+                "was wrong",
+                message=message.id,
+                conversation=message.conversation,
+            )
+
+
 def check_recovery(
     history: History,
     ledger: Mapping[str, str | None] | None,
@@ -66,6 +105,8 @@ def check_recovery(
     Redis; judged only if some worker was well all the time from then on. A message that the server may have lost counts only
     if it was acknowledged and must not be lost.
 
+    What a holder hands back, since its worker is stopped, is taken within a sweep.
+
     Would miss: conversations whose every message had a text on its way at that instant; a worker that could not take over
     since it was busy with others, if no other one was well.
     """
@@ -73,7 +114,10 @@ def check_recovery(
     if promised is None or promised.sweep_seconds is None:
         return
     allowed = promised.seconds + promised.sweep_seconds + settings.slack_seconds
-    left = _by_conversation(history) if history.crashes else {}
+    back = [release for release in history.releases if release.command in promised.steps.hand_back]
+    left = _by_conversation(history) if history.crashes or back else {}
+    for release in back:
+        _check_handed_back(history, release, left, ledger, promised.sweep_seconds, settings, disturbances, findings)
     for lease, died in history.crashes:
         conversation = lease.conversation
         waiting = [
@@ -100,6 +144,40 @@ def check_recovery(
             conversation=conversation,
             message=waiting[0].id,
         )
+
+
+def _check_handed_back(
+    history: History,
+    release: Release,
+    left: Mapping[str, list[Message]],
+    ledger: Mapping[str, str | None] | None,
+    sweep_seconds: float,
+    settings: JudgeSettings,
+    disturbances: Disturbances,
+    findings: Findings,
+) -> None:
+    conversation, time = release.lease.conversation, release.time
+    waiting = [
+        each
+        for each in left.get(conversation, ())
+        if _waits_at(each, time, ledger) and disturbances.held(each, time, inf)
+    ]
+    if not waiting:
+        return
+    begin = disturbances.redis_calm_after(time, sweep_seconds + settings.slack_seconds)
+    until = begin + sweep_seconds + settings.slack_seconds
+    if any(time < each.began <= until for each in history.leases[conversation]):
+        findings.check("L2")
+        return
+    if until > history.end or not disturbances.some_worker_undisturbed(begin - sweep_seconds, until):
+        return
+    findings.check("L2")
+    findings.breach(
+        "L2",
+        f"{release.lease.worker} handed {conversation} back at {at(time)}, and by {at(until)} nobody had taken it",
+        conversation=conversation,
+        message=waiting[0].id,
+    )
 
 
 def _by_conversation(history: History) -> dict[str, list[Message]]:
@@ -157,7 +235,12 @@ def check_first_actions(
             if min(ended, history.end) <= until or lease.restored:
                 continue
             if _is_excused(history, lease, until, settings, disturbances):
-                continue
+                since = _heard_of(history, lease)
+                until = max(until, since + allowed)
+                if (first is not None and first <= until) or ended <= until:
+                    continue
+                if disturbances.redis_strikes(since, until) or _is_held_up(history, lease, until, disturbances):
+                    continue
             findings.check(promise)
             action = "did nothing for it" if first is None else f"did the first thing for it at {at(first)}"
             meanwhile = ", while it served others" if others else ""
@@ -168,17 +251,29 @@ def check_first_actions(
             )
 
 
+def _heard_of(history: History, lease: Lease) -> float:
+    """When the handling that took a lease had returned, so that its worker knew what Redis had granted; infinite if it has
+    not, or raised."""
+    handling = history.handlings.get(lease.delivery or "")
+    return inf if handling is None or handling.end is None or handling.error_class is not None else handling.end
+
+
+def _is_held_up(history: History, lease: Lease, until: float, disturbances: Disturbances) -> bool:
+    return (
+        disturbances.worker_disturbed(lease.worker, lease.began, until)
+        or disturbances.api_disturbed(lease.began, until)
+        or any(
+            disturbances.api_disturbed(lease.began - _API_SHADOW_SECONDS, until, thread)
+            for thread, conversation in history.threads.items()
+            if conversation == lease.conversation
+        )
+    )
+
+
 def _is_excused(
     history: History, lease: Lease, until: float, settings: JudgeSettings, disturbances: Disturbances
 ) -> bool:
     began = lease.began
-    return (
-        disturbances.redis_disturbed(began - settings.promises.step_timeout_seconds, until)
-        or disturbances.worker_disturbed(lease.worker, began, until)
-        or disturbances.api_disturbed(began, until)
-        or any(
-            disturbances.api_disturbed(began - _API_SHADOW_SECONDS, until, thread)
-            for thread, conversation in history.threads.items()
-            if conversation == lease.conversation
-        )
+    return disturbances.redis_disturbed(began - settings.promises.step_timeout_seconds, until) or _is_held_up(
+        history, lease, until, disturbances
     )

@@ -50,6 +50,9 @@ class LeaseSteps(_Table):
     hand_over    takes the messages of a run over from it, before it is cancelled; without it S5 is not judged
     end          notes a message's outcome
     hand_back    lets the lease go with all that waits; such a release is no breach of S10
+    claim        asks for the lease of a conversation whose holder may have died; without it L6 is not judged
+    begin_send   notes that a text is about to be sent
+    in_order     take effect in the order in which their holder sent them, or not at all: one that comes late changes nothing
     """
 
     accept: Commands = Field(default=(), strict=False)
@@ -59,6 +62,14 @@ class LeaseSteps(_Table):
     hand_over: Commands = Field(default=(), strict=False)
     end: Commands = Field(default=(), strict=False)
     hand_back: Commands = Field(default=(), strict=False)
+    claim: Commands = Field(default=(), strict=False)
+    begin_send: Commands = Field(default=(), strict=False)
+    in_order: Commands = Field(default=(), strict=False)
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """Which step each command is; `in_order` says something of commands that are other steps."""
+        return {command: step for step, commands in self if step != "in_order" for command in commands}
 
     @field_validator("read_inbox")
     @classmethod
@@ -82,6 +93,9 @@ class LeasePromise(_Table):
     key             of the lease, with `{conversation}` once
     seconds         it lasts unless renewed
     sweep_seconds   between two looks for conversations whose holder died; None: L2 is not promised
+    renew_seconds   between two renewals; one that Redis did not answer is sent again at once. None: L7 is not promised
+    guards_looks    whether requests that only look at a conversation are sent under the lease as well (S7)
+    clears_up       whether its holder asks what has become of a creation of unknown fate before it lets the lease go (S8)
     epoch_metadata  name of the run's metadata that has the lease's epoch, a number that grows from lease to lease; None:
                     no epochs, and S4 asks for the lease alone
     steps           see `LeaseSteps`
@@ -90,6 +104,9 @@ class LeasePromise(_Table):
     key: str
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     sweep_seconds: Seconds | None = None
+    renew_seconds: Seconds | None = None
+    guards_looks: bool = False
+    clears_up: bool = False
     epoch_metadata: str | None = None
     steps: LeaseSteps = LeaseSteps()
 
@@ -128,11 +145,23 @@ class RetryPromise(_Table):
     ratio               repetitions per request
     reserve             repetitions on top, per life of a worker
     refill_per_second   repetitions per second on top
+    first_seconds       the wait before the first repetition is drawn between 0 and so many; None: no such promise
+    cap_seconds         likewise before each further one, from twice as many at each, up to so many
+    heeds_retry_after   whether nothing is repeated before the time that the server asked for in `Retry-After`
     """
 
     ratio: Seconds = 0.1
     reserve: Seconds = 10.0
     refill_per_second: Seconds = 0.5
+    first_seconds: Seconds | None = None
+    cap_seconds: Seconds | None = None
+    heeds_retry_after: bool = False
+
+    def longest_wait(self, failures: int) -> float | None:
+        """Up to how many seconds the wait after so many failures in a row is drawn; None: nothing is promised of that."""
+        if self.first_seconds is None or self.cap_seconds is None:
+            return None
+        return min(self.cap_seconds, self.first_seconds * 2.0 ** min(failures - 1, 30))
 
 
 class Promises(_Table):
@@ -152,6 +181,12 @@ class Promises(_Table):
     step_timeout_seconds  after so long it gives up on a step in Redis
     poll_seconds          the shortest regular pause between two looks at a run
     confirming_replicas   replicas that confirm an accepted message; 0: a failover may lose what was acknowledged
+    forgets_texts         whether nothing that a customer wrote is left in Redis once its message has ended (S16)
+    withholds             why a run may be cut off so that nobody reads what it wrote, e.g. `content_filter` (S15)
+    foreign_patience_seconds  how long a run of somebody else's is waited for before it is cancelled (S5)
+    runs_max              how many runs are created for the same message under one lease at most (L5); None: no such promise
+    waiting_max           a conversation with so many unended messages may refuse a further one, and while nothing is wrong
+                          no other refuses any (L1); None: no such promise
     """
 
     deadline_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 90.0
@@ -167,6 +202,11 @@ class Promises(_Table):
     step_timeout_seconds: Seconds = 3.0
     poll_seconds: Seconds = 0.8 * 0.8
     confirming_replicas: Annotated[int, Field(ge=0)] = 0
+    forgets_texts: bool = False
+    withholds: Texts = Field(default=(), strict=False)
+    foreign_patience_seconds: Seconds = 0.0
+    runs_max: Annotated[int, Field(ge=1)] | None = None
+    waiting_max: Annotated[int, Field(ge=1)] | None = None
 
 
 NOTHING_DECLARED: Final = Promises()

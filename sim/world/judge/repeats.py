@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Hashable
+from math import exp, log
 
 from relaysim.sim.counted import counted
 from relaysim.sim.trace.subjects import Request
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
+from relaysim.sim.world.judge.promises import RetryPromise
+from relaysim.sim.world.judge.world_facts import WorldFacts
 
 _EQUAL_MAX = 2
 """Two jittered waits may be equal by chance, once in some million pairs; a third one is not."""
@@ -18,10 +21,52 @@ _ASKED_FOR = frozenset({429, 503})
 """Statuses with which a server may say for how long to wait, in whole seconds."""
 
 
-def check_repeats(history: History, settings: JudgeSettings, findings: Findings) -> None:
+_TOO_MANY_REQUESTS = 429
+
+_EARLY_SECONDS = 0.01
+"""A repetition may leave so much earlier than it was asked to: times are rounded."""
+
+_GROWTH_EVIDENCE = log(1e6)
+"""Waits that are drawn as promised look as if they did not grow in fewer than one of a million worlds."""
+
+_RAREST = 1e-3
+"""No single wait is held to be less likely than this: it may be no repetition after all."""
+
+
+class _Growth:
+    """Evidence against the promise that waits grow: that each is drawn evenly between 0 and the longest for its number.
+
+    A bet on short waits, which pays `0.5 / sqrt(share of the longest)`: on average no more than its stake, however many
+    repetitions there are (Vovk and Wang, 2021, calibrate p-values so). One that never came is taken for one after the
+    longest wait.
+    """
+
+    def __init__(self, promised: RetryPromise) -> None:
+        self._promised = promised
+        self.evidence = 0.0
+        self.shortest: list[tuple[int, float]] = []
+
+    def repeated(self, failures: int, wait: float) -> None:
+        """A request was repeated after so many failures in a row."""
+        longest = self._promised.longest_wait(failures)
+        if longest is None or failures < 2:  # the first wait is as long with and without growth
+            return
+        share = min(1.0, max(wait / longest, _RAREST)) if longest > 0 else 1.0
+        self.evidence += log(0.5) - 0.5 * log(share)
+        self.shortest.append((failures, wait))
+
+    def not_repeated(self, failures: int) -> None:
+        """It was not repeated any more."""
+        if failures >= 2:
+            self.evidence += log(0.5)
+
+
+def check_repeats(history: History, settings: JudgeSettings, facts: WorldFacts, findings: Findings) -> None:
     """L5: at every instant a worker has repeated failed requests at most as often as its budget allows: a share of its
     requests so far, a reserve for each of its lives, and some per second. And the waits before them are jittered: no
-    third one of the same number of failures is equal to the tick.
+    third one of the same number of failures is equal to the tick. A relay that declares how long they may be is held to
+    that (`_Growth`), and one that declares to heed `Retry-After` repeats nothing earlier than a 429 asked for, looks at runs
+    apart, of which the regular next one may come in between. And for a message no more runs are created than are declared.
 
     A repetition is the same operation on the same thread and run, after a failure, a 408, 409, 429 or a status of 500 or
     more, and under the same lease with no message ended in between (or, without leases, in the same handling). A look at a
@@ -39,6 +84,7 @@ def check_repeats(history: History, settings: JudgeSettings, findings: Findings)
     budget = settings.promises.retries
     lease_starts_of = _lease_starts_of(history)
     has_failures = bool(history.failures)
+    growth = _Growth(budget)
     for request in history.requests.values() if has_failures else ():
         worker = request.worker
         calls[worker] = calls.get(worker, 0) + 1
@@ -46,6 +92,8 @@ def check_repeats(history: History, settings: JudgeSettings, findings: Findings)
         key = (worker, doer, request.operation, request.thread, request.run)
         earlier, failures = latest.get(key, (None, 0))
         if earlier is None or not _is_repeat(history, earlier, request, settings):
+            if earlier is not None and earlier.failed:
+                growth.not_repeated(failures + 1)
             latest[key] = (request, 0)
             continue
         assert earlier.answered is not None
@@ -54,6 +102,9 @@ def check_repeats(history: History, settings: JudgeSettings, findings: Findings)
         repeats[worker] = repeats.get(worker, 0) + 1
         findings.check("L5")
         _check_wait(earlier, request, failures, waits, findings)
+        growth.repeated(failures, request.left - earlier.answered)
+        if budget.heeds_retry_after:
+            _check_asked(history, earlier, request, facts, findings)
         lives = history.lives.get(worker, 1)
         allowed = (
             budget.ratio * calls[worker]
@@ -69,6 +120,55 @@ def check_repeats(history: History, settings: JudgeSettings, findings: Findings)
                 f"{at(request.left)}, more than its "
                 f"budget of {allowed:.1f}",
             )
+    for last, failures in latest.values():
+        if last.failed:
+            growth.not_repeated(failures + 1)
+    if growth.evidence > _GROWTH_EVIDENCE:
+        shown = ", ".join(f"{wait:.3f} s after failure {failures}" for failures, wait in growth.shortest[:8])
+        findings.breach(
+            "L5",
+            f"the waits before repetitions did not grow from failure to failure ({shown}, ...): drawn as promised they are "
+            f"so short in one world of {exp(min(growth.evidence, 700.0)):.0e}",
+        )
+    if settings.promises.runs_max is not None:
+        _check_runs(history, settings.promises.runs_max, findings)
+
+
+def _check_asked(history: History, earlier: Request, request: Request, facts: WorldFacts, findings: Findings) -> None:
+    assert earlier.answered is not None
+    asked = facts.asked_seconds.get(earlier.id)
+    if asked is None or earlier.status != _TOO_MANY_REQUESTS or earlier.failure is not None:
+        return
+    wait = request.left - earlier.answered
+    if request.operation not in history.roles.shows_turn and wait < asked - _EARLY_SECONDS:
+        findings.breach(
+            "L5",
+            f"{request.worker} repeated {request.operation} at {at(request.left)}, {wait:.3f} s after a 429 that had "
+            f"asked for {asked:g} s",
+        )
+
+
+def _check_runs(history: History, runs_max: int, findings: Findings) -> None:
+    """How many runs were created for each message that got a text, before that one left, on the thread in which it stood:
+    under one lease, since the next holder may not know of the last ones."""
+    counts: dict[tuple[str, int], int] = {}
+    for run in history.runs.values():
+        if run.request is None or not run.request.succeeded:
+            continue
+        for name in history.covered_by(run):
+            message = history.messages.get(name)
+            if message is None or not message.reached or message.reached[0].time <= run.created:
+                continue
+            key = (name, id(run.request.lease))
+            counts[key] = counts.get(key, 0) + 1
+            if counts[key] == runs_max + 1:
+                findings.breach(
+                    "L5",
+                    f"{counts[key]} runs had been created for {name} by {at(run.created)}, more than the {runs_max} "
+                    "that there are at most",
+                    message=name,
+                    conversation=message.conversation,
+                )
 
 
 def _lease_starts_of(history: History) -> dict[str, list[float]]:

@@ -18,7 +18,7 @@ OLD = RelayUnderTest(factory="relaysim.relay:cancel_and_retry")
 
 
 def test_every_promise_has_its_counts_and_every_invariant_names_some() -> None:
-    assert list(PROMISES) == [*(f"S{n}" for n in range(1, 16)), *(f"L{n}" for n in range(1, 6))]
+    assert list(PROMISES) == [*(f"S{n}" for n in range(1, 17)), *(f"L{n}" for n in range(1, 8))]
     assert set(JUDGED_COUNTS) <= set(COUNTS)
     assert set(INVARIANTS) == set(CHECKED)
     assert set(INVARIANTS.values()) | set(CHECKED.values()) <= set(COUNTS)

@@ -96,7 +96,33 @@ def test_drain_declares_what_its_settings_say() -> None:
     late = {"text": FRIENDLY_APOLOGY, "after_seconds": DrainSettings().deadline_seconds}
     assert declared.late_apology is not None
     assert declared.late_apology.model_dump() == late
-    assert declared.model_copy(update={"late_apology": None}) == PROMISES
+    assert declared.lease is not None
+    assert PROMISES.lease is not None
+    renewed = {"renew_seconds": pytest.approx(10.0 / 3), "guards_looks": True, "clears_up": True}
+    for name, value in renewed.items():
+        assert getattr(declared.lease, name) == value
+    steps = declared.lease.steps
+    assert (steps.claim, steps.begin_send) == (("claim",), ("begin_send",))
+    assert set(steps.in_order) == {"intend", "started", "take_over", "begin_send", "not_sent", "end"}
+    waits = {"first_seconds": 0.5, "cap_seconds": 8.0, "heeds_retry_after": True}
+    for name, value in waits.items():
+        assert getattr(declared.retries, name) == value
+    further = {
+        "forgets_texts": True,
+        "withholds": ("content_filter",),
+        "foreign_patience_seconds": 10.0,
+        "runs_max": 4,
+        "waiting_max": 500,
+    }
+    for name, value in further.items():
+        assert getattr(declared, name) == value
+    # The rest is what stories are told by.
+    left = {name: getattr(PROMISES, name) for name in (*further, "late_apology", "retries")}
+    lease = declared.lease.model_copy(
+        update={name: getattr(PROMISES.lease, name) for name in renewed}
+        | {"steps": steps.model_copy(update={"claim": (), "begin_send": (), "in_order": ()})}
+    )
+    assert declared.model_copy(update={**left, "lease": lease}) == PROMISES
     given = DrainSettings(lease_seconds=6.0, key_prefix="{relay}:", poll_first_seconds=2.0, wait_replicas=2)
     declared = Promises.model_validate(promises(given))
     assert declared.lease is not None
