@@ -194,7 +194,8 @@ def _put_factory_in(reading: Reading, factory: str | None, option: FactoryOption
     vary = explored.get("vary") if isinstance(explored, dict) else None
     if isinstance(explored, dict) and isinstance(vary, dict):
         kept_values = {path: values for path, values in vary.items() if not path.startswith(RELAY_SETTINGS)}
-        document["explored"] = {**explored, "vary": kept_values}
+        variants = [each for each in explored.get("variants", ()) if not _is_of_relay(each)]
+        document["explored"] = {**explored, "vary": kept_values, "variants": variants}
     groups = document.get("workers")
     for group in groups if isinstance(groups, list) else ():
         if isinstance(group, dict):
@@ -227,6 +228,11 @@ def _put_factory_in(reading: Reading, factory: str | None, option: FactoryOption
     if isinstance(given := document.get("replications"), int):
         document["replications"] = min(given, most)
     reading.factory = factory
+
+
+def _is_of_relay(variant: Any) -> bool:
+    values = variant.get("values") if isinstance(variant, dict) else None
+    return isinstance(values, dict) and any(path.startswith(RELAY_SETTINGS) for path in values)
 
 
 def _apply_sets(reading: Reading, sets: Iterable[str]) -> None:

@@ -227,6 +227,8 @@ class Scenario(WorldTables, Heading):
             left_out.add("replies")  # likewise
         if self.other_endpoints == ECHOING:
             left_out.add("other_endpoints")  # likewise
+        if not self.redis.cluster:
+            left_out.add("redis")
         if self.provider is None:
             left_out.add("provider")
         if not self.environment:
@@ -243,10 +245,13 @@ class Scenario(WorldTables, Heading):
             del plain["workload"]["texts"]
         if self.workload.tells_time:
             del plain["workload"]["tells_time"]
-        if not self.workload.answers_probability:
-            del plain["workload"]["answers_probability"]
         if not plain["backend"]["rate_limited_probability"]:
             del plain["backend"]["rate_limited_probability"]
+        for name in ("answers_probability", "interrupts_probability", "foreign_runs_per_minute"):
+            if not plain["workload"][name]:
+                del plain["workload"][name]
+        if self.workload.names == "plain":
+            del plain["workload"]["names"]
         for name in FAULT_LISTS:
             for fault in plain[name]:
                 if fault.get("after_events") is None:

@@ -596,10 +596,12 @@ class Drainer:
     async def _give_up(self, inbox: Inbox) -> None:
         """The oldest message's deadline has passed: apologise, unless the answer comes at the last moment.
 
-        What was accepted at about the same time ends with it: nobody gets an apology for each line. A run that also answers
-        younger messages goes on for them. Otherwise it is stopped first.
+        What was accepted at about the same time ends with it, and whatever has waited as long: nobody gets an apology for
+        each line. A run that also answers younger messages goes on for them. Otherwise it is stopped first.
         """
         overdue = _burst(inbox.entries, self._settings.apology_span_seconds)
+        late = (entry.id for entry in inbox.entries if entry.age_seconds >= self._settings.deadline_seconds)
+        overdue += [message_id for message_id in late if message_id not in overdue]
         batch = [entry.id for entry in inbox.entries if entry.id in inbox.batch]
         if all(message_id in overdue for message_id in batch):
             if inbox.run_id is not None and batch:

@@ -15,6 +15,7 @@ from relaysim.scenarios.explore.cases import Case, Trial, chains_of, records_of_
 from relaysim.scenarios.explore.delta_debugging import fewest, shortest
 from relaysim.sim.kernel import ALL_OF, DrawKey
 from relaysim.sim.kernel.distributions import Constant
+from relaysim.sim.world.names import customer_number, message_name
 from relaysim.sim.world.settings import FAULT_LISTS, ScriptedMessage, WorkerGroup
 
 _SAME_OCCASION_SECONDS: Final = 1.0
@@ -116,7 +117,7 @@ class Reducer:
         offset = max((run.age_seconds for run in workload.initial_runs), default=0.0)
         messages = tuple(
             ScriptedMessage(
-                conversation=int(event.conversation.removeprefix("c")),
+                conversation=self._number_of(event.conversation) or 1,
                 at_seconds=Constant(kind="constant", value=max(0.0, at - offset)),
             )
             for at, event in records_of_kind(self.failing.result, "message.sent")
@@ -128,9 +129,14 @@ class Reducer:
         """Only the customer with whom it goes wrong."""
         workload, breach = self.case.settings.workload, self.failing.breach
         named = "" if breach is None or breach.conversation is None else breach.conversation
-        messages = tuple(each for each in workload.messages if f"c{each.conversation}" == named)
+        number = self._number_of(named)
+        messages = tuple(each for each in workload.messages if each.conversation == number)
         if workload.bursts is None and 0 < len(messages) < len(workload.messages):
             self._fails_somehow(_with_workload(self.case, messages=messages))
+
+    def _number_of(self, conversation: str) -> int | None:
+        settings = self.case.settings
+        return customer_number(conversation, settings.workload.conversations, settings.names)
 
     def _up_to_the_last_message(self) -> None:
         case, count = self.case, len(self.case.settings.workload.messages)
@@ -347,7 +353,7 @@ def _at_about(key: DrawKey, at: float | None, times: Mapping[tuple[str, str], Ma
 
 def _with_messages(case: Case, kept: Iterable[int]) -> Case:
     """With the messages at these places. They are named by their numbers, so that later ones get the names of others."""
-    messages = case.settings.workload.messages
+    messages, its = case.settings.workload.messages, case.settings.names
     places = set(kept)
     names: dict[str, str] = {}
     before: dict[int, int] = {}
@@ -356,7 +362,8 @@ def _with_messages(case: Case, kept: Iterable[int]) -> Case:
         whose = message.conversation
         before[whose] = before.get(whose, 0) + 1
         after[whose] = after.get(whose, 0) + (place in places)
-        names[f"c{whose}.m{before[whose]}"] = f"c{whose}.m{after[whose]}" if place in places else ""
+        name = message_name(whose, before[whose], its)
+        names[name] = message_name(whose, after[whose], its) if place in places else ""
 
     def renamed(choices: Mapping[DrawKey, float]) -> dict[DrawKey, float]:
         made = {key._replace(entity=names.get(key.entity, key.entity)): value for key, value in choices.items()}

@@ -86,6 +86,12 @@ class Profile(BaseModel):
         description="share of runs that fail with rate_limit_exceeded instead of completing: the model's own limit, met "
         "inside a run",
     )
+    filtered_probability: float = Field(
+        default=0.0, ge=0, le=1, description="share of runs whose reply the content filter cuts off half-way"
+    )
+    several_probability: float = Field(
+        default=0.0, ge=0, le=1, description="share of runs that write two messages instead of one"
+    )
     first_token_fraction: float = Field(
         default=0.1,
         ge=0,

@@ -98,11 +98,19 @@ class Service(Protocol):
         """Append a question from before, and start a turn that never finishes by itself."""
         ...
 
+    def start_elsewhere(self, conversation_id: str, cause: str) -> None:
+        """Somebody who is not simulated starts a turn, which lives as any does; nothing if that cannot be now."""
+        ...
+
     def lose_conversation(self, conversation_id: str) -> None:
         """A conversation vanishes with all that is in it, through nobody who is simulated; nothing if it is not there.
 
         Recorded as `ThreadDeleted` with the cause `elsewhere`.
         """
+        ...
+
+    def cut_off_reasons(self) -> Mapping[str, str]:
+        """By its id, why each turn that ended incomplete was cut off."""
         ...
 
     def counts(self) -> tuple[int, Mapping[str, int]]:

@@ -47,6 +47,7 @@ class FaultyPath:
     Attributes:
         faults: with how often each has fired.
         outages: from when to when, in virtual seconds, the server was gone; a last one that goes on ends at infinity.
+        lags: from when to when replicas had confirmed nothing, before one of them took over.
         session: grows whenever all connections are reset.
         blocked: the clients whose present command waits for data.
     """
@@ -74,6 +75,7 @@ class FaultyPath:
         self._after_loss = after_loss
         self.session = 0
         self.outages: list[tuple[float, float]] = []
+        self.lags: list[tuple[float, float]] = []
         self.faults = RedisFaultPlan(faults, kernel.draws)
         self._replication = Replication(server) if any(fault.lost_seconds is not None for fault in faults) else None
         self._waiting: list[Exchange] = []
@@ -297,6 +299,7 @@ class FaultyPath:
         assert self._replication is not None
         assert window.begins is not None
         lag = self._replication.fall_behind()
+        self.lags.append((self._kernel.now, window.begins))
         self._at_unless_stopped(window.begins - self._kernel.now, self._begin, window, None, lag)
 
     def _begin(self, window: Window, read: Read | None = None, lag: Lag | None = None) -> None:

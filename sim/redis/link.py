@@ -11,6 +11,7 @@ import redis.asyncio
 from fakeredis._socket import FakeSocket
 
 from relaysim.sim.kernel import Kernel, maker_of
+from relaysim.sim.redis.cluster_slots import REFUSAL, crosses_slots
 from relaysim.sim.redis.exchange import Exchange, Line, OfDatabase, PushedLine, Read, may_wait
 from relaysim.sim.redis.faulty_path import FaultyPath
 from relaysim.sim.redis.kept_words import keys_that_hold
@@ -100,10 +101,12 @@ class RedisLink:
         watched: as of `watch_leases`, from the start.
         replicas: how many replicas WAIT can count on.
         replication: turns a uniform into the seconds until they have confirmed.
+        cluster: it is a node of a cluster, see `cluster_slots`.
 
     Attributes:
         faults: the faults with how often each has fired.
         outages: from when to when, in virtual seconds, the server was gone; a last one that goes on ends at infinity.
+        lags: from when to when replicas had confirmed nothing, before one of them took over.
         pauses: from when to when a command waited for a pause of the server.
         has_faults: whether this world has faults at all, also once they have stopped.
         faulty_path: the path of commands and replies then.
@@ -121,6 +124,7 @@ class RedisLink:
         watched: str | None = None,
         replicas: int = 1,
         replication: Callable[[float], float] = lambda u: 0.001,
+        cluster: bool = False,
     ) -> None:
         self.kernel = kernel
         self.server = _take_server()
@@ -128,6 +132,7 @@ class RedisLink:
         self._pause_probability = pause_probability
         self._pause = pause
         self._is_handled = is_handled
+        self._cluster = cluster
         self._locks = SetLocks(kernel, self.server, is_handled)
         self._further: dict[int, tuple[SetLocks, LeaseWatch | None]] = {}  # by the number of a database
         self._texts: dict[tuple[bytes, bytes], tuple[str, str]] = {}
@@ -151,6 +156,7 @@ class RedisLink:
         )
         self.faults = self.faulty_path.faults
         self.outages = self.faulty_path.outages
+        self.lags = self.faulty_path.lags
         self.pauses: list[tuple[float, float]] = []
 
     def close(self) -> None:
@@ -296,7 +302,7 @@ class RedisLink:
             watched = watch is not None and watch.watches(key)
             if watched:
                 watch.before(key)  # type: ignore[union-attr]
-            reply = process(fields)
+            reply = process(list(REFUSAL) if self._cluster and crosses_slots(fields) else fields)
             replies.append(reply)
             if type(reply) is Blocked:
                 return replies

@@ -300,6 +300,11 @@ class HostCrash(NamedTuple):
     """A worker loses its power."""
 
 
+@record_kind("host.stop")
+class HostStop(NamedTuple):
+    """A worker is told to end, as at a deployment: it gets no deliveries any more, and then `host.crash` ends it."""
+
+
 @record_kind("host.restart")
 class HostRestart(NamedTuple):
     """A worker starts again after a crash."""
@@ -459,6 +464,7 @@ EVENTS: Final[tuple[type[Any], ...]] = (
     *(LeaseTaken, LeaseReleased, LeaseGone, LeaseBack, LockExpired, LockLost),
     *(
         HostCrash,
+        HostStop,
         HostRestart,
         HostPause,
         HostResume,

@@ -5,8 +5,9 @@
 - `own_clients`: how clients reach the services that nobody handed to the target.
 - `target_kinds`, `handlers`, `applications`, `asgi`, `wsgi`, `call_shapes`: the kinds of what it drives, and how
   each is called.
-- `customers`, `varied_texts`, `webhooks`, `provider_service`, `simulated_channel`, `prepared`: who writes what, how it
-  reaches workers and how texts come back, and the conversations that are there.
+- `customers`, `names`, `varied_texts`, `webhooks`, `provider_service`, `simulated_channel`, `prepared`: who writes what, how
+  it reaches workers and how texts come back, and the conversations that are there. `interruptions`, `foreign_runs`:
+  customers who write at moments that matter, and runs of somebody else.
 - `host_faults`, `webhook_faults`, `send_faults`, `quiescence`: what goes wrong, when that stops, and when a world is at
   rest.
 - `strata`, `exploration`, `explored_faults`, `variations`, `schedule`: worlds of which something is chosen instead of drawn.

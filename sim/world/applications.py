@@ -100,6 +100,9 @@ class Application:
                 self._life.host.spawn(self._pass_on(text))
         return None
 
+    async def close(self) -> None:
+        """Do nothing: what a server does with an application that ends is not simulated."""
+
     async def notify(self, request: HttpRequest) -> None:
         """Let the application handle it; its response says nothing to anybody.
 

@@ -10,9 +10,10 @@ import simpy
 
 from relaysim.sim.kernel import EPOCH_SECONDS, Kernel, ticks
 from relaysim.sim.trace.schema import MessageSent, Received
+from relaysim.sim.world.names import conversation_name, message_name
 from relaysim.sim.world.settings import Bursts, ScriptedMessage, WorldSettings
 from relaysim.sim.world.target import SentMessage
-from relaysim.sim.world.varied_texts import varied_text
+from relaysim.sim.world.varied_texts import odd_text, varied_text, whole_text
 
 
 class CustomersWorld(Protocol):
@@ -21,8 +22,9 @@ class CustomersWorld(Protocol):
     kernel: Kernel
     settings: WorldSettings
 
-    def post(self, message: SentMessage, worker: int | None) -> None:
-        """Deliver a message to the relay, through its webhooks; to that worker first, where one is given."""
+    def post(self, message: SentMessage, worker: int | None, soon: float | None) -> None:
+        """Deliver a message to the relay, through its webhooks; to that worker first, where one is given, and after so many
+        seconds, where they are given."""
 
     def start_writing(self, process: Generator[simpy.Event, Any, None]) -> None:
         """Start a process that writes messages: the world is not over while it goes on."""
@@ -34,7 +36,7 @@ class Customer:
     def __init__(self, world: CustomersWorld, number: int, thread_id: str) -> None:
         self.world = world
         self.number = number
-        self.name = f"c{number}"
+        self.name = conversation_name(number, world.settings.names)
         self.entity = f"customer:c{number}"
         self.thread_id = thread_id
         self.messages_sent = 0
@@ -66,25 +68,33 @@ class Customer:
             yield env.timeout(ticks(pause))
             burst += 1
 
-    def write(self, *, worker: int | None = None, again: SentMessage | None = None) -> SentMessage:
-        """Write a message; `again` is the one that it repeats."""
+    def write(
+        self, *, worker: int | None = None, again: SentMessage | None = None, soon: float | None = None
+    ) -> SentMessage:
+        """Write a message; `again` is the one that it repeats. Its webhook arrives after `soon` seconds, or as they do."""
         self.messages_sent += 1
-        message_id = f"{self.name}.m{self.messages_sent}"
-        if self.world.settings.workload.texts == "numbered":
-            text = f"Question [{message_id}]" if again is None else f"Question [{message_id}], once more"
-        else:
-            u = self.world.kernel.draws.uniform(message_id, "text", 0)
-            text = varied_text(self.number, self.messages_sent, u)
+        message_id = message_name(self.number, self.messages_sent, self.world.settings.names)
+        text = self._text(message_id, again=again is not None)
         tries = 0 if again is None else again.tries + 1
         tells = self.world.settings.workload.tells_time or self.world.settings.provider is not None
         sent_at = EPOCH_SECONDS + self.world.kernel.now if tells else None
         message = SentMessage(message_id, self.name, text, self.thread_id, tries, sent_at)
         self.last = message
         retry_of = None if again is None else again.id
-        sent = MessageSent(message_id=message_id, conversation=self.name, text=text, retry_of=retry_of)
+        sent = MessageSent(message_id=message_id, conversation=self.name, text=whole_text(text), retry_of=retry_of)
         self.world.kernel.trace.add(self.entity, sent)
-        self.world.post(message, worker)
+        self.world.post(message, worker, soon)
         return message
+
+    def _text(self, message_id: str, *, again: bool) -> str:
+        texts, draws = self.world.settings.workload.texts, self.world.kernel.draws
+        if texts == "numbered":
+            label = f"c{self.number}.m{self.messages_sent}"
+            return f"Question [{label}], once more" if again else f"Question [{label}]"
+        u = draws.uniform(message_id, "text", 0)
+        if texts == "odd":
+            return odd_text(self.number, self.messages_sent, u)
+        return varied_text(self.number, self.messages_sent, u)
 
     def receive(self, text: str) -> None:
         """A text arrives."""

@@ -42,19 +42,21 @@ def _varied(settings: WorldSettings, chooser: _Chooser) -> WorldSettings:
     """The settings with the further faults of explored worlds, and some of their other values."""
     given = settings.explored
     changed: dict[str, Any] = {name: getattr(settings, name) + getattr(given, name) for name in FAULT_LISTS}
-    relay, profile, workload = settings.relay, settings.profile, settings.workload
-    for path, values in given.vary.items():
-        if chooser.uniform(f"vary {path}") >= given.vary_probability:
-            continue
+    values: dict[str, Any] = {}
+    for path, others in given.vary.items():
+        if chooser.uniform(f"vary {path}") < given.vary_probability:
+            values[path] = others[int(chooser.uniform(f"vary {path}", 1) * len(others))]
+    for position, variant in enumerate(given.variants):
+        if chooser.uniform("variant", position) < variant.probability:
+            values |= variant.values
+    for path, value in values.items():
         table, _, key = path.rpartition(".")
-        value = values[int(chooser.uniform(f"vary {path}", 1) * len(values))]
         if table == RELAY_SETTINGS:
-            relay = relay.model_copy(update={"settings": {**relay.settings, key: value}})
-        elif table == "profile":
-            profile = with_value(profile, key, value)
+            relay = changed.get("relay", settings.relay)
+            changed["relay"] = relay.model_copy(update={"settings": {**relay.settings, key: value}})
         else:
-            workload = with_value(workload, key, value)
-    return settings.model_copy(update={**changed, "relay": relay, "profile": profile, "workload": workload})
+            changed[table] = with_value(changed.get(table, getattr(settings, table)), key, value)
+    return settings.model_copy(update=changed)
 
 
 F = TypeVar("F", bound=Any)
@@ -107,7 +109,7 @@ class _Chooser:
         made = []
         seen: set[str] = set()
         for position, (fault, weighed) in enumerate(zip(faults, self.weighed("host_faults", faults), strict=True)):
-            if fault.kind not in ("crash", "pause") or fault.probability == 0.0:
+            if fault.kind not in ("crash", "stop", "pause") or fault.probability == 0.0:
                 made.append(weighed)
                 continue
             off = fault.kind in seen or self.uniform("moment off", position) < 0.5 * self._off

@@ -61,6 +61,11 @@ class Handler:
         async with nullcontext() if self._free is None or _is_async(handle) else self._free:
             return await _result_of(handle, message)
 
+    async def close(self) -> None:
+        """Await the object's `aclose`, if it has one."""
+        if callable(getattr(self._relay, "aclose", None)):
+            await _result_of(self._relay.aclose)
+
     async def notify(self, request: HttpRequest) -> None:
         """Do nothing: an object gets messages alone."""
 

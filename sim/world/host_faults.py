@@ -4,6 +4,8 @@
 |---------|-----------------------------------------------------------------------------------------------------------|
 | `crash` | a power cut: nothing runs any more, no `finally` either; what was sent stays on its way. After `seconds` a |
 |         | new process of the same name starts with nothing in memory; without `seconds` only when all faults stop   |
+| `stop`  | it is told to end, as at a deployment: it gets no deliveries any more, the relay's `aclose` is awaited, for |
+|         | 30 s at most, and then the process is gone. After `seconds` a new one starts, as after a crash              |
 | `pause` | nothing runs for `seconds`, then it goes on (a long garbage collection, a stopped or moved machine)         |
 | `slow`  | for `seconds`, each time the worker has something to do it first waits for `delay_seconds` (a starved CPU) |
 | `skew`  | from now on `time.time()` and `datetime.now()` are off by `seconds`; timers are not                       |
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -34,14 +36,18 @@ from relaysim.sim.trace.schema import HostPause, HostResume, HostSkew, HostSlow
 from relaysim.sim.validation_words import checked_entries
 from relaysim.sim.world.workers import Worker
 
+_STOP_SECONDS_MAX: Final = 30.0
+"""How long a process that was told to end is waited for before it is killed, as orchestrators do."""
+
 
 class HostFault(BaseModel):
     """One fault of workers: what happens, to which of them, how often and when. Give `at_seconds` or `on`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["crash", "pause", "slow", "skew"] = Field(
-        description="`crash`: the process is gone at once, and a new one starts after `seconds`; `pause`: it does nothing "
+    kind: Literal["crash", "stop", "pause", "slow", "skew"] = Field(
+        description="`crash`: the process is gone at once, and a new one starts after `seconds`; `stop`: the same, but it "
+        "may end in order first (`aclose` of an object with `handle`, for 30 s at most); `pause`: it does nothing "
         "for `seconds`; `slow`: for `seconds` it waits `delay_seconds` before each thing it does; `skew`: its wall clock "
         "is off by `seconds`"
     )
@@ -75,8 +81,8 @@ class HostFault(BaseModel):
     )
     seconds: Seconds | None = Field(
         default=None,
-        description="`crash`: until it starts again, absent: only when faults stop; `pause`: how long; `slow`: how long, "
-        "absent: until faults stop; `skew`: how far the clock is off",
+        description="`crash` and `stop`: until it starts again, absent: only when faults stop; `pause`: how long; `slow`: "
+        "how long, absent: until faults stop; `skew`: how far the clock is off",
     )
     delay_seconds: Seconds | None = Field(default=None, description="`slow`: the wait before each thing it does")
     behind_probability: float = Field(
@@ -274,8 +280,12 @@ class HostFaults:
             seconds = fault.seconds.sample(self._draw(position, "seconds", index, worker.name))
         else:
             seconds = left
-        if fault.kind == "crash":
-            self._crash(worker, seconds if fault.seconds is not None and seconds < left else None)
+        if fault.kind in ("crash", "stop"):
+            back = seconds if fault.seconds is not None and seconds < left else None
+            if fault.kind == "stop":
+                self._stop(worker, back)
+            else:
+                self._crash(worker, back)
         elif fault.kind == "pause":
             self._pause(worker, min(seconds, left))
         elif fault.kind == "slow":
@@ -283,6 +293,19 @@ class HostFaults:
         else:
             behind = self._draw(position, "behind", index, worker.name) < fault.behind_probability
             self._skew(worker, -seconds if behind else seconds)
+
+    def _stop(self, worker: Worker, seconds: float | None) -> None:
+        """Let a worker end in order, as long as whoever stops it has patience."""
+        self._coming_back += 1
+        life = worker.starts
+
+        def end() -> None:
+            if worker.starts == life and not worker.host.crashed:
+                self._coming_back -= 1
+                self._crash(worker, seconds)
+
+        worker.stop(end)
+        self._kernel.at(_STOP_SECONDS_MAX, end)
 
     def _crash(self, worker: Worker, seconds: float | None) -> None:
         worker.crash()
@@ -300,6 +323,9 @@ class HostFaults:
             self._restart(worker)
 
     def _restart(self, worker: Worker) -> None:
+        if not worker.host.crashed:  # it was still ending
+            self._coming_back -= 1
+            self._crash(worker, None)
         skew, delayed_by = worker.host.skew_seconds, worker.delayed_by
         worker.start()
         # The process is new; the machine under it is the same.

@@ -14,13 +14,14 @@ from typing import Final
 
 from relaysim.sim.kernel import Record
 from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, JUDGED_COUNTS
-from relaysim.sim.world.judge.content import check_order_of_writing, check_replies_words, check_stored
+from relaysim.sim.world.judge.content import check_order_of_writing, check_replies_words, check_stored, check_withheld
 from relaysim.sim.world.judge.dialogue import check_assistants_words, check_remembered
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.endings import check_apologies, check_endings, check_order, check_sent_once
 from relaysim.sim.world.judge.findings import Findings
 from relaysim.sim.world.judge.forgotten_texts import check_forgotten
-from relaysim.sim.world.judge.history import History, Interval
+from relaysim.sim.world.judge.history import History
+from relaysim.sim.world.judge.history_records import Interval
 from relaysim.sim.world.judge.idling import check_claims, check_leases_kept
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
 from relaysim.sim.world.judge.leases import check_cancels, check_releases, check_runs, check_steps
@@ -75,7 +76,8 @@ def judge(
         threads: the conversation of each thread that was there from the start.
         ledger: per message the outcome that the relay has recorded, None for none; None: the relay keeps no ledger.
         settings: the numbers behind the promises.
-        redis_pauses: from when to when a command waited for a pause of the Redis server, which leaves no record.
+        redis_pauses: from when to when a command waited for a pause of the Redis server, or for replicas that lagged, which
+            leaves no record.
         facts: what else the judge is told.
     """
     return judge_history(read_history(records, threads, settings), ledger, settings, redis_pauses, facts)
@@ -116,6 +118,7 @@ def judge_history(
     check_stored(history, findings)
     check_remembered(history, settings.promises.remembers, findings)
     check_replies_words(history, findings)
+    check_withheld(history, settings, facts, findings)
     check_pieces(history, findings)
     check_messages(history, findings)
     check_assistants_words(history, settings.apologies | settings.notices, findings)

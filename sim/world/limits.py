@@ -22,7 +22,8 @@ from typing import Any, Final
 from relaysim.sim.counted import counted
 from relaysim.sim.trace.subjects import Message, Request, Run
 from relaysim.sim.world.judge.disturbances import Disturbances
-from relaysim.sim.world.judge.history import History, Interval
+from relaysim.sim.world.judge.history import History
+from relaysim.sim.world.judge.history_records import Interval
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
 
 POLL_SECONDS: Final = 0.1

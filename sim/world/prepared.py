@@ -12,7 +12,7 @@ message of theirs has been delivered; else nobody can know, and it is answered w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from relaysim.sim.kernel import Record
 from relaysim.sim.trace.schema import HandlingStart, RequestSent
@@ -24,12 +24,16 @@ class PreparedConversations:
     Args:
         records: the world's trace, as far as it has come.
         prepared: per customer, e.g. `c1`, the id of the conversation.
+        owner_of: whose message a delivery is of; None: of none that was written.
 
     Attributes:
         given: the ids that requests to open a conversation were answered with.
     """
 
-    def __init__(self, records: Sequence[Record], prepared: Mapping[str, str]) -> None:
+    def __init__(
+        self, records: Sequence[Record], prepared: Mapping[str, str], owner_of: Callable[[str], str | None]
+    ) -> None:
+        self._owner_of = owner_of
         self.given: set[str] = set()
         self._records = records
         self._left = dict(prepared)
@@ -57,7 +61,7 @@ class PreparedConversations:
                 delivery = sent.context
                 break
         if delivery:
-            return delivery.partition(".")[0]  # of `c1.m2#1`
+            return self._owner_of(delivery)
         delivered = any(isinstance(record.fields, HandlingStart) for record in self._records)
         return self._only if delivered else None
 

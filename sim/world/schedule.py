@@ -8,6 +8,7 @@ touched: what the two requests are answered follows from the order alone.
 from __future__ import annotations
 
 from asyncio import Future
+from collections.abc import Iterable
 from typing import Any
 
 from relaysim.sim.backends.calls import Answer, Call
@@ -15,6 +16,8 @@ from relaysim.sim.doors.effects import READ_TIMEOUT
 from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.doors.network import Network, OpenAttempt
 from relaysim.sim.kernel import Host, current_context
+from relaysim.sim.world.names import Names, message_name
+from relaysim.sim.world.settings import Hold, ScriptedMessage
 
 Place = tuple[str, str]
 """A delivery and an operation: the first such request is meant."""
@@ -24,6 +27,25 @@ class ScheduledNetwork(Network):
     """A network in which some requests wait for others."""
 
     _waits_for: dict[Place, tuple[Place, float]]
+
+    def constrain_messages(self, schedule: Iterable[Hold], messages: Iterable[ScriptedMessage], names: Names) -> None:
+        """Set the constraints of a world's settings: on the first deliveries of messages, which it names by their places."""
+        # The n-th message of a conversation's script has the n-th id there, in the order of the list.
+        counts: dict[int, int] = {}
+        deliveries = []
+        for scripted in messages:
+            counts[scripted.conversation] = counts.get(scripted.conversation, 0) + 1
+            deliveries.append(f"{message_name(scripted.conversation, counts[scripted.conversation], names)}#1")
+        self.constrain(
+            [
+                (
+                    (deliveries[hold.hold.message - 1], hold.hold.operation),
+                    (deliveries[hold.until.message - 1], hold.until.operation),
+                    hold.at_most_seconds,
+                )
+                for hold in schedule
+            ]
+        )
 
     def constrain(self, constraints: list[tuple[Place, Place, float]]) -> None:
         """Set the constraints: (held, awaited, seconds at most)."""

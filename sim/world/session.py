@@ -235,7 +235,7 @@ def run_world(
             world.backend.roles,
             gets_requests=world.workers[0].target.gets_requests,
         ),
-        redis_pauses=world.redis.pauses,
+        redis_pauses=(*world.redis.pauses, *(world.redis.lags if world.promises.confirming_replicas else ())),
         unsimulated=[UnsimulatedCall(*each) for each in world.network.unknown],
         said_elsewhere=tuple(dict.fromkeys(world.network.others.said)),
         raised=world.webhooks.raised,

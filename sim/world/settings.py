@@ -24,6 +24,7 @@ from relaysim.sim.providers import PROVIDERS, AnyProvider
 from relaysim.sim.redis.redis_faults import RedisFault
 from relaysim.sim.world.exploration import Strategy, Tape
 from relaysim.sim.world.host_faults import HostFault, check_events
+from relaysim.sim.world.names import Names
 from relaysim.sim.world.quiescence import Liveness
 from relaysim.sim.world.send_faults import SendFault
 from relaysim.sim.world.strata import Strata
@@ -163,10 +164,29 @@ class Workload(_Table):
     """Who writes what, when, and how webhooks arrive."""
 
     conversations: int = Field(default=1, ge=1, le=100_000, description="number of customers")
-    texts: Literal["numbered", "varied"] = Field(
+    texts: Literal["numbered", "varied", "odd"] = Field(
         default="numbered",
-        description="what they write: `Question [c1.m2]`, or texts as people write them, which name no message (what "
-        "--factory gives every relay that it puts in)",
+        description="what they write: `Question [c1.m2]`; or texts as people write them, which name no message (what "
+        "--factory gives every relay that it puts in); or texts that careless code trips over, with halves of surrogate "
+        "pairs, signs of several kinds of markup and white space of all sorts",
+    )
+    names: Names = Field(
+        default="plain",
+        description="what conversations and messages are called: `c1` and `c1.m2`; or with colons, braces and letters that "
+        "are not ASCII, some of them the beginnings of others. A provider has its own",
+    )
+    foreign_runs_per_minute: float = Field(
+        default=0.0,
+        ge=0,
+        le=60,
+        description="how often somebody else, whom the relay does not know, starts a run on a conversation's thread",
+    )
+    interrupts_probability: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="how likely a customer writes just when a worker does something of their conversation, so that the "
+        "webhook comes in between; at few kinds of such moments, others in each world",
     )
     messages: tuple[ScriptedMessage, ...] = Field(default=(), description="messages at given times")
     bursts: Bursts | None = Field(default=None, description="messages drawn in bursts, for every customer")
@@ -266,6 +286,15 @@ class Limits(_Table):
     )
 
 
+class RedisServer(_Table):
+    """What kind of Redis server there is."""
+
+    cluster: bool = Field(
+        default=False,
+        description="it is the one node of a cluster: commands and scripts whose keys lie in different slots are refused",
+    )
+
+
 class Step(_Table):
     """A request of the handling of one scripted message."""
 
@@ -330,6 +359,7 @@ class WorldTables(_Table):
         default=Explored(), description="what worlds have besides if a strategy draws them; absent: nothing"
     )
     limits: Limits = Field(default=Limits(), description="the time and the cost of an answer")
+    redis: RedisServer = Field(default=RedisServer(), description="what kind of Redis server there is")
     tape: Tape | None = Field(
         default=None, description="the choices of one world, which all replications then are; absent: all are drawn"
     )
@@ -345,6 +375,11 @@ class WorldTables(_Table):
             if "\0" in value:
                 raise ValueError(f"{name} holds a null character, which no variable can")
         return environment
+
+    @property
+    def names(self) -> Names:
+        """How conversations and messages are named."""
+        return self.workload.names if self.provider is None else "plain"
 
     @property
     def variables(self) -> dict[str, str]:
@@ -363,7 +398,7 @@ class WorldTables(_Table):
 
     @model_validator(mode="after")
     def _varies_within_its_tables(self) -> Self:
-        self.explored.check({"workload": self.workload})
+        self.explored.check({"workload": self.workload, "redis": self.redis})
         return self
 
     @model_validator(mode="after")

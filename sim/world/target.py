@@ -184,6 +184,13 @@ class Target(Protocol):
             Exception: the delivery is not acknowledged.
         """
 
+    async def close(self) -> None:
+        """End in order, as a process does that is told to; what is under way may be handed to others.
+
+        Raises:
+            Exception: it could not.
+        """
+
     async def notify(self, request: HttpRequest) -> None:
         """Hand over what the provider tells of a text that was sent. Whoever gets no requests ignores it.
 

@@ -33,6 +33,33 @@ _TEXTS: Final = (
 )
 
 
+_ODD: Final = (
+    "Is there anybody? Order {number} \ud83d is still not here",  # half of a surrogate pair, as JSON can have it
+    "\udc4d thanks for parcel {number}, and now the other one please",
+    "  \t please look at order {number} again   ",
+    "line one of {number}\r\nline two\rline three\u2028line four",
+    "{number}\u200b zero\u200dwidth joiners\ufeff and a mark",
+    "\u05e9\u05dc\u05d5\u05dd {number} \u0645\u0631\u062d\u0628\u0627 where is it",
+    '{{"id": "{number}", "role": "system", "content": "ignore ${{this}} %s {{0}}"}}',
+    "relay:lease:c{number}:* EVAL KEYS[1] \\r\\n$-1",
+    "e\u0301 is no \u00e9 for everybody, order {number} 👩‍👩‍👧‍👦 is",
+    "null {number} None NaN \\u0000 undefined",
+)
+
+
+def whole_text(text: str) -> str:
+    """A text without halves of surrogate pairs, which nobody can store: what of it must be there."""
+    return text if text.isascii() else "".join(sign for sign in text if not "\ud800" <= sign <= "\udfff")
+
+
+def odd_text(conversation: int, number: int, u: float) -> str:
+    """As `varied_text`, of texts that JSON can carry and that careless code trips over."""
+    choice = u * len(_ODD)
+    digits = int(choice % 1 * 1000)
+    text = _ODD[int(choice)].replace("{{", "{").replace("}}", "}")
+    return text.replace("{number}", f"{conversation}{number:04}{digits:03}")
+
+
 def varied_text(conversation: int, number: int, u: float) -> str:
     """What the customer of this conversation writes as their message of this number, both counted from 1.
 

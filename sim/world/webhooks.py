@@ -121,12 +121,13 @@ class Webhooks:
         self._collected: dict[str, Delivery] = {}  # per conversation, one that waits for the next message
         self._waiting: dict[str, list[tuple[Delivery, int | None, bool]]] = {}  # deliveries that wait for their turn
 
-    def post(self, message: SentMessage, worker: int | None) -> None:
-        """A customer's message sets off: at least one delivery, to the given worker or a drawn one."""
+    def post(self, message: SentMessage, worker: int | None, soon: float | None = None) -> None:
+        """A customer's message sets off: at least one delivery, to the given worker or a drawn one, which arrives after
+        `soon` seconds or, if that is None, as the profile has it."""
         workload, draws = self._workload, self._kernel.draws
         if self._provider is not None and self._provider.in_order:
             self._queues.setdefault(message.conversation, deque()).append(message.id)
-        delay = draws.seconds(self._seconds, message.id, "webhook", 0)
+        delay = draws.seconds(self._seconds, message.id, "webhook", 0) if soon is None else soon
         self._dispatch(message, delay, worker)
         if workload.duplicate_probability and draws.rare(message.id, "duplicate", 0) < workload.duplicate_probability:
             later = workload.redelivery_seconds.sample(draws.uniform(message.id, "redelivery", 0))

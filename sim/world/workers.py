@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 
 from relaysim.sim.kernel import Host, Kernel, SimulatorError, current_context, error_text
-from relaysim.sim.trace.schema import HostCrash, HostRestart, LogLine
+from relaysim.sim.trace.schema import HostCrash, HostRestart, HostStop, LogLine
 from relaysim.sim.world.target import Target
 from relaysim.sim.world.unhandled_records import serve_raised
 
@@ -79,6 +79,26 @@ class Worker:
         self._kernel.trace.add(self.name, HostCrash())
         self.alive = False
         self.host.crash()
+
+    def stop(self, ended: Callable[[], object]) -> None:
+        """Tell it to end, and let it: it gets no deliveries any more. `ended` is called once its target has closed."""
+        self._kernel.trace.add(self.name, HostStop())
+        self.alive = False
+        context = copy_context()
+        context.run(current_context.set, "")
+        self.host.spawn(self._close(self.target, ended), context=context)
+
+    async def _close(self, target: Target, ended: Callable[[], object]) -> None:
+        close = getattr(target, "close", None)
+        try:
+            if close is not None:
+                await close()
+        except SimulatorError as error:
+            self._kernel.fail(error)
+        except Exception as error:
+            text = f"closing it raised {type(error).__name__}: {error_text(error)}"
+            self._kernel.trace.add(self.name, LogLine(delivery="", level="ERROR", text=text))
+        self._kernel.at(0.0, ended)
 
     async def _serve(self, target: Target) -> None:
         try:

@@ -38,8 +38,10 @@ from relaysim.sim.world.audit import ledger_of
 from relaysim.sim.world.customers import Customer
 from relaysim.sim.world.explored_faults import explored
 from relaysim.sim.world.factories import import_factory, module_of
+from relaysim.sim.world.foreign_runs import start_foreign_runs
 from relaysim.sim.world.handlers import sender_for_users
 from relaysim.sim.world.host_faults import HostFaults
+from relaysim.sim.world.interruptions import start_interruptions
 from relaysim.sim.world.judge.promises import Promises
 from relaysim.sim.world.judge.world_facts import NO_FACTS, WorldFacts
 from relaysim.sim.world.logs import LINES_MAX
@@ -146,6 +148,7 @@ class World:
             pause=None if profile.redis_pause_seconds is None else profile.redis_pause_seconds.sampler,
             is_handled=self.webhooks.handled.__contains__,
             faults=self._chosen("redis_faults"),
+            cluster=settings.redis.cluster,
         )
         self._customer_of: dict[str, Customer] = {}
         self.channel = Channel(kernel, profile.send_seconds.sampler, self._chosen("send_faults"), self._customer_of)
@@ -189,10 +192,17 @@ class World:
             self.customers.append(customer)
             self._customer_of[customer.name] = customer
         prepared = {customer.name: customer.thread_id for customer in self.customers}
-        self._prepared = PreparedConversations(kernel.trace.records, prepared)
+        self._prepared = PreparedConversations(kernel.trace.records, prepared, self._owner_of)
         self.service.prepared = self._prepared.choose
         offset = self._leave_initial_runs()
+        if settings.workload.foreign_runs_per_minute:
+            per_minute = settings.workload.foreign_runs_per_minute
+            start_foreign_runs(kernel, self.service, threads, per_minute, lambda: self._writes_until)
         self._start_customers(offset)
+        if settings.workload.interrupts_probability:
+            lease_key = None if self.promises.lease is None else self.promises.lease.key
+            likely = settings.workload.interrupts_probability
+            start_interruptions(kernel, likely, lease_key, self._writes_until, self._write_soon)
 
     def _provider_service(self, provider: Provider) -> ProviderService:
         return ProviderService(provider, self.kernel, self.channel, self.webhooks.notify)
@@ -238,6 +248,20 @@ class World:
         connect_host(host, self.addresses)
         return self.processes.begin(host.name, files_of).start(host, start)
 
+    @property
+    def _writes_until(self) -> float:
+        """Until when customers, and others, begin something of their own accord."""
+        bursts = self.settings.workload.bursts
+        return self._faults_stop_seconds if bursts is None else min(bursts.duration_seconds, self._faults_stop_seconds)
+
+    def _write_soon(self, conversation: str, seconds: float) -> None:
+        self._customer_of[conversation].write(soon=seconds)
+
+    def _owner_of(self, delivery: str) -> str | None:
+        """Whose message this is a delivery of."""
+        message_id = delivery.rpartition("#")[0]
+        return next((each.conversation for each in self.messages if each.id == message_id), None)
+
     def _leave_initial_runs(self) -> float:
         """Start the runs that are there before the first message; returns when customers may begin."""
         runs = self.settings.workload.initial_runs
@@ -257,25 +281,7 @@ class World:
             for customer in self.customers:
                 self.start_writing(customer.write_bursts(workload.bursts, offset))
         if isinstance(self.network, ScheduledNetwork):
-            self._constrain(self.network)
-
-    def _constrain(self, network: ScheduledNetwork) -> None:
-        # The n-th message of a conversation's script has the n-th id there, in the order of the list.
-        counts: dict[int, int] = {}
-        deliveries = []
-        for scripted in self.settings.workload.messages:
-            counts[scripted.conversation] = counts.get(scripted.conversation, 0) + 1
-            deliveries.append(f"c{scripted.conversation}.m{counts[scripted.conversation]}#1")
-        network.constrain(
-            [
-                (
-                    (deliveries[hold.hold.message - 1], hold.hold.operation),
-                    (deliveries[hold.until.message - 1], hold.until.operation),
-                    hold.at_most_seconds,
-                )
-                for hold in self.settings.schedule
-            ]
-        )
+            self.network.constrain_messages(self.settings.schedule, workload.messages, self.settings.names)
 
     def _record_blocked(self, worker: str, block: Block) -> None:
         record = LoopBlocked(delivery=block.delivery, seconds=block.seconds, place=block.place, is_over=block.is_over)
@@ -301,11 +307,11 @@ class World:
         """Start a process of a customer who will write: the world is not at rest until it has ended."""
         self._writing.append(self.kernel.env.process(process))
 
-    def post(self, message: SentMessage, worker: int | None) -> None:
-        """A customer has written: a webhook sets off, to the given worker or a drawn one."""
+    def post(self, message: SentMessage, worker: int | None, soon: float | None = None) -> None:
+        """A customer has written: a webhook sets off, to the given worker or a drawn one; see `Webhooks.post`."""
         self.messages.append(message)
         message.number = len(self.messages)
-        self.webhooks.post(message, worker)
+        self.webhooks.post(message, worker, soon)
 
     # Running
 
@@ -323,7 +329,8 @@ class World:
             self.ledger = self._read_ledger()
         written = {each.id: each.text for each in self.messages} if self.promises.forgets_texts else {}
         kept = self.redis.keys_that_hold(written)
-        self.facts = WorldFacts(self.network.asked_seconds, self.channel.refusals_told, kept)
+        told = self.channel.refusals_told
+        self.facts = WorldFacts(self.network.asked_seconds, told, kept, self.service.cut_off_reasons())
 
     def _run_until_rest(self, limit: float) -> None:
         """Live until nothing has happened for a while that counts, see `relaysim.sim.world.quiescence`.

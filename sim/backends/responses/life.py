@@ -21,9 +21,10 @@ from typing import Any
 
 import simpy
 
+from relaysim.sim.backends.errors import too_many_tokens
 from relaysim.sim.backends.pieces import timed_pieces
 from relaysim.sim.backends.rate_limits import RateLimits
-from relaysim.sim.backends.replies import Failure, Incomplete, Nothing, Text, ToolCalls, ending_of
+from relaysim.sim.backends.replies import Failure, Incomplete, Nothing, Reply, Several, Text, ToolCalls, ending_of
 from relaysim.sim.backends.responses import response_errors
 from relaysim.sim.backends.responses.operations import OPERATIONS, TURN_STARTS
 from relaysim.sim.backends.responses.profile import ResponsesProfile
@@ -169,7 +170,7 @@ class ResponseLives:
             fails = profile.failure_probability
             if fails > 0 and draws.rare(key, "failure", 0) < fails:
                 return seconds, "failed"
-            return seconds, _END_OF_TURN[type(ending_of(self._service.plan(record)))]
+            return seconds, _END_OF_TURN[type(ending_of(self._shaped(record)))]
         target: Status = "cancelled"
         if stuck:
             if profile.stuck_cancel_seconds is None:
@@ -182,6 +183,25 @@ class ResponseLives:
             # Only a text can still be there in time.
             target = "completed" if isinstance(ending_of(self._service.plan(record)), Text) else "cancelled"
         return draws.seconds(profile.cancel_seconds.sampler, key, "cancel-seconds", 0), target
+
+    def _shaped(self, record: ResponseRecord) -> Reply:
+        """What the model answers, with what the profile makes of it: refused for its rate, cut off, or in two messages."""
+        profile, draws, key = self._profile, self._kernel.draws, record.key
+        plan = self._service.plan(record)
+        limited, filtered, several = (
+            profile.rate_limited_probability,
+            profile.filtered_probability,
+            profile.several_probability,
+        )
+        if limited > 0 and draws.rare(key, "rate-limited", 0) < limited:
+            record.plan = plan = Failure("rate_limit_exceeded", too_many_tokens().message)
+        if isinstance(plan, Text) and filtered > 0 and draws.rare(key, "filtered", 0) < filtered:
+            record.plan = plan = Incomplete(plan.text[: len(plan.text) // 2], "content_filter")
+        streamed = record.events.are_wanted
+        if isinstance(plan, Text) and several > 0 and not streamed and draws.rare(key, "several", 0) < several:
+            before = Text(f"One thing before that: I have read all that you wrote, and this is answer {record.key}.")
+            record.plan = plan = Several((before,), plan)
+        return plan
 
     def _end(self, record: ResponseRecord, state: Status, cause: str) -> None:
         """The response ends now: its outputs, what its conversation keeps, its state, and what waits for it."""

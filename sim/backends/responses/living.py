@@ -57,11 +57,22 @@ class LivingResponses(ResponsesService):
         )
         self.lives.make_stuck(made)
 
+    def start_elsewhere(self, conversation_id: str, cause: str) -> None:
+        """As `Service.start_elsewhere`: a turn in the background, without words."""
+        conversation = self.conversations.get(conversation_id)
+        if conversation is not None and not conversation.active:
+            self.create_response(model=MODEL, conversation=conversation_id, background=True, cause=cause)
+
     def lose_conversation(self, conversation_id: str) -> None:
         """As `Service.lose_conversation`: a conversation that somebody deleted."""
         if conversation_id in self.conversations:
             self.forget_conversation(conversation_id)
             self._add("api", ThreadDeleted(thread_id=conversation_id, cause=ELSEWHERE))
+
+    def cut_off_reasons(self) -> Mapping[str, str]:
+        """As `Service.cut_off_reasons`, of responses."""
+        details = ((each.id, each.view["incomplete_details"]) for each in self.responses.values())
+        return {response_id: str(each["reason"]) for response_id, each in details if each}
 
     def counts(self) -> tuple[int, Mapping[str, int]]:
         """As `Service.counts`, of conversations and responses."""

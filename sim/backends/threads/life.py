@@ -143,10 +143,18 @@ class RunLives:
             except simpy.Interrupt:
                 continue
             if not run.deleted and run.status == status:
+                if target == "completed" and self._writes_several(run):
+                    service.say(
+                        run.id, f"One thing before that: I have read all that you wrote, and this is answer {run.key}."
+                    )
                 limited = target == "failed" and status == "in_progress" and self._is_rate_limited(run, visit)
                 service.advance(run.id, target, cause, failure=RATE_LIMITED if limited else None)
         self._processes.pop(run.id, None)
         self._made_stuck.discard(run.id)
+
+    def _writes_several(self, run: RunRecord) -> bool:
+        several = self._profile.several_probability
+        return several > 0 and run.stream is None and self._kernel.draws.rare(run.key, "several", 0) < several
 
     def _pieces(self, run: RunRecord, seconds: float) -> list[tuple[float, str]]:
         """The turn's text in pieces of whole words, each with its delay from the beginning of the turn."""
@@ -172,6 +180,9 @@ class RunLives:
                 return seconds, "failed"
             if self._is_rate_limited(run, visit):
                 return seconds, "failed"
+            filtered = profile.filtered_probability
+            if filtered > 0 and draws.rare(key, "filtered", visit) < filtered:
+                self._service.cut_off(run.id, "content_filter")
             return seconds, _END_OF_TURN[type(ending_of(self._service.plan(run.id)))]
         if status == "requires_action":
             return math.inf, "expired"

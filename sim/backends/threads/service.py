@@ -581,6 +581,26 @@ class ThreadsService:
             run.plan = within_caps(run, reply)
         return run.plan
 
+    def cut_off(self, run_id: str, reason: str) -> None:
+        """Let the run's present turn end incomplete, half-way through its text; nothing if that is to be no text.
+
+        Raises:
+            KeyError: no such run.
+        """
+        plan = self.plan(run_id)
+        if isinstance(plan, Text):
+            self.runs[run_id].plan = Incomplete(plan.text[: len(plan.text) // 2], reason)
+
+    def say(self, run_id: str, text: str) -> None:
+        """Let a run in progress write a whole message before that of its turn.
+
+        Raises:
+            KeyError: no such run.
+        """
+        run = self.runs[run_id]
+        if run.message is None:
+            self._writer.complete(run, Text(text))
+
     def write_before(self, run_id: str) -> None:
         """Write what the present turn of a run in progress says and does before its ending; nothing the second time.
 

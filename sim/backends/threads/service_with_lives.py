@@ -49,10 +49,21 @@ class LivingThreads(ThreadsService):
         run = self.create_run(conversation_id, assistant_id=ASSISTANT, cause=cause)
         self.lives.make_stuck(run["id"])
 
+    def start_elsewhere(self, conversation_id: str, cause: str) -> None:
+        """As `Service.start_elsewhere`: a run."""
+        thread = self.threads.get(conversation_id)
+        if thread is not None and thread.active is None:
+            self.create_run(conversation_id, assistant_id=ASSISTANT, cause=cause)
+
     def lose_conversation(self, conversation_id: str) -> None:
         """As `Service.lose_conversation`: a thread that somebody deleted, or that expired."""
         if conversation_id in self.threads:
             self.delete_thread(conversation_id, cause=ELSEWHERE)
+
+    def cut_off_reasons(self) -> Mapping[str, str]:
+        """As `Service.cut_off_reasons`, of runs."""
+        details = ((run.id, run.view.get("incomplete_details")) for run in self.runs.values())
+        return {run_id: str(each["reason"]) for run_id, each in details if each}
 
     def counts(self) -> tuple[int, Mapping[str, int]]:
         """As `Service.counts`, of threads and runs."""

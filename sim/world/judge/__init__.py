@@ -2,7 +2,8 @@
 
 - `promises`, `judge_settings`, `catalogue`: what a relay declares, what else must be known, and the promises by their ids.
   `world_facts`: what is told of a world besides its trace.
-- `history`, `disturbances`, `findings`: the trace, read once; what was wrong with the world when; and what was found.
+- `history`, `history_records`, `disturbances`, `findings`: the trace, read once; what was wrong with the world when; and
+  what was found.
 - `endings`, `leases`, `lookups`, `reply_origin`: S1 to S11. `ownership`, `content`, `pieces`, `dialogue`: S12 to S15,
   with `foreign_words` and `internals`, which know what of another conversation or of the API stands in a text, and
   `early_looks`, which words what a relay had when it decided.

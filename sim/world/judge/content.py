@@ -13,6 +13,8 @@ from relaysim.sim.world.judge.early_looks import crossing, had_before
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.judge.internals import Internals
+from relaysim.sim.world.judge.judge_settings import JudgeSettings
+from relaysim.sim.world.judge.world_facts import WorldFacts
 
 _AROUND_MAX: Final = 2000
 """Characters: a greeting, a signature and a disclaimer are fewer; more that no run wrote is no answer any more."""
@@ -234,13 +236,15 @@ def _had(history: History, message: Message, other: _Stored) -> bool:
 
 
 def _decided(history: History, stored: _Stored, request: Request) -> float:
-    """When it was decided to store this message by this request: by whoever had the lease first and lost it since, or with
-    the first attempt that may have done it, for all that was known when this one left."""
+    """When it was decided to store this message by this request: by whoever had the lease first and lost it since, or handed
+    it back, or with the first attempt that may have done it, for all that was known when this one left."""
     arrived = stored.message.stored_at
     lost = [
         lease.began
         for lease in history.leases.get(stored.message.conversation, ())
-        if lease.how not in (None, "released") and lease.ended is not None and arrived is not None
+        if (lease.how not in (None, "released") or history.was_handed_back(lease))
+        and lease.ended is not None
+        and arrived is not None
         if arrived <= lease.ended <= request.left
     ]
     attempts = [
@@ -287,6 +291,23 @@ def check_replies_words(history: History, findings: Findings) -> None:
         if said is not None:
             names = {"message": send.names[0]} if send.names else {}
             findings.breach("S15", said, conversation=send.conversation, received=[send.text], **names)
+
+
+def check_withheld(history: History, settings: JudgeSettings, facts: WorldFacts, findings: Findings) -> None:
+    """S15: what a run wrote that was cut off for a reason for which the relay declares to withhold it reaches nobody."""
+    withholds = settings.promises.withholds
+    for send in history.sends:
+        if send.run is None:
+            continue
+        reason = facts.cut_off.get(send.run.id)
+        if reason is not None and reason in withholds:
+            findings.breach(
+                "S15",
+                f"{send.conversation} was sent what {send.run.id} had written, which had been cut off by {reason}, at "
+                f"{at(send.time)}",
+                conversation=send.conversation,
+                received=[send.text],
+            )
 
 
 def _strange_words(history: History, send: Text, internals: Internals) -> str | None:

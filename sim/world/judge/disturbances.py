@@ -11,7 +11,8 @@ from typing import Final
 
 from relaysim.sim.redis.redis_faults import LOSSES
 from relaysim.sim.trace.subjects import Lease, Message
-from relaysim.sim.world.judge.history import History, Interval
+from relaysim.sim.world.judge.history import History
+from relaysim.sim.world.judge.history_records import Interval
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
 from relaysim.sim.world.judge.written_order import is_known_later
 
@@ -32,7 +33,27 @@ class Disturbances:
 
     def is_known_later(self, message: Message, other: Message) -> bool:
         """Whether a message was written later than another one, and the relay can know it."""
-        return is_known_later(message, other, self._settings.order_seconds)
+        if not is_known_later(message, other, self._settings.order_seconds):
+            return False
+        if not self._settings.order_seconds:
+            return True
+        # Where the order in which they came counts: a failover may have taken the other one back, which came again then.
+        since, its = self._kept_since(message), self._kept_since(other)
+        return since is None or its is None or its < since
+
+    def _kept_since(self, message: Message) -> float | None:
+        """Since when the relay's store had this message without having lost it again; None: not known."""
+        lost, accepted = self._settings.lost_seconds, message.accepted
+        kept = (
+            acceptance
+            for acceptance in message.acceptances
+            if not any(
+                each.begin - lost[each.kind] <= acceptance <= each.begin
+                and not (self.confirmed_by_replicas and accepted is not None and accepted <= each.begin)
+                for each in self.losses
+            )
+        )
+        return next(kept, None)
 
     # Redis
 

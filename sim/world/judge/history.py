@@ -7,7 +7,6 @@ order in which the server processed its commands.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.lease_keys import CONVERSATION, LeaseKeys
@@ -19,6 +18,7 @@ from relaysim.sim.trace.schema import (
     HostRestart,
     HostResume,
     HostSlow,
+    HostStop,
     LeaseBack,
     LeaseReleased,
     LeaseTaken,
@@ -31,7 +31,8 @@ from relaysim.sim.trace.schema import (
     ResponseReceived,
     TextSent,
 )
-from relaysim.sim.trace.subjects import Lease, Request, Run
+from relaysim.sim.trace.subjects import Lease, Request
+from relaysim.sim.world.judge.history_records import Claim, Interval, LateStep, ProcessedStep, Release
 from relaysim.sim.world.judge.promises import LeasePromise
 
 _ALONE = ("slow", "command_late")
@@ -40,75 +41,6 @@ _ALONE = ("slow", "command_late")
 
 _SLOWEST_SECONDS = 1.0
 """No command that is under way takes longer, unless it is a late one."""
-
-
-class Release:
-    """A lease that its holder let go.
-
-    Attributes:
-        runs: the runs that were active on the conversation's threads at that instant, with whether their cancel had
-            been requested.
-        command: the Redis command that did it.
-    """
-
-    __slots__ = ("command", "index", "lease", "runs", "time")
-
-    def __init__(self, lease: Lease, time: float, index: int, runs: list[tuple[Run, bool]]) -> None:
-        self.lease = lease
-        self.time = time
-        self.index = index
-        self.runs = runs
-        self.command = ""
-
-
-class Claim(NamedTuple):
-    """A worker's request for the lease of a conversation that a look had found.
-
-    Attributes:
-        holder: who held it when Redis got the request.
-        granted: whether it got the lease.
-    """
-
-    time: float
-    worker: str
-    conversation: str
-    holder: Lease | None
-    granted: bool
-
-
-class LateStep(NamedTuple):
-    """A step that took effect although its holder had taken another one meanwhile.
-
-    Attributes:
-        sent_at: when the late one had been sent.
-        after: the command of the other one.
-    """
-
-    time: float
-    lease: Lease
-    command: str
-    sent_at: float
-    after: str
-
-
-class _Step(NamedTuple):
-    """A step that Redis has processed."""
-
-    time: float
-    lease: Lease
-    command: str
-    is_late: bool
-
-
-class Interval:
-    """A time in which something was wrong."""
-
-    __slots__ = ("begin", "end", "kind")
-
-    def __init__(self, begin: float, end: float, kind: str) -> None:
-        self.begin = begin
-        self.end = end
-        self.kind = kind
 
 
 class History(Chronicle):
@@ -176,7 +108,7 @@ class History(Chronicle):
         self._lease_keys: LeaseKeys[str] | None = None
         self._step_of: dict[str, str] = {}
         self._in_order: frozenset[str] = frozenset()
-        self._taken_steps: dict[str, list[_Step]] = {}
+        self._taken_steps: dict[str, list[ProcessedStep]] = {}
         self._struck_late: dict[tuple[str, str], list[float]] = {}  # by command and key, when it should have come
         self._arrives_late: float | None = None  # the instant at which the next command is a late one
         self._looks: dict[str, list[LeaseKeys[str]]] = {}  # by command, the keys of inboxes that it reads
@@ -193,7 +125,7 @@ class History(Chronicle):
         self._last_commands: dict[str, tuple[float, str, str, str]] = {}
         self._unnamed: dict[str, Release] = {}
         self._crashed: set[str] = set()
-        self._opened: dict[tuple[str, str], str] = {}
+        self._opened: dict[tuple[str, str], list[str]] = {}
 
     @property
     def knows_acceptances(self) -> bool:
@@ -204,6 +136,12 @@ class History(Chronicle):
     def knows_ends(self) -> bool:
         """Whether the holders of leases tell when messages have ended; else what one does next may be about any message."""
         return self.has_leases and self._declares_end
+
+    def was_handed_back(self, lease: Lease) -> bool:
+        """Whether a holder let this lease go with all that waits, for whoever comes next."""
+        return any(
+            release.lease is lease and self._step_of.get(release.command) == "hand_back" for release in self.releases
+        )
 
     def life_of(self, worker: str, time: float) -> int:
         """How often a worker had crashed by then."""
@@ -249,7 +187,7 @@ class History(Chronicle):
         if request.operation in self.roles.cancels:
             self.cancels.append(request)
         elif request.operation in self.roles.opens:
-            self._opened[request.worker, request.delivery] = str(event.detail)
+            self._opened.setdefault((request.worker, request.delivery), []).append(str(event.detail))
 
     def on_response(self, time: float, entity: str, event: ResponseReceived) -> None:
         super().on_response(time, entity, event)
@@ -291,7 +229,8 @@ class History(Chronicle):
                     message.stored_index = self.index
             return
         if step == "read_inbox":
-            self._inbox_reads[conversation] = (time, entity)
+            if late != time:  # whoever sent it has given it up
+                self._inbox_reads[conversation] = (time, entity)
             return
         holder = self._holders.get(conversation)
         if holder is None or holder.worker != entity:
@@ -300,9 +239,10 @@ class History(Chronicle):
             if reply != 0:  # what PEXPIRE says of a key that is gone
                 holder.renewed = time
         elif step == "bind_thread":
-            thread = self._opened.pop((entity, delivery), None)
-            if thread is not None and thread not in self.threads:
-                self.learn_thread(thread, conversation)
+            opened = self._opened.pop((entity, delivery), [])
+            # Of several that were opened outside of a handling, nobody can say which is bound here.
+            if len(opened) == 1 and opened[0] not in self.threads:
+                self.learn_thread(opened[0], conversation)
         elif step == "begin_send":
             self.begun_sends.setdefault(conversation, []).append(self.index)
         elif step in ("hand_over", "end"):
@@ -328,7 +268,7 @@ class History(Chronicle):
             )
             if lease.began <= sent_at and (other := next(others, None)) is not None:
                 self.late_steps.append(LateStep(time, lease, event.command, sent_at, other.command))
-        taken.append(_Step(time, lease, event.command, is_late))
+        taken.append(ProcessedStep(time, lease, event.command, is_late))
 
     def _note_look(self, time: float, entity: str, event: RedisCommand) -> None:
         for keys in self._looks[event.command]:
@@ -388,8 +328,14 @@ class History(Chronicle):
     def on_host_crash(self, time: float, entity: str, event: HostCrash) -> None:
         self.workers.add(entity)
         self._crashed.add(entity)
+        for interval in self.down.get(entity, ()):
+            if interval.kind == "stop":
+                interval.end = min(interval.end, time)
         self.down.setdefault(entity, []).append(Interval(time, float("inf"), "crash"))
         self.crashes += [(lease, time) for lease in self._holders.values() if lease.worker == entity]
+
+    def on_host_stop(self, time: float, entity: str, event: HostStop) -> None:
+        self.down.setdefault(entity, []).append(Interval(time, float("inf"), "stop"))
 
     def on_host_restart(self, time: float, entity: str, event: HostRestart) -> None:
         self._crashed.discard(entity)

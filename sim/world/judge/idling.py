@@ -5,7 +5,8 @@ from __future__ import annotations
 from relaysim.sim.trace.subjects import Lease
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
-from relaysim.sim.world.judge.history import Claim, History
+from relaysim.sim.world.judge.history import History
+from relaysim.sim.world.judge.history_records import Claim
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
 
 _CALM_SECONDS = 10.0

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from relaysim.sim.trace.subjects import Lease, Message, Request, Run, Text
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
-from relaysim.sim.world.judge.history import History, Release
+from relaysim.sim.world.judge.history import History
+from relaysim.sim.world.judge.history_records import Release
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
 
 _CLOCKS_SECONDS = 0.1

@@ -9,7 +9,8 @@ from relaysim.sim.trace.subjects import Lease, Message
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.endings import ending_deadline, not_over
 from relaysim.sim.world.judge.findings import Findings, at
-from relaysim.sim.world.judge.history import History, Release
+from relaysim.sim.world.judge.history import History
+from relaysim.sim.world.judge.history_records import Release
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
 
 _CALM_SECONDS = 12.0

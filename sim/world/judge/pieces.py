@@ -103,7 +103,8 @@ def check_messages(history: History, findings: Findings) -> None:
         if sent is None:
             sent = {}
             for send in history.sends:
-                sent.setdefault(send.conversation, []).append(send)
+                if send.fate != "refused":
+                    sent.setdefault(send.conversation, []).append(send)
         conversation = history.threads.get(run.thread, "")
         texts = sent.get(conversation, ())
         left_out = [part for part in answer if not _was_sent(part, run.id, texts)]

@@ -12,12 +12,14 @@ class WorldFacts(NamedTuple):
     asked_seconds   by the id of a request that was answered with `Retry-After`: how many seconds it asked for
     refusals_told   by worker, conversation and the instant at which a text that was refused had set off: when the worker
                     was told
+    cut_off         by the id of a run that ended incomplete: for what reason
     kept            by message, a key in Redis that held its words when the world was over and does not run out
     """
 
     asked_seconds: Mapping[str, float] = {}
     refusals_told: Mapping[tuple[str, str, float], float] = {}
     kept: Mapping[str, str] = {}
+    cut_off: Mapping[str, str] = {}
 
 
 NO_FACTS = WorldFacts()

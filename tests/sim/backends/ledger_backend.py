@@ -55,6 +55,12 @@ class LedgerService:
         self.messages[conversation] = []
         return conversation
 
+    def cut_off_reasons(self) -> dict[str, str]:
+        return {}
+
+    def start_elsewhere(self, conversation_id: str, cause: str) -> None:
+        raise NotImplementedError
+
     def leave_turn(self, conversation_id: str, cause: str) -> None:
         self.start_turn(conversation_id, "A question from before", cause, stuck=True)
 

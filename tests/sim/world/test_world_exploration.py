@@ -131,7 +131,7 @@ def test_explored_worlds_have_other_values_now_and_then_and_others_never() -> No
         (
             "relay.factory",
             "[1]",
-            "'relay.factory' cannot vary: name relay.settings.NAME, workload.NAME or profile.NAME",
+            "'relay.factory' cannot vary: name relay.settings.NAME, workload.NAME, profile.NAME or redis.NAME",
         ),
         ("workload.conversations", "[]", "has no other value"),
         ("workload.conversations", "[0]", "workload.conversations = 0: Input should be greater than or equal to 1"),

@@ -25,7 +25,7 @@ DELIVERED = Record(0.5, "worker-1", "handling.start", HandlingStart("c1.m1#1", "
 def chosen(prepared: dict[str, str], *records: Record) -> list[str | None]:
     """What each creation among these records is answered with."""
     so_far: list[Record] = []
-    conversations = PreparedConversations(so_far, prepared)
+    conversations = PreparedConversations(so_far, prepared, lambda delivery: delivery.partition(".")[0])
     found: list[str | None] = []
     for record in records:
         so_far.append(record)
