@@ -129,11 +129,13 @@ def _may_be_unknown(
 
 
 def _began_again(history: History, refused: Text, settings: JudgeSettings) -> bool:
-    """Whether, after this text was refused, a holder may have noted that it is about to send another one."""
+    """Whether, after this text was refused and before anything was ended, a holder may have noted that it is about to send
+    another one."""
     lease = settings.promises.lease
     if lease is None or not lease.steps.begin_send:
         return True
-    return any(each > refused.index for each in history.begun_sends.get(refused.conversation, ()))
+    ended = next((each for each in history.ends.get(refused.conversation, ()) if each > refused.time), inf)
+    return any(refused.time < each < ended for each in history.begun_sends.get(refused.conversation, ()))
 
 
 def _may_be_lost(message: Message, settings: JudgeSettings, disturbances: Disturbances) -> bool:

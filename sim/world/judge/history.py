@@ -63,7 +63,7 @@ class History(Chronicle):
         stale: appends, creations and cancels that left without their conversation's lease.
         stale_looks: likewise, of requests that only look.
         claims: requests for leases, in their order.
-        begun_sends: per conversation, where in the trace its holder noted that a text is about to be sent.
+        begun_sends: per conversation, when its holder noted that a text is about to be sent.
         late_steps: those that took effect out of their order.
         steps: how many appends, creations and cancels left.
         crashes: leases whose holder died, or was dead already, and when.
@@ -95,7 +95,7 @@ class History(Chronicle):
         self.stale: list[Request] = []
         self.stale_looks: list[Request] = []
         self.claims: list[Claim] = []
-        self.begun_sends: dict[str, list[int]] = {}
+        self.begun_sends: dict[str, list[float]] = {}
         self.late_steps: list[LateStep] = []
         self.steps = 0
         self.crashes: list[tuple[Lease, float]] = []
@@ -244,7 +244,7 @@ class History(Chronicle):
             if len(opened) == 1 and opened[0] not in self.threads:
                 self.learn_thread(opened[0], conversation)
         elif step == "begin_send":
-            self.begun_sends.setdefault(conversation, []).append(self.index)
+            self.begun_sends.setdefault(conversation, []).append(time)
         elif step in ("hand_over", "end"):
             self.handovers.setdefault(conversation, []).append(self.index)
             if step == "end":
