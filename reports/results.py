@@ -141,7 +141,22 @@ def replay_template(
     option: FactoryOption = "--factory",
 ) -> str:
     """The command that replays one seed, with `{seed}` for the seed, quoted for a POSIX shell."""
-    parts = [f"relaysim replay {shlex.quote(scenario)} --seed {{seed}}"]
+    return _command(f"relaysim replay {shlex.quote(scenario)} --seed {{seed}}", settings, factory, option)
+
+
+def explore_command(
+    scenario: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    factory: str | None = None,
+    option: FactoryOption = "--factory",
+) -> str:
+    """The command that explores a scenario's worlds, likewise."""
+    return _command(f"relaysim explore {shlex.quote(scenario)}", settings, factory, option)
+
+
+def _command(begin: str, settings: Mapping[str, Any] | None, factory: str | None, option: FactoryOption) -> str:
+    parts = [begin]
     parts += [f"--set {shlex.quote(f'{name}={_setting(value)}')}" for name, value in (settings or {}).items()]
     parts += [f"{option} {shlex.quote(factory)}"] if factory else []
     return " ".join(parts)

@@ -88,8 +88,14 @@ def judge_waits(
     return points, cost
 
 
-def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The answer, a sentence per line; one line where a seed gave two worlds, since then nothing is known."""
+def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]], explore: str = "") -> list[str]:
+    """The answer, a sentence per line; one line where a seed gave two worlds, since then nothing is known.
+
+    Args:
+        results: of the relay's scenarios.
+        waits: as of `judge_waits`.
+        explore: the command that looks for races which these worlds seldom have; "" for none.
+    """
     if not is_deterministic(results):
         return [f"Is {results['factory']} safe? That cannot be said: the same seed gave two worlds."]
     claims = [(scenario, claim) for scenario in results["scenarios"] for claim in scenario["claims"]]
@@ -98,7 +104,7 @@ def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> li
     worlds = sum(scenario["replications"] for scenario in results["scenarios"])
     obstacles = _obstacles(results)
     lines = [*obstacles]
-    lines.append(f"Is {results['factory']} safe? {_verdict(refuted, unknown, worlds)}")
+    lines.append(f"Is {results['factory']} safe? {_verdict(refuted, unknown, worlds, explore)}")
     lines += _why_not(results, refuted)
     lines += _exceptions(results)
     lines += [line for scenario in results["scenarios"] for line in blocked_loops.sentences(scenario)]
@@ -143,12 +149,16 @@ def _obstacles(results: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _verdict(refuted: Sequence[Any], unknown: Sequence[Any], worlds: int) -> str:
+def _verdict(refuted: Sequence[Any], unknown: Sequence[Any], worlds: int, explore: str) -> str:
     if refuted:
         return "No."
     if unknown:
         return f"That is not shown by {counted(worlds, 'world')}, although nothing went wrong that refutes it."
-    return f"Yes, as far as {counted(worlds, 'world')} can show."
+    # A race between two commands of Redis is one round trip long: worlds that are like production seldom have it.
+    races = (
+        f"; races of one round trip, as between two commands of Redis, are looked for by `{explore}`" if explore else ""
+    )
+    return f"Yes, as far as {counted(worlds, 'world')} can show{races}."
 
 
 def _why_not(results: Mapping[str, Any], refuted: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:

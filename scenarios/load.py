@@ -28,6 +28,11 @@ from relaysim.sim.world.variations import RELAY_SETTINGS
 _FACTORY_REPLICATIONS = 60
 _FACTORY_REPLICATIONS_OF_BURSTS = 10
 
+_REPEATS = 0.1
+_SEVERAL = 0.1
+"""Shares of messages that say the same as the one before, and that come in one request with the next one, where the provider
+does so: what public bots overlook, and providers and customers do."""
+
 _KINDS_OF_OCCURRENCE = frozenset(name for name, kind in CLAIM_KINDS.items() if kind.is_about_occurrence)
 
 _OWED = "what a relay owes its customers"
@@ -99,6 +104,7 @@ def load(
         raise ScenarioError(reading.problems)
     _put_factory_in(reading, factory, option)
     _apply_sets(reading, sets)
+    _let_provider_batch(reading)
     _leave_rates_out(reading.document)
     _let_go_of_absent_workers(reading)
     scenario = validate(reading)
@@ -215,11 +221,11 @@ def _put_factory_in(reading: Reading, factory: str | None, option: FactoryOption
     for block in ("map", "curve", "variant", "check_lanes"):
         document.pop(block, None)
     # A relay that nobody here has seen may call anything, so it runs on the SDK itself, as often as that lane affords.
-    # And it may do anything to what customers write, so they write as people do.
+    # And it may do anything to what customers write, so they write as people do: now and then the same again, too.
     document["lane"] = "sdk"
     workload = document.get("workload")
     if isinstance(workload, dict):
-        document["workload"] = workload = {"texts": "varied", **workload}
+        document["workload"] = workload = {"texts": "varied", "repeats_probability": _REPEATS, **workload}
     most = (
         _FACTORY_REPLICATIONS_OF_BURSTS
         if isinstance(workload, dict) and "bursts" in workload
@@ -244,6 +250,13 @@ def _apply_sets(reading: Reading, sets: Iterable[str]) -> None:
             continue
         _set(reading, path, value, typed)
     drop(reading.document)
+
+
+def _let_provider_batch(reading: Reading) -> None:
+    """A relay that --factory or --app puts in meets what its provider does: several messages in one request."""
+    provider = reading.document.get("provider")
+    if reading.factory is not None and isinstance(provider, dict) and provider.get("kind") == "whatsapp":
+        reading.document["provider"] = {"several_share": _SEVERAL, **provider}
 
 
 def _let_go_of_absent_workers(reading: Reading) -> None:

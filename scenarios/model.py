@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, 
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS, NUMBERS, Kind
 from relaysim.reports.claims import ClaimSpec
-from relaysim.reports.results import FactoryOption, replay_template
+from relaysim.reports.results import FactoryOption, explore_command, replay_template
 from relaysim.scenarios.document import Document
 from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.other_endpoints.settings import ECHOING
@@ -129,6 +129,12 @@ class Origin:
         """The command that replays one seed of it, perhaps with further settings; see `relaysim.reports.results`."""
         settings = {**self.settings, **(further or {})}
         return replay_template(self.given, settings=settings, factory=self.factory, option=self.option)
+
+    @property
+    def explore_command(self) -> str:
+        """The command that looks for what goes wrong in its worlds."""
+        settings = {name: value for name, value in self.settings.items() if name != "strategy"}
+        return explore_command(self.given, settings=settings, factory=self.factory, option=self.option)
 
 
 class Heading(_Table):
@@ -247,7 +253,7 @@ class Scenario(WorldTables, Heading):
             del plain["workload"]["tells_time"]
         if not plain["backend"]["rate_limited_probability"]:
             del plain["backend"]["rate_limited_probability"]
-        for name in ("answers_probability", "interrupts_probability", "foreign_runs_per_minute"):
+        for name in ("answers_probability", "interrupts_probability", "foreign_runs_per_minute", "repeats_probability"):
             if not plain["workload"][name]:
                 del plain["workload"][name]
         if self.workload.names == "plain":

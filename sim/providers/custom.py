@@ -38,7 +38,7 @@ from relaysim.sim.providers.provider import (
     Limit,
     Provider,
     Text,
-    number_of,
+    display_name,
     phone_of,
     token,
 )
@@ -133,7 +133,7 @@ class Custom(Provider):
             "address": self.address(message.conversation),
             "text": message.text,
             "timestamp": str(int(message.sent_at)),
-            "name": f"Customer {number_of(message.conversation)}",
+            "name": display_name(message.conversation),
             "secret": self.secret,
         }
         content = _filled(self.body, values)
@@ -171,7 +171,7 @@ class Custom(Provider):
             "address": self.address(text.conversation),
             "text": text.text,
             "timestamp": str(int(now)),
-            "name": f"Customer {number_of(text.conversation)}",
+            "name": display_name(text.conversation),
             "secret": self.secret,
         }
         return json_response(self.response_status, _filled(self.response, values))

@@ -29,6 +29,7 @@ from relaysim.sim.providers.provider import (
     Notification,
     Provider,
     Text,
+    display_name,
     number_of,
     phone_of,
     token,
@@ -84,7 +85,7 @@ class Evolution(Provider):
         key: dict[str, Any] = {"remoteJid": phone, "fromMe": False, "id": self.message_id(message.id)}
         if int.from_bytes(token("evolution lid", message.id, octets=4), "big") < self.lid_share * 2**32:
             key |= {"remoteJid": lid, "remoteJidAlt": phone, "addressingMode": "lid"}
-        name = f"Customer {number_of(message.conversation)}"
+        name = display_name(message.conversation)
         return self._upsert(key, name, "DELIVERY_ACK", message.text, message.sent_at)
 
     def _upsert(self, key: Mapping[str, Any], name: str, status: str, text: str, at: float) -> HttpRequest:

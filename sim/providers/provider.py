@@ -267,6 +267,11 @@ def number_of(conversation: str) -> int:
     return int(conversation[1:])
 
 
+def display_name(conversation: str) -> str:
+    """What a customer calls himself. Two by two they have the same name, as customers may: it identifies nobody."""
+    return f"Customer {(number_of(conversation) + 1) // 2}"
+
+
 PHONE_BASE: Final = 5_511_990_000_000
 _CUSTOMERS_MAX: Final = 1_000_000
 

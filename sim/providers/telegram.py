@@ -35,6 +35,7 @@ from relaysim.sim.providers.provider import (
     NotSimulated,
     Provider,
     Text,
+    display_name,
     doubling,
     number_of,
 )
@@ -174,7 +175,7 @@ class Telegram(Provider):
         return f"c{number}" if 0 < number <= 1_000_000 else None
 
     def _person(self, conversation: str) -> dict[str, Any]:
-        return {"id": _CHATS + number_of(conversation), "first_name": f"Customer {number_of(conversation)}"}
+        return {"id": _CHATS + number_of(conversation), "first_name": display_name(conversation)}
 
 
 def _result(result: Any) -> HttpResponse:

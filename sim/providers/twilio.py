@@ -36,8 +36,8 @@ from relaysim.sim.providers.provider import (
     Done,
     Provider,
     Text,
+    display_name,
     header_is_set,
-    number_of,
     phone_of,
     token,
 )
@@ -82,7 +82,7 @@ class Twilio(Provider):
         fields = {
             "SmsMessageSid": sid,
             "NumMedia": "0",
-            "ProfileName": f"Customer {number_of(message.conversation)}",
+            "ProfileName": display_name(message.conversation),
             "MessageType": "text",
             "SmsSid": sid,
             "WaId": phone_of(message.conversation),

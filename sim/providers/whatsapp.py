@@ -39,6 +39,7 @@ from relaysim.sim.providers.provider import (
     Notification,
     Provider,
     Text,
+    display_name,
     doubling,
     header_is_set,
     number_of,
@@ -118,7 +119,7 @@ class WhatsApp(Provider):
         return HttpRequest("POST", self.url, {**_from_meta(), **headers}, body)
 
     def _contact(self, conversation: str) -> dict[str, Any]:
-        known = {"profile": {"name": f"Customer {number_of(conversation)}"}, "user_id": self._user_id(conversation)}
+        known = {"profile": {"name": display_name(conversation)}, "user_id": self._user_id(conversation)}
         return known if self.usernames else {**known, "wa_id": phone_of(conversation)}
 
     def _message(self, message: CustomerMessage) -> dict[str, Any]:

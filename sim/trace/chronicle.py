@@ -316,7 +316,7 @@ class Chronicle(TraceReader):
             else:
                 self.given.append(GivenText(thread, text, cause, time, "replies"))
             return
-        found = self.messages_in(text)
+        found = self._joining.told_apart(text, self.messages_in(text), self.homes.__contains__)
         if thread not in self.threads and found:
             self.learn_thread(thread, self._owner_of(found, cause))
         place = self._reach[thread] = self._reach.get(thread, 0) + 1

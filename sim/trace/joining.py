@@ -65,7 +65,7 @@ class Joining:
         self._apologies = frozenset(apologies)
         self._notices = frozenset(notices)
         self._messages: list[Message] = []
-        self._by_text: dict[str, Message] = {}
+        self._by_text: dict[str, list[Message]] = {}
         self._authors: dict[str, list[Run]] = {}
         self._last_pieces: dict[tuple[str, str | None], _SentPiece] = {}
         self._echoes: dict[int, Text] = {}
@@ -75,17 +75,40 @@ class Joining:
     def add_message(self, message: Message) -> None:
         """A customer has written."""
         self._messages.append(message)
-        self._by_text.setdefault(message.text, message)
+        self._by_text.setdefault(message.text, []).append(message)
 
     def messages_in(self, text: str) -> list[FoundMessage]:
         """The messages whose words a text holds whole, in the order in which it has them."""
         exact = self._by_text.get(text)
         if exact is not None:
-            return [FoundMessage(exact, 0)]
+            return [FoundMessage(exact[0], 0)]
         words = wording(text)
         places = ((each, words.find(wording(each.text))) for each in self._messages)
         found = [FoundMessage(each, place) for each, place in places if place >= 0]
         return sorted(found, key=lambda each: each.place)
+
+    def told_apart(self, text: str, found: Sequence[Message], is_stored: Callable[[str], bool]) -> list[Message]:
+        """The messages of which a text that is stored now holds the words, where a customer had said the same before.
+
+        Of messages of the same words it holds as many as it says them: those that are not stored yet, in the order of
+        writing, and if all are, the first ones once more.
+
+        Args:
+            text: that is stored.
+            found: as of `messages_in`.
+            is_stored: whether a message, by its id, was stored before.
+        """
+        if all(len(self._by_text[each.text]) == 1 for each in found):
+            return list(found)
+        told: dict[str, Message] = {}
+        for each in found:
+            alike = [other for other in self._by_text[each.text] if other.conversation == each.conversation]
+            if any(other.id in told for other in alike):
+                continue
+            said = 1 if text == each.text else max(1, wording(text).count(wording(each.text)))
+            left = [other for other in alike if not is_stored(other.id)] or alike
+            told |= {other.id: other for other in left[:said]}
+        return list(told.values())
 
     # What runs write
 

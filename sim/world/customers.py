@@ -91,6 +91,9 @@ class Customer:
         if texts == "numbered":
             label = f"c{self.number}.m{self.messages_sent}"
             return f"Question [{label}], once more" if again else f"Question [{label}]"
+        last, repeats = self.last, self.world.settings.workload.repeats_probability
+        if repeats and last is not None and draws.rare(message_id, "repeats", 0) < repeats:
+            return last.text
         u = draws.uniform(message_id, "text", 0)
         if texts == "odd":
             return odd_text(self.number, self.messages_sent, u)

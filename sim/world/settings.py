@@ -170,6 +170,12 @@ class Workload(_Table):
         "--factory gives every relay that it puts in); or texts that careless code trips over, with halves of surrogate "
         "pairs, signs of several kinds of markup and white space of all sorts",
     )
+    repeats_probability: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="how likely a customer writes the same once more as the message before, where texts are not numbered",
+    )
     names: Names = Field(
         default="plain",
         description="what conversations and messages are called: `c1` and `c1.m2`; or with colons, braces and letters that "

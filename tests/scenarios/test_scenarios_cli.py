@@ -425,6 +425,16 @@ def _points(*got_through: int) -> list[dict[str, Any]]:
     ]
 
 
+def test_a_yes_says_what_looks_for_the_races_that_its_worlds_seldom_have() -> None:
+    said, *_ = answer.answer(_results("verified"), _points(20), "relaysim explore rapid_pair --factory bot:make")
+    assert said == (
+        "Is bot:make safe? Yes, as far as 400 worlds can show; races of one round trip, as between two commands of Redis, "
+        "are looked for by `relaysim explore rapid_pair --factory bot:make`."
+    )
+    said, *_ = answer.answer(_results("refuted"), _points(20), "relaysim explore rapid_pair --factory bot:make")
+    assert said == "Is bot:make safe? No."
+
+
 def test_the_answer_names_the_longest_time_that_is_survived() -> None:
     assert answer.answer(_results("verified"), _points(20, 20, 20, 5)) == [
         "Is bot:make safe? Yes, as far as 400 worlds can show.",

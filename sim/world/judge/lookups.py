@@ -125,9 +125,10 @@ def _lease_since(history: History, request: Request) -> float:
 def _check_stored(
     history: History, thread: str, judged: set[str], disturbances: Disturbances, findings: Findings
 ) -> None:
-    first: dict[str, tuple[str, float]] = {}
-    for _, text, cause, time, _ in history.stored[thread]:
-        known = first.setdefault(text, (cause, time))
+    first: dict[tuple[str, ...], tuple[str, float]] = {}
+    for _, text, cause, time, messages in history.stored[thread]:
+        # A customer may say the same twice, and both belong there.
+        known = first.setdefault((text, *(each.id for each in messages)), (cause, time))
         if known[0] == cause:
             continue
         one, other = history.requests.get(known[0]), history.requests.get(cause)
