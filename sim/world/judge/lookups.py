@@ -128,14 +128,15 @@ def _check_stored(
     first: dict[tuple[str, ...], tuple[str, float]] = {}
     for _, text, cause, time, messages in history.stored[thread]:
         # A customer may say the same twice, and both belong there.
-        known = first.setdefault((text, *(each.id for each in messages)), (cause, time))
+        said = (text, *(each.id for each in messages))
+        known = first.setdefault(said, (cause, time))
         if known[0] == cause:
             continue
         one, other = history.requests.get(known[0]), history.requests.get(cause)
         if one is None or other is None:
             continue
         if not history.contents.stood(thread, known[0], text, cause):
-            first[text] = cause, time  # the first one had gone with its turn
+            first[said] = cause, time  # the first one had gone with its turn
             continue
         findings.check("S9")
         landed = known[1]
