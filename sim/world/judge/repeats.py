@@ -73,8 +73,9 @@ def check_repeats(history: History, settings: JudgeSettings, facts: WorldFacts, 
     run is one only if it comes sooner than the next regular look. Whole seconds after a 429 or 503 are what the server
     asked for.
 
-    Would miss: too many repetitions in a short time after a long time without any; fixed waits that a world meets less
-    than three times; repetitions by the next holder of a lease.
+    Would miss: repetitions of what names no thread, under no lease and in no handling; too many repetitions in a
+        short time after a long time without any; fixed waits that a world meets less than three times; repetitions by
+        the next holder of a lease.
     """
     calls: dict[str, int] = {}
     repeats: dict[str, int] = {}
@@ -89,6 +90,8 @@ def check_repeats(history: History, settings: JudgeSettings, facts: WorldFacts, 
         worker = request.worker
         calls[worker] = calls.get(worker, 0) + 1
         doer: Hashable = request.delivery if request.lease is None else id(request.lease)
+        if not doer and request.thread is None:
+            doer = request.id  # a worker that serves several conversations: for which of them, nobody can tell
         key = (worker, doer, request.operation, request.thread, request.run)
         earlier, failures = latest.get(key, (None, 0))
         if earlier is None or not _is_repeat(history, earlier, request, settings):
