@@ -40,12 +40,14 @@ def test_both_lanes_leave_the_same_trace() -> None:
         assert one.fingerprint == other.fingerprint
 
 
-def test_a_client_of_its_own_meets_the_same_endpoints(judge: Judge) -> None:
-    judge("beside_threads:with_its_own_client", SCENARIO, worlds=2).assert_safe()
+@pytest.mark.parametrize("maker", ["with_its_own_client", "at_azure"])
+def test_a_client_of_its_own_meets_the_same_endpoints(judge: Judge, maker: str) -> None:
+    judge(f"beside_threads:{maker}", SCENARIO, worlds=7).assert_safe()
 
 
-def test_a_call_that_is_not_simulated_is_named_and_not_held_against_it(judge: Judge) -> None:
-    judged = judge("beside_threads:painting", SCENARIO, worlds=3)
+@pytest.mark.parametrize("lane", LANES)
+def test_a_call_that_is_not_simulated_is_named_and_not_held_against_it(judge: Judge, lane: str) -> None:
+    judged = judge("beside_threads:painting", SCENARIO, worlds=3, lane=lane)
     assert judged.exit_code == 3
     assert judged.broken == {}
     assert "First, in tools_rapid: the relay called POST /v1/images/generations (beside_threads.py:" in judged.answer
