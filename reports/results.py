@@ -133,6 +133,9 @@ FactoryOption = Literal["--factory", "--app"]
 """By which name a relay was put in: both do the same, but a web application needs a provider."""
 
 
+_QUOTES = "\"'"
+
+
 def replay_template(
     scenario: str,
     *,
@@ -157,9 +160,16 @@ def explore_command(
 
 def _command(begin: str, settings: Mapping[str, Any] | None, factory: str | None, option: FactoryOption) -> str:
     parts = [begin]
-    parts += [f"--set {shlex.quote(f'{name}={_setting(value)}')}" for name, value in (settings or {}).items()]
+    parts += [_option(name, _setting(value)) for name, value in (settings or {}).items()]
     parts += [f"{option} {shlex.quote(factory)}"] if factory else []
     return " ".join(parts)
+
+
+def _option(name: str, value: str) -> str:
+    """A setting as an option: the API has one of its own, and its name may stand in a TOML text's quotes or without."""
+    if name == "api":
+        return f"--api {shlex.quote(value.strip().strip(_QUOTES))}"
+    return f"--set {shlex.quote(f'{name}={value}')}"
 
 
 def _setting(value: Any) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relaysim.scenarios.system_errors import reason_of
+from relaysim.sim.backends import BACKENDS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -133,10 +134,29 @@ def add_sets(parser: argparse.ArgumentParser, metavar: str = "PATH=VALUE", help_
     parser.add_argument("--set", action="append", default=[], metavar=metavar, dest="sets", help=help_text)
 
 
+def add_api(parser: argparse.ArgumentParser) -> None:
+    """`--api`, where there is `--set`."""
+    parser.add_argument(
+        "--api",
+        action=_Api,
+        type=_known_api,
+        metavar="NAME",
+        help=f"which API the relay talks to: {', '.join(BACKENDS)}; by default the scenario's",
+    )
+
+
+def _known_api(text: str) -> str:
+    if text not in BACKENDS:
+        raise argparse.ArgumentTypeError(f"there is no simulated API {text!r}; there are: {', '.join(BACKENDS)}")
+    return text
+
+
 def add_world(parser: argparse.ArgumentParser) -> None:
-    """What can be put in place of a scenario's own: `--lane`, `--set`, and `--factory` or `--policy`; and `--patience`."""
+    """What can be put in place of a scenario's own: `--lane`, `--set`, `--api`, and `--factory` or `--policy`; and
+    `--patience`."""
     add_lane(parser)
     add_sets(parser)
+    add_api(parser)
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--factory", "--app", action=_Factory, metavar="MODULE:NAME", dest="factory", help=_FACTORY_HELP)
     parser.set_defaults(factory_option="--factory")
@@ -169,6 +189,13 @@ class _Factory(argparse.Action):
 
     def __call__(self, parser: object, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
         namespace.factory, namespace.factory_option = values, option
+
+
+class _Api(argparse.Action):
+    """Names the scenario's API, before any other `--set` changes it."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        namespace.sets = [f'api="{values}"', *namespace.sets]
 
 
 class _Libraries(argparse.Action):

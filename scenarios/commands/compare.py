@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from relaysim.scenarios.commands.command_line import (
     UsageError,
+    add_api,
     add_jobs,
     add_lane,
     add_results,
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
     add_lane(parser)
     add_sets(parser)
+    add_api(parser)
 
 
 def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> int:

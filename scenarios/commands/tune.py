@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from relaysim.scenarios.commands.command_line import (
     STUDY,
     UsageError,
+    add_api,
     add_jobs,
     add_lane,
     add_results,
@@ -78,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_lane(parser)
     add_sets(parser)
+    add_api(parser)
     add_jobs(parser)
     parser.add_argument(
         "--study",
