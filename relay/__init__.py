@@ -3,6 +3,8 @@
 What lives here
     check_then_act.py    policy: what the incident of 4 November 2025 ran before its fix; begin with its `handle`
     cancel_and_retry.py  policy: the same with the fix that the incident report describes
+    cancel_and_retry_as_run.py  policy: that fix as such servers are seen to run it
+    responses_waits.py   policies on Responses: retries on its lock, a quiet window, chains without a lock
     drain/               policy: a durable inbox and one worker at a time that answers it; the one for production
     policy_settings.py   every setting, with its unit, range and default
     policy_file.py       a policy and its settings from a file: `load_policy`
@@ -25,6 +27,7 @@ Where to begin::
 """
 
 from relaysim.relay.cancel_and_retry import CancelAndRetry, cancel_and_retry
+from relaysim.relay.cancel_and_retry_as_run import AsRunSettings, CancelAndRetryAsRun, cancel_and_retry_as_run
 from relaysim.relay.check_then_act import CheckThenAct, check_then_act
 from relaysim.relay.drain import Drain, DrainSettings, Health, InboxFull, InboxUnavailable, drain
 from relaysim.relay.messages import (
@@ -39,12 +42,26 @@ from relaysim.relay.messages import (
 )
 from relaysim.relay.policy_file import PolicyFile, PolicyFileError, load_policy
 from relaysim.relay.policy_settings import RelaySettings, RetrySettings
+from relaysim.relay.responses_waits import (
+    Chained,
+    LockWaitSettings,
+    QuietWindow,
+    QuietWindowSettings,
+    RetryOnLock,
+    TurnSettings,
+    chained,
+    quiet_window,
+    retry_on_lock,
+)
 from relaysim.relay.threads_api import ThreadsClient
 
 __all__ = [
     "FRIENDLY_APOLOGY",
     "GENERIC_APOLOGY",
+    "AsRunSettings",
     "CancelAndRetry",
+    "CancelAndRetryAsRun",
+    "Chained",
     "CheckThenAct",
     "Drain",
     "DrainSettings",
@@ -53,17 +70,26 @@ __all__ = [
     "InboxFull",
     "InboxUnavailable",
     "IncomingMessage",
+    "LockWaitSettings",
     "Message",
     "Outcome",
     "Policy",
     "PolicyFile",
     "PolicyFileError",
+    "QuietWindow",
+    "QuietWindowSettings",
     "RelaySettings",
+    "RetryOnLock",
     "RetrySettings",
     "Sender",
     "ThreadsClient",
+    "TurnSettings",
     "cancel_and_retry",
+    "cancel_and_retry_as_run",
+    "chained",
     "check_then_act",
     "drain",
     "load_policy",
+    "quiet_window",
+    "retry_on_lock",
 ]

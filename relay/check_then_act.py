@@ -180,12 +180,13 @@ class CheckThenAct:
             known = await self._redis.get(key) or created
         return known.decode() if isinstance(known, bytes) else str(known)
 
-    async def _request_cancel_of_active_run(self, thread_id: str, progress: Progress) -> None:
-        """The check. A run already in `cancelling` is left alone; a refused cancel is no reason not to go on."""
+    async def _request_cancel_of_active_run(self, thread_id: str, progress: Progress) -> str | None:
+        """The check, and the run that it found. A run already in `cancelling` is left alone; a refused cancel is no reason
+        not to go on."""
         page = await self._runs.list(thread_id, limit=RUNS_LISTED)
         active = next((run for run in page.data if run.status in CANCELLABLE_STATES), None)
         if active is None:
-            return
+            return None
         self._telemetry.cancel(progress.conversation, active.id, self._whose(active.id))
         try:
             await self._runs.cancel(active.id, thread_id=thread_id)
@@ -193,6 +194,7 @@ class CheckThenAct:
             logger.warning("[Relay] Run %s is active; its cancel failed: %s", active.id, describe(error))
         else:
             logger.info("[Relay] Run %s is active; its cancel was requested", active.id)
+        return active.id
 
     def _whose(self, run_id: str) -> Literal["own", "other"]:
         return "own" if run_id in self._polled else "other"
