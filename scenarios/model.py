@@ -251,8 +251,9 @@ class Scenario(WorldTables, Heading):
             del plain["workload"]["texts"]
         if self.workload.tells_time:
             del plain["workload"]["tells_time"]
-        if not plain["backend"]["rate_limited_probability"]:
-            del plain["backend"]["rate_limited_probability"]
+        for name in ("rate_limited_probability", "filtered_probability", "several_probability"):
+            if not plain["backend"][name]:
+                del plain["backend"][name]
         for name in ("answers_probability", "interrupts_probability", "foreign_runs_per_minute", "repeats_probability"):
             if not plain["workload"][name]:
                 del plain["workload"][name]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Iterable
+from contextlib import suppress
 
 from relaysim.sim.backends.calls import Answer, Call, PendingAnswer
 from relaysim.sim.backends.other_endpoints.endpoints import OtherEndpoints
@@ -254,7 +255,8 @@ class Network:
         answer.draw_key = key
         answer.draw_index = index
         if "retry-after" in answer.headers:
-            self.asked_seconds[request_id] = float(answer.headers["retry-after"])
+            with suppress(ValueError):  # a date, or nothing that can be read
+                self.asked_seconds[request_id] = float(answer.headers["retry-after"])
         error_message = None if answer.error is None else answer.error.message
         served = _request_served(
             request_id=request_id, status=answer.status, error_message=error_message, detail=answer.detail

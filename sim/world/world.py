@@ -1,4 +1,7 @@
-"""One world: workers with their target, customers, the simulated API and Redis, from one seed."""
+"""One world: workers with their target, customers, the simulated API and Redis, from one seed.
+
+Longer than 400 lines because all parts of a world are put together here, in the order in which they need one another.
+"""
 
 from __future__ import annotations
 
