@@ -11,7 +11,8 @@ responses). A backend says
 What it must record in the trace, so that worlds are judged: `RunState` whenever a turn comes into a state, the first of
 which is `queued`, and `MessageStored` whenever a conversation has one more message; the network records requests. Where the
 API has such a thing, also `MessageDeleted` and `ThreadDeleted`; `RunReads` for each text that a turn reads and that is in
-no message (instructions, tools); `RunWindow` if it reads only the newest messages; `MetadataNoted` for text in metadata.
+no message (instructions, tools); `RunWindow` if it reads only the newest messages, `RunMisses` if it does not read
+some; `MetadataNoted` for text in metadata.
 What is not recorded is not judged: another customer's words in there would pass.
 A call's `thread_id` is its conversation and `run_id` its turn, whatever the API calls them: they key the draws.
 """

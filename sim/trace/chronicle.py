@@ -39,6 +39,7 @@ from relaysim.sim.trace.schema import (
     RequestServed,
     ResponseReceived,
     RunMetadata,
+    RunMisses,
     RunReads,
     RunState,
     RunWindow,
@@ -297,8 +298,12 @@ class Chronicle(TraceReader):
     def on_run_window(self, time: float, entity: str, event: RunWindow) -> None:
         self.contents.narrow(event.run_id, event.messages)
 
+    def on_run_misses(self, time: float, entity: str, event: RunMisses) -> None:
+        self.contents.miss(event.run_id, event.message_ids)
+
     def on_message_deleted(self, time: float, entity: str, event: MessageDeleted) -> None:
-        self.contents.delete_message(event.thread_id, event.message_id, self.index)
+        dropped = event.cause in self.runs
+        self.contents.delete_message(event.thread_id, event.message_id, self.index, dropped=dropped)
 
     def on_thread_deleted(self, time: float, entity: str, event: ThreadDeleted) -> None:
         self.contents.delete_thread(event, time, self.index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from relaysim.sim.trace.schema import ELSEWHERE, ThreadDeleted
@@ -43,14 +44,18 @@ class Contents:
         self.lost: dict[str, float] = {}
         self._deleted: dict[tuple[str, str], int] = {}  # by thread and message, the place in the trace
         self._windows: dict[str, int] = {}
+        self._missed: dict[str, frozenset[str]] = {}
+        self._dropped: set[tuple[str, str]] = set()
 
     def add(self, thread: str, content: Content) -> None:
         """A thread has one more message."""
         self.of.setdefault(thread, []).append(content)
 
-    def delete_message(self, thread: str, message: str, index: int) -> None:
-        """A message is no longer there."""
+    def delete_message(self, thread: str, message: str, index: int, *, dropped: bool = False) -> None:
+        """A message is no longer there; `dropped`: the API let it go with its turn, through no request."""
         self.changed.add(thread)
+        if dropped:
+            self._dropped.add((thread, message))
         self._deleted.setdefault((thread, message), index)
 
     def delete_thread(self, event: ThreadDeleted, time: float, index: int) -> None:
@@ -77,21 +82,31 @@ class Contents:
         """A run reads only so many of the newest messages."""
         self._windows[run] = messages
 
+    def miss(self, run: str, messages: Iterable[str]) -> None:
+        """A run reads none of these messages of its thread."""
+        self._missed[run] = frozenset(messages)
+
+    def was_dropped(self, thread: str, message: str, index: int) -> bool:
+        """Whether the API had let a message go with its turn before that place of the trace."""
+        return (thread, message) in self._dropped and self._deleted[thread, message] < index
+
     def reads_all(self, run: Run) -> bool:
         """Whether a run reads all that was ever stored in its thread before it was created."""
-        return run.thread not in self.changed and run.id not in self._windows
+        return run.thread not in self.changed and run.id not in self._windows and run.id not in self._missed
 
     @property
     def are_read_whole(self) -> bool:
         """Whether every run does."""
-        return not self.changed and not self._windows
+        return not self.changed and not self._windows and not self._missed
 
     def read_by(self, run: Run) -> list[Content]:
         """What a run reads of its thread, in the thread's order."""
+        missed = self._missed.get(run.id, frozenset())
         found = [
             each
             for each in self.of.get(run.thread, ())
             if each.place < run.index < self._deleted.get((run.thread, each.id), run.index + 1)
+            and each.id not in missed
         ]
         return found[-self._windows[run.id] :] if run.id in self._windows else found
 

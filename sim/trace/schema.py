@@ -169,6 +169,16 @@ class RunWindow(NamedTuple):
     messages: Annotated[int, "how many"]
 
 
+@record_kind("run.misses")
+class RunMisses(NamedTuple):
+    """A run's model does not read messages that stand in its thread, or are being linked to it: of a turn that works
+    beside it, or of another branch."""
+
+    run_id: Annotated[str, "which"]
+    thread_id: Annotated[str, "its thread"]
+    message_ids: Annotated[tuple[str, ...], "which messages"]
+
+
 @record_kind("metadata.noted")
 class MetadataNoted(NamedTuple):
     """Text was written into the metadata of a thread, or of a message or a run in it: values with white space, and numbers
@@ -459,7 +469,7 @@ class TextFate(NamedTuple):
 EVENTS: Final[tuple[type[Any], ...]] = (
     *(MessageSent, Received, WebhookDuplicate, WebhookLate, WebhookFailed, HandlingStart, HandlingEnd),
     *(RequestSent, FaultStruck, RequestServed, ResponseReceived, RunState, RunMetadata),
-    *(RunReads, RunWindow, MetadataNoted, MessageStored, MessageDeleted, ThreadDeleted),
+    *(RunReads, RunWindow, RunMisses, MetadataNoted, MessageStored, MessageDeleted, ThreadDeleted),
     *(RedisCommand, RedisFaultStruck, RedisBack),
     *(LeaseTaken, LeaseReleased, LeaseGone, LeaseBack, LockExpired, LockLost),
     *(

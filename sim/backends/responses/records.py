@@ -49,9 +49,10 @@ class ConversationRecord:
         active: the responses that work on it.
         delivered: how many turns of models were delivered.
         deleted: it is gone.
+        standing: the ids of the messages that the trace has of it.
     """
 
-    __slots__ = ("active", "deleted", "delivered", "id", "items", "items_made", "made", "turns", "view")
+    __slots__ = ("active", "deleted", "delivered", "id", "items", "items_made", "made", "standing", "turns", "view")
 
     def __init__(self, conversation_id: str, view: Object | None, made: int) -> None:
         self.id = conversation_id
@@ -63,6 +64,7 @@ class ConversationRecord:
         self.active: list[ResponseRecord] = []
         self.delivered = 0
         self.deleted = False
+        self.standing: dict[str, None] = {}
 
 
 class ResponseRecord:

@@ -55,6 +55,7 @@ from relaysim.sim.trace.schema import (
     MessageStored,
     MetadataNoted,
     RunMetadata,
+    RunMisses,
     RunReads,
     RunState,
     ThreadDeleted,
@@ -499,11 +500,13 @@ class ResponsesService:
         stored = MessageStored(
             thread_id=conversation.id, message_id=item.id, role=role, cause=cause, text=item.text or ""
         )
+        conversation.standing[item.id] = None
         self._add("api", stored)
 
     def _trace_deleted(self, conversation: ConversationRecord, items: Sequence[Item], cause: str) -> None:
         for item in items:
             if item.text is not None:
+                conversation.standing.pop(item.id, None)
                 self._add("api", MessageDeleted(thread_id=conversation.id, message_id=item.id, cause=cause))
 
     def _trace_reads(self, record: ResponseRecord, cause: str) -> None:
@@ -514,6 +517,10 @@ class ResponsesService:
             shown = tuple(f"{name}={metadata[name]}" for name in sorted(self.traced_metadata & metadata.keys()))
             if shown:
                 self._add("api", RunMetadata(run_id=record.id, thread_id=thread, pairs=shown))
+        read = {item.id for item in (*record.history, *record.inputs)}
+        missed = tuple(each for each in record.conversation.standing if each not in read)
+        if missed:
+            self._add("api", RunMisses(run_id=record.id, thread_id=thread, message_ids=missed))
         reads: list[tuple[str, str]] = []
         if view["instructions"]:
             given = view["instructions"]

@@ -147,7 +147,13 @@ def _found_there(history: History, run: Run, conversation: str) -> Iterator[_Sai
     for thread, contents in history.contents.of.items():
         if history.threads.get(thread) != conversation:
             continue
-        left = [each for each in contents if each.run is None and each.cause not in history.requests]
+        left = [
+            each
+            for each in contents
+            if each.run is None
+            and each.cause not in history.requests
+            and not history.contents.was_dropped(thread, each.id, run.index)
+        ]
         if thread != run.thread and _is_withheld(history, thread, run.created):
             continue
         if left and (thread == run.thread or _has_used(history, thread, run.created)):
