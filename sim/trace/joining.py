@@ -7,7 +7,7 @@ without a search.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from relaysim.sim.trace.own_texts import apologises
@@ -87,16 +87,20 @@ class Joining:
         found = [FoundMessage(each, place) for each, place in places if place >= 0]
         return sorted(found, key=lambda each: each.place)
 
-    def told_apart(self, text: str, found: Sequence[Message], is_stored: Callable[[str], bool]) -> list[Message]:
+    def told_apart(
+        self, text: str, found: Sequence[Message], own: str | None, here: Container[str], stored: Container[str]
+    ) -> list[Message]:
         """The messages of which a text that is stored now holds the words, where a customer had said the same before.
 
-        Of messages of the same words it holds as many as it says them: those that are not stored yet, in the order of
-        writing, and if all are, the first ones once more.
+        Of messages of the same words it holds as many as it says them: those that its thread has not yet, of these those
+        that no thread has, of these the one in whose handling it is stored, and else in the order of writing.
 
         Args:
             text: that is stored.
             found: as of `messages_in`.
-            is_stored: whether a message, by its id, was stored before.
+            own: the message in whose handling that happens; None: in none.
+            here: the messages that its thread has, by their ids.
+            stored: those that some thread has.
         """
         if all(len(self._by_text[each.text]) == 1 for each in found):
             return list(found)
@@ -106,8 +110,8 @@ class Joining:
             if any(other.id in told for other in alike):
                 continue
             said = 1 if text == each.text else max(1, wording(text).count(wording(each.text)))
-            left = [other for other in alike if not is_stored(other.id)] or alike
-            told |= {other.id: other for other in left[:said]}
+            alike.sort(key=lambda other: (other.id in here, other.id in stored, other.id != own))
+            told |= {other.id: other for other in alike[:said]}
         return list(told.values())
 
     # What runs write

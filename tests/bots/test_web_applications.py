@@ -68,6 +68,11 @@ def test_who_reads_the_first_message_of_a_request_alone_loses_the_second(judge: 
     judge("fastapi_whatsapp_mended:app", SCENARIO, worlds=1, provider="whatsapp", sets=together).assert_safe()
 
 
+def test_a_shipped_scenario_has_requests_with_several_messages(judge: Judge) -> None:
+    judged = judge("fastapi_whatsapp_mended:first_only", "rapid_pair", worlds=3, provider="whatsapp")
+    judged.assert_breaks("T1")
+
+
 def test_an_application_with_several_workers_is_judged_in_a_shipped_scenario(judge: Judge) -> None:
     """Rapid messages to four workers, which meet in Redis alone."""
     judge("fastapi_collecting:app", "rapid_pair", provider="whatsapp").assert_safe()

@@ -47,3 +47,11 @@ def test_the_form_is_the_bots_own_affair(judge: Judge, name: str) -> None:
 @pytest.mark.parametrize("name", BAD)
 def test_the_words_their_place_and_their_order_are_not(judge: Judge, name: str) -> None:
     judge(f"words_of_customers:{name}").assert_breaks(BAD[name])
+
+
+def test_a_text_that_a_customer_repeats_is_a_message_of_its_own(judge: Judge) -> None:
+    """One message in ten says the same as the one before; its twin, which knows redeliveries by their ids, is `as_it_is`."""
+    judge("words_of_customers:ignoring_what_was_said", worlds=6).assert_breaks("T1")
+    judge("words_of_customers:as_it_is", worlds=6).assert_safe()
+    never = ("workload.repeats_probability=0",)
+    judge("words_of_customers:ignoring_what_was_said", worlds=6, sets=never).assert_safe()

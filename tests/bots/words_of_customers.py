@@ -177,3 +177,16 @@ without_accents = _formatted(
 without_signs = _formatted(lambda text: re.sub(r"[^\w\s]", "", text))
 lines_run_together = _batched(lambda texts: ["".join("".join(texts).splitlines())])
 twice_in_one_text = _formatted(lambda text: f"{text}\n{text}")
+
+
+class IgnoringWhatWasSaid(CollectingBot):
+    """Takes a text that its customer has written before for a redelivery."""
+
+    async def handle(self, message: Any) -> None:
+        key = f"said:{message.conversation}:{message.text}"
+        before = await self.redis.set(key, message.id, nx=True, get=True)
+        if before is None or before.decode() == message.id:
+            await super().handle(message)
+
+
+ignoring_what_was_said = IgnoringWhatWasSaid

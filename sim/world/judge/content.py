@@ -196,6 +196,7 @@ def check_order_of_writing(history: History, disturbances: Disturbances, finding
                 other
                 for other in newest
                 if disturbances.is_known_later(other.message, each.message) and _had(history, each.message, other)
+                if other.message.text != each.message.text  # which of two alike stands where cannot be told
             ]
             newest.append(each)
             if not late:

@@ -32,6 +32,7 @@ from relaysim.sim.providers import (
     Twilio,
     WhatsApp,
 )
+from relaysim.sim.providers.provider import display_name
 from relaysim.sim.providers.reference import reference
 
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
@@ -309,3 +310,13 @@ def test_echoes_say_whose_they_are() -> None:
     assert echo.request.headers["x-slack-signature"] == "v0=" + hmac_of("sha256", "signing", signed).hex()
     for quiet in (Evolution(echoes=False), Slack(echoes=False), Twilio(), Telegram(), Custom()):
         assert quiet.notifications(text, 4, 1.76e9) == ()
+
+
+def test_two_customers_have_one_name() -> None:
+    """Whoever knows customers by what they call themselves takes two for one."""
+    assert [display_name(f"c{number}") for number in (1, 2, 3, 4)] == [
+        "Customer 1",
+        "Customer 1",
+        "Customer 2",
+        "Customer 2",
+    ]
