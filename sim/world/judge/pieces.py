@@ -94,8 +94,8 @@ def check_messages(history: History, findings: Findings) -> None:
     """
     sent: dict[str, list[Text]] | None = None
     for run in history.runs.values():
-        if len(run.messages) < 2 or run.state != "completed":
-            continue
+        if run.request is None or len(run.messages) < 2 or run.state != "completed":
+            continue  # what somebody else's run wrote is nobody's to send, though its words may stand in a reply
         asked = max((time for time, state in run.states if state == "requires_action"), default=-1.0)
         answer = [text for time, text in run.messages if time > asked and wording(text).words]
         if len(answer) < 2:
