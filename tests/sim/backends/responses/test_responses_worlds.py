@@ -84,6 +84,14 @@ def test_a_turn_that_was_left_keeps_the_conversation_locked() -> None:
     assert result.observation["counts"]["lost"] == 1
 
 
+def test_a_turn_that_works_beside_another_one_does_not_read_what_that_one_brought() -> None:
+    result = run(world(0.0, 1.0, numbers={"lock": "none"}), "direct")
+    counts = result.observation["counts"]
+    assert (counts["conflicts"], counts["answered"], counts["breach_S13"]) == (0, 2, 1)
+    apart = run(world(0.0, 60.0, numbers={"lock": "none"}), "direct").observation["counts"]
+    assert apart["breach_S13"] == 0
+
+
 def test_what_a_failed_turn_took_along_is_no_longer_in_the_conversation() -> None:
     settings = world(0.0, 30.0, numbers={"failure_probability": 1.0})
     result = run(settings, "direct")
