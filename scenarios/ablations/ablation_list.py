@@ -18,7 +18,7 @@ class Ablation:
     """The policy without one safeguard.
 
     name      of its factory in `relaysim.scenarios.ablations`
-    promises  that must notice, S1 to S15 and L1 to L5; others may notice, too
+    promises  that must notice, S1 to S16 and L1 to L7; others may notice, too
     scenario  of this folder, in which they do
     """
 
@@ -34,12 +34,13 @@ class Ablation:
 
 ABLATIONS: Final = (
     # The lease
-    Ablation("no_renewal", ("S7",), "foreign_run"),
+    Ablation("no_renewal", ("S7", "L7"), "foreign_run"),
     Ablation("no_local_check", ("S7",), "redis_away"),
     Ablation("no_fencing", ("S2", "S7"), "holder_paused"),
     Ablation("create_without_lease", ("S4",), "meanwhile"),
     Ablation("same_epoch", ("S4",), "twice_delivered"),
     Ablation("release_without_empty_check", ("S10",), "slow_redis"),
+    Ablation("due_for_ever", ("L6",), "crash_after_creation"),
     Ablation("no_sweeper", ("L2", "S1"), "crash_after_creation"),
     # Messages come in
     Ablation("no_dedup", ("S2",), "twice_delivered"),
@@ -55,6 +56,7 @@ ABLATIONS: Final = (
     Ablation("newest_first", ("S3",), "meanwhile"),
     # What customers write
     Ablation("one_thread_for_all", ("S12",), "neighbours"),
+    Ablation("keep_texts", ("S16",), "twice_delivered"),
     Ablation("append_twice", ("S13",), "twice_delivered"),
     Ablation("order_of_webhooks", ("S14",), "crossing_webhooks"),
     # Waits

@@ -342,6 +342,20 @@ class SdkRetries(Drain):
     """The SDK repeats requests by itself, also those that have been processed."""
 
 
+class KeepTexts(Drain):
+    """What a customer wrote stays in Redis after its message has ended."""
+
+    store_class = stores.KeepsTexts
+
+
+class DueForEver(Drain):
+    """Sweeps go on asking for the leases of conversations in which nothing waits any more."""
+
+    store_class = stores.StaysDue
+
+
+keep_texts = _factory(KeepTexts)
+due_for_ever = _factory(DueForEver)
 no_renewal = _factory(NoRenewal)
 no_local_check = _factory(NoLocalCheck)
 no_fencing = _factory(NoFencing)

@@ -74,6 +74,21 @@ class CarelessRelease(ChangedStore):
     changed = _changed(without(store_scripts.RELEASE, _EMPTY))
 
 
+class KeepsTexts(ChangedStore):
+    """The text of a message that has ended stays in Redis."""
+
+    changed = _changed(without(store_scripts.END, """    redis.call("HDEL", KEYS[4], unpack(gone, first, last))\n"""))
+
+
+class StaysDue(ChangedStore):
+    """A conversation whose messages have all ended stays among those that are looked after."""
+
+    changed = _changed(
+        without(store_scripts.END, """if left == 0 then\n    redis.call("ZREM", KEYS[5], ARGV[5])\nend\n"""),
+        without(store_scripts.CLAIM, """    redis.call("ZREM", KEYS[5], ARGV[3])\n"""),
+    )
+
+
 class ForgetsDeliveries(ChangedStore):
     """Every delivery is a new message."""
 

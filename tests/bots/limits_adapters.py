@@ -43,11 +43,11 @@ class BusyBot(Bot):
         await self.redis.delete("busy")
 
 
-class ModeratingBot(Bot):
-    """Asks another endpoint first whether the text is fit."""
+class DrawingBot(Bot):
+    """Asks another endpoint for a picture first."""
 
     async def handle(self, message):
-        await self.client.moderations.create(input=message.text)
+        await self.client.images.generate(prompt=message.text)
         await super().handle(message)
 
 
@@ -69,22 +69,22 @@ def wrong_in_a_task(client, redis, send):
     return AcknowledgingBot(client, send)
 
 
-def moderating(client, redis, send):
-    return ModeratingBot(client, send)
+def drawing(client, redis, send):
+    return DrawingBot(client, send)
 
 
-def moderated(client, redis, send):
+def drawn(client, redis, send):
     """The same with a stand-in for that endpoint."""
-    bot = ModeratingBot(client, send)
+    bot = DrawingBot(client, send)
     bot.client = StandIn()
     return bot
 
 
 class StandIn:
     def __init__(self):
-        self.moderations = self
+        self.images = self
 
-    async def create(self, *, input):
+    async def generate(self, *, prompt):
         return None
 
 

@@ -173,17 +173,17 @@ def test_a_bot_that_raises_because_of_what_it_met_is_judged(verify: Verify) -> N
 
 
 def test_a_call_that_is_not_simulated_is_named_and_not_held_against_the_bot(verify: Verify) -> None:
-    moderating = verify("rapid_pair", "limits_adapters:moderating")
-    first = moderating.answer.splitlines()[0]
-    assert moderating.status == 3
-    assert f"called POST /v1/moderations ({place('moderations.create(')}) in 2 of 2 worlds" in first
+    drawing = verify("rapid_pair", "limits_adapters:drawing")
+    first = drawing.answer.splitlines()[0]
+    assert drawing.status == 3
+    assert f"called POST /v1/images/generations ({place('images.generate(')}) in 2 of 2 worlds" in first
     assert "stand-in" in first
-    assert "no reply" not in moderating.output
-    assert moderating.of("transparent") == "inconclusive"
+    assert "no reply" not in drawing.output
+    assert drawing.of("transparent") == "inconclusive"
 
-    moderated = verify("rapid_pair", "limits_adapters:moderated", worlds=1)
-    assert "obstacles" not in moderated.scenario
-    assert moderated.of("transparent") != "inconclusive"
+    drawn = verify("rapid_pair", "limits_adapters:drawn", worlds=1)
+    assert "obstacles" not in drawn.scenario
+    assert drawn.of("transparent") != "inconclusive"
 
 
 def test_replay_shows_the_conversation_of_the_breach(

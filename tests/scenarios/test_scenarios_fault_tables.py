@@ -87,7 +87,7 @@ def test_a_fault_s_numbers_can_be_mapped(tmp_path: Path) -> None:
             "liveness.faults_stop_seconds is 7200, but the world is cut off at limit_seconds = 7200: "
             "nothing would be left to see",
         ),
-        ('"pause"', '"paused"', 'host_faults[1].kind: must be crash or pause or slow or skew, not "paused"; '
+        ('"pause"', '"paused"', 'host_faults[1].kind: must be crash or stop or pause or slow or skew, not "paused"; '
          "did you mean `pause`?"),
         ("off_probability", "off_probabilty", "swarm.off_probabilty: unknown key; did you mean `off_probability`?"),
         ("nth = [1]", "nth = [0]", "host_faults[1].nth: nth counts from 1 and names at least one event"),

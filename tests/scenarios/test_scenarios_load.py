@@ -132,8 +132,8 @@ bad.toml: claims[1].id: 'a' is the id of claims[0], too
 bad.toml: claims[1].event: there is no series 'wait_second'; did you mean `wait_seconds` or `polite_wait_seconds`?
 bad.toml: claims[1].among: there is no count 'mesages'; did you mean `messages`?
 bad.toml: curve.claim: there is no claim 'b'; there are: a
-bad.toml: relay.factory: relay has no 'cancel_and_retri'; did you mean cancel_and_retry, CancelAndRetry?
-""".strip().splitlines()
+bad.toml: relay.factory: relay has no 'cancel_and_retri'; did you mean cancel_and_retry, cancel_and_retry_as_run, CancelAndRetry?
+""".strip().splitlines()  # noqa: E501
 
 
 def test_a_bad_file_gets_all_its_errors_at_once(tmp_path: Path) -> None:
