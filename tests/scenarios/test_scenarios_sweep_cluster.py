@@ -47,7 +47,7 @@ class Cluster:
         self.processes: list[subprocess.Popen[bytes]] = []
         self._environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}", FOLDER: str(folder)}
         self._start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        self._wait(self.file.exists)
+        self._wait(lambda: self.file.exists() and self.file.read_text().endswith("}"))  # there, and written to its end
         self.address: str = json.loads(self.file.read_text())["address"]
 
     def _start(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
