@@ -62,7 +62,6 @@ class ResponseLives:
         self._writer = Writer(service)
         self._processes: dict[str, simpy.Process] = {}
         self._made_stuck: set[str] = set()
-        self._causes: dict[str, str] = {}
         service.on_state = self._on_state
         service.on_left = self._on_left
         service.limits = RateLimits.from_profile(profile, service.now, OPERATIONS, TURN_STARTS)

@@ -51,8 +51,6 @@ OPAQUE: Final = (
 """Kinds of items that are kept as they are given."""
 
 KINDS: Final = ("message", "function_call", "function_call_output", "item_reference", *OPAQUE)
-INCLUDABLE_NAMES: Final = frozenset({"include", "include[]"})
-
 _PREFIXES: Final = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
 
 

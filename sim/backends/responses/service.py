@@ -47,7 +47,7 @@ from relaysim.sim.backends.responses.parameters import (
 )
 from relaysim.sim.backends.responses.profile import Kept, Left, Lock
 from relaysim.sim.backends.responses.records import ConversationRecord, Item, ResponseRecord
-from relaysim.sim.backends.responses.states import CHAIN, RULE, TERMINAL, Status, check_move
+from relaysim.sim.backends.responses.states import CHAIN, RULE, SHOWN, TERMINAL, Status, check_move
 from relaysim.sim.backends.streaming import EventStream
 from relaysim.sim.kernel import Draws
 from relaysim.sim.trace.schema import (
@@ -62,7 +62,6 @@ from relaysim.sim.trace.schema import (
 )
 
 ID_LENGTH: Final = 48
-_SHOWN: Final = frozenset({"queued", "in_progress", *TERMINAL})
 
 
 class ResponsesService:
@@ -407,7 +406,7 @@ class ResponsesService:
         """
         check_move(record.status, state)
         record.status = state
-        if state in _SHOWN:
+        if state in SHOWN:
             record.view["status"] = state
         if state in TERMINAL:
             record.conversation.active.remove(record)

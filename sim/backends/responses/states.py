@@ -21,18 +21,10 @@ Where reports disagree the profile decides, see `relaysim.sim.backends.responses
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
-
-class Evidence(StrEnum):
-    """What a row rests on."""
-
-    CAPTURED = "captured"
-    DOCUMENTED = "documented"
-    RELIED_ON = "relied_on"
-    INFERRED = "inferred"
-
+from relaysim.sim.backends import state_table
+from relaysim.sim.backends.state_table import Evidence, Moves, by_pair
 
 Status = Literal["queued", "in_progress", "cancelling", "completed", "failed", "cancelled", "incomplete"]
 
@@ -40,35 +32,28 @@ Status = Literal["queued", "in_progress", "cancelling", "completed", "failed", "
 class State(NamedTuple):
     """One state of a response.
 
-    `shown` is what the API shows of it; None: the one before. `lock_evidence` is what the statement about the lock rests on.
+    `lock_evidence` is what the statement about the lock rests on; `shown`: whether the API shows it, or the one before.
     """
 
     name: Status
     terminal: bool
     locks_conversation: bool
     lock_evidence: Evidence
-    shown: str | None
+    shown: bool = True
 
 
-class Transition(NamedTuple):
-    """One possible move. `source` None is the creation."""
-
-    source: Status | None
-    target: Status
-    trigger: str
-    evidence: Evidence
-
+Transition = state_table.Transition[Status]
 
 _W, _D, _C, _I = Evidence.CAPTURED, Evidence.DOCUMENTED, Evidence.RELIED_ON, Evidence.INFERRED
 
 STATES: Final[tuple[State, ...]] = (
-    State("queued", terminal=False, locks_conversation=True, lock_evidence=_I, shown="queued"),
-    State("in_progress", terminal=False, locks_conversation=True, lock_evidence=_W, shown="in_progress"),
-    State("cancelling", terminal=False, locks_conversation=True, lock_evidence=_I, shown=None),
-    State("completed", terminal=True, locks_conversation=False, lock_evidence=_C, shown="completed"),
-    State("failed", terminal=True, locks_conversation=False, lock_evidence=_I, shown="failed"),
-    State("cancelled", terminal=True, locks_conversation=False, lock_evidence=_C, shown="cancelled"),
-    State("incomplete", terminal=True, locks_conversation=False, lock_evidence=_I, shown="incomplete"),
+    State("queued", terminal=False, locks_conversation=True, lock_evidence=_I),
+    State("in_progress", terminal=False, locks_conversation=True, lock_evidence=_W),
+    State("cancelling", terminal=False, locks_conversation=True, lock_evidence=_I, shown=False),
+    State("completed", terminal=True, locks_conversation=False, lock_evidence=_C),
+    State("failed", terminal=True, locks_conversation=False, lock_evidence=_I),
+    State("cancelled", terminal=True, locks_conversation=False, lock_evidence=_C),
+    State("incomplete", terminal=True, locks_conversation=False, lock_evidence=_I),
 )
 
 TRANSITIONS: Final[tuple[Transition, ...]] = (
@@ -92,30 +77,7 @@ NO_TURN: Final = "no turn"
 """In place of a state: the conversation has never had a response."""
 
 
-class Rule(NamedTuple):
-    """What the API answers to a request, in some states.
-
-    For a request that names a response, the state is that one's. For any other it is the state of the conversation's
-    newest response, or `NO_TURN`; a request that names no conversation is answered alike in all of them.
-
-    Attributes:
-        request: an operation's name; `responses.create` is bound to the conversation, `responses.create (chain)`
-            continues the
-            response.
-        states: where the rule holds.
-        answer: `accepted`, `refused`, or `impossible`: the two cannot meet.
-        evidence: what it rests on.
-        refusal: which error refuses it (a constructor of `response_errors`).
-        target: the state that an accepted request moves the response to, or that of the response it creates.
-    """
-
-    request: str
-    states: tuple[str, ...]
-    answer: Literal["accepted", "refused", "impossible"]
-    evidence: Evidence
-    refusal: Refusal | None = None
-    target: Status | None = None
-
+Rule = state_table.Rule[Status, Refusal]
 
 _NAMES: Final = tuple(state.name for state in STATES)
 _ENDED: Final = tuple(state.name for state in STATES if state.terminal)
@@ -170,52 +132,18 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def _by_pair(rules: tuple[Rule, ...]) -> dict[tuple[str, str], Rule]:
-    table: dict[tuple[str, str], Rule] = {}
-    for rule in rules:
-        for state in rule.states:
-            if (state, rule.request) in table:
-                raise ValueError(f"two rules for {rule.request} in state {state}")
-            table[state, rule.request] = rule
-    missing = [(state, request) for _, request in table for state in _EVERYWHERE if (state, request) not in table]
-    if missing:
-        raise ValueError(f"no rule for {sorted(set(missing))}")
-    return table
-
-
-RULE: Final[dict[tuple[str, str], Rule]] = _by_pair(RULES)
+RULE: Final[dict[tuple[str, str], Rule]] = by_pair(RULES, _EVERYWHERE)
 """(state or `NO_TURN`, request) -> its rule; complete."""
 
 TERMINAL: Final[frozenset[str]] = frozenset(_ENDED)
-_MOVES: Final[frozenset[tuple[str | None, str]]] = frozenset((row.source, row.target) for row in TRANSITIONS)
+SHOWN: Final[frozenset[str]] = frozenset(state.name for state in STATES if state.shown)
 
-
-class ImpossibleTransitionError(RuntimeError):
-    """A move that the table does not hold was asked for: a mistake in the simulation, never an API answer."""
-
-    def __init__(self, source: str | None, target: str) -> None:
-        super().__init__(
-            f"no response goes from {source or '(creation)'} to {target}; see "
-            "relaysim.sim.backends.responses.states.TRANSITIONS"
-        )
-
-
-def check_move(source: str | None, target: str) -> None:
-    """Accept a move of the table.
-
-    Raises:
-        ImpossibleTransitionError: for any other.
-    """
-    if (source, target) not in _MOVES:
-        raise ImpossibleTransitionError(source, target)
+check_move: Final = Moves("response", __name__, TRANSITIONS).check
+"""Accepts a move of the table; raises ImpossibleTransitionError for any other."""
 
 
 def mermaid() -> str:
     """The table as a Mermaid state diagram; inferred moves are marked with a question mark."""
-    lines = ["stateDiagram-v2"]
-    for row in TRANSITIONS:
-        mark = " ?" if row.evidence is Evidence.INFERRED else ""
-        lines.append(f"    {row.source or '[*]'} --> {row.target}: {row.trigger}{mark}")
-    lines += [f"    {state.name} --> [*]" for state in STATES if state.terminal]
-    lines += [f"    note right of {state.name}: locks the conversation" for state in STATES if state.locks_conversation]
-    return "\n".join(lines) + "\n"
+    ends = (state.name for state in STATES if state.terminal)
+    locks = (state.name for state in STATES if state.locks_conversation)
+    return state_table.mermaid(TRANSITIONS, ends, locks, "conversation")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from relaysim.sim.backends.state_table import Evidence
 from relaysim.sim.backends.threads.control_models import MoveEntry, RuleEntry, StateEntry, States
-from relaysim.sim.backends.threads.states import EXPIRY_SECONDS, RULES, STATES, TRANSITIONS, Evidence, mermaid
+from relaysim.sim.backends.threads.states import EXPIRY_SECONDS, RULES, STATES, TRANSITIONS, mermaid
 
 _EVIDENCE: Final[dict[str, str]] = {
     Evidence.CAPTURED: "a wire capture or a traceback in a public report",

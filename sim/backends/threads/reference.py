@@ -5,8 +5,7 @@ python -m relaysim.sim.backends.threads.reference > docs/run-states.md
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
+from relaysim.sim.backends import state_page
 from relaysim.sim.backends.threads.states import (
     EXPIRY_SECONDS,
     NO_RUN,
@@ -14,12 +13,8 @@ from relaysim.sim.backends.threads.states import (
     RULES,
     STATES,
     TRANSITIONS,
-    Evidence,
-    Rule,
     mermaid,
 )
-
-_MARKS = {Evidence.CAPTURED: "W", Evidence.DOCUMENTED: "S", Evidence.RELIED_ON: "C", Evidence.INFERRED: "I"}
 
 _INTRODUCTION = f"""# Run states, and what the API answers in each
 
@@ -40,67 +35,22 @@ _REFUSALS = {
 }
 
 
+_REQUESTS = (
+    "The state is that of the run which the request names; where it names none, that of the thread's newest run.\n"
+    f"`{NO_RUN}`: the thread has had none. Each cell: the answer and its evidence; an arrow leads to the state that "
+    "the\nrequest moves the run to (or in which it creates one); a dash means that the two cannot meet."
+)
+
+
 def page() -> str:
     """The page, in Markdown."""
-    lines = [_INTRODUCTION, "## Diagram", "", "A move with a question mark is inferred.", "", "```mermaid"]
-    lines += [mermaid().rstrip("\n"), "```", ""]
-    lines += [
-        "## States",
-        "",
-        *_table(("state", "ends the run", "locks the thread", "evidence of the lock"), _states()),
-    ]
-    lines += ["## Moves", "", *_table(("from", "to", "when", "evidence"), _moves())]
-    lines += ["## Requests", "", _requests_introduction(), ""]
-    headings = ("request", NO_RUN, *(state.name for state in STATES))
-    lines += _table(headings, _requests())
+    states = ((state.name, state.terminal, state.locks_thread, state.lock_evidence) for state in STATES)
+    names = (NO_RUN, *(state.name for state in STATES))
+    lines = [_INTRODUCTION, *state_page.diagram(mermaid()), *state_page.states("run", "thread", states)]
+    lines += [*state_page.moves(TRANSITIONS), *state_page.requests(_REQUESTS, names, RULES, RULE)]
     lines += ["Refusals, each a 400:", ""]
     lines += [f"- {name.replace('_', ' ')}: {message}" for name, message in _REFUSALS.items()]
     return "\n".join(lines) + "\n"
-
-
-def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    names = list(headings)
-    yield f"| {' | '.join(names)} |"
-    yield "|---" * len(names) + "|"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-    yield ""
-
-
-def _states() -> Iterator[tuple[str, ...]]:
-    for state in STATES:
-        yield (
-            f"`{state.name}`",
-            "yes" if state.terminal else "no",
-            "yes" if state.locks_thread else "no",
-            _MARKS[state.lock_evidence],
-        )
-
-
-def _moves() -> Iterator[tuple[str, ...]]:
-    for row in TRANSITIONS:
-        yield f"`{row.source}`" if row.source else "(creation)", f"`{row.target}`", row.trigger, _MARKS[row.evidence]
-
-
-def _requests_introduction() -> str:
-    return (
-        "The state is that of the run which the request names; where it names none, that of the thread's newest run.\n"
-        f"`{NO_RUN}`: the thread has had none. Each cell: the answer and its evidence; an arrow leads to the state that "
-        "the\nrequest moves the run to (or in which it creates one); a dash means that the two cannot meet."
-    )
-
-
-def _requests() -> Iterator[tuple[str, ...]]:
-    for request in dict.fromkeys(rule.request for rule in RULES):
-        yield f"`{request}`", *(_cell(RULE[state, request]) for state in (NO_RUN, *(state.name for state in STATES)))
-
-
-def _cell(rule: Rule) -> str:
-    if rule.answer == "impossible":
-        return "-"
-    if rule.refusal is not None:
-        return f"**{rule.refusal.replace('_', ' ')}** {_MARKS[rule.evidence]}"
-    return f"ok{f' → `{rule.target}`' if rule.target else ''} {_MARKS[rule.evidence]}"
 
 
 if __name__ == "__main__":

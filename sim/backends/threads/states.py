@@ -22,18 +22,10 @@ all come from here.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
-
-class Evidence(StrEnum):
-    """What a row rests on."""
-
-    CAPTURED = "captured"
-    DOCUMENTED = "documented"
-    RELIED_ON = "relied_on"
-    INFERRED = "inferred"
-
+from relaysim.sim.backends import state_table
+from relaysim.sim.backends.state_table import Evidence, Moves, by_pair
 
 Status = Literal[
     "queued",
@@ -60,14 +52,7 @@ class State(NamedTuple):
     lock_evidence: Evidence
 
 
-class Transition(NamedTuple):
-    """One possible move. `source` None is the run's creation."""
-
-    source: Status | None
-    target: Status
-    trigger: str
-    evidence: Evidence
-
+Transition = state_table.Transition[Status]
 
 _W, _D, _C, _I = Evidence.CAPTURED, Evidence.DOCUMENTED, Evidence.RELIED_ON, Evidence.INFERRED
 
@@ -109,28 +94,7 @@ NO_RUN: Final = "no run"
 """In place of a state: the thread has never had a run."""
 
 
-class Rule(NamedTuple):
-    """What the API answers to a request, in some states.
-
-    For a request that names a run, the state is that run's. For any other it is the state of the thread's newest run, or
-    `NO_RUN`; a request that names no thread is answered alike in all of them.
-
-    Attributes:
-        request: an operation's name (`relaysim.sim.backends.threads.operations`).
-        states: where the rule holds.
-        answer: `accepted`, `refused`, or `impossible`: the two cannot meet.
-        evidence: what it rests on.
-        refusal: which error refuses it (a constructor of `thread_errors`).
-        target: the state that an accepted request moves the run to, or that of the run it creates.
-    """
-
-    request: str
-    states: tuple[str, ...]
-    answer: Literal["accepted", "refused", "impossible"]
-    evidence: Evidence
-    refusal: Refusal | None = None
-    target: Status | None = None
-
+Rule = state_table.Rule[Status, Refusal]
 
 _NAMES: Final = tuple(state.name for state in STATES)
 _ENDED: Final = tuple(state.name for state in STATES if state.terminal)
@@ -192,20 +156,7 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def _by_pair(rules: tuple[Rule, ...]) -> dict[tuple[str, str], Rule]:
-    table: dict[tuple[str, str], Rule] = {}
-    for rule in rules:
-        for state in rule.states:
-            if (state, rule.request) in table:
-                raise ValueError(f"two rules for {rule.request} in state {state}")
-            table[state, rule.request] = rule
-    missing = [(state, request) for _, request in table for state in _EVERYWHERE if (state, request) not in table]
-    if missing:
-        raise ValueError(f"no rule for {sorted(set(missing))}")
-    return table
-
-
-RULE: Final[dict[tuple[str, str], Rule]] = _by_pair(RULES)
+RULE: Final[dict[tuple[str, str], Rule]] = by_pair(RULES, _EVERYWHERE)
 """(state or `NO_RUN`, request) -> its rule; complete."""
 
 EXPIRY_SECONDS: Final = 600
@@ -213,34 +164,13 @@ EXPIRY_SECONDS: Final = 600
 
 TERMINAL: Final[frozenset[str]] = frozenset(state.name for state in STATES if state.terminal)
 LOCKING: Final[frozenset[str]] = frozenset(state.name for state in STATES if state.locks_thread)
-_MOVES: Final[frozenset[tuple[str | None, str]]] = frozenset((row.source, row.target) for row in TRANSITIONS)
 
-
-class ImpossibleTransitionError(RuntimeError):
-    """A move that the table does not hold was asked for: a mistake in the simulation, never an API answer."""
-
-    def __init__(self, source: str | None, target: str) -> None:
-        super().__init__(
-            f"no run goes from {source or '(creation)'} to {target}; see relaysim.sim.backends.threads.states.TRANSITIONS"
-        )
-
-
-def check_move(source: str | None, target: str) -> None:
-    """Accept a move of the table.
-
-    Raises:
-        ImpossibleTransitionError: for any other.
-    """
-    if (source, target) not in _MOVES:
-        raise ImpossibleTransitionError(source, target)
+check_move: Final = Moves("run", __name__, TRANSITIONS).check
+"""Accepts a move of the table; raises ImpossibleTransitionError for any other."""
 
 
 def mermaid() -> str:
     """The table as a Mermaid state diagram; inferred moves are marked with a question mark."""
-    lines = ["stateDiagram-v2"]
-    for row in TRANSITIONS:
-        mark = " ?" if row.evidence is Evidence.INFERRED else ""
-        lines.append(f"    {row.source or '[*]'} --> {row.target}: {row.trigger}{mark}")
-    lines += [f"    {state.name} --> [*]" for state in STATES if state.terminal]
-    lines += [f"    note right of {state.name}: locks the thread" for state in STATES if state.locks_thread]
-    return "\n".join(lines) + "\n"
+    ends = (state.name for state in STATES if state.terminal)
+    locks = (state.name for state in STATES if state.locks_thread)
+    return state_table.mermaid(TRANSITIONS, ends, locks, "thread")

@@ -59,7 +59,8 @@ class LedgerService:
         return {}
 
     def start_elsewhere(self, conversation_id: str, cause: str) -> None:
-        raise NotImplementedError
+        if conversation_id in self.messages and conversation_id not in self.active:
+            self.start_turn(conversation_id, "", cause)
 
     def leave_turn(self, conversation_id: str, cause: str) -> None:
         self.start_turn(conversation_id, "A question from before", cause, stuck=True)

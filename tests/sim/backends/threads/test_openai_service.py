@@ -13,6 +13,7 @@ from openai.types.beta import Thread
 from openai.types.beta.threads import Message, Run
 
 from relaysim.sim.backends.errors import ApiError
+from relaysim.sim.backends.state_table import ImpossibleTransitionError
 from relaysim.sim.backends.threads.records import RunRecord
 from relaysim.sim.backends.threads.service import ThreadsService
 from relaysim.sim.backends.threads.states import (
@@ -21,7 +22,6 @@ from relaysim.sim.backends.threads.states import (
     STATES,
     TERMINAL,
     TRANSITIONS,
-    ImpossibleTransitionError,
     Status,
 )
 from relaysim.sim.kernel import Draws, kind_of

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 from openai.types.beta.threads import run_status
 
+from relaysim.sim.backends.state_table import Evidence, ImpossibleTransitionError, by_pair
 from relaysim.sim.backends.threads import states
 from relaysim.sim.backends.threads.operations import OPERATIONS
 from relaysim.sim.backends.threads.states import (
@@ -17,8 +18,6 @@ from relaysim.sim.backends.threads.states import (
     STATES,
     TERMINAL,
     TRANSITIONS,
-    Evidence,
-    ImpossibleTransitionError,
     Rule,
 )
 
@@ -49,10 +48,10 @@ def test_there_is_a_rule_for_every_request_in_every_state_and_for_nothing_else()
 
 def test_a_table_with_a_pair_missing_or_twice_is_refused() -> None:
     with pytest.raises(ValueError, match=r"no rule for .*'cancelling', 'x'"):
-        states._by_pair((Rule("x", ("queued",), "accepted", Evidence.INFERRED),))
+        by_pair((Rule("x", ("queued",), "accepted", Evidence.INFERRED),), states._EVERYWHERE)
     every = Rule("x", states._EVERYWHERE, "accepted", Evidence.INFERRED)
     with pytest.raises(ValueError, match="two rules for x in state queued"):
-        states._by_pair((every, Rule("x", ("queued",), "refused", Evidence.INFERRED, "cannot_cancel")))
+        by_pair((every, Rule("x", ("queued",), "refused", Evidence.INFERRED, "cannot_cancel")), states._EVERYWHERE)
 
 
 def test_rules_and_moves_agree() -> None:
