@@ -121,7 +121,6 @@ class Joining:
         authors = self._authors.setdefault(text, [])
         if run not in authors:
             authors.append(run)
-            run.wrote.append(text)
 
     def find_author(self, send: Text) -> None:
         """Tell which run wrote a text that is being sent: fills in `run`, `reply`, `piece`, `others` and `continues`.

@@ -237,7 +237,6 @@ class Run:
         states: when it came into which, in order.
         metadata: what the world wants to see of it.
         cancels: the requests to cancel it that the API accepted.
-        wrote: the texts that it wrote, in their order.
         messages: when it had written each of its messages, and the text.
         sent: the texts of it that were sent, as (conversation, reply, first word, one after the last word).
     """
@@ -255,7 +254,6 @@ class Run:
         "sent",
         "states",
         "thread",
-        "wrote",
     )
 
     def __init__(self, run_id: str, thread: str, request: Request | None, created: float, reach: int) -> None:
@@ -269,7 +267,6 @@ class Run:
         self.states: list[tuple[float, str]] = []
         self.metadata: dict[str, str] = {}
         self.cancels: list[Request] = []
-        self.wrote: list[str] = []
         self.messages: list[tuple[float, str]] = []
         self.sent: list[tuple[str, str, int, int]] = []
 
@@ -277,6 +274,11 @@ class Run:
     def state(self) -> str:
         """Its newest state."""
         return self.states[-1][1]
+
+    @property
+    def wrote(self) -> list[str]:
+        """The texts that it wrote, each once, in their order."""
+        return list(dict.fromkeys(text for _, text in self.messages))
 
     @property
     def delivery(self) -> str:
