@@ -17,7 +17,8 @@ message needs all of its steps in one place.
 import asyncio
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final, Literal
@@ -331,26 +332,32 @@ class Drainer:
 
     async def _replace_thread(self, ids: Sequence[str], until: float) -> None:
         """The thread is gone, with all that was said in it, or refuses every further run: go on in a new one."""
-        store, step, old = self._store, self._held.step, self._thread_id
+        store, step = self._store, self._held.step
         try:
-            copied = await self._copy_of_spoilt(until) if self._backend.links_at_end else None
-            if copied is not None:
-                self._thread_id = await step("replace_thread", lambda lease: store.replace_thread(lease, old, copied))
+            if self._backend.links_at_end and await self._leave_spoilt(until):
                 await step("take_over", store.take_over)
                 return
             created = await self._requests.repeat("threads.create", self._backend.open_thread, until)
         except (OutOfTimeError, Refused):
             await self._apologise(Outcome.GENERIC_APOLOGY, ids)
             return
-        self._thread_id = await step("replace_thread", lambda lease: store.replace_thread(lease, old, created))
+        await self._bind(created)
         await step("take_over", lambda lease: store.take_over(lease, appended=False))
 
-    async def _copy_of_spoilt(self, until: float) -> str | None:
-        """A copy of a thread that can be read and takes no further run; None: it is gone."""
+    async def _leave_spoilt(self, until: float) -> bool:
+        """Go on in a copy of a thread that can be read and takes no further run. False: it is gone."""
         try:
-            return await self._copy(until)
+            await self._bind(await self._copy(until))
         except NoThread:
-            return None
+            return False
+        return True
+
+    async def _bind(self, thread_id: str) -> None:
+        """The conversation goes on in another thread, unless somebody has bound it to yet another one."""
+        old, store = self._thread_id, self._store
+        self._thread_id = await self._held.step(
+            "replace_thread", lambda lease: store.replace_thread(lease, old, thread_id)
+        )
 
     async def _look_up(self, entries: Sequence[Entry], until: float) -> Sequence[Entry] | None:
         """These messages, with what earlier runs left of them in the thread, where that is known only once they have ended.
@@ -376,25 +383,23 @@ class Drainer:
         Between a look and a second creation the first may complete, and nothing would refuse the second.
         """
         old, new = self._thread_id, await self._copy(until)
-        self._thread_id = await self._held.step(
-            "replace_thread", lambda lease: self._store.replace_thread(lease, old, new)
-        )
+        await self._bind(new)
         self._telemetry.thread_moved(self._conversation, old, new)
 
     async def _copy(self, until: float) -> str:
-        """A new thread with what is to be kept of this one."""
-        self._seen = inbox = await self._held.step("inbox", self._store.inbox)
-        copy = self._copying(self._thread_id, inbox)
-        return await self._requests.repeat("threads.create", copy, until)
+        """A new thread with what is to be kept of this one; the inbox as it was then has been seen.
 
-    def _copying(self, thread_id: str, inbox: Inbox) -> Callable[[], Awaitable[str]]:
-        """What waits for an answer and is in the old thread, with its latest messages, must be in the new one. Where
-        a thread tells only late what is in it, what waits is left out, and brought by the next run.
+        What waits for an answer and is in the old thread, with its latest messages, must be in the new one. Where
+                a thread tells only late what is in it, what waits is left out, and brought by the next run.
         """
+        inbox = await self._held.step("inbox", self._store.inbox)
         waiting = sum(entry.appended for entry in inbox.entries)
         keep = min(max(waiting, self._settings.moved_messages_max), _MOVED_MAX)
         without = [entry.id for entry in inbox.entries] if self._backend.links_at_end else []
-        return partial(self._backend.copy_thread, thread_id, keep, waiting, without=without)
+        copy = partial(self._backend.copy_thread, self._thread_id, keep, waiting, without=without)
+        made = await self._requests.repeat("threads.create", copy, until)
+        self._seen = inbox
+        return made
 
     # Another run in the way
 
@@ -439,7 +444,7 @@ class Drainer:
         if not seen.ended:
             if self._now() >= until:
                 raise OutOfTimeError(f"run {blocker.id} held the thread")
-            self._seen = await self._move_on(until)
+            await self._move_on(until)
         return False
 
     async def _let_latecomers_join(self, request_id: str, entries: Sequence[Entry]) -> Sequence[Entry] | None:
@@ -462,7 +467,7 @@ class Drainer:
         """
         since, patience = self._blocked_since, self._settings.run_patience_seconds
         if self._backend.links_at_end and since is not None and self._now() - since >= patience:
-            self._seen = await self._move_on(until)
+            await self._move_on(until)
             self._blocked_since = self._now()
             return
         await asyncio.sleep(full_jitter(self._settings, self._conflicts - 1))
@@ -505,23 +510,16 @@ class Drainer:
                 return run
         return await self._await_end(run, min(until, self._now() + self._settings.thread_patience_seconds))
 
-    async def _move_on(self, until: float) -> Inbox | None:
+    async def _move_on(self, until: float) -> None:
         """The thread is held by a run that does not end when it is cancelled, and may hold it for ten minutes.
 
-        The conversation goes on in a new thread, with what was said last. Nobody waits for the old one's run. Returns the
-        inbox as it was then; None if there is no new thread.
+        The conversation goes on in a new thread, with what was said last. Nobody waits for the old one's run. Nothing
+        happens
+        if there is no new thread: the deadline will come, or the next conflict.
         """
-        old = self._thread_id
-        inbox = await self._held.step("inbox", self._store.inbox)
-        try:
-            new = await self._requests.repeat("threads.create", self._copying(old, inbox), until)
-        except (OutOfTimeError, Refused):
-            return None  # the deadline will come, or the next conflict
-        self._thread_id = await self._held.step(
-            "replace_thread", lambda lease: self._store.replace_thread(lease, old, new)
-        )
-        self._telemetry.thread_moved(self._conversation, old, new)
-        return inbox
+        self._seen = None
+        with suppress(OutOfTimeError, Refused):
+            await self._leave_behind(until)
 
     async def _cancel(self, run_id: str, until: float, *, whose: Whose, takeover: bool) -> None:
         self._telemetry.cancel(self._conversation, run_id, whose, takeover)
