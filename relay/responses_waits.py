@@ -20,6 +20,7 @@ what is judged:
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -110,7 +111,7 @@ Ending = tuple[Outcome, str]
 """How a handling ends, and the text that tells the customer."""
 
 
-class _OneTurn:
+class _OneTurn(ABC):
     """A foreground turn for a message, and the customer told how it ended. Subclasses say how the turn is taken."""
 
     def __init__(
@@ -144,9 +145,9 @@ class _OneTurn:
         outcome = Outcome.COVERED if ending is None else ending[0]
         return Handled(outcome, told.attempts, told.waited_seconds, told.response_id)
 
+    @abstractmethod
     async def _take(self, message: IncomingMessage, told: _Told) -> Ending | None:
         """The message's ending; None if it is left to the handling of a later message."""
-        raise NotImplementedError
 
     async def _turn(self, told: _Told, **params: Any) -> Ending:
         """One turn in the foreground, and its reply."""
