@@ -46,6 +46,15 @@ class Response(NamedTuple):
     json: Any
 
 
+def error(answer: Response) -> tuple[int, str, str, str | None, str | None]:
+    """Status and the four fields of an error body, which are always there."""
+    body = answer.json["error"]
+    assert set(body) == {"message", "type", "param", "code"}
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.content == json.dumps({"error": body}, indent=2, ensure_ascii=False).encode()
+    return answer.status, body["message"], body["type"], body["param"], body["code"]
+
+
 class Door(ABC):
     """One way into the simulated API."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import openai
 import pytest
-from doors import DOORS, Door, Response
+from doors import DOORS, Door, Response, error
 
 from relaysim.sim.backends.responses.states import CHAIN, NO_TURN, RULE, STATES
 
@@ -44,13 +44,6 @@ def converse(request: pytest.FixtureRequest) -> Converse:
         return DOORS[request.param](conversation, api="responses", **changes)
 
     return hold
-
-
-def error(answer: Response) -> tuple[int, str, str, str | None, str | None]:
-    """Status and the four fields of an error body, which are always there."""
-    body = answer.json["error"]
-    assert set(body) == {"message", "type", "param", "code"}
-    return answer.status, body["message"], body["type"], body["param"], body["code"]
 
 
 class Talk:

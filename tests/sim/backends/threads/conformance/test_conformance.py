@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 import pytest
-from doors import DOORS, HEADERS, Door, Response, in_process, over_a_socket
+from doors import DOORS, HEADERS, Door, Response, error, in_process, over_a_socket
 
 from relaysim.sim.backends.threads.states import NO_RUN, RULE, STATES
 
@@ -28,15 +28,6 @@ UNKNOWN = "X" * 24
 def converse(request: pytest.FixtureRequest) -> RunConversation:
     """Holds a conversation through one of the doors."""
     return DOORS[request.param]
-
-
-def error(answer: Response) -> tuple[int, str, str, str | None, str | None]:
-    """Status and the four fields of an error body, which are always there."""
-    body = answer.json["error"]
-    assert set(body) == {"message", "type", "param", "code"}
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.content == json.dumps({"error": body}, indent=2, ensure_ascii=False).encode()
-    return answer.status, body["message"], body["type"], body["param"], body["code"]
 
 
 class Talk:
