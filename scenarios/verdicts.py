@@ -126,7 +126,8 @@ def _entry(
             judge_own_words(claim, main.around_replies, main.beginnings, replay)
         if obstacles and claim["verdict"] != "refuted":
             _judge_not_at_all(claim, "; ".join(each["text"] for each in obstacles), "kept from being judged")
-    unmet = [] if obstacles else main.never_met
+    # In a world that is on a tape everything was decided: what is not on it was to hit nothing.
+    unmet = [] if obstacles or scenario.tape is not None else main.never_met
     for claim in claims:
         if unmet and claim["verdict"] != "refuted":
             # A replication that never met the fault it was to meet has shown nothing, and more of them would not.

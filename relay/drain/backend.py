@@ -16,6 +16,7 @@ that had arrived arrives twice.
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -122,14 +123,14 @@ class Backend(Protocol):
         ...
 
     async def copy_thread(
-        self, thread_id: str, messages_max: int, questions: int = 0, *, without: Sequence[str] = ()
+        self, thread_id: str, messages_max: int, questions: Sequence[str] = (), *, without: Sequence[str] = ()
     ) -> str:
         """Create a thread that begins with the words of another one's latest messages; returns its id.
 
         Args:
             thread_id: the other one.
             messages_max: how many of them.
-            questions: more of them, if so many of the customer's would not be among them. 32 in all at most.
+            questions: texts of the customer's that must be among them: so many more as that takes. 32 in all at most.
             without: messages (their ids) that are to be left out, with the runs that answer them, if the backend can tell.
         """
         ...
@@ -179,15 +180,15 @@ class ThreadsBackend:
         return str((await self._answer(self._threads.create())).id)
 
     async def copy_thread(
-        self, thread_id: str, messages_max: int, questions: int = 0, *, without: Sequence[str] = ()
+        self, thread_id: str, messages_max: int, questions: Sequence[str] = (), *, without: Sequence[str] = ()
     ) -> str:
         """As `Backend.copy_thread`. Pictures and files stay behind, and so does a reply that was never finished."""
-        if messages_max == 0:
+        if messages_max == 0 and not questions:
             return await self.open_thread()
         limit = COPIED_MAX if questions else messages_max
         page = await self._answer(self._messages.list(thread_id, limit=limit, order="desc"))
         turns = [(message.role, text_of(message)) for message in reversed(page.data) if _is_whole(message)]
-        turns = turns[-max(messages_max, since(questions, [role for role, _ in turns])) :]
+        turns = turns[-max(messages_max, since(questions, turns)) :]
         messages = [{"role": role, "content": text} for role, text in turns if text is not None]
         return str((await self._answer(self._threads.create(messages=messages))).id)
 
@@ -289,10 +290,19 @@ def _view(run: Any, hint: str | None = None) -> RunView:
     return RunView(run.id, str(run.status), metadata, reason if isinstance(reason, str) else None, look_again)
 
 
-def since(questions: int, roles: Sequence[str]) -> int:
-    """How many messages there are from so many of the customer's on, the last ones."""
-    asked = [place for place, role in enumerate(roles) if role == "user"]
-    return len(roles) - (asked[-questions] if questions <= len(asked) else 0) if questions else 0
+def since(questions: Sequence[str], said: Sequence[tuple[str, str | None]]) -> int:
+    """How many of the latest messages hold all these texts of the customer's; all, if one of them is not there.
+
+    Those that wait are not always the last: a message that was brought with them, and written later, may have ended.
+    """
+    missing: Counter[str | None] = Counter(questions)
+    for count, (role, text) in enumerate(reversed(said)):
+        if not missing:
+            return count
+        if role == "user" and text in missing:
+            missing[text] -= 1
+            missing = +missing
+    return len(said) if questions else 0
 
 
 def _is_whole(message: Any) -> bool:

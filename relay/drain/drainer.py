@@ -53,9 +53,6 @@ _CLEARING_SECONDS: Final = 60.0
 _HOPELESS: Final = frozenset({"requires_action", "cancelling"})
 """States that do not lead to an answer: nobody here has tools, and what is being cancelled ends without, or not at all."""
 
-_MOVED_MAX: Final = 32
-"""Messages that the API takes when a thread is created."""
-
 
 class Drainer:
     """See the module.
@@ -393,9 +390,9 @@ class Drainer:
                 a thread tells only late what is in it, what waits is left out, and brought by the next run.
         """
         inbox = await self._held.step("inbox", self._store.inbox)
-        waiting = sum(entry.appended for entry in inbox.entries)
-        keep = min(max(waiting, self._settings.moved_messages_max), _MOVED_MAX)
+        waiting = [entry.text for entry in inbox.entries if entry.appended]
         without = [entry.id for entry in inbox.entries] if self._backend.links_at_end else []
+        keep = self._settings.moved_messages_max
         copy = partial(self._backend.copy_thread, self._thread_id, keep, waiting, without=without)
         made = await self._requests.repeat("threads.create", copy, until)
         self._seen = inbox

@@ -72,7 +72,7 @@ class ResponsesBackend:
         return str((await self._answer(self._conversations.create())).id)
 
     async def copy_thread(
-        self, thread_id: str, messages_max: int, questions: int = 0, *, without: Sequence[str] = ()
+        self, thread_id: str, messages_max: int, questions: Sequence[str] = (), *, without: Sequence[str] = ()
     ) -> str:
         """As `Backend.copy_thread`, of 20 messages at most. Function calls, pictures and files stay behind."""
         messages_max = min(messages_max, COPIED_MAX)
@@ -85,7 +85,7 @@ class ResponsesBackend:
             if not any(answers(turn.metadata, message_id) for message_id in without)
             for role, text in turn.said
         ]
-        said = said[-min(COPIED_MAX, max(messages_max, since(questions, [role for role, _ in said]))) :]
+        said = said[-min(COPIED_MAX, max(messages_max, since(questions, said))) :]
         items = [{"type": "message", "role": role, "content": text} for role, text in said]
         return str((await self._answer(self._conversations.create(items=items))).id)
 

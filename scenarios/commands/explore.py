@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=positive_int, metavar="T", help="begin no further world after so many seconds of real time"
     )
+    parser.add_argument(
+        "--unexpected",
+        action="store_true",
+        help="pass over claims that the scenario itself expects to be refuted, and stop only at what else goes wrong",
+    )
     parser.add_argument("--out", type=folder, metavar="DIR", help="where what was found is kept; by default here")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_jobs(parser)
@@ -56,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def explore(arguments: argparse.Namespace) -> int:
     """The command."""
-    from relaysim.scenarios.explore.hunting import hunt
+    from relaysim.scenarios.explore.hunting import expected_events, hunt
     from relaysim.scenarios.explore.shrinking import CannotReplayError, shrink
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import Cost, LostWorkerError, Progress, ReplicationError
@@ -78,6 +83,7 @@ def explore(arguments: argparse.Namespace) -> int:
                 seconds=arguments.seconds,
                 lane=lane,
                 jobs=arguments.jobs or cores(),
+                unexpected=arguments.unexpected,
                 progress=lambda done: progress(Progress(done, arguments.worlds, 0.0)),
             )
             cost = Cost(effort.seconds, effort.worlds)
@@ -86,10 +92,12 @@ def explore(arguments: argparse.Namespace) -> int:
     except (ReplicationError, LostWorkerError, CannotReplayError) as error:
         raise UsageError(" ".join(str(error).split())) from error
     kept = None if shrunk is None else _keep(scenario, shrunk, arguments.out)
+    passed_over = expected_events(scenario) if arguments.unexpected else ()
     if arguments.json:
-        say_json(_plain(scenario, effort, () if found is None else found.breaches, shrunk, kept))
+        plain = _plain(scenario, effort, () if found is None else found.breaches, shrunk, kept)
+        say_json({**plain, "passed_over": list(passed_over)})
     else:
-        _say(scenario, effort, shrunk, kept)
+        _say(scenario, effort, shrunk, kept, passed_over)
     return 0 if shrunk is None else EXIT_FOUND
 
 
@@ -105,7 +113,9 @@ def _keep(scenario: Scenario, shrunk: Shrunk, out: Path | None) -> Path:
     return path
 
 
-def _say(scenario: Scenario, effort: Effort, shrunk: Shrunk | None, kept: Path | None) -> None:
+def _say(
+    scenario: Scenario, effort: Effort, shrunk: Shrunk | None, kept: Path | None, passed_over: Sequence[str]
+) -> None:
     if shrunk is None:
         say(
             f"Nothing went wrong in {counted(effort.worlds, 'world')} of {scenario.name}, drawn by the strategy "
@@ -133,6 +143,8 @@ def _say(scenario: Scenario, effort: Effort, shrunk: Shrunk | None, kept: Path |
         for line in story_of(scenario, shrunk):
             say(line)
         say(f"See it: relaysim replay {kept} --seed 0; once it is mended this passes: relaysim verify {kept}")
+    if passed_over:
+        say(f"Passed over, since {scenario.name} expects it to be refuted: {', '.join(passed_over)}.")
     met = ", ".join(f"{fault} at {event} {count:,}" for (fault, event), count in effort.met.most_common(_MET_SHOWN))
     say(
         f"Looked at {counted(effort.worlds, 'world')}, {counted(len(effort.orders), 'order')} of five "

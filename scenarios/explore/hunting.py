@@ -79,11 +79,23 @@ class Effort:
         return 1.0 if not self.worlds else 1.0 - float(0.05 ** (1.0 / self.worlds))
 
 
-def never_events(scenario: Scenario) -> tuple[str, ...]:
-    """The counts that must stay 0: of each promise, and of the scenario's claims of kind never."""
+def never_events(scenario: Scenario, *, unexpected: bool = False) -> tuple[str, ...]:
+    """The counts that must stay 0: of each promise, and of the scenario's claims of kind never.
+
+    Args:
+        scenario: see there.
+        unexpected: without those of claims that the scenario expects to be refuted.
+    """
+    left_out = expected_events(scenario) if unexpected else ()
     events = [f"breach_{promise}" for promise in PROMISES]
     events += [claim.event for claim in scenario.claims if CLAIM_KINDS[claim.kind].occurrence_refutes]
-    return tuple(dict.fromkeys(events))
+    return tuple(event for event in dict.fromkeys(events) if event not in left_out)
+
+
+def expected_events(scenario: Scenario) -> tuple[str, ...]:
+    """The counts of claims of kind never that the scenario expects to be refuted."""
+    never = [claim for claim in scenario.claims if CLAIM_KINDS[claim.kind].occurrence_refutes]
+    return tuple(dict.fromkeys(claim.event for claim in never if claim.expect == "refuted"))
 
 
 def breaches_in(observation: Mapping[str, Any], events: Sequence[str]) -> tuple[Breach, ...]:
@@ -104,6 +116,7 @@ def hunt(
     seconds: float | None,
     lane: Lane,
     jobs: int,
+    unexpected: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[Look | None, Effort]:
     """Look at the scenario's worlds from seed 0 on, until one has a breach.
@@ -115,6 +128,7 @@ def hunt(
         worlds: at most so many.
         seconds: begin no further worlds after so long; None: no limit.
         lane, jobs: where and in how many processes.
+        unexpected: pass over what the scenario expects to be refuted.
         progress: called with how many were looked at.
 
     Raises:
@@ -124,7 +138,7 @@ def hunt(
     effort = Effort()
     started = time.monotonic()
     found: Look | None = None
-    for look in _looks(scenario, worlds, seconds, lane, jobs, started):
+    for look in _looks(scenario, never_events(scenario, unexpected=unexpected), worlds, seconds, lane, jobs, started):
         effort.add(look)
         progress(effort.worlds)
         if look.breaches:
@@ -135,9 +149,15 @@ def hunt(
 
 
 def _looks(
-    scenario: Scenario, worlds: int, seconds: float | None, lane: Lane, jobs: int, started: float
+    scenario: Scenario,
+    events: Sequence[str],
+    worlds: int,
+    seconds: float | None,
+    lane: Lane,
+    jobs: int,
+    started: float,
 ) -> Iterator[Look]:
-    text, events = scenario.to_json(), never_events(scenario)
+    text = scenario.to_json()
 
     def is_over() -> bool:
         return seconds is not None and time.monotonic() - started >= seconds

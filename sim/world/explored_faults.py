@@ -56,7 +56,8 @@ def _varied(settings: WorldSettings, chooser: _Chooser) -> WorldSettings:
             changed["relay"] = relay.model_copy(update={"settings": {**relay.settings, key: value}})
         else:
             changed[table] = with_value(changed.get(table, getattr(settings, table)), key, value)
-    return settings.model_copy(update=changed)
+    # What was drawn is drawn: a world that is made of this one does not vary once more.
+    return settings.model_copy(update={**changed, "explored": type(given)()})
 
 
 F = TypeVar("F", bound=Any)

@@ -19,6 +19,14 @@ from relaysim.scenarios.load import load
 RACE = ["explore", "race", "--lane", "direct", "--jobs", "1", "--quiet"]
 
 
+DRAIN = ["--set", "relay.factory=relaysim.relay:drain", "--set", "relay.settings={}", "--set", "workers=[{count=2}]"]
+
+CLAIMS = (
+    '[{{ id = "t", title = "t", kind = "never", event = "answered", among = "messages", '
+    'expect = "{expect}", reason = "r" }}]'
+)
+
+
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -45,16 +53,31 @@ def test_what_is_found_is_small_and_kept_and_fails_again(tmp_path: Path, capsys:
     assert len(prints) == 1
 
 
+def test_what_was_found_passes_once_it_is_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where its faults were left with nothing to hit."""
+    assert main([*RACE, "--worlds", "5", "--json"]) == 1
+    kept = Path(json.loads(capsys.readouterr().out)["found"]["kept"])
+    kept.write_text(kept.read_text() + '\n[[faults]]\nkind = "connect_error"\nprobability = 0.0\n')
+    verify = ["verify", str(kept), "--quiet", "--recheck", "0", "--out", str(tmp_path / "out")]
+    assert main(verify) == 1
+    assert main([*verify, *DRAIN]) == 0
+
+
+def test_claims_that_are_expected_to_be_refuted_are_passed_over_if_that_is_wanted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A relay that keeps every promise, and a claim that nobody is answered."""
+    claims = {each: "claims=" + CLAIMS.format(expect=each) for each in ("refuted", "verified")}
+    expected = [*RACE, *DRAIN, "--worlds", "2", "--set", claims["refuted"]]
+    assert main(expected) == 1
+    capsys.readouterr()
+    assert main([*expected, "--unexpected"]) == 0
+    assert "expects it to be refuted: answered" in capsys.readouterr().out
+    assert main([*RACE, *DRAIN, "--worlds", "2", "--set", claims["verified"], "--unexpected"]) == 1
+
+
 def test_where_nothing_is_found_it_says_how_hard_it_looked(capsys: pytest.CaptureFixture[str]) -> None:
-    relay = [
-        "--set",
-        "relay.factory=relaysim.relay:drain",
-        "--set",
-        "relay.settings={}",
-        "--set",
-        "workers=[{count=2}]",
-    ]
-    assert main([*RACE, *relay, "--worlds", "3"]) == 0
+    assert main([*RACE, *DRAIN, "--worlds", "3"]) == 0
     said = capsys.readouterr().out
     assert "Nothing went wrong in 3 worlds" in said
     assert "At most 63 % of such worlds" in said

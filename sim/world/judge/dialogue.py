@@ -104,7 +104,11 @@ def _check_run(
     last = max((message.number for each in read for message in each.messages), default=-1)
     before = [each for each in said if each.time < newest and (each.number is None or each.number <= last)]
     due = [*_found_there(history, run, conversation), *before][-remembers:]
-    due = [each for each in due if not _is_lost(history, each, run)]
+    due = [
+        each
+        for each in due
+        if (each.thread == run.thread or _is_recent(history, each, run, remembers)) and not _is_lost(history, each, run)
+    ]
     texts = [wording(each.text) for each in read]
     texts += [wording(each.text) for each in history.given if each.run is run and each.place == "instructions"]
     replies = [wording(each.text) for each in read if not each.messages]
@@ -124,6 +128,16 @@ def _check_run(
         run=run.id,
         received=[each.text for each in read],
     )
+
+
+def _is_recent(history: History, said: _Said, run: Run, remembers: int) -> bool:
+    """Whether something was among the newest texts of its thread when a run in another one was created.
+
+    What nobody was sent, and what nobody answered, counts as a text there too: who copies a thread cannot tell.
+    """
+    there = [each for each in history.contents.of.get(said.thread, ()) if each.time <= run.created]
+    places = [place for place, each in enumerate(there) if wording(each.text).holds(said.words)]
+    return not places or len(there) - places[-1] <= remembers
 
 
 def _is_lost(history: History, said: _Said, run: Run) -> bool:

@@ -67,7 +67,8 @@ def check_leases_kept(
 ) -> None:
     """L7: a lease does not run out while its holder works and Redis answers: a renewal that was not answered is sent again
     at once. Judged of leases whose holder had done something under them, and was well from the last renewal on, if Redis
-    had been well for as long as a step may take, or a renewal be away, and a second, when the holder had to give it up.
+    had been well for as long as a step may take, or a renewal be away, and a second, when the holder had to give it up, and
+    for as long as a step may take before the last renewal: who waits for a step then gives up after it.
 
     Would miss: leases that nobody needed any more; a holder that renews late each time, and still in time.
     """
@@ -82,10 +83,9 @@ def check_leases_kept(
             findings.check("L7")
             if lease.how != "expired" or disturbances.worker_disturbed(lease.worker, lease.renewed, lease.ended):
                 continue
-            if disturbances.redis_strikes(
-                lease.renewed - settings.slack_seconds, lease.renewed + settings.slack_seconds
-            ):
-                continue  # its holder may not have heard of its last renewal
+            a_step_ago = lease.renewed - settings.promises.step_timeout_seconds
+            if disturbances.redis_strikes(a_step_ago - settings.slack_seconds, lease.renewed + settings.slack_seconds):
+                continue  # its holder may not have heard of its last renewal, or was about to give up another step
             given_up = lease.ended - _MARGIN * promised.seconds
             if given_up - _calm_since(disturbances, lease) > needed:
                 findings.breach(

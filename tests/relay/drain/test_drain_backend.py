@@ -276,15 +276,33 @@ def test_a_thread_is_copied_in_words_without_what_was_never_finished() -> None:
     assert sent == [{}]
 
 
-@pytest.mark.parametrize(("questions", "first"), [(0, "late"), (1, "late"), (2, "second"), (3, "first"), (4, "first")])
-def test_a_copied_thread_holds_so_many_of_the_customers_messages_whatever_came_between(
-    questions: int, first: str
+@pytest.mark.parametrize(
+    ("questions", "first"),
+    [
+        ([], "late"),
+        (["third"], "third"),
+        (["second", "third"], "second"),
+        (["second"], "second"),  # what was written after it has ended
+        (["first"], "first"),
+        (["alike", "alike"], "alike"),
+        (["alike", "third"], "third"),
+        (["late"], "alike"),  # the assistant's: it is no question, so that all is kept
+        (["never written"], "alike"),
+    ],
+)
+def test_a_copied_thread_holds_the_questions_that_wait_whatever_came_after_them(
+    questions: list[str], first: str
 ) -> None:
-    """A run that was given up may have written after the last question all the same."""
-    said = [("user", "first"), ("user", "second"), ("assistant", "early"), ("user", "third"), ("assistant", "late")]
-    if questions == 1:
-        said = said[:-1]
-        first = "third"
+    """A run that was given up may have written after them all the same, and one that was written later may have ended."""
+    said = [
+        ("user", "alike"),
+        ("user", "first"),
+        ("user", "second"),
+        ("assistant", "early"),
+        ("user", "third"),
+        ("user", "alike"),
+        ("assistant", "late"),
+    ]
     newest_first = [{"role": role, "content": [part(text)]} for role, text in reversed(said)]
     sent: list[Any] = []
 

@@ -136,6 +136,19 @@ def test_a_lease_does_not_run_out_while_its_holder_works_and_redis_answers(struc
     assert breaches(story, "L7", declaring()) == 0
 
 
+@pytest.mark.parametrize(("struck", "broken"), [(1.0, 1), (4.0, 0)])
+def test_who_gives_up_a_step_that_redis_left_unanswered_may_let_its_lease_run_out(struck: float, broken: int) -> None:
+    """The renewal that came in between was answered; the step that was lost before it is given up after it."""
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.leave("runs.list")
+    story.add("redis", "redis.fault", "command_lost", "begin_send", "relay:lease:c1", at=struck)
+    story.now = 6.6
+    story.redis("w1", "renew", "c1", reply=1)
+    story.gone(at=16.6)
+    assert breaches(story, "L7", declaring(renew_seconds=10.0 / 3)) == broken
+
+
 def test_a_dead_holder_loses_its_lease() -> None:
     story = JudgedStory()
     story.accept("c1.m1", lease=True)

@@ -122,6 +122,18 @@ def test_what_is_older_than_promised_may_go(dialogue: Dialogue, remembers: int, 
     assert dialogue.broken_of(remembers=remembers) == breaches
 
 
+@pytest.mark.parametrize(("remembers", "breaches"), [(2, {}), (3, {"S13": 1})])
+def test_a_reply_that_nobody_was_sent_is_among_the_newest_texts_of_its_thread(
+    dialogue: Dialogue, remembers: int, breaches: dict[str, int]
+) -> None:
+    """Who copies a thread's newest texts cannot tell whether its last reply was sent."""
+    dialogue.store("c1.m2", "thread_1", "user", dialogue.write("c1.m2"))
+    dialogue.reply("c1.m2", "run_2", "Nobody was sent this one")
+    dialogue.ask(3, "thread_4")
+    dialogue.answer(3, "thread_4")
+    assert dialogue.broken_of(remembers=remembers) == breaches
+
+
 @pytest.mark.parametrize(("window", "breaches"), [(3, {}), (2, {"S13": 1})])
 def test_a_window_is_read_and_nothing_before_it(dialogue: Dialogue, window: int, breaches: dict[str, int]) -> None:
     dialogue.ask(2)
