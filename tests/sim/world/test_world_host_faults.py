@@ -31,6 +31,41 @@ def test_a_crash_is_a_power_cut() -> None:
     assert result.observation["fault_hits"] == {"host_faults": [1]}
 
 
+@pytest.mark.parametrize(
+    ("closing_seconds", "seconds", "events"),
+    [
+        (2.0, None, [(3.0, "closing"), (5.0, "closed"), (5.25, "host.crash")]),
+        (2.0, 4.0, [(3.0, "closing"), (5.0, "closed"), (5.25, "host.crash"), (9.25, "host.restart")]),
+        (200.0, None, [(3.0, "closing"), (33.0, "host.crash")]),
+    ],
+    ids=["for good", "and started again", "killed after 30 s"],
+)
+def test_a_worker_that_is_stopped_ends_in_order(
+    closing_seconds: float, seconds: float | None, events: list[tuple[float, str]]
+) -> None:
+    """It gets no deliveries any more, and as long as it likes up to 30 s for `aclose`; what it handles may end."""
+    stop = {"kind": "stop", "at_seconds": 3.0, "workers": [1], **({} if seconds is None else {"seconds": seconds})}
+    made = settings(
+        "world_relays:closer",
+        relay={"seconds": closing_seconds},
+        workload={
+            "messages": [{"at_seconds": 1.0, "worker": 1}, {"at_seconds": 4.0, "worker": 1}],
+            "redeliver_seconds": 1.0,
+        },
+        host_faults=[stop],
+        limit_seconds=60.0,
+    )
+    result = run(made)
+    seen = [
+        (round(time, 2), fields[-1] if kind == "send" else kind)
+        for time, worker, kind, *fields in told(result, "send", "host.crash", "host.restart")
+        if worker == "w1"
+    ]
+    assert [each for each in seen if each[1] in ("closing", "closed", "host.crash", "host.restart")] == events
+    starts = [(worker, fields[0]) for _, worker, _, *fields in told(result, "handling.start")]
+    assert starts == [("w1", "c1.m1#1"), ("w2", "c1.m2#2")]
+
+
 def test_what_was_sent_before_the_crash_stays_on_its_way() -> None:
     result = run(settings("world_relays:sender", workers=1, host_faults=[crash(on="send")]))
     assert told(result, "send", "host.crash", "received", "handling.end") == [

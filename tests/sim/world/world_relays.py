@@ -67,6 +67,26 @@ class Sleeper:
             await self._send(message.conversation, f"Left {message.id}")
 
 
+class Closer:
+    """Answers at once; says when it is told to close, and when it has closed."""
+
+    def __init__(self, send: Any, seconds: float) -> None:
+        self._send = send
+        self._seconds = seconds
+
+    async def handle(self, message: Any) -> None:
+        await self._send(message.conversation, f"Got {message.id}")
+
+    async def aclose(self) -> None:
+        await self._send("c1", "closing")
+        await asyncio.sleep(self._seconds - 0.25)
+        await self._send("c1", "closed")
+
+
+def closer(client: Any, redis_client: Any, send: Any, *, seconds: float = 5.0) -> Closer:
+    return Closer(send, seconds)
+
+
 def sleeper(client: Any, redis_client: Any, send: Any, *, seconds: float = 5.0) -> Sleeper:
     return Sleeper(send, seconds)
 
