@@ -4,7 +4,7 @@
 - `arrivals`, `network`: one attempt at a request in virtual time: latency, effect, broken and streamed answers, trace;
   `sent_requests`: what requests carry, for whoever compares two runs of a world.
 - `transport`, `direct`, `clients`: the two doors of a world. Lane `sdk` is the real SDK on a simulated transport, lane
-  `direct` the same calls without the SDK's code (`direct_errors`, `direct_records`); equal traces.
+  `direct` the same calls without the SDK's code (`direct_errors`, `direct_records`, `direct_streams`); equal traces.
 - `api_address`: the API as a service at its address, for clients that code under test makes by itself; `broken_answers`:
   how an answer that breaks is written, there and in the transport.
 - `simulation`: an API without a world, for doors of its own: `server` (a socket) and `in_process` (virtual time in a test's

@@ -24,8 +24,10 @@ from openai._constants import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from openai._types import NotGiven, Omit, not_given, omit
 
 from relaysim.sim.backends.calls import Answer, Call
-from relaysim.sim.doors.direct_errors import error_of, may_retry, retry_seconds
+from relaysim.sim.doors.arrivals import BrokenAnswer, StreamedAnswer
+from relaysim.sim.doors.direct_errors import body_error, error_of, head_of, may_retry, retry_seconds
 from relaysim.sim.doors.direct_records import Record
+from relaysim.sim.doors.direct_streams import RecordStream
 from relaysim.sim.doors.network import Network
 from relaysim.sim.doors.transport import SimTransport, openai_client
 from relaysim.sim.kernel import Host, SimulatorError
@@ -127,18 +129,27 @@ class DirectClient:
         await self.close()
 
     async def _request(self, call: Call, timeout: Any) -> Answer:
-        """The SDK's retry loop: connection errors, timeouts and some statuses, at most `max_retries` more times."""
+        """The SDK's retry loop: connection errors, timeouts and some statuses, at most `max_retries` more times.
+
+        The payload of an answer that is a stream is the `RecordStream` of its events.
+        """
         read, connect = self._limits if isinstance(timeout, NotGiven) else _read_and_connect(timeout)
         network, taken = self._network, 0
         while True:
             if network.sent is not None:
                 network.sent.note_call(network.kernel.now, self._host.name, call)
             answer = await network.attempt(self._host, call, read, connect)
+            if type(answer) is StreamedAnswer:  # a fault that it meets is met by whoever reads it
+                answer.payload = RecordStream(call, answer.arrivals, read, network.service.backend)
+                return answer
             if answer.status == 200 and answer.failure is None:
                 return answer
-            if taken >= self.max_retries or not may_retry(answer):
+            head = head_of(call, answer)
+            if taken >= self.max_retries or not may_retry(head):
+                if isinstance(answer, BrokenAnswer) and head is not answer:
+                    raise body_error(call, answer, network.service.backend)
                 raise error_of(call, answer, network.service.backend)
-            await asyncio.sleep(retry_seconds(answer, taken, network.kernel.draws))
+            await asyncio.sleep(retry_seconds(head, taken, network.kernel.draws))
             taken += 1
 
 

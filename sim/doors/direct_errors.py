@@ -90,6 +90,21 @@ def error_of(call: Call, answer: Answer, backend: Backend) -> Exception:
     return _status_error(call, answer, backend)
 
 
+def head_of(call: Call, answer: Answer) -> Answer:
+    """What the SDK knows of an answer when it decides whether to ask again. It reads the body of one that was to be a stream
+    only afterwards: of a refusal that breaks off it has the status and the headers by then."""
+    if isinstance(answer, BrokenAnswer) and answer.status == 0 and call.params.get("stream") is True:
+        return answer.whole
+    return answer
+
+
+def body_error(call: Call, answer: BrokenAnswer, backend: Backend) -> httpx2.TransportError:
+    """What the SDK lets through when the body of a refusal breaks off whose head it has already looked at."""
+    assert answer.failure is not None
+    broken = rendered_broken(backend.make_wire(), answer, call)
+    return network_error(answer.failure, (len(broken.content), broken.length))
+
+
 def _connection_error(call: Call, answer: Answer, backend: Backend) -> openai.APIConnectionError:
     """No whole answer came."""
     assert answer.failure is not None

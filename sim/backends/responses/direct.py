@@ -24,6 +24,7 @@ from relaysim.sim.doors.direct import (
     take_given,
 )
 from relaysim.sim.doors.direct_records import PageRequest, Record
+from relaysim.sim.doors.direct_streams import RecordStream
 
 _CREATE: Final = next(each.params for each in OPERATIONS if each.name == "responses.create")
 _NEVER_GIVEN: Final = frozenset({"include[]"})
@@ -46,6 +47,16 @@ class TurnRecord(Record):
         )
 
 
+class EventRecord(Record):
+    """An event of a stream; `response` is the response as it was then, where the event has one."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        found = super().__getattr__(name)
+        return TurnRecord(found._data) if name == "response" else found
+
+
 class AsyncResponses:
     """`client.responses`"""
 
@@ -56,10 +67,8 @@ class AsyncResponses:
     def __getattr__(self, name: str) -> Any:
         raise NotInDirectLaneError(f"client.responses.{name}")
 
-    async def create(self, *, stream: Any = OMIT, timeout: Any = NOT_GIVEN, **params: Any) -> TurnRecord:
-        """Begin a turn; in the foreground, wait for its end."""
-        if not isinstance(stream, ABSENT) and stream:
-            raise NotInDirectLaneError("responses.create(stream=True)")
+    async def create(self, *, timeout: Any = NOT_GIVEN, **params: Any) -> TurnRecord | RecordStream:
+        """Begin a turn; in the foreground, wait for its end, or with `stream=True` read it as it is written."""
         given = {name: value for name, value in params.items() if name in _CREATE - _NEVER_GIVEN}
         refuse_others({name: value for name, value in params.items() if name not in given})
         taken: dict[str, Any] = {}
@@ -69,15 +78,23 @@ class AsyncResponses:
         call = Call("responses.create", conversation_in(taken), params=taken)
         return await self._answer(call, timeout)
 
-    async def retrieve(self, response_id: str, *, timeout: Any = NOT_GIVEN, **others: Any) -> TurnRecord:
-        """Retrieve a response."""
-        if others.pop("stream", None) in (True,):
-            raise NotInDirectLaneError("responses.retrieve(stream=True)")
-        refuse_others(others, "include", "include_obfuscation", "starting_after")
+    async def retrieve(
+        self,
+        response_id: str,
+        *,
+        stream: Any = OMIT,
+        starting_after: Any = OMIT,
+        timeout: Any = NOT_GIVEN,
+        **others: Any,
+    ) -> TurnRecord | RecordStream:
+        """Retrieve a response, or with `stream=True` take up its stream."""
+        refuse_others(others, "include", "include_obfuscation")
         check_not_empty("response_id", response_id)
-        return await self._answer(Call("responses.retrieve", run_id=response_id), timeout)
+        params: dict[str, Any] = {}
+        take_given(params, stream=stream, starting_after=starting_after)
+        return await self._answer(Call("responses.retrieve", run_id=response_id, params=params), timeout)
 
-    async def cancel(self, response_id: str, *, timeout: Any = NOT_GIVEN, **others: Any) -> TurnRecord:
+    async def cancel(self, response_id: str, *, timeout: Any = NOT_GIVEN, **others: Any) -> TurnRecord | RecordStream:
         """Cancel a response in the background."""
         refuse_others(others)
         check_not_empty("response_id", response_id)
@@ -89,8 +106,11 @@ class AsyncResponses:
         check_not_empty("response_id", response_id)
         await self._request(Call("responses.delete", run_id=response_id), timeout)
 
-    async def _answer(self, call: Call, timeout: Any) -> TurnRecord:
+    async def _answer(self, call: Call, timeout: Any) -> TurnRecord | RecordStream:
         answer = await self._request(call, timeout)
+        if isinstance(answer.payload, RecordStream):
+            answer.payload.kind = EventRecord
+            return answer.payload
         assert answer.payload is not None
         return TurnRecord(answer.payload, answer.request_id)
 

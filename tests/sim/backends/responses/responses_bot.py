@@ -56,3 +56,62 @@ def make(client: Any, redis_client: Any, send: Any, *, waits: tuple[float, ...] 
 
 def make_background(client: Any, redis_client: Any, send: Any) -> BackgroundBot:
     return BackgroundBot(client, send)
+
+
+class StreamBot:
+    """A turn that is read as it is written, and left in the middle as `leaves` says; the customer is told which events came.
+
+    leaves  "never"; "timeout", "cancel": 2 s after its beginning; "close": after its third event; "resume": as "close", in
+            the background, and it is taken up again from where it was left
+    """
+
+    def __init__(self, client: Any, send: Any, leaves: str) -> None:
+        self._responses, self._send, self._leaves = client.responses, send, leaves
+        self._told: list[str] = []
+
+    async def handle(self, message: Any) -> None:
+        self._told = told = []
+        try:
+            await self._turn(message, told)
+        except (openai.APIError, TimeoutError, asyncio.CancelledError, ValueError) as error:
+            told.append(f"{type(error).__name__}: {error}")
+        await self._send(message.conversation, " ".join(told) or APOLOGY)
+
+    async def _turn(self, message: Any, told: list[str]) -> None:
+        background = {"background": True} if self._leaves == "resume" else {}
+        turn = {"model": "gpt-4.1", "conversation": message.thread_id, "input": message.text, **background}
+        stream = await self._responses.create(stream=True, **turn)
+        if self._leaves == "timeout":
+            async with asyncio.timeout(2.0):
+                await self._read(stream, told)
+        elif self._leaves == "cancel":
+            reading = asyncio.create_task(self._read(stream, told))
+            await asyncio.wait([reading], timeout=2.0)
+            reading.cancel()
+            await reading
+        elif self._leaves == "never":
+            await self._read(stream, told)
+        else:
+            response_id = await self._read(stream, told, events_max=3)
+            if self._leaves == "resume" and response_id:
+                await asyncio.sleep(1.0)
+                rest = await self._responses.retrieve(response_id, stream=True, starting_after=len(told) - 1)
+                await self._read(rest, told)
+
+    @staticmethod
+    async def _read(stream: Any, told: list[str], events_max: int = 10**6) -> str:
+        response_id = ""
+        async with stream:
+            async for event in stream:
+                told.append(f"{event.type}@{event.sequence_number}")
+                if event.type == "response.created":
+                    response_id = event.response.id
+                if event.type == "response.completed":
+                    told.append(event.response.output_text)
+                if len(told) >= events_max:
+                    break
+        return response_id
+
+
+def make_stream(client: Any, redis_client: Any, send: Any, *, leaves: str = "never") -> StreamBot:
+    return StreamBot(client, send, leaves)

@@ -78,6 +78,59 @@ def test_both_lanes_leave_the_same_trace(kind: str, factory: str) -> None:
     assert hits > 0
 
 
+LEAVES = ["never", "timeout", "cancel", "close", "resume"]
+
+
+def streamed(leaves: str, *at_seconds: float, **tables: Any) -> WorldSettings:
+    relay = {"factory": "responses_bot:make_stream", "settings": {"leaves": leaves}}
+    return world(*at_seconds, relay=relay, **tables)
+
+
+@pytest.mark.parametrize("leaves", LEAVES)
+def test_a_stream_is_read_and_left_alike_in_both_lanes(leaves: str) -> None:
+    settings = streamed(leaves, 0.0, 1.0, 20.0, 23.0)
+    sdk, direct = run(settings, "sdk"), run(settings, "direct")
+    assert sdk.records == direct.records
+    text = " ".join(str(fields) for _, _, kind, fields in direct.records or () if kind == "send")
+    assert ("response.completed@" in text) == (leaves in ("never", "resume"))
+    assert "response.in_progress@" in text
+    assert "Another process is currently operating" in text or leaves == "never"
+
+
+@pytest.mark.parametrize("leaves", LEAVES)
+@pytest.mark.parametrize("kind", [*FAULTS, "truncated", "after_events"])
+def test_both_lanes_leave_the_same_trace_of_streams(kind: str, leaves: str) -> None:
+    fault: dict[str, Any] = {"kind": kind, "route": "responses.*", "probability": 0.4}
+    if kind == "status":
+        fault["status"] = 503
+    if kind == "slow_body":
+        fault["seconds"] = 20.0
+    if kind == "after_events":
+        fault |= {"kind": "reset", "after_events": 4}
+    settings = streamed(leaves, 0.0, 1.0, 20.0, 40.0, faults=[fault])
+    hits = 0
+    for seed in range(3):
+        sdk, direct = run(settings, "sdk", seed), run(settings, "direct", seed)
+        assert sdk.records == direct.records
+        hits += sum(sdk.observation["fault_hits"]["faults"])
+    assert hits > 0
+
+
+@pytest.mark.parametrize("lane", ["sdk", "direct"])
+def test_a_worker_that_dies_while_it_reads_leaves_the_lock(lane: Lane) -> None:
+    crash = {"kind": "crash", "at_seconds": 2.0, "seconds": 1.0}
+    counts = run(streamed("never", 0.0, 4.0, host_faults=[crash]), lane).observation["counts"]
+    assert counts["met_active_run"] == 1
+    assert counts == run(streamed("never", 0.0, 4.0, host_faults=[crash]), "sdk").observation["counts"]
+
+
+@pytest.mark.parametrize(("switch", "met"), [("runs_on", 1), ("cancels", 0)])
+def test_a_stream_that_is_left_keeps_its_lock_or_not(switch: str, met: int) -> None:
+    numbers = {"abandoned_stream": switch, "cancel_seconds": {"kind": "constant", "value": 0.1}}
+    counts = run(streamed("close", 0.0, 3.0, numbers=numbers), "direct").observation["counts"]
+    assert counts["met_active_run"] == met
+
+
 def test_a_turn_that_was_left_keeps_the_conversation_locked() -> None:
     settings = world(0.0, workload={"messages": [{"at_seconds": 0.0}], "initial_runs": [{"age_seconds": 30.0}]})
     result = run(settings, "direct")
