@@ -101,8 +101,8 @@ class ApiFault(BaseModel):
     after_events: int | None = Field(
         default=None,
         ge=1,
-        description="kinds `reset` and `truncated`: of a streamed answer, how many events arrive before it breaks off; "
-        "absent: those that come with its head",
+        description="kinds `reset` and `truncated`: of a streamed answer, how many events arrive before it breaks off, "
+        "and other answers stay whole; absent: those that come with its head",
     )
 
     @field_validator("headers")

@@ -304,7 +304,7 @@ class Network:
                 answer.stream.detach()
                 return
             answer = self._stream(answer, way_back, fault)
-        elif fault is not None and way_back >= 0.0:
+        elif fault is not None and way_back >= 0.0 and fault.after_events is None:
             effect, slow_seconds = fault.effect, fault.slow_seconds
             if effect.damages:
                 answer = _named_as(answer, BrokenAnswer(answer, effect))

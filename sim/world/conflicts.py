@@ -40,13 +40,14 @@ class Encounter:
         conflicts: how many appends were refused so.
         recovered_at: the attempt whose append succeeded; 0: none did, or only after a text had been sent.
         waited: how long its relay waited after that, in seconds, without a request under way.
-        refused_at, cleared_at: when its relay saw the first refusal, and when that was over; None: never.
+        refused_at, cleared_at: when its relay saw the first refusal, and when that was over; None: never. An append that is
+            a turn too, and may be answered at its end only, is over when the service has taken it.
         clearing_requests: how many requests left in between.
     """
 
     def __init__(self, handling: Handling, roles: OperationRoles) -> None:
         self.handling = handling
-        self._cancels = roles.cancels
+        self._cancels, self._starts = roles.cancels, roles.starts
         self.conflicts = 0
         self.recovered_at = 0
         self.waited = 0.0
@@ -65,7 +66,7 @@ class Encounter:
             elif step == "request":
                 self._request(time, subject)
             elif step == "served":
-                self._served(subject)
+                self._served(time, subject)
             else:
                 self._response(time, subject)
 
@@ -93,7 +94,7 @@ class Encounter:
             self._conflicting.append(("waited", gap))
         self._idle_since = time
 
-    def _served(self, request: Request) -> None:
+    def _served(self, time: float, request: Request) -> None:
         status = request.served_status
         if request.appends and request.refused_by is not None:
             self.conflicts += 1
@@ -102,6 +103,8 @@ class Encounter:
             if status == 200 and self.conflicts and not self._done:
                 self.recovered_at = self.conflicts + 1
                 self._done = True
+                if request.operation in self._starts and self.cleared_at is None:
+                    self.cleared_at = time
         elif request.operation in self._cancels and status in (200, 400) and self.conflicts:
             self._conflicting.append(("cancelled" if status == 200 else "cancel_refused", request.run or ""))
 

@@ -145,8 +145,9 @@ class ApiRequests:
                     return
                 answer = arrived
             answer = shared(scope, answer)
-            breaks_later = answer.stream is not None and answer.stream.will_break
-            if fault is not None and fault.effect.damages and not breaks_later:
+            of_streams = fault is not None and fault.after_events is not None
+            spared = answer.stream.will_break if answer.stream is not None else of_streams
+            if fault is not None and fault.effect.damages and not spared:
                 answer = answer.damaged(fault.effect)
                 if fault.effect.ends != "in_order":
                     async with self._exchange(scope, receive, send) as exchange:
