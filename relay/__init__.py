@@ -6,6 +6,8 @@ What lives here
     cancel_and_retry_as_run.py  policy: that fix as such servers are seen to run it
     responses_waits.py   policies on Responses: retries on its lock, a quiet window, chains without a lock
     drain/               policy: a durable inbox and one worker at a time that answers it; the one for production
+    responses_storage.py where what was said is kept between turns on Responses
+    wait_settings.py     how often something is tried, and the waits in between, as settings
     policy_settings.py   every setting, with its unit, range and default
     policy_file.py       a policy and its settings from a file: `load_policy`
     messages.py          what goes in and what comes out: `Message`, `Handled`, `Outcome`, the customers' two apologies

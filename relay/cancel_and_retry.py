@@ -9,7 +9,6 @@ another worker, which finds it `cancelled` and apologises. A conflict on creatin
 """
 
 import asyncio
-import random
 from typing import Unpack
 
 import openai
@@ -106,14 +105,7 @@ class CancelAndRetry(CheckThenAct):
         return True
 
     async def _wait(self, planned_seconds: float, progress: Progress) -> None:
-        # Through the module, at each call: the draw can be replaced, in a test or a simulation.
-        match self._retry.jitter:
-            case "none":
-                seconds = planned_seconds
-            case "full":
-                seconds = planned_seconds * random.random()
-            case "equal":
-                seconds = planned_seconds / 2 * (1 + random.random())
+        seconds = self._retry.drawn(planned_seconds)
         logger.info(self._lines.waiting, round(seconds * 1000))
         if progress.attempts < self._retry.attempts:  # the last wait is followed by an apology
             self._telemetry.retry("messages.create", "conflict", seconds)

@@ -9,7 +9,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Unpack
 
 import redis.asyncio
 
@@ -17,7 +17,7 @@ from relaysim.relay.cancel_and_retry import CancelAndRetry
 from relaysim.relay.check_then_act import Ending, Progress
 from relaysim.relay.log_lines import logger
 from relaysim.relay.messages import Sender
-from relaysim.relay.policy_settings import RetrySettings
+from relaysim.relay.policy_settings import RetryArguments, RetrySettings
 from relaysim.relay.setting_rules import PAUSE, SECONDS, flag
 from relaysim.relay.telemetry import Telemetry
 from relaysim.relay.threads_api import CANCELLABLE_STATES, ThreadsClient
@@ -38,6 +38,13 @@ class AsRunSettings(RetrySettings):
     check_poll_seconds: Annotated[float, PAUSE] = 1.0
 
 
+class AsRunArguments(RetryArguments, total=False):
+    """`AsRunSettings` as keyword arguments."""
+
+    check_patience_seconds: float
+    check_poll_seconds: float
+
+
 class RunStillActiveError(RuntimeError):
     """The run that the check cancelled has not ended in time."""
 
@@ -48,7 +55,7 @@ def cancel_and_retry_as_run(
     send: Sender,
     *,
     telemetry: Telemetry | None = None,
-    **settings: Any,
+    **settings: Unpack[AsRunArguments],
 ) -> "CancelAndRetryAsRun":
     """The policy; settings as in `AsRunSettings`, which raises `ValueError` for wrong ones."""
     read = AsRunSettings.read("cancel_and_retry_as_run", settings)

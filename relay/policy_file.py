@@ -1,7 +1,7 @@
 """A policy and its settings from a file, so that what was tuned elsewhere is what runs in production.
 
     schema = 1
-    policy = "cancel_and_retry"        # or check_then_act, or drain
+    policy = "cancel_and_retry"        # or another of this package, see `relaysim.relay`
 
     [settings]                         # as of the policy; those left out keep their defaults
     attempts = 4
@@ -20,26 +20,54 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import redis.asyncio
 
 from relaysim.relay.cancel_and_retry import cancel_and_retry
+from relaysim.relay.cancel_and_retry_as_run import AsRunSettings, cancel_and_retry_as_run
 from relaysim.relay.check_then_act import check_then_act
 from relaysim.relay.drain import DrainSettings, drain
 from relaysim.relay.messages import Policy, Sender
 from relaysim.relay.policy_settings import RelaySettings, RetrySettings
+from relaysim.relay.responses_waits import (
+    LockWaitSettings,
+    QuietWindowSettings,
+    TurnSettings,
+    chained,
+    quiet_window,
+    retry_on_lock,
+)
 from relaysim.relay.setting_rules import Settings
 from relaysim.relay.telemetry import Telemetry
 
 SCHEMA: Final = 1
 _BYTES_MAX: Final = 4_000_000
 
-_POLICIES: Final[Mapping[str, tuple[Callable[..., Policy], type[Settings]]]] = {
-    "check_then_act": (check_then_act, RelaySettings),
-    "cancel_and_retry": (cancel_and_retry, RetrySettings),
-    "drain": (drain, DrainSettings),
+
+class Known(NamedTuple):
+    """A policy of this package.
+
+    factory   makes it
+    settings  what it is set by
+    apis      over which APIs it works: "threads", "responses"
+    """
+
+    factory: Callable[..., Policy]
+    settings: type[Settings]
+    apis: tuple[str, ...]
+
+
+POLICIES: Final[Mapping[str, Known]] = {
+    "check_then_act": Known(check_then_act, RelaySettings, ("threads",)),
+    "cancel_and_retry": Known(cancel_and_retry, RetrySettings, ("threads",)),
+    "cancel_and_retry_as_run": Known(cancel_and_retry_as_run, AsRunSettings, ("threads",)),
+    "retry_on_lock": Known(retry_on_lock, LockWaitSettings, ("responses",)),
+    "quiet_window": Known(quiet_window, QuietWindowSettings, ("responses",)),
+    "chained": Known(chained, TurnSettings, ("responses",)),
+    "drain": Known(drain, DrainSettings, ("threads", "responses")),
 }
+"""By the name that policy files use, which is also that of the factory."""
 _KEYS: Final = ("schema", "policy", "settings", "origin")
 
 
@@ -78,8 +106,9 @@ class PolicyFile:
         `settings` go before those of the file: what belongs to a deployment, e.g. `assistant_id`. Raises `ValueError`
         for wrong ones.
         """
-        factory, _ = _POLICIES[self.policy]
-        return factory(openai_client, redis_client, send, telemetry=telemetry, **{**self.settings, **settings})
+        return POLICIES[self.policy].factory(
+            openai_client, redis_client, send, telemetry=telemetry, **{**self.settings, **settings}
+        )
 
 
 def load_policy(path: str | os.PathLike[str]) -> PolicyFile:
@@ -102,9 +131,9 @@ def load_policy(path: str | os.PathLike[str]) -> PolicyFile:
     ]
     policy, settings = document.get("policy"), document.get("settings", {})
     if "policy" not in document:
-        problems.append(f"policy: is missing; name one of {', '.join(_POLICIES)}")
-    elif not isinstance(policy, str) or policy not in _POLICIES:
-        problems.append(_unknown(policy, tuple(_POLICIES), "policy"))
+        problems.append(f"policy: is missing; name one of {', '.join(POLICIES)}")
+    elif not isinstance(policy, str) or policy not in POLICIES:
+        problems.append(_unknown(policy, tuple(POLICIES), "policy"))
     elif isinstance(settings, dict):
         problems += [f"settings.{problem}" for problem in _setting_problems(policy, settings)]
     if problems:
@@ -143,7 +172,7 @@ def _content(path: str | os.PathLike[str]) -> bytes:
 
 
 def _setting_problems(policy: str, settings: Mapping[str, Any]) -> list[str]:
-    _, kind = _POLICIES[policy]
+    kind = POLICIES[policy].settings
     problems = kind.problems_of(policy, settings)
     if not problems:
         try:

@@ -4,13 +4,11 @@ The defaults are the incident's relay and its fix (incident report of 4 November
 decided here: one place per decision, each of them a setting.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypedDict
 
 from relaysim.relay.setting_rules import (
-    FACTOR,
     LEASE,
     MEMORY,
     PAUSE,
@@ -18,12 +16,11 @@ from relaysim.relay.setting_rules import (
     Settings,
     choice,
     flag,
-    is_finite,
     name_rule,
     whole_number,
 )
+from relaysim.relay.wait_settings import WaitArguments, WaitSettings
 
-Jitter = Literal["none", "full", "equal"]
 CancelError = Literal["ignore", "raise"]
 LockRelease = Literal["token", "delete"]
 Cancels = Literal["each_conflict", "first_conflict"]
@@ -32,33 +29,12 @@ THREAD_KEY_PREFIX: Final = "thread:"
 """Redis keys that hold a conversation's thread id."""
 SEEN_KEY_PREFIX: Final = "seen:"
 """Redis keys that remember a message id, if `deduplicate_seconds` asks for it."""
-ATTEMPTS_MAX: Final = 1000
-"""How often an append may be tried."""
 
 
 def _key_prefix(value: object) -> str | None:
     if value in (THREAD_KEY_PREFIX, SEEN_KEY_PREFIX):
         return "must differ from the prefixes of the relay's other keys, 'thread:' and 'seen:'"
     return name_rule(value)
-
-
-def _waits(value: object) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, list | tuple) and all(is_finite(wait) and wait >= 0 for wait in value):
-        return None
-    return "must be a list of numbers of seconds, each 0 or more"
-
-
-def _attempts(value: object) -> str | None:
-    # Each has its wait, and a message is not worth more; a slip of the finger must not be a list of a billion waits.
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= ATTEMPTS_MAX:
-        return None
-    return f"must be a whole number from 1 to {ATTEMPTS_MAX}"
-
-
-def _cap(value: object) -> str | None:
-    return None if value is None else SECONDS(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,18 +78,10 @@ class RelaySettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrySettings(RelaySettings):
-    """The settings of `cancel_and_retry`: those of `check_then_act` and the following.
+class RetrySettings(WaitSettings, RelaySettings):
+    """The settings of `cancel_and_retry`: those of `check_then_act`, the waits of `WaitSettings`, and the following. With
+    `wait_after_last_failure` the cancel is requested at the last conflict either way.
 
-    attempts                 1 to 1000; appends before the friendly apology
-    first_wait_seconds       0 or more; wait after the first conflict
-    factor                   above 0; each wait is the one before it times this
-    max_wait_seconds         0 or more: no wait is longer than this, before jitter; None: there is no such limit
-    waits                    the waits themselves, in seconds, instead of first_wait_seconds and factor: one per attempt;
-                             without a wait after the last failure one less is enough
-    jitter                   "none"; "full": uniform between 0 and the wait; "equal": uniform between half of it and all
-    wait_after_last_failure  whether the last conflict is waited for too, although no attempt follows it (the report's
-                             loop: 2 + 4 + 8 = 14 s). The cancel is requested either way
     cancels                  "each_conflict": the run that an error names is cancelled each time, as in the report;
                              "first_conflict": only until the API has answered a cancel of that run, be it with a
                              refusal; a later conflict with the same run is then only waited for
@@ -125,61 +93,10 @@ class RetrySettings(RelaySettings):
     log_symbols              whether the report's symbols stand before its log lines
     """
 
-    attempts: Annotated[int, _attempts] = 3
-    first_wait_seconds: Annotated[float, SECONDS] = 2.0
-    factor: Annotated[float, FACTOR] = 2.0
-    max_wait_seconds: Annotated[float | None, _cap] = None
-    waits: Annotated[Sequence[float] | None, _waits] = None
-    jitter: Annotated[Jitter, choice("none", "full", "equal")] = "none"
-    wait_after_last_failure: Annotated[bool, flag] = True
     cancels: Annotated[Cancels, choice("each_conflict", "first_conflict")] = "each_conflict"
     cancel_error: Annotated[CancelError, choice("ignore", "raise")] = "ignore"
     cancel_with_thread_id: Annotated[bool, flag] = True
     log_symbols: Annotated[bool, flag] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.waits is not None:
-            object.__setattr__(self, "waits", tuple(self.waits))
-
-    @property
-    def planned_waits(self) -> tuple[float, ...]:
-        """Seconds to wait after each conflict, before jitter. As many as there are waits."""
-        count = self._wait_count
-        cap = math.inf if self.max_wait_seconds is None else float(self.max_wait_seconds)
-        if self.waits is not None:
-            return tuple(min(float(wait), cap) for wait in self.waits[:count])
-        return tuple(min(self._grown(index), cap) for index in range(count))
-
-    def _grown(self, index: int) -> float:
-        try:
-            return self.first_wait_seconds * self.factor**index
-        except OverflowError:
-            return math.inf if self.first_wait_seconds else 0.0
-
-    @property
-    def _wait_count(self) -> int:
-        return self.attempts if self.wait_after_last_failure else self.attempts - 1
-
-    def _problems(self) -> list[str]:
-        problems = super()._problems()
-        return problems or self._problems_together()
-
-    def _problems_together(self) -> list[str]:
-        if self.waits is not None:
-            if len(self.waits) not in (self._wait_count, self.attempts):
-                return [
-                    f"waits = {list(self.waits)!r} has {len(self.waits)} waits: "
-                    f"must have {self._wait_count}, with attempts = {self.attempts} and "
-                    f"wait_after_last_failure = {self.wait_after_last_failure}"
-                ]
-            return []
-        if math.isfinite(sum(self.planned_waits)):
-            return []
-        return [
-            f"factor = {self.factor!r} makes the waits infinite, with first_wait_seconds = {self.first_wait_seconds!r} "
-            f"and attempts = {self.attempts}: must be smaller"
-        ]
 
 
 class RelayArguments(TypedDict, total=False):
@@ -198,16 +115,9 @@ class RelayArguments(TypedDict, total=False):
     deduplicate_seconds: float
 
 
-class RetryArguments(RelayArguments, total=False):
+class RetryArguments(WaitArguments, RelayArguments, total=False):
     """`RetrySettings` as keyword arguments."""
 
-    attempts: int
-    first_wait_seconds: float
-    factor: float
-    max_wait_seconds: float | None
-    waits: Sequence[float] | None
-    jitter: Jitter
-    wait_after_last_failure: bool
     cancels: Cancels
     cancel_error: CancelError
     cancel_with_thread_id: bool

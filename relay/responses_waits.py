@@ -4,9 +4,12 @@ A busy conversation answers a second turn with 400 `conversation_locked`, which 
 so that the incident's fix has no counterpart here. What is left is to wait. Message and turn are one request: a message
 whose turn was never taken is nowhere, and whoever gives up loses it.
 
-    retry_on_lock   repeats the turn after each of `waits`: 1, 2, 4 s as openai-agents does, or 2, 4, 8 s as the fix did
+    retry_on_lock   repeats the turn after each wait: 1, 2, 4 s as openai-agents does, or 2, 4, 8 s as the fix did
     quiet_window    waits until the customer has been quiet for some seconds, and takes all that came into one turn
-    chained         keeps the id of each conversation's last response in Redis and continues it; no conversation, no lock
+    chained         continues the customer's last response; no conversation, no lock
+
+What was said before is kept where `storage` says (`responses_storage`); without a conversation there is no lock to wait for.
+With `stream` a turn is read as it is written, as relays do that show it so; whoever stops reading may leave the lock behind.
 
 They take no lock of their own, renew nothing and remember no message id. Their faults are kept on purpose, because they are
 what is judged:
@@ -19,56 +22,70 @@ what is judged:
 """
 
 import asyncio
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict, Unpack
 
 import openai
 import redis.asyncio
 
 from relaysim.relay.log_lines import logger, pseudonym
 from relaysim.relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Handled, IncomingMessage, Outcome, Sender
-from relaysim.relay.setting_rules import PAUSE, Settings, is_finite, name_rule
+from relaysim.relay.responses_storage import STORAGES, Storage, text_of
+from relaysim.relay.setting_rules import PAUSE, SECONDS, Settings, choice, flag, name_rule
+from relaysim.relay.telemetry import Telemetry, default
 from relaysim.relay.threads_api import describe
+from relaysim.relay.wait_settings import WaitArguments, WaitSettings, attempts_rule
 
 LOCKED: Final = "conversation_locked"
 """The error's code, both with 400 (OpenAI) and with 409 (Foundry's hosted agents)."""
-CONVERSATION_KEY_PREFIX: Final = "conversation:"
-"""Redis keys that hold a customer's conversation id, where a message does not tell it."""
-RESPONSE_KEY_PREFIX: Final = "response:"
-"""Redis keys that hold the id of the last response (`chained`)."""
 BURST_KEY_PREFIX: Final = "burst:"
 """Redis lists of the texts that wait for a customer to be quiet (`quiet_window`)."""
 LATEST_KEY_PREFIX: Final = "latest:"
 """Redis keys that hold the id of the message that came last (`quiet_window`)."""
+ATTEMPTS: Final = 4
+"""As openai-agents for Python 0.24: one, and another after each of 1, 2, 4 s."""
+_ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
-def _waits(value: object) -> str | None:
-    if isinstance(value, list | tuple) and all(is_finite(wait) and wait >= 0 for wait in value):
-        return None if math.isfinite(sum(value)) else "must not add up to infinity"
-    return "must be a list of numbers of seconds, each 0 or more"
+def _attempts(value: object) -> str | None:
+    return None if value == 0 and not isinstance(value, bool) else attempts_rule(value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TurnSettings(Settings):
     """The settings of `chained`. Raises `ValueError` naming every setting that is out of its range.
 
-    model  which model answers
+    model   which model answers
+    stream  whether a turn is read as it is written; a stream that breaks off ends in the generic apology
     """
 
     model: Annotated[str, name_rule] = "gpt-4.1"
+    stream: Annotated[bool, flag] = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class LockWaitSettings(TurnSettings):
-    """The settings of `retry_on_lock`: those of `TurnSettings` and the following.
+class LockWaitSettings(WaitSettings, TurnSettings):
+    """The settings of `retry_on_lock`: those of `TurnSettings`, the waits of `WaitSettings`, and the following.
 
-    waits  seconds before each retry; as many retries as there are waits. By default those of openai-agents for Python 0.24
+    By default the waits are those of openai-agents for Python 0.24: 1, 2, 4 s.
+
+    attempts  0: one more than there are `waits`; without `waits` 4
+    storage   where what was said is kept: "conversation", "chain" or "client", see `responses_storage`
     """
 
-    waits: Annotated[Sequence[float], _waits] = (1.0, 2.0, 4.0)
+    attempts: Annotated[int, _attempts] = 0
+    first_wait_seconds: Annotated[float, SECONDS] = 1.0
+    wait_after_last_failure: Annotated[bool, flag] = False
+    storage: Annotated[Storage, choice(*STORAGES)] = "conversation"
+
+    def __post_init__(self) -> None:
+        if self.attempts == 0 and not isinstance(self.attempts, bool):
+            given = self.waits
+            own = isinstance(given, list | tuple)
+            count = len(given) + (not self.wait_after_last_failure) if own and given is not None else ATTEMPTS
+            object.__setattr__(self, "attempts", max(1, count))
+        super().__post_init__()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,21 +98,64 @@ class QuietWindowSettings(LockWaitSettings):
     quiet_seconds: Annotated[float, PAUSE] = 6.0
 
 
+class TurnArguments(TypedDict, total=False):
+    """`TurnSettings` as keyword arguments, so that a type checker sees a misspelt one."""
+
+    model: str
+    stream: bool
+
+
+class LockWaitArguments(WaitArguments, TurnArguments, total=False):
+    """`LockWaitSettings` as keyword arguments."""
+
+    storage: Storage
+
+
+class QuietWindowArguments(LockWaitArguments, total=False):
+    """`QuietWindowSettings` as keyword arguments."""
+
+    quiet_seconds: float
+
+
 def retry_on_lock(
-    openai_client: Any, redis_client: redis.asyncio.Redis, send: Sender, **settings: Any
+    openai_client: Any,
+    redis_client: redis.asyncio.Redis,
+    send: Sender,
+    *,
+    telemetry: Telemetry | None = None,
+    **settings: Unpack[LockWaitArguments],
 ) -> "RetryOnLock":
-    """The policy `retry_on_lock`; settings as in `LockWaitSettings`, which raises `ValueError` for wrong ones."""
-    return RetryOnLock(openai_client, redis_client, send, LockWaitSettings.read("retry_on_lock", settings))
+    """The policy `retry_on_lock`; settings as in `LockWaitSettings`, which raises `ValueError` for wrong ones.
+
+    Without a telemetry the process's own metrics count, and the log holds the policy's own lines only; so of the others.
+    """
+    read = LockWaitSettings.read("retry_on_lock", settings)
+    return RetryOnLock(openai_client, redis_client, send, read, telemetry)
 
 
-def quiet_window(openai_client: Any, redis_client: redis.asyncio.Redis, send: Sender, **settings: Any) -> "QuietWindow":
+def quiet_window(
+    openai_client: Any,
+    redis_client: redis.asyncio.Redis,
+    send: Sender,
+    *,
+    telemetry: Telemetry | None = None,
+    **settings: Unpack[QuietWindowArguments],
+) -> "QuietWindow":
     """The policy `quiet_window`; settings as in `QuietWindowSettings`, which raises `ValueError` for wrong ones."""
-    return QuietWindow(openai_client, redis_client, send, QuietWindowSettings.read("quiet_window", settings))
+    read = QuietWindowSettings.read("quiet_window", settings)
+    return QuietWindow(openai_client, redis_client, send, read, telemetry)
 
 
-def chained(openai_client: Any, redis_client: redis.asyncio.Redis, send: Sender, **settings: Any) -> "Chained":
+def chained(
+    openai_client: Any,
+    redis_client: redis.asyncio.Redis,
+    send: Sender,
+    *,
+    telemetry: Telemetry | None = None,
+    **settings: Unpack[TurnArguments],
+) -> "Chained":
     """The policy `chained`; settings as in `TurnSettings`, which raises `ValueError` for wrong ones."""
-    return Chained(openai_client, redis_client, send, TurnSettings.read("chained", settings))
+    return Chained(openai_client, redis_client, send, TurnSettings.read("chained", settings), telemetry)
 
 
 @dataclass(slots=True)
@@ -115,12 +175,20 @@ class _OneTurn(ABC):
     """A foreground turn for a message, and the customer told how it ended. Subclasses say how the turn is taken."""
 
     def __init__(
-        self, openai_client: Any, redis_client: redis.asyncio.Redis, send: Sender, settings: TurnSettings
+        self,
+        openai_client: Any,
+        redis_client: redis.asyncio.Redis,
+        send: Sender,
+        settings: TurnSettings,
+        telemetry: Telemetry | None,
+        storage: Storage,
     ) -> None:
-        self._responses, self._conversations = openai_client.responses, openai_client.conversations
+        self._responses = openai_client.responses
         self._redis = redis_client
+        self._kept = STORAGES[storage](openai_client, redis_client)
         self._send = send
-        self._model = settings.model
+        self._turn_settings = settings
+        self._telemetry = default().quiet() if telemetry is None else telemetry
 
     async def handle(self, message: IncomingMessage) -> Handled:
         """Take one delivery of a message to its outcome, and send at most one text.
@@ -128,7 +196,9 @@ class _OneTurn(ABC):
         An error on the way to a text is logged, and the customer gets the generic apology. An error of `send` leaves
         this method as it is, and so does `asyncio.CancelledError`.
         """
-        told = _Told()
+        told, loop, telemetry = _Told(), asyncio.get_running_loop(), self._telemetry
+        began_at = loop.time()
+        telemetry.accepted(message.conversation, message.id)
         try:
             ending = await self._take(message, told)
         except Exception as error:
@@ -140,63 +210,92 @@ class _OneTurn(ABC):
                 exc_info=None if expected else error,
             )
             ending = (Outcome.GENERIC_APOLOGY, GENERIC_APOLOGY)
-        if ending is not None:
-            await self._send(message.conversation, ending[1])
         outcome = Outcome.COVERED if ending is None else ending[0]
+        if ending is not None:
+            try:
+                await self._send(message.conversation, ending[1])
+            except Exception:
+                telemetry.send_unknown(message.conversation)
+                telemetry.outcome(message.conversation, Outcome.UNKNOWN, loop.time() - began_at)
+                raise
+        telemetry.outcome(message.conversation, outcome, loop.time() - began_at)
         return Handled(outcome, told.attempts, told.waited_seconds, told.response_id)
 
     @abstractmethod
     async def _take(self, message: IncomingMessage, told: _Told) -> Ending | None:
         """The message's ending; None if it is left to the handling of a later message."""
 
-    async def _turn(self, told: _Told, **params: Any) -> Ending:
+    async def _turn(self, message: IncomingMessage, text: str, params: dict[str, Any], told: _Told) -> Ending:
         """One turn in the foreground, and its reply."""
         told.attempts += 1
-        response = await self._responses.create(model=self._model, **params)
+        settings, loop = self._turn_settings, asyncio.get_running_loop()
+        began_at = loop.time()
+        if settings.stream:
+            response = await self._read(await self._responses.create(model=settings.model, stream=True, **params))
+        else:
+            response = await self._responses.create(model=settings.model, **params)
         told.response_id = response.id
+        self._telemetry.run_ended(message.conversation, response.id, response.status, loop.time() - began_at)
         if response.status != "completed" or not response.output_text:
             logger.warning("[Relay] Response %s ended in %s", response.id, response.status)
             return Outcome.GENERIC_APOLOGY, GENERIC_APOLOGY
+        await self._kept.keep(message, text, response.id, response.output_text)
         return Outcome.ANSWERED, response.output_text
 
-    async def _conversation_of(self, message: IncomingMessage) -> str:
-        """The customer's conversation: as the message tells it, or from Redis, created first if there is none."""
-        if message.thread_id is not None:
-            return message.thread_id
-        key = CONVERSATION_KEY_PREFIX + message.conversation
-        known = await self._redis.get(key)
-        if known is None:
-            created = (await self._conversations.create()).id
-            await self._redis.set(key, created, nx=True)  # whoever wrote first is right
-            known = await self._redis.get(key) or created
-        return _text(known)
+    async def _read(self, stream: Any) -> Any:
+        """The response at the stream's end."""
+        async with stream:
+            async for event in stream:
+                if event.type in _ENDS:
+                    return event.response
+        raise StreamEndedError("the stream ended before its response")
+
+
+class StreamEndedError(RuntimeError):
+    """A stream ended without the event that ends a response."""
 
 
 class RetryOnLock(_OneTurn):
     """See the module. One object serves any number of messages at once."""
 
     def __init__(
-        self, openai_client: Any, redis_client: redis.asyncio.Redis, send: Sender, settings: LockWaitSettings
+        self,
+        openai_client: Any,
+        redis_client: redis.asyncio.Redis,
+        send: Sender,
+        settings: LockWaitSettings,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        super().__init__(openai_client, redis_client, send, settings)
-        self._waits = tuple(settings.waits)
+        super().__init__(openai_client, redis_client, send, settings, telemetry, settings.storage)
+        self._waits = settings
 
     async def _take(self, message: IncomingMessage, told: _Told) -> Ending | None:
-        return await self._unlocked_turn(await self._conversation_of(message), message.text, told)
+        return await self._unlocked_turn(message, message.text, told)
 
-    async def _unlocked_turn(self, conversation_id: str, text: str, told: _Told) -> Ending:
-        """A turn in the conversation, tried again after each wait while it is locked. Other errors are raised at once."""
-        for wait in (*self._waits, None):
+    async def _unlocked_turn(self, message: IncomingMessage, text: str, told: _Told) -> Ending:
+        """A turn with this text, tried again after each wait while it is locked. Other errors are raised at once."""
+        waits, telemetry, conversation = self._waits, self._telemetry, message.conversation
+        params = await self._kept.turn(message, text)
+        for number in range(1, waits.attempts + 1):
             try:
-                return await self._turn(told, conversation=conversation_id, input=text)
+                ending = await self._turn(message, text, params, told)
             except openai.APIStatusError as error:
                 if error.code != LOCKED:
                     raise
-            if wait is not None:
-                logger.warning("[Relay] The conversation is locked; attempt %d waits %g s", told.attempts, wait)
-                await asyncio.sleep(wait)
-                told.waited_seconds += wait
+                telemetry.conflict(conversation, "unknown")
+            else:
+                if number > 1:
+                    telemetry.recovered(number, told.waited_seconds, conversation)
+                return ending
+            if number <= len(waits.planned_waits):
+                seconds = waits.drawn(waits.planned_waits[number - 1])
+                logger.warning("[Relay] The conversation is locked; attempt %d waits %g s", number, seconds)
+                if number < waits.attempts:  # the last wait is followed by an apology
+                    telemetry.retry("responses.create", "conflict", seconds)
+                await asyncio.sleep(seconds)
+                told.waited_seconds += seconds
         logger.error("[Relay] The conversation was still locked at attempt %d", told.attempts)
+        telemetry.gave_up(waits.attempts, told.waited_seconds, conversation)
         return Outcome.FRIENDLY_APOLOGY, FRIENDLY_APOLOGY
 
 
@@ -204,9 +303,14 @@ class QuietWindow(RetryOnLock):
     """See the module. A message that a later one takes along ends as `covered`, before that one's reply is known."""
 
     def __init__(
-        self, openai_client: Any, redis_client: redis.asyncio.Redis, send: Sender, settings: QuietWindowSettings
+        self,
+        openai_client: Any,
+        redis_client: redis.asyncio.Redis,
+        send: Sender,
+        settings: QuietWindowSettings,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        super().__init__(openai_client, redis_client, send, settings)
+        super().__init__(openai_client, redis_client, send, settings, telemetry)
         self._quiet_seconds = settings.quiet_seconds
 
     async def _take(self, message: IncomingMessage, told: _Told) -> Ending | None:
@@ -214,28 +318,27 @@ class QuietWindow(RetryOnLock):
         await self._redis.rpush(burst, message.text)
         await self._redis.set(latest, message.id)
         await asyncio.sleep(self._quiet_seconds)
-        if _text(await self._redis.get(latest)) != message.id:
+        if text_of(await self._redis.get(latest)) != message.id:
             return None
         texts = await self._redis.lrange(burst, 0, -1)
         await self._redis.delete(burst)
         if not texts:
             return None  # a redelivery: the first delivery has taken it
-        text = "\n".join(_text(each) for each in texts)
-        return await self._unlocked_turn(await self._conversation_of(message), text, told)
+        return await self._unlocked_turn(message, "\n".join(text_of(each) for each in texts), told)
 
 
 class Chained(_OneTurn):
     """See the module."""
 
+    def __init__(
+        self,
+        openai_client: Any,
+        redis_client: redis.asyncio.Redis,
+        send: Sender,
+        settings: TurnSettings,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        super().__init__(openai_client, redis_client, send, settings, telemetry, "chain")
+
     async def _take(self, message: IncomingMessage, told: _Told) -> Ending | None:
-        key = RESPONSE_KEY_PREFIX + message.conversation
-        previous = await self._redis.get(key)
-        chain = {} if previous is None else {"previous_response_id": _text(previous)}
-        ending = await self._turn(told, input=message.text, **chain)
-        if ending[0] is Outcome.ANSWERED and told.response_id is not None:
-            await self._redis.set(key, told.response_id)
-        return ending
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+        return await self._turn(message, message.text, await self._kept.turn(message, message.text), told)

@@ -18,6 +18,7 @@ from relaysim.scenarios.load import load, load_each
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.toml_text import toml_value
+from relaysim.sim.backends import DEFAULT
 from relaysim.sim.world import resolve
 
 if TYPE_CHECKING:
@@ -57,8 +58,31 @@ def policy_sets(policy: str, settings: Mapping[str, Any], scenario: Scenario) ->
         scenario: loaded, `check_relay=False` will do.
     """
     factory = f"{HOME}{policy}"
-    more, left_out = known_group_settings(scenario, settings_named_by(resolve(factory)))
-    return [f"{FACTORY_PATH}={factory}", f"relay.settings={toml_value(settings)}", *more], left_out
+    known = settings_named_by(resolve(factory))
+    more, left_out = known_group_settings(scenario, known)
+    given = {**implied_settings(scenario, known), **settings}
+    return [f"{FACTORY_PATH}={factory}", f"relay.settings={toml_value(given)}", *more], left_out
+
+
+def implied_settings(scenario: Scenario, known: frozenset[str]) -> dict[str, Any]:
+    """What a policy that knows these settings must have in a scenario: one that speaks several APIs is told which."""
+    return {"api": scenario.api} if "api" in known and scenario.api != DEFAULT else {}
+
+
+def check_api(policy: str, scenario: Scenario, where: str) -> None:
+    """Refuse one of the relay's own policies on an API that it does not speak: it would look like one that loses all.
+
+    Raises:
+        ScenarioError: naming `where`, the option or file that names the policy.
+    """
+    from relaysim.relay.policy_file import POLICIES
+
+    known = POLICIES.get(policy)
+    if known is None or scenario.api in known.apis:
+        return
+    others = ", ".join(name for name, each in POLICIES.items() if scenario.api in each.apis)
+    message = f"{policy} works over {' and '.join(known.apis)}, and this scenario's API is {scenario.api}"
+    raise ScenarioError([Problem(where, "", message, f"over {scenario.api} there are {others}")])
 
 
 def load_all_with_policy(names_or_paths: Sequence[str], path: str, sets: Sequence[str] = ()) -> list[Scenario]:
@@ -84,7 +108,9 @@ def sets_with_policy(name_or_path: str, policy: PolicyFile, sets: Sequence[str])
 
     Raises ScenarioError if there is no such scenario.
     """
-    policy_settings, _ = policy_sets(policy.policy, policy.settings, load(name_or_path, check_relay=False))
+    scenario = load(name_or_path, sets, check_relay=False)
+    check_api(policy.policy, scenario, str(policy.path))
+    policy_settings, _ = policy_sets(policy.policy, policy.settings, scenario)
     return [*policy_settings, *sets]
 
 

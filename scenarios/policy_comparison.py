@@ -7,6 +7,7 @@ Whose settings a policy gets:
 
 - `relay.settings` of the scenario were written for the relay that the scenario names, and go to that policy only. Any
   other runs with its defaults. `--settings POLICY.key=value` gives a policy settings of its own.
+- A policy that speaks several APIs is told the scenario's.
 - The settings of a group of workers say what is special about those workers, for instance another lock key since their
   deployment. They go, key by key, to each policy whose factory names them: as a parameter of its own, or in the
   TypedDict of its `**settings: Unpack[...]`. What a policy does not know is left out, and the results say so.
@@ -15,8 +16,9 @@ Whose settings a policy gets:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from relaysim.reports.claims import ALPHA
@@ -31,7 +33,9 @@ from relaysim.scenarios.policy import (
     FACTORY_PATH,
     HOME,
     LeftOut,
+    check_api,
     groups,
+    implied_settings,
     known_group_settings,
     load_policy_file,
     policy_sets,
@@ -41,13 +45,17 @@ from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.replication_summary import ROW_COUNTS, Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.scenarios.strata_tallies import refuse_strata
+from relaysim.scenarios.toml_text import toml_value
 from relaysim.sim.validation_words import did_you_mean
 from relaysim.sim.world import FactoryError, resolve
 
-#: The policies of the relay, in the order in which they were written.
-POLICIES = ("check_then_act", "cancel_and_retry", "drain")
-#: The policy that the others are compared with, if it is among them; otherwise it is the first.
-BASELINE = "cancel_and_retry"
+#: The policies that are compared if none is named, by the scenario's API.
+DEFAULTS: Mapping[str, Sequence[str]] = {
+    "threads": ("check_then_act", "cancel_and_retry", "drain"),
+    "responses": ("retry_on_lock", "quiet_window", "chained", "drain"),
+}
+#: The policies that the others are compared with, if one is among them; otherwise it is the first.
+BASELINES = ("cancel_and_retry", "retry_on_lock")
 POLICIES_MIN = 2
 #: What tells the batches of a comparison apart, see `Batch.values`.
 _POLICY = "policy"
@@ -74,7 +82,7 @@ class Comparison:
     def against(self) -> str:
         """The policy that the others are compared with."""
         names = [policy.name for policy in self.policies]
-        return BASELINE if BASELINE in names else names[0]
+        return next((each for each in BASELINES if each in names), names[0])
 
     def lane(self, asked: Lane | None) -> Lane:
         """The lane asked for, or the scenario's own; `sdk` where a relay from elsewhere may call anything."""
@@ -96,22 +104,36 @@ def factory_of(policy: str) -> str:
     return policy if ":" in policy else f"{HOME}{policy}"
 
 
+_LABEL = re.compile(r"([A-Za-z][\w-]*)=(.+)")
+
+
+def _labelled(typed: str) -> tuple[str, str]:
+    """What a policy is called, and the policy: `LABEL=POLICY`, or its own name."""
+    match = _LABEL.fullmatch(typed)
+    label, policy = (None, typed) if match is None else match.groups()
+    name = policy if policy.endswith(".toml") else factory_of(policy).removeprefix(HOME)
+    return label or name, name
+
+
 def load_comparison(
-    name_or_path: str, policies: Sequence[str], sets: Sequence[str] = (), settings: Iterable[str] = ()
+    name_or_path: str, policies: Sequence[str] | None, sets: Sequence[str] = (), settings: Iterable[str] = ()
 ) -> Comparison:
     """A scenario with each of the policies in it.
 
     Args:
         name_or_path: of the scenario, as `relaysim.scenarios.load.load` takes it.
         policies: names of the relay's own policies, `package.module:function`, or paths of policy files, which end in
-            `.toml`; at least two, none twice.
+            `.toml`, each as it is or as `LABEL=POLICY`; at least two, none twice under one name. None: `DEFAULTS`.
         sets: `PATH=VALUE` for all of them.
         settings: `POLICY.KEY=VALUE`, or `POLICY.workers[N].KEY=VALUE` for one group of workers.
 
     Raises:
         ScenarioError: with every problem that was found.
     """
-    names = [factory_of(policy).removeprefix(HOME) for policy in policies]
+    if policies is None:
+        policies = DEFAULTS[load(name_or_path, sets, check_relay=False).api]
+    labelled = [_labelled(policy) for policy in policies]
+    names = [label for label, _ in labelled]
     problems = _wrong_names(names)
     own_sets, wrong = _own_sets(names, settings)
     if problems or wrong:
@@ -119,9 +141,10 @@ def load_comparison(
     scenario = load(name_or_path, sets, check_relay=False)
     refuse_strata(scenario)
     compared = []
-    for name in names:
+    for label, name in labelled:
         try:
-            compared.append(_load_policy(name_or_path, scenario, name, sets, own_sets[name]))
+            found = _load_policy(name_or_path, scenario, name, sets, own_sets[label])
+            compared.append(replace(found, name=label))
         except ScenarioError as error:
             problems += error.problems
     if problems:
@@ -167,6 +190,7 @@ def _load_policy(
     where = f"--policies {name}"
     if name.endswith(".toml"):
         return _load_policy_file(name_or_path, scenario, name, sets, own_sets)
+    check_api(name, scenario, where)
     factory = factory_of(name)
     left_out: tuple[LeftOut, ...] = ()
     scenario_sets = list(sets)
@@ -178,8 +202,9 @@ def _load_policy(
             sentence = str(error).removeprefix(f"factory {factory!r}: ")
             raise ScenarioError([Problem(where, "", sentence)]) from error
         scenario_sets.append(f"{FACTORY_PATH}={factory}")
-        if scenario.relay.settings:
-            scenario_sets.append("relay.settings={}")
+        implied = implied_settings(scenario, known)
+        if scenario.relay.settings or implied:
+            scenario_sets.append(f"relay.settings={toml_value(implied)}")
         more, left_out = known_group_settings(scenario, known)
         scenario_sets += more
     try:
@@ -195,6 +220,7 @@ def _load_policy_file(
     name_or_path: str, scenario: Scenario, name: str, sets: Sequence[str], own_sets: Sequence[str]
 ) -> Compared:
     file = load_policy_file(name)
+    check_api(file.policy, scenario, name)
     given_sets, left_out = policy_sets(file.policy, file.settings, scenario)
     return Compared(name, load(name_or_path, [*sets, *given_sets, *own_sets]), own=False, left_out=left_out)
 

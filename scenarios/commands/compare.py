@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from relaysim.scenarios.runner import Observe
 
 _POLICIES_HELP = (
-    "at least two, with commas: check_then_act, cancel_and_retry, drain (by default all three), "
-    "package.module:function as for --factory, or a policy file (FILE.toml)"
+    "at least two, with commas: one of the relay's own (by default check_then_act, cancel_and_retry, drain; over Responses "
+    "retry_on_lock, quiet_window, chained, drain), package.module:function as for --factory, or a policy file (FILE.toml); "
+    "LABEL=POLICY names it otherwise, so that one can be compared with itself under other settings"
 )
 _POLICY_SETTINGS_HELP = (
     "give one policy a setting, e.g. check_then_act.lock_retry_seconds=0.5, or one group of its workers with "
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command `compare`; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
     from relaysim.reports.comparison_page import publish_comparison
-    from relaysim.scenarios.policy_comparison import POLICIES, compare_policies, load_comparison
+    from relaysim.scenarios.policy_comparison import compare_policies, load_comparison
     from relaysim.scenarios.problems import ScenarioError
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError, here_on_path
@@ -65,7 +66,7 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
     try:
         comparison = load_comparison(
             arguments.scenario,
-            POLICIES if arguments.policies is None else arguments.policies,
+            arguments.policies,
             arguments.sets,
             arguments.settings,
         )

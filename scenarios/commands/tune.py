@@ -39,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("scenario", metavar="SCENARIO", help="a shipped scenario's name, or a path")
     parser.add_argument(
-        "--policy", metavar="NAME", help="cancel_and_retry or drain; by default the scenario's own relay"
+        "--policy",
+        metavar="NAME",
+        help="which policy, by default the scenario's own relay; over Threads cancel_and_retry, cancel_and_retry_as_run, "
+        "drain; over Responses retry_on_lock, quiet_window, drain",
     )
     parser.add_argument("--budget", type=positive_int, default=BUDGET, metavar="N", help=f"trials; by default {BUDGET}")
     parser.add_argument(

@@ -346,6 +346,9 @@ def _freed(reading: Reading, retries: Retries) -> list[Observation]:
 def _cancel_seconds(reading: Reading, retries: Retries, observations: Sequence[Observation], base: Profile) -> Estimate:
     number = "cancel_seconds"
     n = sum(each.count for each in observations)
+    if reading.locked:
+        locked = counted(reading.locked, "conflict")
+        return Estimate(number, n, None, f"{locked} waited for a conversation's lock, and no run was cancelled")
     if not n:
         met = (
             f"none of {counted(reading.met, 'conflict')} has an ending in the log"

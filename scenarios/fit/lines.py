@@ -47,6 +47,7 @@ class Kind(IntEnum):
     OTHER_EVENT = auto()
     API_REFUSAL = auto()  # conversation: the thread; run; status: what was refused
     CREATED_AT_FIRST = auto()  # no relay says so of a message that met no run, others may
+    LOCKED = auto()  # attempt: a conversation of Responses is locked, and nobody can be cancelled
 
 
 EVENT_KINDS: Final = {
@@ -109,7 +110,8 @@ _TEXT = re.compile(
     rb"|(?P<unnamed>The error names no run, so none is cancelled)"
     rb"|(?P<check>Run " + _RUN + rb" is active; its cancel was requested)"
     rb"|(?P<left>Gave up on run " + _RUN + rb" after)"
-    rb"|(?P<ended>Run " + _RUN + rb" ended in (\w{1,32})))",
+    rb"|(?P<ended>Run " + _RUN + rb" ended in (\w{1,32}))"
+    rb"|(?P<locked>The conversation is locked; attempt (\d{1,6}) waits [\d.e+-]{1,24} s))",
     re.ASCII,
 )
 _FORMS: Final = {
@@ -124,6 +126,7 @@ _FORMS: Final = {
     "check": (Kind.CANCELLED_AT_CHECK, "run"),
     "left": (Kind.LEFT_RUN, "run"),
     "ended": (Kind.RUN_ENDED_BADLY, ""),
+    "locked": (Kind.LOCKED, "attempt"),
 }
 _EVENT = re.compile(rb'"event\\?": ?\\?"(' + b"|".join(sorted(OTHER_EVENTS.union(EVENT_KINDS))) + rb')\\?"')
 _OWN: Final = re.compile(rb"\[(?:OpenAI|Relay)\] ")
@@ -132,7 +135,7 @@ _MARKS: Final = (_OWN, _EVENT)
 """Each begins with a text, which is what a search over megabytes of other lines goes by."""
 _FIELD = re.compile(rb'"(\w{1,32})": ?(?:"([^"\\]{0,160})"|(-?[0-9.eE+-]{1,32})|(null|true|false))', re.ASCII)
 _PSEUDONYM = re.compile(rb"[0-9a-f]{8}\Z")
-_RUN_ID = re.compile(rb"run_\w{1,128}\Z", re.ASCII)
+_RUN_ID = re.compile(rb"(?:run|resp)_\w{1,128}\Z", re.ASCII)
 _OBJECT_BYTES_MAX = 2_000
 _REFUSALS: Final = (
     # What the search goes by (the longer, the faster), the sentence, and what was refused. The apostrophe of "Can't" is

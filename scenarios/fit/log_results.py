@@ -19,7 +19,7 @@ KIND = "fit"
 def fit_results(reading: Reading, estimates: Estimates, base: str, code_version: str) -> dict[str, Any]:
     """The content of `results.json`."""
     judged, untold = judge_log(reading)
-    expected = predicted(estimates)
+    expected = None if reading.locked else predicted(estimates)  # a profile's cancels free no lock
     return {
         "schema": SCHEMA,
         "kind": KIND,
@@ -41,6 +41,7 @@ def fit_results(reading: Reading, estimates: Estimates, base: str, code_version:
             "early": reading.early,
             "cancels_at_check": reading.cancels_at_check,
             "drained": reading.drained,
+            "locked": reading.locked,
             "refusals": reading.refusals,
             "refused_alone": reading.refused_alone,
             "waits": list(estimates.retries.waits),

@@ -123,6 +123,7 @@ class Reading:
     refusals      requests that the API refused since a run was active, as its own words tell, whoever logged them
     refused_alone those of them about runs of which no line of the relay's own tells
     drained       conflicts of a relay that waits for the run in the way and counts no attempts
+    locked        messages that met the lock of a conversation, where nobody can be cancelled
     """
 
     bytes: Bytes = field(default_factory=Bytes)
@@ -149,6 +150,7 @@ class Reading:
     cancels_at_check: int = 0
     taken_away: int = 0
     drained: int = 0
+    locked: int = 0
     refusals: int = 0
     refused_alone: int = 0
 
@@ -354,6 +356,9 @@ class _Reader:
             worker.repeatable[kind, attempts] = near[1:]
         return bool(near)
 
+    def _locked(self, line: Line, worker: _Worker) -> None:
+        self._reading.locked += line.attempt == 1
+
     # Events
 
     def _conflict_event(self, line: Line, worker: _Worker) -> None:
@@ -492,4 +497,5 @@ _READERS: Final[Mapping[Kind, Callable[[_Reader, Line, _Worker], None]]] = {
     Kind.RUN_ENDED_EVENT: _Reader._run_ended,
     Kind.LOST_REPLY_EVENT: _Reader._lost_reply,
     Kind.OUTCOME_EVENT: _Reader._outcome,
+    Kind.LOCKED: _Reader._locked,
 }

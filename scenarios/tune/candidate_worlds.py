@@ -11,7 +11,7 @@ from typing import Any
 from relaysim.scenarios.document import PathError, parse_path, parse_setting
 from relaysim.scenarios.load import load, variant
 from relaysim.scenarios.model import Scenario
-from relaysim.scenarios.policy import HOME, policy_sets
+from relaysim.scenarios.policy import HOME, check_api, policy_sets
 from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
@@ -70,6 +70,7 @@ def load_tuned(name_or_path: str, policy: str | None, profiles: Sequence[str], s
         where = "--policy" if policy is not None else scenario.origin.given
         suggestion = did_you_mean(wanted, list(SPACES), what="can be tuned")
         raise ScenarioError([Problem(where, "", f"{wanted!r} has no settings that could be tuned", suggestion)])
+    check_api(wanted, scenario, "--policy" if policy is not None else scenario.origin.given)
     more: Sequence[str] = () if own == f"{HOME}{wanted}" else policy_sets(wanted, {}, scenario)[0]
     scenario = load(name_or_path, [*more, *sets])
     refuse_strata(scenario)

@@ -1,7 +1,7 @@
 """What is minimised: failures, delay and API calls, each a ratio of two sums over the worlds of a policy.
 
-`cancel_and_retry` is judged by its conflicts: the messages whose append was refused because a run was active. `drain`
-clears no conflicts one by one, so it is judged by all messages.
+`cancel_and_retry` and `retry_on_lock` are judged by their conflicts: the messages whose append was refused because a run was
+active. The other policies clear no conflicts one by one, or not in this way alone, so they are judged by all messages.
 """
 
 from __future__ import annotations
@@ -82,11 +82,12 @@ _OF_MESSAGES = (
     Objective("api_calls", "API requests per message", "requests", "requests", "messages"),
 )
 IDS = tuple(objective.id for objective in _OF_CONFLICTS)
+_CLEARS = frozenset({"cancel_and_retry", "retry_on_lock"})
 
 
 def objectives(policy: str, ids: Sequence[str] = IDS) -> tuple[Objective, ...]:
     """The objectives of a policy, in the order of `IDS`."""
-    known = _OF_MESSAGES if policy == "drain" else _OF_CONFLICTS
+    known = _OF_CONFLICTS if policy in _CLEARS else _OF_MESSAGES
     return tuple(each for each in known if each.id in ids)
 
 
@@ -126,7 +127,7 @@ def means(by_profile: Mapping[str, Sequence[float]]) -> tuple[float, ...]:
 
 def secondary_measures(policy: str) -> tuple[Objective, ...]:
     """What is told of a candidate too, though it is not searched for: what the objectives might hide."""
-    if policy == "drain":
+    if policy not in _CLEARS:
         return (Objective("lost", "messages that no reply covers", "share", "lost", "messages"),)
     return (
         Objective(

@@ -14,8 +14,10 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from relaysim.relay import DrainSettings, RetrySettings
+from relaysim.relay import RetrySettings
+from relaysim.relay.policy_file import POLICIES
 from relaysim.relay.policy_settings import Cancels
+from relaysim.relay.wait_settings import WaitSettings
 from relaysim.reports.statistics import rounded
 from relaysim.scenarios.tune.closed_form import Backend, expected
 
@@ -70,16 +72,31 @@ class Parameter:
         return {"name": self.name, "low": self.low, "high": self.high, "step": self.step}
 
 
+_WAITS = (
+    Parameter("attempts", 1, 6, 1),
+    Parameter("first_wait_seconds", 0.25, 4.0, 0.05),
+    Parameter("factor", 1.0, 4.0, 0.1),
+    Parameter("max_wait_seconds", 1.0, 20.0, 0.5),
+    Parameter("jitter", choices=("none", "equal", "full")),
+    Parameter("wait_after_last_failure", choices=(True, False)),
+)
+#: A turn lasts longer than a cancel, so that more patience may pay.
+_LOCK_WAITS = (
+    Parameter("attempts", 1, 10, 1),
+    Parameter("first_wait_seconds", 0.25, 10.0, 0.25),
+    *_WAITS[2:],
+)
+
 SPACES: Mapping[str, tuple[Parameter, ...]] = {
-    "cancel_and_retry": (
-        Parameter("attempts", 1, 6, 1),
-        Parameter("first_wait_seconds", 0.25, 4.0, 0.05),
-        Parameter("factor", 1.0, 4.0, 0.1),
-        Parameter("max_wait_seconds", 1.0, 20.0, 0.5),
-        Parameter("jitter", choices=("none", "equal", "full")),
-        Parameter("wait_after_last_failure", choices=(True, False)),
+    "cancel_and_retry": (*_WAITS, Parameter("cancels", choices=("each_conflict", "first_conflict"))),
+    "cancel_and_retry_as_run": (
+        *_WAITS,
         Parameter("cancels", choices=("each_conflict", "first_conflict")),
+        Parameter("check_patience_seconds", 0.0, 30.0, 0.5),
+        Parameter("check_poll_seconds", 0.25, 2.0, 0.25),
     ),
+    "retry_on_lock": _LOCK_WAITS,
+    "quiet_window": (*_LOCK_WAITS, Parameter("quiet_seconds", 0.5, 10.0, 0.25)),
     "drain": (
         Parameter("burst_gap_seconds", 0.0, 3.0, 0.1),
         Parameter("burst_cap_seconds", 0.5, 6.0, 0.5),
@@ -105,16 +122,25 @@ def names(policy: str) -> tuple[str, ...]:
     return tuple(parameter.name for parameter in SPACES[policy])
 
 
+CLOSED_FORM = "cancel_and_retry"
+"""The policy that arithmetic knows, see `closed_form`."""
+
+
+def made(policy: str, settings: Settings) -> Any:
+    """The policy's settings as it has them, defaults included."""
+    return POLICIES[policy].settings(**settings)
+
+
 def present(policy: str, base: Settings) -> dict[str, Any] | None:
     """The scenario's own settings as a point of the space, or None where they lie outside it."""
-    defaults: Any = RetrySettings() if policy == "cancel_and_retry" else DrainSettings()
-    point = {name: base.get(name, getattr(defaults, name)) for name in names(policy)}
-    if policy == "cancel_and_retry":
-        if base.get("waits") is not None:
+    own = made(policy, base)
+    point = {name: getattr(own, name) for name in names(policy)}
+    if isinstance(own, WaitSettings):
+        if own.waits is not None:
             return None
         if point[_CAP] is None:
             point[_CAP] = _NO_CAP
-            if max(RetrySettings(**base).planned_waits, default=0.0) > _NO_CAP:
+            if max(own.planned_waits, default=0.0) > _NO_CAP:
                 return None
     return point if all(each.holds(point[each.name]) for each in SPACES[policy]) else None
 
@@ -122,7 +148,7 @@ def present(policy: str, base: Settings) -> dict[str, Any] | None:
 def starts(policy: str, base: Settings, backends: Sequence[Backend]) -> list[dict[str, Any]]:
     """Where the search begins: the present settings, their neighbours, no fix at all, and what arithmetic advises."""
     here = present(policy, base)
-    if policy != "cancel_and_retry":
+    if policy != CLOSED_FORM:
         return [] if here is None else [here]
     middle = here or {
         "attempts": 3,
@@ -146,7 +172,8 @@ def starts(policy: str, base: Settings, backends: Sequence[Backend]) -> list[dic
 
 def settings_of(policy: str, base: Settings, point: Settings) -> dict[str, Any]:
     """The relay's settings for a point: the scenario's, with those searched in their place."""
-    kept = {name: value for name, value in base.items() if name != "waits"} if policy == "cancel_and_retry" else base
+    waits = issubclass(POLICIES[policy].settings, WaitSettings)
+    kept = {name: value for name, value in base.items() if not (waits and name == "waits")}
     return {**kept, **{each.name: each.value(point[each.name]) for each in SPACES[policy]}}
 
 
@@ -156,12 +183,12 @@ _OF_WAITS = {"first_wait_seconds", "factor", _CAP, "waits", "wait_after_last_fai
 
 def effective(policy: str, settings: Settings) -> dict[str, Any]:
     """What the relay does with some settings: equal where two say the same in other words."""
-    if policy != "cancel_and_retry":
-        return asdict(DrainSettings(**settings))
-    made = RetrySettings(**settings)
-    waits = tuple(rounded(wait) for wait in made.planned_waits)
-    others = {name: value for name, value in asdict(made).items() if name not in _OF_WAITS}
-    return others | {"waits": waits, "jitter": made.jitter if any(waits) else "none"}
+    own = made(policy, settings)
+    if not isinstance(own, WaitSettings):
+        return asdict(own)
+    waits = tuple(rounded(wait) for wait in own.planned_waits)
+    others = {name: value for name, value in asdict(own).items() if name not in _OF_WAITS}
+    return others | {"waits": waits, "jitter": own.jitter if any(waits) else "none"}
 
 
 _CANCELS: tuple[Cancels, ...] = ("each_conflict", "first_conflict")
@@ -197,6 +224,6 @@ def _advised(base: Settings, backends: Sequence[Backend]) -> list[dict[str, Any]
     scored = []
     for settings in grid():
         then = [expected(settings, backend).as_tuple() for backend in backends]
-        scored.append((gain(then, now), {name: getattr(settings, name) for name in names("cancel_and_retry")}))
+        scored.append((gain(then, now), {name: getattr(settings, name) for name in names(CLOSED_FORM)}))
     scored.sort(key=lambda each: -each[0])  # stable: equals stay in the grid's order
     return [point for _, point in scored[:_ADVISED]]

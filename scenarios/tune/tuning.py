@@ -30,7 +30,7 @@ from relaysim.scenarios.tune.held_out import (
 )
 from relaysim.scenarios.tune.objectives import IDS, Objective, breaches, gain, objectives, secondary_measures
 from relaysim.scenarios.tune.sensitivity import RANGES, perturbed, sobol
-from relaysim.scenarios.tune.space import SPACES, effective, settings_of, starts
+from relaysim.scenarios.tune.space import CLOSED_FORM, SPACES, effective, settings_of, starts
 from relaysim.scenarios.tune.study import Found, Search, Trial, check_identity, importances, search
 from relaysim.sim.counted import counted
 
@@ -183,7 +183,7 @@ def tuning_results(
         "sensitivity": _sensitivity(policy, tuned.base, settings, backends) if place is not None else None,
         "closed_form": None,
     }
-    if policy == "cancel_and_retry":
+    if policy == CLOSED_FORM:
         shown_of = [
             (trial.number, settings_of(policy, tuned.base, trial.point), each.by_profile)
             for trial, each in zip(chosen, judged, strict=True)
@@ -203,7 +203,7 @@ def _computed_gain(
     policy: str, base: Mapping[str, Any], backends: Mapping[str, Any]
 ) -> Callable[[Trial], float] | None:
     """What a trial gains on the present settings where it gains least, by the closed form; None where there is none."""
-    if policy != "cancel_and_retry":
+    if policy != CLOSED_FORM:
         return None
 
     def values(settings: Mapping[str, Any]) -> list[list[float]]:
@@ -294,7 +294,7 @@ def _sensitivity(
     policy: str, base: Mapping[str, Any], settings: Mapping[str, Any], backends: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """By the closed form, which there is for `cancel_and_retry` only."""
-    if policy != "cancel_and_retry":
+    if policy != CLOSED_FORM:
         return None
 
     candidate, present = RetrySettings(**settings), RetrySettings(**base)
