@@ -20,6 +20,7 @@ What lives here
     determinism/            whether a seed is one world, and if not, why not
     verdicts.py             a scenario's claims judged: its entry in `results.json`
     policy_comparison.py    several policies in the same worlds
+    policies_by_api.py      the same policies under each API: the tables of docs/migrating.md
     breached.py             the case that stands for a claim's failure in one world
     answer.py               is this relay safe, under which waits, and if not, why not
     timing.py               what may differ from run to run: rates, memory, machine, versions; and the version of the code

@@ -18,11 +18,14 @@ def test_there_are_some() -> None:
     assert {"responses_race", "responses_stuck_turn", "responses_persistent_failure"} < set(SCENARIOS)
 
 
+WORLDS = {"responses_peak_hour": 4, "responses_abandoned": 1000}
+"""Where 20 are too many, or too few."""
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_verdicts_are_as_expected(name: str) -> None:
-    entry, _ = verify_scenario(
-        load(name), replications=4 if name == "responses_peak_hour" else 20, lane_check=1, jobs=1
-    )
+    sets = ["map.drop=true"] if name == "responses_abandoned" else []
+    entry, _ = verify_scenario(load(name, sets), replications=WORLDS.get(name, 20), lane_check=1, jobs=1)
     assert {claim["id"]: claim["verdict"] for claim in entry["claims"]} == {
         claim["id"]: claim["expected"] for claim in entry["claims"]
     }
