@@ -262,7 +262,9 @@ def test_a_stream_breaks_after_so_many_events_on_a_socket(kind: str, events: int
             with pytest.raises(openai.APIConnectionError):
                 seen.extend(event.event for event in stream)
             assert len(seen) == events
-            with pytest.raises(openai.NotFoundError, match="No thread found"):  # an answer that is no stream stays whole
+            with pytest.raises(
+                openai.NotFoundError, match="No thread found"
+            ):  # an answer that is no stream stays whole
                 threads.runs.create("thread_unknown", assistant_id="asst_any", stream=True)
             (run,) = threads.runs.list(thread.id)
             assert threads.runs.poll(run.id, thread_id=thread.id).status == "completed"
