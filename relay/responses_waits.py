@@ -291,7 +291,7 @@ class RetryOnLock(_OneTurn):
                 seconds = waits.drawn(waits.planned_waits[number - 1])
                 logger.warning("[Relay] The conversation is locked; attempt %d waits %g s", number, seconds)
                 if number < waits.attempts:  # the last wait is followed by an apology
-                    telemetry.retry("responses.create", "conflict", seconds)
+                    telemetry.retry("runs.create", "conflict", seconds)  # named as by `drain` over Responses
                 await asyncio.sleep(seconds)
                 told.waited_seconds += seconds
         logger.error("[Relay] The conversation was still locked at attempt %d", told.attempts)
