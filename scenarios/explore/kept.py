@@ -88,10 +88,19 @@ def _claim(event: str) -> dict[str, Any]:
 
 
 def _plain(tables: tuple[Any, ...]) -> list[dict[str, Any]]:
-    """Tables as a file has them: what is as by default is left out, and so is what is not there."""
+    """Tables as a file has them: what is as by default is left out; what is not there, and would be by default, is false."""
     made = []
     for table in tables:
-        plain = table.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        plain = _without_nulls(table.model_dump(mode="json", exclude_defaults=True))
         # Of tables of several kinds the kind says which one it is, whether or not it is a default.
         made.append({"kind": table.kind, **plain} if hasattr(table, "kind") else plain)
     return made
+
+
+def _without_nulls(plain: Any) -> Any:
+    """TOML has no null: where a table has left out what is there by default, it says false."""
+    if isinstance(plain, dict):
+        return {key: False if value is None else _without_nulls(value) for key, value in plain.items()}
+    if isinstance(plain, list):
+        return [_without_nulls(each) for each in plain]
+    return plain

@@ -138,7 +138,12 @@ class DirectClient:
         while True:
             if network.sent is not None:
                 network.sent.note_call(network.kernel.now, self._host.name, call)
-            answer = await network.attempt(self._host, call, read, connect)
+            arriving = network.attempt(self._host, call, read, connect)
+            try:
+                answer = await arriving
+            except asyncio.CancelledError:
+                network.note_unread(self._host.name, arriving)
+                raise
             if type(answer) is StreamedAnswer:  # a fault that it meets is met by whoever reads it
                 answer.payload = RecordStream(call, answer.arrivals, read, network.service.backend)
                 return answer

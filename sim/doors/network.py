@@ -346,6 +346,12 @@ class Network:
         self._trace(worker, received)
         future.set_result(answer)
 
+    def note_unread(self, worker: str, future: Future[Answer]) -> None:
+        """Whoever waited for this answer gave up at the very instant at which it came, and never saw it."""
+        if future.done() and not future.cancelled():
+            answer = future.result()
+            self._trace(worker, _response_received(request_id=answer.request_id, status=0, failure=READ_TIMEOUT))
+
     def _fail(self, failure: str, request_id: str, worker: str, key: str, index: int, future: Future[Answer]) -> None:
         answer = Answer(0, failure=failure)
         answer.request_id = request_id

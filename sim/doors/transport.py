@@ -81,7 +81,12 @@ class SimTransport(httpx2.AsyncBaseTransport):
         if call.operation == UNKNOWN:
             self._network.unknown.append((request.method, path, place_of_caller()))
         timeout = request.extensions.get("timeout") or {}
-        answer = await self._network.attempt(self._host, call, timeout.get("read"), timeout.get("connect"))
+        arriving = self._network.attempt(self._host, call, timeout.get("read"), timeout.get("connect"))
+        try:
+            answer = await arriving
+        except asyncio.CancelledError:
+            self._network.note_unread(self._host.name, arriving)
+            raise
         last_attempt.set((self._network.kernel.draws, answer.draw_key, answer.draw_index))
         if answer.failure is not None or answer.stream is not None:
             return self._unusual(answer, call, timeout.get("read"))

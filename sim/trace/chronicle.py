@@ -109,7 +109,7 @@ class Chronicle(TraceReader):
         self.exceptions: list[tuple[float, str, UnhandledException]] = []
         self.blocked_loops: list[LoopBlocked] = []
         self.refusals: dict[str, None] = {}
-        self._joining = Joining(self.threads.get, apologies, notices, self._has_seen_end)
+        self._joining = Joining(self.threads.get, apologies, notices, self._has_seen_end, self.covered_by)
         self._written: dict[str, int] = {}
         self._holders: dict[str, Lease] = {}
         self._active: dict[str, Run] = {}

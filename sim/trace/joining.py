@@ -51,6 +51,7 @@ class Joining:
         apologies: texts that are known to be apologies: the scenario's, and those that the relay declares.
         notices: texts that the relay declares to be neither answers nor apologies.
         has_seen_end: whether a worker had seen a run end.
+        covered_by: the messages that a run has read, by their ids.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class Joining:
         apologies: Iterable[str] = (),
         notices: Iterable[str] = (),
         has_seen_end: Callable[[str, Run], bool] = lambda worker, run: True,
+        covered_by: Callable[[Run], Iterable[str]] = lambda run: (),
     ) -> None:
         self._conversation_of = conversation_of
         self._has_seen_end = has_seen_end
+        self._covered_by = covered_by
         self._apologies = frozenset(apologies)
         self._notices = frozenset(notices)
         self._messages: list[Message] = []
@@ -264,12 +267,19 @@ class Joining:
 
     def _author(self, runs: Sequence[Run], send: Text) -> Run:
         """Of runs that wrote the same text, one of the conversation's own that has not been sent, else the newest. If there
-        is one whose end the sender has seen, such a one: after a thread was copied, two runs may have said the same."""
+        is one whose end the sender has seen, such a one: after a thread was copied, two runs may have said the same. The one
+        in the thread that was left counts for nothing then, if both have read the same message."""
         if len(runs) == 1:
             return runs[0]
         own = [each for each in runs if self._is_own(each, send.conversation)] or runs
         own = [each for each in own if self._has_seen_end(send.worker, each)] or own
+        own = [each for each in own if not any(self._is_anew(other, each) for other in own)]
         return next((each for each in own if not each.sent), own[-1])
+
+    def _is_anew(self, run: Run, other: Run) -> bool:
+        """Whether a run was created after another one, in another thread, for some of the same messages."""
+        is_later = run.thread != other.thread and run.created > other.created
+        return is_later and not set(self._covered_by(run)).isdisjoint(self._covered_by(other))
 
     # What else is sent
 
@@ -278,7 +288,8 @@ class Joining:
 
         An answer is known by the run that wrote its words, in whatever order; an apology by the scenario's texts and what
         the relay declares, or because it is said to end a message. Of what is left, a text that says in words of its own
-        that something failed is an apology if its handling sent no answer afterwards; everything else is a notice.
+        that something failed is a notice if its handling asked the API for something afterwards, and then sent an answer:
+        it was tried again. Else it is an apology, also where the answer was there already. Everything else is a notice.
         """
         if send.run is not None:
             return "answer"
@@ -290,10 +301,7 @@ class Joining:
             return "apology"
         if not apologises(self.without_customers_words(send.text)):
             return "notice"
-        steps = () if handling is None else handling.steps
-        later = (subject for _, step, subject in steps if step == "send" and isinstance(subject, Text))
-        answered = any(each.index > send.index and each.run is not None for each in later)
-        return "notice" if answered else "apology"
+        return "notice" if handling is not None and _is_tried_again(handling, send) else "apology"
 
     def declares_all_of(self, text: str) -> bool:
         """Whether a text is one that the scenario or the relay declares, with a name beside it perhaps."""
@@ -315,6 +323,18 @@ class Joining:
     @staticmethod
     def _holds_any(text: str, known: frozenset[str]) -> bool:
         return text in known or any(wording(text).holds(wording(each)) for each in known)
+
+
+def _is_tried_again(handling: Handling, send: Text) -> bool:
+    """Whether a handling sent an answer after a text, and had asked for something in between."""
+    asked = False
+    for _, step, subject in handling.steps:
+        if isinstance(subject, Text):
+            if subject.index > send.index and subject.run is not None:
+                return asked
+        elif step == "request":
+            asked = subject.index > send.index or asked
+    return False
 
 
 def _note_sent(send: Text) -> None:

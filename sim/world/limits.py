@@ -134,23 +134,25 @@ def _conversation_of(request: Request, history: History) -> str:
 
 def _costly(requests: Sequence[Request], turns: Mapping[str, Sequence[Run]]) -> list[Request]:
     """The requests that are not waiting, and did not fail."""
-    last: dict[tuple[Any, ...], Request] = {}
+    spaced: dict[tuple[Any, ...], float] = {}  # when the last look left that may have been waiting
+    latest: dict[tuple[Any, ...], Request] = {}
     found = []
     for request in requests:
         if request.failed:
             continue
         place = (request.worker, request.delivery, request.operation, request.thread, request.run)
-        before = last.get(place)
+        before = latest.get(place)
         waits = (
             before is not None
-            and request.left - before.left >= POLL_SECONDS
+            and request.left - spaced[place] >= POLL_SECONDS
             and before.served_at is not None
             and _is_busy(turns.get(request.thread or "", ()), before.served_at)
         )
         if not waits:
             found.append(request)
         if waits or before is None:
-            last[place] = request
+            spaced[place] = request.left
+        latest[place] = request
     return found
 
 

@@ -6,6 +6,7 @@ moves the choices that come after. What it stands for has a test of its own.
     drain_faults-S1-259        a thread was left behind; a message that had ended, written after one that waited, took
                                that one's place in the copy
     drain_faults-L7-277        the judge: a lease ran out after a step that Redis had not answered
+    drain_failover-S9-156      the judge: a failover had taken the note of a creation, which nobody could look for
     drain_responses-S13-46     the judge: a copy of a thread's newest texts held a reply that nobody had been sent
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -12,9 +13,14 @@ from scenario_stand_ins import write
 
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.explore import hunting
+from relaysim.scenarios.explore.cases import Case
 from relaysim.scenarios.explore.delta_debugging import fewest, shortest
-from relaysim.scenarios.explore.hunting import Effort, breaches_in, hunt
+from relaysim.scenarios.explore.hunting import Breach, Effort, breaches_in, hunt
+from relaysim.scenarios.explore.kept import kept_text
+from relaysim.scenarios.explore.shrinking import Shrunk, as_one_world
 from relaysim.scenarios.load import load
+from relaysim.sim.world import Result
+from relaysim.sim.world.settings import FAULT_LISTS
 
 RACE = ["explore", "race", "--lane", "direct", "--jobs", "1", "--quiet"]
 
@@ -61,6 +67,28 @@ def test_what_was_found_passes_once_it_is_mended(tmp_path: Path, capsys: pytest.
     verify = ["verify", str(kept), "--quiet", "--recheck", "0", "--out", str(tmp_path / "out")]
     assert main(verify) == 1
     assert main([*verify, *DRAIN]) == 0
+
+
+def test_a_file_that_is_kept_has_the_very_settings_of_its_world() -> None:
+    """Also where a scenario leaves out what is there by default: a new try after an apology, here."""
+    scenario = load("drain_responses")
+    assert scenario.workload.try_again_seconds is None
+    settings = as_one_world(scenario.world_settings(), scenario.root_seed, 0)
+    case = Case(settings, 0, {}, {})
+    breach = Breach("breach_S1", "one")
+    shrunk = Shrunk(0, case, breach, Result({}, "", None), 1, 0.0, is_minimal=True)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "kept.toml"
+        path.write_text(kept_text(scenario, shrunk))
+        kept = load(str(path)).world_settings()
+    assert kept.workload == settings.workload
+    assert (kept.relay, kept.redis, kept.liveness, kept.workers) == (
+        settings.relay,
+        settings.redis,
+        settings.liveness,
+        settings.workers,
+    )
+    assert [getattr(kept, name) for name in FAULT_LISTS] == [getattr(settings, name) for name in FAULT_LISTS]
 
 
 def test_claims_that_are_expected_to_be_refuted_are_passed_over_if_that_is_wanted(

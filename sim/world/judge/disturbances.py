@@ -76,6 +76,14 @@ class Disturbances:
         """The same, of a relay that promises nothing about them: one that waits for replicas loses none."""
         return not self.confirmed_by_replicas and self.writes_lost(begin, end)
 
+    def note_lost(self, begin: float, until: float, delay: float = 0.0) -> bool:
+        """Whether what was noted at an instant, or up to `delay` seconds later, may have been lost before another one. What
+        a relay has confirmed by replicas is not."""
+        lost = self._settings.lost_seconds
+        return not self.confirmed_by_replicas and any(
+            each.begin - lost[each.kind] <= begin + delay and begin <= each.begin <= until for each in self.losses
+        )
+
     @property
     def confirmed_by_replicas(self) -> bool:
         """Whether the relay promises that no failover loses what it acknowledged."""

@@ -334,6 +334,12 @@ _CLOCKS_SECONDS = 0.1
 """How far the relay's idea of a message's age may be from the trace's: it counts milliseconds, and asks over a network."""
 
 
+def _waits_again(message: Message, settings: JudgeSettings, disturbances: Disturbances, send: Text) -> bool:
+    """Whether a failover may have lost the end of a message that a text ends once more."""
+    ended = message.reached[0].time
+    return message.id in send.names and disturbances.note_lost(ended, send.time, settings.promises.send_timeout_seconds)
+
+
 def _early_apologies(
     history: History, settings: JudgeSettings, disturbances: Disturbances, send: Text
 ) -> Iterator[_WrongApology]:
@@ -349,7 +355,9 @@ def _early_apologies(
         if each.conversation == send.conversation
         and each.stored_at is not None
         and each.stored_at <= send.time
-        and (not each.reached or each.reached[0].index >= send.index)
+        and (
+            not each.reached or each.reached[0].index >= send.index or _waits_again(each, settings, disturbances, send)
+        )
     ]
     since = min(waiting, default=send.time)
     if send.time - since < promised.after_seconds - _CLOCKS_SECONDS:

@@ -20,7 +20,7 @@ def check_lookups(history: History, disturbances: Disturbances, findings: Findin
     Unknown is the fate of a request without an answer, or with half of one, or with a status of 500 or more; not that of one
     whose connection failed. A relay that declares the step which ends messages repeats with what it next creates or
     appends on the thread, unless messages ended in between; of any other only the same request in the same handling is taken
-    for a repetition, as the SDK makes them by itself.
+    for a repetition, as the SDK makes them by itself. What such a relay noted of a request a failover may have lost.
 
     Would miss: what was looked for and misread; repetitions that only the next conversation's messages bring; for relays
     without leases, texts stored twice.
@@ -30,7 +30,7 @@ def check_lookups(history: History, disturbances: Disturbances, findings: Findin
         uncertain: list[Request] = []
         for request in creations:
             if uncertain:
-                uncertain = _judge(history, thread, request, uncertain, judged, findings)
+                uncertain = _judge(history, thread, request, uncertain, judged, disturbances, findings)
             uncertain.append(request)
     if history.has_leases:
         for thread in history.stored:
@@ -38,7 +38,13 @@ def check_lookups(history: History, disturbances: Disturbances, findings: Findin
 
 
 def _judge(
-    history: History, thread: str, request: Request, uncertain: list[Request], judged: set[str], findings: Findings
+    history: History,
+    thread: str,
+    request: Request,
+    uncertain: list[Request],
+    judged: set[str],
+    disturbances: Disturbances,
+    findings: Findings,
 ) -> list[Request]:
     """Judge a request that may be a repetition; returns which of the earlier ones are still open after it."""
     still: list[Request] = []
@@ -57,7 +63,16 @@ def _judge(
     if not repeated:
         return still
     findings.check("S9")
-    blind = next((earlier for earlier in repeated if _lookup(history, thread, earlier, request) is None), None)
+    blind = next(
+        (
+            earlier
+            for earlier in repeated
+            if _lookup(history, thread, earlier, request) is None
+            # Whose note went with a failover is known to nobody: neither the request, nor what it was for.
+            and not (history.knows_ends and disturbances.note_lost(earlier.left, request.left))
+        ),
+        None,
+    )
     if blind is not None:
         judged.add(request.id)
         conversation = request.conversation

@@ -107,6 +107,24 @@ def test_giving_up_does_not_take_a_request_back() -> None:
     assert steps(world) == [(0.0, "request", None), (0.25, "served", 200)]  # nobody is there for a response
 
 
+def test_an_answer_that_comes_as_its_client_gives_up_is_not_read() -> None:
+    """Both are due at one instant, and asyncio lets the timer have its way."""
+    world = World()
+
+    async def bot(client: Any) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await append(client, world.thread)
+
+    world.run(bot)
+    assert steps(world) == [
+        (0.0, "request", None),
+        (0.25, "served", 200),
+        (0.5, "response", 200),
+        (0.5, "response", 0),
+    ]
+
+
 def test_nth_counts_over_the_world_and_the_first_fault_that_fires_decides() -> None:
     faults = [
         ApiFault(kind="status", status=409, route="messages.create", nth=(2, 3)),

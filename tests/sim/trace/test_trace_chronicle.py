@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from relaysim.sim.backends.threads.operations import ROLES
 from relaysim.sim.backends.threads.states import TERMINAL
 from relaysim.sim.trace import chronicle as module
@@ -190,3 +192,41 @@ def test_words_that_were_changed_are_taken_for_the_conversations_own_reply() -> 
     assert sent.run is chronicle.runs["run_c1"]
     assert keeps_order(sent.text, sent.reply)
     assert not keeps_order(" ".join(reversed(sent.text.split())), sent.reply)
+
+
+@pytest.mark.parametrize(
+    ("seen", "author"), [(("run_new",), "run_new"), (("run_old", "run_new"), "run_new"), (("run_old",), "run_old")]
+)
+def test_of_two_runs_that_say_the_same_for_one_message_the_one_in_the_newer_thread_wrote_what_is_sent(
+    seen: tuple[str, ...], author: str
+) -> None:
+    """A conversation was moved while a run was at work in its thread, and was asked once more in the new one."""
+    chronicle = Chronicle(ROLES, {"thread_old": "c1", "thread_new": "c1"})
+    records: list[tuple[float, str, str, Any]] = [
+        (0.0, "customer:c1", "message.sent", ("c1.m1", "c1", "Do you ship to Lisbon on Fridays?", None))
+    ]
+    for number, name in enumerate(("old", "new")):
+        at, run, thread = 1.0 + number, f"run_{name}", f"thread_{name}"
+        records += [
+            (
+                at,
+                "api",
+                "message.stored",
+                (thread, f"msg_{name}", "user", f"w1#{number}", "Do you ship to Lisbon on Fridays?"),
+            ),
+            (at, "api", "run.state", (run, thread, "queued", f"w1#{number}")),
+            (at + 3.0, "api", "message.stored", (thread, f"reply_{name}", "assistant", run, "Yes, and on Mondays.")),
+            (at + 3.0, "api", "run.state", (run, thread, "completed", "time")),
+        ]
+    for number, run in enumerate(seen):
+        request, thread = f"w1#{number + 7}", run.replace("run", "thread")
+        records += [
+            (7.0, "w1", "request", (request, "", "runs.retrieve", thread, run)),
+            (7.1, "api", "served", (request, 200, None, "completed")),
+            (7.2, "w1", "response", (request, 200, None)),
+        ]
+    records.append((8.0, "w1", "send", ("", "c1", "Yes, and on Mondays.")))
+    chronicle.read(sorted(records, key=lambda each: each[0]))
+    (send,) = chronicle.sends
+    assert send.run is not None
+    assert send.run.id == author

@@ -432,6 +432,18 @@ def test_a_repetition_without_a_look_breaks_s9(status: int, failure: str | None)
     assert count(repeated_story(status, failure, look="runs.list", look_status=404), "breach_S9") == 0, "it is gone"
 
 
+@pytest.mark.parametrize(("fails_over_at", "breaches"), [(0.5, 0), (1.2, 1), (2.5, 1)])
+def test_a_creation_whose_note_a_failover_lost_is_known_to_nobody(fails_over_at: float, breaches: int) -> None:
+    """It leaves at 0 s, and another one at 2 s; a failover loses what was noted within a second before it."""
+    story = repeated_story(0, "ReadTimeout")
+    story.add("redis", "redis.fault", "failover", "", "", at=fails_over_at)
+    story.add("redis", "redis.back", "failover", at=fails_over_at + 0.1)
+    story.records.sort(key=lambda each: each.time)
+    assert count(story, "breach_S9", lost_seconds=FAILOVER) == breaches
+    assert count(story, "breach_S9", lost_seconds=FAILOVER, promises=CONFIRMED) == 1
+    assert count(story, "breach_S9") == 1
+
+
 @pytest.mark.parametrize("failure", ["malformed", "ReadError", "RemoteProtocolError"])
 def test_what_a_status_refuses_is_known_not_to_be_done_though_its_words_are_cut_off(failure: str) -> None:
     for status, breaches in ((429, 0), (400, 1)):  # of the second the words tell what it is

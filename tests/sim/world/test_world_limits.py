@@ -98,6 +98,7 @@ FREE = (20.0, "api", RunState("run_1", "thread_1", "completed", "time"))
     ("events", "over"),
     [
         ([BUSY, *looks(100, 0.5)], 0),  # waits
+        ([*looks(1, 0.5), BUSY, *looks(100, 0.5)], 0),  # the first one met nobody
         ([BUSY, FREE, *looks(100, 0.5)], 1),  # 60 of them after the run had ended
         ([BUSY, FREE, *looks(80, 0.5)], 0),  # 40
         ([BUSY, *looks(100, 0.01)], 1),  # faster than anything could have changed
