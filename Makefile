@@ -57,11 +57,13 @@ fingerprints: $(STAMP)
 	$(BIN)/python tests/sim/world/test_world_determinism.py
 
 # One conversation with every official client over a socket: Python 1.x, 2.x, 3.x, and the npm package (needs npm).
-# And two bots judged with each version of the Python libraries, which takes some minutes.
+# Two bots judged with each version of the Python libraries, which takes some minutes; azure-ai-agents; and a locked
+# conversation of Responses, met by the SDKs and openai-agents.
 clients: $(STAMP)
 	$(BIN)/python tests/clients/run_clients.py
 	$(BIN)/python tests/clients/judge_versions.py
 	$(BIN)/python tests/clients/run_azure.py
+	$(BIN)/python tests/clients/run_locked.py
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks

@@ -45,7 +45,7 @@ SERVE = (
     *("--set", "queue_seconds=1", "--set", "run_seconds=10", "--set", "cancel_seconds=5"),
     *("--set", "stuck_probability=0"),
 )
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 CONVERSATION_SECONDS = 300.0
 LINES_TOLD = 12
 """Of what a server or a client that failed has said, the last lines."""
@@ -70,6 +70,7 @@ class Client:
     language: str
     version: str
     needs: tuple[str, ...] = ()
+    package: str = "openai"
 
     @property
     def folder(self) -> Path:
@@ -167,33 +168,35 @@ def _install_python(client: Client) -> None:
     constraints = client.folder / "constraints.txt"
     constraints.write_text("".join(f"{pin}\n" for pin in pins if not pin.startswith("openai==")), "utf-8")
     pip = [str(_python_of(client)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _install([*pip, "--constraint", str(constraints), f"openai=={client.version}", *client.needs], client)
+    _install([*pip, "--constraint", str(constraints), f"{client.package}=={client.version}", *client.needs], client)
 
 
 def _install_npm(client: Client) -> None:
     # Without a package.json of its own, npm would look for one further up.
     (client.folder / "package.json").write_text('{"private": true}\n', "utf-8")
     npm = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel", "error", "--save-exact"]
-    _install([*npm, f"openai@{client.version}"], client)
+    _install([*npm, f"{client.package}@{client.version}"], client)
 
 
 def _install(command: Sequence[str], client: Client) -> None:
     done = subprocess.run(command, cwd=client.folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise CannotRunError(f"openai {client.version} cannot be installed:\n{done.stdout}{done.stderr}".rstrip())
+        raise CannotRunError(
+            f"{client.package} {client.version} cannot be installed:\n{done.stdout}{done.stderr}".rstrip()
+        )
 
 
 # Running
 
 
 @contextmanager
-def running_server() -> Iterator[str]:
-    """A server as the conversation needs it; its base URL.
+def running_server(options: Sequence[str] = SERVE) -> Iterator[str]:
+    """A server with these options, by default as the conversation needs it; its base URL.
 
     Raises:
         CannotRunError: it does not start, or met errors of its own.
     """
-    command = [sys.executable, "-m", "relaysim.scenarios", "serve", *SERVE]
+    command = [sys.executable, "-m", "relaysim.scenarios", "serve", *options]
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as said,
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True, encoding="utf-8") as server,
