@@ -301,10 +301,20 @@ class StoryWriter(TraceReader):
         if request is None or not self._is_told(request.delivery, request.thread):
             return
         self._busy[request.delivery or entity] = (time, request.operation)
-        if event.status == 0 or (request.served_at is not None and event.status != request.served_status):
+        if self._was_too_late(request, event):
+            sentence = f"is too late with {request.operation}: {event.status}"
+            self._line(time, self._who(request.delivery, entity), sentence, Rank.NO_ANSWER, delivery=request.delivery)
+        elif event.status == 0 or (request.served_at is not None and event.status != request.served_status):
             landed = "" if request.served_at is None else ", which the server had carried out"
             sentence = f"gets no answer to {request.operation}{landed}: {event.failure or event.status}"
             self._line(time, self._who(request.delivery, entity), sentence, Rank.NO_ANSWER, delivery=request.delivery)
+
+    def _was_too_late(self, request: Request, event: ResponseReceived) -> bool:
+        """Whether a cancel was taken up, and refused when its run had ended otherwise."""
+        run = self.chronicle.runs.get(request.run or "")
+        refused = request.served_status == 200 and event.status == 400 and event.failure is None
+        is_cancel = request.operation in self.chronicle.roles.cancels
+        return is_cancel and refused and run is not None and run.ended is not None and run.state != "cancelled"
 
     def _tell_wait(self, time: float, delivery: str, following: str, worker: str) -> None:
         heard, before = self._busy.get(delivery or worker, (time, "redis"))

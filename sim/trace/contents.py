@@ -67,12 +67,12 @@ class Contents:
         for each in self.of.get(thread, ()):
             self.delete_message(thread, each.id, index)
 
-    def stood(self, thread: str, cause: str, text: str, other: str) -> bool:
-        """Whether a text that `cause` stored was still there when `other` stored the same one."""
+    def stood(self, thread: str, cause: str, text: str, other: str, then: str | None = None) -> bool:
+        """Whether a text that `cause` stored was still there when `other` stored the text `then`; None: the same one."""
         if thread not in self.changed:
             return True
-        places = {each.cause: each for each in self.of.get(thread, ()) if each.text == text}
-        before, after = places.get(cause), places.get(other)
+        places = {(each.cause, each.text): each for each in self.of.get(thread, ())}
+        before, after = places.get((cause, text)), places.get((other, text if then is None else then))
         if before is None or after is None:
             return True
         first, second = sorted((before, after), key=lambda each: each.place)

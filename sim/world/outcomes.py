@@ -292,8 +292,9 @@ class Outcomes:
         for run in self._chronicle.runs.values():
             if gone.get(run.thread, time) < time:
                 continue  # with all that was in it
-            completed = [at for at, state in run.states if state == "completed" and at <= time]
-            if completed and self._chronicle.covers(run, message.id):
+            completed = any(state == "completed" and at <= time for at, state in run.states)
+            wrote = any(at <= time for at, _ in run.messages)  # else there is nothing to send, as after a function call
+            if completed and wrote and self._chronicle.covers(run, message.id):
                 return True
         return False
 

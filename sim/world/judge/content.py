@@ -46,10 +46,11 @@ def _at_home(history: History, thread: str) -> Iterator[_Stored]:
 def check_stored(history: History, findings: Findings) -> None:
     """S13: a message's words are stored in its thread once, and all of them.
 
-    Twice is a text of which all messages had been stored in this thread before, unless the fate of the first request was
-    unknown when the second left, or the first one's handling raised or was cut off: S9 judges repetitions, and of relays
-    with leases all that two requests store. A text with something new may repeat what was said before, and what is copied
-    into a further thread is a copy. Twice is also what one text says more often than the messages in it do.
+    Twice is a text of which all messages had been stored in this thread before and stood there still (an API may let them
+    go with a turn that was cancelled), unless the fate of the first request was unknown when the second left, or the first
+    one's handling raised or was cut off: S9 judges repetitions, and of relays with leases all that two requests store. A
+    text with something new may repeat what was said before, and what is copied into a further thread is a copy. Twice is
+    also what one text says more often than the messages in it do.
 
     Whole is a message of which everything is there: its letters in their case, its signs, a space wherever it had any
     (`Wording.holds_whole`). Not whole is also one that no thread has, whose handling stored something else instead.
@@ -67,14 +68,20 @@ def check_stored(history: History, findings: Findings) -> None:
 
 
 def _check_once(history: History, thread: str, findings: Findings) -> None:
-    known: dict[str, Request | None] = {}
+    known: dict[str, StoredText] = {}
     told: set[str] = set()
     for text in history.stored[thread]:
         request = history.requests.get(text.cause)
+        for each in text.messages:
+            before = known.get(each.id)
+            if before is not None and not history.contents.stood(
+                thread, before.cause, before.text, text.cause, text.text
+            ):
+                del known[each.id]
         at_home = [each for each in text.messages if history.homes[each.id] == thread]
         if at_home and len(at_home) == len(text.messages) and all(each.id in known for each in at_home):
             message = at_home[0]
-            first = known[message.id]
+            first = history.requests.get(known[message.id].cause)
             is_judged_by_s9 = history.has_leases and first is not request
             if message.id not in told and not is_judged_by_s9 and not _may_repeat(history, first, request):
                 told.add(message.id)
@@ -86,7 +93,7 @@ def _check_once(history: History, thread: str, findings: Findings) -> None:
                     received=[text.text],
                 )
         for each in text.messages:
-            known.setdefault(each.id, request)
+            known.setdefault(each.id, text)
 
 
 def _check_unchanged(history: History, thread: str, findings: Findings) -> None:

@@ -544,6 +544,23 @@ def test_words_of_an_apology_before_the_answer_are_a_notice(chat: Chat) -> None:
     assert chat.observed()["transparency_breaches"] == 0
 
 
+@pytest.mark.parametrize("taken_out", [True, False])
+def test_what_had_been_taken_out_of_its_thread_may_be_stored_again(chat: Chat, taken_out: bool) -> None:
+    """As what an API lets go with a turn that was cancelled; and only then."""
+    said, more = chat.write("c1.m1"), chat.write("c1.m2")
+    for name in ("c1.m1", "c1.m2"):
+        chat.deliver(name)
+    chat.append("c1.m1", said)
+    if taken_out:
+        chat.story.add("api", "message.deleted", "thread_1", "msg_w1#1", "w1#1", after=0.25)
+    chat.finish("c1.m1")
+    chat.append("c1.m2", said)
+    chat.append("c1.m2", more)
+    assert chat.broken() == ({} if taken_out else {"S13": 1})
+    chat.append("c1.m2", said)
+    assert chat.broken() == {"S13": 1}
+
+
 # The sum
 
 

@@ -184,6 +184,17 @@ def test_an_apology_told_although_the_answer_was_ready_is_a_breach() -> None:
     assert counts["transparency_breaches"] == 2  # and the message is lost
 
 
+def test_a_run_that_wrote_nothing_left_no_answer_unsent() -> None:
+    """As one that ended in a function call."""
+    story = Story()
+    story.message("c1.m1")
+    story.append("c1.m1")
+    story.create_run("c1.m1", "run_a")
+    story.add("api", "run.state", "run_a", "thread_1", "completed", "time")
+    story.send("c1.m1", GENERIC_TEXT)
+    assert "answered_but_apologised" not in story.counts()
+
+
 def test_a_second_reply_to_the_same_messages_is_a_duplicate_and_one_to_more_is_none() -> None:
     story = Story()
     story.message("c1.m1")
