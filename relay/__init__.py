@@ -5,6 +5,7 @@ What lives here
     cancel_and_retry.py  policy: the same with the fix that the incident report describes
     cancel_and_retry_as_run.py  policy: that fix as such servers are seen to run it
     responses_waits.py   policies on Responses: retries on its lock, a quiet window, chains without a lock
+    responses_turns.py   policies on Responses: broken streams repeated, turns cancelled for newer words, function calls
     drain/               policy: a durable inbox and one worker at a time that answers it; the one for production
     responses_storage.py where what was said is kept between turns on Responses
     wait_settings.py     how often something is tried, and the waits in between, as settings
@@ -44,6 +45,17 @@ from relaysim.relay.messages import (
 )
 from relaysim.relay.policy_file import PolicyFile, PolicyFileError, load_policy
 from relaysim.relay.policy_settings import RelaySettings, RetrySettings
+from relaysim.relay.responses_turns import (
+    AnswerCalls,
+    CallSettings,
+    CancelForNewer,
+    NewerSettings,
+    RetryBrokenStream,
+    StreamSettings,
+    answer_calls,
+    cancel_for_newer,
+    retry_broken_stream,
+)
 from relaysim.relay.responses_waits import (
     Chained,
     LockWaitSettings,
@@ -60,9 +72,12 @@ from relaysim.relay.threads_api import ThreadsClient
 __all__ = [
     "FRIENDLY_APOLOGY",
     "GENERIC_APOLOGY",
+    "AnswerCalls",
     "AsRunSettings",
+    "CallSettings",
     "CancelAndRetry",
     "CancelAndRetryAsRun",
+    "CancelForNewer",
     "Chained",
     "CheckThenAct",
     "Drain",
@@ -74,6 +89,7 @@ __all__ = [
     "IncomingMessage",
     "LockWaitSettings",
     "Message",
+    "NewerSettings",
     "Outcome",
     "Policy",
     "PolicyFile",
@@ -81,17 +97,22 @@ __all__ = [
     "QuietWindow",
     "QuietWindowSettings",
     "RelaySettings",
+    "RetryBrokenStream",
     "RetryOnLock",
     "RetrySettings",
     "Sender",
+    "StreamSettings",
     "ThreadsClient",
     "TurnSettings",
+    "answer_calls",
     "cancel_and_retry",
     "cancel_and_retry_as_run",
+    "cancel_for_newer",
     "chained",
     "check_then_act",
     "drain",
     "load_policy",
     "quiet_window",
+    "retry_broken_stream",
     "retry_on_lock",
 ]
