@@ -56,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
     except SystemExit as stop:  # argparse has said what is wrong, or printed the help
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+    except UsageError as error:
+        _complain(str(error))
+        return EXIT_USAGE
     try:
         if importlib.util.find_spec("simpy") is None:
             raise UsageError(_install_the_simulator())

@@ -233,6 +233,8 @@ class Scenario(WorldTables, Heading):
             left_out.add("replies")  # likewise
         if self.other_endpoints == ECHOING:
             left_out.add("other_endpoints")  # likewise
+        if self.events is None:
+            left_out.add("events")
         if not self.redis.cluster:
             left_out.add("redis")
         if self.provider is None:

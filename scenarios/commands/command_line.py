@@ -139,16 +139,9 @@ def add_api(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--api",
         action=_Api,
-        type=_known_api,
         metavar="NAME",
         help=f"which API the relay talks to: {', '.join(BACKENDS)}; by default the scenario's",
     )
-
-
-def _known_api(text: str) -> str:
-    if text not in BACKENDS:
-        raise argparse.ArgumentTypeError(f"there is no simulated API {text!r}; there are: {', '.join(BACKENDS)}")
-    return text
 
 
 def add_world(parser: argparse.ArgumentParser) -> None:
@@ -192,9 +185,18 @@ class _Factory(argparse.Action):
 
 
 class _Api(argparse.Action):
-    """Names the scenario's API, before any other `--set` changes it."""
+    """Names the scenario's API, before any other `--set` changes it.
+
+    Raises:
+        UsageError: there is no such API. An error of argparse's own would print the whole usage before it.
+    """
 
     def __call__(self, parser: object, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        if values not in BACKENDS:
+            from relaysim.sim.validation_words import did_you_mean
+
+            suggestion = did_you_mean(values, tuple(BACKENDS), what="there are")
+            raise UsageError(f"--api {values}: there is no simulated API {values!r}; {suggestion}")
         namespace.sets = [f'api="{values}"', *namespace.sets]
 
 

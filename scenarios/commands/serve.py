@@ -85,6 +85,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="keys",
         help="an API key that is let in; by default any; can be given several times",
     )
+    parser.add_argument(
+        "--webhook-url",
+        metavar="URL",
+        help="where events go that tell of the end of turns in the background (--api responses); by default nowhere",
+    )
+    parser.add_argument(
+        "--webhook-secret", metavar="SECRET", help="signs them: whsec_ and base64; by default one that is printed"
+    )
     parser.add_argument("--no-latency", action="store_true", help="requests take no time of the profile's")
     parser.add_argument(
         "--poll-after-ms", type=non_negative_int, metavar="N", help="send openai-poll-after-ms with each run"
@@ -210,6 +218,8 @@ async def _serve(server: SimulatedServer, arguments: argparse.Namespace) -> None
         say(f"  profile      {arguments.profile}, speed {arguments.speed:g}, seed {arguments.seed}")
         if server.api.backend.has_assistants:
             say(f"  assistants   {_assistants_hint(arguments)}")
+        if (events := server.api.settings.events) is not None:
+            say(f"  webhooks     {events.url}, with OPENAI_WEBHOOK_SECRET={events.secret}")
         say(f"  clients      OPENAI_BASE_URL={listener.base_url}, with {_keys_hint(arguments)}")
     own_process()
     await stop.wait()

@@ -18,6 +18,7 @@ from relaysim.sim.backends.other_endpoints.settings import OtherEndpointsSetting
 from relaysim.sim.backends.profile import Profile, override, read_profile_table, shipped_profiles
 from relaysim.sim.backends.protocol import Backend
 from relaysim.sim.backends.replies import Replies
+from relaysim.sim.backends.webhook_events import ServedEvents
 from relaysim.sim.doors.faults import ApiFault, wrong_routes
 from relaysim.sim.doors.simulation import ApiSettings
 from relaysim.sim.toml_file import read_toml
@@ -60,6 +61,7 @@ def settings_from(arguments: argparse.Namespace) -> ApiSettings:
             continue
         if not given.startswith("asst_"):
             problems.append(Problem(f"--assistant {given}", "", "is no assistant's id", "ids begin with `asst_`"))
+    events = _read_events(arguments.webhook_url, arguments.webhook_secret, backend, problems)
     if problems:
         raise ScenarioError(list(dict.fromkeys(problems)))
     chosen = {"replies": replies, "other_endpoints": others, "threads_max": arguments.threads_max}
@@ -73,8 +75,30 @@ def settings_from(arguments: argparse.Namespace) -> ApiSettings:
         keys=None if arguments.keys is None else tuple(arguments.keys),
         poll_after_ms=arguments.poll_after_ms,
         latency=not arguments.no_latency,
+        events=events,
         **{name: value for name, value in chosen.items() if value is not None},
     )
+
+
+def _read_events(url: str | None, secret: str | None, backend: Backend, problems: list[Problem]) -> ServedEvents | None:
+    if url is None:
+        if secret is not None:
+            problems.append(Problem("--webhook-secret", "", "signs nothing", "give --webhook-url too, or leave it out"))
+        return None
+    if not backend.has_events:
+        suggestion = "leave the option out, or give --api responses"
+        problems.append(
+            Problem("--webhook-url", "", f"the simulated {backend.title} tells of nothing by itself", suggestion)
+        )
+        return None
+    table = {"url": url, **({} if secret is None else {"secret": secret})}
+    findings = findings_of(ServedEvents, table)
+    for finding in findings:
+        named = "--webhook-secret" if finding.steps == ("secret",) else f"--webhook-url {url}"
+        fix = "give http:// or https://, a host and a path" if finding.steps == ("url",) else finding.suggestion
+        message = "is no URL of an endpoint" if finding.steps == ("url",) else finding.message
+        problems.append(Problem(named, "", message, fix))
+    return None if findings else ServedEvents.model_validate(table)
 
 
 def _no_assistants(option: str, backend: Backend) -> Problem:

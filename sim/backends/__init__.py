@@ -5,6 +5,7 @@
 - `errors`, `json_values`, `json_body`, `pages`, `streaming`: OpenAI's way of answering: error bodies, checks, lists, events.
 - `replies`: what assistants answer, as code or as data; `tokens`: how many of them a text is.
 - `other_endpoints`: no backend: what bots call beside one; `azure`: Azure's addresses of all of it.
+- `webhook_events`: what an API tells of its turns by itself, signed.
 - `profile`, `rate_limits`: how slow a backend is, and how many requests it takes; `calibration`: where numbers come from.
 - `state_table`: the states of turns, and what requests are answered in each; `state_page` writes pages from it.
 - `pieces`: a streamed text in pieces.

@@ -41,6 +41,10 @@ class TraceSink(Protocol):
         ...
 
 
+def _unheard(key: str, turn_id: str, kind: str) -> None:
+    """What `ServiceOptions.announce` is unless it is set."""
+
+
 class ServiceOptions(NamedTuple):
     """What is set beside the profile.
 
@@ -48,11 +52,14 @@ class ServiceOptions(NamedTuple):
         replier: what assistants answer.
         assistants: the assistants that exist from the beginning; None: any well-formed id is one. Not every API has any.
         conversations_max: of more than so many conversations those idle for longest are forgotten; None: none is.
+        announce: told of the end of each turn that the API has an event for: what names it in draws, its id, and the
+            event's type.
     """
 
     replier: Replier = echo_reply
     assistants: Iterable[str] | None = None
     conversations_max: int | None = None
+    announce: Callable[[str, str, str], None] = _unheard
 
 
 DEFAULT_OPTIONS: Final = ServiceOptions()
@@ -130,6 +137,7 @@ class Backend(Protocol):
         profile: the model of its profiles; a backend with more numbers than `Profile` derives one.
         roles: what the operations do, and how a conversation refuses while a turn is active on it.
         has_assistants: whether there are assistants, which settings name or clients create.
+        has_events: whether it tells of its turns by itself, see `ServiceOptions.announce`.
         control: `module:function`, called with the control API and the server, which adds routes of its own; None: it has
             none.
     """
@@ -141,6 +149,7 @@ class Backend(Protocol):
     profile: type[Profile]
     roles: OperationRoles
     has_assistants: bool
+    has_events: bool
     control: str | None
 
     def start(

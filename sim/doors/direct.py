@@ -49,6 +49,7 @@ _OTHER_RESOURCES: Final = frozenset(
             "uploads",
             "vector_stores",
             "videos",
+            "webhooks",
         ),
     )
 )
@@ -89,6 +90,7 @@ class DirectClient:
         self.timeout = timeout
         self._limits = _read_and_connect(timeout)
         self._sdk: Any = None
+        self.webhook_secret: str | None = None
         vars(self).update(network.service.backend.direct_client(self._request))
 
     def __getattr__(self, name: str) -> Any:
@@ -98,6 +100,7 @@ class DirectClient:
             transport = SimTransport(self._host, self._network)
             client = openai_client(transport, self._network.service.backend.base_url)
             self._sdk = client.with_options(timeout=self.timeout, max_retries=self.max_retries)
+            self._sdk.webhook_secret = self.webhook_secret
         return getattr(self._sdk, name)
 
     def with_options(
@@ -110,12 +113,14 @@ class DirectClient:
         """A client with another timeout or number of retries."""
         if others:
             raise NotInDirectLaneError(f"with_options({', '.join(others)})")
-        return DirectClient(
+        client = DirectClient(
             self._host,
             self._network,
             max_retries=self.max_retries if isinstance(max_retries, NotGiven) else max_retries,
             timeout=self.timeout if isinstance(timeout, NotGiven) else timeout,
         )
+        client.webhook_secret = self.webhook_secret
+        return client
 
     copy = with_options
 

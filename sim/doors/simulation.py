@@ -25,6 +25,7 @@ from relaysim.sim.backends.other_endpoints.settings import OtherEndpointsSetting
 from relaysim.sim.backends.profile import Profile, load_profile
 from relaysim.sim.backends.protocol import Backend, Service, ServiceOptions
 from relaysim.sim.backends.replies import EchoReplies, Failure, Replier, Replies, Reply, Turn, checked
+from relaysim.sim.backends.webhook_events import Attempt, ServedEvents, WebhookEvents
 from relaysim.sim.backends.wire import Wire, request_id_header
 from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under, check_routes, lose_conversation
 from relaysim.sim.doors.latency import RequestLatency
@@ -78,6 +79,11 @@ class ApiSettings(BaseModel):
     )
     trace_records_max: int = Field(default=100_000, ge=0, description="records of the trace that are kept, the newest")
     body_bytes_max: int = Field(default=4 * 1024 * 1024, ge=0, description="largest request body, in bytes")
+    events: ServedEvents | None = Field(
+        default=None,
+        description="where and how a server tells of the end of turns (only `responses`, of turns in the background); "
+        "absent: nobody is told",
+    )
     pretty: bool = Field(default=False, description="whether answers are indented, as the real ones are")
 
     @field_validator("api")
@@ -89,6 +95,13 @@ class ApiSettings(BaseModel):
     @classmethod
     def _can_strike(cls, faults: tuple[ApiFault, ...], info: ValidationInfo) -> tuple[ApiFault, ...]:
         return check_routes(faults, backend_named(info.data["api"])) if "api" in info.data else faults
+
+    @field_validator("events")
+    @classmethod
+    def _has_events(cls, events: ServedEvents | None, info: ValidationInfo) -> ServedEvents | None:
+        if events is not None and "api" in info.data and not backend_named(info.data["api"]).has_events:
+            raise ValueError(f"the simulated {backend_named(info.data['api']).title} tells of nothing by itself")
+        return events
 
 
 _new_record: Callable[[type[Record], tuple[float, str, str, Fields]], Record] = tuple.__new__
@@ -153,6 +166,7 @@ class SimulatedApi:
             `run.state`, `message.stored`, and `fault`.
         requests: how many requests have been numbered.
         on_error: told what a replier raises; its run fails. By default nobody.
+        post: brings an attempt to deliver an event to a URL. By default nobody does, and it fails.
 
     Raises:
         FileNotFoundError: no such profile.
@@ -175,6 +189,7 @@ class SimulatedApi:
         self.settings = settings
         self.start_seconds = start_seconds
         self.on_error: Callable[[BaseException], None] = _ignore
+        self.post: Callable[[Attempt, str], None] = _nobody_sends
         self._begin(settings, load_profile(settings.profile, settings.overrides, backend_named(settings.api).profile))
 
     def reset(self, settings: ApiSettings | None = None, start_seconds: float | None = None) -> None:
@@ -199,14 +214,25 @@ class SimulatedApi:
         self.kernel = kernel = Kernel(root=0, replication=settings.seed)
         kernel.trace.close()  # it would keep everything
         self.trace = RecentTrace(kernel.env, settings.trace_records_max)
+        options = ServiceOptions(
+            replier, None if settings.assistants == "any" else settings.assistants, settings.threads_max
+        )
+        if settings.events is not None:
+            url = settings.events.url
+            events = WebhookEvents(
+                kernel,
+                lambda: start_seconds + kernel.now,
+                self.trace,
+                settings.events,
+                lambda attempt: self.post(attempt, url),
+            )
+            options = options._replace(announce=events.announce)
         self.service = backend.start(
             kernel,
             profile,
             now=lambda: start_seconds + kernel.now,
             trace=self.trace,
-            options=ServiceOptions(
-                replier, None if settings.assistants == "any" else settings.assistants, settings.threads_max
-            ),
+            options=options,
         )
         self.others = OtherEndpoints(kernel, profile, self.service.now, settings.other_endpoints)
         self._execute = self.others.beside(self.service.execute)
@@ -306,3 +332,7 @@ class SimulatedApi:
 
 def _ignore(error: BaseException) -> None:
     pass
+
+
+def _nobody_sends(attempt: Attempt, url: str) -> None:
+    attempt.failed("nobody sends")

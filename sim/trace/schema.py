@@ -55,6 +55,18 @@ class WebhookLate(NamedTuple):
     seconds: Annotated[float, "by how much"]
 
 
+@record_kind("event.delivered")
+class EventDelivered(NamedTuple):
+    """The simulated API has tried to deliver an event of its own; only where it is set to."""
+
+    event_id: Annotated[str, "its `webhook-id`, the same in each attempt"]
+    event: Annotated[str, "such as `response.completed`"]
+    run_id: Annotated[str, "the turn that it tells of"]
+    number: Annotated[int, "which attempt, from 1"]
+    status: Annotated[int, "of the endpoint's answer; 0: there was none"]
+    reason: Annotated[str, "why the attempt failed; empty: it was acknowledged"]
+
+
 @record_kind("webhook.failed")
 class WebhookFailed(NamedTuple):
     """A delivery was not acknowledged."""
@@ -467,7 +479,7 @@ class TextFate(NamedTuple):
 
 
 EVENTS: Final[tuple[type[Any], ...]] = (
-    *(MessageSent, Received, WebhookDuplicate, WebhookLate, WebhookFailed, HandlingStart, HandlingEnd),
+    *(MessageSent, Received, WebhookDuplicate, WebhookLate, WebhookFailed, EventDelivered, HandlingStart, HandlingEnd),
     *(RequestSent, FaultStruck, RequestServed, ResponseReceived, RunState, RunMetadata),
     *(RunReads, RunWindow, RunMisses, MetadataNoted, MessageStored, MessageDeleted, ThreadDeleted),
     *(RedisCommand, RedisFaultStruck, RedisBack),

@@ -5,6 +5,7 @@
 - `own_clients`: how clients reach the services that nobody handed to the target.
 - `target_kinds`, `handlers`, `applications`, `asgi`, `wsgi`, `call_shapes`: the kinds of what it drives, and how
   each is called.
+- `api_events`: how events of the API's own reach workers.
 - `customers`, `names`, `varied_texts`, `webhooks`, `provider_service`, `simulated_channel`, `prepared`: who writes what, how
   it reaches workers and how texts come back, and the conversations that are there. `interruptions`, `foreign_runs`:
   customers who write at moments that matter, and runs of somebody else.

@@ -111,6 +111,14 @@ class Application:
         """
         await self.respond(request, self._service.provider.deadline_seconds)
 
+    async def take_event(self, request: HttpRequest, patience_seconds: float) -> int:
+        """The status of the application's response.
+
+        Raises:
+            Exception: what the application raised.
+        """
+        return (await self.respond(request, patience_seconds)).status
+
     async def _pass_on(self, text: Text) -> None:
         """Send what a response asks for; what becomes of it the application does not learn."""
         with suppress(SendRefused, TimeoutError):

@@ -13,14 +13,14 @@ from relaysim.sim.providers import Attempt, HttpRequest
 from relaysim.sim.threads import current_strand, in_thread, strand_of_plain_code, wait
 from relaysim.sim.world.applications import interface_of
 from relaysim.sim.world.judge.promises import Promises, declared_by
-from relaysim.sim.world.target import Life, Send, SentMessage, outcome_name
+from relaysim.sim.world.target import Life, Send, SentMessage, TargetError, outcome_name
 
 
 class Handler:
     """An object with `handle(message)`.
 
-    It may have `serve()`, `outcome_of(conversation, message_id)` and `promises`. Each method is a coroutine function, or
-    plain code, which runs in a thread of its own and may block.
+    It may have `serve()`, `outcome_of(conversation, message_id)`, `handle_webhook(payload, headers)` and `promises`. Each
+    method is a coroutine function, or plain code, which runs in a thread of its own and may block.
     """
 
     factory_returns: ClassVar[str] = "an object with `def handle(self, message)`, plain or async"
@@ -68,6 +68,21 @@ class Handler:
 
     async def notify(self, request: HttpRequest) -> None:
         """Do nothing: an object gets messages alone."""
+
+    async def take_event(self, request: HttpRequest, patience_seconds: float) -> int:
+        """Call the object's `handle_webhook` with the body and the headers; returning takes the event.
+
+        Raises:
+            TargetError: it has no such method.
+            Exception: what it raised.
+        """
+        if not callable(getattr(self._relay, "handle_webhook", None)):
+            raise TargetError(
+                f"{type(self._relay).__name__} has no `handle_webhook(payload, headers)`, which events of the API go to: "
+                "write one, or leave `[events]` out of the scenario"
+            )
+        await _result_of(self._relay.handle_webhook, request.body, request.headers)
+        return 200
 
     async def outcome_of(self, conversation: str, message_id: str) -> str | None:
         """Ask the object's `outcome_of`."""

@@ -16,6 +16,7 @@ from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.other_endpoints.settings import ECHOING, OtherEndpointsSettings
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.backends.replies import EchoReplies, WrittenReplies
+from relaysim.sim.backends.webhook_events import SECRET_VARIABLE, EventSettings
 from relaysim.sim.doors.faults import ApiFault, check_routes
 from relaysim.sim.faults import Swarm
 from relaysim.sim.kernel.distributions import Constant, Seconds
@@ -342,6 +343,11 @@ class WorldTables(_Table):
     other_endpoints: OtherEndpointsSettings = Field(
         default=ECHOING, description="what chat completions and transcriptions say, which a bot calls beside the API"
     )
+    events: EventSettings | None = Field(
+        default=None,
+        description="the API tells of the end of turns by itself (only `responses`, of turns in the background): how such "
+        "events are signed and delivered; absent: it does not",
+    )
     faults: tuple[ApiFault, ...] = Field(default=(), description="faults of the API and of the way to it")
     host_faults: tuple[HostFault, ...] = Field(
         default=(), description="workers that crash, pause, run slow, or err in time"
@@ -391,7 +397,18 @@ class WorldTables(_Table):
     def variables(self) -> dict[str, str]:
         """What is set in each worker's environment, for code that makes its clients itself."""
         of_provider = {} if self.provider is None else self.provider.environment
-        return {**_VARIABLES, **of_provider, **self.environment}
+        of_events = {} if self.events is None else {SECRET_VARIABLE: self.events.secret}
+        return {**_VARIABLES, **of_provider, **of_events, **self.environment}
+
+    @field_validator("events")
+    @classmethod
+    def _has_events(cls, events: EventSettings | None, info: ValidationInfo) -> EventSettings | None:
+        if events is not None and "api" in info.data and not backend_named(info.data["api"]).has_events:
+            title = backend_named(info.data["api"]).title
+            raise ValueError(
+                f'the simulated {title} tells of nothing by itself: leave it out, or say api = "responses"'
+            )
+        return events
 
     @field_validator("explored")
     @classmethod

@@ -198,6 +198,14 @@ class Target(Protocol):
             Exception: it was not taken; the provider does not care.
         """
 
+    async def take_event(self, request: HttpRequest, patience_seconds: float) -> int:
+        """Hand over an event of the simulated API's, which waits so long; the status of the answer, 2xx if it was taken.
+
+        Raises:
+            TargetError: nothing there takes events; ends the run.
+            Exception: it was not taken.
+        """
+
     async def outcome_of(self, conversation: str, message_id: str) -> str | None:
         """The message's outcome by the relay's ledger, None for none yet. Asked of a life that was begun for it.
 

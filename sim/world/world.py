@@ -17,6 +17,7 @@ from relaysim.sim import redis
 from relaysim.sim.backends import backend_named
 from relaysim.sim.backends.other_endpoints.endpoints import OtherEndpoints
 from relaysim.sim.backends.protocol import ServiceOptions
+from relaysim.sim.backends.webhook_events import WebhookEvents
 from relaysim.sim.doors import Network, make_client
 from relaysim.sim.doors.sent_requests import SentRequests
 from relaysim.sim.faults import FaultPlan, chosen
@@ -36,6 +37,7 @@ from relaysim.sim.process import WorkerProcesses, is_shared, libraries_in
 from relaysim.sim.providers import Provider
 from relaysim.sim.threads import Block
 from relaysim.sim.trace.schema import LoopBlocked, Printed, TaskCancelled
+from relaysim.sim.world.api_events import EventPost
 from relaysim.sim.world.audit import NAME as AUDITOR
 from relaysim.sim.world.audit import ledger_of
 from relaysim.sim.world.customers import Customer
@@ -121,12 +123,18 @@ class World:
     def build(self) -> None:
         """Make the service, the workers and the customers; the fence must be attached to this kernel."""
         settings, kernel, profile = self.settings, self.kernel, self.settings.profile
+        options = ServiceOptions(settings.replies.replier())
+        self.events: WebhookEvents | None = None
+        if settings.events is not None:
+            post = EventPost(kernel, settings.events, self.workers).post
+            self.events = WebhookEvents(kernel, lambda: EPOCH_SECONDS + kernel.now, kernel.trace, settings.events, post)
+            options = options._replace(announce=self.events.announce)
         self.service = self.backend.start(
             kernel,
             profile,
             now=lambda: EPOCH_SECONDS + kernel.now,
             trace=kernel.trace,
-            options=ServiceOptions(settings.replies.replier()),
+            options=options,
         )
         threads = [self.service.open_conversation() for _ in range(settings.workload.conversations)]
         if self._conditioned is not None and settings.strata is not None:
@@ -229,6 +237,8 @@ class World:
 
     def _start_target(self, group: WorkerGroup, host: Host, files_of: str | None = None) -> Target:
         client = make_client(self.kernel, host, self.network, self.lane)
+        if self.settings.events is not None:
+            client.webhook_secret = self.settings.events.secret
         redis_client = redis.make_client(host, self.redis, self.lane)
         relay_settings = {**self.settings.relay.settings, **group.settings}
         sender = self.channel.sender(host)
@@ -361,7 +371,10 @@ class World:
         self._writing = [process for process in self._writing if process.is_alive]
         outages = self.redis.outages
         redis_is_away = bool(outages) and outages[-1][1] == math.inf
-        return bool(self._writing) or self.webhooks.outstanding > 0 or self.host_faults.awaited or redis_is_away
+        events = 0 if self.events is None else self.events.outstanding
+        return (
+            bool(self._writing) or self.webhooks.outstanding + events > 0 or self.host_faults.awaited or redis_is_away
+        )
 
     def _stop_faults(self) -> None:
         """From now on nothing goes wrong, and whatever was out of order is in order."""

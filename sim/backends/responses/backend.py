@@ -31,6 +31,7 @@ class ResponsesBackend:
     profile: type[Profile] = ResponsesProfile
     roles = ROLES
     has_assistants = False
+    has_events = True
     control: str | None = None
 
     def start(
@@ -51,7 +52,7 @@ class ResponsesBackend:
             raise TypeError(f"profile: a ResponsesProfile is needed, not {type(profile).__name__}")
         service = LivingResponses(self, kernel.draws, now, trace, replier=options.replier)
         service.conversations_max = options.conversations_max
-        service.lives = ResponseLives(kernel, service, profile)
+        service.lives = ResponseLives(kernel, service, profile, options.announce)
         return service
 
     def make_wire(

@@ -16,13 +16,14 @@ as long.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import simpy
 
 from relaysim.sim.backends.errors import too_many_tokens
 from relaysim.sim.backends.pieces import timed_pieces
+from relaysim.sim.backends.protocol import DEFAULT_OPTIONS
 from relaysim.sim.backends.rate_limits import RateLimits
 from relaysim.sim.backends.replies import Failure, Incomplete, Nothing, Reply, Several, Text, ToolCalls, ending_of
 from relaysim.sim.backends.responses import response_errors
@@ -53,10 +54,18 @@ class ResponseLives:
         kernel: the world's clock and draws.
         service: whose responses; its `now` must advance with the kernel's.
         profile: how long everything takes.
+        announce: told of the end of each response in the background, as of `ServiceOptions`.
     """
 
-    def __init__(self, kernel: Kernel, service: ResponsesService, profile: ResponsesProfile) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        service: ResponsesService,
+        profile: ResponsesProfile,
+        announce: Callable[[str, str, str], None] = DEFAULT_OPTIONS.announce,
+    ) -> None:
         self._kernel = kernel
+        self._announce = announce
         self._service = service
         self._profile = profile
         self._writer = Writer(service)
@@ -218,6 +227,8 @@ class ResponseLives:
         service.keep_outcome(record, record.id)
         service.move(record, state, cause)
         self._writer.tell_end(record)
+        if record.background:
+            self._announce(record.key, record.id, f"response.{state}")
         pending, record.pending = record.pending, None
         if pending is not None:
             superseded = record.superseded and state == "cancelled"

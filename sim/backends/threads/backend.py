@@ -31,6 +31,7 @@ class ThreadsBackend:
     profile = Profile
     roles = ROLES
     has_assistants = True
+    has_events = False
     control: str | None = "relaysim.sim.backends.threads.control:add_routes"
 
     def start(

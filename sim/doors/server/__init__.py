@@ -3,6 +3,7 @@
 - `pacer`: lets virtual time follow real time, or a hand.
 - `app`: the ASGI application; `requests`: one request from its arrival to its answer; `body`: reading what it brings.
 - `delivery`: how answers leave, in one piece, as streams, or damaged; `browsers`: what those of another origin need.
+- `event_sender`: what the API tells of its turns by itself, to an endpoint.
 - `http_protocol`: uvicorn's HTTP protocol, with limits, and with a way to the connection under a request.
 - `listener`: the listening socket, and how it stops; `outages`: when nothing listens.
 - `background`: all of it in a thread of its own, for tests.

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.doors.server import CONTROL_PREFIX, HEALTH_PATH
@@ -21,9 +21,14 @@ from relaysim.sim.doors.server.requests import ApiRequests, own_error
 from relaysim.sim.doors.simulation import ApiSettings, SimulatedApi
 from relaysim.sim.kernel import EPOCH_SECONDS
 
+if TYPE_CHECKING:
+    from relaysim.sim.backends.webhook_events import Attempt
+    from relaysim.sim.doors.server.event_sender import EventSender
+
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _CONTROL_MODULE: Final = "relaysim.sim.doors.server.control"
+_SENDER_MODULE: Final = "relaysim.sim.doors.server.event_sender"
 
 
 class SimulatedServer:
@@ -50,6 +55,8 @@ class SimulatedServer:
         self.errors = 0
         self.api = SimulatedApi(settings, self._start_seconds(speed))
         self.api.on_error = self.note_error
+        self._sender: EventSender | None = None
+        self.api.post = self._post_event
         self.pacer = Pacer(self.api.kernel, speed, self.note_error)
         self._outages: Outages | None = None
         self._requests = ApiRequests(self.api, self.pacer, self.note_error)
@@ -147,7 +154,17 @@ class SimulatedServer:
     def stop(self) -> None:
         """Let time stand still; requests still on their way end, unanswered."""
         self.end_waiting()
+        if self._sender is not None:
+            self._sender.stop()
         self.pacer.stop()
+
+    def _post_event(self, attempt: Attempt, url: str) -> None:
+        if self._sender is None:
+            # Imported where it is needed: few servers send anything.
+            module = importlib.import_module(_SENDER_MODULE)
+            self._sender = module.EventSender(self.present)
+        assert self._sender is not None
+        self._sender.post(attempt, url)
 
     def _start_seconds(self, speed: float) -> float:
         if self._given_start is not None:

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from relaysim.sim.backends.replies import EchoReplies, ScriptedReplies
+from relaysim.sim.backends.webhook_events import ServedEvents
 from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.doors.server.control_trace import KINDS, Kind
 from relaysim.sim.doors.simulation import ApiSettings
@@ -269,3 +270,9 @@ class Reset(ApiSettings):
     def _can_strike(cls, faults: tuple[ApiFault, ...], info: ValidationInfo) -> tuple[ApiFault, ...]:
         """Checked where it is known which API they are for: `api` is absent here as a rule."""
         return faults
+
+    @field_validator("events")
+    @classmethod
+    def _has_events(cls, events: ServedEvents | None, info: ValidationInfo) -> ServedEvents | None:
+        """Likewise."""
+        return events

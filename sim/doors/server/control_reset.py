@@ -33,6 +33,9 @@ def reset(server: SimulatedServer, body: Reset | None) -> None:
             message = f"a server simulates one API, and this one the {server.api.backend.title}"
             raise invalid([Problem(where="api", message=message, fix="start another server")])
         check_faults(server, given.get("faults", ()), "faults[{}].route")
+        if given.get("events") is not None and not server.api.backend.has_events:
+            message = f"the simulated {server.api.backend.title} tells of nothing by itself"
+            raise invalid([Problem(where="events", message=message, fix="leave it out")])
         settings = settings.model_copy(update=given)
     try:
         server.reset(settings)

@@ -13,7 +13,7 @@ from relaysim.sim.doors.simulation import RecentTrace
 from relaysim.sim.kernel import Record
 from relaysim.sim.trace.schema import as_object
 
-Kind = Literal["request", "served", "fault", "response", "run.state", "message.stored"]
+Kind = Literal["request", "served", "fault", "response", "run.state", "message.stored", "event.delivered"]
 
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
 """What a simulated API records; `relaysim.sim.trace.schema` says what of each."""

@@ -137,7 +137,7 @@ class LedgerWire(Wire):
 class Ledger:
     name, title, base_url = "ledger", "Ledger API", "https://ledger.test/ledger/v2"
     operations, profile, make_wire = OPERATIONS, LedgerProfile, staticmethod(LedgerWire)
-    has_assistants, control = False, None
+    has_assistants, has_events, control = False, False, None
     roles = OperationRoles(BEGIN, BEGIN, frozenset(), frozenset({409}), shows_turn=frozenset({"responses.retrieve"}))
 
     def start(self, kernel: Any, profile: Any, *, now: Any, trace: Any, options: Any = DEFAULT_OPTIONS) -> Any:

@@ -283,6 +283,47 @@ def test_a_bad_value_is_told_by_its_option(capsys: pytest.CaptureFixture[str], o
     assert f"argument {option}: must be" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ("--webhook-url", "http://127.0.0.1:9/"),
+            "--webhook-url: the simulated Threads API tells of nothing by itself; leave the option out, or give "
+            "--api responses",
+        ),
+        (
+            ("--api", "responses", "--webhook-secret", "whsec_YQ=="),
+            "--webhook-secret: signs nothing; give --webhook-url too, or leave it out",
+        ),
+        (
+            ("--api", "responses", "--webhook-url", "example.com"),
+            "--webhook-url example.com: is no URL of an endpoint; give http:// or https://, a host and a path",
+        ),
+        (
+            ("--api", "responses", "--webhook-url", "http://a/", "--webhook-secret", "abc"),
+            "--webhook-secret: must be `whsec_` and base64, such as whsec_cmVsYXlzaW0gc2lnbnMgdGhpcw==",
+        ),
+    ],
+)
+def test_bad_options_of_events_are_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], line: str
+) -> None:
+    (said,) = told(capsys, *arguments)
+    assert said.removeprefix("relaysim: ").strip() == line
+
+
+def test_an_endpoint_is_named_with_the_secret_that_it_needs() -> None:
+    command = [sys.executable, "-m", "relaysim.scenarios", "serve", "--port", "0", "--api", "responses"]
+    arguments = ["--webhook-url", "http://127.0.0.1:9/", "--webhook-secret", "whsec_YQ=="]
+    with subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[4]
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(5)]
+        finish(process)
+    assert "  webhooks     http://127.0.0.1:9/, with OPENAI_WEBHOOK_SECRET=whsec_YQ==\n" in lines
+
+
 def test_the_help_needs_nothing_that_takes_time_to_import() -> None:
     code = (
         "import sys; from relaysim.scenarios.cli import main; main(['serve', '--help']); "
