@@ -258,6 +258,9 @@ class Wire:
             if beside is not None:
                 admit(lowered)
                 return other.other_call(beside, path, query, lowered.get("content-type"), body, given)
+            if other.is_within(method, below):
+                admit(lowered)
+                raise other.not_simulated(method, path)
             allowed = [each for each in METHODS if self.routes.find(each, below) or other.find(each, below)]
             if allowed and place is None:
                 raise errors.wrong_method(allowed)

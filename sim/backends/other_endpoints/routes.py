@@ -76,6 +76,9 @@ _FAMILIES: Final = frozenset(
 )
 """What the paths of OpenAI's APIs begin with (read in SDK 3.54.0 and its reference)."""
 
+_WITHIN: Final = frozenset({("POST", "/responses/compact")})
+"""Endpoints that no API simulates though their paths look like those of an object that one does, with its methods."""
+
 _GENERATING: Final = frozenset(operation.name for operation in OTHER_OPERATIONS if operation.generates)
 _ABSENT: Final = frozenset({"aac", "flac"})
 _UNSPOKEN: Final = frozenset({"diarized_json"})
@@ -132,6 +135,11 @@ def find(method: str, path: str) -> tuple[OtherOperation, dict[str, str]] | None
 def is_known(path: str) -> bool:
     """Whether the real platform has endpoints whose paths begin like this one."""
     return path[1:].partition("/")[0] in _FAMILIES
+
+
+def is_within(method: str, path: str) -> bool:
+    """Whether a request is for an endpoint that is not simulated among those of an API that is."""
+    return (method, path) in _WITHIN
 
 
 def other_call(

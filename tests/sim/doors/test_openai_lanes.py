@@ -406,7 +406,7 @@ def test_what_the_direct_lane_lacks_it_says_so() -> None:
 
     async def bot(client: Any) -> None:
         reaches: list[Callable[[], Any]] = [
-            lambda: client.webhooks,
+            lambda: client.skills,
             lambda: client.beta.assistants,
             lambda: client.beta.threads.delete,
             lambda: client.beta.threads.runs.create_and_poll,

@@ -236,6 +236,24 @@ def test_what_is_not_simulated_says_so_and_is_asked_once(hold: Door) -> None:
     hold(conversation)
 
 
+@pytest.mark.parametrize("api", ["threads", "responses"])
+def test_a_compaction_is_not_simulated_whichever_api_is(api: str) -> None:
+    """Its path looks like that of a response, of which only another method is right."""
+    with InProcessApi(ApiSettings(api=api)) as simulated:
+        with pytest.raises(openai.BadRequestError) as refused:
+            simulated.client.responses.compact(model="m", input="Hi")
+        assert refused.value.code == "not_simulated"
+        assert "(POST /v1/responses/compact)" in refused.value.message
+        azure = openai.AzureOpenAI(
+            azure_endpoint="https://shop.openai.azure.com",
+            api_version="2025-03-01-preview",
+            api_key="key",
+            http_client=simulated.http_client(),
+        )
+        with pytest.raises(openai.BadRequestError, match="relaysim does not simulate"):
+            azure.responses.compact(model="m", input="Hi")
+
+
 def test_generating_takes_time_and_a_stream_begins_before_it_is_over() -> None:
     seconds = {"kind": "constant", "value": 10.0}
     settings = ApiSettings.model_validate(
