@@ -237,7 +237,7 @@ class WebhookEvents:
                 event_id=event.webhook_id,
                 event=event.kind,
                 run_id=event.turn_id,
-                number=attempt.number,
+                attempt=attempt.number,
                 status=status,
                 reason=reason,
             ),

@@ -348,7 +348,7 @@ class Network:
 
     def note_unread(self, worker: str, future: Future[Answer]) -> None:
         """Whoever waited for this answer gave up at the very instant at which it came, and never saw it."""
-        if future.done() and not future.cancelled():
+        if future.done() and not future.cancelled() and future.result().failure is None:
             answer = future.result()
             self._trace(worker, _response_received(request_id=answer.request_id, status=0, failure=READ_TIMEOUT))
 

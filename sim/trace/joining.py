@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from relaysim.sim.trace.own_texts import apologises
+from relaysim.sim.trace.own_texts import apologises, says_that_it_failed
 from relaysim.sim.trace.subjects import Handling, Message, Run, Text, TextKind
 from relaysim.sim.trace.words import TELLING_WORDS, Piece, wording
 
@@ -287,9 +287,9 @@ class Joining:
         """What a text is, once everything is known that was sent.
 
         An answer is known by the run that wrote its words, in whatever order; an apology by the scenario's texts and what
-        the relay declares, or because it is said to end a message. Of what is left, a text that says in words of its own
-        that something failed is a notice if its handling asked the API for something afterwards, and then sent an answer:
-        it was tried again. Else it is an apology, also where the answer was there already. Everything else is a notice.
+        the relay declares, or because it is said to end a message. Of what is left, a text that asks in words of its own to
+        be excused is an apology if its handling sent no answer afterwards; one that says that something failed is one too
+        if the answer was there already, since nothing was asked of the API in between. Everything else is a notice.
         """
         if send.run is not None:
             return "answer"
@@ -299,9 +299,11 @@ class Joining:
             return "notice"
         if send.names:
             return "apology"
-        if not apologises(self.without_customers_words(send.text)):
+        own = self.without_customers_words(send.text)
+        if not apologises(own):
             return "notice"
-        return "notice" if handling is not None and _is_tried_again(handling, send) else "apology"
+        asked = None if handling is None else _asked_before_answer(handling, send)
+        return "apology" if asked is None or (not asked and says_that_it_failed(own)) else "notice"
 
     def declares_all_of(self, text: str) -> bool:
         """Whether a text is one that the scenario or the relay declares, with a name beside it perhaps."""
@@ -325,8 +327,8 @@ class Joining:
         return text in known or any(wording(text).holds(wording(each)) for each in known)
 
 
-def _is_tried_again(handling: Handling, send: Text) -> bool:
-    """Whether a handling sent an answer after a text, and had asked for something in between."""
+def _asked_before_answer(handling: Handling, send: Text) -> bool | None:
+    """Whether a handling asked the API for something between a text and the answer that it sent next; None: it sent none."""
     asked = False
     for _, step, subject in handling.steps:
         if isinstance(subject, Text):
@@ -334,7 +336,7 @@ def _is_tried_again(handling: Handling, send: Text) -> bool:
                 return asked
         elif step == "request":
             asked = subject.index > send.index or asked
-    return False
+    return None
 
 
 def _note_sent(send: Text) -> None:

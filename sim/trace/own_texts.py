@@ -106,17 +106,21 @@ _PROGRAM_VALUE: Final = re.compile(
 )
 """What a program prints in the place of words."""
 
-_APOLOGY: Final = re.compile(
-    r"\b(?:sorry|apologi[sz]e|apolog(?:y|ies)|regret(?:s|tably)?"
-    r"|(?:something|it|that|this) (?:went|has gone) wrong|errors? (?:has |have )?occurred|try(?:ing)? (?:it )?again"
+_FAILED: Final = (
+    r"(?:something|it|that|this) (?:went|has gone) wrong|errors? (?:has |have )?occurred|try(?:ing)? (?:it )?again"
     r"|(?:unable|not able) to (?:process|answer|handle|complete|reply|respond|reach|help|serve)"
     r"|(?:could|can|did|does) ?no?'?t (?:process|answer|handle|complete|reply|respond|reach|help|serve)"
-    r"|desculp\w+|perd[ãa]o|lamento|lamentamos|ocorreu um erro|algo deu errado|tente (?:de novo|novamente)|tenta novamente"
-    r"|disculp\w+|perd[óo]n\w*|lo siento|lo sentimos|ha ocurrido un error|algo sali[óo] mal|int[ée]nt[ae]lo"
-    r"|entschuldig\w+|verzeih\w+|tut (?:mir|uns) leid|fehler aufgetreten|schief ?gelaufen|versuchen sie es|versuch es"
-    r"|d[ée]sol[ée]e?s?|excusez|pardon|une erreur|r[ée]essay\w+|mi dispiace|scus[ai]\w*|riprova\w*)\b",
-    re.IGNORECASE,
+    r"|ocorreu um erro|algo deu errado|tente (?:de novo|novamente)|tenta novamente"
+    r"|ha ocurrido un error|algo sali[óo] mal|int[ée]nt[ae]lo"
+    r"|fehler aufgetreten|schief ?gelaufen|versuchen sie es|versuch es|une erreur|r[ée]essay\w+|riprova\w*"
 )
+_EXCUSES: Final = (
+    r"sorry|apologi[sz]e|apolog(?:y|ies)|regret(?:s|tably)?|desculp\w+|perd[ãa]o|lamento|lamentamos"
+    r"|disculp\w+|perd[óo]n\w*|lo siento|lo sentimos|entschuldig\w+|verzeih\w+|tut (?:mir|uns) leid"
+    r"|d[ée]sol[ée]e?s?|excusez|pardon|mi dispiace|scus[ai]\w*"
+)
+_FAILURE: Final = re.compile(rf"\b(?:{_FAILED})\b", re.IGNORECASE)
+_APOLOGY: Final = re.compile(rf"\b(?:{_FAILED}|{_EXCUSES})\b", re.IGNORECASE)
 """How a text says that something failed, or asks to be excused for it."""
 
 _QUOTED: Final = re.compile(
@@ -249,7 +253,17 @@ def program_values(text: str) -> tuple[str, ...]:
 
 def apologises(text: str) -> bool:
     """Whether a text says that something failed, or asks to be excused; what it quotes is not its own."""
-    return _APOLOGY.search(_QUOTED.sub(" ", text.replace("’", "'"))) is not None
+    return _APOLOGY.search(_own(text)) is not None
+
+
+def says_that_it_failed(text: str) -> bool:
+    """Whether a text says that something failed, or asks to try again; more than "sorry for the wait"."""
+    return _FAILURE.search(_own(text)) is not None
+
+
+def _own(text: str) -> str:
+    """A text without what it quotes."""
+    return _QUOTED.sub(" ", text.replace("’", "'"))
 
 
 def is_customary(text: str) -> bool:

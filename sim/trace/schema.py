@@ -62,7 +62,7 @@ class EventDelivered(NamedTuple):
     event_id: Annotated[str, "its `webhook-id`, the same in each attempt"]
     event: Annotated[str, "such as `response.completed`"]
     run_id: Annotated[str, "the turn that it tells of"]
-    number: Annotated[int, "which attempt, from 1"]
+    attempt: Annotated[int, "which attempt, from 1"]
     status: Annotated[int, "of the endpoint's answer; 0: there was none"]
     reason: Annotated[str, "why the attempt failed; empty: it was acknowledged"]
 

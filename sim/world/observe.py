@@ -13,9 +13,8 @@ Definitions (the incident report's terms, made exact):
   that was replied to already is out of order, unless they had not reached the relay when that reply's run was created.
 - A text that no run wrote is an apology if it is the scenario's or one that the relay declares, if the relay says that it
   ends a message, or if it says that something failed, unless its handling asked the API for something afterwards and then
-  sent an answer: it tried again. Any other is a notice ("One moment please ..."), which is no answer; how many there may
-  be, when, and who vouches for them: see
-  `relaysim.sim.world.notices`.
+  sent an answer (merely "sorry for the wait": unless an answer followed). Any other is a notice ("One moment please
+  ..."), which is no answer; how many there may be, when, and who vouches for them: see `relaysim.sim.world.notices`.
 - A message *met an active run* if an append in its handling was refused because of one. What its relay then *waited* is
   the time between that refusal and the append's success, or the customer's text, in which its handling had no request
   under way. Steps of the loop take no virtual time, so a sleep of 2 s counts as exactly 2.

@@ -75,14 +75,15 @@ def _has_moved(history: History) -> bool:
 
 
 def _said_in_all(history: History, answers: list[tuple[Text, Run]]) -> dict[str, list[_Said]]:
-    """Per conversation what was said in it, in the order of time: messages from when they were stored first, replies from
-    when they were sent."""
-    stored: dict[str, tuple[float, str]] = {}
+    """Per conversation what was said in it, in the order of time: messages from when they were stored first in the thread in
+    which they were answered first, replies from when they were sent."""
+    stored: dict[tuple[str, str], tuple[float, str]] = {}
     for thread, texts in history.stored.items():
         for text in texts:
             for message in text.messages:
-                if message.id not in stored or text.time < stored[message.id][0]:
-                    stored[message.id] = (text.time, thread)
+                for place in ((thread, message.id), ("", message.id)):
+                    if place not in stored or text.time < stored[place][0]:
+                        stored[place] = (text.time, thread)
     found: dict[str, dict[str, _Said]] = {}
     for send, run in answers:
         said = found.setdefault(send.conversation, {})
@@ -90,7 +91,8 @@ def _said_in_all(history: History, answers: list[tuple[Text, Run]]) -> dict[str,
             message = history.messages[name]
             if message.conversation == send.conversation:
                 called = f"{name}, stored before"
-                said.setdefault(name, _Said(*stored[name], wording(message.text), called, message.number))
+                time, thread = stored.get((run.thread, name)) or stored["", name]
+                said.setdefault(name, _Said(time, thread, wording(message.text), called, message.number))
         reply = _Said(send.time, run.thread, wording(send.reply), f"what {run.id} had replied")
         said.setdefault(f"{run.id} {send.reply}", reply)
     return {conversation: sorted(said.values(), key=lambda each: each.time) for conversation, said in found.items()}

@@ -61,7 +61,7 @@ def offsets(result: Result) -> list[float]:
 def test_a_bot_answers_when_the_event_comes(lane: str) -> None:
     result = run(lane=lane)
     (attempt,) = attempts(result)
-    assert (attempt["event"], attempt["status"], attempt["reason"], attempt["number"]) == (
+    assert (attempt["event"], attempt["status"], attempt["reason"], attempt["attempt"]) == (
         "response.completed",
         200,
         "",
@@ -123,7 +123,7 @@ def test_an_event_that_is_not_taken_comes_again_after_growing_waits() -> None:
     assert failed == [0.0, 5.0, 15.0, 35.0]
     assert 75.0 < taken < 77.0
     assert [each["status"] for each in attempts(result)] == [500, 500, 500, 500, 200]
-    assert [each["number"] for each in attempts(result)] == [1, 2, 3, 4, 5]
+    assert [each["attempt"] for each in attempts(result)] == [1, 2, 3, 4, 5]
     assert len({each["event_id"] for each in attempts(result)}) == 1
     assert result.observation["counts"]["succeeded"] == 1
 
