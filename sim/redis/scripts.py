@@ -25,9 +25,12 @@ _HARMLESS: Final = re.compile(
 )
 """Scripts that cannot change anything but keys: no assignment, no definition, no other function. Most locks' are."""
 
+_REACHES_GLOBALS: Final = re.compile(rb"_G|rawset|metatable|fenv|load|dofile|require|module|debug|package")
+"""What a script must name to make a global in another way than by an assignment, or to undo what notes one."""
+
 _SNAPSHOT: Final = """
-function()
-    local next, type, rawequal = next, type, rawequal
+function(note)
+    local next, type, rawequal, rawset, getmetatable = next, type, rawequal, rawset, getmetatable
     local root, inside = _G, {}
     local ours = {KEYS = true, ARGV = true, _G = true}
 
@@ -62,14 +65,23 @@ function()
         return false
     end
 
+    local function noting(globals, name, value)
+        note()
+        rawset(globals, name, value)
+    end
+    local watch = {__newindex = noting}
+
     local function is_untouched()
-        if not same(root, before, names) then return false end
+        if getmetatable(root) ~= watch or watch.__newindex ~= noting or not same(root, before, names) then
+            return false
+        end
         for library, copied in next, inside do
             if not same(library, copied[1], copied[2]) then return false end
         end
         return true
     end
 
+    setmetatable(root, watch)
     return has_new_globals, is_untouched, math.randomseed
 end
 """
@@ -95,8 +107,9 @@ class ScriptRuntime:
 
     def __init__(self, runtime: Any) -> None:
         self._runtime = runtime
-        self._compiled: dict[bytes, tuple[Any, bool]] = {}
+        self._compiled: dict[bytes, tuple[Any, bool, bool]] = {}
         self._changed = False  # a script has run that may have changed more than keys
+        self._may_have_new_globals = False  # one has assigned to a name that was none, or may have made one otherwise
         self._has_new_globals: Any = None
         self._is_untouched: Any = None
         self._seed: Any = None
@@ -115,33 +128,39 @@ class ScriptRuntime:
         compiled = self._compiled.get(code)
         if compiled is None:
             compiled = self._compile(code)
-        chunk, harmless = compiled
+        chunk, harmless, reaches_globals = compiled
         if not harmless:
             if self._seed is None:
-                self._has_new_globals, self._is_untouched, self._seed = self._runtime.eval(_SNAPSHOT)()
+                snapshot = self._runtime.eval(_SNAPSHOT)
+                self._has_new_globals, self._is_untouched, self._seed = snapshot(self._note_new_global)
             self._changed = True
+            self._may_have_new_globals |= reaches_globals
             # As Redis does, or math.random would go on where the last script, perhaps another world's, left it.
             self._seed(0)
         return chunk()
 
-    def _compile(self, code: bytes) -> tuple[Any, bool]:
-        """A function that runs the script, and whether it is harmless."""
+    def _note_new_global(self) -> None:
+        self._may_have_new_globals = True
+
+    def _compile(self, code: bytes) -> tuple[Any, bool, bool]:
+        """A function that runs the script, whether it is harmless, and whether it can make globals unnoticed."""
         if b"setfenv" in code:  # could change the environment of the compiled script itself
-            return partial(self._runtime.execute, code), False
+            return partial(self._runtime.execute, code), False, True
         try:
             chunk = self._runtime.compile(code)
         except LUA_MODULE.LuaError:
-            return partial(self._runtime.execute, code), False  # fails in the words that fakeredis passes on
+            return partial(self._runtime.execute, code), False, True  # fails in the words that fakeredis passes on
         if len(self._compiled) >= _COMPILED_MAX:
             self._compiled.clear()
-        compiled = self._compiled[code] = chunk, _HARMLESS.fullmatch(code) is not None
+        is_harmless, reaches_globals = _HARMLESS.fullmatch(code) is not None, _REACHES_GLOBALS.search(code) is not None
+        compiled = self._compiled[code] = chunk, is_harmless, reaches_globals
         return compiled
 
     def globals(self) -> Any:
         """All globals before the first script; after it, only whether there are new ones."""
         if self._seed is None and not self._compiled:
             return self._runtime.globals()
-        if self._changed and self._has_new_globals():
+        if self._may_have_new_globals and self._has_new_globals():
             return self._runtime.globals()
         return _NO_NEW_GLOBALS
 

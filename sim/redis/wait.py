@@ -14,6 +14,7 @@ from fakeredis._helpers import NoResponse, SimpleError
 from fakeredis._socket import BaseFakeSocket
 
 from relaysim.sim.redis.info import info_text
+from relaysim.sim.redis.planned_signatures import PlannedSignature
 
 BLOCKING: Final = frozenset(
     {
@@ -35,6 +36,9 @@ _OWN: Final[dict[str, Any]] = {
 """The commands that are processed here."""
 
 _name_to_func: Final[Any] = BaseFakeSocket._name_to_func
+
+_known: Final[dict[str, PlannedSignature]] = {}
+"""The library's commands that have been asked for, by name: every server here is of one kind and version."""
 
 
 class Blocked:
@@ -105,12 +109,16 @@ class Waits:
     """Only where clients of the code under test connect: without it the factory's client is one that may not ask."""
 
     def _name_to_func(self, cmd_name: str) -> tuple[Callable[..., Any] | None, Signature]:
-        # Not by `super`: a third of the time of a function that runs for each command, those of scripts too.
+        known = _known.get(cmd_name)
+        if known is not None:
+            return getattr(self, known.func_name, None), known
         own = _OWN.get(cmd_name)
-        if own is None or (cmd_name == "info" and not self.knows_info):
-            known: tuple[Callable[..., Any] | None, Signature] = _name_to_func(self, cmd_name)
-            return known
-        return getattr(self, own.func_name), own
+        if own is not None and (cmd_name != "info" or self.knows_info):
+            return getattr(self, own.func_name), own
+        function, signature = _name_to_func(self, cmd_name)
+        if own is None:
+            signature = _known[cmd_name] = PlannedSignature(signature)
+        return function, signature
 
     def wait_for_replicas(self, replicas: int, timeout: int) -> int:
         """How many replicas have confirmed."""

@@ -91,6 +91,41 @@ def test_a_harmless_script_cannot_hide_a_global_that_another_left() -> None:
     "script",
     [
         b"leaked = 1",
+        b"local function leak() leaked = 1 end leak()",
+        b"leaked, also = 1, 2",
+        b"function leaked() end",
+        b"pcall(function() leaked = 1 error('after it') end)",
+        b"coroutine.wrap(function() leaked = 1 end)()",
+        b"_G.leaked = 1",
+        b"_G['lea' .. 'ked'] = 1",
+        b"rawset(_G, 'leaked', 1)",
+        b"loadstring('leaked = 1')()",
+        b"loadstring('raw' .. 'set(_' .. 'G, \\'leaked\\', 1)')()",
+        b"local all = getfenv(1) all['raw' .. 'set'](all, 'leaked', 1)",
+        b"setmetatable(_G, nil) leaked = 1",
+        b"getmetatable(_G).__newindex = nil leaked = 1",
+        b"local all = package['lo' .. 'aded']['_' .. 'G'] all['raw' .. 'set'](all, 'leaked', 1)",
+        b"local all = require('_' .. 'G') all['raw' .. 'set'](all, 'leaked', 1)",
+        b"local all = debug.getregistry()['_LO' .. 'ADED']['_' .. 'G'] all['raw' .. 'set'](all, 'leaked', 1)",
+    ],
+)
+def test_a_new_global_is_noticed_however_it_was_made(script: bytes) -> None:
+    """Before the next command, at the script's end and by the script after it, as by the library's own runtime."""
+    before = b"local a = {} a[1] = redis.call('SET', KEYS[1], 1) return a"
+    after = (before, script + b" return redis.call('GET', KEYS[1])", before, script, RELEASE)
+    if b"getmetatable(_G)" in script:  # nothing watches the library's own
+        assert "leaked" in answers(ScriptServer(), after)[1]
+        return
+    assert answers(ScriptServer(), after) == answers(FakeServer(), after)
+    assert "leaked" in answers(ScriptServer(), after)[1]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        b"leaked = 1",
+        b"setmetatable(_G, {__index = function() return 1 end})",
+        b"getmetatable(_G).__newindex = nil",
         b"redis.answer = 42",
         b"string.upper = string.lower",
         b"function tonumber() return 1 end",
