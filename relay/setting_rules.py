@@ -105,8 +105,14 @@ class Settings:
                 problems.append(f"{name} = {values[name]!r}: {remedy}")
         return problems
 
+    @classmethod
+    @cache
+    def _defaults(cls) -> Mapping[str, object]:
+        return {field.name: field.default for field in fields(cls)}
+
     def _problems(self) -> list[str]:
-        return self._out_of_range(vars(self))
+        defaults = self._defaults()  # each of which is within its range
+        return self._out_of_range({name: value for name, value in vars(self).items() if value is not defaults[name]})
 
 
 def raise_if_any(problems: Iterable[str]) -> None:

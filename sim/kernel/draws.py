@@ -15,6 +15,8 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 _PAIRS = [low + high for high in _ALPHABET for low in _ALPHABET]
 
+_POWERS = [3844**count for count in range(44)]
+
 
 class Draws:
     """Keyed uniforms of one replication.
@@ -47,7 +49,12 @@ class Draws:
 
     def uniform(self, entity: str, purpose: str, index: int | None = None) -> float:
         """A number in the open interval (0, 1), a multiple of 2**-53."""
-        return ((int.from_bytes(self.octets(entity, purpose, index), "big") >> 12) + 0.5) * 2.0**-52
+        if index is None:
+            index = self.next_index(entity, purpose)
+        # What `octets` does, without the call: nearly all draws are uniforms.
+        digest = self._base.copy()
+        digest.update(f"{entity}\0{purpose}\0{index}".encode())
+        return ((int.from_bytes(digest.digest(), "big") >> 12) + 0.5) * 2.0**-52
 
     def rare(self, entity: str, purpose: str, index: int | None = None) -> float:
         """A uniform that decides whether something out of the ordinary happens: it does where the number is small."""
@@ -66,9 +73,11 @@ class Draws:
         seed = self._base.copy()
         seed.update(f"{entity}\0{purpose}\0{index}".encode())
         number = int.from_bytes(blake2b(seed.digest(), digest_size=64).digest(), "big")
-        # In base 62, lowest digit first. Two digits at a time: half as many divisions of a long number.
+        # In base 62, lowest digit first. Two digits at a time: half as many divisions of a long number, and of its end only.
+        count = (length + 1) // 2
+        number %= _POWERS[count]
         pairs = []
-        for _ in range((length + 1) // 2):
+        for _ in range(count):
             number, position = divmod(number, 3844)
             pairs.append(_PAIRS[position])
         return "".join(pairs)[:length]

@@ -90,6 +90,7 @@ class Session:
         self._stack = ExitStack()
         self._worlds = 0
         self._left_open = False
+        self._has_run_users_code = False
         self._resident_bytes = 0
 
     def __enter__(self) -> Session:
@@ -142,6 +143,7 @@ class Session:
         """Build, run and close one world."""
         warm_up(world.backend.name)
         if not is_shared(module_of(world.settings.relay.factory)):
+            self._has_run_users_code = True
             Isolation.install()
             SocketCalls.install()
         try:
@@ -169,6 +171,14 @@ class Session:
             many = self._worlds % _COLLECT_EVERY == 0 or gc.get_count()[0] > _UNCOLLECTED_MAX
             if many or (world.processes is not None and self._lives_left_much()):
                 _collect()
+
+    def collect_last_world(self) -> None:
+        """Collect what the last world has left; to be called before the next one is made, whose parts would else count as
+        old, and what they hold as in use."""
+        if self._has_run_users_code:
+            _collect(0)
+        else:
+            gc.collect(0)  # without destructors that anything must be guarded from
 
     def _lives_left_much(self) -> bool:
         """Whether modules of workers' lives, which are not counted by objects, take much memory by now."""
@@ -217,7 +227,7 @@ def run_world(
         EndsProcessError: if the relay would end its process.
     """
     if Session._current is not None:
-        _collect(0)  # before the next world is made, whose parts would then count as old, and what they hold as in use
+        Session._current.collect_last_world()
     world = World(settings, root_seed, seed, lane, recording, sent)
     if Session._current is not None:  # making another one would cost as much as a host
         Session._current.run(world)

@@ -12,6 +12,7 @@ from relay_doubles import MemoryApi, MemoryRedis
 
 from relaysim.relay import RelaySettings, RetrySettings, cancel_and_retry, check_then_act
 from relaysim.relay.policy_settings import RelayArguments, RetryArguments
+from relaysim.relay.setting_rules import Settings
 
 
 async def _send(conversation: str, text: str) -> None: ...
@@ -78,6 +79,18 @@ WRONG: dict[str, list[Any]] = {
     "cancel_with_thread_id": [0, 1, None, "false"],
     "log_symbols": [0, 1, None, "false"],
 }
+
+
+def _kinds(kind: type[Settings]) -> list[type[Settings]]:
+    return [kind, *(each for below in kind.__subclasses__() for each in _kinds(below))]
+
+
+@pytest.mark.parametrize("kind", _kinds(Settings)[1:])
+def test_every_default_is_within_its_range(kind: type[Settings]) -> None:
+    """Which is why a setting that was not given is not looked at again."""
+    defaults = {field.name: field.default for field in fields(kind)}
+    assert kind._out_of_range(defaults) == []
+    assert defaults
 
 
 def test_every_setting_has_wrong_values_to_try() -> None:
