@@ -29,6 +29,7 @@ from tests.benchmarks.measure import Timing, interleave, machine, ratio
 
 GOAL_SDK_RATIO = 0.85
 GOAL_DIRECT_PER_SECOND = 500.0
+GOAL_RESPONSES_RATIO = 0.8
 
 
 def main() -> int:
@@ -153,6 +154,7 @@ def _replications(rounds: int, size: float) -> dict[str, Any]:
         timings = interleave(
             {
                 "race, direct": worlds("race", "direct", 150),
+                "responses_race, direct": worlds("responses_race", "direct", 150),
                 "race, sdk": worlds("race", "sdk", 20),
                 "incident, direct": worlds("incident", "direct", 150),
                 "incident, sdk": worlds("incident", "sdk", 20),
@@ -168,9 +170,14 @@ def _replications(rounds: int, size: float) -> dict[str, Any]:
         (direct.median, min(direct.per_cpu_second), max(direct.per_cpu_second)),
         GOAL_DIRECT_PER_SECOND,
     )
+    # Both have one conversation, two workers and two messages, of which the second meets the first one's turn.
+    responses = ratio(timings["responses_race, direct"], direct)
+    _verdict("a race on Responses / one on Threads, direct", responses, GOAL_RESPONSES_RATIO)
     print()
     return {
         "timings": {name: timing.as_dict() for name, timing in timings.items()},
+        "responses_of_threads": responses,
+        "goal_responses_of_threads": GOAL_RESPONSES_RATIO,
         "goal_race_direct": GOAL_DIRECT_PER_SECOND,
     }
 
@@ -181,14 +188,13 @@ def _replications(rounds: int, size: float) -> dict[str, Any]:
 def _layers(size: float) -> dict[str, Any]:
     settings, root_seed = _settings("race")
     found: dict[str, dict[str, float]] = {}
-    with Session():
-        for lane, count in (("direct", 300), ("sdk", 40)):
+    for lane, count in (("direct", 300), ("sdk", 40)):
 
-            def work(lane: Any = lane, count: int = max(2, round(count * size))) -> None:
-                for seed in range(count):
-                    run_world(settings, root_seed=root_seed, seed=seed, lane=lane)
+        def work(lane: Any = lane, count: int = max(2, round(count * size))) -> None:
+            for seed in range(count):
+                run_world(settings, root_seed=root_seed, seed=seed, lane=lane)
 
-            found[lane] = shares(work)
+        found[lane] = shares(work)
     print("Where the time of race goes (cProfile's own times by package)")
     print(f"  {'':34}{'direct':>8}{'sdk':>8}")
     for layer, share in found["direct"].items():

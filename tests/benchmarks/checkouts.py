@@ -2,8 +2,8 @@
 
 A rate by itself says little: machines differ, and so do their neighbours, so that a loss of one per cent a week shows in no
 figure of one run. Here both checkouts, each with its own environment (`make setup`), hold a session in a process of their
-own and run the same seeds turn by turn. Exit code 1 if some scenario lost more than 3 per cent by the median of the rounds;
-on a busy machine ask for more rounds.
+own and run the same seeds turn by turn; a checkout may also be from before all packages lay below `relaysim`. Exit code 1 if
+some scenario lost more than 3 per cent by the median of the rounds; on a busy machine ask for more rounds.
 """
 
 from __future__ import annotations
@@ -26,8 +26,13 @@ _HERE = Path(__file__).resolve().parents[2]
 
 _WORKER = """
 import sys, time
-from relaysim.scenarios.load import load
-from relaysim.sim.world import Session, run_world
+try:
+    from relaysim.scenarios.load import load
+    from relaysim.sim.world import Session, run_world
+except ImportError:
+    sys.path.insert(0, ".")
+    from scenarios.load import load
+    from sim.world import Session, run_world
 
 scenario = load(sys.argv[1])
 settings = scenario.world_settings()

@@ -10,6 +10,8 @@ import cProfile
 import pstats
 from collections.abc import Callable
 
+from relaysim.sim.world import Session
+
 LAYERS = (
     ("kernel", ("/sim/kernel/", "/simpy/", "/time_machine/")),
     ("API service and network", ("/sim/backends/", "/sim/doors/", "/sim/world/schedule.py")),
@@ -32,11 +34,13 @@ def _layer(function: tuple[str, int, str]) -> str:
 
 
 def shares(work: Callable[[], object]) -> dict[str, float]:
-    """Each layer's share of the time that `work` takes, greatest first; they add up to 1."""
+    """Each layer's share of the time that `work` takes in a session, greatest first; they add up to 1."""
     profile = cProfile.Profile()
-    profile.enable()
+    profile.enable()  # before the session, which lets each world begin with the profiler that it found
     try:
-        work()
+        with Session():
+            profile.clear()
+            work()
     finally:
         profile.disable()
     totals = dict.fromkeys([layer for layer, _ in LAYERS] + [REST], 0.0)
