@@ -245,6 +245,8 @@ class Chronicle(TraceReader):
         handling = self.handlings.get(request.delivery)
         if handling is not None:
             handling.steps.append((time, "served", request))
+            if request.appends and request.refused_by is not None:
+                handling.met_active_run = True
 
     def on_response(self, time: float, entity: str, event: ResponseReceived) -> None:
         request = self.requests.get(event.request_id)

@@ -84,6 +84,7 @@ class Handling:
         outcome, error_class: what it returned, and what it raised.
         steps: what it did and what came back, in order: requests leaving, served and answered, and texts.
         logs: the lines that the relay logged in it.
+        met_active_run: whether one of its appends was refused because of an active run.
     """
 
     __slots__ = (
@@ -93,6 +94,7 @@ class Handling:
         "logs",
         "message",
         "message_id",
+        "met_active_run",
         "number",
         "outcome",
         "start",
@@ -114,6 +116,7 @@ class Handling:
         self.error_class: str | None = None
         self.steps: list[tuple[float, Step, Request | Text]] = []
         self.logs: list[str] = []
+        self.met_active_run = False
 
     @property
     def conversation(self) -> str:

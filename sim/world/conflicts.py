@@ -21,14 +21,6 @@ _PROMISED: Final = re.compile(
 )
 
 
-def has_met_active_run(handling: Handling) -> bool:
-    """Whether one of its appends was refused because of an active run."""
-    return any(
-        isinstance(subject, Request) and subject.refused_by is not None and subject.appends
-        for _, _, subject in handling.steps
-    )
-
-
 class Encounter:
     """A handling whose append was refused because of an active run.
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.subjects import Message, Run, Text
 from relaysim.sim.trace.words import WHOLE_WORDS_MIN, wording
-from relaysim.sim.world.conflicts import Encounter, has_met_active_run
+from relaysim.sim.world.conflicts import Encounter
 from relaysim.sim.world.judge.catalogue import JUDGED_COUNTS
 from relaysim.sim.world.judge.early_looks import crossing, decided_at, had_before
 from relaysim.sim.world.judge.written_order import is_known_later
@@ -300,9 +300,8 @@ class Outcomes:
 
     def _judge_conflicts(self, outcome: _Outcome, retry_answered: bool) -> None:
         message = outcome.message
-        met = [
-            Encounter(handling, self._chronicle.roles) for handling in message.handlings if has_met_active_run(handling)
-        ]
+        roles = self._chronicle.roles
+        met = [Encounter(handling, roles) for handling in message.handlings if handling.met_active_run]
         if not met:
             return
         counts, ended = self.counts, self._chronicle.end

@@ -114,14 +114,17 @@ def _check_requests(history: History, findings: Findings) -> None:
     for request in history.requests.values():
         owner = request.conversation
         handling = handlings.get(request.delivery)
-        if owner is None or handling is None or not handling.conversation:
+        own = "" if handling is None else handling.conversation
+        if owner is None or handling is None or not own:
             continue
         checked += 1
+        if own == owner:  # nearly all
+            continue
         if _reaches_out(handling, owner, request.left):
-            foreign.append((request, handling.conversation))
+            foreign.append((request, own))
         elif _is_left_behind(handling, request, history):
             life = (request.worker, history.life_of(request.worker, request.left))
-            afterwards.setdefault(life, []).append((request, handling.conversation))
+            afterwards.setdefault(life, []).append((request, own))
     for found in afterwards.values():
         if len({request.delivery for request, _ in found}) > 1:
             foreign += found
