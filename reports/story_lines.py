@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -13,6 +14,8 @@ from relaysim.sim.counted import counted
 
 _ID = re.compile(r"\b(?:thread|run|msg|asst|call)_[A-Za-z0-9]+")
 _ID_LETTERS_MIN = 4
+_ROOM_MIN: Final = 30
+"""Columns: what is narrower is no column of text."""
 
 
 class Rank:
@@ -78,6 +81,10 @@ def lay_out(
 ) -> list[str]:
     """The lines as rows of at most `width` columns, the least important ones left out.
 
+    Times are the world's own, as everything else has them that is told of it. What made the difference is told whole: a line
+    that is loud, or a link of the chain of causes, goes on in further rows where it is longer, unless there are too few rows
+    for the links alone.
+
     Args:
         window: the lines, in their order.
         threads: of the whole trace, with the conversation of each: their ids stay apart.
@@ -87,18 +94,33 @@ def lay_out(
         lines_max: rows.
     """
     shorten = _short_ids([*(line.text for line in window), *threads])
-    kept = _fit(window, lines_max - 2)
-    start = kept[0].time if kept else 0.0
+    column = min(max((len(line.who) for line in window), default=0), 24)
+    written = [_rows(line, shorten(line.text), column, width) for line in window]
+    if sum(len(rows) for line, rows in zip(window, written, strict=True) if line.rank >= Rank.KEY) > lines_max - 2:
+        written = [_rows(line, shorten(line.text), column, width, whole=False) for line in window]
+    kept = _fit(window, [len(each) for each in written], lines_max - 2)
     own = [shorten(thread) for thread, owner in threads.items() if owner == conversation]
     where = ", ".join([f"conversation {conversation}", *own[:1]])
-    rows = [f"{where}{subject}; seconds after {start:.3f} s"]
-    column = min(max((len(line.who) for line in kept), default=0), 24)
-    for line in kept:
-        mark = "!" if line.loud else " "
-        rows.append(f"{line.time - start:9.3f} {mark} {line.who[:24]:<{column}}  {shorten(line.text)}")
+    rows = [_cut(f"{where}{subject}; seconds since the world began", width)]
+    for place in kept:
+        rows += written[place]
     if left_out := len(window) - len(kept):
-        rows.append(f"{'':9}   {counted(left_out, 'less important line')} left out")
-    return [row if len(row) <= width else row[: width - 1] + "…" for row in rows]
+        rows.append(_cut(f"{'':9}   {counted(left_out, 'less important line')} left out; --all has them", width))
+    return rows
+
+
+def _rows(line: Line, text: str, column: int, width: int, *, whole: bool = True) -> list[str]:
+    begin = f"{line.time:9.3f} {'!' if line.loud else ' '} {line.who[:24]:<{column}}  "
+    room = width - len(begin)
+    tells = whole and (line.loud or line.rank >= Rank.KEY)
+    if len(text) <= room or not tells or room < _ROOM_MIN:
+        return [_cut(begin + text, width)]
+    first, *others = textwrap.wrap(text, room, break_on_hyphens=False)
+    return [begin + first, *(" " * len(begin) + each for each in others)]
+
+
+def _cut(row: str, width: int) -> str:
+    return row if len(row) <= width else row[: width - 1] + "…"
 
 
 def quoted(text: str, length: int = 60) -> str:
@@ -118,9 +140,15 @@ def _short_ids(texts: Sequence[str]) -> Callable[[str], str]:
     return lambda text: _ID.sub(lambda match: short.get(match[0], match[0]), text)
 
 
-def _fit(window: Sequence[Line], budget: int) -> list[Line]:
-    if len(window) <= budget:
-        return list(window)
+def _fit(window: Sequence[Line], heights: Sequence[int], budget: int) -> list[int]:
+    """The places of the lines that fit into so many rows, the most important ones first."""
+    if sum(heights) <= budget:
+        return list(range(len(window)))
+    kept: list[int] = []
     # Of two lines that tell as much, the later one goes: what started a failure explains more than what followed.
-    ranked = sorted(range(len(window)), key=lambda index: (-window[index].rank, index))
-    return [window[index] for index in sorted(ranked[:budget])]
+    for place in sorted(range(len(window)), key=lambda each: (-window[each].rank, each)):
+        if heights[place] > budget:
+            break
+        kept.append(place)
+        budget -= heights[place]
+    return sorted(kept)

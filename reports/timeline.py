@@ -44,9 +44,9 @@ def render_timeline(
     `focus` names a delivery, a message or a conversation; without it the story is that of the first failure: the first
     handling that ended badly after a conflict, else the first that ended badly, else the first conflict. Where workers hold
     leases it is that of the first message that got no text, or one that no assistant wrote. `roles` says what the API's
-    operations do. Times are seconds after the first line; the first line of the result says when that was. A line marked
-    `!` is one that made the difference. Raises ValueError for a focus that the trace does not know, for less than four
-    lines or forty columns, and for a trace of another version.
+    operations do. Times are seconds since the world began, as in everything else that is told of it. A line marked
+    `!` is one that made the difference; it is told whole. Raises ValueError for a focus that the trace does not know, for
+    less than four lines or forty columns, and for a trace of another version.
     """
     if lines_max < 4 or width < 40:
         raise ValueError(f"a timeline needs at least 4 lines of 40 columns, not {lines_max} of {width}")
