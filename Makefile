@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 INCIDENT_OTHERS := race stuck_run persistent_failure rapid_pair incident_typical peak_hour_before peak_hour \
-	stuck_run_cancel_raises race_cancel_without_thread_id
+	peak_hour_one_key peak_hour_drain stuck_run_cancel_raises race_cancel_without_thread_id
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 # Hundreds of processes are started by the tests: each is faster where what is compiled once is kept.

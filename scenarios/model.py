@@ -276,6 +276,16 @@ class Scenario(WorldTables, Heading):
         text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @property
+    def worlds_hash(self) -> str:
+        """16 hexadecimal digits of what its worlds draw, without the relay: scenarios that share them differ in their relay
+        alone, so that their rates may stand side by side."""
+        plain = self.world_settings().model_dump(mode="json", by_alias=True, exclude={"relay"})
+        for group in plain["workers"]:
+            group.pop("settings", None)
+        text = json.dumps([self.root_seed, self.strategy, plain], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
     def identity(self) -> dict[str, str]:
         """What results say of it: its name, title, description and hash."""
         description = " ".join(self.description.split())

@@ -29,6 +29,8 @@ INCIDENT = (
     "incident_typical",
     "peak_hour_before",
     "peak_hour",
+    "peak_hour_one_key",
+    "peak_hour_drain",
     "stuck_run_cancel_raises",
     "race_cancel_without_thread_id",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -134,6 +135,7 @@ def _entry(
             _judge_not_at_all(claim, f"never met: {', '.join(unmet)} hit nothing", "never met")
     entry: dict[str, Any] = {
         **scenario.identity(),
+        "worlds": scenario.worlds_hash,
         "root_seed": scenario.root_seed,
         "lane": lane,
         "mode": scenario.mode,
@@ -145,6 +147,7 @@ def _entry(
         "outcomes": {name: main.counts[name] for name in OUTCOMES if name in main.counts},
         "counts": {name: main.counts[name] for name in sorted(main.counts) if name not in OUTCOMES},
         "latency": {name: spread.to_dict() for name, spread in sorted(main.spreads.items()) if spread.n},
+        "reply_or_never": _reply_or_never(main),
         "virtual_seconds": main.virtual_seconds,
         "events": main.events,
         "fingerprint": main.fingerprint,
@@ -173,6 +176,18 @@ def _entry(
     if main.fault_hits:
         entry["fault_hits"] = {name: list(counts) for name, counts in main.fault_hits.items()}
     return entry
+
+
+def _reply_or_never(main: Summary) -> dict[str, Any]:
+    """Percentiles of the time to a reply, of all messages: those that no reply covers wait for ever, which is None."""
+    spread, lost = main.spreads.get("reply_seconds"), main.counts.get("lost", 0)
+    replied = 0 if spread is None else spread.n
+    among = replied + lost
+    found: dict[str, Any] = {"n": among, "never": lost}
+    for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
+        rank = max(1, math.ceil(share * among))
+        found[name] = None if spread is None or rank > replied else spread.quantile((rank - 0.5) / replied)
+    return found
 
 
 def _judge_not_at_all(claim: dict[str, Any], why: str, reason: str) -> None:

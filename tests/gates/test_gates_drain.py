@@ -25,7 +25,7 @@ def assert_no_promise_is_broken(name: str, replications: int) -> None:
 
 
 #: Worlds of many messages each take seconds.
-_LARGE = ("peak_hour", "peak_hour_before")
+_LARGE = ("peak_hour", "peak_hour_before", "peak_hour_one_key", "peak_hour_drain")
 
 
 @pytest.mark.parametrize("name", INCIDENT)

@@ -20,6 +20,9 @@ another: a message whose own lease expired, whose append was refused because of 
 after it had listed no run."""
 
 
+_PEAKS = ("peak_hour_before", "peak_hour", "peak_hour_one_key", "peak_hour_drain")
+
+
 def lines_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
     assert main(list(arguments)) == 0
     return capsys.readouterr().out.splitlines()
@@ -57,7 +60,8 @@ def test_make_gate_judges_each_scenario() -> None:
 
 
 def test_peak_hours_conflicts_are_not_injected() -> None:
-    for name in ("peak_hour", "peak_hour_before"):
+    assert len({load(name).worlds_hash for name in _PEAKS}) == 1, "their rates stand side by side"
+    for name in _PEAKS:
         settings = load(name).world_settings()
         assert settings.schedule == ()
         assert settings.faults == ()

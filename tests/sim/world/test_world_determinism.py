@@ -25,9 +25,25 @@ pytestmark = pytest.mark.usefixtures("one_session")
 
 FILE = Path(__file__).with_name("fingerprints.json")
 ROOT = Path(__file__).parents[3]
-SEEDS = {"peak_hour": 1, "peak_hour_before": 1, "drain_failover": 2, "drain_failover_wait": 2}
+SEEDS = {
+    "peak_hour": 1,
+    "peak_hour_before": 1,
+    "peak_hour_one_key": 1,
+    "peak_hour_drain": 1,
+    "drain_failover": 2,
+    "drain_failover_wait": 2,
+}
 SEEDS_OTHERWISE = 4
-LONG = ("peak_hour", "peak_hour_before", "rapid_pair", "drain_faults", "drain_failover", "drain_failover_wait")
+LONG = (
+    "peak_hour",
+    "peak_hour_before",
+    "peak_hour_one_key",
+    "peak_hour_drain",
+    "rapid_pair",
+    "drain_faults",
+    "drain_failover",
+    "drain_failover_wait",
+)
 
 
 def fingerprints(name: str, lane: Lane, count: int | None = None) -> list[str]:
