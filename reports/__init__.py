@@ -2,18 +2,19 @@
 
 Everything here reads plain data and never a live world, so it imports nothing of the relay, and of the simulator only what
 reads a trace (`relaysim.sim.trace`), for the timeline, which is loaded when somebody asks for it. Begin with `claims` (what
-is claimed, counted and judged) and `results` (what a run writes and the exit status that it means);
+is claimed, counted and judged) and `results` (what a run writes); `exit_codes` says which exit status that means, and
 `publish` writes a whole results folder.
 
 - `claims`, `claim_kinds`: verdicts, by `statistics` (intervals), `betting` (any distribution over worlds), `stratified`,
   `confidence_sequences` (looked at while trials come) and `paired` (the same worlds under several policies).
+- `answers`: the one answer of each command, as data; `answer_terminal` draws it on a screen of 24 lines.
 - `results`, `publish`, `determinism`: the folder, and whether a seed was one world.
 - `summary`, `terminal`, `verify_page`, `page`, `figures`: judged scenarios in words, on a terminal, as pages and figures.
 - `timeline`: the story of one failure, by `story_writer` or, under leases, `lease_story`; with `story_lines`, `story_facts`,
   `story_order` (a message that was overtaken), `lock_lines`, `printed_lines`, `unended_lines` and `webhook_lines`.
-- `comparison`, `comparison_terminal`, `comparison_page`, `comparison_figures`; `fit_words`, `fit_terminal`, `fit_page`,
-  `fit_figures`; `sweep_words`, `sweep_terminal`, `sweep_page`, `sweep_figures`; `tune_words`, `tune_terminal`, `tune_page`,
-  `tune_figures`: the same four ways for each command that judges.
+- `comparison`, `compared_verdicts`, `comparison_terminal`, `comparison_page`, `comparison_figures`; `fit_words`,
+  `fit_terminal`, `fit_page`, `fit_figures`; `sweep_words`, `sweep_terminal`, `sweep_page`, `sweep_figures`; `tune_words`,
+  `tune_terminal`, `tune_page`, `tune_figures`: the same four ways for each command that judges.
 
 scipy and matplotlib are imported only by the functions that need them.
 """
@@ -21,8 +22,9 @@ scipy and matplotlib are imported only by the functions that need them.
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports.claims import ClaimSpec, Tally, UnknownEventError, judge, measure
+from relaysim.reports.exit_codes import exit_status
 from relaysim.reports.publish import publish
-from relaysim.reports.results import ResultsError, build_results, canonical, exit_status, read_results, replay_command
+from relaysim.reports.results import ResultsError, build_results, canonical, read_results, replay_command
 
 if TYPE_CHECKING:
     from relaysim.reports.timeline import render_timeline

@@ -68,6 +68,8 @@ TOO_FEW = "too few replications"
 NEEDED_MAX = 10**9
 #: A bound that excludes a limit lies this far beyond it, for want of a better number.
 _BEYOND = 1e-9
+_ONE_PERCENT = 0.01
+"""A bound of which people say that something hardly happens."""
 #: What `transparency_breaches` adds up, in the order in which its examples are looked for.
 TRANSPARENCY_PARTS = (
     "lost",
@@ -395,7 +397,7 @@ def rate(
     entry: dict[str, Any] = {"count": count, "n": n, "observed": None, "interval": [0.0, 1.0]}
     if n == 0:
         return entry
-    entry["observed"] = count / n
+    entry["observed"] = min(1.0, count / n)  # what must never happen may happen more often than there are trials
     alpha_side = alpha if one_sided else alpha / 2
     if _single(tally, trials_max):
         # Only an event that must never happen may happen more often than there are trials; its rate is then 1.
@@ -557,8 +559,15 @@ def _verdict_everywhere(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any])
     if spec.rules.is_about_occurrence:
         if (short := too_few(spec, tally)) is not None:
             return short
-        message = f"did not happen; its rate is below {_percent(high)} at {_percent(1 - spec.alpha)} confidence"
-        return {"verdict": "verified", "why": message}
+        message = (
+            f"did not happen in {counted(tally.n, 'trial')}, so not in more than {_percent(high)} of them at "
+            f"{_percent(1 - spec.alpha)} confidence"
+        )
+        more = _replications_for_one_percent(spec, tally, high)
+        if more is None:
+            return {"verdict": "verified", "why": message}
+        message += f"; {counted(more - tally.replications, 'more replication')} would show not more than 1 %"
+        return {"verdict": "verified", "why": message, "bound_replications": more}
     if spec.rules.reads_series:
         if tally.count == tally.n:
             if (short := too_few(spec, tally)) is not None:
@@ -572,6 +581,24 @@ def _verdict_everywhere(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any])
         side = "inside" if verdict == "verified" else "outside"
         return {"verdict": verdict, "why": f"the whole interval lies {side} the limit"}
     return {"verdict": verdict, **needed_words(spec, tally)}
+
+
+def _replications_for_one_percent(spec: ClaimSpec, tally: Tally, high: float) -> int | None:
+    """How many replications would show that what did not happen does not in more than 1 %; None if these do, or none can."""
+    if high <= _ONE_PERCENT or spec.of_one_world or tally.portions_of_a_log:
+        return None
+    below = ClaimSpec(
+        id=spec.id,
+        title=spec.title,
+        kind="below",
+        event=spec.event,
+        among=spec.among,
+        limit=_ONE_PERCENT,
+        alpha_share=spec.alpha_share,
+        trials_max=spec.trials_max,
+    )
+    needed = needed_words(below, tally).get("needed_replications")
+    return needed if needed is not None and needed > tally.replications else None
 
 
 def too_few(spec: ClaimSpec, tally: Tally) -> dict[str, Any] | None:

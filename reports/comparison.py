@@ -1,7 +1,8 @@
 """What two or more policies did in the same worlds: the measures, how they are taken, and how they are written.
 
 `measure_policies` turns the worlds of each policy into plain data for `results.json`; the terminal, the figures and the
-page read that. A comparison has no verdicts: it says how far policies lie apart and how sure that is.
+page read that. It says how far policies lie apart and how sure that is; `compared_verdicts` says of each whether it is
+better or worse.
 
 Infinite seconds (a reply that never comes) are the texts `"inf"` and `"-inf"` in results, since JSON has no such
 numbers; `float()` reads both kinds.
@@ -48,6 +49,10 @@ class Measure:
     `share` and `per_100` and `mean` are the sum of `counts` over all messages, as a rate, times 100, or as it is;
     a message can be counted once in a `share`, and often in the others. `seconds` are the percentile `at` of the waits
     in `view` (see `relaysim.reports.paired.Percentiles`).
+
+    `role` says what less of it means: for what customers feel (`felt`) and what it costs (`cost`) less is better. Of what
+    only tells how (`told`) neither is: who covers two messages by one reply replies less often in their own handling; an
+    apology in place of nothing is no failure more; percentiles of those who got a reply are the better the more got none.
     """
 
     id: str
@@ -56,23 +61,39 @@ class Measure:
     counts: tuple[str, ...] = ()
     at: int = 0
     view: str = ""
+    role: Literal["felt", "cost", "told"] = "told"
+    short: str = ""
 
 
-def _waits(view: str, said: str) -> tuple[Measure, ...]:
-    return tuple(Measure(f"{view}_p{each}", f"{said}: {each} %", "seconds", at=each, view=view) for each in PERCENTS)
+def _waits(view: str, said: str, role: Literal["felt", "told"]) -> tuple[Measure, ...]:
+    return tuple(
+        Measure(
+            f"{view}_p{each}", f"{said}: {each} %", "seconds", at=each, view=view, role=role, short=f"the {each} % wait"
+        )
+        for each in PERCENTS
+    )
 
 
 MEASURES = (
     Measure("own_reply", "replied to in their own handling", "share", ("answered",)),
     Measure("other_reply", "covered by another message's reply", "share", ("covered",)),
-    Measure("lost", "lost: no reply covers them", "share", ("lost",)),
-    Measure("apologies", "got an apology", "share", ("friendly_failure", "generic_failure")),
-    Measure("failed", "failed: an apology, or lost", "share", ("failed",)),
-    Measure("transparency_breaches", "transparency breaches per 100 messages", "per_100", ("transparency_breaches",)),
-    *_waits("or_never", "time to reply or never"),
-    *_waits("replied", "time to reply, of those replied to"),
-    Measure("requests", "API requests per message", "mean", ("requests",)),
-    Measure("redis_commands", "Redis commands per message", "mean", ("redis_commands",)),
+    Measure("lost", "lost: no reply covers them", "share", ("lost",), role="felt", short="lost messages"),
+    Measure("apologies", "got an apology", "share", ("friendly_failure", "generic_failure"), short="apologies"),
+    Measure("failed", "failed: an apology, or lost", "share", ("failed",), role="felt", short="failures"),
+    Measure(
+        "transparency_breaches",
+        "breaches seen, per 100 messages",
+        "per_100",
+        ("transparency_breaches",),
+        role="felt",
+        short="breaches",
+    ),
+    *_waits("or_never", "time to reply or never", "felt"),
+    *_waits("replied", "time to reply, of those replied to", "told"),
+    Measure("requests", "API requests per message", "mean", ("requests",), role="cost", short="API requests"),
+    Measure(
+        "redis_commands", "Redis commands per message", "mean", ("redis_commands",), role="cost", short="Redis commands"
+    ),
 )
 
 
@@ -252,8 +273,7 @@ def _in_every_world(difference: Mapping[str, Any]) -> bool:
 
 
 Direction = Literal["less", "more", "same", "unknown"]
-ARROWS: Mapping[str, str] = {"less": "▼", "more": "▲", "same": "=", "unknown": "≈"}
-LEGEND = "▼ less, ▲ more, ≈ not told apart, = the same in every world"
+LEGEND = "better and worse: the interval lies on one side of 0; ≈ not told apart, = the same in every world"
 
 
 def direction(difference: Mapping[str, Any]) -> Direction:
@@ -312,14 +332,7 @@ def notes(results: Mapping[str, Any]) -> list[str]:
                 f"{policy['policy']} has the settings that the scenario wrote for it ({_pairs(policy['settings'])}); "
                 "the others have what --settings gave them, and otherwise their defaults."
             )
-        for group in policy["left_out"]:
-            names = ", ".join(group["settings"])
-            sentences.append(
-                f"{policy['policy']} does not know {names}, so {group['workers']} ran it without: what the scenario "
-                "means by them is in its worlds only if --settings put something in their place."
-            )
-        if policy["never_met"]:
-            sentences.append(f"{policy['policy']} never met {', '.join(policy['never_met'])}.")
+    sentences += unlike_notes(results)
     counts = {policy["counts"]["messages"] for policy in results["policies"]}
     if len(counts) > 1:
         sentences.append(
@@ -329,10 +342,20 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def headline(results: Mapping[str, Any]) -> str:
-    """Who was compared, and where."""
-    *names, last = [policy["policy"] for policy in results["policies"]]
-    return f"{', '.join(names)} and {last} in {results['scenario']}"
+def unlike_notes(results: Mapping[str, Any]) -> list[str]:
+    """In what policies did not meet the same: settings of workers that one does not know, faults that it never met."""
+    sentences = []
+    for policy in results["policies"]:
+        for group in policy["left_out"]:
+            names = ", ".join(group["settings"])
+            own: Mapping[str, Any] = next(
+                (each["settings"] for each in policy["workers"] if each["workers"] == group["workers"]), {}
+            )
+            instead = f"had {_pairs(own)} in its place" if own else "ran without; --settings gives it its own"
+            sentences.append(f"{policy['policy']} does not know {names}, so {group['workers']} {instead}.")
+        if policy["never_met"]:
+            sentences.append(f"{policy['policy']} never met {', '.join(policy['never_met'])}.")
+    return sentences
 
 
 def lead(results: Mapping[str, Any]) -> str:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from relaysim.reports.compared_verdicts import mark
 from relaysim.reports.comparison import (
-    ARROWS,
     CONFIDENCE,
     MEASURES,
     Measure,
@@ -156,8 +156,7 @@ def _row(axes: Axes, measure: Measure, policy: str, found: Mapping[str, Any], *,
     if first:
         axes.text(-1.28, 0.5, measure.title, transform=axes.transAxes, va="bottom", ha="left", fontsize=8.5)
     axes.text(-1.28, 0.42, policy, transform=axes.transAxes, va="top", ha="left", color=QUIET, fontsize=8)
-    arrow = ARROWS[direction(found)]
-    words = f"{arrow} {difference_words(measure, found)}"
+    words = f"{difference_words(measure, found)} {mark(measure, found)}"
     axes.text(1.04, 0.5, words, transform=axes.transAxes, va="bottom", ha="left", color=INK, fontsize=8.5)
     interval = difference_interval_words(measure, found)
     axes.text(1.04, 0.42, interval, transform=axes.transAxes, va="top", ha="left", color=QUIET, fontsize=8)

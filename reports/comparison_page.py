@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from relaysim.reports import comparison
+from relaysim.reports.compared_verdicts import mark
 from relaysim.reports.page import render_page
 from relaysim.reports.publish import publish_folder
 
@@ -28,4 +29,4 @@ def comparison_html(
     figures: Mapping[str, str] | None = None,
 ) -> str:
     """The page. `figures` are inline SVG by name (see `relaysim.reports.comparison_figures.draw_comparison`)."""
-    return render_page("comparison.html", results, comparison, timing=timing, figures=figures)
+    return render_page("comparison.html", results, comparison, timing=timing, figures=figures, mark=mark)

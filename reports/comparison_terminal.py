@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relaysim.reports.compared_verdicts import mark
 from relaysim.reports.comparison import (
-    ARROWS,
     CONFIDENCE,
     LEGEND,
     MEASURES,
     Measure,
     difference_interval_words,
     difference_words,
-    direction,
-    headline,
     interval_words,
     lead,
     notes,
@@ -30,15 +27,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def print_comparison(console: Console, results: Mapping[str, Any], *, report: Path | None = None) -> None:
-    """Print both tables, what must be known to read them, and one world to look at.
-
-    `report` is the path of the page to name at the end.
-    """
-    from rich.text import Text
-
+def print_comparison(console: Console, results: Mapping[str, Any]) -> None:
+    """Print both tables, what must be known to read them, and one world to look at."""
     with wide_enough(console):
-        console.print(Text(headline(results), style="bold"))
         settings = (f"  {policy['policy']}: {settings_words(policy)}" for policy in results["policies"])
         print_sentences(console, lead(results), *settings)
         console.print()
@@ -49,8 +40,6 @@ def print_comparison(console: Console, results: Mapping[str, Any], *, report: Pa
         for difference in results["differences"]:
             if difference["example"] is not None:
                 print_sentences(console, *_example(difference))
-        if report is not None:
-            print_sentences(console, f"Report: {report}")
 
 
 _Column = tuple[str, list[str]]
@@ -79,7 +68,7 @@ def _differences(results: Mapping[str, Any]) -> list[_Column]:
             each = difference["measures"][measure.id]
             interval = difference_interval_words(measure, each)
             words = difference_words(measure, each)
-            cells.append(f"{f'{words} ({interval})' if interval else words} {ARROWS[direction(each)]}")
+            cells.append(f"{f'{words} ({interval})' if interval else words} {mark(measure, each)}")
         columns.append((difference["policy"], cells))
     return columns
 

@@ -472,11 +472,12 @@ _QUANTILES = ("p50", "p90", "p99")
 
 
 def latency(results: Mapping[str, Any]) -> str | None:
-    """How long customers wait: median, 90th and 99th percentile of `reply_seconds` per scenario; None if not given."""
-    rows: list[tuple[str, Mapping[str, float]]] = []
+    """How long customers wait: median, 90th and 99th percentile of all messages per scenario, those without a reply as waits
+    that never end; None if not given."""
+    rows: list[tuple[str, Mapping[str, Any]]] = []
     for scenario in results["scenarios"]:
-        given = scenario.get("latency", {}).get("reply_seconds", {})
-        if isinstance(given, Mapping) and all(isinstance(given.get(name), (int, float)) for name in _QUANTILES):
+        given = scenario.get("reply_or_never")
+        if given and given["p50"] is not None:
             rows.append((str(scenario["scenario"]), given))
     if not rows:
         return None
@@ -486,25 +487,36 @@ def latency(results: Mapping[str, Any]) -> str | None:
         axes = figure.add_subplot()
         for index, (_, given) in enumerate(rows):
             p50, p90, p99 = (given[name] for name in _QUANTILES)
-            axes.plot([p50, p99], [index, index], color=BLUE, linewidth=1.4, alpha=0.5)
-            axes.plot([p50, p90], [index, index], color=BLUE, linewidth=4, alpha=0.5)
+            far = next(each for each in (p99, p90, p50) if each is not None)
+            axes.plot([p50, far], [index, index], color=BLUE, linewidth=1.4, alpha=0.5)
+            axes.plot([p50, p50 if p90 is None else p90], [index, index], color=BLUE, linewidth=4, alpha=0.5)
             axes.plot([p50], [index], marker="o", color=BLUE, markersize=7)
-            axes.plot([p99], [index], marker="|", color=BLUE, markersize=8)
-            label = f"{number(round(p50, 1))}  ·  {number(round(p90, 1))}  ·  {number(round(p99, 1))} s"
-            axes.annotate(label, (p99, index), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8.5)
-        longest = max(given["p99"] for _, given in rows)
-        axes.set_xlim(0, longest * 1.42 or 1)
+            # An arrow where the share beyond never gets a reply.
+            axes.plot([far], [index], marker="|" if p99 is not None else ">", color=BLUE, markersize=8)
+            label = f"{_wait(p50)}  ·  {_wait(p90)}  ·  {_wait(p99)}"
+            if given["never"]:
+                label += f"; {given['never']:,} of {given['n']:,} never"
+            axes.annotate(label, (far, index), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8.5)
+        longest = max(each for _, given in rows for each in (given[name] for name in _QUANTILES) if each is not None)
+        axes.set_xlim(0, longest * 1.9 or 1)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_yticks(range(len(rows)), [name for name, _ in rows])
         axes.tick_params(axis="y", labelcolor=INK)
-        axes.set_xlabel("seconds until the customer has a reply: median, 90 %, 99 %")
+        axes.set_xlabel("seconds until the customer has a reply, of all messages: median, 90 %, 99 %")
         bare(axes, grid="x")
         return figure
 
     description = "; ".join(
-        f"{name}: " + ", ".join(f"{q} {number(given[q])} s" for q in _QUANTILES) for name, given in rows
+        f"{name}: "
+        + ", ".join(f"{q} {_wait(given[q])}" for q in _QUANTILES)
+        + f", {given['never']:,} of {given['n']:,} never"
+        for name, given in rows
     )
     return draw_svg("latency", "How long customers wait for a reply", description, draw)
+
+
+def _wait(seconds: float | None) -> str:
+    return "never" if seconds is None else f"{number(round(seconds, 1))} s"
 
 
 def slug(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports.fit_words import (
@@ -11,8 +10,6 @@ from relaysim.reports.fit_words import (
     claim_interval_words,
     ending_words,
     family_words,
-    headline,
-    lead,
     notes,
     numbers_words,
     share_words,
@@ -24,14 +21,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def print_fit(console: Console, results: Mapping[str, Any], *, folder: Path | None = None) -> None:
-    """Print everything; `folder` is the results' folder, to name the page and the profile at the end."""
-    from rich.text import Text
-
+def print_fit(console: Console, results: Mapping[str, Any]) -> None:
+    """Print everything that was read from the logs."""
     with wide_enough(console):
-        console.print(Text(headline(results), style="bold"))
-        print_sentences(console, lead(results))
-        console.print()
         if rows := [_ending(each) for each in results["conflicts"]["endings"]]:
             _table(
                 console, "How conflicts ended", ("", "count / n", "share", "99 % interval", "claimed", "profile"), rows
@@ -51,8 +43,6 @@ def print_fit(console: Console, results: Mapping[str, Any], *, folder: Path | No
                 print_sentences(console, f"  {each['number']} ({each['status']}): {each['said']}")
         print_sentences(console, *(f"  {each['id']} cannot be told: {each['why']}" for each in results["untold"]))
         print_sentences(console, *(f"! {note}" for note in notes(results)))
-        if folder is not None:
-            print_sentences(console, f"Profile: {folder / 'profile.toml'}", f"Report: {folder / 'index.html'}")
 
 
 def _ending(entry: Mapping[str, Any]) -> list[str]:

@@ -15,25 +15,11 @@ FAMILY = "99 %"
 CLAIMED: Mapping[str, float] = {"recovered_at_2": 0.90, "recovered_at_3": 0.09, "failed": 0.01}
 
 
-def headline(results: Mapping[str, Any]) -> str:
-    """What the log was, in a few words."""
-    ended, met = results["conflicts"]["ended"], results["conflicts"]["met"]
-    if alone := results["conflicts"]["refused_alone"]:
-        known = f", and {ended:,} with an ending" if ended else ", none with an ending"
-        return f"{counted(alone, 'conflict')} told by the API's refusals alone in production logs{known}"
-    if met and not ended:
-        return f"{counted(met, 'conflict')} in production logs, none with an ending"
-    return f"{counted(ended, 'conflict')} in production logs"
-
-
-def lead(results: Mapping[str, Any]) -> str:
-    """What came of them, in a sentence or two."""
+def fitted_words(results: Mapping[str, Any]) -> str:
+    """What of a profile the logs tell, in a sentence or two."""
     by_status: dict[str, list[str]] = {}
     for each in results["numbers"]:
         by_status.setdefault(each["status"], []).append(each["number"])
-    log = results["log"]
-    lines = sum(log["relay_lines"].values())
-    description = f"{lines:,} of {log['lines']:,} lines are the relay's. "
     base = results["base"]
     made = [
         f"{named}: {', '.join(by_status[status])}."
@@ -44,6 +30,9 @@ def lead(results: Mapping[str, Any]) -> str:
         )
         if status in by_status
     ]
+    log = results["log"]
+    lines = sum(log["relay_lines"].values())
+    description = f"{lines:,} of {log['lines']:,} lines are the relay's. "
     if not made:
         return description + f"They identify no number of a profile; profile.toml has the numbers of {base}."
     return description + " ".join([*made, f"All else in profile.toml is from {base}."])

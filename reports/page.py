@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports import summary
+from relaysim.reports.answers import answer_of
 from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 #: What a page may weigh, in bytes.
 SIZE_MAX = 2 * 1024 * 1024
+
+_ANSWER_ROWS_MAX = 20
+"""Lines of one group of the answer's table: a page begins with it, and has everything below."""
 
 
 def render_page(
@@ -37,14 +41,23 @@ def render_page(
     Args:
         template: its file in `templates/`.
         results, timing: as they stand in `results.json` and `timing.json`.
-        words: the module with `headline(results)`, `lead(results)` and whatever else the template calls.
+        words: the module with the words that the template calls.
         figures: inline SVG by name; without them none are shown.
         more: what else the template reads.
 
     Raises ValueError should the page weigh more than `SIZE_MAX` bytes.
     """
     drawn = _templates().get_template(template)
-    page = drawn.render(results=results, words=words, timing=timing or {}, figures=figures or {}, **more)
+    answer = answer_of(results)
+    page = drawn.render(
+        results=results,
+        answer=answer,
+        rows_of_answer=_ANSWER_ROWS_MAX,
+        words=words,
+        timing=timing or {},
+        figures=figures or {},
+        **more,
+    )
     page = re.sub(r"(?<=\d) %", "\u00a0%", page)  # a number and its unit stay on one line
     if (size := len(page.encode())) > SIZE_MAX:
         raise ValueError(f"the page weighs {size:,} bytes, more than {SIZE_MAX:,}")

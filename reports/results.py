@@ -1,4 +1,4 @@
-"""The results folder: what a run writes, where, and the exit status that it means.
+"""The results folder: what a run writes, and where.
 
 `results.json` is a pure function of scenario, seeds and code, so it is written canonically: sorted keys, floats by
 `repr`, no wall clock, a newline at the end. What may differ from run to run goes to `timing.json`. Both lie in
@@ -14,15 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from relaysim.reports.determinism import is_deterministic
-
 SCHEMA = 1
 ROOT = Path("reports") / "out"
-
-EXIT_AS_EXPECTED = 0
-EXIT_UNEXPECTED = 1
-EXIT_INCONCLUSIVE = 3
-EXIT_NOT_DETERMINISTIC = 4
 
 
 class ResultsError(ValueError):
@@ -205,14 +198,3 @@ def claims_of(results: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], M
     for scenario in results["scenarios"]:
         for claim in scenario.get("claims", ()):
             yield scenario, claim
-
-
-def exit_status(results: Mapping[str, Any]) -> int:
-    """0 if every verdict is as expected; 1 if one is not; 3 if the only ones that are not are inconclusive; 4, whatever the
-    verdicts are, if a seed gave two worlds."""
-    if not is_deterministic(results):
-        return EXIT_NOT_DETERMINISTIC
-    unexpected = [claim["verdict"] for _, claim in claims_of(results) if claim["verdict"] != claim["expected"]]
-    if not unexpected:
-        return EXIT_AS_EXPECTED
-    return EXIT_INCONCLUSIVE if all(verdict == "inconclusive" for verdict in unexpected) else EXIT_UNEXPECTED

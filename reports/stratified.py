@@ -98,7 +98,7 @@ def judge_stratified(
             "probability": rounded(probability),
             "count": tally.count,
             "n": tally.n,
-            "observed": tally.count / tally.n if tally.n else None,
+            "observed": min(1.0, tally.count / tally.n) if tally.n else None,
         }
         for probability, tally in zip(probabilities, tallies, strict=True)
     ]

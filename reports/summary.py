@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from relaysim.reports.claim_kinds import CLAIM_KINDS
-from relaysim.reports.determinism import is_deterministic, not_deterministic_words
+from relaysim.reports.claim_kinds import CLAIM_KINDS, kind_named
 from relaysim.reports.results import claims_of
 from relaysim.sim.counted import counted
 
@@ -165,8 +164,11 @@ def percent(share: float | None) -> str:
 
 
 def interval_words(claim: Mapping[str, Any]) -> str:
-    """The interval of a claim, in percent, both ends with the same number of digits."""
+    """A claim's interval in percent, both ends with the same number of digits; of what never happened its upper end."""
     low, high = claim["interval"]
+    kind = kind_named(claim.get("kind"))
+    if kind is not None and kind.is_about_occurrence and claim["n"] and not claim["count"]:
+        return f"at most {percent(high)}"
     digits = max(_decimals(low), _decimals(high))
     ends = [f"{end * 100:.{digits if 0 < end < 1 else 0}f}" for end in (low, high)]
     return f"{ends[0]} – {ends[1]} %"
@@ -279,37 +281,3 @@ def _remedy(text: str) -> str:
         "where a command such as BLPOP is told to wait as long; let it wait for less, or, if the client in production "
         "waits for more, say so in the factory: redis.connection_pool.connection_kwargs['socket_timeout'] = None"
     )
-
-
-def verdict_counts(results: Mapping[str, Any]) -> dict[str, int]:
-    """How many verdicts of each kind, over all scenarios."""
-    counts = {"verified": 0, "refuted": 0, "inconclusive": 0}
-    for _, claim in claims_of(results):
-        counts[claim["verdict"]] += 1
-    return counts
-
-
-def headline(results: Mapping[str, Any]) -> str:
-    """The page's title: whether the verdicts are the expected ones, if they can be trusted."""
-    if not is_deterministic(results):
-        return "Not deterministic: no verdict here can be trusted"
-    surprises = [claim["verdict"] != claim["expected"] for _, claim in claims_of(results)]
-    if not surprises:
-        return "No claim was judged"
-    if not any(surprises):
-        return "Every verdict is the expected one"
-    count = sum(surprises)
-    return "One verdict is not the expected one" if count == 1 else f"{count} verdicts are not the expected ones"
-
-
-def lead(results: Mapping[str, Any]) -> str:
-    """One sentence: how many verdicts, and whether they are the expected ones; or why none of them counts."""
-    if not is_deterministic(results):
-        return not_deterministic_words(results)
-    counts = verdict_counts(results)
-    total = sum(counts.values())
-    surprises = sum(claim["verdict"] != claim["expected"] for _, claim in claims_of(results))
-    description = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    ids = len({claim["id"] for _, claim in claims_of(results)})
-    end = "all as expected" if not surprises else f"{surprises} not as expected"
-    return f"{counted(total, 'verdict')} on {counted(ids, 'claim')}: {description}; {end}."

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from relaysim.reports.answers.numbers import among_words
 from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.figures import BLUE, QUIET, VERDICT_COLOURS, bare, blank, draw_svg
 from relaysim.reports.summary import SYMBOLS, limit_words, number
@@ -104,6 +105,7 @@ def _rate_panel(axes: Axes, claim: Mapping[str, Any], points: Sequence[tuple[flo
     if len(xs) <= 8:
         axes.set_xticks(xs, [number(x) for x in xs])
     axes.set_title(f"{claim['id']} ({limit_words(claim)})")
+    axes.set_ylabel(f"of {among_words(claim['among'])}" if "among" in claim else "share")
     bare(axes, grid="y")
     ticks = [tick for tick in axes.get_yticks() if bottom * 100 <= tick <= top * 100 and -1e-9 <= tick <= 100 + 1e-9]
     axes.set_yticks(ticks, [f"{number(round(float(tick), 9))} %" for tick in ticks])
@@ -114,7 +116,7 @@ def _shown(claim: Mapping[str, Any]) -> float:
 
 
 def heat(results: Mapping[str, Any], *axes: Mapping[str, Any]) -> str | None:
-    """Each claim's rate over two quantities: the number, the verdict's symbol, and the darker the more."""
+    """Each claim's rate over two quantities: the number, the verdict's symbol, and a colour that grows with it."""
     across, up = sorted(axes, key=lambda axis: len(axis["values"]))[::-1]
     if len(across["values"]) > COLUMNS_MAX or len(up["values"]) > ROWS_MAX:
         return None

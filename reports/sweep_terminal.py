@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports.summary import interval_words, limit_words
@@ -11,7 +10,6 @@ from relaysim.reports.sweep_words import (
     claim_at,
     claim_words,
     claims_of,
-    headline,
     lead,
     notes,
     point_words,
@@ -30,13 +28,11 @@ if TYPE_CHECKING:
 POINTS_MAX = 60
 
 
-def print_sweep(console: Console, results: Mapping[str, Any], *, report: Path | None = None) -> None:
-    """Print the points, and what must be known to read them. `report` is the path of the page to name at the end."""
+def print_sweep(console: Console, results: Mapping[str, Any]) -> None:
+    """Print the points, and what must be known to read them."""
     from rich.measure import Measurement
-    from rich.text import Text
 
     with wide_enough(console):
-        console.print(Text(headline(results), style="bold"))
         print_sentences(console, lead(results), *filter(None, [_fixed_words(results)]))
         console.print()
         table = _table(results)
@@ -49,8 +45,6 @@ def print_sweep(console: Console, results: Mapping[str, Any], *, report: Path | 
                 f"These are the first {POINTS_MAX} of {len(results['points']):,} points; results.csv has all."
             )
         print_sentences(console, *(f"! {note}" for note in notes(results)))
-        if report is not None:
-            print_sentences(console, f"Report: {report}")
 
 
 def _fixed_words(results: Mapping[str, Any]) -> str:

@@ -80,12 +80,6 @@ def claim_words(claim: Mapping[str, Any]) -> str:
     return f"{SYMBOLS[claim['verdict']]} {observed}"
 
 
-def headline(results: Mapping[str, Any]) -> str:
-    """The page's title."""
-    count = len(results["points"])
-    return f"{results['scenario']} at {counted(count, 'point')}"
-
-
 def lead(results: Mapping[str, Any]) -> str:
     """What was run, in a sentence."""
     worlds = sum(point["replications"] for point in results["points"])

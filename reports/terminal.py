@@ -1,4 +1,6 @@
-"""The verdicts on a terminal: a row per claim, what went wrong with the command that replays it, and a last sentence.
+"""The verdicts on a terminal, all of them: a row per claim, and what went wrong with the command that replays it.
+
+It comes after the answer (`relaysim.reports.answer_terminal`), for whoever asks for more.
 
 Verdicts carry a symbol and a word, never a colour alone. Where the output is no terminal, the table is as wide as it
 needs to be: a log that cuts off ids helps nobody. rich itself honours NO_COLOR.
@@ -10,7 +12,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from relaysim.reports.determinism import is_deterministic, not_deterministic_words
@@ -23,7 +24,6 @@ from relaysim.reports.summary import (
     exception_words,
     interval_title,
     interval_words,
-    lead,
     limit_words,
     observed_words,
     percent,
@@ -75,18 +75,16 @@ def print_sentences(console: Console, *sentences: str, style: str = "") -> None:
         console.print(Text(sentence, style=style), soft_wrap=True)
 
 
-def print_report(console: Console, results: Mapping[str, Any], *, report: Path | None = None) -> None:
-    """Print the summary, the verdict of each scenario where there are several, what went wrong, and a last sentence.
+def print_report(console: Console, results: Mapping[str, Any]) -> None:
+    """Print the summary, the verdict of each scenario where there are several, and what went wrong.
 
     Where a seed was not one world, that comes first.
-
-    `report` is the path of the page to name at the end.
     """
     rows = summarise(results)
     if not is_deterministic(results):
         print_sentences(console, not_deterministic_words(results), style="bold red")
         console.print()
-    for scenario in [] if "answer" in results else results["scenarios"]:  # an answer begins with them itself
+    for scenario in [] if "details" in results else results["scenarios"]:  # details begin with them themselves
         for obstacle in scenario.get("obstacles", ()):
             print_sentences(console, f"! {scenario['scenario']}: {obstacle['text']}.", style="bold")
     with wide_enough(console):
@@ -97,10 +95,7 @@ def print_report(console: Console, results: Mapping[str, Any], *, report: Path |
         _print_wrong(console, results, rows)
         if words := strategy_words(results):
             print_sentences(console, words)
-        if is_deterministic(results):
-            print_sentences(console, lead(results))
-        if report is not None:
-            print_sentences(console, f"Report: {report}")
+        print_sentences(console, *results.get("details", ()))
 
 
 def _print_table(console: Console, table: Table, blocks: list[tuple[str, list[list[Text]]]]) -> None:
@@ -114,8 +109,8 @@ def _print_table(console: Console, table: Table, blocks: list[tuple[str, list[li
     console.print(Text(str(table.title), style="bold"))
     for identifier, entries in blocks:
         console.print(Text(identifier, style="bold"))
-        for where, verdict, count, observed, interval, limit, expected in entries:
-            console.print(Text("  ").join([Text(""), verdict, where, expected]))
+        for where, verdict, count, observed, interval, limit in entries:
+            console.print(Text("  ").join([Text(""), verdict, where]))
             console.print(Text(f"      {count}: {observed}, interval {interval}, limit {limit}"))
         if not entries:
             console.print(Text("  ").join([Text(""), _verdict("not judged")]))
@@ -134,7 +129,6 @@ def _table(title: str, interval: str) -> Table:
     table.add_column("observed", justify="right")
     table.add_column(interval, justify="right")
     table.add_column("limit", justify="right")
-    table.add_column("expected")
     return table
 
 
@@ -142,16 +136,6 @@ def _verdict(verdict: str, by_construction: bool = False) -> Text:
     from rich.text import Text
 
     return Text(f"{SYMBOLS[verdict]} {verdict_words(verdict, by_construction)}", style=_STYLES[verdict])
-
-
-def _expected(claim: Mapping[str, Any], as_expected: bool) -> Text:
-    from rich.text import Text
-
-    if as_expected:
-        return Text("as expected", style="dim")
-    wanted = claim["expected"]
-    message = f"NOT EXPECTED (should be {wanted})" if claim["verdict"] != wanted else "NOT EXPECTED in some scenario"
-    return Text(message, style="bold red")
 
 
 def _numbers(claim: Mapping[str, Any]) -> list[Text]:
@@ -173,7 +157,7 @@ def _summary_blocks(rows: list[Row]) -> list[tuple[str, list[list[Text]]]]:
             if len(row.parts) > 1 and part.label:
                 where = f"{part.label}: {where}"
             verdict = _verdict(part.verdict, part.by_construction)
-            cells.append([Text(where), verdict, *_numbers(part.claim), _expected(part.claim, part.as_expected)])
+            cells.append([Text(where), verdict, *_numbers(part.claim)])
         blocks.append((row.id, cells))
     return blocks
 
@@ -190,7 +174,6 @@ def _details_blocks(rows: list[Row]) -> list[tuple[str, list[list[Text]]]]:
                     Text(str(scenario["scenario"])),
                     _verdict(claim["verdict"], claim.get("by_construction", False)),
                     *_numbers(claim),
-                    _expected(claim, claim["verdict"] == claim["expected"]),
                 ]
                 for scenario, claim in row.entries
             ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports.terminal import print_sentences, wide_enough
@@ -16,13 +15,14 @@ from relaysim.reports.tune_words import (
     agreement_words,
     changes,
     difference_words,
-    headline,
     interval_words,
     lead,
+    measures,
     notes,
     recommendation,
     settings_words,
     value_words,
+    waits_words,
 )
 
 if TYPE_CHECKING:
@@ -30,16 +30,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def print_tuning(console: Console, results: Mapping[str, Any], *, folder: Path | None = None) -> None:
-    """Print the recommendation, a table for each profile, and what must be known to read it."""
-    from rich.text import Text
-
+def print_tuning(console: Console, results: Mapping[str, Any]) -> None:
+    """Print a table for each profile, what must be known to read it, and how the recommendation was reached."""
     with wide_enough(console):
-        console.print(Text(headline(results), style="bold"))
         print_sentences(console, lead(results))
         console.print()
         for place, judged in enumerate(results["judged"], 1):
-            settings = settings_words(changes(results, judged["settings"]))
+            settings = settings_words(changes(results, judged["settings"]), waits_words(judged))
             print_sentences(console, f"  candidate {place} (trial {judged['trial'] + 1}): {settings}")
         console.print()
         for profile in results["profiles"]:
@@ -50,8 +47,6 @@ def print_tuning(console: Console, results: Mapping[str, Any], *, folder: Path |
             print_sentences(console, *(f"Arithmetic: {each}" for each in agreement_words(results)), style="dim")
         console.print()
         print_sentences(console, recommendation(results), style="bold")
-        if folder is not None:
-            print_sentences(console, f"Policy: {folder / 'policy.toml'}", f"Report: {folder / 'index.html'}")
 
 
 def _table(results: Mapping[str, Any], profile: str) -> Table:
@@ -62,7 +57,7 @@ def _table(results: Mapping[str, Any], profile: str) -> Table:
     title = f"Held-out worlds under {profile}: value, and difference from the {PRESENT} with its {CONFIDENCE} interval"
     table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("candidate", no_wrap=True)
-    details = results["objectives"]  # the page has what is told beside them too
+    details = measures(results)
     for each in details:
         table.add_column(SHORT[each["id"]], justify="right", no_wrap=True)
     present = results["present"]["held_out"][profile]
@@ -77,4 +72,11 @@ def _table(results: Mapping[str, Any], profile: str) -> Table:
             cells.append(f"{value_words(unit, found['value'])}\n{words} {MARKS[found['verdict']]}")
         mark = " ✔" if results["recommended"] == place - 1 else " (fragile)" if judged["fragile"] else ""
         table.add_row(Text(f"{place}{mark}"), *map(Text, cells))
+    if drain := results.get("drain"):
+        beside = [drain[profile].get(each["id"]) for each in details]
+        cells = [
+            "" if each is None else value_words(one["unit"], each["value"])
+            for one, each in zip(details, beside, strict=True)
+        ]
+        table.add_row(Text("drain"), *map(Text, cells))
     return table

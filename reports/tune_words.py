@@ -34,10 +34,8 @@ LEGEND = (
 PRESENT = "present settings"
 #: What results call the breaches that customers see, in one sum.
 _SEEN = "transparency_breaches"
-#: More decimals than this are not written.
-_DIGITS_MAX = 9
-#: A smaller multiple is not told apart from others.
-_TIMES_MIN = 0.0001
+_DIGITS_MAX = 9  # more decimals than this are not written
+_TIMES_MIN = 0.0001  # a smaller multiple is not told apart from others
 
 
 def value_words(unit: str, value: float | None) -> str:
@@ -86,28 +84,28 @@ def heads(ids: Iterable[str]) -> list[str]:
     return [SHORT[each] for each in ids]
 
 
-def headline(results: Mapping[str, Any]) -> str:
-    """One line: what was found."""
-    place = results["recommended"]
-    name = f"{results['policy']} in {results['scenario']}"
-    if place is None:
-        too_few = results["judged"] and _too_few(results)
-        return f"{name}: {'too few worlds to judge by' if too_few else 'nothing found to recommend'}"
-    if _everywhere(results["judged"][place]):
-        return f"{name}: better in everything, under every profile"
+def waits_words(entry: Mapping[str, Any]) -> str:
+    """The waits of some settings as a reader counts them, "2, 3, 4 s"; "" for a relay without such waits."""
+    waits = entry.get("waits")
+    if waits is None:
+        return ""
+    if not waits:
+        return "no waits"
+    jitter = entry["settings"].get("jitter", "none")
+    return f"{', '.join(f'{each:.3g}' for each in waits)} s{'' if jitter == 'none' else f', {jitter} jitter'}"
+
+
+def grade_sentence(results: Mapping[str, Any], place: int) -> str:
+    """What was shown of a candidate, as a part of a sentence."""
     better, others = _sorted_out(results, results["judged"][place])
-    shown = [
-        *([f"better in {_listed(better)}"] if better else []),
-        *([f"not told apart everywhere in {_listed(list(others))}"] if others else []),
-    ]
-    return f"{name}: {', '.join(shown)}"
+    if not others:
+        return "better in every objective under every profile"
+    shown = f"better in {_listed(better)} under every profile" if better else "better in no objective everywhere"
+    return f"{shown}, not told apart everywhere in {_listed(list(others))}"
 
 
-def _everywhere(judged: Mapping[str, Any]) -> bool:
-    return all(grade == "better" for grade in judged["grade"].values())
-
-
-def _too_few(results: Mapping[str, Any]) -> bool:
+def too_few_worlds(results: Mapping[str, Any]) -> bool:
+    """Whether there were too few held-out worlds to recommend anything by."""
     return bool(results["held_out"]["replications"] < results["held_out"]["replications_min"])
 
 
@@ -157,9 +155,10 @@ def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def settings_words(settings: Mapping[str, Any]) -> str:
-    """Settings on one line."""
-    return ", ".join(f"{name} = {_setting(value)}" for name, value in settings.items()) or "all defaults"
+def settings_words(settings: Mapping[str, Any], waits: str = "") -> str:
+    """Settings on one line, perhaps with the waits that they make, see `waits_words`."""
+    made = f"waits {waits}: " if waits and waits != "no waits" else f"{waits}: " if waits else ""
+    return made + (", ".join(f"{name} = {_setting(value)}" for name, value in settings.items()) or "all defaults")
 
 
 def _setting(value: Any) -> str:
@@ -181,7 +180,7 @@ def recommendation(results: Mapping[str, Any]) -> str:
     if place is None:
         if not results["judged"]:
             return "Keep the present settings: the search found no others to judge; give it more trials (--budget)."
-        if _too_few(results):
+        if too_few_worlds(results):
             held_out = results["held_out"]
             return (
                 "Keep the present settings: too few to judge by, "
@@ -237,7 +236,9 @@ def _for_want_of_worlds(results: Mapping[str, Any]) -> list[str]:
 
 def _differs_too_rarely(results: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     least = results["held_out"].get("differing_min", 0)
-    return found["verdict"] == "unknown" and not _too_few(results) and found.get("worlds_differing", least) < least
+    return (
+        found["verdict"] == "unknown" and not too_few_worlds(results) and found.get("worlds_differing", least) < least
+    )
 
 
 def _rarely_differing(results: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from relaysim.reports.answers.severity import MEANINGS
 from relaysim.reports.claims import TOO_FEW
 from relaysim.reports.determinism import is_deterministic
 from relaysim.reports.summary import exception_words
@@ -28,23 +29,6 @@ OWN_RELAY = ("race", "rapid_pair", "stuck_run", "persistent_failure", "peak_hour
 FREE_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 _REPLICATIONS = 20
 _PATH = "profile_overrides.cancel_seconds"
-
-_MEANINGS = {
-    "lost": ("message", "without an answer"),
-    "wrong_conversation": ("reply", "sent to another conversation"),
-    "duplicate_reply": ("reply", "to messages that had one already"),
-    "out_of_order": ("reply", "sent after a reply to a later message"),
-    "apology_despite_cover": ("message", "with an apology although answered"),
-    "late": ("message", "whose answer or apology came too late"),
-    "over_cost": ("message", "of conversations that cost more than the limits allow"),
-    "over_notices": ("notice", "too many, or sent when nobody waited"),
-    "answered_but_apologised": ("message", "with an apology although an answer was ready"),
-    "breach_S12": ("reach", "into another conversation (S12)"),
-    "breach_S13": ("breach", "of what threads must hold (S13: each message once and whole, and what was said before)"),
-    "breach_S14": ("message", "stored after one that was written later (S14)"),
-    "breach_S15": ("text", "that no customer should read (S15)"),
-}
-"""Per count what is counted, in the singular, and what is wrong with it."""
 
 
 def judge_waits(
@@ -169,7 +153,7 @@ def _why_not(results: Mapping[str, Any], refuted: Sequence[tuple[Mapping[str, An
             continue
         counts = {**scenario["counts"], **scenario["outcomes"]}
         found = [
-            f"{counted(counts[name], noun)} {wrong}" for name, (noun, wrong) in _MEANINGS.items() if counts.get(name)
+            f"{counted(counts[name], noun)} {wrong}" for name, (noun, wrong) in MEANINGS.items() if counts.get(name)
         ]
         broken = ", ".join(f"“{claim['title']}”" for other, claim in refuted if other is scenario)
         if found:

@@ -168,8 +168,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="relaysim",
         description="Run a chat relay in virtual time against a simulated conversation API; judge claims about it.",
-        epilog="exit codes: 0 every verdict as expected, 1 not, 2 usage or a bad file, 3 inconclusive, "
-        "4 non-determinism found, 130 interrupted",
+        epilog="exit codes: 0 every verdict as expected (of a relay of your own: safe), 1 not (not safe), 2 usage or a bad "
+        "file, 3 inconclusive (neither is shown), 4 non-determinism found, 130 interrupted",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")

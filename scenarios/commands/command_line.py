@@ -238,6 +238,7 @@ def add_results(
     place.add_argument(
         "--name", type=non_empty, default=name, metavar="NAME", help="name of the folder below reports/out"
     )
+    parser.add_argument("--full", action="store_true", help="print every table behind the answer, as the page has them")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
@@ -289,6 +290,27 @@ def show(draw: Callable[[Console], None]) -> None:
         stop_output()
     except OSError as error:
         raise _not_written(error) from error
+
+
+def show_answer(
+    results: Mapping[str, Any],
+    files: Sequence[tuple[str, Path]],
+    rest: Callable[[Console, Mapping[str, Any]], None] | None = None,
+) -> None:
+    """Draw the answer of some results on standard output, and then the rest of them, if that is asked for.
+
+    `files` are named at the answer's end, as (name, path).
+    """
+    from relaysim.reports.answer_terminal import print_answer
+    from relaysim.reports.answers import answer_of
+
+    def draw(console: Console) -> None:
+        print_answer(console, answer_of(results), files=files, full=rest is not None)
+        if rest is not None:
+            console.print()
+            rest(console, results)
+
+    show(draw)
 
 
 JOURNAL, STUDY = "chunks.jsonl", "study.db"

@@ -18,7 +18,7 @@ from relaysim.scenarios.commands.command_line import (
     names,
     positive_int,
     say_results,
-    show,
+    show_answer,
     writing,
 )
 
@@ -32,7 +32,7 @@ _POLICIES_HELP = (
 )
 _POLICY_SETTINGS_HELP = (
     "give one policy a setting, e.g. check_then_act.lock_retry_seconds=0.5, or one group of its workers with "
-    "drain.workers[1].prefix=other:; VALUE as in TOML, or else a text; can be given several times"
+    "drain.workers[1].key_prefix=other:; VALUE as in TOML, or else a text; can be given several times"
 )
 
 
@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command `compare`; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
+    from relaysim.reports.answers import with_answer
     from relaysim.reports.comparison_page import publish_comparison
     from relaysim.scenarios.policy_comparison import compare_policies, load_comparison
     from relaysim.scenarios.problems import ScenarioError
@@ -94,15 +95,16 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
         raise UsageError(f"{name} with {policy}, seed {error.seed}: {message}; see it: {replay}") from error
     except LostWorkerError as error:
         raise UsageError(str(error)) from error
+    results = with_answer(results)
     with writing():
         folder = publish_comparison(
             results, name=folder_name, timing=timing({name: cost}, jobs=jobs), out=arguments.out
         )
-    say_results(arguments, results, lambda: _print_comparison(results, folder))
+    say_results(arguments, results, lambda: _print(results, folder, full=arguments.full))
     return 0
 
 
-def _print_comparison(results: Mapping[str, Any], folder: Path) -> None:
+def _print(results: Mapping[str, Any], folder: Path, *, full: bool) -> None:
     from relaysim.reports.comparison_terminal import print_comparison
 
-    show(lambda console: print_comparison(console, results, report=folder / "index.html"))
+    show_answer(results, [("Report", folder / "index.html")], print_comparison if full else None)

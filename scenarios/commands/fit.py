@@ -13,7 +13,7 @@ from relaysim.scenarios.commands.command_line import (
     add_results,
     checked_folder,
     say_results,
-    show,
+    show_answer,
     writing,
 )
 from relaysim.sim.counted import counted
@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the logs, write `results.json`, the page and `profile.toml`, and print what they say."""
     import time
 
+    from relaysim.reports.answers import with_answer
     from relaysim.reports.fit_page import publish_fit
     from relaysim.scenarios.fit.blocks import LogError, check_logs
     from relaysim.scenarios.fit.estimates import estimate
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
             '("[OpenAI] Active run detected ...") or its events'
         )
     estimates = estimate(reading, base)
-    results = fit_results(reading, estimates, base.name, code_version())
+    results = with_answer(fit_results(reading, estimates, base.name, code_version()))
     table = profile_table(base_table, "fitted", "fitted from production logs", estimates.numbers)
     text = profile_text(table, _comment(results))
     timing = {
@@ -87,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     with writing():
         folder = publish_fit(results, profile=text, name=arguments.name, timing=timing, out=arguments.out)
-    say_results(arguments, results, lambda: _print(results, folder))
+    say_results(arguments, results, lambda: _print(results, folder, full=arguments.full))
     return 0
 
 
@@ -120,7 +121,8 @@ def _comment(results: Mapping[str, Any]) -> str:
     )
 
 
-def _print(results: Mapping[str, Any], folder: Path) -> None:
+def _print(results: Mapping[str, Any], folder: Path, *, full: bool) -> None:
     from relaysim.reports.fit_terminal import print_fit
 
-    show(lambda console: print_fit(console, results, folder=folder))
+    files = [("Profile", folder / "profile.toml"), ("Report", folder / "index.html")]
+    show_answer(results, files, print_fit if full else None)

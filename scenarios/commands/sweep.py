@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from relaysim.scenarios.commands.command_line import (
     checked_folder,
     positive_int,
     say_results,
-    show,
+    show_answer,
     writing,
 )
 from relaysim.sim.counted import counted
@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
+    from relaysim.reports.answers import with_answer
     from relaysim.reports.sweep_page import publish_sweep
     from relaysim.scenarios.chunks import DifferingChunksError, Journal, JournalError
     from relaysim.scenarios.engines import ClusterError, SchedulerLostError
@@ -122,11 +123,11 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
             _, missing = _asked_and_missing(worlds)
             _warn(f"{counted(missing, 'replication')} missing; the same command goes on from here")
             raise
-        results = measure(plan, worlds, code_version=version, lane=arguments.lane)
+        results = with_answer(measure(plan, worlds, code_version=version, lane=arguments.lane))
         details = {**timing({plan.scenario.name: ran.cost}, jobs=engine.jobs), "reused": ran.reused}
         with writing():
             publish_sweep(results, name=name, timing=details, out=arguments.out)
-    say_results(arguments, results, lambda: _print(results, folder))
+    say_results(arguments, results, lambda: _print(results, folder, full=arguments.full))
     return 0
 
 
@@ -198,7 +199,7 @@ def _one_line(error: ReplicationError, plan: Plan) -> str:
     return f"{message}; see it: {point.scenario.origin.replay_template().replace('{seed}', str(error.seed))}"
 
 
-def _print(results: dict[str, Any], folder: Path) -> None:
+def _print(results: Mapping[str, Any], folder: Path, *, full: bool) -> None:
     from relaysim.reports.sweep_terminal import print_sweep
 
-    show(lambda console: print_sweep(console, results, report=folder / "index.html"))
+    show_answer(results, [("Report", folder / "index.html")], print_sweep if full else None)

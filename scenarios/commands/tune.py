@@ -21,7 +21,7 @@ from relaysim.scenarios.commands.command_line import (
     names,
     positive_int,
     say_results,
-    show,
+    show_answer,
     writing,
 )
 
@@ -95,6 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
+    from relaysim.reports.answers import with_answer
     from relaysim.reports.tune_page import publish_tuning
     from relaysim.scenarios.problems import ScenarioError
     from relaysim.scenarios.progress import reporter
@@ -140,17 +141,19 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
         except KeyboardInterrupt:
             print(f"relaysim: the same command goes on from the trials kept in {storage}", file=sys.stderr)
             raise
+        results = with_answer(results)
         text = policy_text(tuned.policy, settings, results["policy_origin"])
         with writing():
             publish_tuning(results, text, name=name, timing=timing(costs, jobs=options.jobs), out=arguments.out)
-    say_results(arguments, results, lambda: _print(results, folder))
+    say_results(arguments, results, lambda: _print(results, folder, full=arguments.full))
     return 0
 
 
-def _print(results: Mapping[str, Any], folder: Path) -> None:
+def _print(results: Mapping[str, Any], folder: Path, *, full: bool) -> None:
     from relaysim.reports.tune_terminal import print_tuning
 
-    show(lambda console: print_tuning(console, results, folder=folder))
+    files = [("Policy", folder / "policy.toml"), ("Report", folder / "index.html")]
+    show_answer(results, files, print_tuning if full else None)
 
 
 def _objectives(given: Sequence[str] | None) -> Sequence[str]:

@@ -20,7 +20,7 @@ from relaysim.scenarios.commands.command_line import (
     positive_int,
     say_results,
     share,
-    show,
+    show_answer,
     writing,
 )
 from relaysim.sim.counted import counted
@@ -88,10 +88,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command `verify`; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
+    from relaysim.reports.answers import with_answer
     from relaysim.reports.claims import UnknownEventError
     from relaysim.reports.determinism import parting_words
+    from relaysim.reports.exit_codes import exit_status
     from relaysim.reports.publish import publish
-    from relaysim.reports.results import build_results, exit_status
+    from relaysim.reports.results import build_results
     from relaysim.scenarios.answer import answer, judge_waits
     from relaysim.scenarios.determinism.fresh_process import FreshProcessError
     from relaysim.scenarios.determinism.recheck import same_again
@@ -116,7 +118,6 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     costs: dict[str, Cost] = {}
     entries: list[dict[str, Any]] = []
     extra: dict[str, Any] = {}
-    answer_lines: list[str] = []
     try:
         with (
             reporter(quiet=arguments.quiet) as shown,
@@ -144,19 +145,19 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
                 extra["not_deterministic"] = partings
             if arguments.factory is not None:
                 hunted = next((each for each in scenarios if each.name == "rapid_pair"), scenarios[0])
-                answer_lines = answer({"scenarios": entries, **extra}, waits, hunted.origin.explore_command)
-                extra["answer"] = answer_lines
+                extra["explore"] = hunted.origin.explore_command
+                extra["details"] = answer({"scenarios": entries, **extra}, waits, extra["explore"])
     except (ReplicationError, LostWorkerError, UnknownEventError) as error:
         raise UsageError(_one_line(error, scenarios)) from error
     except FreshProcessError as error:
         raise UsageError(
             f"the process that runs the first worlds again {' '.join(str(error).split())}; --recheck 0 does without it"
         ) from error
-    results = build_results(version, entries, **extra)
+    results = with_answer(build_results(version, entries, **extra))
     checked = {"same_again": same_again(results, recheck.planned)}
     with writing():
         folder = publish(results, name=folder_name, timing={**timing(costs, jobs=jobs), **checked}, out=arguments.out)
-    say_results(arguments, results, lambda: _print_table(results, folder, answer_lines, checked))
+    say_results(arguments, results, lambda: _print(results, folder, checked, full=arguments.full))
     differing = [entry for entry in entries if not entry.get("lane_check", {}).get("equal", True)]
     for entry in differing:
         seed = entry["lane_check"]["first_differing_seed"]
@@ -249,9 +250,10 @@ def _verify_one(
         recheck=recheck,
     )
     costs[scenario.name] = cost
-    surprises = [claim for claim in entry["claims"] if not claim["as_expected"]]
-    description = ", ".join(f"{claim['id']} {claim['verdict']}, not {claim['expected']}" for claim in surprises)
-    shown.done(scenario.name, cost, description or "as expected")
+    verdicts = [claim["verdict"] for claim in entry["claims"]]
+    counts = {verdict: verdicts.count(verdict) for verdict in ("refuted", "inconclusive", "verified")}
+    description = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    shown.done(scenario.name, cost, description or "no claim")
     return entry
 
 
@@ -279,23 +281,19 @@ def _recheck(
     )
 
 
-def _print_table(
-    results: Mapping[str, Any], folder: Path, answer_lines: Sequence[str], checked: Mapping[str, Any]
-) -> None:
+def _print(results: Mapping[str, Any], folder: Path, checked: Mapping[str, Any], *, full: bool) -> None:
     from relaysim.reports.determinism import same_again_words
     from relaysim.reports.terminal import print_report, print_sentences
 
-    def draw(console: Console) -> None:
-        print_report(console, results, report=folder / "index.html")
-        for line in answer_lines:
-            console.print(line, markup=False, soft_wrap=True)
-        for entry in results["scenarios"]:
-            if check := entry.get("lane_check"):
-                equal = "the same fingerprints" if check["equal"] else "DIFFERENT FINGERPRINTS"
-                console.print(
-                    f"Lanes: {entry['scenario']} left {equal} in both for {counted(check['seeds'], 'seed')}.",
-                    soft_wrap=True,
-                )
+    def rest(console: Console, results: Mapping[str, Any]) -> None:
+        print_report(console, results)
+        print_sentences(console, *(_lanes_words(entry) for entry in results["scenarios"] if "lane_check" in entry))
         print_sentences(console, same_again_words(checked))
 
-    show(draw)
+    show_answer(results, [("Report", folder / "index.html")], rest if full else None)
+
+
+def _lanes_words(entry: Mapping[str, Any]) -> str:
+    check = entry["lane_check"]
+    equal = "the same fingerprints" if check["equal"] else "DIFFERENT FINGERPRINTS"
+    return f"Lanes: {entry['scenario']} left {equal} in both for {counted(check['seeds'], 'seed')}."

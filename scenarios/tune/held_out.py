@@ -2,7 +2,7 @@
 
 A search that takes the best of many noisy values flatters what it took; so nothing that it measured counts here. The
 candidates are ordered by what the search saw, the judgement is by other worlds, and the recommendation goes to the first
-in that order which holds: it is not the best of the judged ones, which would flatter again.
+in that order which holds and which no other such candidate beats in everything.
 """
 
 from __future__ import annotations
@@ -153,9 +153,17 @@ def judge(candidate: Mapping[str, Summary], present: Mapping[str, Summary], meas
 def measured(summaries: Mapping[str, Summary], measures: Sequence[Objective]) -> dict[str, dict[str, Any]]:
     """Values with their intervals, by profile and objective."""
     return {
-        profile: {each.id: _shown(each, ratio(each.totals(summary), ALPHA)) for each in measures}
+        profile: {
+            each.id: {**_shown(each, ratio(each.totals(summary), ALPHA)), **_counted(each, each.totals(summary))}
+            for each in measures
+        }
         for profile, summary in summaries.items()
     }
+
+
+def _counted(objective: Objective, totals: Totals) -> dict[str, int]:
+    """Of a share how many there were, and among how many."""
+    return {"count": sum(totals.events), "among": sum(totals.among)} if objective.unit == "share" else {}
 
 
 def _shown(objective: Objective, found: Estimate | None) -> dict[str, Any]:
@@ -172,6 +180,7 @@ def _compare(objective: Objective, candidate: Summary, present: Summary) -> dict
     difference = _shown(objective, of_two(candidate_totals, present_totals, ALPHA))
     return {
         **value,
+        **_counted(objective, candidate_totals),
         "difference": difference["value"],
         "difference_interval": difference["interval"],
         "verdict": verdict(objective.unit, candidate_totals, present_totals, difference["interval"]),
@@ -193,11 +202,28 @@ def verdict(unit: str, candidate: Totals, present: Totals, interval: Sequence[fl
 
 
 def recommended(judged: Sequence[Judged], ids: Sequence[str]) -> int | None:
-    """The place of the first that is better in everything under every profile; else of the first that is so at least
-    partly under every profile; None if none is."""
+    """The place of the candidate to take; None if there is none.
+
+    Those that are better in everything under every profile come before those that are so partly, and both in the order of
+    the search. Of all these the first is taken that no other one beats, see `_beats`.
+    """
     graded = [{each.grade(profile, ids) for profile in each.by_profile} for each in judged]
-    for enough in ({"better"}, {"better", "partly"}):
-        for place, grades in enumerate(graded):
-            if grades <= enough:
-                return place
-    return None
+    good = [place for enough in _GOOD for place, grades in enumerate(graded) if grades <= enough]
+    good = list(dict.fromkeys(good))
+    return next((place for place in good if not any(_beats(judged[each], judged[place]) for each in good)), None)
+
+
+_GOOD: tuple[set[Grade], ...] = ({"better"}, {"better", "partly"})
+
+
+def _beats(one: Judged, other: Judged) -> bool:
+    """Whether a candidate had less of everything that was measured, under every profile, and of something really less."""
+    pairs = [
+        (found["value"], other.by_profile[profile][name]["value"])
+        for profile, measures in one.by_profile.items()
+        for name, found in measures.items()
+    ]
+    known = [(mine, its) for mine, its in pairs if mine is not None and its is not None]
+    return (
+        len(known) == len(pairs) and all(mine <= its for mine, its in known) and any(mine < its for mine, its in known)
+    )

@@ -78,7 +78,9 @@ _OF_CONFLICTS = (
 )
 _OF_MESSAGES = (
     Objective("failures", "messages that ended in an apology, or in nothing", "share", "failed", "messages"),
-    Objective("added_delay", "from a message to its reply", "s", _REPLY_MILLISECONDS, _REPLIES, 0.001),
+    Objective(
+        "added_delay", "from a message to its reply, of those that got one", "s", _REPLY_MILLISECONDS, _REPLIES, 0.001
+    ),
     Objective("api_calls", "API requests per message", "requests", "requests", "messages"),
 )
 IDS = tuple(objective.id for objective in _OF_CONFLICTS)
@@ -128,7 +130,10 @@ def means(by_profile: Mapping[str, Sequence[float]]) -> tuple[float, ...]:
 def secondary_measures(policy: str) -> tuple[Objective, ...]:
     """What is told of a candidate too, though it is not searched for: what the objectives might hide."""
     if policy not in _CLEARS:
-        return (Objective("lost", "messages that no reply covers", "share", "lost", "messages"),)
+        return (
+            Objective("lost", "messages that no reply covers", "share", "lost", "messages"),
+            Objective("all_failed", "of all messages, failed in whatever way", "share", "failed", "messages"),
+        )
     return (
         Objective(
             "never_appended",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from relaysim.scenarios.commands.command_line import UsageError
 from relaysim.scenarios.progress import Reporter
 from relaysim.scenarios.runner import Cost, Lane, Observe
 from relaysim.scenarios.tune.agreement import COMPARED, agreement, computed
-from relaysim.scenarios.tune.candidate_worlds import Tuned, Worlds
+from relaysim.scenarios.tune.candidate_worlds import Tuned, Worlds, with_drain
 from relaysim.scenarios.tune.closed_form import Backend
 from relaysim.scenarios.tune.held_out import (
     DIFFERING_MIN,
@@ -126,6 +126,7 @@ def tuning_results(
         summaries = held_out.run(settings_of(policy, tuned.base, trial.point), reporter.scenario(title))
         judged.append(judge(summaries, base, all_measures))
         reporter.done(title, _since(costs["held-out"], before), _verdicts(judged[-1], wanted))
+    beside = _drain_beside(tuned, held_out, reporter)
     place = recommended(judged, wanted)
     settings = tuned.base if place is None else settings_of(policy, tuned.base, chosen[place].point)
     best = front(trials)
@@ -150,7 +151,13 @@ def tuning_results(
         "replications": options.replications,
         "budget": options.budget,
         "starts": len(plan.starts),
-        "present": {"settings": tuned.base, "search": _found(present), "held_out": measured_now},
+        "drain": beside,
+        "present": {
+            "settings": tuned.base,
+            "waits": _waits(policy, tuned.base),
+            "search": _found(present),
+            "held_out": measured_now,
+        },
         "trials": [
             {
                 "number": trial.number,
@@ -171,6 +178,7 @@ def tuning_results(
             {
                 "trial": trial.number,
                 "settings": settings_of(policy, tuned.base, trial.point),
+                "waits": _waits(policy, settings_of(policy, tuned.base, trial.point)),
                 "by_profile": each.by_profile,
                 "excess": each.excess,
                 "grade": {profile: each.grade(profile, wanted) for profile in tuned.profiles},
@@ -197,6 +205,21 @@ def tuning_results(
         )
     results["policy_origin"] = _origin(results, options.sets)
     return results, settings
+
+
+def _waits(policy: str, settings: Mapping[str, Any]) -> list[float] | None:
+    """The seconds that a relay waits after each failed attempt, before jitter; None for a relay that has no such waits."""
+    return list(RetrySettings(**settings).planned_waits) if policy == "cancel_and_retry" else None
+
+
+def _drain_beside(tuned: Tuned, held_out: Worlds, reporter: Reporter) -> dict[str, Any] | None:
+    """What the relay `drain` does in the held-out worlds, of all messages; None where it is tuned itself."""
+    drained = with_drain(tuned)
+    if drained is None:
+        return None
+    summaries = replace(held_out, tuned=drained).run({}, reporter.scenario("held-out: drain"))
+    of_all = [each for each in secondary_measures(tuned.policy) if each.among == "messages"]
+    return measured(summaries, of_all)
 
 
 def _computed_gain(

@@ -23,12 +23,12 @@ class Judged(NamedTuple):
     @property
     def is_safe(self) -> bool:
         """Whether the answer to "Is it safe?" begins with "Yes"."""
-        return "safe? Yes" in self.results["answer"][0]
+        return bool(self.results["answer"]["status"] == "safe")
 
     @property
     def answer(self) -> str:
         """The whole answer."""
-        return "\n".join(self.results["answer"])
+        return "\n".join(self.results["details"])
 
     def count(self, name: str) -> int:
         """A count, over all scenarios."""

@@ -50,7 +50,7 @@ def verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         said = capsys.readouterr()
         results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
         (entry,) = results["scenarios"]
-        return Verdict(status, entry, "\n".join(results["answer"]), said.out + said.err)
+        return Verdict(status, entry, "\n".join(results["details"]), said.out + said.err)
 
     return run
 

@@ -14,7 +14,7 @@ UNJUDGED = "No provider's deadline was judged"
 def test_a_slow_handle_without_a_provider_is_safe_as_far_as_was_judged(judge: Judge) -> None:
     judged = judge("slow_webhook:within", SCENARIO, lane="sdk")
     judged.assert_safe()
-    (line,) = (each for each in judged.results["answer"] if UNJUDGED in each)
+    (line,) = (each for each in judged.results["details"] if UNJUDGED in each)
     assert "a `handle` took up to 2" in line
     assert "(whatsapp after 20 s, twilio after 15 s, slack after 3 s)" in line
     assert "--provider" in line

@@ -27,7 +27,7 @@ def test_its_race_is_found_and_shown(
     monkeypatch.chdir(HERE)  # from the bot's folder, as its author would
     small = ("--replications", "7", "--jobs", "1", "--out", str(tmp_path))
     assert main(["verify", "rapid_pair", "--factory", "my_bot:make", *small]) == 1
-    assert "Is my_bot:make safe? No." in capsys.readouterr().out
+    assert "Is my_bot:make safe? No: " in capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     (entry,) = results["scenarios"]
     assert entry["lane"] == "sdk"

@@ -240,6 +240,7 @@ def sample_results() -> dict[str, Any]:
             },
             "outcomes": {"answered": n - breaches, "generic_apology": breaches, "friendly_apology": 7},
             "latency": {"reply_seconds": {"p50": 13.2, "p90": 25.1, "p99": 44.0, "mean": 15.02, "max": 61.25}},
+            "reply_or_never": {"n": n, "never": breaches, "p50": 13.2, "p90": 25.1, "p99": None if breaches else 44.0},
         }
         scenarios.append(blocks | rest)
 

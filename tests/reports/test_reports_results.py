@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from report_samples import sample_results, sample_timing
 
+from relaysim.reports.exit_codes import exit_status
 from relaysim.reports.publish import publish
 from relaysim.reports.results import (
     ResultsError,
     build_results,
     canonical,
-    exit_status,
     link_latest,
     read_results,
     replay_command,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -297,10 +298,11 @@ def command(*arguments: str) -> int:
 
 
 def test_the_command_prints_tables_and_writes_a_folder(here: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(here, "--policies", ",".join(TWO)) == 0
+    assert command(here, "--policies", ",".join(TWO), "--full") == 0
     streams = capsys.readouterr()
+    assert streams.out.startswith("check_then_act is worse than cancel_and_retry in breaches; ")
     assert "Differences from cancel_and_retry, with 99 % intervals" in streams.out
-    assert streams.out.endswith("Report: reports/out/compare-small/index.html\n")
+    assert "Report: reports/out/compare-small/index.html\n" in streams.out
     assert streams.err.startswith("small: 200 replications in ")
     assert streams.err.endswith(": check_then_act, cancel_and_retry\n")
     folder = Path("reports/out/compare-small")
@@ -403,3 +405,16 @@ def test_the_documentation_names_every_key_and_measure(small: Comparison) -> Non
     named = [*results, *results["policies"][0], *difference, *difference["measures"], *difference["example"]]
     named += [key for measure in difference["measures"].values() for key in measure]
     assert [name for name in named if f"`{name}`" not in page] == []
+
+
+def test_what_the_help_suggests_works(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    settings = re.search(r"e\.g\. (check_then_act\S+), or one group of its workers with (\S+);", told)
+    sets = re.search(r"e\.g\. (relay\.settings\S+) or (workload\S+);", told)
+    named = re.search(r"at least two, with commas: (\w+), (\w+), (\w+) \(", told)
+    assert settings is not None
+    assert sets is not None
+    assert named is not None
+    assert len(load_comparison("peak_hour", named.groups(), [], settings.groups()).policies) == 3
+    assert len(load_comparison("race", named.groups(), sets.groups()).policies) == 3

@@ -60,7 +60,7 @@ def test_the_folder_and_what_is_printed(capsys: pytest.CaptureFixture[str]) -> N
     ]
     assert sorted(path.name for path in Path("out/figures").iterdir()) == ["endings.svg", "freed.svg"]
     streams = capsys.readouterr()
-    assert "400 conflicts in production logs" in streams.out
+    assert streams.out.startswith("Of 400 conflicts in the log ")
     assert "Profile: out/profile.toml" in streams.out
     assert streams.err == ""
 
@@ -217,7 +217,7 @@ def test_sentences_of_claims_speak_of_the_log() -> None:
 
 
 def test_intervals_of_claims_say_their_true_confidence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert fit(log()) == 0
+    assert fit(log(), "--full") == 0
     said = capsys.readouterr().out
     page = Path("out/index.html").read_text(encoding="utf-8")
     judged = {each["id"]: each for each in results()["claims"]}
@@ -230,7 +230,7 @@ def test_intervals_of_claims_say_their_true_confidence(capsys: pytest.CaptureFix
 def test_conflicts_without_an_ending_are_told_in_the_title(capsys: pytest.CaptureFixture[str]) -> None:
     Path("begun.log").write_text("[OpenAI] Active run detected during message creation (attempt 1/3)\n" * 7)
     assert fit("begun.log") == 0
-    title = "7 conflicts in production logs, none with an ending"
+    title = "The log tells no ending of 7 conflicts"
     assert capsys.readouterr().out.startswith(f"{title}\n")
     assert title in Path("out/index.html").read_text(encoding="utf-8")
 
@@ -270,7 +270,7 @@ def test_the_page_has_every_part_and_escapes_what_came_from_the_log() -> None:
 
 def test_a_log_that_identifies_nothing_still_has_a_page_and_a_profile(capsys: pytest.CaptureFixture[str]) -> None:
     Path("few.log").write_text("[OpenAI] Message created successfully (attempt 2)\n" * 12)
-    assert fit("few.log") == 0
+    assert fit("few.log", "--full") == 0
     assert "only 12 messages met an active run" in capsys.readouterr().out
     assert load_profile("out/profile.toml").cancel_seconds == load_profile("typical").cancel_seconds
     assert "kept" in {each["status"] for each in results()["numbers"]}

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from test_scenarios_fit_reading import PLAIN, conflict, event, read
 
-from relaysim.reports.fit_words import headline
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.fit.lines import Kind
 
@@ -114,6 +113,7 @@ def test_a_log_of_refusals_alone_says_how_many_and_what_they_do_not_tell(
     log.write_text(f"{append('run_A1')}\n{creation('run_B2')}\n", encoding="utf-8")
     assert main(["fit", str(log), "--json", "--quiet", "--out", str(tmp_path / "out")]) == 0
     results = json.loads(capsys.readouterr().out)
-    assert headline(results).startswith("2 conflicts told by the API's refusals alone in production logs")
+    title = "The log tells 2 conflicts by the API's refusals alone, and not how they ended"
+    assert results["answer"]["title"] == title
     assert (results["conflicts"]["refusals"], results["conflicts"]["ended"]) == (2, 0)
     assert results["numbers"][0]["said"].startswith("of 2 conflicts only the API's refusals tell")

@@ -13,9 +13,10 @@ import pytest
 from scenario_stand_ins import SMALL, write
 
 from relaysim.reports import figures
+from relaysim.reports.answers import answer_of
 from relaysim.reports.determinism import not_deterministic_words, same_again_words
-from relaysim.reports.results import build_results, exit_status, read_results
-from relaysim.reports.summary import headline, lead
+from relaysim.reports.exit_codes import exit_status
+from relaysim.reports.results import build_results, read_results
 from relaysim.reports.verify_page import verify_html
 from relaysim.scenarios.answer import answer
 from relaysim.scenarios.cli import main
@@ -71,11 +72,13 @@ def test_a_bot_that_iterates_over_a_set_gets_exit_code_4_and_hears_of_it_first(
     arguments = ("--factory", "unsorted_bot:make", "--replications", "2", "--jobs", "1", "--quiet", "--out", "out")
     assert main(["verify", "small.toml", *arguments]) == 4
     streams = capsys.readouterr()
-    first_line = streams.out.splitlines()[0]
-    assert first_line.startswith("Not deterministic: seed 0 of small gave two worlds, which part at ")
-    assert "no verdict here can be trusted" in first_line
-    assert first_line.endswith(": relaysim doctor small.toml --factory unsorted_bot:make")
-    assert "Is unsorted_bot:make safe? That cannot be said: the same seed gave two worlds." in streams.out
+    said = " ".join(streams.out.split())
+    assert said.startswith(
+        "Is unsorted_bot:make safe? That cannot be said: the same seed gave two worlds "
+        "Not deterministic: seed 0 of small gave two worlds, which part at "
+    )
+    assert "no verdict here can be trusted" in said
+    assert "\n    relaysim doctor small.toml --factory unsorted_bot:make\n" in streams.out
     assert "relaysim: small, seed 0: not deterministic: at " in streams.err
     (parting,) = read_results(rechecked / "out")["not_deterministic"]
     assert (parting["seed"], parting["lane"]) == (0, "sdk")
@@ -89,7 +92,7 @@ def test_what_is_deterministic_is_told_in_one_line_and_leaves_no_mark_in_the_res
     rechecked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = write(rechecked, SMALL)
-    arguments = ("verify", given, "--replications", "4", "--jobs", "1", "--quiet", "--out")
+    arguments = ("verify", given, "--replications", "4", "--jobs", "1", "--quiet", "--full", "--out")
     main([*arguments, "with"])
     assert (
         "Deterministic, as far as was looked: the first seeds of 1 scenario, 3 worlds, came out the same in a fresh "
@@ -238,10 +241,11 @@ def test_what_is_sent_to_the_api_parts_worlds_of_which_the_trace_is_the_same(
 def test_results_that_are_not_deterministic_say_so_before_anything_else() -> None:
     results = build_results("1+x", [], not_deterministic=[PARTED, {**PARTED, "scenario": "other"}], factory="bot:make")
     assert exit_status(results) == 4
-    assert headline(results) == "Not deterministic: no verdict here can be trusted"
-    assert lead(results) == not_deterministic_words(results)
-    assert "seed 1 of small gave two worlds, which part at 0.5 s" in lead(results)
-    assert "So do worlds of other." in lead(results)
+    said = answer_of(results)
+    assert said.title == "Is bot:make safe? That cannot be said: the same seed gave two worlds"
+    assert said.found == [not_deterministic_words(results)]
+    assert "seed 1 of small gave two worlds, which part at 0.5 s" in said.found[0]
+    assert "So do worlds of other." in said.found[0]
     assert answer(results, []) == ["Is bot:make safe? That cannot be said: the same seed gave two worlds."]
-    assert "<h1>Not deterministic: no verdict here can be trusted</h1>" in verify_html(results)
+    assert f'<h1 class="bad">{said.title}</h1>' in verify_html(results)
     assert same_again_words({"same_again": {"scenarios": 2, "worlds": 6, "parted": ["small"]}}) == ""

@@ -21,7 +21,7 @@ from relaysim.reports.tune_words import (
     agreement_words,
     difference_words,
     excess_words,
-    headline,
+    grade_sentence,
     interval_words,
     lead,
     notes,
@@ -66,14 +66,14 @@ def results(claimed: Mapping[str, Any], typical: Mapping[str, Any], **changed: A
 def test_better_in_everything_is_said_of_nothing_less() -> None:
     below = found("better", -0.01, -0.002)
     shown = results(below, below)
-    assert headline(shown) == "cancel_and_retry in incident: better in everything, under every profile"
+    assert grade_sentence(shown, 0) == "better in every objective under every profile"
     assert recommendation(shown).startswith("Take candidate 1: better in every objective under every profile. Under ")
 
 
 def test_what_was_not_told_apart_is_named_with_how_much_worse_it_could_be() -> None:
     shown = results(found("better", -0.01, -0.002), found("open", -0.006, 0.0034))
-    assert headline(shown) == (
-        "cancel_and_retry in incident: better in added delay and API calls, not told apart everywhere in failures"
+    assert grade_sentence(shown, 0) == (
+        "better in added delay and API calls under every profile, not told apart everywhere in failures"
     )
     assert recommendation(shown) == (
         "Candidate 1 is better in added delay and API calls under every profile. Not told apart from the present "
@@ -104,7 +104,10 @@ def test_too_few_held_out_worlds_recommend_nothing(worlds: int, tmp_path: Path) 
     verdicts = {one["verdict"] for each in shown["judged"] for by in each["by_profile"].values() for one in by.values()}
     assert verdicts == {"unknown"}
     assert dict(load_policy(out / "policy.toml").settings) == shown["present"]["settings"]
-    assert headline(shown) == "cancel_and_retry in conflict: too few worlds to judge by"
+    assert shown["answer"]["status"] == "too few worlds"
+    assert shown["answer"]["title"].startswith(
+        "Keep the present settings: too few worlds to judge by; of all messages "
+    )
     assert recommendation(shown) == (
         f"Keep the present settings: too few to judge by, {counted(worlds, 'held-out world')}; give --held-out "
         "at least 100, "

@@ -1,0 +1,64 @@
+"""Numbers of an answer in words: each share with what it is counted among, each bound with its confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from relaysim.reports.answers.severity import may_never_happen, share_of
+from relaysim.reports.claim_kinds import CLAIM_KINDS
+from relaysim.reports.summary import percent
+from relaysim.sim.counted import counted, plural
+
+
+def share_words(count: int, among: int) -> str:
+    """`692 of 6,006 (11.52 %)`; a share is never more than all."""
+    if not among:
+        return f"{count:,} of 0"
+    return f"{count:,} of {among:,} ({percent(min(1.0, count / among))})"
+
+
+def observed_words(claim: Mapping[str, Any]) -> str:
+    """What was seen of a claim, in a few words of a table."""
+    count, trials = claim["count"], claim["n"]
+    if not trials:
+        return "never met" if not count else f"{count:,} times"
+    if count > trials:
+        return f"{count:,} in {trials:,}"
+    if may_never_happen(claim) and claim["verdict"] == "verified":
+        return f"{count:,} of {trials:,}, at most {percent(interval_of(claim)[1])}"
+    if may_never_happen(claim) or CLAIM_KINDS[claim["kind"]].reads_series:
+        return f"{count:,} of {trials:,}"
+    return f"{percent(count / trials)} of {trials:,}"
+
+
+def claim_words(claim: Mapping[str, Any]) -> str:
+    """What was seen of a claim, as a part of a sentence: how many of how many, and what the claim allows."""
+    count, trials = claim["count"], claim["n"]
+    among = among_words(claim["among"])
+    if CLAIM_KINDS[claim["kind"]].reads_series:
+        return f"{trials - count:,} of {counted(trials, 'value')} differ"
+    if may_never_happen(claim):
+        return f"{counted(count, 'time')} in {trials:,} {among}"
+    low, high = claim["limit"]
+    allowed = f"{low * 100:.6g} – {high * 100:.6g} %" if low and high < 1 else _one_sided(low, high)
+    return f"{percent(share_of(claim))} ({count:,} of {trials:,} {among}), where it says {allowed}"
+
+
+def _one_sided(low: float, high: float) -> str:
+    return f"less than {high * 100:.6g} %" if high < 1 else f"more than {low * 100:.6g} %"
+
+
+def among_words(name: str) -> str:
+    """What a claim counts its event among, in the plural."""
+    return {
+        "replications": plural("world"),
+        "messages": plural("message"),
+        "met_active_run": "messages that met an active run",
+    }.get(name, name.replace("_", " "))
+
+
+def interval_of(claim: Mapping[str, Any]) -> tuple[float, float]:
+    """A claim's interval, within 0 and 1."""
+    low, high = claim["interval"]
+    return max(0.0, float(low)), min(1.0, float(high))

@@ -1,0 +1,183 @@
+"""Which of the compared policies to take: better or worse than the one that the others are compared with.
+
+What customers feel decides: failures, lost messages, breaches, and how long all of them wait, those without an answer for
+ever. Requests and commands are told as what it costs. A policy is `better` if some of these are shown to be less and none to
+be more; `worse` the other way round; `mixed` if both; `same` if it did the same in every world; else `open`: not told apart.
+The answer's status is the verdict on the policy that it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table, Tone
+from relaysim.reports.answers.numbers import share_words
+from relaysim.reports.compared_verdicts import ComparedVerdict, mark, verdict_of
+from relaysim.reports.comparison import (
+    MEASURES,
+    Measure,
+    direction,
+    unlike_notes,
+    value_words,
+)
+from relaysim.reports.summary import percent
+from relaysim.sim.counted import counted
+
+_SHOWN: Final = (
+    "failed",
+    "lost",
+    "transparency_breaches",
+    "or_never_p50",
+    "or_never_p95",
+    "or_never_p99",
+    "requests",
+    "redis_commands",
+)
+"""Of a first screen; the percentiles of those who got a reply are left out, since they hide those who got none."""
+
+_TONES: Final[Mapping[str, Tone]] = {"better": "good", "worse": "bad", "mixed": "open", "open": "open", "same": "open"}
+_ORDER: Final = ("better", "mixed", "open", "same", "worse")
+
+
+def answer_of_comparison(results: Mapping[str, Any]) -> Answer:
+    """The answer; a pure function of the results."""
+    against = results["against"]
+    policies = {each["policy"]: each for each in results["policies"]}
+    verdicts = {each["policy"]: verdict_of(each) for each in results["differences"]}
+    differences = {each["policy"]: each for each in results["differences"]}
+    chosen = min(
+        verdicts,
+        key=lambda name: (_ORDER.index(verdicts[name].word), _share(policies[name]), list(verdicts).index(name)),
+    )
+    verdict = verdicts[chosen]
+    return Answer(
+        status=verdict.word,
+        tone=_TONES[verdict.word],
+        title=_title(chosen, against, policies, differences[chosen])
+        if verdict.word == "better" or len(verdicts) == 1
+        else _none_better(against, policies, verdicts),
+        found=[
+            f"{against}: {_failures(policies[against])}.",
+            *(_policy_words(name, policies, differences[name]) for name in verdicts),
+        ],
+        advice=_advice(results, chosen, against),
+        commands=list(differences[chosen]["example"]["replay"])[:1] if differences[chosen]["example"] else [],
+        figures=[_figure(each, results) for each in results["policies"]],
+        table=_table(results),
+        notes=[f"! {note}" for note in unlike_notes(results)],
+    )
+
+
+def _share(policy: Mapping[str, Any]) -> float:
+    value = policy["measures"]["failed"]["value"]
+    return 0.0 if value is None else float(value)
+
+
+def _failures(policy: Mapping[str, Any]) -> str:
+    counts = policy["counts"]
+    return f"{share_words(counts['failed'], counts['messages'])} failed, {counts['lost']:,} of them got nothing"
+
+
+def _title(name: str, against: str, policies: Mapping[str, Any], difference: Mapping[str, Any]) -> str:
+    verdict = verdict_of(difference)
+    shares = [percent(_share(policies[each])) for each in (name, against)]
+    told = direction(difference["measures"]["failed"])
+    if told in ("less", "more"):
+        failing = f"{shares[0]} of messages fail, not {shares[1]}"
+    elif told == "same":
+        failing = f"as many messages fail in every world ({shares[0]})"
+    else:
+        failing = f"how many messages fail is not told apart ({shares[0]}, {shares[1]})"
+    # What is felt besides: without it a verdict beside failures that are not told apart would have no reason.
+    if told in ("less", "more") or verdict.word in ("open", "same"):
+        others = ""
+    else:
+        others = f" in {_few(verdict.better or verdict.worse)};"
+    words = {
+        "better": f"{name} is better than {against}{others or ':'} {failing}",
+        "worse": f"{name} is worse than {against}{others or ':'} {failing}",
+        "mixed": f"{name} is better than {against} in {_few(verdict.better)}, worse in {_few(verdict.worse)}; {failing}",
+        "open": f"{name} and {against} are not told apart: {failing}",
+        "same": f"{name} does the same as {against} in every world: {shares[0]} of messages fail",
+    }
+    return words[verdict.word]
+
+
+_STANDS: Final = {
+    "better": "better",
+    "worse": "worse",
+    "mixed": "better in some, worse in some",
+    "open": "not told apart",
+    "same": "the same in every world",
+}
+
+
+def _none_better(against: str, policies: Mapping[str, Any], verdicts: Mapping[str, ComparedVerdict]) -> str:
+    others = ", ".join(f"{name} is {_STANDS[verdict.word]}" for name, verdict in verdicts.items())
+    return f"Keep {against}, under which {percent(_share(policies[against]))} of messages fail: {others}"
+
+
+def _few(measures: Sequence[Measure]) -> str:
+    names = [each.short for each in measures[:2]]
+    more = f" and {len(measures) - 2} more" if len(measures) > 2 else ""
+    return ", ".join(names) + more
+
+
+def _policy_words(name: str, policies: Mapping[str, Any], difference: Mapping[str, Any]) -> str:
+    verdict = verdict_of(difference)
+    return f"{name}: {_failures(policies[name])}: {_STANDS[verdict.word]}."
+
+
+def _advice(results: Mapping[str, Any], chosen: str, against: str) -> list[str]:
+    difference = next(each for each in results["differences"] if each["policy"] == chosen)
+    verdict = verdict_of(difference)
+    cost = [
+        f"{each.short} {value_words(each, policy['measures'][each.id]['value'])}"
+        for policy in results["policies"]
+        if policy["policy"] == chosen
+        for each in MEASURES
+        if each.role == "cost"
+    ]
+    more = f"more worlds would tell more (--replications {results['replications'] * 4})"
+    failures_open = direction(difference["measures"]["failed"]) == "unknown"
+    see = "Where they lie farthest apart:" if difference["example"] else ""
+    sentences = {
+        "better": f"Take {chosen} here ({'; '.join(cost)}){f'; of failures {more}' if failures_open else ''}.",
+        "worse": f"Keep {against}.",
+        "mixed": f"Weigh what {chosen} gains against what it loses; {more}.",
+        "open": f"Keep {against} until something is shown; {more}.",
+        "same": f"Keep {against}; here nothing tells them apart.",
+    }
+    return [sentences[verdict.word], *([see] if see else [])]
+
+
+def _figure(policy: Mapping[str, Any], results: Mapping[str, Any]) -> Figure:
+    measured = policy["measures"]["failed"]
+    return Figure(
+        what="messages that ended in an apology or without any answer",
+        who=policy["policy"],
+        where=results["scenario"],
+        count=policy["counts"]["failed"],
+        among=policy["counts"]["messages"],
+        value=measured["value"],
+        interval=None if measured["interval"] is None else (measured["interval"][0], measured["interval"][1]),
+    )
+
+
+def _table(results: Mapping[str, Any]) -> Table:
+    """The measures that decide, and what each policy costs: values, and whether they are better or worse."""
+    differences = {each["policy"]: each["measures"] for each in results["differences"]}
+    lines = []
+    for measure in sorted((each for each in MEASURES if each.id in _SHOWN), key=lambda each: _SHOWN.index(each.id)):
+        cells = [measure.title]
+        for policy in results["policies"]:
+            value = value_words(measure, policy["measures"][measure.id]["value"])
+            found = differences.get(policy["policy"])
+            cells.append(value if found is None else f"{value} {mark(measure, found[measure.id])}")
+        lines.append(Line(tuple(cells)))
+    heads = (
+        f"the same {counted(results['replications'], 'world')}; ≈ not told apart",
+        *(each["policy"] for each in results["policies"]),
+    )
+    return Table((Group("", tuple(lines)),), heads)

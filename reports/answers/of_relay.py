@@ -1,0 +1,263 @@
+"""Whether somebody's own relay is safe: what its customers lose, first.
+
+Its statuses: `not deterministic`, `not judged`, `unsafe`, `not shown`, `safe`. A relay is unsafe if a claim is refuted, and
+if messages were left without anything in a scenario that has no claim about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table
+from relaysim.reports.answers.numbers import claim_words, interval_of, observed_words, share_words
+from relaysim.reports.answers.of_verify import more_worlds, not_deterministic
+from relaysim.reports.answers.severity import MEANINGS, Judged, may_never_happen, severity, worst_refuted
+from relaysim.reports.claims import TRANSPARENCY_PARTS
+from relaysim.reports.determinism import is_deterministic
+from relaysim.reports.results import claims_of
+from relaysim.reports.summary import SYMBOLS, percent
+from relaysim.sim.counted import counted
+
+Safety = Literal["not deterministic", "not judged", "unsafe", "not shown", "safe"]
+
+_OF_LOSS: Final = frozenset({"transparency_breaches", "failed", "succeeded", "answered", *TRANSPARENCY_PARTS})
+"""A claim about one of these events judges messages that are lost, whatever it allows of them."""
+
+
+def safety_of(results: Mapping[str, Any]) -> Safety:
+    """What is known of the relay's safety; the exit status follows from it."""
+    if not is_deterministic(results):
+        return "not deterministic"
+    claims = list(claims_of(results))
+    if any(claim["verdict"] == "refuted" for _, claim in claims) or unjudged_losses(results):
+        return "unsafe"
+    if any(scenario.get("obstacles") for scenario in results["scenarios"]):
+        return "not judged"
+    return "safe" if claims and all(claim["verdict"] == "verified" for _, claim in claims) else "not shown"
+
+
+def unjudged_losses(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The scenarios in which messages were left without anything, and that have no claim that would judge it."""
+    return [
+        scenario
+        for scenario in results["scenarios"]
+        if scenario.get("outcomes", {}).get("lost")
+        and not scenario.get("obstacles")
+        and not any(claim["event"] in _OF_LOSS for claim in scenario["claims"])
+    ]
+
+
+def answer_of_relay(results: Mapping[str, Any]) -> Answer:
+    """The answer on the relay that `--factory` or `--app` named; a pure function of the results."""
+    safety = safety_of(results)
+    question = f"Is {results['factory']} safe?"
+    if safety == "not deterministic":
+        unknown = not_deterministic(results)
+        return Answer(
+            status=safety,
+            tone="bad",
+            title=f"{question} That cannot be said: the same seed gave two worlds",
+            found=unknown.found,
+            advice=unknown.advice,
+            commands=unknown.commands,
+        )
+    return {"unsafe": _unsafe, "not judged": _not_judged, "not shown": _not_shown, "safe": _safe}[safety](
+        results, question
+    )
+
+
+def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
+    claims = list(claims_of(results))
+    worst = worst_refuted(claims)
+    lost = unjudged_losses(results)
+    scenario = worst[0] if worst is not None else lost[0]
+    wrong = _wrong(scenario)
+    if worst is not None and not (wrong and worst[1]["event"] in (*MEANINGS, "transparency_breaches", "failed")):
+        first = f"“{worst[1]['title']}” is false: {claim_words(worst[1])}"
+    else:
+        first = wrong[0] if wrong else "messages were left without anything"
+    found = []
+    for each in results["scenarios"]:
+        if told := _told(each, [claim for other, claim in claims if other is each and claim["verdict"] == "refuted"]):
+            found.append(told)
+    found += [
+        f"{each['scenario']} has no claim about lost messages, and {share_words(*_lost(each))} got nothing."
+        for each in lost
+    ]
+    commands: list[str] = []
+    if worst is not None:
+        commands = [str(each["replay"]) for each in worst[1]["examples"][:1] if each.get("replay")]
+    named = f" (“{worst[1]['title']}”)" if worst is not None else ""
+    return Answer(
+        status="unsafe",
+        tone="bad",
+        title=f"{question} No: {first} (in {scenario['scenario']})",
+        found=found,
+        advice=[f"Do not take it to customers. The worst{named} happens again by this line; mend what the story shows:"]
+        if commands
+        else ["Do not take it to customers."],
+        commands=commands,
+        table=_table(claims),
+        figures=_figures(results),
+        details=results.get("details", ()),
+    )
+
+
+def _not_judged(results: Mapping[str, Any], question: str) -> Answer:
+    obstacles = [
+        (str(scenario["scenario"]), str(each["text"]))
+        for scenario in results["scenarios"]
+        for each in scenario.get("obstacles", ())
+    ]
+    by_text: dict[str, list[str]] = {}
+    for name, text in obstacles:
+        by_text.setdefault(text, []).append(name)
+    return Answer(
+        status="not judged",
+        tone="open",
+        title=f"{question} That is not shown: something kept it from running as it does",
+        found=[f"In {', '.join(names)}: {text}." for text, names in by_text.items()],
+        advice=["Put that right first; nothing else that was counted says anything of the relay."],
+        table=_table(list(claims_of(results))),
+        figures=_figures(results),
+        details=results.get("details", ()),
+    )
+
+
+def _not_shown(results: Mapping[str, Any], question: str) -> Answer:
+    claims = list(claims_of(results))
+    unknown = [each for each in claims if each[1]["verdict"] == "inconclusive"]
+    why: dict[str, list[str]] = {}
+    for scenario, claim in unknown:
+        why.setdefault(f"{scenario['scenario']}: {claim['why']}", []).append(f"“{claim['title']}”")
+    what = f"{len(unknown)} of {counted(len(claims), 'claim')} are open" if unknown else "no claim judged it"
+    if len(unknown) == 1:
+        what = f"1 of {counted(len(claims), 'claim')} is open"
+    return Answer(
+        status="not shown",
+        tone="open",
+        title=f"{question} That is not shown by {_worlds(results)}: nothing refutes it, but {what}",
+        found=[*_outcome(results), *(f"{', '.join(titles)} in {text}." for text, titles in why.items())],
+        advice=more_worlds(claims),
+        table=_table(claims),
+        figures=_figures(results),
+        details=results.get("details", ()),
+    )
+
+
+def _safe(results: Mapping[str, Any], question: str) -> Answer:
+    claims = list(claims_of(results))
+    scenario, loosest = max(claims, key=lambda each: _bound(each[1]))
+    explore = str(results.get("explore", ""))
+    return Answer(
+        status="safe",
+        tone="good",
+        title=f"{question} Yes, as far as {_worlds(results)} can show",
+        found=[
+            *_outcome(results),
+            f"Least is known of “{loosest['title']}”: {claim_words(loosest)} of {scenario['scenario']}, so not more than "
+            f"{percent(_bound(loosest))} at {loosest['confidence'] * 100:.4g} % confidence.",
+        ],
+        advice=[
+            "Races of one round trip, as between two commands of Redis, are rare in such worlds; look for them with:"
+        ]
+        if explore
+        else [],
+        commands=[explore] if explore else [],
+        table=_table(claims),
+        figures=_figures(results),
+        details=results.get("details", ()),
+    )
+
+
+def _bound(claim: Mapping[str, Any]) -> float:
+    return interval_of(claim)[1] if may_never_happen(claim) else 0.0
+
+
+def _worlds(results: Mapping[str, Any]) -> str:
+    return counted(sum(scenario["replications"] for scenario in results["scenarios"]), "world")
+
+
+def _lost(scenario: Mapping[str, Any]) -> tuple[int, int]:
+    return scenario["outcomes"]["lost"], scenario["outcomes"]["messages"]
+
+
+def _counts(scenario: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**scenario["counts"], **scenario["outcomes"]}
+
+
+def _wrong(scenario: Mapping[str, Any]) -> list[str]:
+    """What went wrong in a scenario, the gravest first, each with how many and among how many messages."""
+    counts = _counts(scenario)
+    messages = counts.get("messages", 0)
+    found = []
+    for name, (noun, wrong) in MEANINGS.items():
+        if count := counts.get(name):
+            of_messages = noun == "message" and count <= messages
+            among = f"{count:,} of {counted(messages, 'message')}" if of_messages else counted(count, noun)
+            found.append(f"{among} {wrong}")
+    return found
+
+
+def _told(scenario: Mapping[str, Any], refuted: Sequence[Mapping[str, Any]]) -> str:
+    if not refuted:
+        return ""
+    worst = max(refuted, key=severity)
+    more = f" and {len(refuted) - 1} more" if len(refuted) > 1 else ""
+    messages = counted(_counts(scenario).get("messages", 0), "message")
+    wrong = _wrong(scenario)
+    told = f"among {messages}: {', '.join(wrong)}" if wrong else claim_words(worst)
+    return f"In {scenario['scenario']}, “{worst['title']}”{more}: {told}."
+
+
+def _outcome(results: Mapping[str, Any]) -> list[str]:
+    scenarios = [each for each in results["scenarios"] if each.get("outcomes", {}).get("messages")]
+    messages, failed, lost = (
+        sum(each["outcomes"].get(name, 0) for each in scenarios) for name in ("messages", "failed", "lost")
+    )
+    if not messages:
+        return []
+    return [
+        f"Of all messages {share_words(failed, messages)} ended in an apology or without an answer; "
+        f"to {lost:,} nothing ever answered."
+    ]
+
+
+def _figures(results: Mapping[str, Any]) -> list[Figure]:
+    return [
+        Figure(
+            what="messages without an answer",
+            who=str(results["factory"]),
+            where=str(each["scenario"]),
+            count=each["outcomes"].get("lost", 0),
+            among=each["outcomes"]["messages"],
+            value=each["outcomes"].get("lost", 0) / each["outcomes"]["messages"],
+        )
+        for each in results["scenarios"]
+        if each.get("outcomes", {}).get("messages")
+    ]
+
+
+def _table(claims: Sequence[Judged]) -> Table:
+    """Claims by their titles; where several scenarios judged one, the worst of them decides."""
+    groups = []
+    left = list(dict.fromkeys(claim["id"] for _, claim in claims))
+    total = len(left)
+    for verdict, head in (("refuted", "False"), ("inconclusive", "Not shown"), ("verified", "True, as far as seen")):
+        found = []
+        for identifier in list(left):
+            same = [each for each in claims if each[1]["id"] == identifier and each[1]["verdict"] == verdict]
+            if not same:
+                continue
+            left.remove(identifier)
+            scenario, claim = max(same, key=lambda each: severity(each[1]))
+            judged = sum(each["id"] == identifier for _, each in claims)
+            where = f" in {scenario['scenario']}" if judged > 1 and verdict != "verified" else ""
+            found.append((severity(claim), Line((claim["title"], f"{observed_words(claim)}{where}"))))
+        found.sort(key=lambda each: each[0], reverse=True)
+        if found:
+            tone = {"refuted": "bad", "inconclusive": "open", "verified": "good"}[verdict]
+            title = f"{SYMBOLS[verdict]} {head}: {len(found)} of {counted(total, 'claim')}"
+            groups.append(Group(title, tuple(line for _, line in found), tone))  # type: ignore[arg-type]
+    return Table(tuple(groups))

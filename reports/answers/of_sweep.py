@@ -1,0 +1,151 @@
+"""Where, of all points of a sweep, the claims hold, and where fewest messages fail.
+
+Its statuses: `all hold somewhere`, `none holds all`, `nothing judged`. The best point is the one with most claims verified,
+then fewest refuted, then fewest messages failed; of equal ones the first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table
+from relaysim.reports.answers.numbers import share_words
+from relaysim.reports.summary import SYMBOLS, percent
+from relaysim.reports.sweep_words import (
+    claim_at,
+    claim_words,
+    claims_of,
+    notes,
+    point_words,
+    short_names,
+    value_words,
+    varying,
+)
+from relaysim.sim.counted import counted
+
+_CLAIMS_MAX: Final = 3
+"""More claims have no columns of their own."""
+
+_VERDICTS: Final = ("verified", "refuted", "inconclusive")
+
+
+def answer_of_sweep(results: Mapping[str, Any]) -> Answer:
+    """The answer; a pure function of the results."""
+    points = results["points"]
+    claims = claims_of(results)
+    ordered = sorted(points, key=_order)  # the sort keeps the order of equal ones
+    best, worst = ordered[0], max(points, key=_failed_share)
+    verdicts = _verdicts(best)
+    whole = [point for point in points if point["claims"] and _verdicts(point)["verified"] == len(point["claims"])]
+    number = counted(len(points), "point")
+    if not claims:
+        status, title = (
+            "nothing judged",
+            f"No claim was judged at {number}; fewest messages fail at {_name(results, best)}",
+        )
+    elif whole:
+        status = "all hold somewhere"
+        title = f"{_all(len(best['claims']))} at {len(whole)} of {number}; best {_name(results, best)}"
+    else:
+        status = "none holds all"
+        title = (
+            f"No point of {len(points):,} keeps every claim; best {_name(results, best)}: {verdicts['verified']} of "
+            f"{counted(len(best['claims']), 'claim')} verified, {verdicts['refuted']} refuted"
+        )
+    if _messages(best):
+        title += f"; {percent(_failed_share(best))} of messages fail there"
+    return Answer(
+        status=status,
+        tone="good" if whole else "open" if not claims else "bad",
+        title=title,
+        found=_found(results, best, worst),
+        advice=[
+            f"If the choice is yours, take {_name(results, best)}; else see where production lies, on the page's figures.",
+            *(["The point where most messages fail, in its first world:"] if _messages(worst) else []),
+        ],
+        commands=[str(worst["replay"]).replace("{seed}", "0")] if _messages(worst) else [],
+        figures=[_figure(results, point) for point in points if _messages(point)],
+        table=_table(results, ordered),
+        notes=[f"! {note}" for note in notes(results)],
+    )
+
+
+def _all(claims: int) -> str:
+    return "The claim holds" if claims == 1 else f"All {claims} claims hold"
+
+
+def _name(results: Mapping[str, Any], point: Mapping[str, Any]) -> str:
+    """A point by the short names of what varies."""
+    axes = varying(results)
+    if not axes:
+        return point_words(results, point)
+    pairs = zip(short_names(axes), axes, strict=True)
+    return ", ".join(f"{name} {value_words(point['values'][axis['path']])}" for name, axis in pairs)
+
+
+def _verdicts(point: Mapping[str, Any]) -> Counter[str]:
+    return Counter(dict.fromkeys(_VERDICTS, 0)) + Counter(claim["verdict"] for claim in point["claims"])
+
+
+def _messages(point: Mapping[str, Any]) -> int:
+    return int(point["outcomes"].get("messages", 0)) if "failed" in point["outcomes"] else 0
+
+
+def _failed_share(point: Mapping[str, Any]) -> float:
+    return float(point["outcomes"]["failed"]) / _messages(point) if _messages(point) else 0.0
+
+
+def _order(point: Mapping[str, Any]) -> tuple[int, int, float]:
+    verdicts = _verdicts(point)
+    return -verdicts["verified"], verdicts["refuted"], _failed_share(point)
+
+
+def _found(results: Mapping[str, Any], best: Mapping[str, Any], worst: Mapping[str, Any]) -> list[str]:
+    sentences = []
+    if _messages(best) and best is not worst:
+        parts = [
+            f"{share_words(point['outcomes']['failed'], _messages(point))} at {_name(results, point)}"
+            for point in (best, worst)
+        ]
+        sentences.append(f"Failed, of all messages: {parts[0]}, up to {parts[1]}.")
+    elif _messages(best):
+        sentences.append(f"Failed, of all messages: {share_words(best['outcomes']['failed'], _messages(best))}.")
+    for claim in claims_of(results)[:_CLAIMS_MAX]:
+        at = Counter(found["verdict"] for point in results["points"] if (found := claim_at(point, claim["id"])))
+        told = ", ".join(f"{each} at {at[each]}" for each in _VERDICTS if at[each])
+        sentences.append(f"“{claim['title']}”: {told}.")
+    return sentences
+
+
+def _figure(results: Mapping[str, Any], point: Mapping[str, Any]) -> Figure:
+    return Figure(
+        what="messages that ended in an apology or without any answer",
+        who=str(point["factory"]),
+        where=point_words(results, point),
+        count=point["outcomes"]["failed"],
+        among=_messages(point),
+        value=_failed_share(point),
+    )
+
+
+def _table(results: Mapping[str, Any], ordered: list[Mapping[str, Any]]) -> Table:
+    """A line for each point, the best first."""
+    claims = claims_of(results)
+    apart = claims if len(claims) <= _CLAIMS_MAX else []
+    heads = (", ".join(short_names(varying(results))) or "scenario", "of all failed", *(claim["id"] for claim in apart))
+    if claims and not apart:
+        heads = (*heads, f"{SYMBOLS['verified']} / {SYMBOLS['refuted']} / {SYMBOLS['inconclusive']} claims")
+    lines = []
+    for point in ordered:
+        axes = varying(results)
+        name = ", ".join(value_words(point["values"][axis["path"]]) for axis in axes) or results["scenario"]
+        failed = percent(_failed_share(point)) if _messages(point) else ""
+        cells = [name, f"{failed} of {_messages(point):,}" if failed else ""]
+        cells += ["" if (found := claim_at(point, claim["id"])) is None else claim_words(found) for claim in apart]
+        if claims and not apart:
+            verdicts = _verdicts(point)
+            cells.append(" / ".join(str(verdicts[each]) for each in _VERDICTS))
+        lines.append(Line(tuple(cells)))
+    return Table((Group("", tuple(lines)),), heads)

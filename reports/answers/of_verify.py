@@ -1,0 +1,381 @@
+"""What a run of `verify` found: relays beside each other where they met the same worlds, and the worst refuted claim.
+
+Its statuses: `not deterministic`, `nothing judged`, `refuted`, `inconclusive`, `verified`. Whether a verdict was expected
+has no part in it; that is said once, for whoever keeps a gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table, Tone
+from relaysim.reports.answers.numbers import claim_words, interval_of, observed_words, share_words
+from relaysim.reports.answers.severity import Judged, may_never_happen, severity, worst_refuted
+from relaysim.reports.determinism import is_deterministic, not_deterministic_words
+from relaysim.reports.results import claims_of
+from relaysim.reports.summary import SYMBOLS, Row, percent, summarise
+from relaysim.sim.counted import counted
+
+RELAYS: Final[Mapping[str, str]] = {
+    "relaysim.relay:check_then_act": "before the fix",
+    "relaysim.relay:cancel_and_retry": "the fix",
+    "relaysim.relay:drain": "drain",
+}
+"""How an answer calls the relays that are judged here."""
+
+_FIX: Final = "relaysim.relay:cancel_and_retry"
+_DRAIN: Final = "relaysim.relay:drain"
+_HEADS: Final[Mapping[str, tuple[str, Tone]]] = {
+    "refuted": ("Refuted", "bad"),
+    "inconclusive": ("Not decided", "open"),
+    "not judged": ("Not judged", "open"),
+    "verified": ("Verified", "good"),
+}
+_UNMET = "never met"
+
+
+def answer_of_verify(results: Mapping[str, Any]) -> Answer:
+    """The answer; a pure function of the results."""
+    if not is_deterministic(results):
+        return not_deterministic(results)
+    if differing := differing_lanes(results):
+        return _lanes_differ(differing)
+    claims = list(claims_of(results))
+    rows = summarise(results)
+    if not claims:
+        return Answer(status="nothing judged", tone="open", title="No claim was judged", found=_outcomes(results))
+    counts = {verdict: sum(claim["verdict"] == verdict for _, claim in claims) for verdict in _HEADS}
+    if counts["refuted"]:
+        return _refuted(results, rows, claims)
+    table = claims_table(rows)
+    worlds = counted(sum(scenario["replications"] for scenario in results["scenarios"]), "world")
+    failed = _failed_of_all(results["scenarios"])
+    if counts["inconclusive"]:
+        return Answer(
+            status="inconclusive",
+            tone="open",
+            title=f"Not decided: {counts['inconclusive']} of {counted(len(claims), 'claim')}; none is refuted by {worlds}",
+            found=[*_why_open(claims), *_outcomes(results)],
+            advice=more_worlds(claims),
+            table=table,
+            figures=failed,
+            gate=gate_words(results),
+        )
+    return Answer(
+        status="verified",
+        tone="good",
+        title=f"All {counted(len(claims), 'claim')} hold in {worlds}"
+        if len(claims) > 1
+        else f"The claim holds in {worlds}: {claims[0][1].get('title', claims[0][1]['id'])}",
+        found=[*_loosest(claims), *_outcomes(results)],
+        advice=["Nothing, as far as these claims go; a rarer breach needs more worlds (--replications) or `explore`."],
+        table=table,
+        figures=failed,
+        gate=gate_words(results),
+    )
+
+
+def not_deterministic(results: Mapping[str, Any]) -> Answer:
+    """The answer where a seed gave two worlds: nothing else can be said."""
+    first = results["not_deterministic"][0]
+    return Answer(
+        status="not deterministic",
+        tone="bad",
+        title="Not deterministic: no verdict here can be trusted",
+        found=[not_deterministic_words(results)],
+        advice=["Find the line that brings it in, and mend that first:"],
+        commands=[str(first["next"])],
+    )
+
+
+def differing_lanes(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The scenarios whose first seeds did not leave the same fingerprints in both lanes."""
+    return [each for each in results["scenarios"] if not each.get("lane_check", {}).get("equal", True)]
+
+
+def _lanes_differ(differing: Sequence[Mapping[str, Any]]) -> Answer:
+    first = differing[0]
+    seed = first["lane_check"]["first_differing_seed"]
+    names = ", ".join(str(each["scenario"]) for each in differing)
+    return Answer(
+        status="not deterministic",
+        tone="bad",
+        title=f"The lanes differ in {names}: what was counted in lane direct cannot be trusted",
+        found=[f"Seed {seed} of {first['scenario']} is another world in lane sdk than in lane direct."],
+        advice=["Count in lane sdk until that is mended (--lane sdk), and report the seed."],
+    )
+
+
+def _refuted(results: Mapping[str, Any], rows: Sequence[Row], claims: Sequence[Judged]) -> Answer:
+    worst = worst_refuted(claims)
+    assert worst is not None, "asked for only where a claim is refuted"
+    scenario, claim = worst
+    sides = _side_by_side(results["scenarios"])
+    shown = [row for row in rows if row.parts]
+    refuted = sum(any(part.verdict == "refuted" for part in row.parts) for row in shown)
+    named = f"“{claim['title']}” ({claim_words(claim)}, {scenario['scenario']})"
+    title = f"Refuted: “{claim['title']}”: {claim_words(claim)}"
+    found, advice = [], []
+    if sides:
+        title = _compared_title(sides)
+        found.append(_compared_words(sides))
+        advice += _take(sides)
+    else:
+        found += _outcomes(results)
+    open_ones = sum(
+        any(part.verdict == "inconclusive" for part in row.parts)
+        and not any(part.verdict == "refuted" for part in row.parts)
+        for row in shown
+    )
+    undecided = f", {open_ones} not decided" if open_ones else ""
+    found.append(f"Refuted: {refuted} of {counted(len(shown), 'claim')}{undecided}; the worst: {named}.")
+    commands = [str(each["replay"]) for each in claim["examples"][:1] if each.get("replay")]
+    if commands:
+        advice.append("See the worst one happen:" if advice else "See it happen, then mend what the story shows:")
+    return Answer(
+        status="refuted",
+        tone="bad",
+        title=title,
+        found=found,
+        advice=advice,
+        commands=commands,
+        table=claims_table(rows),
+        figures=[*(side.figure for side in sides), *([] if sides else _failed_of_all(results["scenarios"]))],
+        gate=gate_words(results),
+    )
+
+
+# Relays in the same worlds
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A relay in worlds that another relay of these results met too."""
+
+    name: str
+    factory: str
+    scenario: Mapping[str, Any]
+
+    @property
+    def failed(self) -> int:
+        return int(self.scenario["outcomes"]["failed"])
+
+    @property
+    def messages(self) -> int:
+        return int(self.scenario["outcomes"]["messages"])
+
+    @property
+    def share(self) -> float:
+        return self.failed / self.messages
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of the share of failures, if a claim of the scenario counts it."""
+        for claim in self.scenario["claims"]:
+            if claim["event"] == "failed" and claim["among"] == "messages" and "strata" not in claim:
+                return interval_of(claim)
+        return None
+
+    @property
+    def figure(self) -> Figure:
+        return Figure(
+            what="messages that ended in an apology or without any answer",
+            who=self.name,
+            where=str(self.scenario["scenario"]),
+            count=self.failed,
+            among=self.messages,
+            value=self.share,
+            interval=self.interval,
+        )
+
+
+def _side_by_side(scenarios: Sequence[Mapping[str, Any]]) -> list[_Side]:
+    """The relays of those scenarios that share their worlds, of the group with most messages; the fix comes first."""
+    groups: dict[str, dict[str, _Side]] = {}
+    for scenario in scenarios:
+        factory, outcomes = scenario.get("factory"), scenario.get("outcomes", {})
+        if factory is None or not outcomes.get("messages") or "failed" not in outcomes or scenario.get("obstacles"):
+            continue
+        # Worlds that are drawn to find breaches, or in strata, have no rates that could be compared.
+        if scenario.get("worlds") is None or scenario.get("strategy") or scenario.get("strata"):
+            continue
+        variant = str(scenario.get("variant", ""))
+        name = RELAYS.get(factory, f"`{factory}`") + (f" with {variant}" if variant else "")
+        groups.setdefault(scenario["worlds"], {}).setdefault(name, _Side(name, factory, scenario))
+    several = [list(group.values()) for group in groups.values() if len({side.factory for side in group.values()}) > 1]
+    if not several:
+        return []
+    chosen = max(several, key=lambda group: sum(side.messages for side in group))
+    return sorted(chosen, key=lambda side: (bool(side.scenario.get("variant")), side.factory != _FIX))
+
+
+def _place(sides: Sequence[_Side]) -> str:
+    """What the scenarios of one group are called together: the shortest of their names, as words."""
+    names = [str(side.scenario["scenario"]) for side in sides]
+    return min(names, key=lambda name: (len(name), name)).replace("_", " ")
+
+
+def _compared_title(sides: Sequence[_Side]) -> str:
+    first, *others = sides
+    beside = ", ".join(f"{side.name} {percent(side.share)}" for side in others)
+    return f"In {_place(sides)} {first.name} leaves {percent(first.share)} of messages without their answer ({beside})"
+
+
+def _compared_words(sides: Sequence[_Side]) -> str:
+    parts = [f"{side.name} {side.failed:,} of {side.messages:,}{_interval(side)}" for side in sides]
+    bounds = ", with 99 % bounds" if any(side.interval for side in sides) else ""
+    return f"Ended in an apology or in nothing{bounds}: {'; '.join(parts)}."
+
+
+def _interval(side: _Side) -> str:
+    if side.interval is None:
+        return ""
+    low, high = side.interval
+    return f" ({low * 100:.1f} – {high * 100:.1f} %)"
+
+
+def _take(sides: Sequence[_Side]) -> list[str]:
+    """Which relay to take, if one of them fails less than the first."""
+    first = sides[0]
+    best = min(sides, key=lambda side: side.share)
+    if best.share >= first.share:
+        return []
+    sure = first.interval is not None and best.interval is not None and best.interval[1] < first.interval[0]
+    page = " (docs/drain.md)" if best.factory == _DRAIN else ""
+    which = best.name
+    where = str(min((str(side.scenario["scenario"]) for side in sides), key=lambda name: (len(name), name)))
+    if sure:
+        return [f"Take {which} in place of {first.name}{page}: their intervals lie apart."]
+    worlds = counted(min(side.scenario["replications"] for side in (first, best)), "world")
+    return [
+        f"Try {which}{page}: it failed least here, though after {worlds} the intervals still meet; "
+        f"relaysim compare {where} tells more, world by world."
+    ]
+
+
+# Without a refuted claim
+
+
+def _why_open(claims: Sequence[Judged]) -> list[str]:
+    found: dict[str, list[str]] = {}
+    for scenario, claim in claims:
+        if claim["verdict"] == "inconclusive":
+            found.setdefault(f"{scenario['scenario']}: {claim['why']}", []).append(
+                f"“{claim.get('title', claim['id'])}”"
+            )
+    return [f"{', '.join(titles)} in {why}." for why, titles in found.items()]
+
+
+def more_worlds(claims: Sequence[Judged]) -> list[str]:
+    """How many more worlds would decide what is open, for each scenario; or that no number of them would."""
+    needed: dict[str, tuple[int, int]] = {}
+    for scenario, claim in claims:
+        if claim["verdict"] == "inconclusive" and claim.get("needed_replications"):
+            wanted = (claim["needed_replications"], claim["replications"])
+            needed[scenario["scenario"]] = max(needed.get(scenario["scenario"], (0, 0)), wanted)
+    lines = [
+        f"{max(1, most - had):,} more worlds would do in {name}: --replications {most}."
+        for name, (most, had) in needed.items()
+    ]
+    if any(claim.get("reason") == _UNMET for _, claim in claims if claim["verdict"] == "inconclusive"):
+        lines.append("What was never met, more worlds do not show: give it a scenario in which it happens.")
+    return lines or ["More worlds would not decide; what is open says why."]
+
+
+def _loosest(claims: Sequence[Judged]) -> list[str]:
+    """Of what never happened, the claim of which least is known: how often it might still happen."""
+    never = [(scenario, claim) for scenario, claim in claims if may_never_happen(claim) and claim["n"]]
+    if not never:
+        return []
+    scenario, claim = max(never, key=lambda each: interval_of(each[1])[1])
+    bound = f"not more than {percent(interval_of(claim)[1])} at {claim['confidence'] * 100:.4g} % confidence"
+    more = claim.get("bound_replications")
+    would = (
+        f"; {counted(more - claim['replications'], 'more world')} would show not more than 1 %"
+        if more and more > claim["replications"]
+        else ""
+    )
+    return [
+        f"Least is known of “{claim.get('title', claim['id'])}”: {claim_words(claim)} of {scenario['scenario']}, "
+        f"so {bound}{would}."
+    ]
+
+
+def _outcomes(results: Mapping[str, Any]) -> list[str]:
+    """What became of all messages: claims that hold say nothing of those that they do not count."""
+    scenarios = [each for each in results["scenarios"] if each.get("outcomes", {}).get("messages")]
+    if not scenarios:
+        return []
+    messages, failed, lost = (
+        sum(each["outcomes"].get(name, 0) for each in scenarios) for name in ("messages", "failed", "lost")
+    )
+    if any(each.get("strategy") for each in scenarios):
+        return []  # worlds that are drawn to break something tell nothing of how often it breaks
+    return [
+        f"Of all messages {share_words(failed, messages)} ended in an apology or without an answer; "
+        f"to {lost:,} nothing ever answered."
+    ]
+
+
+def _failed_of_all(scenarios: Sequence[Mapping[str, Any]]) -> list[Figure]:
+    return [
+        Figure(
+            what="messages that ended in an apology or without any answer",
+            who=RELAYS.get(each.get("factory", ""), str(each.get("factory", ""))),
+            where=str(each["scenario"]),
+            count=each["outcomes"]["failed"],
+            among=each["outcomes"]["messages"],
+            value=each["outcomes"]["failed"] / each["outcomes"]["messages"],
+        )
+        for each in scenarios
+        if each.get("outcomes", {}).get("messages") and "failed" in each["outcomes"]
+    ]
+
+
+# The table
+
+
+def claims_table(rows: Sequence[Row]) -> Table:
+    """A line for each claim, by its title, under its verdict; what is refuted first, and of that the worst first."""
+    lines: dict[str, list[tuple[Any, Line]]] = {}
+    for row in rows:
+        if not row.parts:
+            lines.setdefault("not judged", []).append(((), Line((row.title or row.id, ""))))
+            continue
+        verdict = next(each for each in _HEADS if any(part.verdict == each for part in row.parts))
+        parts = [part for part in row.parts if part.verdict == verdict]
+        part = max(parts, key=lambda each: severity(each.claim))
+        where = f" ({part.label})" if len(row.parts) > 1 and part.label else ""
+        by_construction = " by construction" if part.by_construction and not where else ""
+        felt, distance, trials = severity(part.claim)
+        cells = (row.title or row.id, f"{observed_words(part.claim)}{where}{by_construction}")
+        lines.setdefault(verdict, []).append(((not felt, -distance, -trials), Line(cells)))
+    groups = []
+    for verdict, (head, tone) in _HEADS.items():
+        if found := lines.get(verdict):
+            ordered = tuple(line for _, line in sorted(found, key=lambda each: each[0]))
+            among = "" if verdict == "not judged" else f" of {sum(bool(row.parts) for row in rows)}"
+            groups.append(Group(f"{SYMBOLS[verdict]} {head}: {len(ordered)}{among}", ordered, tone))
+    return Table(tuple(groups))
+
+
+def gate_words(results: Mapping[str, Any]) -> str:
+    """Whether the verdicts are those that the scenarios expect: one sentence, for gates."""
+    claims = list(claims_of(results))
+    surprises = [(scenario, claim) for scenario, claim in claims if claim["verdict"] != claim["expected"]]
+    if not claims:
+        return ""
+    if not surprises:
+        return f"As a gate: passed; {_all(len(claims))} what the scenarios expect."
+    shown = "; ".join(
+        f"{claim['id']} in {scenario['scenario']} is {claim['verdict']}, not {claim['expected']}"
+        for scenario, claim in surprises[:3]
+    )
+    more = f"; and {len(surprises) - 3} more" if len(surprises) > 3 else ""
+    return f"As a gate: {len(surprises)} of {counted(len(claims), 'verdict')} not as expected: {shown}{more}."
+
+
+def _all(count: int) -> str:
+    return "the one verdict is" if count == 1 else f"all {count} verdicts are"

@@ -1,0 +1,68 @@
+"""How bad a refuted claim is, so that the worst one can be named first.
+
+What customers feel comes before everything else; then counts how far the observed rate lies from what the claim allows;
+then how many trials say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from relaysim.reports.claim_kinds import CLAIM_KINDS
+from relaysim.reports.claims import TRANSPARENCY_PARTS
+
+MEANINGS: Final[Mapping[str, tuple[str, str]]] = {
+    "lost": ("message", "without an answer"),
+    "wrong_conversation": ("reply", "sent to another conversation"),
+    "duplicate_reply": ("reply", "to messages that had one already"),
+    "out_of_order": ("reply", "sent after a reply to a later message"),
+    "apology_despite_cover": ("message", "with an apology although answered"),
+    "late": ("message", "whose answer or apology came too late"),
+    "over_cost": ("message", "of conversations that cost more than the limits allow"),
+    "over_notices": ("notice", "too many, or sent when nobody waited"),
+    "answered_but_apologised": ("message", "with an apology although an answer was ready"),
+    "breach_S12": ("reach", "into another conversation (S12)"),
+    "breach_S13": ("breach", "of what threads must hold (S13: each message once and whole, and what was said before)"),
+    "breach_S14": ("message", "stored after one that was written later (S14)"),
+    "breach_S15": ("text", "that no customer should read (S15)"),
+}
+"""Per count what is counted, in the singular, and what is wrong with it; the gravest first."""
+
+_FELT: Final = frozenset(
+    {"transparency_breaches", "failed", "generic_failure", "succeeded", "late", *TRANSPARENCY_PARTS}
+)
+"""Events that a customer notices, or whose absence he does."""
+
+Severity = tuple[bool, float, int]
+Judged = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""A scenario of the results, and one of its claims."""
+
+
+def share_of(claim: Mapping[str, Any]) -> float | None:
+    """The observed share of a claim's trials, never more than all of them; None without a trial.
+
+    What must never happen may happen more often than there are trials: several breaches to one message.
+    """
+    count, trials = claim["count"], claim["n"]
+    return min(1.0, count / trials) if trials else None
+
+
+def severity(claim: Mapping[str, Any]) -> Severity:
+    """How bad it is that a claim is refuted; the larger, the worse."""
+    low, high = claim["limit"]
+    share = share_of(claim)
+    if share is None:
+        share = 1.0 if claim["count"] else low
+    return claim["event"] in _FELT, max(low - share, share - high, 0.0), claim["n"]
+
+
+def worst_refuted(judged: Iterable[Judged]) -> Judged | None:
+    """The worst refuted claim, with its scenario; of equally bad ones the first. None if none is refuted."""
+    refuted = [each for each in judged if each[1]["verdict"] == "refuted"]
+    return max(refuted, key=lambda each: severity(each[1]), default=None)
+
+
+def may_never_happen(claim: Mapping[str, Any]) -> bool:
+    """Whether a single occurrence of a claim's event matters."""
+    return CLAIM_KINDS[claim["kind"]].is_about_occurrence
