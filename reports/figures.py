@@ -293,9 +293,12 @@ def load_curve(scenario: Mapping[str, Any]) -> str | None:
                 axes.plot([point["x"]], [highest * 100], marker="^", color=BLUE, markersize=7, clip_on=False)
         axes.set_ylim(0, highest * 100)
         spread = (max(loads) - min(loads)) or 1
-        axes.set_xlim(min(loads) - 0.3 * spread, max(loads) + 0.12 * spread)
+        ends = (min(loads) - 0.3 * spread, max(loads) + 0.12 * spread)
+        if loads[0] > loads[-1]:  # as the scenario counts them: shorter pauses are more load, which grows to the right
+            ends = (max(loads) + 0.3 * spread, min(loads) - 0.12 * spread)
+        axes.set_xlim(*ends)
         axes.set_xticks(loads, [number(load) for load in loads])
-        axes.set_xlabel(_axis(block["x"]))
+        axes.set_xlabel(_axis(block["x"]) + (", falling to the right" if loads[0] > loads[-1] else ""))
         axes.set_ylabel("messages that fail (%)")
         bare(axes, grid="y")
         return figure

@@ -77,8 +77,8 @@ def _all_failed(found: Measured, profile: str) -> float:
 
 
 def _worst_profile(results: Mapping[str, Any]) -> str:
-    """The profile under which most messages fail, with what is recommended."""
-    _, found = _relays(results, results["recommended"])[-1 if results["recommended"] is None else 1]
+    """The profile under which most messages fail, with what is recommended, or else now."""
+    _, found = _relays(results, results["recommended"])[0 if results["recommended"] is None else 1]
     profiles: list[str] = list(results["profiles"])
     return max(profiles, key=lambda profile: _all_failed(found, profile))
 

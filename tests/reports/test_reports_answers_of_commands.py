@@ -1,0 +1,294 @@
+"""Goal: `compare`, `tune`, `sweep` and `fit` say which to take and flatter none.
+
+Method: invented results, one for each branch of each answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from relaysim.reports.answer_terminal import COLUMNS, LINES, screen
+from relaysim.reports.answers import Answer, answer_of
+from relaysim.reports.comparison import MEASURES
+
+LESS, MORE, OPEN = (-0.2, -0.1), (0.1, 0.2), (-0.1, 0.1)
+
+
+def assert_fits(answer: Answer) -> None:
+    lines = [text for text, _ in screen(answer)]
+    wide = [line for line in lines if len(line) > COLUMNS]
+    assert all(line.strip() in answer.commands for line in wide)
+    assert len(lines) <= LINES + len(wide)
+
+
+# compare
+
+
+def compared(counts: tuple[int, int], /, **told: tuple[float, float]) -> dict[str, Any]:
+    """The policies `new` and `old` in the same worlds; `told` has the interval of the difference of some measures."""
+
+    def policy(name: str, failed: int) -> dict[str, Any]:
+        measures = {each.id: {"value": 0.5, "interval": [0.4, 0.6]} for each in MEASURES}
+        measures["failed"] = {"value": failed / 1000, "interval": [0.0, 0.9]}
+        return {
+            "policy": name,
+            "counts": {"messages": 1000, "failed": failed, "lost": failed // 2},
+            "measures": measures,
+            "settings": {},
+            "workers": [],
+            "left_out": [],
+            "never_met": [],
+            "own": False,
+        }
+
+    differences = {
+        each.id: {
+            "value": sum(told.get(each.id, OPEN)) / 2,
+            "interval": list(told.get(each.id, OPEN)),
+            "worlds_differing": 9,
+            "both_never": False,
+        }
+        for each in MEASURES
+    }
+    return {
+        "kind": "comparison",
+        "scenario": "small",
+        "against": "old",
+        "replications": 60,
+        "policies": [policy("old", counts[0]), policy("new", counts[1])],
+        "differences": [{"policy": "new", "against": "old", "measures": differences, "example": None}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("told", "status", "title"),
+    [
+        ({"failed": LESS}, "better", "new is better than old: 5.00 % of messages fail, not 9.00 %"),
+        ({"failed": MORE}, "worse", "new is worse than old: 5.00 % of messages fail, not 9.00 %"),
+        (
+            {"or_never_p95": LESS},
+            "better",
+            "new is better than old in the 95 % wait; how many messages fail is not told apart (5.00 %, 9.00 %)",
+        ),
+        (
+            {"lost": LESS, "or_never_p50": MORE},
+            "mixed",
+            "new is better than old in lost messages, worse in the 50 % wait; how many messages fail is not told apart "
+            "(5.00 %, 9.00 %)",
+        ),
+        ({}, "open", "new and old are not told apart: how many messages fail is not told apart (5.00 %, 9.00 %)"),
+    ],
+)
+def test_a_policy_is_better_or_worse_by_what_customers_feel(told: Any, status: str, title: str) -> None:
+    answer = answer_of(compared((90, 50), **told))
+    assert (answer.status, answer.title) == (status, title)
+    assert answer.found[0] == "old: 90 of 1,000 (9.00 %) failed, 45 of them got nothing."
+    assert_fits(answer)
+
+
+@pytest.mark.parametrize("measure", ["replied_p95", "own_reply", "apologies", "requests"])
+def test_what_hides_those_without_an_answer_or_is_a_cost_decides_nothing(measure: str) -> None:
+    for told in (LESS, MORE):
+        assert answer_of(compared((90, 50), **{measure: told})).status == "open"
+
+
+def test_settings_that_a_policy_did_not_get_are_told_on_the_first_screen() -> None:
+    found = compared((90, 50), failed=LESS)
+    found["policies"][1]["left_out"] = [{"workers": "w4", "settings": {"prefix": "other:"}}]
+    assert answer_of(found).notes == ["! new does not know prefix, so w4 ran without; --settings gives it its own."]
+    found["policies"][1]["workers"] = [{"workers": "w4", "settings": {"key": "x"}}]
+    assert answer_of(found).notes == ['! new does not know prefix, so w4 had key = "x" in its place.']
+
+
+# tune
+
+
+def tuned(recommended: int | None, *, worlds: int = 400, drain: int | None = 10) -> dict[str, Any]:
+    def measured(failed: int, **more: Any) -> dict[str, Any]:
+        share = {"value": failed / 800, "interval": [failed / 900, failed / 700], "count": failed, "among": 800}
+        plain = {"value": 1.0, "interval": [0.9, 1.1]}
+        better = {"difference": -0.1, "difference_interval": [-0.2, -0.05], "verdict": "better", **more}
+        return {
+            "failures": {**share, **better},
+            "added_delay": {**plain, **better},
+            "api_calls": {**plain, **better},
+            "all_failed": {**share, **better},
+        }
+
+    return {
+        "kind": "tune",
+        "policy": "cancel_and_retry",
+        "scenario": "small",
+        "profiles": {"claimed": "h", "typical": "h"},
+        "objectives": [
+            {"id": "failures", "unit": "share"},
+            {"id": "added_delay", "unit": "s"},
+            {"id": "api_calls", "unit": "requests"},
+        ],
+        "beside": [{"id": "all_failed", "unit": "share"}],
+        "held_out": {"replications": worlds, "replications_min": 100, "differing_min": 10},
+        "present": {
+            "settings": {"attempts": 3},
+            "waits": [2.0, 4.0, 8.0],
+            "held_out": {"claimed": measured(410), "typical": measured(420)},
+        },
+        "drain": None if drain is None else {"claimed": measured(drain), "typical": measured(drain)},
+        "trials": [],
+        "judged": [
+            {
+                "settings": {"attempts": 3, "jitter": "none"},
+                "waits": [2.0, 3.0, 4.5],
+                "by_profile": {"claimed": measured(400), "typical": measured(408)},
+                "grade": {"claimed": "better", "typical": "better"},
+                "excess": {},
+                "fragile": False,
+            }
+        ],
+        "recommended": recommended,
+    }
+
+
+def test_a_gain_stands_beside_what_still_fails_and_beside_drain() -> None:
+    answer = answer_of(tuned(0))
+    assert answer.status == "take"
+    assert answer.title == (
+        "Best settings: candidate 1 (2, 3, 4.5 s); of all messages 51.00 % still fail under typical "
+        "(now 52.50 %; drain 1.25 %)"
+    )
+    assert answer.found[1] == (
+        "Failed, of all messages under typical: present settings 420 of 800 (52.50 %), candidate 1 408 of 800 (51.00 %), "
+        "drain 10 of 800 (1.25 %)."
+    )
+    assert answer.advice == [
+        "Take drain if you can (docs/drain.md): it fails less under every profile. If it must be these waits, policy.toml "
+        "has candidate 1, better in every objective under every profile."
+    ]
+    assert_fits(answer)
+
+
+def test_without_a_better_relay_the_candidate_is_taken_and_without_a_candidate_nothing_is() -> None:
+    assert (
+        answer_of(tuned(0, drain=500)).advice[0].startswith("Take policy.toml, which has candidate 1: better in every")
+    )
+    kept = answer_of(tuned(None))
+    assert kept.status == "keep"
+    assert kept.title == (
+        "Keep the present settings: no candidate is shown to be better; of all messages 52.50 % fail under typical; "
+        "drain 1.25 %"
+    )
+    few = answer_of(tuned(None, worlds=50, drain=None))
+    assert few.status == "too few worlds"
+    assert "--held-out at least 100" in few.advice[0]
+    assert_fits(few)
+
+
+# sweep
+
+
+def point(attempts: int, failed: int, *verdicts: str) -> dict[str, Any]:
+    claims = [
+        {
+            "id": f"c{at}",
+            "title": f"claim {at}",
+            "kind": "below",
+            "event": "failed",
+            "verdict": verdict,
+            "count": failed,
+            "n": 100,
+            "observed": failed / 100,
+            "interval": [0.0, 1.0],
+            "limit": [0.0, 0.1],
+        }
+        for at, verdict in enumerate(verdicts)
+    ]
+    return {
+        "values": {"relay.settings.attempts": attempts},
+        "factory": "relaysim.relay:cancel_and_retry",
+        "claims": claims,
+        "outcomes": {"messages": 100, "failed": failed, "lost": 0},
+        "never_met": [],
+        "replications": 50,
+        "replay": f"relaysim replay small --seed {{seed}} --set relay.settings.attempts={attempts}",
+    }
+
+
+def swept(*points: dict[str, Any]) -> dict[str, Any]:
+    values = [each["values"]["relay.settings.attempts"] for each in points]
+    return {
+        "kind": "sweep",
+        "scenario": "small",
+        "axes": [{"path": "relay.settings.attempts", "values": values}],
+        "points": list(points),
+    }
+
+
+def test_the_best_point_is_that_with_most_claims_and_then_with_fewest_failures() -> None:
+    answer = answer_of(swept(point(1, 30, "refuted"), point(2, 9, "verified"), point(3, 5, "verified")))
+    assert answer.status == "all hold somewhere"
+    assert answer.title == "The claim holds at 2 of 3 points; best attempts 3; 5.00 % of messages fail there"
+    assert answer.found[0] == (
+        "Failed, of all messages: 5 of 100 (5.00 %) at attempts 3, up to 30 of 100 (30.00 %) at attempts 1."
+    )
+    assert answer.commands == ["relaysim replay small --seed 0 --set relay.settings.attempts=1"]
+    assert_fits(answer)
+
+
+def test_no_point_keeps_every_claim() -> None:
+    answer = answer_of(swept(point(1, 30, "refuted", "verified"), point(2, 20, "refuted", "refuted")))
+    assert answer.status == "none holds all"
+    assert answer.title == (
+        "No point of 2 keeps every claim; best attempts 1: 1 of 2 claims verified, 1 refuted; 30.00 % of messages fail there"
+    )
+    assert answer_of(swept(point(1, 30), point(2, 20))).status == "nothing judged"
+
+
+# fit
+
+
+def fitted(ended: int, met: int, alone: int = 0) -> dict[str, Any]:
+    ending = {
+        "ending": "recovered_at_2",
+        "count": ended,
+        "n": ended,
+        "observed": 1.0,
+        "interval": [0.9, 1.0],
+        "profile": None,
+    }
+    return {
+        "kind": "fit",
+        "base": "typical",
+        "claims": [],
+        "untold": [{"id": "x", "why": "y"}],
+        "numbers": [{"number": "cancel_seconds", "status": "kept", "said": "nothing"}],
+        "log": {"relay_lines": {"x": 3}, "lines": 9}
+        | dict.fromkeys(("not_utf8", "nul", "too_long", "unfinished", "broken_off", "broken_events"), 0),
+        "conflicts": {
+            "ended": ended,
+            "met": met,
+            "joined": ended,
+            "refused_alone": alone,
+            "endings": [ending] if ended else [],
+            "waits_from_log": True,
+            "attempts_seen": {},
+            "early": 0,
+            "drained": 0,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("ended", "met", "alone", "title"),
+    [
+        (12, 12, 0, "Of 12 conflicts in the log 100 % recovered at attempt 2 (claimed 90 %)"),
+        (0, 7, 0, "The log tells no ending of 7 conflicts"),
+        (0, 0, 0, "The log tells of no conflict"),
+    ],
+)
+def test_a_log_is_titled_by_how_conflicts_ended(ended: int, met: int, alone: int, title: str) -> None:
+    answer = answer_of(fitted(ended, met, alone))
+    assert answer.title == title
+    assert answer.status == "nothing told"
+    assert answer.advice[0].startswith("Give more of the log")
+    assert_fits(answer)
