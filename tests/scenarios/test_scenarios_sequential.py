@@ -157,7 +157,9 @@ def test_the_command_says_when_each_claim_was_decided(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relaysim.scenarios.load.check_relay_builds", lambda *_: None)
-    given = arguments(write(tmp_path, RATES), "--sequential", "--max", "20000", "--error", "0.05", "--jobs", "1")
+    given = arguments(
+        write(tmp_path, RATES), "--sequential", "--max", "20000", "--error", "0.05", "--jobs", "1", "--full"
+    )
     given.out, given.quiet = tmp_path / "out", True
     assert verify(given, observe_one) == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))

@@ -220,7 +220,7 @@ def judged(claimed: str, typical: str, excess: Mapping[str, int] | None = None) 
     """Verdicts by their first letters."""
     words = {"b": "better", "w": "worse", "o": "open", "s": "same", "u": "unknown"}
     found = {
-        profile: {name: {"verdict": words[letter]} for name, letter in zip(IDS, letters, strict=True)}
+        profile: {name: {"verdict": words[letter], "value": 1.0} for name, letter in zip(IDS, letters, strict=True)}
         for profile, letters in (("claimed", claimed), ("typical", typical))
     }
     return Judged(found, {"claimed": excess or {}, "typical": {}})
