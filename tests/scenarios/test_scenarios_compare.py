@@ -412,7 +412,7 @@ def test_what_the_help_suggests_works(capsys: pytest.CaptureFixture[str]) -> Non
     told = " ".join(capsys.readouterr().out.split())
     settings = re.search(r"e\.g\. (check_then_act\S+), or one group of its workers with (\S+);", told)
     sets = re.search(r"e\.g\. (relay\.settings\S+) or (workload\S+);", told)
-    named = re.search(r"at least two, with commas: (\w+), (\w+), (\w+) \(", told)
+    named = re.search(r"by default (\w+), (\w+), (\w+);", told)
     assert settings is not None
     assert sets is not None
     assert named is not None
