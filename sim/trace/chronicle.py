@@ -323,11 +323,8 @@ class Chronicle(TraceReader):
             else:
                 self.given.append(GivenText(thread, text, cause, time, "replies"))
             return
-        request = self.requests.get(cause)
-        handling = None if request is None else self.handlings.get(request.delivery)
-        own = None if handling is None else handling.message_id
         here = self._places.get(thread, {})
-        found = self._joining.told_apart(text, self.messages_in(text), own, here, self.homes)
+        found = self._joining.told_apart(text, self.messages_in(text), here, self.homes)
         if thread not in self.threads and found:
             self.learn_thread(thread, self._owner_of(found, cause))
         place = self._reach[thread] = self._reach.get(thread, 0) + 1

@@ -91,17 +91,17 @@ class Joining:
         return sorted(found, key=lambda each: each.place)
 
     def told_apart(
-        self, text: str, found: Sequence[Message], own: str | None, here: Container[str], stored: Container[str]
+        self, text: str, found: Sequence[Message], here: Container[str], stored: Container[str]
     ) -> list[Message]:
         """The messages of which a text that is stored now holds the words, where a customer had said the same before.
 
         Of messages of the same words it holds as many as it says them: those that its thread has not yet, of these those
-        that no thread has, of these the one in whose handling it is stored, and else in the order of writing.
+        that no thread has, of these those that the relay was handed, in the order of writing: whose handling stores it
+        tells nothing where one handling answers what others have left in an inbox.
 
         Args:
             text: that is stored.
             found: as of `messages_in`.
-            own: the message in whose handling that happens; None: in none.
             here: the messages that its thread has, by their ids.
             stored: those that some thread has.
         """
@@ -113,7 +113,7 @@ class Joining:
             if any(other.id in told for other in alike):
                 continue
             said = 1 if text == each.text else max(1, wording(text).count(wording(each.text)))
-            alike.sort(key=lambda other: (other.id in here, other.id in stored, other.id != own))
+            alike.sort(key=lambda other: (other.id in here, other.id in stored, other.first_start is None))
             told |= {other.id: other for other in alike[:said]}
         return list(told.values())
 

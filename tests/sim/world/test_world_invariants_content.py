@@ -544,6 +544,22 @@ def test_words_of_an_apology_before_the_answer_are_a_notice(chat: Chat) -> None:
     assert chat.observed()["transparency_breaches"] == 0
 
 
+def test_alike_messages_that_one_handling_answers_count_in_the_order_of_writing(chat: Chat) -> None:
+    """The handling of the second one finds both in an inbox, and answers the first one first."""
+    said = chat.write("c1.m1")
+    chat.write("c1.m2", said)
+    for name in ("c1.m1", "c1.m2"):
+        chat.deliver(name)
+    chat.finish("c1.m1")
+    for number in (1, 2):
+        chat.append("c1.m2", said)
+        chat.reply("c1.m2", f"run_{number}", f"Reply number {number} to what you have asked")
+        chat.send("c1.m2", f"Reply number {number} to what you have asked")
+    chat.finish("c1.m2")
+    assert chat.broken() == {}
+    assert chat.observed()["transparency_breaches"] == 0
+
+
 @pytest.mark.parametrize("taken_out", [True, False])
 def test_what_had_been_taken_out_of_its_thread_may_be_stored_again(chat: Chat, taken_out: bool) -> None:
     """As what an API lets go with a turn that was cancelled; and only then."""

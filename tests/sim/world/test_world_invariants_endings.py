@@ -388,18 +388,15 @@ PATIENT = PROMISES.model_copy(
 """Says that it apologises for lateness after 80 s."""
 
 
-@pytest.mark.parametrize(("fails_over_at", "breaches"), [(1.5, 0), (1.9, 0), (13.0, 1)])
-def test_what_waits_again_since_a_failover_lost_its_end_has_waited_since_it_was_accepted(
-    fails_over_at: float, breaches: int
-) -> None:
-    """It is accepted at 0 s, its reply is sent at 1 s, and the relay waits 10 s for that; at 100 s it is apologised for."""
+def test_what_waits_again_since_a_failover_lost_its_end_has_waited_since_it_was_accepted() -> None:
+    """It is accepted at 0 s and its reply is sent at 1 s, which a failover loses; at 100 s it has waited long enough."""
     story = answered_story()
-    story.add("redis", "redis.fault", "failover", "", "", at=fails_over_at)
+    story.add("redis", "redis.fault", "failover", "", "", at=1.5)
     story.add("redis", "redis.back", "failover", at=20.0)
     story.records.sort(key=lambda each: each.time)
     story.send("c1.m1", text=FRIENDLY_TEXT, at=100.0)
-    details = story.findings(lost_seconds=FAILOVER, promises=PATIENT).details.get("breach_S11", [])
-    assert sum("nothing had waited" in each["text"] for each in details) == breaches
+    assert story.findings(lost_seconds=FAILOVER, promises=PATIENT).counts["breach_S11"] == 0
+    assert story.findings(promises=PATIENT).counts["breach_S11"] > 0
 
 
 @pytest.mark.parametrize(("at", "breaches"), [(79.0, 1), (79.95, 0), (80.0, 0)])
