@@ -194,7 +194,7 @@ def test_a_scenario_names_it_and_is_verified(scenario: Path, capsys: pytest.Capt
     assert load(str(scenario), ["profile_overrides.settle_seconds=2.0"]).hash != made.hash
     # A fresh process would not know an API that a test has added to this one.
     assert main(["verify", str(scenario), "--jobs", "1", "--out", "out", "--recheck", "0"]) == 0
-    assert "refuted" in capsys.readouterr().out
+    assert "Refuted: “no message meets a turn that is active”" in capsys.readouterr().out
 
 
 def test_the_story_of_a_world_tells_the_conflict(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
