@@ -88,7 +88,10 @@ def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]], explo
     worlds = sum(scenario["replications"] for scenario in results["scenarios"])
     obstacles = _obstacles(results)
     lines = [*obstacles]
-    lines.append(f"Is {results['factory']} safe? {_verdict(refuted, unknown, worlds, explore)}")
+    verdict = _verdict(refuted, unknown, worlds, explore)
+    if not refuted and not unknown and any(scenario.get("unjudged_deadline") for scenario in results["scenarios"]):
+        verdict = "That is not shown: webhooks are repeated there, and no provider's deadline was judged."
+    lines.append(f"Is {results['factory']} safe? {verdict}")
     lines += _why_not(results, refuted)
     lines += _exceptions(results)
     lines += [line for scenario in results["scenarios"] for line in blocked_loops.sentences(scenario)]

@@ -173,6 +173,10 @@ def _entry(
         entry["blocked_loops"] = blocked_loops.entries(main.blocked, replay)
     if scenario.provider is None and main.longest_handling > min(DEADLINES.values()):
         entry["longest_handling"] = main.longest_handling
+        repeated = scenario.workload.redeliver_seconds
+        if repeated is not None and main.longest_handling > repeated.sample(0.5):
+            # Its webhooks are repeated, and whoever would repeat them has not been asked how long it waits.
+            entry["unjudged_deadline"] = True
     if main.fault_hits:
         entry["fault_hits"] = {name: list(counts) for name, counts in main.fault_hits.items()}
     return entry

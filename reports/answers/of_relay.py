@@ -1,7 +1,9 @@
 """Whether somebody's own relay is safe: what its customers lose, first.
 
 Its statuses: `not deterministic`, `not judged`, `unsafe`, `not shown`, `safe`. A relay is unsafe if a claim is refuted, and
-if messages were left without anything in a scenario that has no claim about it.
+if messages were left without anything in a scenario that has no claim about it. It is not shown to be safe if a claim is
+open, and if it took long to acknowledge a webhook in a scenario that repeats webhooks and names no provider, whose deadline
+would tell when.
 """
 
 from __future__ import annotations
@@ -34,7 +36,14 @@ def safety_of(results: Mapping[str, Any]) -> Safety:
         return "unsafe"
     if any(scenario.get("obstacles") for scenario in results["scenarios"]):
         return "not judged"
+    if _unjudged_deadlines(results):
+        return "not shown"
     return "safe" if claims and all(claim["verdict"] == "verified" for _, claim in claims) else "not shown"
+
+
+def _unjudged_deadlines(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The scenarios that repeat webhooks, and in which one was acknowledged late without a provider to judge it."""
+    return [scenario for scenario in results["scenarios"] if scenario.get("unjudged_deadline")]
 
 
 def unjudged_losses(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -134,12 +143,28 @@ def _not_shown(results: Mapping[str, Any], question: str) -> Answer:
     what = f"{len(unknown)} of {counted(len(claims), 'claim')} are open" if unknown else "no claim judged it"
     if len(unknown) == 1:
         what = f"1 of {counted(len(claims), 'claim')} is open"
+    late = _unjudged_deadlines(results)
+    if late and not unknown:
+        what = "no provider's deadline was judged"
+    advice = more_worlds(claims) if unknown or not late else []
+    if late:
+        advice = [
+            *advice,
+            "Judge it with --provider: a provider delivers a webhook again that is not acknowledged in time.",
+        ]
     return Answer(
         status="not shown",
         tone="open",
         title=f"{question} That is not shown by {_worlds(results)}: nothing refutes it, but {what}",
-        found=[*_outcome(results), *(f"{', '.join(titles)} in {text}." for text, titles in why.items())],
-        advice=more_worlds(claims),
+        found=[
+            *_outcome(results),
+            *(f"{', '.join(titles)} in {text}." for text, titles in why.items()),
+            *(
+                f"{each['scenario']} repeats webhooks, and a `handle` took {each['longest_handling']:.3g} s."
+                for each in late
+            ),
+        ],
+        advice=advice,
         table=_table(claims),
         figures=_figures(results),
         details=results.get("details", ()),

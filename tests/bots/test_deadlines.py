@@ -20,6 +20,16 @@ def test_a_slow_handle_without_a_provider_is_safe_as_far_as_was_judged(judge: Ju
     assert "--provider" in line
 
 
+def test_where_webhooks_are_repeated_a_slow_handle_is_no_yes(judge: Judge) -> None:
+    """The scenario says that they are, and not how long whoever repeats them waits."""
+    repeats = ["workload.redeliver_seconds=3.0"]
+    judged = judge("slow_webhook:within", SCENARIO, lane="sdk", sets=repeats)
+    assert judged.exit_code == 3
+    assert "That is not shown" in judged.answer
+    assert "no provider's deadline was judged" in judged.answer
+    judge("slow_webhook:afterwards", SCENARIO, lane="sdk", sets=repeats).assert_safe()
+
+
 def test_with_a_provider_its_deadline_is_judged(judge: Judge) -> None:
     judged = judge("slow_webhook:within", SCENARIO, lane="sdk", provider="slack")
     judged.assert_breaks("S13")
