@@ -220,7 +220,9 @@ class StoryWriter(TraceReader):
         if conversation not in ("", self.conversation) and self._at_work.get(entity, "") != self.conversation:
             return
         who = self._who(event.delivery, entity)
-        line = self._fold(self._blocks, (event.delivery or who, ""), time, who, Rank.EXCEPTION, event.delivery)
+        # What follows from it, as a deadline that was missed, tells more than the next one.
+        rank = Rank.HOST if self._blocks else Rank.EXCEPTION
+        line = self._fold(self._blocks, (event.delivery or who, ""), time, who, rank, event.delivery)
         seconds, longest = self._blocked.get(id(line), (0.0, event))
         seconds, longest = (
             seconds + event.seconds,

@@ -86,7 +86,7 @@ class Drainer:
         self._thread_id = ""
         self._conflicts = 0
         self._blocked_since: float | None = None
-        self._seen: Inbox | None = None  # when the last conflict made this worker read it
+        self._seen: Inbox | None = None  # when a conflict, or a move to another thread, made this worker read it
         self._unwanted: list[tuple[str, str | None, str | None]] = []  # (thread, run, or the request that may make it)
         self._task: asyncio.Task[None] | None = None
         self._is_sending = False
@@ -240,6 +240,8 @@ class Drainer:
                     return
                 if self._backend.links_at_end and (uncertain or self._has_unwanted()):
                     await self._leave_behind(until)
+                    # That took a while, and whatever came meanwhile may have been written before these.
+                    self._seen = await step("inbox", store.inbox)
                     joined = await self._let_latecomers_join(request, entries)
                     if joined is None:
                         return

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table
 from relaysim.reports.answers.numbers import claim_words, interval_of, observed_words, share_words
-from relaysim.reports.answers.of_verify import more_worlds, not_deterministic
+from relaysim.reports.answers.of_verify import more_worlds, not_deterministic, outcomes
 from relaysim.reports.answers.severity import MEANINGS, Judged, may_never_happen, severity, worst_refuted
 from relaysim.reports.claims import TRANSPARENCY_PARTS
 from relaysim.reports.determinism import is_deterministic
@@ -157,7 +157,7 @@ def _not_shown(results: Mapping[str, Any], question: str) -> Answer:
         tone="open",
         title=f"{question} That is not shown by {_worlds(results)}: nothing refutes it, but {what}",
         found=[
-            *_outcome(results),
+            *outcomes(results),
             *(f"{', '.join(titles)} in {text}." for text, titles in why.items()),
             *(
                 f"{each['scenario']} repeats webhooks, and a `handle` took {each['longest_handling']:.3g} s."
@@ -180,7 +180,7 @@ def _safe(results: Mapping[str, Any], question: str) -> Answer:
         tone="good",
         title=f"{question} Yes, as far as {_worlds(results)} can show",
         found=[
-            *_outcome(results),
+            *outcomes(results),
             f"Least is known of “{loosest['title']}”: {claim_words(loosest)} of {scenario['scenario']}, so not more than "
             f"{percent(_bound(loosest))} at {loosest['confidence'] * 100:.4g} % confidence.",
         ],
@@ -234,19 +234,6 @@ def _told(scenario: Mapping[str, Any], refuted: Sequence[Mapping[str, Any]]) -> 
     wrong = _wrong(scenario)
     told = f"among {messages}: {', '.join(wrong)}" if wrong else claim_words(worst)
     return f"In {scenario['scenario']}, “{worst['title']}”{more}: {told}."
-
-
-def _outcome(results: Mapping[str, Any]) -> list[str]:
-    scenarios = [each for each in results["scenarios"] if each.get("outcomes", {}).get("messages")]
-    messages, failed, lost = (
-        sum(each["outcomes"].get(name, 0) for each in scenarios) for name in ("messages", "failed", "lost")
-    )
-    if not messages:
-        return []
-    return [
-        f"Of all messages {share_words(failed, messages)} ended in an apology or without an answer; "
-        f"to {lost:,} nothing ever answered."
-    ]
 
 
 def _figures(results: Mapping[str, Any]) -> list[Figure]:

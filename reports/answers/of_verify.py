@@ -15,7 +15,7 @@ from relaysim.reports.answers.numbers import claim_words, interval_of, observed_
 from relaysim.reports.answers.severity import Judged, may_never_happen, severity, worst_refuted
 from relaysim.reports.determinism import is_deterministic, not_deterministic_words
 from relaysim.reports.results import claims_of
-from relaysim.reports.summary import SYMBOLS, Row, percent, summarise
+from relaysim.reports.summary import SYMBOLS, Row, percent, strategy_words, summarise
 from relaysim.sim.counted import counted
 
 RELAYS: Final[Mapping[str, str]] = {
@@ -45,7 +45,7 @@ def answer_of_verify(results: Mapping[str, Any]) -> Answer:
     claims = list(claims_of(results))
     rows = summarise(results)
     if not claims:
-        return Answer(status="nothing judged", tone="open", title="No claim was judged", found=_outcomes(results))
+        return Answer(status="nothing judged", tone="open", title="No claim was judged", found=outcomes(results))
     counts = {verdict: sum(claim["verdict"] == verdict for _, claim in claims) for verdict in _HEADS}
     if counts["refuted"]:
         return _refuted(results, rows, claims)
@@ -57,7 +57,7 @@ def answer_of_verify(results: Mapping[str, Any]) -> Answer:
             status="inconclusive",
             tone="open",
             title=f"Not decided: {counts['inconclusive']} of {counted(len(claims), 'claim')}; none is refuted by {worlds}",
-            found=[*_why_open(claims), *_outcomes(results)],
+            found=[*_why_open(claims), *outcomes(results)],
             advice=more_worlds(claims),
             table=table,
             figures=failed,
@@ -69,7 +69,7 @@ def answer_of_verify(results: Mapping[str, Any]) -> Answer:
         title=f"All {counted(len(claims), 'claim')} hold in {worlds}"
         if len(claims) > 1
         else f"The claim holds in {worlds}: {claims[0][1].get('title', claims[0][1]['id'])}",
-        found=[*_loosest(claims), *_outcomes(results)],
+        found=[*_loosest(claims), *outcomes(results)],
         advice=["Nothing, as far as these claims go; a rarer breach needs more worlds (--replications) or `explore`."],
         table=table,
         figures=failed,
@@ -123,7 +123,7 @@ def _refuted(results: Mapping[str, Any], rows: Sequence[Row], claims: Sequence[J
         found.append(_compared_words(sides))
         advice += _take(sides)
     else:
-        found += _outcomes(results)
+        found += outcomes(results)
     open_ones = sum(
         any(part.verdict == "inconclusive" for part in row.parts)
         and not any(part.verdict == "refuted" for part in row.parts)
@@ -303,7 +303,7 @@ def _loosest(claims: Sequence[Judged]) -> list[str]:
     ]
 
 
-def _outcomes(results: Mapping[str, Any]) -> list[str]:
+def outcomes(results: Mapping[str, Any]) -> list[str]:
     """What became of all messages: claims that hold say nothing of those that they do not count."""
     scenarios = [each for each in results["scenarios"] if each.get("outcomes", {}).get("messages")]
     if not scenarios:
@@ -312,7 +312,7 @@ def _outcomes(results: Mapping[str, Any]) -> list[str]:
         sum(each["outcomes"].get(name, 0) for each in scenarios) for name in ("messages", "failed", "lost")
     )
     if any(each.get("strategy") for each in scenarios):
-        return []  # worlds that are drawn to break something tell nothing of how often it breaks
+        return [strategy_words(results)]  # worlds drawn to break something tell nothing of how often it breaks
     return [
         f"Of all messages {share_words(failed, messages)} ended in an apology or without an answer; "
         f"to {lost:,} nothing ever answered."

@@ -217,7 +217,8 @@ def _drain_beside(tuned: Tuned, held_out: Worlds, reporter: Reporter) -> dict[st
     drained = with_drain(tuned)
     if drained is None:
         return None
-    summaries = replace(held_out, tuned=drained).run({}, reporter.scenario("held-out: drain"))
+    settings = next(iter(drained.profiles.values())).relay.settings  # which API it is to speak
+    summaries = replace(held_out, tuned=drained).run(settings, reporter.scenario("held-out: drain"))
     of_all = [each for each in secondary_measures(tuned.policy) if each.among == "messages"]
     return measured(summaries, of_all)
 

@@ -16,7 +16,8 @@ import pytest
 from fit_logs import Backend, relay_log
 from scipy.stats import binomtest
 
-from relaysim.reports.fit_words import lead, notes, numbers_words
+from relaysim.reports.answers.of_fit import answer_of_fit
+from relaysim.reports.fit_words import notes, numbers_words
 from relaysim.scenarios.fit.estimates import Estimates, estimate
 from relaysim.scenarios.fit.likelihood import CONFIDENCE, Observation, fit_scale
 from relaysim.scenarios.fit.log_results import fit_results
@@ -65,7 +66,8 @@ def test_two_shares_give_one_number_in_the_shape_of_the_base(tmp_path: Path, med
         "sigma": SIGMA,
     }
     assert all(low <= expected <= high for expected, low, high in shares(results).values())
-    assert "cancel_seconds" in lead(results)
+    answer = answer_of_fit(results)
+    assert "cancel_seconds" in " ".join([answer.title, *answer.found])
     assert numbers_words(results["numbers"][0]).startswith("times ")
     assert not any("does not agree" in each for each in notes(results))
 

@@ -84,6 +84,11 @@ class Disturbances:
             each.begin - lost[each.kind] <= begin + delay and begin <= each.begin <= until for each in self.losses
         )
 
+    def request_forgotten(self, left: float, until: float) -> bool:
+        """Whether what was noted of a request before it left may have been lost before another instant."""
+        step = self._settings.promises.step_timeout_seconds
+        return self.note_lost(left - step, until, step)
+
     @property
     def confirmed_by_replicas(self) -> bool:
         """Whether the relay promises that no failover loses what it acknowledged."""

@@ -69,7 +69,7 @@ def _judge(
             for earlier in repeated
             if _lookup(history, thread, earlier, request) is None
             # Whose note went with a failover is known to nobody: neither the request, nor what it was for.
-            and not (history.knows_ends and disturbances.note_lost(earlier.left, request.left))
+            and not (history.knows_ends and disturbances.request_forgotten(earlier.left, request.left))
         ),
         None,
     )
