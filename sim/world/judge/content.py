@@ -225,7 +225,8 @@ def _said_of_order(history: History, stored: _Stored, other: _Stored) -> str:
     had_at = message.stored_at if history.knows_acceptances else message.first_start
     if request is None or request is stored.request or had_at is None:
         return said
-    decided = _decided(history, other, request) if history.knows_acceptances else request.decided
+    own = history.decided_at(request, message.conversation)
+    decided = _decided(history, other, request) if history.knows_acceptances else own
     return said + had_before(had_at, decided, request, f"asked to store {other.message.id}")
 
 
@@ -236,7 +237,7 @@ def _had(history: History, message: Message, other: _Stored) -> bool:
         return False
     if history.knows_acceptances:
         return message.stored_at is not None and message.stored_at <= _decided(history, other, request)
-    if message.first_start is None or message.first_start > request.decided:
+    if message.first_start is None or message.first_start > history.decided_at(request, message.conversation):
         return False
     return not any(
         each.error_class is not None or each.end is None for each in message.handlings if each.start <= request.left
@@ -261,7 +262,7 @@ def _decided(history: History, stored: _Stored, request: Request) -> float:
         if arrived is not None and arrived <= each.decided and each.left < request.left
         if each.run_made is None and each.is_uncertain(request.left)
     ]
-    return min([request.decided, *lost, *attempts])
+    return min([history.decided_at(request, stored.message.conversation), *lost, *attempts])
 
 
 def _was_lost(history: History, message: Message, other: _Stored, disturbances: Disturbances) -> bool:

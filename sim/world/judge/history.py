@@ -6,6 +6,7 @@ order in which the server processed its commands.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 
 from relaysim.sim.trace.chronicle import Chronicle
@@ -122,6 +123,7 @@ class History(Chronicle):
                 self._looks.setdefault(command, []).append(LeaseKeys(before, after))
         self._cancelled: set[str] = set()
         self._inbox_reads: dict[str, tuple[float, str]] = {}
+        self._read_at: dict[tuple[str, str], list[float]] = {}
         self._last_commands: dict[str, tuple[float, str, str, str]] = {}
         self._unnamed: dict[str, Release] = {}
         self._crashed: set[str] = set()
@@ -230,7 +232,7 @@ class History(Chronicle):
             return
         if step == "read_inbox":
             if late != time:  # whoever sent it has given it up
-                self._inbox_reads[conversation] = (time, entity)
+                self._note_inbox_read(time, entity, conversation)
             return
         holder = self._holders.get(conversation)
         if holder is None or holder.worker != entity:
@@ -274,7 +276,20 @@ class History(Chronicle):
         for keys in self._looks[event.command]:
             conversation = keys.conversation_of(event.key)
             if conversation is not None and not str(event.reply).startswith("error"):
-                self._inbox_reads[conversation] = (time, entity)
+                self._note_inbox_read(time, entity, conversation)
+
+    def _note_inbox_read(self, time: float, worker: str, conversation: str) -> None:
+        self._inbox_reads[conversation] = (time, worker)
+        self._read_at.setdefault((conversation, worker), []).append(time)
+
+    def decided_at(self, request: Request, conversation: str) -> float:
+        """What its worker knew of a conversation when a request left is as old as this; see `Request.decided`. Of a thread
+        of which nobody could know whose it was when the request left, too."""
+        if request.conversation is not None:
+            return request.decided
+        times = self._read_at.get((conversation, request.worker), [])
+        place = bisect_right(times, request.left)
+        return times[place - 1] if place else request.decided
 
     def _hold(self, time: float, event: LeaseTaken | LeaseBack, *, restored: bool) -> Lease:
         lease = super()._hold(time, event, restored=restored)

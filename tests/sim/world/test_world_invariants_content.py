@@ -373,6 +373,28 @@ def test_an_attempt_of_unknown_fate_binds_the_next_one_whatever_has_come_since(
     assert story.findings().counts["breach_S14"] == breaches
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["a known thread", "a thread whose owner is seen only later"])
+@pytest.mark.parametrize(("looks_again", "breaches"), [(False, 0), (True, 1)])
+def test_what_came_after_the_last_look_at_the_inbox_may_come_after(
+    known: bool, looks_again: bool, breaches: int
+) -> None:
+    story = JudgedStory()
+    if not known:
+        del story.threads["thread_1"]
+    story.add("customer:c1", "message.sent", "c1.m1", "c1", "Question [c1.m1]", None, at=1.0)
+    story.accept("c1.m2", lease=True, at=2.0)
+    story.redis("w1", "inbox", "c1", reply="6 items")
+    story.add("w1", "handling.start", "c1.m1#1", "c1.m1", 1, at=3.0)
+    story.redis("w1", "accept", "c1", delivery="c1.m1#1", reply="4 items")
+    story.add("w1", "handling.end", "c1.m1#1", None, None)
+    if looks_again:
+        story.redis("w1", "inbox", "c1", reply="6 items")
+    story.now = 4.0
+    story.answer_all("run_a", "c1.m2")
+    story.answer_all("run_b", "c1.m1")
+    assert story.findings().counts["breach_S14"] == breaches
+
+
 # S15
 
 
