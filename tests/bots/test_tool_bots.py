@@ -41,8 +41,10 @@ def test_whoever_waits_for_an_orphaned_run_is_late(judge: Judge) -> None:
 
 
 def test_another_worker_answers_the_calls_of_an_orphaned_run(judge: Judge) -> None:
+    """Its webhooks are repeated, and it keeps them open for long: only that is not shown."""
     judged = judge("tool_bots:takes_over", "tools_orphaned.toml", worlds=7)
-    judged.assert_safe()
+    assert judged.broken == {}, judged.answer
+    assert judged.results["answer"]["status"] == "not shown"
     assert judged.count("runs") == 7  # the orphaned ones, and no other
 
 
