@@ -1,7 +1,8 @@
 """Where, of all points of a sweep, the claims hold, and where fewest messages fail.
 
-Its statuses: `all hold somewhere`, `none holds all`, `nothing judged`. The best point is the one with most claims verified,
-then fewest refuted, then fewest messages failed; of equal ones the first.
+Its statuses: `all hold somewhere`, `none holds all`, `nothing judged`. The best point is one at which every claim holds, if
+there is one, and of these the one with fewest messages failed, then most claims verified, then fewest refuted; of equal
+ones the first. A point that lets a claim hold, and more messages fail, is nothing to take.
 """
 
 from __future__ import annotations
@@ -97,9 +98,10 @@ def _failed_share(point: Mapping[str, Any]) -> float:
     return float(point["outcomes"]["failed"]) / _messages(point) if _messages(point) else 0.0
 
 
-def _order(point: Mapping[str, Any]) -> tuple[int, int, float]:
+def _order(point: Mapping[str, Any]) -> tuple[bool, float, int, int]:
     verdicts = _verdicts(point)
-    return -verdicts["verified"], verdicts["refuted"], _failed_share(point)
+    holds = bool(point["claims"]) and verdicts["verified"] == len(point["claims"])
+    return not holds, _failed_share(point), -verdicts["verified"], verdicts["refuted"]
 
 
 def _found(results: Mapping[str, Any], best: Mapping[str, Any], worst: Mapping[str, Any]) -> list[str]:

@@ -239,7 +239,7 @@ def test_no_point_keeps_every_claim() -> None:
     answer = answer_of(swept(point(1, 30, "refuted", "verified"), point(2, 20, "refuted", "refuted")))
     assert answer.status == "none holds all"
     assert answer.title == (
-        "No point of 2 keeps every claim; best attempts 1: 1 of 2 claims verified, 1 refuted; 30.00 % of messages fail there"
+        "No point of 2 keeps every claim; best attempts 2: 0 of 2 claims verified, 2 refuted; 20.00 % of messages fail there"
     )
     assert answer_of(swept(point(1, 30), point(2, 20))).status == "nothing judged"
 
