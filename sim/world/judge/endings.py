@@ -372,6 +372,8 @@ def _early_apologies(
     for message, accepted in stored:
         if accepted <= young or send.lease is None or send.lease.began >= accepted:
             continue  # an earlier holder may have meant it for the same run
+        if send.time - accepted >= promised.after_seconds - _CLOCKS_SECONDS:
+            continue  # it has waited for so long itself
         if disturbances.redis_disturbed(accepted, send.time) or disturbances.worker_disturbed(
             send.worker, accepted, send.time
         ):

@@ -434,3 +434,16 @@ def test_an_apology_for_what_takes_too_long_does_not_end_what_came_long_after(
         story.create_run("run_a", "c1.m1", "c1.m2")
     story.send("c1.m1", "c1.m2", text=FRIENDLY_TEXT, at=81.0)
     assert story.findings(promises=PATIENT).counts["breach_S11"] == breaches
+
+
+@pytest.mark.parametrize(("at", "breaches"), [(139.0, 1), (140.0, 0)])
+def test_what_has_waited_for_long_enough_itself_may_end_with_the_others(at: float, breaches: int) -> None:
+    """It came at 60 s, long after the other one and its run."""
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    story.now = 1.0
+    story.create_run("run_a", "c1.m1")
+    story.now = 60.0
+    story.accept("c1.m2")
+    story.send("c1.m1", "c1.m2", text=FRIENDLY_TEXT, at=at)
+    assert story.findings(promises=PATIENT).counts["breach_S11"] == breaches
