@@ -75,15 +75,13 @@ def _has_moved(history: History) -> bool:
 
 
 def _said_in_all(history: History, answers: list[tuple[Text, Run]]) -> dict[str, list[_Said]]:
-    """Per conversation what was said in it, in the order of time: messages from when they were stored first in the thread in
-    which they were answered first, replies from when they were sent."""
-    stored: dict[tuple[str, str], tuple[float, str]] = {}
+    """Per conversation what was said in it, in the order of time: messages from when they were stored last for the run that
+    answered them first, replies from when they were sent."""
+    stored: dict[str, list[tuple[float, str]]] = {}
     for thread, texts in history.stored.items():
         for text in texts:
             for message in text.messages:
-                for place in ((thread, message.id), ("", message.id)):
-                    if place not in stored or text.time < stored[place][0]:
-                        stored[place] = (text.time, thread)
+                stored.setdefault(message.id, []).append((text.time, thread))
     found: dict[str, dict[str, _Said]] = {}
     for send, run in answers:
         said = found.setdefault(send.conversation, {})
@@ -91,7 +89,9 @@ def _said_in_all(history: History, answers: list[tuple[Text, Run]]) -> dict[str,
             message = history.messages[name]
             if message.conversation == send.conversation:
                 called = f"{name}, stored before"
-                time, thread = stored.get((run.thread, name)) or stored["", name]
+                # An earlier turn may have taken it along and let it go again, or have been left behind with it.
+                here = [each for each in stored[name] if each[1] == run.thread and each[0] <= run.created]
+                time, thread = max(here) if here else min(stored[name])
                 said.setdefault(name, _Said(time, thread, wording(message.text), called, message.number))
         reply = _Said(send.time, run.thread, wording(send.reply), f"what {run.id} had replied")
         said.setdefault(f"{run.id} {send.reply}", reply)

@@ -160,6 +160,27 @@ def test_a_further_thread_has_what_was_said_in_any_form(dialogue: Dialogue, way:
     assert dialogue.broken_of() == ({} if fine else {"S13": 1})
 
 
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["let go again", "in a thread that was left"])
+def test_what_an_earlier_turn_had_taken_along_was_said_when_it_was_answered(elsewhere: bool) -> None:
+    """The second message was stored by itself before both were, in their order, for the run that answered them."""
+    dialogue = Dialogue()
+    first, second = dialogue.write("c1.m1"), dialogue.write("c1.m2")
+    for name in ("c1.m1", "c1.m2"):
+        dialogue.deliver(name)
+    dialogue.store("too_early", "thread_4" if elsewhere else "thread_1", "user", second)
+    if not elsewhere:
+        dialogue.delete("too_early")
+    dialogue.store("c1.m1", "thread_1", "user", first)
+    dialogue.store("c1.m2", "thread_1", "user", second)
+    dialogue.answer(2)
+    dialogue.story.threads["thread_5"] = "c1"
+    for number, (role, text) in enumerate((("user", first), ("user", second), ("assistant", dialogue.said[-1]))):
+        dialogue.store(f"copy_{number}", "thread_5", role, text)
+    dialogue.ask(3, "thread_5")
+    dialogue.answer(3, "thread_5")
+    assert dialogue.broken_of() == {}
+
+
 @pytest.mark.parametrize("how", ["the message", "the thread", "a window"])
 def test_a_run_that_never_read_a_message_does_not_cover_it(how: str) -> None:
     dialogue = Dialogue()
