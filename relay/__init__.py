@@ -7,6 +7,7 @@ What lives here
     responses_waits.py   policies on Responses: retries on its lock, a quiet window, chains without a lock
     responses_turns.py   policies on Responses: broken streams repeated, turns cancelled for newer words, function calls
     drain/               policy: a durable inbox and one worker at a time that answers it; the one for production
+    responses_endings.py how a turn on Responses ends for the customer
     responses_storage.py where what was said is kept between turns on Responses
     wait_settings.py     how often something is tried, and the waits in between, as settings
     policy_settings.py   every setting, with its unit, range and default

@@ -24,9 +24,9 @@ from typing import Annotated, Any, Final
 import openai
 import redis.asyncio
 
-from relaysim.relay.log_lines import logger, pseudonym
-from relaysim.relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Handled, IncomingMessage, Outcome, Sender
-from relaysim.relay.responses_waits import LOCKED
+from relaysim.relay.log_lines import logger
+from relaysim.relay.messages import FRIENDLY_APOLOGY, Handled, IncomingMessage, Outcome, Sender
+from relaysim.relay.responses_endings import LOCKED, Ending, Told, ending_by, ending_of, read_to_its_end
 from relaysim.relay.setting_rules import PAUSE, Settings, flag, name_rule
 from relaysim.relay.threads_api import describe
 
@@ -38,7 +38,6 @@ ROUNDS_MAX: Final = 5
 """Turns with function calls for one message (`answer_calls`)."""
 NOT_KNOWN: Final = "not known"
 """The output for a call whose worker is gone (`answer_calls`)."""
-_ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _WORKING: Final = frozenset({"queued", "in_progress"})
 
 
@@ -95,19 +94,6 @@ def answer_calls(openai_client: Any, redis_client: redis.asyncio.Redis, send: Se
     return AnswerCalls(openai_client, redis_client, send, CallSettings.read("answer_calls", settings))
 
 
-Ending = tuple[Outcome, str]
-"""How a handling ends, and the text that tells the customer."""
-
-
-@dataclass(slots=True)
-class _Told:
-    """What a handling reports besides its outcome."""
-
-    attempts: int = 0
-    waited_seconds: float = 0.0
-    response_id: str | None = None
-
-
 class _Turns(ABC):
     """A conversation's turns for a message, and the customer told how they ended. Subclasses say how they are taken."""
 
@@ -130,54 +116,40 @@ class _Turns(ABC):
         """
         if message.thread_id is None:
             raise ValueError("thread_id is missing: this policy keeps no conversations of its own")
-        told = _Told()
+        told = Told()
         try:
             ending = await self._take(message, message.thread_id, told)
         except Exception as error:
-            expected = isinstance(error, openai.APIError | redis.RedisError)
-            logger.error(
-                "[Relay] Handling failed in conversation %s: %s",
-                pseudonym(message.conversation),
-                describe(error),
-                exc_info=None if expected else error,
-            )
-            ending = (Outcome.GENERIC_APOLOGY, GENERIC_APOLOGY)
+            ending = ending_by(error, message.conversation)
         if ending is not None:
             await self._send(message.conversation, ending[1])
         outcome = Outcome.COVERED if ending is None else ending[0]
         return Handled(outcome, told.attempts, told.waited_seconds, told.response_id)
 
     @abstractmethod
-    async def _take(self, message: IncomingMessage, conversation_id: str, told: _Told) -> Ending | None:
+    async def _take(self, message: IncomingMessage, conversation_id: str, told: Told) -> Ending | None:
         """The message's ending; None if it is left to the handling of a later message."""
 
-    async def _create(self, conversation_id: str, told: _Told, **params: Any) -> Any:
+    async def _create(self, conversation_id: str, told: Told, **params: Any) -> Any:
         told.attempts += 1
         return await self._responses.create(model=self._model, conversation=conversation_id, **params)
 
-    async def _wait(self, told: _Told, seconds: float, why: str) -> None:
+    async def _wait(self, told: Told, seconds: float, why: str) -> None:
         logger.warning("[Relay] %s; attempt %d waits %g s", why, told.attempts, seconds)
         await asyncio.sleep(seconds)
         told.waited_seconds += seconds
-
-    def _ended(self, response: Any, told: _Told) -> Ending:
-        told.response_id = response.id
-        if response.status == "completed" and response.output_text:
-            return Outcome.ANSWERED, response.output_text
-        logger.warning("[Relay] Response %s ended in %s", response.id, response.status)
-        return Outcome.GENERIC_APOLOGY, GENERIC_APOLOGY
 
 
 class RetryBrokenStream(_Turns):
     """See the module. One object serves any number of messages at once."""
 
-    async def _take(self, message: IncomingMessage, conversation_id: str, told: _Told) -> Ending | None:
+    async def _take(self, message: IncomingMessage, conversation_id: str, told: Told) -> Ending | None:
         for wait in (*WAITS_SECONDS, None):
             try:
                 stream = await self._create(conversation_id, told, input=message.text, stream=True)
-                response = await self._read(stream)
+                response = await read_to_its_end(stream)
                 if response is not None:
-                    return self._ended(response, told)
+                    return ending_of(response, told)
                 why = "The stream ended before its response"
             except openai.APIStatusError as error:
                 if error.code != LOCKED:
@@ -190,14 +162,6 @@ class RetryBrokenStream(_Turns):
         logger.error("[Relay] No stream came to its end in %d attempts", told.attempts)
         return Outcome.FRIENDLY_APOLOGY, FRIENDLY_APOLOGY
 
-    async def _read(self, stream: Any) -> Any:
-        """The response at the stream's end; None if it ended before."""
-        async with stream:
-            async for event in stream:
-                if event.type in _ENDS:
-                    return event.response
-        return None
-
 
 class CancelForNewer(_Turns):
     """See the module. A message whose turn was cancelled ends as `covered`, before the newer one's reply is known."""
@@ -208,7 +172,7 @@ class CancelForNewer(_Turns):
         super().__init__(openai_client, redis_client, send, settings)
         self._settings = settings
 
-    async def _take(self, message: IncomingMessage, conversation_id: str, told: _Told) -> Ending | None:
+    async def _take(self, message: IncomingMessage, conversation_id: str, told: Told) -> Ending | None:
         key = AT_WORK_KEY_PREFIX + message.conversation
         at_work = await self._redis.get(key)
         texts = [message.text]
@@ -226,7 +190,7 @@ class CancelForNewer(_Turns):
             await self._redis.delete(key)
         if response.status == "cancelled":
             return None
-        return self._ended(response, told)
+        return ending_of(response, told)
 
     async def _cancelled(self, response_id: str) -> bool:
         try:
@@ -236,7 +200,7 @@ class CancelForNewer(_Turns):
             return False
         return True
 
-    async def _unlocked(self, conversation_id: str, texts: Sequence[str], told: _Told) -> Any:
+    async def _unlocked(self, conversation_id: str, texts: Sequence[str], told: Told) -> Any:
         words = [{"type": "message", "role": "user", "content": text} for text in texts]
         for wait in WAITS_SECONDS:
             try:
@@ -257,7 +221,7 @@ class AnswerCalls(_Turns):
         super().__init__(openai_client, redis_client, send, settings)
         self._settings = settings
 
-    async def _take(self, message: IncomingMessage, conversation_id: str, told: _Told) -> Ending | None:
+    async def _take(self, message: IncomingMessage, conversation_id: str, told: Told) -> Ending | None:
         words = {"type": "message", "role": "user", "content": message.text}
         try:
             response = await self._create(conversation_id, told, input=[words])
@@ -273,7 +237,7 @@ class AnswerCalls(_Turns):
             await asyncio.sleep(self._settings.tool_seconds)
             outputs = [_output_of(call.call_id, f"{call.name}: done") for call in calls]
             response = await self._create(conversation_id, told, input=outputs)
-        return self._ended(response, told)
+        return ending_of(response, told)
 
     async def _orphans(self, conversation_id: str) -> list[str]:
         """The ids of the calls that have no output, oldest first."""

@@ -29,23 +29,20 @@ from typing import Annotated, Any, Final, TypedDict, Unpack
 import openai
 import redis.asyncio
 
-from relaysim.relay.log_lines import logger, pseudonym
-from relaysim.relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Handled, IncomingMessage, Outcome, Sender
+from relaysim.relay.log_lines import logger
+from relaysim.relay.messages import FRIENDLY_APOLOGY, Handled, IncomingMessage, Outcome, Sender
+from relaysim.relay.responses_endings import LOCKED, Ending, Told, ending_by, ending_of, read_to_its_end
 from relaysim.relay.responses_storage import STORAGES, Storage, text_of
 from relaysim.relay.setting_rules import PAUSE, SECONDS, Settings, choice, flag, name_rule
 from relaysim.relay.telemetry import Telemetry, default
-from relaysim.relay.threads_api import describe
 from relaysim.relay.wait_settings import WaitArguments, WaitSettings, attempts_rule
 
-LOCKED: Final = "conversation_locked"
-"""The error's code, both with 400 (OpenAI) and with 409 (Foundry's hosted agents)."""
 BURST_KEY_PREFIX: Final = "burst:"
 """Redis lists of the texts that wait for a customer to be quiet (`quiet_window`)."""
 LATEST_KEY_PREFIX: Final = "latest:"
 """Redis keys that hold the id of the message that came last (`quiet_window`)."""
 ATTEMPTS: Final = 4
 """As openai-agents for Python 0.24: one, and another after each of 1, 2, 4 s."""
-_ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
 def _attempts(value: object) -> str | None:
@@ -158,19 +155,6 @@ def chained(
     return Chained(openai_client, redis_client, send, TurnSettings.read("chained", settings), telemetry)
 
 
-@dataclass(slots=True)
-class _Told:
-    """What a handling reports besides its outcome."""
-
-    attempts: int = 0
-    waited_seconds: float = 0.0
-    response_id: str | None = None
-
-
-Ending = tuple[Outcome, str]
-"""How a handling ends, and the text that tells the customer."""
-
-
 class _OneTurn(ABC):
     """A foreground turn for a message, and the customer told how it ended. Subclasses say how the turn is taken."""
 
@@ -196,20 +180,13 @@ class _OneTurn(ABC):
         An error on the way to a text is logged, and the customer gets the generic apology. An error of `send` leaves
         this method as it is, and so does `asyncio.CancelledError`.
         """
-        told, loop, telemetry = _Told(), asyncio.get_running_loop(), self._telemetry
+        told, loop, telemetry = Told(), asyncio.get_running_loop(), self._telemetry
         began_at = loop.time()
         telemetry.accepted(message.conversation, message.id)
         try:
             ending = await self._take(message, told)
         except Exception as error:
-            expected = isinstance(error, openai.APIError | redis.RedisError)
-            logger.error(
-                "[Relay] Handling failed in conversation %s: %s",
-                pseudonym(message.conversation),
-                describe(error),
-                exc_info=None if expected else error,
-            )
-            ending = (Outcome.GENERIC_APOLOGY, GENERIC_APOLOGY)
+            ending = ending_by(error, message.conversation)
         outcome = Outcome.COVERED if ending is None else ending[0]
         if ending is not None:
             try:
@@ -222,33 +199,26 @@ class _OneTurn(ABC):
         return Handled(outcome, told.attempts, told.waited_seconds, told.response_id)
 
     @abstractmethod
-    async def _take(self, message: IncomingMessage, told: _Told) -> Ending | None:
+    async def _take(self, message: IncomingMessage, told: Told) -> Ending | None:
         """The message's ending; None if it is left to the handling of a later message."""
 
-    async def _turn(self, message: IncomingMessage, text: str, params: dict[str, Any], told: _Told) -> Ending:
+    async def _turn(self, message: IncomingMessage, text: str, params: dict[str, Any], told: Told) -> Ending:
         """One turn in the foreground, and its reply."""
         told.attempts += 1
         settings, loop = self._turn_settings, asyncio.get_running_loop()
         began_at = loop.time()
         if settings.stream:
-            response = await self._read(await self._responses.create(model=settings.model, stream=True, **params))
+            stream = await self._responses.create(model=settings.model, stream=True, **params)
+            response = await read_to_its_end(stream)
+            if response is None:
+                raise StreamEndedError("the stream ended before its response")
         else:
             response = await self._responses.create(model=settings.model, **params)
-        told.response_id = response.id
         self._telemetry.run_ended(message.conversation, response.id, response.status, loop.time() - began_at)
-        if response.status != "completed" or not response.output_text:
-            logger.warning("[Relay] Response %s ended in %s", response.id, response.status)
-            return Outcome.GENERIC_APOLOGY, GENERIC_APOLOGY
-        await self._kept.keep(message, text, response.id, response.output_text)
-        return Outcome.ANSWERED, response.output_text
-
-    async def _read(self, stream: Any) -> Any:
-        """The response at the stream's end."""
-        async with stream:
-            async for event in stream:
-                if event.type in _ENDS:
-                    return event.response
-        raise StreamEndedError("the stream ended before its response")
+        ending = ending_of(response, told)
+        if ending[0] is Outcome.ANSWERED:
+            await self._kept.keep(message, text, response.id, response.output_text)
+        return ending
 
 
 class StreamEndedError(RuntimeError):
@@ -269,10 +239,10 @@ class RetryOnLock(_OneTurn):
         super().__init__(openai_client, redis_client, send, settings, telemetry, settings.storage)
         self._waits = settings
 
-    async def _take(self, message: IncomingMessage, told: _Told) -> Ending | None:
+    async def _take(self, message: IncomingMessage, told: Told) -> Ending | None:
         return await self._unlocked_turn(message, message.text, told)
 
-    async def _unlocked_turn(self, message: IncomingMessage, text: str, told: _Told) -> Ending:
+    async def _unlocked_turn(self, message: IncomingMessage, text: str, told: Told) -> Ending:
         """A turn with this text, tried again after each wait while it is locked. Other errors are raised at once."""
         waits, telemetry, conversation = self._waits, self._telemetry, message.conversation
         params = await self._kept.turn(message, text)
@@ -313,7 +283,7 @@ class QuietWindow(RetryOnLock):
         super().__init__(openai_client, redis_client, send, settings, telemetry)
         self._quiet_seconds = settings.quiet_seconds
 
-    async def _take(self, message: IncomingMessage, told: _Told) -> Ending | None:
+    async def _take(self, message: IncomingMessage, told: Told) -> Ending | None:
         burst, latest = BURST_KEY_PREFIX + message.conversation, LATEST_KEY_PREFIX + message.conversation
         await self._redis.rpush(burst, message.text)
         await self._redis.set(latest, message.id)
@@ -340,5 +310,5 @@ class Chained(_OneTurn):
     ) -> None:
         super().__init__(openai_client, redis_client, send, settings, telemetry, "chain")
 
-    async def _take(self, message: IncomingMessage, told: _Told) -> Ending | None:
+    async def _take(self, message: IncomingMessage, told: Told) -> Ending | None:
         return await self._turn(message, message.text, await self._kept.turn(message, message.text), told)

@@ -388,8 +388,8 @@ class Drainer:
     async def _copy(self, until: float) -> str:
         """A new thread with what is to be kept of this one; the inbox as it was then has been seen.
 
-        What waits for an answer and is in the old thread, with its latest messages, must be in the new one. Where
-                a thread tells only late what is in it, what waits is left out, and brought by the next run.
+        What waits for an answer and is in the old thread, with its latest messages, must be in the new one. Where a thread
+        tells only late what is in it, what waits is left out, and brought by the next run.
         """
         inbox = await self._held.step("inbox", self._store.inbox)
         waiting = [entry.text for entry in inbox.entries if entry.appended]
@@ -513,8 +513,7 @@ class Drainer:
         """The thread is held by a run that does not end when it is cancelled, and may hold it for ten minutes.
 
         The conversation goes on in a new thread, with what was said last. Nobody waits for the old one's run. Nothing
-        happens
-        if there is no new thread: the deadline will come, or the next conflict.
+        happens if there is no new thread: the deadline will come, or the next conflict.
         """
         self._seen = None
         with suppress(OutOfTimeError, Refused):

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from run_clients import CLIENTS, CONVERSATION_SECONDS, HERE, KEY, CannotRunError, running_server
+from run_clients import CLIENTS, HERE, CannotRunError, said_to_a_server
 
 VERSION = "1.1.0"
 FOLDER = CLIENTS / f"azure-ai-agents-{VERSION}"
@@ -68,19 +68,8 @@ def hold_conversation() -> dict[str, Any]:
         CannotRunError: the conversation ended early.
     """
     folder = install()
-    with running_server() as base_url:
-        done = subprocess.run(
-            [sys.executable, str(HERE / "azure_agents.py"), base_url, KEY],
-            env={"PYTHONPATH": str(folder), "NO_PROXY": "*", "PYTHONUTF8": "1"},
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=CONVERSATION_SECONDS,
-            check=False,
-        )
-    if done.returncode != 0:
-        raise CannotRunError(f"the conversation ended with exit code {done.returncode}:\n{done.stderr}".rstrip())
-    seen: dict[str, Any] = json.loads(done.stdout)
+    command = [sys.executable, str(HERE / "azure_agents.py")]
+    seen: dict[str, Any] = json.loads(said_to_a_server(command, environment={"PYTHONPATH": str(folder)}))
     return seen
 
 

@@ -239,17 +239,42 @@ def hold_conversation(command: Sequence[str], version: str) -> list[Step]:
     Raises:
         CannotRunError: the conversation ended early, or was held with another version.
     """
-    # Neither a proxy nor settings of somebody's own clients may get between.
-    environment = {
+    said = said_to_a_server(command, environment={"PYTHONWARNINGS": "ignore::DeprecationWarning"})
+    transcript = json.loads(with_placeholders(said))
+    if transcript["version"] != version:
+        raise CannotRunError(f"the conversation was held with openai {transcript['version']}, not {version}")
+    steps: list[Step] = transcript["steps"]
+    return steps
+
+
+def said_to_a_server(
+    command: Sequence[str],
+    *arguments: str,
+    options: Sequence[str] = SERVE,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """What a program writes that talks to a server of its own.
+
+    Args:
+        command: the program; it gets the server's base URL, the key, and these arguments.
+        arguments: see there.
+        options: of the server.
+        environment: what it has besides this process's own, of which neither a proxy nor settings of somebody's own clients
+            may get between.
+
+    Raises:
+        CannotRunError: the server does not start, or the program ended early, or not in time.
+    """
+    kept = {
         name: value
         for name, value in os.environ.items()
         if not name.upper().startswith("OPENAI_") and not name.lower().endswith("_proxy")
-    } | {"NO_PROXY": "*", "PYTHONWARNINGS": "ignore::DeprecationWarning", "PYTHONUTF8": "1"}
-    with running_server() as base_url:
+    }
+    with running_server(options) as base_url:
         try:
             done = subprocess.run(
-                [*command, base_url, KEY],
-                env=environment,
+                [*command, base_url, KEY, *arguments],
+                env={**kept, "NO_PROXY": "*", "PYTHONUTF8": "1", **(environment or {})},
                 capture_output=True,
                 text=True,
                 encoding="utf-8",
@@ -260,11 +285,7 @@ def hold_conversation(command: Sequence[str], version: str) -> list[Step]:
             raise CannotRunError(f"the conversation did not end within {CONVERSATION_SECONDS:.0f} s") from None
     if done.returncode != 0:
         raise CannotRunError(f"the conversation ended with exit code {done.returncode}:\n{done.stderr}".rstrip())
-    transcript = json.loads(with_placeholders(done.stdout))
-    if transcript["version"] != version:
-        raise CannotRunError(f"the conversation was held with openai {transcript['version']}, not {version}")
-    steps: list[Step] = transcript["steps"]
-    return steps
+    return done.stdout
 
 
 def with_placeholders(text: str) -> str:

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -23,14 +21,13 @@ from itertools import pairwise
 from typing import Any
 
 from run_clients import (
-    CONVERSATION_SECONDS,
     HERE,
     KEY,
     CannotRunError,
     Client,
     install,
     read_clients,
-    running_server,
+    said_to_a_server,
 )
 
 PLAIN = ("python-2", "python-3", "npm-6", "npm-7")
@@ -123,25 +120,8 @@ def hold(client: Client, command: Sequence[str] | None = None) -> dict[str, Any]
             script = client.folder / "locked.mjs"
             shutil.copyfile(HERE / "locked.mjs", script)
         command = [interpreter, str(script)]
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.upper().startswith("OPENAI_") and not name.lower().endswith("_proxy")
-    } | {"NO_PROXY": "*", "PYTHONUTF8": "1"}
     agents = ["agents"] if client.name.startswith("agents-") else []
-    with running_server(SERVE) as base_url:
-        done = subprocess.run(
-            [*command, base_url, KEY, *agents],
-            env=environment,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=CONVERSATION_SECONDS,
-            check=False,
-        )
-    if done.returncode != 0:
-        raise CannotRunError(f"it ended with exit code {done.returncode}:\n{done.stderr}".rstrip())
-    seen: dict[str, Any] = json.loads(done.stdout)
+    seen: dict[str, Any] = json.loads(said_to_a_server(command, *agents, options=SERVE))
     return seen
 
 

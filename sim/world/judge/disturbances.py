@@ -67,27 +67,19 @@ class Disturbances:
             if each.kind in _LOSING and each.kind in lost
         ]
 
-    def writes_lost(self, begin: float, end: float) -> bool:
-        """Whether writes that were made between these instants may have been lost."""
+    def writes_lost(self, begin: float, end: float, before: float = inf) -> bool:
+        """Whether writes that were made between these instants may have been lost, and that by a third one."""
         lost = self._settings.lost_seconds
-        return any(each.begin - lost[each.kind] <= end and begin <= each.begin for each in self.losses)
+        return any(each.begin - lost[each.kind] <= end and begin <= each.begin <= before for each in self.losses)
 
-    def acknowledged_writes_lost(self, begin: float, end: float) -> bool:
+    def acknowledged_writes_lost(self, begin: float, end: float, before: float = inf) -> bool:
         """The same, of a relay that promises nothing about them: one that waits for replicas loses none."""
-        return not self.confirmed_by_replicas and self.writes_lost(begin, end)
-
-    def note_lost(self, begin: float, until: float, delay: float = 0.0) -> bool:
-        """Whether what was noted at an instant, or up to `delay` seconds later, may have been lost before another one. What
-        a relay has confirmed by replicas is not."""
-        lost = self._settings.lost_seconds
-        return not self.confirmed_by_replicas and any(
-            each.begin - lost[each.kind] <= begin + delay and begin <= each.begin <= until for each in self.losses
-        )
+        return not self.confirmed_by_replicas and self.writes_lost(begin, end, before)
 
     def request_forgotten(self, left: float, until: float) -> bool:
         """Whether what was noted of a request before it left may have been lost before another instant."""
         step = self._settings.promises.step_timeout_seconds
-        return self.note_lost(left - step, until, step)
+        return self.acknowledged_writes_lost(left - step, left, until)
 
     @property
     def confirmed_by_replicas(self) -> bool:

@@ -337,7 +337,8 @@ _CLOCKS_SECONDS = 0.1
 def _waits_again(message: Message, settings: JudgeSettings, disturbances: Disturbances, send: Text) -> bool:
     """Whether a failover may have lost the end of a message that a text ends once more."""
     ended = message.reached[0].time
-    return message.id in send.names and disturbances.note_lost(ended, send.time, settings.promises.send_timeout_seconds)
+    noted = ended + settings.promises.send_timeout_seconds
+    return message.id in send.names and disturbances.acknowledged_writes_lost(ended, noted, send.time)
 
 
 def _early_apologies(
