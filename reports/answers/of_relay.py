@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table
 from relaysim.reports.answers.numbers import claim_words, interval_of, observed_words, share_words
-from relaysim.reports.answers.of_verify import more_worlds, not_deterministic, outcomes
+from relaysim.reports.answers.of_verify import more_worlds, not_deterministic, outcomes, worlds_words
 from relaysim.reports.answers.severity import MEANINGS, Judged, may_never_happen, severity, worst_refuted
 from relaysim.reports.claims import TRANSPARENCY_PARTS
 from relaysim.reports.determinism import is_deterministic
@@ -155,7 +155,7 @@ def _not_shown(results: Mapping[str, Any], question: str) -> Answer:
     return Answer(
         status="not shown",
         tone="open",
-        title=f"{question} That is not shown by {_worlds(results)}: nothing refutes it, but {what}",
+        title=f"{question} That is not shown by {worlds_words(results)}: nothing refutes it, but {what}",
         found=[
             *outcomes(results),
             *(f"{', '.join(titles)} in {text}." for text, titles in why.items()),
@@ -178,7 +178,7 @@ def _safe(results: Mapping[str, Any], question: str) -> Answer:
     return Answer(
         status="safe",
         tone="good",
-        title=f"{question} Yes, as far as {_worlds(results)} can show",
+        title=f"{question} Yes, as far as {worlds_words(results)} can show",
         found=[
             *outcomes(results),
             f"Least is known of “{loosest['title']}”: {claim_words(loosest)} of {scenario['scenario']}, so not more than "
@@ -198,10 +198,6 @@ def _safe(results: Mapping[str, Any], question: str) -> Answer:
 
 def _bound(claim: Mapping[str, Any]) -> float:
     return interval_of(claim)[1] if may_never_happen(claim) else 0.0
-
-
-def _worlds(results: Mapping[str, Any]) -> str:
-    return counted(sum(scenario["replications"] for scenario in results["scenarios"]), "world")
 
 
 def _lost(scenario: Mapping[str, Any]) -> tuple[int, int]:

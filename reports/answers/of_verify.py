@@ -50,7 +50,7 @@ def answer_of_verify(results: Mapping[str, Any]) -> Answer:
     if counts["refuted"]:
         return _refuted(results, rows, claims)
     table = claims_table(rows)
-    worlds = counted(sum(scenario["replications"] for scenario in results["scenarios"]), "world")
+    worlds = worlds_words(results)
     failed = _failed_of_all(results["scenarios"])
     if counts["inconclusive"]:
         return Answer(
@@ -301,6 +301,11 @@ def _loosest(claims: Sequence[Judged]) -> list[str]:
         f"Least is known of “{claim.get('title', claim['id'])}”: {claim_words(claim)} of {scenario['scenario']}, "
         f"so {bound}{would}."
     ]
+
+
+def worlds_words(results: Mapping[str, Any]) -> str:
+    """How many worlds there were."""
+    return counted(sum(scenario["replications"] for scenario in results["scenarios"]), "world")
 
 
 def outcomes(results: Mapping[str, Any]) -> list[str]:
