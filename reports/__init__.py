@@ -8,7 +8,9 @@ is claimed, counted and judged) and `results` (what a run writes); `exit_codes` 
 - `claims`, `claim_kinds`: verdicts, by `statistics` (intervals), `betting` (any distribution over worlds), `stratified`,
   `confidence_sequences` (looked at while trials come) and `paired` (the same worlds under several policies).
 - `answers`: the one answer of each command, as data; `answer_terminal` draws it on a screen of 24 lines.
-- `results`, `publish`, `determinism`: the folder, and whether a seed was one world.
+- `results`, `publish`, `determinism`: what a run writes, and whether a seed was one world.
+- `runs`: where runs lie, and the list of all of them.
+- `changes`: what is new, resolved and ongoing between two runs; `junit` and `github`: the verdicts for CI.
 - `summary`, `terminal`, `verify_page`, `page`, `figures`: judged scenarios in words, on a terminal, as pages and figures.
 - `timeline`: the story of one failure, by `story_writer` or, under leases, `lease_story`; with `story_lines`, `story_facts`,
   `story_order` (a message that was overtaken), `lock_lines`, `printed_lines`, `unended_lines` and `webhook_lines`.

@@ -38,7 +38,13 @@ def exit_status(results: Mapping[str, Any]) -> int:
         return _OF_SAFETY[safety_of(results)]
     if not is_deterministic(results):
         return EXIT_NOT_DETERMINISTIC
-    unexpected = [claim["verdict"] for _, claim in claims_of(results) if claim["verdict"] != claim["expected"]]
+    unexpected = [claim["verdict"] for _, claim in claims_of(results) if not is_as_wanted(results, claim)]
     if not unexpected:
         return EXIT_AS_EXPECTED
     return EXIT_INCONCLUSIVE if all(verdict == "inconclusive" for verdict in unexpected) else EXIT_UNEXPECTED
+
+
+def is_as_wanted(results: Mapping[str, Any], claim: Mapping[str, Any]) -> bool:
+    """Whether the claim's verdict lets a gate pass: of a relay of one's own "verified", else what its scenario expects."""
+    wanted = "verified" if "factory" in results else claim["expected"]
+    return bool(claim["verdict"] == wanted)

@@ -47,17 +47,21 @@ def render_page(
 
     Raises ValueError should the page weigh more than `SIZE_MAX` bytes.
     """
-    drawn = _templates().get_template(template)
-    answer = answer_of(results)
-    page = drawn.render(
+    return render_plain(
+        template,
         results=results,
-        answer=answer,
+        answer=answer_of(results),
         rows_of_answer=_ANSWER_ROWS_MAX,
         words=words,
         timing=timing or {},
         figures=figures or {},
         **more,
     )
+
+
+def render_plain(template: str, **values: Any) -> str:
+    """A page of a template that is about no single results. Raises ValueError likewise."""
+    page = _templates().get_template(template).render(**values)
     page = re.sub(r"(?<=\d) %", "\u00a0%", page)  # a number and its unit stay on one line
     if (size := len(page.encode())) > SIZE_MAX:
         raise ValueError(f"the page weighs {size:,} bytes, more than {SIZE_MAX:,}")

@@ -7,15 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from relaysim.reports.results import (
-    canonical,
-    link_latest,
-    read_previous,
-    results_folder,
-    write_results,
-    write_text,
-    write_timing,
-)
+from relaysim.reports.results import canonical, write_results, write_text, write_timing
+from relaysim.reports.runs import link_latest, new_run, previous_run, write_index
 
 
 class _Page(Protocol):
@@ -42,8 +35,8 @@ def publish_folder(
 ) -> Path:
     """Write `results.json`, `timing.json`, the `files` (texts by name), the figures and `index.html`; return the folder.
 
-    The folder is `reports/out/<name>` below the current directory, and `reports/out/latest` then links to it; with
-    `out` it is that folder and there is no link. Figures of an earlier run in the same folder are removed.
+    The folder is a new one below `reports/out/<name>`, and then `latest` links to it and the index of all runs has it
+    (`relaysim.reports.runs`). With `out` it is that folder, in which figures of an earlier run are removed.
 
     Args:
         draw: from results to their figures, SVG by name.
@@ -51,7 +44,7 @@ def publish_folder(
     """
     from relaysim.reports.figures import write_figures
 
-    folder = results_folder(name, out)
+    folder = new_run(name, out)
     for file, text in (files or {}).items():
         write_text(folder / file, text)
     write_results(folder, results)
@@ -62,6 +55,7 @@ def publish_folder(
     write_text(folder / "index.html", html(results, timing=timing, figures=figures))
     if out is None:
         link_latest(folder)
+        write_index(folder.parent.parent)
     return folder
 
 
@@ -70,12 +64,13 @@ def publish(
 ) -> Path:
     """Write the folder of judged scenarios, and return it (see `publish_folder`).
 
-    Results of an earlier run in the same folder are kept as `previous.json`, and the page tells what changed since.
+    Results of the last run of this name, or in the same folder, are kept as `previous.json`, and the page tells what changed
+    since.
     """
     from relaysim.reports.figures import draw_all
     from relaysim.reports.verify_page import verify_html
 
-    previous = read_previous(results_folder(name, out))
+    previous = previous_run(name, out)
     files = {} if previous is None else {"previous.json": canonical(previous)}
     page = partial(verify_html, previous=previous)
     return publish_folder(results, draw_all, page, name=name, timing=timing, out=out, files=files)

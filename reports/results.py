@@ -1,8 +1,8 @@
 """The results folder: what a run writes, and where.
 
 `results.json` is a pure function of scenario, seeds and code, so it is written canonically: sorted keys, floats by
-`repr`, no wall clock, a newline at the end. What may differ from run to run goes to `timing.json`. Both lie in
-`reports/out/<name>/` below the current directory, to which `reports/out/latest` links, or where `--out` says.
+`repr`, no wall clock, a newline at the end. What may differ from run to run goes to `timing.json`. Both lie in the folder of
+their run (`relaysim.reports.runs`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 SCHEMA = 1
-ROOT = Path("reports") / "out"
 
 
 class ResultsError(ValueError):
@@ -86,40 +85,6 @@ def read_results(path: Path) -> dict[str, Any]:
     if results.get("schema") != SCHEMA:
         raise ResultsError(f"{path} has schema {results.get('schema')!r}; this version reads schema {SCHEMA}")
     return results
-
-
-def read_previous(folder: Path) -> dict[str, Any] | None:
-    """The results of the last run into this folder, or None if there are none that can be read."""
-    try:
-        return read_results(folder)
-    except (OSError, ResultsError):
-        return None
-
-
-def results_folder(name: str, out: Path | None = None) -> Path:
-    """Create and return the folder of a run: `out` if given, otherwise `reports/out/<name>` below the current
-    directory. Raises ValueError for a name that is no plain folder name."""
-    if out is None:
-        if not name or name in {".", "..", "latest"} or name != Path(name).name:
-            raise ValueError(f"{name!r} cannot name a results folder")
-        out = ROOT / name
-    out.mkdir(parents=True, exist_ok=True)
-    return out
-
-
-def link_latest(folder: Path) -> Path:
-    """Point `latest`, beside the folder, at it, replacing an older link in one step.
-
-    The link is relative, so it survives a move of its parent. Raises FileExistsError if `latest` is no link.
-    """
-    link = folder.parent / "latest"
-    if link.exists() and not link.is_symlink():
-        raise FileExistsError(f"{link} is in the way: it is no link")
-    passing = folder.parent / f".latest.{os.getpid()}"
-    passing.unlink(missing_ok=True)
-    passing.symlink_to(folder.name, target_is_directory=True)
-    passing.replace(link)
-    return link
 
 
 FactoryOption = Literal["--factory", "--app"]

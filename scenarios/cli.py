@@ -29,6 +29,7 @@ from relaysim.scenarios.commands import (
     fit,
     list_scenarios,
     replay,
+    report,
     run,
     serve,
     sweep,
@@ -239,6 +240,12 @@ def _parser() -> argparse.ArgumentParser:
         replay.add_arguments,
         replay.run,
         "Show one world as a timeline: what went wrong first, and why.",
+    )
+    command(
+        "report",
+        report.add_arguments,
+        report.report,
+        "Print the answer of a run again, or what is new, resolved and ongoing between two.",
     )
     command(
         "doctor",

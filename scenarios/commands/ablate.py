@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command `ablate`; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
-    from relaysim.reports.results import results_folder, write_results, write_timing
+    from relaysim.reports.results import write_results, write_timing
+    from relaysim.reports.runs import link_latest, new_run
     from relaysim.scenarios.ablations.measure import ROOTS, load_ablations, measure, surprises
     from relaysim.scenarios.problems import ScenarioError
     from relaysim.scenarios.progress import reporter
@@ -82,9 +83,11 @@ def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int
         raise UsageError(str(error)) from error
     results["code_version"] = version
     with writing():
-        folder = results_folder("ablate", arguments.out)
+        folder = new_run("ablate", arguments.out)
         write_results(folder, results)
         write_timing(folder, timing({"ablations": cost}, jobs=jobs))
+        if arguments.out is None:
+            link_latest(folder)
     say_results(arguments, results, lambda: _print_ablations(results, wrong))
     return 1 if wrong else 0
 

@@ -342,7 +342,7 @@ def checked_folder(name: str, out: Path | None, *, own: str = "") -> Path:
     Raises UsageError if it cannot be made, and if another command goes on from what is in it, whose results would be lost:
     `JOURNAL` or `STUDY`, but for the command's `own`.
     """
-    from relaysim.reports.results import results_folder
+    from relaysim.reports.runs import results_folder
 
     try:
         made = results_folder(name, out)

@@ -57,6 +57,7 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
     """The command `compare`; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
     from relaysim.reports.answers import with_answer
     from relaysim.reports.comparison_page import publish_comparison
+    from relaysim.reports.runs import named
     from relaysim.scenarios.policy_comparison import compare_policies, load_comparison
     from relaysim.scenarios.problems import ScenarioError
     from relaysim.scenarios.progress import reporter
@@ -100,7 +101,7 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
         folder = publish_comparison(
             results, name=folder_name, timing=timing({name: cost}, jobs=jobs), out=arguments.out
         )
-    say_results(arguments, results, lambda: _print(results, folder, full=arguments.full))
+    say_results(arguments, results, lambda: _print(results, named(folder, arguments.out), full=arguments.full))
     return 0
 
 

@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from relaysim.reports.answers import with_answer
     from relaysim.reports.fit_page import publish_fit
+    from relaysim.reports.runs import named
     from relaysim.scenarios.fit.blocks import LogError, check_logs
     from relaysim.scenarios.fit.estimates import estimate
     from relaysim.scenarios.fit.log_results import fit_results
@@ -88,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     with writing():
         folder = publish_fit(results, profile=text, name=arguments.name, timing=timing, out=arguments.out)
-    say_results(arguments, results, lambda: _print(results, folder, full=arguments.full))
+    say_results(arguments, results, lambda: _print(results, named(folder, arguments.out), full=arguments.full))
     return 0
 
 

@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
     from relaysim.reports.answers import with_answer
+    from relaysim.reports.runs import named
     from relaysim.reports.sweep_page import publish_sweep
     from relaysim.scenarios.chunks import DifferingChunksError, Journal, JournalError
     from relaysim.scenarios.engines import ClusterError, SchedulerLostError
@@ -126,8 +127,8 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
         results = with_answer(measure(plan, worlds, code_version=version, lane=arguments.lane))
         details = {**timing({plan.scenario.name: ran.cost}, jobs=engine.jobs), "reused": ran.reused}
         with writing():
-            publish_sweep(results, name=name, timing=details, out=arguments.out)
-    say_results(arguments, results, lambda: _print(results, folder, full=arguments.full))
+            written = publish_sweep(results, name=name, timing=details, out=arguments.out)
+    say_results(arguments, results, lambda: _print(results, named(written, arguments.out), full=arguments.full))
     return 0
 
 

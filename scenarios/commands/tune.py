@@ -96,6 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
     from relaysim.reports.answers import with_answer
+    from relaysim.reports.runs import named
     from relaysim.reports.tune_page import publish_tuning
     from relaysim.scenarios.problems import ScenarioError
     from relaysim.scenarios.progress import reporter
@@ -144,8 +145,10 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
         results = with_answer(results)
         text = policy_text(tuned.policy, settings, results["policy_origin"])
         with writing():
-            publish_tuning(results, text, name=name, timing=timing(costs, jobs=options.jobs), out=arguments.out)
-    say_results(arguments, results, lambda: _print(results, folder, full=arguments.full))
+            written = publish_tuning(
+                results, text, name=name, timing=timing(costs, jobs=options.jobs), out=arguments.out
+            )
+    say_results(arguments, results, lambda: _print(results, named(written, arguments.out), full=arguments.full))
     return 0
 
 

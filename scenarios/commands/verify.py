@@ -8,6 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relaysim.scenarios.commands.ci_outputs import (
+    add_github_summary,
+    add_junit,
+    check_ci_outputs,
+    tell_github,
+    write_junit,
+)
 from relaysim.scenarios.commands.command_line import (
     EXIT_NOT_DETERMINISTIC,
     UsageError,
@@ -83,17 +90,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how many of each scenario's first worlds to run again in a fresh process, and compare; by default 3",
     )
     add_results(parser)
+    add_junit(parser)
+    add_github_summary(parser)
     add_world(parser)
 
 
 def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command `verify`; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
     from relaysim.reports.answers import with_answer
+    from relaysim.reports.changes import changes_between
     from relaysim.reports.claims import UnknownEventError
     from relaysim.reports.determinism import parting_words
     from relaysim.reports.exit_codes import exit_status
     from relaysim.reports.publish import publish
     from relaysim.reports.results import build_results
+    from relaysim.reports.runs import named, previous_run
     from relaysim.scenarios.answer import answer, judge_waits
     from relaysim.scenarios.determinism.fresh_process import FreshProcessError
     from relaysim.scenarios.determinism.recheck import same_again
@@ -107,6 +118,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     names = arguments.scenarios or _default_scenarios(arguments.factory)
     folder_name = arguments.name or _folder_name(arguments)
     checked_folder(folder_name, arguments.out)
+    check_ci_outputs(arguments)
     scenarios = load_scenarios(list(dict.fromkeys(names)), arguments)
     for scenario in scenarios if sequential is not None else ():
         if scenario.strata is not None and scenario.strata.enabled:
@@ -155,9 +167,13 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
         ) from error
     results = with_answer(build_results(version, entries, **extra))
     checked = {"same_again": same_again(results, recheck.planned)}
+    details = {**timing(costs, jobs=jobs), **checked}
     with writing():
-        folder = publish(results, name=folder_name, timing={**timing(costs, jobs=jobs), **checked}, out=arguments.out)
-    say_results(arguments, results, lambda: _print(results, folder, checked, full=arguments.full))
+        before = previous_run(folder_name, arguments.out)
+        folder = publish(results, name=folder_name, timing=details, out=arguments.out)
+    write_junit(arguments, results, details)
+    tell_github(arguments, results, None if before is None else changes_between(before, results))
+    say_results(arguments, results, lambda: _print(results, named(folder, arguments.out), checked, full=arguments.full))
     differing = [entry for entry in entries if not entry.get("lane_check", {}).get("equal", True)]
     for entry in differing:
         seed = entry["lane_check"]["first_differing_seed"]

@@ -287,10 +287,10 @@ def test_a_folder_holds_results_page_and_figures_and_nothing_stale(
     results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    stale = tmp_path / "reports" / "out" / "pair" / "figures" / "forest.svg"
+    stale = tmp_path / "pair" / "figures" / "forest.svg"
     stale.parent.mkdir(parents=True)
     stale.write_text("old", encoding="utf-8")
-    folder = publish_comparison(results, name="pair", timing={"seconds": 1.5})
+    folder = publish_comparison(results, name="pair", timing={"seconds": 1.5}, out=tmp_path / "pair")
     assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*")) == [
         "figures/differences.svg",
         "figures/waiting.svg",
@@ -299,7 +299,7 @@ def test_a_folder_holds_results_page_and_figures_and_nothing_stale(
         "timing.json",
     ]
     assert (folder / "results.json").read_text(encoding="utf-8") == canonical(results)
-    assert (tmp_path / "reports" / "out" / "latest").readlink() == Path("pair")
-    other = publish_comparison(results, name="pair", out=tmp_path / "elsewhere")
-    assert (other / "index.html").is_file()
-    assert (tmp_path / "reports" / "out" / "latest").readlink() == Path("pair")
+    assert not (tmp_path / "reports").exists()
+    run = publish_comparison(results, name="pair")
+    assert (run / "results.json").read_bytes() == (folder / "results.json").read_bytes()
+    assert (tmp_path / "reports" / "out" / "latest").resolve() == run.resolve()

@@ -263,7 +263,7 @@ def test_verify_writes_the_results_folder_and_prints_the_same_as_json(
     assert verify(write(tmp_path), "--json", "--quiet") == 3
     streams = capsys.readouterr()
     assert streams.err == ""
-    folder = tmp_path / "reports/out/small"
+    folder = (tmp_path / "reports/out/small/latest").resolve()
     assert (tmp_path / "reports/out/latest").resolve() == folder
     assert streams.out == (folder / "results.json").read_text("utf-8")
     results = read_results(folder)
@@ -290,14 +290,14 @@ def test_results_are_the_same_again_and_with_other_jobs(tmp_path: Path, monkeypa
 
 def test_replications_set_and_name_are_heeded(tmp_path: Path) -> None:
     verify(write(tmp_path), "--replications", "20", "--name", "mine", "--set", "root_seed=9", "--quiet")
-    (scenario,) = read_results(tmp_path / "reports/out/mine")["scenarios"]
+    (scenario,) = read_results(tmp_path / "reports/out/mine/latest")["scenarios"]
     assert (scenario["replications"], scenario["root_seed"]) == (20, 9)
     assert scenario["claims"][1]["examples"][0]["replay"].endswith(" --seed 9 --set root_seed=9 --claim wait")
 
 
 def test_the_incident_is_what_is_verified_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     verify("--replications", "2", "--quiet")
-    results = read_results(tmp_path / "reports/out/incident")
+    results = read_results(tmp_path / "reports/out/incident/latest")
     assert tuple(scenario["scenario"] for scenario in results["scenarios"]) == INCIDENT
 
 
@@ -393,7 +393,7 @@ def test_a_relay_of_ones_own_gets_an_answer_in_words(
     assert "  See it: relaysim replay race --seed 0 --factory naive_bot_for_tests:make --claim transparent" in said
     assert any(line.startswith("After meeting an active run it waited, in the median: race 0 s") for line in said)
     assert any(line.startswith("Under which waits: none;") for line in said)
-    results = read_results(tmp_path / "reports/out/relay")
+    results = read_results(tmp_path / "reports/out/relay/latest")
     assert results["factory"] == "naive_bot_for_tests:make"
     assert [point["free_seconds"] for point in results["waits"]] == list(answer.FREE_SECONDS)
     assert all(claim["expected"] == "verified" for each in results["scenarios"] for claim in each["claims"])
@@ -711,4 +711,4 @@ def test_a_bot_of_the_current_folder_comes_before_the_checkout_that_has_a_folder
     small = ["--replications", "49", "--jobs", "2", "--lane", "direct", "--lane-check", "0"]
     done = subprocess.run([*command, *small], cwd=tmp_path, text=True, capture_output=True, check=False)
     assert "Is relay.main:make safe? No: " in done.stdout, done.stderr
-    assert '"jobs": 2' in (tmp_path / "reports/out/relay/timing.json").read_text(encoding="utf-8")
+    assert '"jobs": 2' in (tmp_path / "reports/out/relay/latest/timing.json").read_text(encoding="utf-8")

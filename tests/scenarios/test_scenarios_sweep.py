@@ -617,11 +617,11 @@ def test_the_command_prints_a_table_and_writes_a_folder(
     assert typed("small.toml", *GRID) == 0
     streams = capsys.readouterr()
     assert streams.out.startswith("No point of 2 keeps every claim; best ")
-    assert "Report: reports/out/sweep-small/index.html\n" in streams.out
+    assert "Report: reports/out/sweep-small/latest/index.html\n" in streams.out
     assert streams.err.startswith("small: 200 replications in ")
     assert streams.err.endswith(": 2 points\n")
-    folder = Path("reports/out/sweep-small")
-    assert Path("reports/out/latest").readlink() == Path("sweep-small")
+    folder = Path("reports/out/sweep-small/latest")
+    assert Path("reports/out/latest").readlink().parent == Path("sweep-small")
     assert json.loads((folder / "timing.json").read_text(encoding="utf-8"))["reused"] == 0
     with (folder / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -55,7 +55,7 @@ def _short_commands(monkeypatch: pytest.MonkeyPatch) -> None:
 def assert_same_shares(out: Path) -> None:
     """The worlds of the fitted profile recover at the first retry as often as the log does, as far as both tell."""
     log, verified = (
-        json.loads((out / name / "results.json").read_text(encoding="utf-8")) for name in ("fit", "verify")
+        json.loads((out / name / "latest" / "results.json").read_text(encoding="utf-8")) for name in ("fit", "verify")
     )
     (told,) = (each["interval"] for each in log["conflicts"]["endings"] if each["ending"] == "recovered_at_2")
     claims = verified["scenarios"][0]["claims"]
@@ -67,10 +67,10 @@ def test_the_full_circle(tmp_path: Path) -> None:
     serve, *others = examples_of(ROOT / "docs" / "full-circle.md")
     with serving(serve, tmp_path) as port:
         assert_printed(others, outputs_here(others, port, tmp_path))
-    profile = load_profile(tmp_path / "reports/out/fit/profile.toml")
+    profile = load_profile(tmp_path / "reports/out/fit/latest/profile.toml")
     assert profile.name == "fitted"
     assert_same_shares(tmp_path / "reports/out")
-    policy = tmp_path / "reports/out/tune/policy.toml"
+    policy = tmp_path / "reports/out/tune/latest/policy.toml"
     assert load_policy(policy).policy == "cancel_and_retry"
     assert tomllib.loads(policy.read_text(encoding="utf-8"))["origin"]["profiles"] == ["fitted"]
 
