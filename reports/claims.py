@@ -37,10 +37,11 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from relaysim.reports import betting, statistics
 from relaysim.reports.claim_kinds import CLAIM_KINDS, ClaimKind, Kind, Numbers, kind_named
@@ -85,6 +86,22 @@ TRANSPARENCY_PARTS = (
 )
 
 
+_SERIES_UP_TO = re.compile(r"([a-z_]+) *<= *(\d+(?:\.\d+)?)")
+
+
+class SeriesUpTo(NamedTuple):
+    """An event that counts the values of a series from 0 up to a bound, in the series' unit: `reply_seconds <= 20`."""
+
+    series: str
+    bound: float
+
+    @classmethod
+    def of(cls, event: str) -> SeriesUpTo | None:
+        """The event, if it is one of these."""
+        found = _SERIES_UP_TO.fullmatch(event)
+        return None if found is None else cls(found[1], float(found[2]))
+
+
 class UnknownEventError(ValueError):
     """A claim names an event that no replication counts. Reading it as zero would verify any claim of "never"."""
 
@@ -93,7 +110,8 @@ class UnknownEventError(ValueError):
 class ClaimSpec:
     """A claim about one event.
 
-    `event` names a count of the observation or, for `exact`, a series. `among` names the count of trials;
+    `event` names a count of the observation, a series with a bound (`SeriesUpTo`) or, for `exact`, a series.
+    `among` names the count of trials;
     `"replications"` (the default) makes each replication one trial. Rates (`target`, `margin`, `limit`) lie in 0 to 1;
     `value` has the series' own unit (seconds for waits). `expect` and `reason` say which verdict is expected and why.
     `by_construction` marks a claim that the scenario's own numbers were chosen to meet. `trials_max` is how many trials a
@@ -311,7 +329,7 @@ def _measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int,
     if count > n and not spec.rules.is_about_occurrence:
         raise ValueError(f"claim {spec.id!r}: {count} times {spec.event} among only {n} of {spec.among}")
     if spec.rules.denies_absence:
-        message = f"{_words(spec.event)}: {count} of {n} ({_words(spec.among)})"
+        message = f"{_words(spec.event)}: {count} of {n} ({_words(spec.among)}){_slowest(spec, observation)}"
         return count, n, count < n, _detail(observation, ("failed", "lost"), message) if count < n else {}
     if spec.kind == "between" and spec.event.startswith("recovered_at_"):
         counts = observation["counts"]
@@ -331,7 +349,18 @@ def _series(spec: ClaimSpec, observation: Mapping[str, Any]) -> list[float]:
     return list(observation.get("series", {}).get(spec.event, ()))
 
 
+def _slowest(spec: ClaimSpec, observation: Mapping[str, Any]) -> str:
+    """What an example of a series' bound says besides: by how much it was missed."""
+    up_to = SeriesUpTo.of(spec.event)
+    values = observation.get("series", {}).get(up_to.series, ()) if up_to is not None else ()
+    largest = max(values, default=0.0)
+    return f"; the largest was {largest:.3g}" if up_to is not None and largest > up_to.bound else ""
+
+
 def _count(spec: ClaimSpec, observation: Mapping[str, Any], name: str) -> int:
+    up_to = SeriesUpTo.of(name)
+    if up_to is not None and up_to.series in observation.get("series", {}):
+        return sum(0 <= value <= up_to.bound for value in observation["series"][up_to.series])
     counts = observation["counts"]
     if name not in counts:
         near = difflib.get_close_matches(name, sorted(counts), n=3)

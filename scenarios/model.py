@@ -39,7 +39,11 @@ class ClaimEntry(_Table):
         description="between target - margin and target + margin; below or above a limit; never; absent, which an "
         "occurrence leaves inconclusive; or exactly a value"
     )
-    event: str = Field(description="what is counted: a count of the observation, or for `exact` one of its series")
+    event: str = Field(
+        description="what is counted: a count of the observation; the values of a series up to a bound, as "
+        "`reply_seconds <= 20` (with `above` and `limit = 0.95`: 95 % are answered within 20 s; who gets no answer is not); "
+        "or for `exact` one of its series"
+    )
     among: str = Field(
         default="replications", description="the trials: a count of the observation, or each replication as one trial"
     )

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from relaysim.reports.claim_kinds import kind_named
-from relaysim.reports.claims import REPLICATIONS
+from relaysim.reports.claims import REPLICATIONS, SeriesUpTo
 from relaysim.scenarios.document import Document
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.problems import Problem, errors_of, not_finite, to_problems
 from relaysim.scenarios.scenario_files import Reading, first_lower, shown_path
 from relaysim.scenarios.system_errors import reason_of
 from relaysim.sim.backends import BACKENDS, DEFAULT, backend_named
-from relaysim.sim.backends.profile import Profile, override, read_profile_table, shipped_profiles
+from relaysim.sim.backends.profile import ExtendsError, Profile, override, read_profile_table, shipped_profiles
 from relaysim.sim.kernel import error_text, named
 from relaysim.sim.kernel.distributions import Distribution
 from relaysim.sim.validation_words import MISSING, Finding, Step, did_you_mean, format_path
@@ -80,6 +80,9 @@ def _resolve_profile(reading: Reading) -> Profile | None:
         return None
     except tomllib.TOMLDecodeError as error:
         reading.problems.append(Problem(shown_path(Path(named)), "", f"is no TOML: {first_lower(str(error))}"))
+        return None
+    except ExtendsError as error:
+        reading.problems.append(Problem(file, "profile", str(error)))
         return None
     where = f"profile {named}" if not named.endswith(".toml") else shown_path(Path(named))
     return _check_profile(reading, model, table, overrides, as_typed, where)
@@ -148,7 +151,10 @@ def _wrong_claims(document: Document) -> list[Finding]:
         event, among = claim.get("event"), claim.get("among")
         kind = kind_named(claim.get("kind"))
         known, what = (SERIES, "series") if kind and kind.reads_series else (COUNTS, "count")
-        if kind and isinstance(event, str) and event not in known:
+        up_to = SeriesUpTo.of(event) if isinstance(event, str) else None
+        if kind and up_to is not None and not kind.reads_series:
+            findings += _wrong_series(("claims", index), up_to, among)
+        elif kind and isinstance(event, str) and event not in known:
             suggestion = did_you_mean(event, [*known], what="there are")
             findings.append(Finding(("claims", index, "event"), f"there is no {what} {event!r}", suggestion))
         if isinstance(among, str) and among != REPLICATIONS and among not in COUNTS:
@@ -165,6 +171,17 @@ def _wrong_claims(document: Document) -> list[Finding]:
             suggestion = did_you_mean(name, known_ids, what="there are")
             findings.append(Finding(steps, f"there is no claim {name!r}", suggestion))
     return findings
+
+
+def _wrong_series(steps: tuple[Step, ...], up_to: SeriesUpTo, among: object) -> list[Finding]:
+    """What is wrong with an event that counts a series' values up to a bound."""
+    if up_to.series not in SERIES:
+        suggestion = did_you_mean(up_to.series, [*SERIES], what="there are")
+        return [Finding((*steps, "event"), f"there is no series {up_to.series!r}", suggestion)]
+    if among in (None, REPLICATIONS):
+        told = f'`among` must say which values there could be, such as "messages", where the event is {up_to.series} <= ...'
+        return [Finding((*steps, "among"), told)]
+    return []
 
 
 def _wrong_in_strata(document: Document, claims: Sequence[Mapping[str, Any]]) -> list[Finding]:

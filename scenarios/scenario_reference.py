@@ -121,7 +121,9 @@ def reference() -> str:
         "",
         "A profile says how slow and how faulty the backend is. Shipped: "
         f"{', '.join(f'`{name}`' for name in shipped_profiles())}. Each number is a table with "
-        "its value and a `basis`, a sentence on what it rests on; a number without one is refused. A scenario changes "
+        "its value and a `basis`, a sentence on what it rests on; a number without one is refused. A profile may "
+        "say only what differs from a shipped one, or from another file "
+        '(`extends = "typical"`): a table without a `kind` then changes single parameters. A scenario changes '
         "single numbers under `profile_overrides`.",
         "",
         "| key | meaning |",
@@ -131,7 +133,13 @@ def reference() -> str:
         lines.append(f"| `{name}` | {info.description} |")
     lines += ["", "## What claims can count", "", "A claim's `event` and `among` name one of these counts:", ""]
     lines += ["| count | meaning |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in COUNTS.items())]
-    lines += ["", "or, for `exact` claims, one of these series:", "", "| series | meaning |", "|---|---|"]
+    lines += [
+        "",
+        "An `event` may also be one of these series up to a bound, as `reply_seconds <= 20`; for `exact`, a series alone:",
+        "",
+        "| series | meaning |",
+        "|---|---|",
+    ]
     lines += [f"| `{name}` | {text} |" for name, text in SERIES.items()]
     return "\n".join(lines) + "\n"
 

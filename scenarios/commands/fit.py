@@ -97,7 +97,7 @@ def _base(name: str) -> tuple[dict[str, Any], Profile]:
     import tomllib
 
     from relaysim.scenarios.problems import Problem, findings_of, unreadable
-    from relaysim.sim.backends.profile import Profile, read_profile_table
+    from relaysim.sim.backends.profile import ExtendsError, Profile, read_profile_table
     from relaysim.sim.validation_words import format_path
 
     try:
@@ -105,6 +105,8 @@ def _base(name: str) -> tuple[dict[str, Any], Profile]:
     except FileNotFoundError as error:
         sentence = str(error) if error.filename is None else f"there is no file {name}"
         raise UsageError(f"--profile-from: {sentence}") from error
+    except ExtendsError as error:
+        raise UsageError(f"--profile-from: {error}") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"--profile-from {name}: {unreadable(error)}") from error
     if found := findings_of(Profile, table):

@@ -15,7 +15,7 @@ from relaysim.scenarios.runner import here_on_path
 from relaysim.scenarios.scenario_checks import constant_seconds
 from relaysim.sim.backends import BACKENDS, backend_named
 from relaysim.sim.backends.other_endpoints.settings import OtherEndpointsSettings
-from relaysim.sim.backends.profile import Profile, override, read_profile_table, shipped_profiles
+from relaysim.sim.backends.profile import ExtendsError, Profile, override, read_profile_table, shipped_profiles
 from relaysim.sim.backends.protocol import Backend
 from relaysim.sim.backends.replies import Replies
 from relaysim.sim.backends.webhook_events import ServedEvents
@@ -130,6 +130,9 @@ def _read_profile(named: str, sets: Sequence[str], model: type[Profile], problem
             problems.append(
                 Problem(where, "", f"there is no profile {named!r}", f"{sentence} (or give a path that ends in .toml)")
             )
+        return {}
+    except ExtendsError as error:
+        problems.append(Problem("--profile", "", str(error)))
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         problems.append(Problem(where, "", unreadable(error)))

@@ -16,7 +16,8 @@ value and its `basis`, a sentence that says where it comes from:
     basis = "..."
     value = 0.01                # a plain number
 
-A number without a basis is refused. Scenarios may override numbers one by one (`overrides` of `load_profile`).
+A number without a basis is refused. A profile may say only what differs from another one (`extends = "typical"`, see
+`read_profile_table`). Scenarios may override numbers one by one (`overrides` of `load_profile`).
 
 Rate limits, failures and the switches named `unproven` are off unless a profile turns them on; of the shipped ones only
 `bad_day` and `outage` do so, and no shipped profile touches what is unproven.
@@ -25,6 +26,8 @@ Rate limits, failures and the switches named `unproven` are off unless a profile
 from __future__ import annotations
 
 import copy
+import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -184,13 +187,72 @@ def shipped_profiles() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in PROFILE_FOLDER.glob("*.toml")))
 
 
+class ExtendsError(ValueError):
+    """What a profile extends cannot be used; the message says which file says so, and why."""
+
+
 def read_profile_table(name_or_path: str | Path) -> dict[str, Any]:
-    """The raw TOML of a shipped profile, or of a file whose path ends in `.toml`.
+    """The raw tables of a shipped profile, or of a file whose path ends in `.toml`, with those that it extends.
+
+    A profile `extends` a shipped one, or a file, relative to its own; its tables take the place of that one's. A table
+    without a `kind` changes single parameters of the distribution that it finds. `name`, `title` and each `basis` are its
+    own.
 
     Raises:
         FileNotFoundError: no such name or file; the message lists the shipped names.
         tomllib.TOMLDecodeError: the file is no TOML.
+        ExtendsError: what it extends is not there, is no TOML, or extends it in turn.
     """
+    return _extended(_read_table(name_or_path), str(name_or_path), ())
+
+
+def _extended(table: dict[str, Any], given: str, through: tuple[str, ...]) -> dict[str, Any]:
+    parent = table.pop("extends", None)
+    if parent is None:
+        return table
+    if not isinstance(parent, str):
+        raise ExtendsError(f"{given}: extends: must be a profile's name or a path that ends in .toml, not {parent!r}")
+    path = os.path.normpath(Path(given).parent / parent) if parent.endswith(".toml") else parent
+    if path in (*through, given) or len(through) > _EXTENDS_MAX:
+        raise ExtendsError(f"{given}: extends: goes round in a circle: {' -> '.join((*through, given, path))}")
+    try:
+        below = _extended(_read_table(path), path, (*through, given))
+    except FileNotFoundError as error:
+        said = f"there is no file {path}" if parent.endswith(".toml") else str(error)
+        raise ExtendsError(f"{given}: extends: {said}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ExtendsError(f"{given}: extends: {path} cannot be read: {error}") from error
+    return {**{key: value for key, value in below.items() if key not in _WORDS}, **_with_parameters(below, table)}
+
+
+_EXTENDS_MAX: Final = 20
+
+
+def _with_parameters(below: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table, with the parameters of the distributions in which it changes single ones."""
+    result = dict(table)
+    for key, value in table.items():
+        old = below.get(key)
+        if (
+            isinstance(value, Mapping)
+            and isinstance(old, Mapping)
+            and "kind" in old
+            and not {"kind", "value"} & set(value)
+        ):
+            result[key] = {**_kept(old, value, leaving=("basis",)), **value}
+    return result
+
+
+def _kept(old: Mapping[str, Any], new: Mapping[str, Any], leaving: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The parameters of a distribution that stay where others take their place: of its spread there is one."""
+    gone = {*leaving, *(_SPREADS if _SPREADS & set(new) else ())}
+    return {name: part for name, part in old.items() if name not in gone}
+
+
+_SPREADS: Final = frozenset({"sigma", "p90", "p95", "p99"})
+
+
+def _read_table(name_or_path: str | Path) -> dict[str, Any]:
     path = Path(name_or_path)
     if path.suffix != ".toml":
         path = PROFILE_FOLDER / f"{name_or_path}.toml"
@@ -211,7 +273,6 @@ def override(table: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
     the override brings its own.
     """
     result: dict[str, Any] = copy.deepcopy(dict(table))
-    spreads = {"sigma", "p90", "p95", "p99"}
     for key, value in overrides.items():
         if key in _WORDS:
             result[key] = copy.deepcopy(value)
@@ -225,8 +286,7 @@ def override(table: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
         old = result.get(key)
         new = copy.deepcopy(dict(value))
         if "kind" not in new and isinstance(old, Mapping):
-            kept = {name: part for name, part in old.items() if not (name in spreads and spreads & set(new))}
-            new = {**kept, "basis": OVERRIDE_BASIS, **new}
+            new = {**_kept(old, new), "basis": OVERRIDE_BASIS, **new}
         new.setdefault("basis", OVERRIDE_BASIS)
         result[key] = new
     return result

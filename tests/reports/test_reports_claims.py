@@ -376,3 +376,37 @@ def test_a_seed_appears_as_the_command_that_replays_it() -> None:
     entry = judge(spec("never", expect="refuted"), tally, replay="relaysim replay race --seed {seed}")
     assert entry["examples"][0]["replay"] == "relaysim replay race --seed 7 --claim c"
     assert entry["as_expected"]
+
+
+def within(kind: str, bound: float, **numbers: float) -> ClaimSpec:
+    table = {"id": "quick", "title": "t", "kind": kind, "event": f"reply_seconds <= {bound}", "among": "messages"}
+    return ClaimSpec.from_mapping({**table, **numbers})
+
+
+def test_a_share_of_a_series_is_counted_among_all_who_could_have_a_value() -> None:
+    """95 % answered within 20 s: who never got an answer was not answered within 20 s."""
+    seen = {"seed": 3, "counts": {"messages": 4}, "series": {"reply_seconds": [5.0, 20.0, 20.5]}}
+    count, n, offending, detail = measure(within("above", 20, limit=0.95), seen)
+    assert (count, n, offending) == (2, 4, True)
+    assert detail["text"] == "reply seconds <= 20: 2 of 4 (messages); the largest was 20.5"
+    assert measure(within("above", 20.5, limit=0.95), seen)[:2] == (3, 4)
+    unknown = {**seen, "series": {"reply_seconds": [-1.0, 0.0]}}  # what has no value is below no bound
+    assert measure(within("above", 20, limit=0.95), unknown)[:2] == (1, 4)
+    with pytest.raises(UnknownEventError, match="which no replication counts"):
+        measure(within("above", 20, limit=0.95), {**seen, "series": {}})
+
+
+@pytest.mark.parametrize(("slow", "verdict"), [(0, "verified"), (200, "refuted"), (50, "inconclusive")])
+def test_a_percentile_has_a_verdict(slow: int, verdict: str) -> None:
+    spec, tally = within("above", 20, limit=0.95), Tally()
+    for seed in range(1000):
+        seconds = 30.0 if seed < slow else 10.0
+        tally.observe(spec, {"seed": seed, "counts": {"messages": 1}, "series": {"reply_seconds": [seconds]}})
+    assert judge(spec, tally)["verdict"] == verdict
+
+
+@given(st.lists(st.floats(0, 100), max_size=30), st.floats(0, 100), st.floats(0, 100))
+def test_more_time_is_never_fewer_answers(values: list[float], one: float, other: float) -> None:
+    seen = {"seed": 0, "counts": {"messages": 30}, "series": {"reply_seconds": values}}
+    less, more = sorted((round(one, 3), round(other, 3)))
+    assert measure(within("below", less, limit=0.5), seen)[0] <= measure(within("below", more, limit=0.5), seen)[0]

@@ -635,3 +635,41 @@ def test_a_script_changes_the_hash_and_its_absence_does_not(tmp_path: Path) -> N
     plain = load(str(write(tmp_path, f'{SMALL}\n[replies]\nkind = "echo"\n'))).hash
     assert len({before, scripted, voiced}) == 3
     assert plain == before
+
+
+@pytest.mark.parametrize(
+    ("event", "among", "said"),
+    [
+        ("reply_second <= 20", "messages", "event: there is no series 'reply_second'; did you mean `reply_seconds`?"),
+        (
+            "lost <= 2",
+            "messages",
+            "event: there is no series 'lost'; there are: wait_seconds, polite_wait_seconds, reply_seconds",
+        ),
+        ("reply_seconds >= 20", "messages", "event: there is no count 'reply_seconds >= 20'"),
+        (
+            "reply_seconds <= 20",
+            "replications",
+            'among: `among` must say which values there could be, such as "messages", where the event is reply_seconds <= ',
+        ),
+    ],
+)
+def test_a_series_with_a_bound_is_one_that_there_is_among_what_could_have_a_value(
+    tmp_path: Path, event: str, among: str, said: str
+) -> None:
+    claim = f'''
+[[claims]]
+id = "quick"
+title = "95 % are answered within 20 s"
+kind = "above"
+event = "{event}"
+among = "{among}"
+limit = 0.95
+reason = "r"
+'''
+    write(tmp_path, SMALL + claim, "bad.toml")
+    (problem,) = problems("bad.toml")
+    assert problem.partition(".")[2].partition("].")[2].startswith(said)
+    good = claim.replace(event, "reply_seconds <= 20").replace(among, "messages")
+    write(tmp_path, SMALL + good, "good.toml")
+    assert load("good.toml").claims[-1].event == "reply_seconds <= 20"
