@@ -105,9 +105,9 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     from relaysim.reports.publish import publish
     from relaysim.reports.results import build_results
     from relaysim.reports.runs import named, previous_run
-    from relaysim.scenarios.answer import answer, judge_waits
     from relaysim.scenarios.determinism.fresh_process import FreshProcessError
     from relaysim.scenarios.determinism.recheck import same_again
+    from relaysim.scenarios.own_relay import details, judge_waits
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError
     from relaysim.scenarios.timing import code_version, cores, timing
@@ -158,7 +158,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
             if arguments.factory is not None:
                 hunted = next((each for each in scenarios if each.name == "rapid_pair"), scenarios[0])
                 extra["explore"] = hunted.origin.explore_command
-                extra["details"] = answer({"scenarios": entries, **extra}, waits, extra["explore"])
+                extra["details"] = details({"scenarios": entries, **extra}, waits)
     except (ReplicationError, LostWorkerError, UnknownEventError) as error:
         raise UsageError(_one_line(error, scenarios)) from error
     except FreshProcessError as error:
@@ -167,11 +167,11 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
         ) from error
     results = with_answer(build_results(version, entries, **extra))
     checked = {"same_again": same_again(results, recheck.planned)}
-    details = {**timing(costs, jobs=jobs), **checked}
+    measured = {**timing(costs, jobs=jobs), **checked}
     with writing():
         before = previous_run(folder_name, arguments.out)
-        folder = publish(results, name=folder_name, timing=details, out=arguments.out)
-    write_junit(arguments, results, details)
+        folder = publish(results, name=folder_name, timing=measured, out=arguments.out)
+    write_junit(arguments, results, measured)
     tell_github(arguments, results, None if before is None else changes_between(before, results))
     say_results(arguments, results, lambda: _print(results, named(folder, arguments.out), checked, full=arguments.full))
     differing = [entry for entry in entries if not entry.get("lane_check", {}).get("equal", True)]
@@ -226,7 +226,7 @@ def _one_line(error: Exception, scenarios: Sequence[Scenario]) -> str:
 
 def _default_scenarios(factory: str | None) -> Sequence[str]:
     if factory is not None:
-        from relaysim.scenarios.answer import OWN_RELAY
+        from relaysim.scenarios.own_relay import OWN_RELAY
 
         return OWN_RELAY
     from relaysim.scenarios.scenario_files import INCIDENT

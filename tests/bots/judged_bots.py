@@ -27,8 +27,8 @@ class Judged(NamedTuple):
 
     @property
     def answer(self) -> str:
-        """The whole answer."""
-        return "\n".join(self.results["details"])
+        """The whole answer: its title, and a sentence a line."""
+        return "\n".join([self.results["answer"]["title"], *self.results["details"]])
 
     def count(self, name: str) -> int:
         """A count, over all scenarios."""

@@ -50,7 +50,7 @@ def verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         said = capsys.readouterr()
         results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
         (entry,) = results["scenarios"]
-        return Verdict(status, entry, "\n".join(results["details"]), said.out + said.err)
+        return Verdict(status, entry, "\n".join([results["answer"]["title"], *results["details"]]), said.out + said.err)
 
     return run
 
@@ -63,7 +63,7 @@ def test_a_bot_with_its_own_table_of_threads_meets_the_stuck_run(verify: Verify)
     assert bad.status == 1
     assert bad.of("transparent") == "refuted"
     assert bad.scenario["counts"]["initial_runs_met"] == 2
-    assert "safe? No." in bad.answer
+    assert "safe? No: " in bad.answer
 
     fine = verify("stuck_run", "limits_threads:patient")
     assert fine.status == 0, fine.output
@@ -145,7 +145,7 @@ def place(text: str) -> str:
 
 def test_an_adapter_that_raises_in_most_handlings_is_told_so_and_nothing_is_judged(verify: Verify) -> None:
     wrong = verify("rapid_pair", "limits_adapters:wrong")
-    first, answer = wrong.answer.splitlines()[:2]
+    answer, first = wrong.answer.splitlines()[:2]
     assert wrong.status == 3
     assert f"TypeError in {place('self.shown(page')} ended 2 of 2 handlings" in first
     assert "missing 1 required positional argument: 'markup'" in first
@@ -158,7 +158,7 @@ def test_an_adapter_that_raises_in_most_handlings_is_told_so_and_nothing_is_judg
 
     in_a_task = verify("rapid_pair", "limits_adapters:wrong_in_a_task", worlds=1)
     assert in_a_task.status == 3
-    assert f"TypeError in {place('self.shown(page')} ended 1 of 1 handling that" in in_a_task.answer.splitlines()[0]
+    assert f"TypeError in {place('self.shown(page')} ended 1 of 1 handling that" in in_a_task.answer.splitlines()[1]
 
 
 def test_a_bot_that_raises_because_of_what_it_met_is_judged(verify: Verify) -> None:
@@ -174,7 +174,7 @@ def test_a_bot_that_raises_because_of_what_it_met_is_judged(verify: Verify) -> N
 
 def test_a_call_that_is_not_simulated_is_named_and_not_held_against_the_bot(verify: Verify) -> None:
     drawing = verify("rapid_pair", "limits_adapters:drawing")
-    first = drawing.answer.splitlines()[0]
+    first = drawing.answer.splitlines()[1]
     assert drawing.status == 3
     assert f"called POST /v1/images/generations ({place('images.generate(')}) in 2 of 2 worlds" in first
     assert "stand-in" in first

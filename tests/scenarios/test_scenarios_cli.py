@@ -23,7 +23,7 @@ from scenario_stand_ins import SMALL, observe, observe_differing_lanes, observe_
 from relaysim.reports import figures
 from relaysim.reports.claims import TOO_FEW
 from relaysim.reports.results import read_results
-from relaysim.scenarios import answer, runner
+from relaysim.scenarios import own_relay, runner
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.progress import reporter
 from relaysim.scenarios.runner import Cost, Progress
@@ -388,14 +388,15 @@ def test_a_relay_of_ones_own_gets_an_answer_in_words(
     text = capsys.readouterr().out
     assert text.startswith("Is naive_bot_for_tests:make safe? No: ")
     assert "expect" not in text
-    said = text[text.index("Is naive_bot_for_tests:make safe? No.\n") :].splitlines()
+    assert text.count("safe?") == 1  # it is said once
+    said = text.splitlines()
     assert any(line.startswith("In race this is false: “the customer does not notice”.") for line in said)
     assert "  See it: relaysim replay race --seed 0 --factory naive_bot_for_tests:make --claim transparent" in said
     assert any(line.startswith("After meeting an active run it waited, in the median: race 0 s") for line in said)
     assert any(line.startswith("Under which waits: none;") for line in said)
     results = read_results(tmp_path / "reports/out/relay/latest")
     assert results["factory"] == "naive_bot_for_tests:make"
-    assert [point["free_seconds"] for point in results["waits"]] == list(answer.FREE_SECONDS)
+    assert [point["free_seconds"] for point in results["waits"]] == list(own_relay.FREE_SECONDS)
     assert all(claim["expected"] == "verified" for each in results["scenarios"] for claim in each["claims"])
     assert str(tmp_path) in sys.path
     sys.path.remove(str(tmp_path))
@@ -425,40 +426,29 @@ def _results(verdict: str) -> dict[str, Any]:
 def _points(*got_through: int) -> list[dict[str, Any]]:
     return [
         {"free_seconds": seconds, "met_active_run": 20, "got_through": got}
-        for seconds, got in zip(answer.FREE_SECONDS, got_through, strict=False)
+        for seconds, got in zip(own_relay.FREE_SECONDS, got_through, strict=False)
     ]
 
 
-def test_a_yes_says_what_looks_for_the_races_that_its_worlds_seldom_have() -> None:
-    said, *_ = answer.answer(_results("verified"), _points(20), "relaysim explore rapid_pair --factory bot:make")
-    assert said == (
-        "Is bot:make safe? Yes, as far as 400 worlds can show; races of one round trip, as between two commands of Redis, "
-        "are looked for by `relaysim explore rapid_pair --factory bot:make`."
-    )
-    said, *_ = answer.answer(_results("refuted"), _points(20), "relaysim explore rapid_pair --factory bot:make")
-    assert said == "Is bot:make safe? No."
-
-
 def test_the_answer_names_the_longest_time_that_is_survived() -> None:
-    assert answer.answer(_results("verified"), _points(20, 20, 20, 5)) == [
-        "Is bot:make safe? Yes, as far as 400 worlds can show.",
+    assert own_relay.details(_results("verified"), _points(20, 20, 20, 5)) == [
         "After meeting an active run it waited, in the median: race 2 s (at most 6 s).",
         "Under which waits: messages that met an active run get through while it ends within 2 s of its cancel; "
         "where that takes 4 s, 15 of 20 do not.",
     ]
-    assert answer.answer(_results("inconclusive"), _points(20, 20))[1:] == [
+    assert own_relay.details(_results("inconclusive"), _points(20, 20)) == [
         "Not shown: nobody notices (race): it is so.",
         "After meeting an active run it waited, in the median: race 2 s (at most 6 s).",
         "Under which waits: every message that met an active run got through, "
         "even where a cancelled run took 1 s to end.",
     ]
-    assert answer.answer(_results("refuted"), [])[1] == (
+    assert own_relay.details(_results("refuted"), [])[0] == (
         "In race this is false: “nobody notices”. Among 800 messages: 3 messages without an answer."
     )
     results = _results("refuted")
     results["scenarios"][0]["outcomes"] = {"messages": 800}
     results["scenarios"][0]["claims"][0] |= {"event": "conflicts", "count": 7, "n": 400, "among": "replications"}
-    assert answer.answer(results, [])[1] == (
+    assert own_relay.details(results, [])[0] == (
         "In race this is false: “nobody notices”. It counts `conflicts`: 7 in 400 worlds."
     )
 
@@ -468,10 +458,10 @@ def test_what_had_too_few_worlds_is_one_line_per_scenario() -> None:
     first = results["scenarios"][0]["claims"][0]
     first |= {"reason": TOO_FEW, "why": "did not happen, but 1 replication does not show it; 7 would"}
     results["scenarios"][0]["claims"].append({**first, "title": "all in time"})
-    assert answer.answer(results, [])[1] == (
+    assert own_relay.details(results, [])[0] == (
         "Not shown in race: “nobody notices”, “all in time”: did not happen, but 1 replication does not show it; 7 would."
     )
-    assert not any("all in time" in line for line in answer.answer(results, [])[2:])
+    assert not any("all in time" in line for line in own_relay.details(results, [])[1:])
 
 
 @pytest.mark.parametrize(
@@ -481,7 +471,7 @@ def test_what_shows_an_api_is_not_to_be_declared(text: str, declares: bool) -> N
     results = _results("inconclusive")
     example = {"seed": 1, "detail": {"text": f"c1 was sent {text!r}", "received": [text]}, "replay": "relaysim replay"}
     results["scenarios"][0]["claims"][0] |= {"event": "undeclared_texts", "examples": [example]}
-    told = answer.answer(results, [])[2]
+    told = own_relay.details(results, [])[1]
     assert ("or of its `apologies` if it ends a message" in told) is declares
     assert ("no customer should read" in told) is not declares
 
@@ -489,7 +479,7 @@ def test_what_shows_an_api_is_not_to_be_declared(text: str, declares: bool) -> N
 def test_the_answer_tells_how_a_run_left_behind_is_met_and_who_never_meets_one() -> None:
     results = _results("inconclusive")
     results["scenarios"][0]["claims"][0] |= {"where": "initial_runs_met", "met_replications": 0, "replications": 400}
-    told = answer.answer(results, [])[2]
+    told = own_relay.details(results, [])[1]
     assert "the first one that the relay opens by `threads.create`" in told
     assert "`threads.create_and_run` always makes a new thread" in told
 
@@ -497,15 +487,15 @@ def test_the_answer_tells_how_a_run_left_behind_is_met_and_who_never_meets_one()
 def test_a_relay_that_never_met_an_active_run_is_not_said_to_wait_well() -> None:
     results = _results("verified")
     results["scenarios"][0]["counts"] = {"met_active_run": 0}
-    assert answer.answer(results, [])[-1] == (
+    assert own_relay.details(results, [])[-1] == (
         "None of its appends was refused because of an active run; nothing is known of how long a refused append would wait."
     )
     results["scenarios"][0]["counts"] = {"met_active_run": 0, "creation_conflicts": 1}
-    assert "refused because of an active run, but 1 creation of runs was;" in answer.answer(results, [])[-1]
+    assert "refused because of an active run, but 1 creation of runs was;" in own_relay.details(results, [])[-1]
     results["scenarios"][0]["counts"] = {"met_active_run": 0, "initial_runs_met": 3}
-    assert "although it met 3 runs that had been left behind, by looking" in answer.answer(results, [])[-1]
+    assert "although it met 3 runs that had been left behind, by looking" in own_relay.details(results, [])[-1]
     results["scenarios"][0]["counts"] = {"met_active_run": 0, "conflicts": 24}
-    assert answer.answer(results, [])[-1].startswith(
+    assert own_relay.details(results, [])[-1].startswith(
         "Of its appends, 24 met an active run, all of them outside of the handling of a message,"
     )
 

@@ -1,4 +1,6 @@
-"""Is this relay safe, under which waits, and if not, why not? In words, from the results of its scenarios.
+"""What is to be said of somebody's own relay besides whether it is safe: why not, and under which waits, in words.
+
+Whether it is safe is said by `relaysim.reports.answers.of_relay`; these stand below it, with `--full` and in the page.
 
 How long a cancelled run takes to free its thread is the backend's doing, and decides which waits are long enough. So
 besides the scenarios' own claims the race is run under a row of such durations, and the answer says up to which one the
@@ -72,26 +74,20 @@ def judge_waits(
     return points, cost
 
 
-def answer(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]], explore: str = "") -> list[str]:
-    """The answer, a sentence per line; one line where a seed gave two worlds, since then nothing is known.
+def details(results: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence per line; none where a seed gave two worlds, since then nothing is known.
 
     Args:
         results: of the relay's scenarios.
         waits: as of `judge_waits`.
-        explore: the command that looks for races which these worlds seldom have; "" for none.
     """
     if not is_deterministic(results):
-        return [f"Is {results['factory']} safe? That cannot be said: the same seed gave two worlds."]
+        return []
     claims = [(scenario, claim) for scenario in results["scenarios"] for claim in scenario["claims"]]
     refuted = [each for each in claims if each[1]["verdict"] == "refuted"]
     unknown = [each for each in claims if each[1]["verdict"] == "inconclusive"]
-    worlds = sum(scenario["replications"] for scenario in results["scenarios"])
     obstacles = _obstacles(results)
     lines = [*obstacles]
-    verdict = _verdict(refuted, unknown, worlds, explore)
-    if not refuted and not unknown and any(scenario.get("unjudged_deadline") for scenario in results["scenarios"]):
-        verdict = "That is not shown: webhooks are repeated there, and no provider's deadline was judged."
-    lines.append(f"Is {results['factory']} safe? {verdict}")
     lines += _why_not(results, refuted)
     lines += _exceptions(results)
     lines += [line for scenario in results["scenarios"] for line in blocked_loops.sentences(scenario)]
@@ -134,18 +130,6 @@ def _obstacles(results: Mapping[str, Any]) -> list[str]:
         also = f" The same in {', '.join(name for name, _ in others)}." if others else ""
         lines.append(f"First, in {first}: {text}.{also}")
     return lines
-
-
-def _verdict(refuted: Sequence[Any], unknown: Sequence[Any], worlds: int, explore: str) -> str:
-    if refuted:
-        return "No."
-    if unknown:
-        return f"That is not shown by {counted(worlds, 'world')}, although nothing went wrong that refutes it."
-    # A race between two commands of Redis is one round trip long: worlds that are like production seldom have it.
-    races = (
-        f"; races of one round trip, as between two commands of Redis, are looked for by `{explore}`" if explore else ""
-    )
-    return f"Yes, as far as {counted(worlds, 'world')} can show{races}."
 
 
 def _why_not(results: Mapping[str, Any], refuted: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
