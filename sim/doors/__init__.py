@@ -8,7 +8,7 @@
 - `api_address`: the API as a service at its address, for clients that code under test makes by itself; `broken_answers`:
   how an answer that breaks is written, there and in the transport.
 - `simulation`: an API without a world, for doors of its own: `server` (a socket) and `in_process` (virtual time in a test's
-  process, with `in_process_transport` and `thread_clock`).
+  process, with `in_process_transport`, `thread_clock` and `called_functions`).
 - `api_handle`, `served`, `given_replies`, `given_settings`: what tests of other people do with these, and how they say it.
 
 Begin with `network`. A world does:

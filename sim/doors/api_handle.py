@@ -97,6 +97,11 @@ class ApiHandle(ABC):
         return self._apply(lambda api: api.kernel.now)
 
     @property
+    def seed(self) -> int:
+        """What keys every draw of this world: ids, latencies, which runs are stuck."""
+        return self._apply(lambda api: api.settings.seed)
+
+    @property
     def faults(self) -> tuple[ApiFault, ...]:
         """The faults that requests meet, in order of precedence."""
         return self._apply(lambda api: api.faults.faults)

@@ -27,6 +27,7 @@ import httpx2
 import openai
 
 from relaysim.sim.doors.api_handle import ApiHandle
+from relaysim.sim.doors.called_functions import arguments_taken, name_of
 from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.doors.given_replies import GivenReplies
 from relaysim.sim.doors.in_process_transport import PlainTransport, WorkersTransport
@@ -154,7 +155,8 @@ class InProcessApi(ApiHandle):
         goes on whenever virtual time passes.
 
         Args:
-            functions: each is called with an `openai.AsyncOpenAI` of its own, or, if it takes no argument, without.
+            functions: each is called with what `_made_for` makes for its worker, here an `openai.AsyncOpenAI` of its own,
+                as far as it takes arguments.
                 A coroutine will do as well.
             until: stop at this virtual instant at the latest (as `now` counts); those that have not returned by then go
                 on whenever virtual time passes, and their result is None.
@@ -219,20 +221,24 @@ class InProcessApi(ApiHandle):
         self._workers += 1
         return self._kernel.host(f"worker-{self._workers}")
 
+    def _made_for(self, host: Host) -> tuple[Callable[[], Any], ...]:
+        """What makes the arguments of a worker's coroutine function, which may take the first of them only, or none."""
+        return (lambda: openai_client(self._transport(host), self._api.backend.base_url),)
+
     def _coroutine(self, function: Any, host: Host) -> Coroutine[Any, Any, Any]:
         """What a worker runs."""
         if inspect.iscoroutine(function):
             return function
         if not callable(function):
             raise TypeError(f"run takes coroutine functions, not {function!r}")
-        given = (openai_client(self._transport(host), self._api.backend.base_url),) if _takes_a_client(function) else ()
-        made = function(*given)
+        makers = self._made_for(host)
+        made = function(*(make() for make in makers[: arguments_taken(function, len(makers))]))
         if inspect.iscoroutine(made):
             return made
         if inspect.isawaitable(made):
             return _await(made)
         raise TypeError(
-            f"run takes coroutine functions; {_name_of(function)} returned {made!r}. Call plain code as it is, with `client`"
+            f"run takes coroutine functions; {name_of(function)} returned {made!r}. Call plain code as it is, with `client`"
         )
 
     def _cancel(self, tasks: list[asyncio.Task[Any]]) -> None:
@@ -361,28 +367,8 @@ class _SharedNetwork(Network):
         self._has_faults = True  # or will have
 
 
-def _takes_a_client(function: Callable[..., Any]) -> bool:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # some callables of C have none to read
-        return True
-    needed = [each for each in parameters if each.default is each.empty]
-    places = [each for each in needed if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    if len(places) > 1 or any(each.kind is each.KEYWORD_ONLY for each in needed):
-        names = ", ".join(each.name for each in needed)
-        raise TypeError(
-            f"run calls each coroutine function with one argument, its client, or with none; {_name_of(function)} needs "
-            f"{names}: give the others by a lambda or functools.partial"
-        )
-    return bool(places)
-
-
 async def _await(awaitable: Awaitable[T]) -> T:
     return await awaitable
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    return getattr(function, "__qualname__", None) or repr(function)
 
 
 def _where(task: asyncio.Task[Any]) -> str:

@@ -7,6 +7,7 @@ Keys expire in virtual time, because the fence makes `time.time()` virtual. The 
 replaced by a replica, and packets can be lost: see `RedisFault`.
 
 - `link`, `exchange`: the server and the network; one command on its way. `client`, `linked_connection`: both clients.
+- `plain_client`: a client for plain code outside of worlds, such as a test.
 - `address`: the server as a service that speaks its protocol, for clients that code under test makes by itself.
 - `faulty_path`, `redis_faults`, `replication`: the same way with faults, which there are, and what outlives a failover.
 - `wait`, `blocked_clients`, `scripts`, `info`: commands that wait, who waits, Lua, and what the server says of itself.
@@ -20,6 +21,7 @@ May import `relaysim.sim.kernel`, `relaysim.sim.sockets` and `relaysim.sim.fault
 from relaysim.sim.redis.address import RedisAddress
 from relaysim.sim.redis.client import make_client
 from relaysim.sim.redis.link import RedisLink, warm_up
+from relaysim.sim.redis.plain_client import plain_client
 from relaysim.sim.redis.redis_faults import RedisFault
 
-__all__ = ["RedisAddress", "RedisFault", "RedisLink", "make_client", "warm_up"]
+__all__ = ["RedisAddress", "RedisFault", "RedisLink", "make_client", "plain_client", "warm_up"]

@@ -57,7 +57,7 @@ class _LinkedSocket(Waits, AsyncFakeSocket):
                 for reply in replies:
                     AsyncFakeSocket.put_response(self, reply)
 
-        self.link.submit(self.worker, current_context.get(), _commands_in(data), process, answer, self, self.fail)
+        self.link.submit(self.worker, current_context.get(), commands_in(data), process, answer, self, self.fail)
 
     def process_into(self, fields: list[bytes], into: list[Any]) -> None:
         """Process a command, with its replies put there."""
@@ -95,7 +95,7 @@ class _LinkedSocket(Waits, AsyncFakeSocket):
             super().put_response(msg)
 
 
-def _commands_in(data: bytes) -> list[list[bytes]]:
+def commands_in(data: bytes) -> list[list[bytes]]:
     """The commands in a piece of the Redis protocol, as redis-py packs them: whole arrays of bulk strings."""
     commands: list[list[bytes]] = []
     position = 0
