@@ -31,9 +31,10 @@ What lives here
     sweep/                  one scenario at many points
     tune/                   settings searched for, and judged again
     ablations/              the relay without one of its safeguards each
+    testing/                relays judged in other people's test suites: `relaysim.check`, and what pytest makes of it
     commands/               every command: its options, and what it prints, writes and complains of
     shipped/                the scenarios of the incident
 
-May import `reports`, `relaysim.sim.world`, `relaysim.sim.doors` and `relaysim.sim.kernel`. Importing this package or its
+May import `reports`, `relaysim.sim.world`, `relaysim.sim.doors` and `relaysim.sim.kernel`, and `testing` the fixtures. Importing this package or its
 `cli` imports none of them: the command's help must not wait for them.
 """

@@ -12,21 +12,23 @@
 
 Both classes are in `relaysim.sim.backends.threads.fixtures`.
 
+`relaysim_seed` is the seed of a test that the marker `relaysim_seeds` runs under several; all of these fixtures take it.
+
 Settings come from the fixtures `simulated_openai_settings`, `openai_server_settings` (and `openai_server_session_settings`,
 of session scope), which a conftest.py may override, and above them from the markers `@pytest.mark.simulated_openai(...)`
 and `@pytest.mark.openai_server(...)`, the closest last. docs/testing-your-bot.md tells more.
 
-pytest imports this module in every session of an environment that has relaysim. It lives outside `relaysim.sim.doors`,
-whose import takes a while and needs the simulator's dependencies: nothing of the simulator is imported before a fixture
-is used.
+`relaysim.scenarios.testing.plugin` loads this module in every session of an environment that has relaysim. It lives outside
+`relaysim.sim.doors`, whose import takes a while and needs the simulator's dependencies: nothing of the simulator is imported
+before a fixture is used.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,7 +46,21 @@ _QUIET = "ignore:.*(Assistants API is deprecated|deprecated in favor of).*:Depre
 _QUIET_TOO = "ignore:deprecated$:DeprecationWarning"
 """The SDK says so at every call under `client.beta`; that API is what is simulated."""
 
+_QUIETENED = frozenset({"simulated_openai", "simulated_services", "openai_server", "openai_server_session"})
+
 _session_server: pytest.StashKey[ServedOpenAI] = pytest.StashKey()
+
+simulations_key: pytest.StashKey[list[InProcessOpenAI | ServedOpenAI]] = pytest.StashKey()
+"""Of a test: the simulated APIs that are open in it, for whoever tells what happened there."""
+
+
+def simulations_of(item: pytest.Item) -> list[InProcessOpenAI | ServedOpenAI]:
+    """The simulated APIs that a test uses and that are open."""
+    found = list(item.stash.get(simulations_key, ()))
+    server = item.session.stash.get(_session_server, None)
+    if server is not None and "openai_server_session" in getattr(item, "fixturenames", ()):
+        found.append(server)
+    return found
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -64,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Quieten the SDK's deprecation warnings in the tests that use the fixtures; the others' are theirs."""
     used = getattr(item, "fixturenames", ())
-    if "simulated_openai" in used or "openai_server" in used or "openai_server_session" in used:
+    if not _QUIETENED.isdisjoint(used):
         item.add_marker(pytest.mark.filterwarnings(_QUIET), append=False)
         item.add_marker(pytest.mark.filterwarnings(_QUIET_TOO), append=False)
 
@@ -75,6 +91,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     server = item.session.stash.get(_session_server, None)
     if server is not None and "openai_server_session" in getattr(item, "fixturenames", ()):
         server.reset()
+
+
+@pytest.fixture
+def relaysim_seed(request: pytest.FixtureRequest) -> int:
+    """The seed of this test, one of those of `@pytest.mark.relaysim_seeds(...)`; 0 where there is no such marker."""
+    return int(getattr(request, "param", 0))
 
 
 @pytest.fixture
@@ -97,28 +119,30 @@ def openai_server_session_settings() -> Mapping[str, Any]:
 
 @pytest.fixture
 def simulated_openai(
-    request: pytest.FixtureRequest, simulated_openai_settings: Mapping[str, Any]
+    request: pytest.FixtureRequest, simulated_openai_settings: Mapping[str, Any], relaysim_seed: int
 ) -> Iterator[InProcessOpenAI]:
     """The simulated Threads API in this process, in virtual time: clients, clock, faults, and what is stored.
 
     `run` runs coroutine functions at the same time; `client` is for plain code, whose `time.sleep` takes virtual time.
     """
     name = "simulated_openai"
-    table = _table(name, simulated_openai_settings) | _marked(request, name)
-    module = _load(name, "relaysim.sim.backends.threads.fixtures")
-    with _opened(name, table, module.InProcessOpenAI, request.path.parent, request.config.rootpath) as simulated:
+    table = settings_table(request, name, simulated_openai_settings, relaysim_seed)
+    module = load(name, "relaysim.sim.backends.threads.fixtures")
+    with opened(request, name, table, module.InProcessOpenAI) as simulated:
         yield simulated
 
 
 @pytest.fixture
-def openai_server(request: pytest.FixtureRequest, openai_server_settings: Mapping[str, Any]) -> Iterator[ServedOpenAI]:
+def openai_server(
+    request: pytest.FixtureRequest, openai_server_settings: Mapping[str, Any], relaysim_seed: int
+) -> Iterator[ServedOpenAI]:
     """The simulated Threads API on a free port of this machine, at 20 virtual seconds per real second.
 
     Nothing in the environment changes: `environment()` has the variables for whoever wants them.
     """
     name = "openai_server"
-    table = _table(name, openai_server_settings) | _marked(request, name)
-    with _serve(name, table, request.path.parent, request.config.rootpath) as server:
+    table = settings_table(request, name, openai_server_settings, relaysim_seed)
+    with _serve(request, name, table) as server:
         yield server
 
 
@@ -132,35 +156,64 @@ def openai_server_session(
     next test.
     """
     name = "openai_server_session"
-    with _serve(name, _table(name, openai_server_session_settings), request.config.rootpath) as server:
+    with _serve(request, name, _table(name, openai_server_session_settings)) as server:
         request.session.stash[_session_server] = server
         yield server
         del request.session.stash[_session_server]
 
 
-def _serve(name: str, table: dict[str, Any], *folders: Path) -> ServedOpenAI:
+def settings_table(request: pytest.FixtureRequest, name: str, of_fixture: Any, seed: int) -> dict[str, Any]:
+    """The settings of the fixture `name` for a test: what its settings' fixture gives, what the markers say, and the seed,
+    if the test runs under several: the same world two hundred times would show nothing."""
+    table = _table(name, of_fixture) | _marked(request, name)
+    return table | ({"seed": seed} if request.node.get_closest_marker("relaysim_seeds") else {})
+
+
+def _serve(request: pytest.FixtureRequest, name: str, table: dict[str, Any]) -> AbstractContextManager[ServedOpenAI]:
     options = {option: table.pop(option) for option in _OF_SERVER if option in table}
     speed = options.get("speed", 1.0)
     if isinstance(speed, bool) or not isinstance(speed, int | float):
         pytest.fail(f"{name}: speed: must be a number of virtual seconds per real second, not {speed!r}", pytrace=False)
-    module = _load(name, "relaysim.sim.backends.threads.fixtures")
+    module = load(name, "relaysim.sim.backends.threads.fixtures")
     opener: Callable[..., ServedOpenAI] = partial(module.ServedOpenAI, **options)
-    return _opened(name, _ON_SOCKET | table, opener, *folders)
+    return opened(request, name, _ON_SOCKET | table, opener)
 
 
-def _opened(name: str, table: Mapping[str, Any], opener: Callable[..., T], *folders: Path) -> T:
-    """What `opener` makes of checked settings; the test fails, in one sentence, if they have mistakes."""
-    module = _load(name, "relaysim.sim.doors.given_settings")
+@contextmanager
+def opened(
+    request: pytest.FixtureRequest,
+    name: str,
+    table: Mapping[str, Any],
+    opener: Callable[..., AbstractContextManager[T]],
+) -> Iterator[T]:
+    """What `opener` makes of checked settings, open; the test fails, in one sentence, if they have mistakes.
+
+    While it is open, `simulations_of` has it. A profile of the user's own is looked for beside the test, and then in the
+    root folder.
+    """
+    module = load(name, "relaysim.sim.doors.given_settings")
+    of_test = request.scope == "function"
+    folders = [request.path.parent] if of_test else []
+    message, made = "", None
     try:
-        given = module.settings_of(table, *folders)
+        given = module.settings_of(table, *folders, request.config.rootpath)
         with module.profile_errors_reworded(given.settings):
-            return opener(given.settings, replies=given.replies)
+            made = opener(given.settings, replies=given.replies)
     except ValueError as error:
         message = str(error)
-    pytest.fail(f"{name}: {message}", pytrace=False)
+    if made is None:
+        pytest.fail(f"{name}: {message}", pytrace=False)
+    with made as simulated:
+        found: list[Any] = request.node.stash.setdefault(simulations_key, []) if of_test else []
+        found.append(simulated)
+        try:
+            yield simulated
+        finally:
+            found.remove(simulated)
 
 
-def _load(name: str, module: str) -> ModuleType:
+def load(name: str, module: str) -> ModuleType:
+    """A module of the simulator for the fixture `name`; the test fails, in one sentence, where it is not installed."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -74,6 +74,7 @@ MAY_IMPORT = {
         "sim.toml_file",
         "sim.validation_words",
         "sim.kernel",
+        "sim.pytest_plugin",
         "sim.trace",
         "sim.faults",
         "sim.redis",
