@@ -35,6 +35,6 @@ What lives here
     commands/               every command: its options, and what it prints, writes and complains of
     shipped/                the scenarios of the incident
 
-May import `reports`, `relaysim.sim.world`, `relaysim.sim.doors` and `relaysim.sim.kernel`, and `testing` the fixtures. Importing this package or its
-`cli` imports none of them: the command's help must not wait for them.
+May import `reports`, `relaysim.sim.world`, `relaysim.sim.doors` and `relaysim.sim.kernel`, and `testing` the fixtures.
+Importing this package or its `cli` imports none of them: the command's help must not wait for them.
 """
