@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+_OF_SETTINGS: Final = ("-o", "-c", "--override-ini", "--config-file", "--rootdir")
 
 if TYPE_CHECKING:
     import pytest
@@ -13,17 +16,23 @@ if TYPE_CHECKING:
 
 def again_line(config: pytest.Config, nodeid: str, seed: int | None = None) -> str:
     """The line for this test; `seed`: with this one only, where the test's name has none."""
-    parts = ["pytest"]
-    if config.option.inifilename:
-        parts += ["-c", str(config.option.inifilename)]
-    if config.option.rootdir:
-        parts += ["--rootdir", str(config.option.rootdir)]
-    for override in config.option.override_ini or ():
-        parts += ["-o", override]
-    parts.append(_from_here(config, nodeid))
+    parts = ["pytest", *_settings(config.invocation_params.args), _from_here(config, nodeid)]
     if seed is not None:
         parts += ["--relaysim-seed", str(seed)]
     return " ".join(shlex.quote(part) for part in parts)
+
+
+def _settings(arguments: Sequence[str]) -> list[str]:
+    """Of what was typed after `pytest`, the options that say which settings there are."""
+    kept: list[str] = []
+    is_value = False
+    for argument in map(str, arguments):
+        is_name = not is_value and argument in _OF_SETTINGS
+        joined = tuple(f"{name}=" if name.startswith("--") else name for name in _OF_SETTINGS)
+        if is_value or is_name or argument.startswith(joined):
+            kept.append(argument)
+        is_value = is_name
+    return kept
 
 
 def _from_here(config: pytest.Config, nodeid: str) -> str:

@@ -29,6 +29,10 @@ class NotShownError(_CheckError):
     few worlds for a rate. It has the same attributes."""
 
 
+for _public in (CheckFailedError, NotShownError):
+    _public.__module__ = "relaysim"  # where users know them, and reports of tests name them
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What `relaysim.check` found, where it found nothing wrong.

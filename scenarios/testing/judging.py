@@ -44,7 +44,7 @@ class Judging:
         lane: in which worlds are run; None: the scenario's.
         claim: the only claim that is judged; None: all are.
         test: who asks; None: no test that anybody knows of.
-        key: what its seeds are kept under.
+        key: what its seeds are kept under; empty: the test's own name.
     """
 
     def __init__(
@@ -80,7 +80,8 @@ class Judging:
         __tracebackhide__ = True
         # Seeds that were chosen because they failed say nothing about a rate, unless they are among those asked for.
         asked = self.run([seed for seed in known if seed in seeds], jobs)
-        self.judge_known(known, asked, self.run([seed for seed in known if seed not in seeds], jobs))
+        if known:
+            self.judge_known(known, asked, self.run([seed for seed in known if seed not in seeds], jobs))
         summary = self.run([seed for seed in seeds if seed not in known], jobs).merge(asked)
         return self.judge(summary, tuple(dict.fromkeys([*known, *seeds])), len(seeds))
 

@@ -201,7 +201,8 @@ def _told_of_seeds(item: pytest.Item, report: pytest.TestReport) -> list[list[An
         # A test that expects a failure, and gets it, passes.
         failing = [seed for seed, failed in seeds.items() if failed and report.failed]
         if passed or failing:
-            told.append(seed_report(item.nodeid + SEPARATOR + key, running.counts[key], passed, failing))
+            name = item.nodeid + SEPARATOR + key if key else item.nodeid
+            told.append(seed_report(name, running.counts[key], passed, failing))
     return told
 
 

@@ -65,13 +65,12 @@ class ScenarioFile(pytest.File):
         from relaysim.scenarios.testing.judging import Judging
 
         __tracebackhide__ = True
-        key = self.scenario.name
-        judging = Judging(self.scenario, claim=claim, test=test, key=key)
+        judging = Judging(self.scenario, claim=claim, test=test)
         with modules_found(test.folders):
             if test.only_seeds is not None:
                 judging.judge_seeds(test.only_seeds)
                 return
-            if known := test.known.get(key, ()):
+            if known := test.known.get("", ()):
                 judging.judge_known(known, judging.run(known))
             seeds = range(self.scenario.replications)
             if self._summary is None:
@@ -102,9 +101,11 @@ class ScenarioClaim(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """What is false, in words: a traceback through the simulator would tell nobody anything."""
-        if isinstance(excinfo.value, CheckFailedError | NotShownError):
-            style = "value"
-        return super().repr_failure(excinfo, style)
+        if not isinstance(excinfo.value, CheckFailedError | NotShownError):
+            return super().repr_failure(excinfo, style)
+        told: Any = super().repr_failure(excinfo, "value")
+        told.reprcrash.message = str(excinfo.value)  # what the summary's line shows
+        return told
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
         """Where it stands, and what it claims."""

@@ -63,10 +63,11 @@ class SeedKeeper:
         self._unwritten = ""
 
     def known_of(self, test: str) -> dict[str, list[int]]:
-        """What was checked in a test -> the seeds to be run first."""
-        begin = test + SEPARATOR
+        """What was checked in a test -> the seeds to be run first; the test itself is the empty text."""
         names = {*self.known.failing, *self.known.mended}
-        return {name.removeprefix(begin): self.known.of(name) for name in names if name.startswith(begin)}
+        begin = test + SEPARATOR
+        found = {name.removeprefix(begin): self.known.of(name) for name in names if name.startswith(begin)}
+        return {**found, "": self.known.of(test)} if test in names else found
 
     # What pytest calls
 
