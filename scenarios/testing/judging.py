@@ -152,7 +152,7 @@ class Judging:
                 f"{self._who}: webhooks are repeated there, a handle took {entry['longest_handling']:.3g} s, and no "
                 "provider's deadline was judged; name a provider, such as whatsapp"
             )
-        self._note(ran, ())
+        self._note(ran)
         verdicts = {claim["id"]: str(claim["verdict"]) for claim in claims}
         return Checked(self._scenario.name, ran, verdicts, {**entry["counts"], **entry["outcomes"]})
 
@@ -160,8 +160,8 @@ class Judging:
         """Say which claims single worlds have refuted, under which seeds, and tell the story of one."""
         __tracebackhide__ = True
         failing = sorted({seed for each in broken for seed in each.seeds})
-        self._note(ran, failing)
         most = max(each.worlds for each in broken)
+        self._note(ran, failing, most)
         seeds = _named(list(broken[0].seeds) if len(broken) == 1 else failing, most)
         title = f"{self._who} fails under {most:,} of {counted(len(ran), 'seed')}: {seeds}" + (
             f" ({note})" if note else ""
@@ -172,7 +172,7 @@ class Judging:
 
     def _fail_by_rates(self, claims: Sequence[Mapping[str, Any]], ran: Sequence[int]) -> None:
         __tracebackhide__ = True
-        self._note(ran, ())
+        self._note(ran)
         lines = [
             f"“{claim['title']}” is false: {claim['count']:,} of {claim['n']:,} "
             f"{'worlds' if claim['among'] == REPLICATIONS else claim['among']}"
@@ -192,7 +192,7 @@ class Judging:
             return
         (name,) = (each for each, count in INVARIANTS.items() if count == "lost")
         seeds = _seeds_of(entry["invariants"][name]["examples"])
-        self._note(ran, list(seeds))
+        self._note(ran, list(seeds), len(seeds))
         lost, messages = entry["outcomes"]["lost"], entry["outcomes"]["messages"]
         line = f"{lost:,} of {counted(messages, 'message')} got nothing, and no claim is about that"
         seed, fingerprint = next(iter(seeds.items()))
@@ -209,9 +209,9 @@ class Judging:
             error.add_note("\n".join([*story.lines, f"See it again: {replay}"]))
         raise error
 
-    def _note(self, ran: Sequence[int], failing: Sequence[int]) -> None:
+    def _note(self, ran: Sequence[int], failing: Sequence[int] = (), failures: int = 0) -> None:
         if self._test is not None:
-            self._test.note(self._key, ran, failing)
+            self._test.note(self._key, ran, failing, failures)
 
 
 def _is(claim: Mapping[str, Any], verdict: str) -> bool:

@@ -192,7 +192,7 @@ def _told_of_seeds(item: pytest.Item, report: pytest.TestReport) -> list[list[An
         seed, name = _seed_of(item), _name_without_seed(item)
         if seed is None or (report.when != "call" and not report.failed) or report.skipped:
             return []
-        return [seed_report(name, 1, *([], [seed]) if report.failed else ([seed], []))]
+        return [seed_report(name, *([], [seed]) if report.failed else ([seed], []))]
     if report.when != "call" or report.skipped:
         return []
     told = []
@@ -202,7 +202,7 @@ def _told_of_seeds(item: pytest.Item, report: pytest.TestReport) -> list[list[An
         failing = [seed for seed, failed in seeds.items() if failed and report.failed]
         if passed or failing:
             name = item.nodeid + SEPARATOR + key if key else item.nodeid
-            told.append(seed_report(name, running.counts[key], passed, failing))
+            told.append(seed_report(name, passed, failing, running.counts[key]))
     return told
 
 

@@ -30,7 +30,7 @@ from relaysim.sim.trace.schema import (
 
 WIDTH: Final = 100
 
-_ID: Final = re.compile(r"\b(thread|run|msg|asst|call|resp|conv)_([A-Za-z0-9]{5,})")
+_ID: Final = re.compile(r"\b(thread|run|msg|asst|call|resp|conv)_([A-Za-z0-9]{16,})")
 _ID_LETTERS_MIN: Final = 4
 _TEXT_COLUMNS: Final = 60
 _ENDED_BADLY: Final = frozenset({"failed", "expired", "cancelled", "incomplete"})

@@ -20,7 +20,8 @@ class RunningTest:
         known: the seeds that failed once, by what was checked (see `checked_key`).
         has_own_seed: the test is one of many, each with a seed of its own: pytest knows how that one went.
         ran: what was checked -> each seed that was run or failed -> whether it failed.
-        counts: what was checked -> how many seeds were run.
+        counts: what was checked -> how many seeds were run, and how many of them failed: more than those that `ran` names
+            where many did.
     """
 
     folders: Sequence[Path] = ()
@@ -28,10 +29,11 @@ class RunningTest:
     known: Mapping[str, Sequence[int]] = field(default_factory=dict)
     has_own_seed: bool = False
     ran: dict[str, dict[int, bool]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def note(self, key: str, seeds: Sequence[int], failing: Sequence[int]) -> None:
-        """These seeds were run, and these of them failed. Of those that passed only the known ones are worth a note."""
+    def note(self, key: str, seeds: Sequence[int], failing: Sequence[int], failures: int) -> None:
+        """These seeds were run, and so many failed, first of all these. Of those that passed only the known ones are worth a
+        note."""
         told = self.ran.setdefault(key, {})
         known = set(self.known.get(key, ()))
         for seed in seeds:
@@ -39,7 +41,7 @@ class RunningTest:
                 told[seed] = False
         for seed in failing:
             told[seed] = True
-        self.counts[key] = max(len(seeds), self.counts.get(key, 0))
+        self.counts[key] = max((len(seeds), failures), self.counts.get(key, (0, 0)))
 
 
 def checked_key(scenario: str, factory: str | None, sets: Sequence[str] = ()) -> str:

@@ -6,7 +6,7 @@ are told what is in it, all of them the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -29,16 +29,17 @@ _SHOWN_MAX: Final = 10
 
 @dataclass(slots=True)
 class _Outcome:
-    """How a test went: the seeds that passed and failed, as far as they are told, and how many there were at least."""
+    """How a test went: the seeds that passed and failed, as far as they are told, and how many ran and failed at least."""
 
     passed: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
     count: int = 0
+    failures: int = 0
 
 
-def seed_report(name: str, count: int, passed: Sequence[int], failed: Sequence[int]) -> list[Any]:
-    """What one report says of a test's seeds: plain data."""
-    return [name, count, list(passed), list(failed)]
+def seed_report(name: str, passed: Sequence[int], failed: Sequence[int], counts: tuple[int, int] = (0, 0)) -> list[Any]:
+    """What one report says of a test's seeds: plain data. `counts`: how many ran and failed, where not all are named."""
+    return [name, list(passed), list(failed), *counts]
 
 
 class SeedKeeper:
@@ -78,9 +79,9 @@ class SeedKeeper:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test has been set up, called or torn down."""
-        for name, count, passed, failed in getattr(report, ATTRIBUTE, ()):
+        for name, passed, failed, count, failures in getattr(report, ATTRIBUTE, ()):
             outcome = self._outcomes.setdefault(name, _Outcome())
-            outcome.count = max(count, outcome.count)
+            outcome.count, outcome.failures = max(count, outcome.count), max(failures, outcome.failures)
             outcome.passed |= set(passed)
             outcome.failed |= set(failed)
 
@@ -112,7 +113,8 @@ class SeedKeeper:
         failing = {name: each for name, each in self._outcomes.items() if each.failed}
         for name, outcome in sorted(failing.items()):
             among = counted(max(outcome.count, len(outcome.passed | outcome.failed)), "seed")
-            yield f"{name}: fails under {len(outcome.failed):,} of {among}: {_listed(outcome.failed)}"
+            failures = max(outcome.failures, len(outcome.failed))
+            yield f"{name}: fails under {failures:,} of {among}: {_listed(outcome.failed, failures)}"
         for name, seeds in sorted(self._mended.items()):
             yield f"{name}: mended: {_listed(seeds)} failed before and passed now"
         if self._unwritten:
@@ -128,7 +130,8 @@ def _read(path: Path) -> FailingSeeds:
         raise pytest.UsageError(str(error)) from error
 
 
-def _listed(seeds: set[int] | Sequence[int]) -> str:
-    ordered = sorted(seeds)
-    more = f" and {len(ordered) - _SHOWN_MAX:,} more" if len(ordered) > _SHOWN_MAX else ""
-    return ", ".join(map(str, ordered[:_SHOWN_MAX])) + more
+def _listed(seeds: Collection[int], count: int = 0) -> str:
+    """The first seeds of `count`, or of all of them."""
+    shown = sorted(seeds)[:_SHOWN_MAX]
+    more = max(count, len(seeds)) - len(shown)
+    return ", ".join(map(str, shown)) + (f" and {more:,} more" if more else "")
