@@ -5,6 +5,7 @@ What lives here
     events.py       events: one line of JSON each, on the logger `relay`
     metrics.py      metrics, their labels and the values that these can take
     dashboard.json  the same metrics as a dashboard, to be imported into Grafana
+    alerts.yml      rules for Prometheus: what somebody should be woken up for
 
 Imports: the standard library, `structlog`, `prometheus_client` and the relay's own vocabulary. Nothing is configured for
 the whole process: structlog, `logging` and the exposition of metrics stay the application's.
