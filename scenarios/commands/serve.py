@@ -8,6 +8,8 @@ import json
 import math
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +99,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--poll-after-ms", type=non_negative_int, metavar="N", help="send openai-poll-after-ms with each run"
     )
+    parser.add_argument(
+        "--request-log",
+        metavar="FILE",
+        help="append a line of JSON for each request; - for standard error; by default none",
+    )
     parser.add_argument("--connections-max", type=positive_int, metavar="N", help="connections that are served at once")
     parser.add_argument(
         "--threads-max", type=positive_int, metavar="N", help="threads that are kept; the idlest go first"
@@ -154,9 +161,31 @@ def serve(arguments: argparse.Namespace) -> int:
     from relaysim.scenarios.commands.server_settings import settings_from
     from relaysim.sim.doors.server.app import SimulatedServer
 
-    server = SimulatedServer(settings_from(arguments), arguments.speed, arguments.start_time)
-    asyncio.run(_serve(server, arguments))
+    settings = settings_from(arguments)
+    with _request_log(arguments.request_log) as log:
+        server = SimulatedServer(settings, arguments.speed, arguments.start_time, log)
+        asyncio.run(_serve(server, arguments))
     return 0
+
+
+@contextmanager
+def _request_log(path: str | None) -> Iterator[Callable[[str], object] | None]:
+    """What takes a line for each request: a file, standard error, or nobody. A line is there as soon as it was told.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    if path is None:
+        yield None
+    elif path == "-":
+        yield lambda line: print(line, file=sys.stderr, flush=True)
+    else:
+        try:
+            file = open(path, "a", encoding="utf-8", errors="backslashreplace", buffering=1)  # noqa: SIM115, PTH123
+        except OSError as error:
+            raise UsageError(f"--request-log {path}: cannot be written: {reason_of(error)}") from error
+        with file:
+            yield lambda line: file.write(f"{line}\n")
 
 
 def _affordable(connections_max: int) -> int:

@@ -113,16 +113,18 @@ class RecentTrace:
     Args:
         clock: whatever knows the virtual time.
         records_max: how many are kept.
+        told: hears of each event, with its virtual time.
 
     Attributes:
         count: how many there have ever been; also the number of the newest.
         records: those that are kept, oldest first.
     """
 
-    __slots__ = ("_clock", "count", "records")
+    __slots__ = ("_clock", "_told", "count", "records")
 
-    def __init__(self, clock: Clock, records_max: int) -> None:
+    def __init__(self, clock: Clock, records_max: int, told: Callable[[float, Fields], object] | None = None) -> None:
         self._clock = clock
+        self._told = told
         self.count = 0
         self.records: deque[Record] = deque(maxlen=records_max)
 
@@ -131,6 +133,8 @@ class RecentTrace:
         self.count += 1
         # Past the named tuple's own constructor, which takes twice as long.
         self.records.append(_new_record(Record, (self._clock.now, entity, kind_of(type(event)), event)))
+        if self._told is not None:
+            self._told(self._clock.now, event)
 
     @property
     def dropped(self) -> int:
@@ -153,6 +157,7 @@ class SimulatedApi:
     Args:
         settings: what it is like.
         start_seconds: what Unix time it is at virtual 0.
+        on_event: hears of each event that the trace records, with its virtual time.
 
     Attributes:
         settings, start_seconds: as given, or as given to the last `reset`.
@@ -185,7 +190,13 @@ class SimulatedApi:
     profile: Profile
     requests: int
 
-    def __init__(self, settings: ApiSettings, start_seconds: float) -> None:
+    def __init__(
+        self,
+        settings: ApiSettings,
+        start_seconds: float,
+        on_event: Callable[[float, Fields], object] | None = None,
+    ) -> None:
+        self._on_event = on_event
         self.settings = settings
         self.start_seconds = start_seconds
         self.on_error: Callable[[BaseException], None] = _ignore
@@ -213,7 +224,7 @@ class SimulatedApi:
         self.backend = backend = backend_named(settings.api)
         self.kernel = kernel = Kernel(root=0, replication=settings.seed)
         kernel.trace.close()  # it would keep everything
-        self.trace = RecentTrace(kernel.env, settings.trace_records_max)
+        self.trace = RecentTrace(kernel.env, settings.trace_records_max, self._on_event)
         options = ServiceOptions(
             replier, None if settings.assistants == "any" else settings.assistants, settings.threads_max
         )

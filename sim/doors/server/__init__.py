@@ -3,6 +3,7 @@
 - `pacer`: lets virtual time follow real time, or a hand.
 - `app`: the ASGI application; `requests`: one request from its arrival to its answer; `body`: reading what it brings.
 - `delivery`: how answers leave, in one piece, as streams, or damaged; `browsers`: what those of another origin need.
+- `served_metrics`: what has been answered, as metrics and as a log.
 - `event_sender`: what the API tells of its turns by itself, to an endpoint.
 - `http_protocol`: uvicorn's HTTP protocol, with limits, and with a way to the connection under a request.
 - `listener`: the listening socket, and how it stops; `outages`: when nothing listens.
@@ -27,4 +28,7 @@ CONTROL_PREFIX = "/_relaysim"
 HEALTH_PATH = "/healthz"
 """Answers 200 while the server runs."""
 
-__all__ = ["CONTROL_PREFIX", "HEALTH_PATH"]
+METRICS_PATH = "/metrics"
+"""What the server has answered, in Prometheus' text format."""
+
+__all__ = ["CONTROL_PREFIX", "HEALTH_PATH", "METRICS_PATH"]

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from relaysim.sim.doors.faults import ApiFault
-from relaysim.sim.doors.server import CONTROL_PREFIX, HEALTH_PATH
+from relaysim.sim.doors.server import CONTROL_PREFIX, HEALTH_PATH, METRICS_PATH
 from relaysim.sim.doors.server.delivery import Message, Receive, Rendered, Scope, Send, Wire, send_whole
 from relaysim.sim.doors.server.outages import ConnectionGate, Outages
 from relaysim.sim.doors.server.pacer import Pacer
 from relaysim.sim.doors.server.requests import ApiRequests, own_error
+from relaysim.sim.doors.server.served_metrics import ServedMetrics, exposition
 from relaysim.sim.doors.simulation import ApiSettings, SimulatedApi
 from relaysim.sim.kernel import EPOCH_SECONDS
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _CONTROL_MODULE: Final = "relaysim.sim.doors.server.control"
+_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SENDER_MODULE: Final = "relaysim.sim.doors.server.event_sender"
 
 
@@ -38,9 +40,11 @@ class SimulatedServer:
         settings: what the API is like.
         speed: virtual seconds per real second; 0: time only moves by `advance`, and requests take no time.
         start_seconds: what Unix time it is at virtual 0; by default now, or `relaysim.sim.kernel.EPOCH_SECONDS` at speed 0.
+        request_log: takes a line of JSON for each request, without its newline; by default nobody does.
 
     Attributes:
         api: the API; `reset` replaces what is in it.
+        metrics: what it has answered, over all resets.
         pacer: moves the API's kernel.
         errors: how many of the simulator's own errors were met, each also written to standard error.
 
@@ -49,11 +53,18 @@ class SimulatedServer:
         ValueError: a speed below 0.
     """
 
-    def __init__(self, settings: ApiSettings, speed: float = 1.0, start_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        settings: ApiSettings,
+        speed: float = 1.0,
+        start_seconds: float | None = None,
+        request_log: Callable[[str], object] | None = None,
+    ) -> None:
         self._given_start = start_seconds
         self._earlier_requests = self._earlier_fired = 0
         self.errors = 0
-        self.api = SimulatedApi(settings, self._start_seconds(speed))
+        self.metrics = ServedMetrics(lambda: self.api.start_seconds, request_log)
+        self.api = SimulatedApi(settings, self._start_seconds(speed), self.metrics.note)
         self.api.on_error = self.note_error
         self._sender: EventSender | None = None
         self.api.post = self._post_event
@@ -186,6 +197,12 @@ class SimulatedServer:
         path: str = scope["path"]
         if path == HEALTH_PATH:
             await send_whole(scope, send, _json_answer(200, self._health()))
+        elif path == METRICS_PATH:
+            now = self.pacer.catch_up()
+            self.pacer.arm()
+            body = exposition(self.metrics, errors=self.errors, now=now, speed=self.pacer.speed)
+            headers = {"content-type": _METRICS_TYPE, "content-length": str(len(body))}
+            await send_whole(scope, send, Rendered(200, headers, body))
         elif path.startswith(CONTROL_PREFIX) and path[len(CONTROL_PREFIX) : len(CONTROL_PREFIX) + 1] in ("", "/"):
             await self._serve_control(scope, receive, send)
         else:
