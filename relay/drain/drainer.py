@@ -161,6 +161,7 @@ class Drainer:
         if left:
             # Whoever sent them did not come to record it: whether the text arrived is not to be known.
             self._telemetry.send_unknown(self._conversation)
+            await self._remember_creation(inbox)
             await self._end(left, dict.fromkeys((entry.id for entry in left), Outcome.UNKNOWN))
             return
         until = self._deadline(inbox.entries)
@@ -177,9 +178,10 @@ class Drainer:
                 return
         if inbox.run_id is not None:
             await self._follow(inbox, inbox.run_id, until)
-        elif inbox.request_id is not None:
+        elif inbox.request_id is not None and (inbox.batch or not self._backend.links_at_end):
             await self._create(inbox, inbox.request_id, until)
         else:
+            await self._remember_creation(inbox)
             await self._create(await self._collect(inbox), None, until)
 
     def _now(self) -> float:
@@ -375,6 +377,23 @@ class Drainer:
     def _has_unwanted(self) -> bool:
         """Whether what nobody waits for may still be at work on the thread, and nothing need refuse another run there."""
         return any(thread_id == self._thread_id for thread_id, _, _ in self._unwanted)
+
+    def _creation_in_doubt(self) -> str:
+        """The creation that nobody waits for and that may yet bring its messages into the thread, after later ones; or "".
+
+        It is kept in Redis, where it outlives this worker and its lease: whoever goes on leaves the thread behind. Always ""
+        where a thread tells of its runs at once: such a creation is recognised there.
+        """
+        if not self._backend.links_at_end:
+            return ""
+        return next((request for thread, _, request in self._unwanted if request and thread == self._thread_id), "")
+
+    async def _remember_creation(self, inbox: Inbox) -> None:
+        """Note what another worker, or another lease, gave up before it was known whether it had come to be."""
+        if inbox.request_id is None or inbox.run_id is not None or not self._backend.links_at_end:
+            return
+        if await self._knows_thread() and not self._creation_in_doubt():
+            self._unwanted.append((self._thread_id, None, inbox.request_id))
 
     async def _leave_behind(self, until: float) -> None:
         """A creation of unknown fate is not in the thread yet, and may come to be at any time: go on in a copy without it.
@@ -608,7 +627,7 @@ class Drainer:
             elif inbox.request_id is not None:
                 if await self._knows_thread():
                     self._unwanted.append((self._thread_id, None, inbox.request_id))
-                await self._held.step("take_over", self._store.take_over)
+                await self._held.step("take_over", partial(self._store.take_over, in_doubt=self._creation_in_doubt()))
         await self._apologise(Outcome.FRIENDLY_APOLOGY, overdue)
 
     async def _last_words(self, run_id: str) -> str | None:
@@ -697,7 +716,8 @@ class Drainer:
 
     async def _end(self, entries: Sequence[Entry], outcomes: Mapping[str, Outcome], since_seconds: float = 0.0) -> None:
         """End messages; their entries were read so many seconds ago."""
-        await self._held.step("end", lambda lease: self._store.end(lease, outcomes))
+        in_doubt = self._creation_in_doubt()
+        await self._held.step("end", lambda lease: self._store.end(lease, outcomes, in_doubt=in_doubt))
         for entry in entries:
             self._telemetry.outcome(self._conversation, outcomes[entry.id], entry.age_seconds + since_seconds)
 

@@ -247,14 +247,15 @@ class Store:
         """
         await self._step(_STARTED, lease, request_id, run_id, int(appended), *message_ids)
 
-    async def take_over(self, lease: Lease, *, appended: bool | None = None) -> None:
+    async def take_over(self, lease: Lease, *, appended: bool | None = None, in_doubt: str = "") -> None:
         """Forget what was intended or running: its messages are `PENDING` again, but for those that are `SENDING`.
 
         Args:
             lease: the conversation's.
             appended: whether its messages are in the thread, if that is known; None leaves what was noted.
+            in_doubt: the creation that may come to be yet; `Inbox.request_id` names it until another one is intended.
         """
-        await self._step(_TAKE_OVER, lease, "" if appended is None else int(appended))
+        await self._step(_TAKE_OVER, lease, "" if appended is None else int(appended), in_doubt)
 
     async def begin_send(self, lease: Lease, message_ids: Sequence[str], outcome: Outcome) -> None:
         """Note that a text is about to be sent that ends these messages with `outcome`. Only then may it be sent.
@@ -271,14 +272,15 @@ class Store:
         """Note that the text whose sending began under this lease surely did not leave: as before `begin_send`."""
         await self._step(_NOT_SENT, lease, *message_ids)
 
-    async def end(self, lease: Lease, outcomes: Mapping[str, Outcome]) -> None:
+    async def end(self, lease: Lease, outcomes: Mapping[str, Outcome], *, in_doubt: str = "") -> None:
         """End messages: out of the inbox, text deleted, outcome remembered. A message that has ended keeps its outcome.
 
-        With the last message of the batch the run is forgotten.
+        With the last message of the batch the run is forgotten, and so is its creation, unless it is in doubt, as for
+        `take_over`.
         """
         keys = [self._message_key(lease.conversation, id) for id in outcomes]
         pairs = itertools.chain.from_iterable((id, outcome.value) for id, outcome in outcomes.items())
-        await self._step(_END, lease, self._remember_milliseconds, lease.conversation, *pairs, keys=keys)
+        await self._step(_END, lease, self._remember_milliseconds, lease.conversation, in_doubt, *pairs, keys=keys)
 
     # The thread
 

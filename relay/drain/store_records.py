@@ -84,7 +84,7 @@ class Inbox:
 
     entries          in the order of writing, if the channel tells it of each (`sent_at`), else in that of acceptance
     request_id       what the latest creation was called when it was intended; the run may exist, or be created yet. None
-                     if nothing is intended or running
+                     if nothing is intended or running. With an empty batch: it was given up when its messages had ended
     run_id           the run, once its creation was seen to succeed
     run_age_seconds  since it was recorded, by the clock of Redis; None without a run
     batch            ids of the unended messages that it answers, in the order of `entries`

@@ -12,10 +12,11 @@ Rules that every script keeps:
 
 A conversation's hash holds `epoch` and `token` of its newest lease, `step` (the number of that lease's latest step),
 `freed` (the token that let the lease go last), `next` (messages accepted so far), and of what is intended or running
-`request`, `run`, `run_at`. The inbox is a hash from message id to a line of eight words, see `_ENTRIES`; the texts are in
-a hash of their own, so that only one script reads them; there, the name that is a message's id after a zero byte has when it
-was written, if the channel tells. A message's own hash outlives its end, and is what recognises a
-redelivery. `due` orders the conversations whose inbox is not empty by the millisecond in which their lease lapses.
+`request`, `run`, `run_at`; a `request` without a run or a batch was given up, and may come to be yet. The inbox is a
+hash from message id to a line of eight words, see `_ENTRIES`; the texts are in a hash of their own, so that only one
+script reads them; there, the name that is a message's id after a zero byte has when it was written, if the channel
+tells. A message's own hash outlives its end, and is what recognises a redelivery. `due` orders the conversations whose
+inbox is not empty by the millisecond in which their lease lapses.
 
 Longer than 400 lines because the scripts share their rules, their keys and their pieces of Lua, and are reviewed together.
 """
@@ -318,7 +319,7 @@ return 1
 """
 )
 
-# Arguments: token, epoch, step, whether the batch is in the thread ("0", "1", or "" for as before).
+# Arguments: token, epoch, step, whether the batch is in the thread ("0", "1", or "" for as before), creation in doubt or "".
 _TAKE_OVER: Final = (
     _STEP_ONCE
     + _ENTRIES
@@ -334,6 +335,9 @@ for id, words in pairs(entries) do
 end
 store_changes()
 redis.call("HDEL", KEYS[2], "request", "run", "run_at")
+if ARGV[5] ~= "" then
+    redis.call("HSET", KEYS[2], "request", ARGV[5])
+end
 redis.call("HSET", KEYS[2], "step", step)
 return 1
 """
@@ -382,15 +386,16 @@ return 1
 """
 )
 
-# Arguments: token, epoch, step, milliseconds of remembering, conversation, then message and outcome in turn. Keys from the
-# seventh on: the messages' own. An outcome is never overwritten; one is kept even of a message that the server has lost.
+# Arguments: token, epoch, step, milliseconds of remembering, conversation, creation in doubt or "", then message and
+# outcome in turn. Keys from the seventh on: the messages' own. An outcome is never overwritten; one is kept even of a
+# message that the server has lost. What is in doubt stays noted until another creation is intended.
 _END: Final = (
     _STEP_ONCE
     + _ENTRIES
     + """
 local had_batch, has_batch, left, ended, gone = false, false, 0, {}, {}
-for index = 6, #ARGV, 2 do
-    local id, key = ARGV[index], KEYS[7 + (index - 6) / 2]
+for index = 7, #ARGV, 2 do
+    local id, key = ARGV[index], KEYS[7 + (index - 7) / 2]
     if redis.call("HSETNX", key, "outcome", ARGV[index + 1]) == 1 then
         redis.call("PEXPIRE", key, ARGV[4])
     end
@@ -415,8 +420,11 @@ end
 if left == 0 then
     redis.call("ZREM", KEYS[5], ARGV[5])
 end
-if left == 0 or had_batch and not has_batch then
+if had_batch and not has_batch or left == 0 and redis.call("HEXISTS", KEYS[2], "run") == 1 then
     redis.call("HDEL", KEYS[2], "request", "run", "run_at")
+    if ARGV[6] ~= "" then
+        redis.call("HSET", KEYS[2], "request", ARGV[6])
+    end
 end
 redis.call("HSET", KEYS[2], "step", step)
 return 1

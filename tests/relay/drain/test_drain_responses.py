@@ -77,6 +77,34 @@ def test_a_turn_that_had_completed_by_then_is_adopted() -> None:
     assert breaches(result) == {}
 
 
+LATE = {"kind": "read_timeout", "route": "responses.create", "window_seconds": [0.0, 90.0], "seconds": 60.0}
+"""No creation is answered for as long as the first message may wait; each is carried out a minute after it was given up."""
+
+CRASHES = [{"kind": "crash", "on": "send", "nth": [1], "seconds": {"kind": "constant", "value": 5.0}}]
+
+
+@pytest.mark.parametrize(
+    ("at_seconds", "tables"),
+    [
+        ((0.0, 100.0), {}),
+        ((0.0, 85.0, 100.0), {"workers": [{"count": 2}], "host_faults": CRASHES}),
+        ((0.0, 100.0), {"workers": [{"count": 2}], "host_faults": CRASHES}),
+    ],
+    ids=["the lease was released", "the worker died and messages waited", "the worker died and nothing waited"],
+)
+def test_what_was_apologised_for_does_not_come_into_the_conversation_after_what_was_written_later(
+    at_seconds: tuple[float, ...], tables: dict[str, Any]
+) -> None:
+    """The creation that was on its way when its message's time was over comes to be; whoever goes on then left it behind."""
+    result = run(world(*at_seconds, faults=[LATE], **tables))
+    later = {each.thread_id for each in events(result, "message.stored") if f"[c1.m{len(at_seconds)}]" in each.text}
+    stored = [each.text for each in events(result, "message.stored") if each.thread_id in later and each.role == "user"]
+    assert stored, sent(result)
+    assert stored == sorted(stored), stored
+    assert sent(result)[-1].endswith(f"[c1.m{len(at_seconds)}]")
+    assert breaches(result) == {}
+
+
 @pytest.mark.parametrize("kept", ["nothing", "input"])
 def test_what_a_failed_turn_brought_is_sent_again_only_if_it_is_gone(kept: str) -> None:
     result = run(world(0.0, numbers={"failure_probability": 1.0, "unfinished_keeps": kept}))

@@ -21,6 +21,7 @@ conversation = st.sampled_from(CONVERSATIONS)
 some_ids = st.lists(st.sampled_from(IDS), min_size=1, unique=True)
 outcome = st.sampled_from(OUTCOMES)
 request = st.sampled_from(("r1", "r2"))
+in_doubt = st.sampled_from(("", "r1", "r2"))
 run = st.sampled_from(("run_1", "run_2"))
 thread = st.sampled_from(("thread_A", "thread_B"))
 
@@ -32,10 +33,10 @@ operation = st.one_of(
     st.tuples(st.just("renew"), number),
     st.tuples(st.just("intend"), number, request, some_ids),
     st.tuples(st.just("started"), number, request, run, some_ids),
-    st.tuples(st.just("take_over"), number, st.sampled_from((None, True, False))),
+    st.tuples(st.just("take_over"), number, st.sampled_from((None, True, False)), in_doubt),
     st.tuples(st.just("begin_send"), number, some_ids, outcome),
     st.tuples(st.just("not_sent"), number, some_ids),
-    st.tuples(st.just("end"), number, st.dictionaries(st.sampled_from(IDS), outcome, min_size=1)),
+    st.tuples(st.just("end"), number, st.dictionaries(st.sampled_from(IDS), outcome, min_size=1), in_doubt),
     st.tuples(st.just("set_thread"), number, thread),
     st.tuples(st.just("replace_thread"), number, thread, thread),
     st.tuples(st.just("release"), number),
@@ -116,12 +117,12 @@ class Conversation:
                 message.leave_batch()
         self.request, self.run = request, run
 
-    def take_over(self, appended: bool | None) -> None:
+    def take_over(self, appended: bool | None, in_doubt: str) -> None:
         for message in self.inbox.values():
             if message.in_batch:
                 message.leave_batch()
                 message.appended = message.appended if appended is None else appended
-        self.request = self.run = None
+        self.request, self.run = in_doubt or None, None
 
     def begin_send(self, ids: list[str], outcome: Outcome) -> bool:
         if any(id in self.ledger for id in ids):
@@ -140,13 +141,14 @@ class Conversation:
                 message.state = EntryState.RUNNING if has_run else EntryState.PENDING
                 message.send_epoch = message.outcome = None
 
-    def end(self, outcomes: dict[str, Outcome]) -> None:
+    def end(self, outcomes: dict[str, Outcome], in_doubt: str) -> None:
         had_batch = any(message.in_batch for message in self.inbox.values())
         for id, outcome in outcomes.items():
             self.ledger.setdefault(id, outcome)
             self.inbox.pop(id, None)
-        if not self.inbox or (had_batch and not any(message.in_batch for message in self.inbox.values())):
-            self.request = self.run = None
+        has_batch = any(message.in_batch for message in self.inbox.values())
+        if (had_batch and not has_batch) or (not self.inbox and self.run is not None):
+            self.request, self.run = in_doubt or None, None
 
     def release(self, token: str) -> bool:
         if not self.inbox:
@@ -277,7 +279,9 @@ class Play:
 
     async def take(self, name: str, lease: Lease, arguments: list[Any]) -> Any:
         if name == "take_over":
-            return await self.store.take_over(lease, appended=arguments[0])
+            return await self.store.take_over(lease, appended=arguments[0], in_doubt=arguments[1])
+        if name == "end":
+            return await self.store.end(lease, arguments[0], in_doubt=arguments[1])
         if name == "begin_send":
             try:
                 return await self.store.begin_send(lease, *arguments)

@@ -743,6 +743,32 @@ async def test_the_end_of_other_messages_leaves_the_run(arm: Arm) -> None:
     assert (await store.inbox(lease)).run_id == "run_1"
 
 
+async def test_a_creation_in_doubt_stays_noted_when_its_messages_have_ended_until_another_is_intended(arm: Arm) -> None:
+    store = arm.store()
+    lease = await leased(store, "c", "m1", "m2")
+    await store.intend(lease, "request 1", ["m1"])
+    await store.end(lease, {"m1": Outcome.FRIENDLY_APOLOGY}, in_doubt="request 1")
+    inbox = await store.inbox(lease)
+    assert (inbox.request_id, inbox.run_id, inbox.batch) == ("request 1", None, ())
+    await store.end(lease, {"m2": Outcome.FRIENDLY_APOLOGY})  # nor does the end of what it did not bring settle it
+    assert await store.release(lease)
+    lease = await leased(store, "c", "m3")
+    assert (await store.inbox(lease)).request_id == "request 1"
+    await store.intend(lease, "request 2", ["m3"])
+    await store.end(lease, {"m3": Outcome.ANSWERED})
+    assert await store.inbox(lease) == EMPTY
+
+
+async def test_a_creation_in_doubt_stays_noted_when_its_messages_are_taken_over(arm: Arm) -> None:
+    store = arm.store()
+    lease = await leased(store, "c", "m1")
+    await store.intend(lease, "request 1", ["m1"])
+    await store.take_over(lease, in_doubt="request 1")
+    inbox = await store.inbox(lease)
+    assert (inbox.request_id, inbox.run_id, inbox.batch) == ("request 1", None, ())
+    assert told(inbox) == [("m1", "pending", False, 1)]
+
+
 async def test_a_message_is_remembered_for_so_long_after_its_end_and_never_forgotten_before(arm: Arm) -> None:
     store = arm.store()
     lease = await leased(store, "c", "m1", "m2")
