@@ -14,6 +14,7 @@ from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.judge.internals import Internals
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
+from relaysim.sim.world.judge.lookups import landed_after_all
 from relaysim.sim.world.judge.world_facts import WorldFacts
 
 _AROUND_MAX: Final = 2000
@@ -188,9 +189,11 @@ def check_order_of_writing(history: History, disturbances: Disturbances, finding
     It has it no more once a failover took that back, unless it had said that it has the message (`Disturbances.held`).
     What it decides by is as old as its last look into its inbox, if it declares that step. Nobody must do otherwise what may
     have been done: what the holder of a lease had decided who lost it binds the next one, and an attempt of unknown fate
-    binds the next attempt.
+    binds the next attempt. Nor can anybody recall a request that comes to be when it has been looked for and its message has
+    ended (`landed_after_all`).
 
-    Would miss: order in further threads, which copies have; messages of a handling that had raised or been cut off.
+    Would miss: order in further threads, which copies have; messages of a handling that had raised or been cut off; a relay
+    that gives requests up sooner than an API can be expected to answer.
     """
     for thread in history.stored:
         stored = list(_at_home(history, thread))
@@ -208,8 +211,12 @@ def check_order_of_writing(history: History, disturbances: Disturbances, finding
             newest.append(each)
             if not late:
                 continue
-            kept = next((other for other in late if not _was_lost(history, each.message, other, disturbances)), None)
             facts = {"message": each.message.id, "conversation": each.message.conversation}
+            if all(landed_after_all(history, thread, each.message, each.request, other.request) for other in late):
+                said = _said_of_order(history, each, late[0])
+                findings.residue("stored_late", f"{said}; it came after it had been looked for", **facts)
+                continue
+            kept = next((other for other in late if not _was_lost(history, each.message, other, disturbances)), None)
             said = _said_of_order(history, each, kept or late[0])
             if kept is not None:
                 findings.breach("S14", said, **facts)

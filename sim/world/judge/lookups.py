@@ -1,10 +1,10 @@
-"""S9: whether what may have been done is looked for before it is done again."""
+"""S9: whether what may have been done is looked for before it is done again; and what comes to be all the same (S14)."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 
-from relaysim.sim.trace.subjects import Request
+from relaysim.sim.trace.subjects import Message, Request
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
@@ -107,7 +107,7 @@ def _ended_between(history: History, earlier: Request, request: Request) -> bool
 
 
 def _lookup(history: History, thread: str, earlier: Request, request: Request) -> Request | None:
-    """The last answered look at what became of the earlier request, before the later one left."""
+    """The last answered look at what became of a request on this thread, before a later one left; None: there was none."""
     since = earlier.left
     if earlier.answered is not None and earlier.answered <= request.left:
         since = earlier.answered
@@ -128,6 +128,28 @@ def _lookup(history: History, thread: str, earlier: Request, request: Request) -
         ):
             found = each
     return found
+
+
+def landed_after_all(
+    history: History, thread: str, message: Message, first: Request | None, second: Request | None
+) -> bool:
+    """Whether the request that stored a message left before the one that stored a later message, and was beyond recall when
+    that one left: nobody knew its fate, it had been looked for in vain, and a text had ended the message.
+
+    Where a turn shows only once it has ended a look in vain says nothing: it may be at work, and is to be left behind.
+    """
+    if first is None or second is None or first.served_at is None or not first.left < second.left:
+        return False
+    if not first.is_uncertain(second.left) or history.roles.shows_ends:
+        return False
+    if first.answered is None or first.answered > second.left:
+        worker = first.worker
+        if worker == second.worker and history.life_of(worker, first.left) == history.life_of(worker, second.left):
+            return False  # it had not given it up
+    if not any(each.time <= second.left for each in message.reached):
+        return False
+    look = _lookup(history, thread, first, second)
+    return look is not None and look.served_at is not None and look.served_at < first.served_at
 
 
 def _lease_since(history: History, request: Request) -> float:

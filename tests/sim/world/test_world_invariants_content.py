@@ -13,6 +13,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from judged_story import PLAIN, JudgedStory
 
+from relaysim.sim.backends.threads.operations import ROLES
 from relaysim.sim.world.invariants import judge
 from relaysim.sim.world.judge.promises import Promises
 from relaysim.sim.world.observe import observe
@@ -371,6 +372,41 @@ def test_an_attempt_of_unknown_fate_binds_the_next_one_whatever_has_come_since(
     story.answer_all("run_a", "c1.m2")
     story.answer_all("run_b", "c1.m1")
     assert story.findings().counts["breach_S14"] == breaches
+
+
+@pytest.mark.parametrize(
+    ("left_out", "breaches"),
+    [(None, 0), ("the look", 1), ("the apology", 1), ("the failure", 1), ("the delay", 1), ("what a look shows", 1)],
+)
+def test_what_lands_after_it_was_looked_for_and_apologised_for_may_come_after_later_messages(
+    left_out: str | None, breaches: int
+) -> None:
+    """The relay could do nothing about it; it could about each variant, in which one of these is left out."""
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True, at=1.0)
+    story.redis("w1", "inbox", "c1", reply="6 items")
+    first = story.leave("runs.create")
+    story.now = 10.0
+    if left_out != "the failure":
+        story.answer(first, 0, "ReadTimeout")
+    if left_out != "the look":
+        story.ask("runs.list")
+    if left_out != "the apology":
+        story.send("c1.m1")
+        story.end("friendly_apology", "c1.m1")
+    story.accept("c1.m2", at=20.0)
+    story.redis("w1", "inbox", "c1", reply="6 items")
+    story.answer_all("run_b", "c1.m2")
+    if left_out == "the delay":  # it is the relay that comes late with it
+        second = story.leave("runs.create")
+        story.run_lands(second, "run_a", "c1.m1")
+        story.answer(second)
+    else:
+        story.now = 30.0
+        story.run_lands(first, "run_a", "c1.m1")
+    roles = ROLES._replace(shows_ends=frozenset(("runs.list",))) if left_out == "what a look shows" else ROLES
+    counts = story.findings(roles=roles).counts
+    assert (counts["breach_S14"], counts["residue_stored_late"]) == (breaches, 1 - breaches)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["a known thread", "a thread whose owner is seen only later"])
