@@ -726,15 +726,17 @@ class Drainer:
     async def _clear_unwanted(self) -> None:
         """Cancel what was left active when its messages ended otherwise, so that its thread becomes free."""
         until = self._now() + _CLEARING_SECONDS
+        given_up = {each for unwanted in self._unwanted for each in unwanted[1:] if each is not None}
         while self._unwanted:
-            thread_id, run_id, request_id = self._unwanted[-1]
+            thread_id, run_id, _ = self._unwanted[-1]
             try:
                 runs = await self._requests.repeat("runs.list", partial(self._backend.recent, thread_id), until)
                 if run_id is not None and self._backend.links_at_end:
                     look = partial(self._backend.look, thread_id, run_id)
                     runs = [await self._requests.repeat("runs.retrieve", look, until)]
                 for run in runs:
-                    is_it = run.id == run_id or (request_id is not None and run.metadata.get(REQUEST) == request_id)
+                    # Also what another creation has made that was looked for before, and in vain.
+                    is_it = run.id in given_up or run.metadata.get(REQUEST) in given_up
                     if is_it and run.cancellable and is_ours(run.metadata):
                         self._telemetry.cancel(self._conversation, run.id, "own", True)
                         cancel = partial(self._backend.cancel, thread_id, run.id)

@@ -149,6 +149,22 @@ def test_a_creation_of_unknown_fate_at_the_deadline_is_cancelled_before_the_leas
         assert cancel.at < bench.steps("release")[-1][0]
 
 
+def test_a_look_for_one_creation_shows_what_another_has_made_since_it_was_looked_for() -> None:
+    """Two are given up. The second one, looked for first and in vain, comes to be while the first one is looked for."""
+    faults = [
+        {"kind": "request_lost", "route": "runs.create", "nth": [1, 2, 3, 4, 5, 7]},
+        {"kind": "read_timeout", "route": "runs.create", "nth": [6], "seconds": 4.8},
+    ]
+    with Bench(settings={"deadline_seconds": 40.0}, faults=faults) as bench:
+        bench.say(0.0, "m1")
+        bench.say(25.0, "m2")
+        bench.run(100)
+        assert bench.outcomes() == {"m1": "friendly_apology", "m2": "friendly_apology"}
+        assert [run["status"] for run in bench.runs] == ["cancelled"]
+        (cancel,) = bench.requests("runs.cancel")
+        assert bench.requests("runs.list")[-1].at < cancel.at < bench.steps("release")[-1][0]
+
+
 def test_a_run_held_up_by_another_one_until_the_deadline_ends_in_an_apology() -> None:
     with Bench(
         settings={"deadline_seconds": 30.0, "foreign_patience_seconds": 60.0}, profile={"stuck_probability": 1.0}
