@@ -11,9 +11,11 @@ of a page, and `results.json` has the answer under `answer`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from relaysim.reports.answers.answer import Answer
+from relaysim.reports.determinism import hash_order_words
 
 __all__ = ["Answer", "answer_of", "with_answer"]
 
@@ -40,10 +42,16 @@ def answer_of(results: Mapping[str, Any]) -> Answer:
     if "factory" in results and kind is None:
         from relaysim.reports.answers.of_relay import answer_of_relay
 
-        return answer_of_relay(results)
+        return _under_its_hash_seed(answer_of_relay(results), results)
     from relaysim.reports.answers.of_verify import answer_of_verify
 
-    return answer_of_verify(results)
+    return _under_its_hash_seed(answer_of_verify(results), results)
+
+
+def _under_its_hash_seed(answer: Answer, results: Mapping[str, Any]) -> Answer:
+    """With the condition under which alone it holds, if there is one."""
+    words = hash_order_words(results)
+    return replace(answer, found=[words, *answer.found]) if words else answer
 
 
 def with_answer(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table, Tone
 from relaysim.reports.answers.numbers import claim_words, interval_of, observed_words, share_words
 from relaysim.reports.answers.severity import Judged, may_never_happen, severity, worst_refuted
-from relaysim.reports.determinism import is_deterministic, not_deterministic_words
+from relaysim.reports.determinism import is_deterministic, not_deterministic_words, remedy_words
 from relaysim.reports.results import claims_of
 from relaysim.reports.summary import SYMBOLS, Row, percent, strategy_words, summarise
 from relaysim.sim.counted import counted
@@ -85,7 +85,7 @@ def not_deterministic(results: Mapping[str, Any]) -> Answer:
         tone="bad",
         title="Not deterministic: no verdict here can be trusted",
         found=[not_deterministic_words(results)],
-        advice=["Find the line that brings it in, and mend that first:"],
+        advice=[remedy_words(results)],
         commands=[str(first["next"])],
     )
 

@@ -153,8 +153,10 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
             partings = recheck.partings(
                 _PATIENCE_SECONDS + _PATIENCE_TIMES * sum(cost.seconds for cost in costs.values())
             )
-            if partings:
-                extra["not_deterministic"] = partings
+            if partings.not_deterministic:
+                extra["not_deterministic"] = list(partings.not_deterministic)
+            if partings.hash_order:
+                extra["hash_order"] = list(partings.hash_order)
             if arguments.factory is not None:
                 hunted = next((each for each in scenarios if each.name == "rapid_pair"), scenarios[0])
                 extra["explore"] = hunted.origin.explore_command
@@ -178,7 +180,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     for entry in differing:
         seed = entry["lane_check"]["first_differing_seed"]
         print(f"relaysim: {entry['scenario']}: the lanes differ at seed {seed}", file=sys.stderr)
-    for parting in partings:
+    for parting in partings.not_deterministic:
         print(f"relaysim: {parting_words(parting)}", file=sys.stderr)
     return EXIT_NOT_DETERMINISTIC if differing else exit_status(results)
 

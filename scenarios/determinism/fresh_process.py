@@ -63,7 +63,7 @@ class Job:
     Attributes:
         scenarios: as JSON.
         worlds: in the order in which they are run; one may occur again.
-        hash_seed: its `PYTHONHASHSEED`, 1 or more.
+        hash_seed: its `PYTHONHASHSEED`; with 0 hashes are not random.
         conditions: what else the process finds.
         elsewhere: whether its environment is that of another machine.
         watched: places in `worlds` of those whose readings are noted, which makes them many times slower.

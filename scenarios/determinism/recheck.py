@@ -4,6 +4,10 @@ The second run is in a fresh process, which imports everything anew and has a ha
 of scenarios and seeds. So what comes out otherwise is whatever rests on real time, on entropy, on the order of sets, on
 addresses in memory, or on what earlier worlds left behind. It runs beside the first one, in a process for all scenarios.
 
+Where the environment fixes `PYTHONHASHSEED` and the two part, a third run has that very hash seed: if it agrees with the
+first, verdicts count, for that order of sets alone, and the results say so. Where nothing fixes it, two further processes
+tell whether the hash seed is what parts them, so that whoever reads of it knows what to do.
+
 That both agree proves nothing for other seeds, nor for a source that seldom shows: `relaysim doctor` looks longer.
 """
 
@@ -11,10 +15,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
+from relaysim.reports.determinism import HASH_ORDER
 from relaysim.reports.results import doctor_command
 from relaysim.scenarios.determinism.fresh_process import Ending, FreshProcess, Job, WorldToRun
 from relaysim.scenarios.determinism.traces import first_difference
@@ -26,6 +32,8 @@ SEEDS: Final = 3
 
 HERE, THERE = "this run", "the fresh process"
 
+_YET_ANOTHER_HASH_SEED: Final = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -34,6 +42,18 @@ class Planned:
     scenario: Scenario
     lane: Lane
     seeds: int
+
+
+class Partings(NamedTuple):
+    """Where runs of the same seed part, at most once a scenario: plain data.
+
+    Attributes:
+        not_deterministic: under equal conditions, or under other hash seeds and no one is fixed: nothing can be trusted.
+        hash_order: under another hash seed than the one that the environment fixes, and not under that one.
+    """
+
+    not_deterministic: Sequence[dict[str, Any]] = ()
+    hash_order: Sequence[dict[str, Any]] = ()
 
 
 @dataclass(slots=True)
@@ -45,14 +65,9 @@ class Recheck:
     _traces: dict[str, Mapping[int, bytes]] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
-        worlds = [
-            WorldToRun(place, plan.lane, seed)
-            for place, plan in reversed(list(enumerate(self.planned)))
-            for seed in reversed(range(plan.seeds))
-        ]
-        if worlds:
-            scenarios = [plan.scenario.to_json() for plan in self.planned]
-            self._process = FreshProcess(Job(scenarios, worlds, hash_seed=another_hash_seed()))
+        job = self._job(another_hash_seed())
+        if job.worlds:
+            self._process = FreshProcess(job)
         return self
 
     def __exit__(
@@ -69,24 +84,65 @@ class Recheck:
         """The packed traces that this run's first seeds left."""
         self._traces[scenario.name] = traces
 
-    def partings(self, timeout_seconds: float | None = None) -> list[dict[str, Any]]:
-        """Where the two runs part, at most once a scenario: plain data, as results have it under `not_deterministic`.
-
-        Waits for the other process.
+    def partings(self, timeout_seconds: float | None = None) -> Partings:
+        """Where the two runs part. Waits for the other process, and for others if they do.
 
         Raises:
-            FreshProcessError: if that ends without results, or not in time.
+            FreshProcessError: if one ends without results, or not in time.
         """
         if self._process is None:
-            return []
+            return Partings()
+        endings = self._process.endings(timeout_seconds)
+        found = self._compared(endings)
+        if not found:
+            return Partings()
+        fixed = fixed_hash_seed()
+        if fixed is None:
+            parted = (found[0]["scenario"], found[0]["seed"])
+            first = next(
+                each for each in endings if (self.planned[each.world.scenario].scenario.name, each.world.seed) == parted
+            )
+            if not first.error and self._rests_on_hash_seed(first, timeout_seconds):
+                found[0]["source"] = HASH_ORDER
+            return Partings(found)
+        with FreshProcess(self._job(fixed)) as process:
+            again = self._compared(process.endings(timeout_seconds))
+        return Partings(again) if again else Partings(hash_order=[{**each, "hash_seed": fixed} for each in found])
+
+    def _job(self, hash_seed: int) -> Job:
+        """All the worlds, in the opposite order of scenarios and seeds."""
+        worlds = [
+            WorldToRun(place, plan.lane, seed)
+            for place, plan in reversed(list(enumerate(self.planned)))
+            for seed in reversed(range(plan.seeds))
+        ]
+        return Job([plan.scenario.to_json() for plan in self.planned] if worlds else [], worlds, hash_seed=hash_seed)
+
+    def _compared(self, endings: Sequence[Ending]) -> list[dict[str, Any]]:
+        """Where another process' worlds part from this run's."""
         found = {}
-        for ending in self._process.endings(timeout_seconds):
+        for ending in endings:
             plan = self.planned[ending.world.scenario]
             parting = _parting(plan, ending, self._traces[plan.scenario.name][ending.world.seed])
             if parting is not None:  # seeds come in falling order: the smallest one stays
                 found[plan.scenario.name] = parting
         names = [plan.scenario.name for plan in self.planned]
         return [found[name] for name in names if name in found]
+
+    def _rests_on_hash_seed(self, ending: Ending, timeout_seconds: float | None) -> bool:
+        """Whether a world comes out the same in another process with the hash seed of the second run, and otherwise with one
+        more."""
+        place, lane, seed = ending.world
+        scenario = self.planned[place].scenario.to_json()
+        with ExitStack() as stack:
+            processes = [
+                stack.enter_context(FreshProcess(Job([scenario], [WorldToRun(0, lane, seed)], hash_seed=each)))
+                for each in (another_hash_seed(), _YET_ANOTHER_HASH_SEED)
+            ]
+            (same,), (other,) = (process.endings(timeout_seconds) for process in processes)
+        if same.error or other.error:
+            return False
+        return first_difference(ending.trace, same.trace) is None is not first_difference(ending.trace, other.trace)
 
 
 def same_again(results: Mapping[str, Any], planned: Sequence[Planned]) -> dict[str, Any]:
@@ -96,12 +152,19 @@ def same_again(results: Mapping[str, Any], planned: Sequence[Planned]) -> dict[s
         "scenarios": len(checked),
         "worlds": sum(plan.seeds for plan in checked),
         "parted": [parting["scenario"] for parting in results.get("not_deterministic", ())],
+        "by_hash_seed": [parting["scenario"] for parting in results.get("hash_order", ())],
     }
 
 
 def another_hash_seed() -> int:
     """A `PYTHONHASHSEED` that this process does not have."""
     return 2 if os.environ.get("PYTHONHASHSEED") == "1" else 1
+
+
+def fixed_hash_seed() -> int | None:
+    """The `PYTHONHASHSEED` that the environment gives every process; None: each has one of its own."""
+    given = os.environ.get("PYTHONHASHSEED", "")
+    return int(given) if given.isascii() and given.isdecimal() else None
 
 
 def _parting(plan: Planned, ending: Ending, trace: bytes) -> dict[str, Any] | None:

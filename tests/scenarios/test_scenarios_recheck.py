@@ -7,6 +7,9 @@ which one scenario parted.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,7 @@ def test_a_bot_that_iterates_over_a_set_gets_exit_code_4_and_hears_of_it_first(
 ) -> None:
     (rechecked / "unsorted_bot.py").write_text(UNSORTED, encoding="utf-8")
     monkeypatch.syspath_prepend(str(rechecked))
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
     write(rechecked, SMALL)
     arguments = ("--factory", "unsorted_bot:make", "--replications", "2", "--jobs", "1", "--quiet", "--out", "out")
     assert main(["verify", "small.toml", *arguments]) == 4
@@ -78,6 +82,8 @@ def test_a_bot_that_iterates_over_a_set_gets_exit_code_4_and_hears_of_it_first(
         "Not deterministic: seed 0 of small gave two worlds, which part at "
     )
     assert "no verdict here can be trusted" in said
+    assert "It rests on PYTHONHASHSEED, another one in each process: most likely on the order of a set" in said
+    assert "(`sorted(...)`), or set PYTHONHASHSEED=0 and run this again, for verdicts on that one order." in said
     assert "\n    relaysim doctor small.toml --factory unsorted_bot:make\n" in streams.out
     assert "relaysim: small, seed 0: not deterministic: at " in streams.err
     (parting,) = read_results(rechecked / "out")["not_deterministic"]
@@ -86,6 +92,58 @@ def test_a_bot_that_iterates_over_a_set_gets_exit_code_4_and_hears_of_it_first(
     assert one != other
     assert one.startswith("`send` with text '")
     assert other.startswith("`send` with text '")
+
+
+def test_a_hash_seed_that_the_environment_fixes_gives_a_verdict_on_that_order(rechecked: Path) -> None:
+    (rechecked / "unsorted_bot.py").write_text(UNSORTED, encoding="utf-8")
+    write(rechecked, SMALL)
+    arguments = ("--factory", "unsorted_bot:make", "--replications", "4", "--jobs", "2", "--quiet", "--full")
+    ran = subprocess.run(
+        [sys.executable, "-m", "relaysim.scenarios", "verify", "small.toml", *arguments, "--out", "out"],
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    results = read_results(rechecked / "out")
+    assert "not_deterministic" not in results
+    assert ran.returncode == exit_status(results) != 4, ran.stderr
+    said = " ".join(ran.stdout.split())
+    assert (
+        "All this holds under PYTHONHASHSEED=0 alone, which a replay needs too: with another one seed 0 of small"
+        in said
+    )
+    assert "in the opposite order and with the same hash seed (with another one not: small)." in said
+    (parting,) = results["hash_order"]
+    assert (parting["scenario"], parting["seed"], parting["hash_seed"]) == ("small", 0, 0)
+    assert parting["records"][0] != parting["records"][1]
+
+
+def test_a_hash_seed_that_this_process_was_not_started_with_gives_no_verdict(
+    rechecked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (rechecked / "unsorted_bot.py").write_text(UNSORTED, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(rechecked))
+    monkeypatch.setenv("PYTHONHASHSEED", "4711")
+    write(rechecked, SMALL)
+    arguments = ("--factory", "unsorted_bot:make", "--replications", "2", "--jobs", "1", "--quiet", "--out", "out")
+    assert main(["verify", "small.toml", *arguments]) == 4
+    assert "hash_order" not in read_results(rechecked / "out")
+
+
+def test_what_is_otherwise_in_each_process_is_not_laid_to_the_order_of_sets(
+    rechecked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = UNSORTED.replace('" ".join(words)', "str(resource.getrusage(0).ru_utime)")
+    (rechecked / "unsorted_bot.py").write_text(f"import resource\n{text}", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(rechecked))
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    write(rechecked, SMALL)
+    arguments = ("--factory", "unsorted_bot:make", "--replications", "2", "--jobs", "1", "--quiet", "--out", "out")
+    assert main(["verify", "small.toml", *arguments]) == 4
+    said = capsys.readouterr().out
+    assert "PYTHONHASHSEED" not in said
+    assert "Find the line that brings it in, and mend that first:" in said
 
 
 def test_what_is_deterministic_is_told_in_one_line_and_leaves_no_mark_in_the_results(
@@ -102,7 +160,7 @@ def test_what_is_deterministic_is_told_in_one_line_and_leaves_no_mark_in_the_res
     assert "Whether a seed is one world was not checked: no world was run again.\n" in capsys.readouterr().out
     assert Path("with/results.json").read_bytes() == Path("without/results.json").read_bytes()
     timing = json.loads(Path("with/timing.json").read_text(encoding="utf-8"))
-    assert timing["same_again"] == {"scenarios": 1, "worlds": 3, "parted": []}
+    assert timing["same_again"] == {"scenarios": 1, "worlds": 3, "parted": [], "by_hash_seed": []}
     assert "came out the same in a fresh process" in Path("with/index.html").read_text(encoding="utf-8")
 
 
