@@ -188,14 +188,17 @@ class History(Chronicle):
             return
         if request.operation in self.roles.cancels:
             self.cancels.append(request)
-        elif request.operation in self.roles.opens:
-            self._opened.setdefault((request.worker, request.delivery), []).append(str(event.detail))
 
     def on_response(self, time: float, entity: str, event: ResponseReceived) -> None:
         super().on_response(time, entity, event)
         request = self.requests.get(event.request_id)
-        if request is not None and request.failed:
+        if request is None:
+            return
+        if request.failed:
             self.failures.setdefault(request.thread or "", []).append(request)
+        elif request.succeeded and request.operation in self.roles.opens:
+            # One whose answer was lost is nobody's: whoever asked does not know its name, and cannot bind it.
+            self._opened.setdefault((request.worker, request.delivery), []).append(str(request.detail))
 
     # Redis
 

@@ -169,6 +169,19 @@ def test_a_run_on_a_new_thread_belongs_to_the_conversation_that_opened_it() -> N
     assert count(story, "breach_S7") == 1
 
 
+def test_a_thread_that_was_opened_twice_since_the_first_answer_was_lost_is_known_all_the_same() -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    lost, known = (story.leave("threads.create", None) for _ in range(2))  # type: ignore[arg-type]
+    story.serve(lost, 200, "thread_lost")
+    story.answer(lost, 0, "ReadTimeout")
+    story.serve(known, 200, "thread_new")
+    story.answer(known)
+    story.redis("w1", "replace_thread", "c1", reply="10 bytes")
+    story.leave("runs.create", "thread_new", "w2")
+    assert count(story, "breach_S7") == 1
+
+
 # S5: taken over before cancelled
 
 
