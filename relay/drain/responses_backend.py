@@ -45,6 +45,9 @@ _MARKER: Final = "[relay] "
 _FOUND: Final = "turn_"
 """Begins what stands for the id of a response that was found among the items: they do not tell its own."""
 
+_REMEMBERED_MAX: Final = 1000
+"""How many turns that were found are remembered, over all conversations; what was forgotten is looked for again."""
+
 _SPOILT: Final = re.compile(r"No tool (output|call) found for function call")
 
 
@@ -66,6 +69,7 @@ class ResponsesBackend:
         self._responses, self._conversations = client.responses, client.conversations
         self._model = model
         self._instructions = {"instructions": instructions} if instructions else {}
+        self._turns_found: dict[tuple[str, str], _Turn] = {}
 
     async def open_thread(self) -> str:
         """As `Backend.open_thread`: a conversation."""
@@ -113,10 +117,17 @@ class ResponsesBackend:
 
     async def recent(self, thread_id: str) -> Sequence[RunView]:
         """As `Backend.recent`: the turns whose items are in the conversation; they have ended."""
-        return [turn.view() for turn in reversed(await self._turns(thread_id)) if turn.metadata]
+        turns = [turn for turn in reversed(await self._turns(thread_id)) if turn.metadata]
+        for turn in turns:
+            self._turns_found[thread_id, turn.metadata.get(REQUEST, "")] = turn
+        for key in list(self._turns_found)[: max(0, len(self._turns_found) - _REMEMBERED_MAX)]:
+            del self._turns_found[key]
+        return [turn.view() for turn in turns]
 
     async def cancel(self, thread_id: str, run_id: str) -> bool:
-        """As `Backend.cancel`: answered once the response has ended."""
+        """As `Backend.cancel`: answered once the response has ended. What was found among the items has."""
+        if run_id.startswith(_FOUND):
+            return False
         try:
             return bool((await self._answer(self._responses.cancel(run_id))).status == "cancelled")
         except Refused:
@@ -133,6 +144,8 @@ class ResponsesBackend:
 
     async def _turn(self, thread_id: str, run_id: str) -> "_Turn | None":
         request = run_id.removeprefix(_FOUND)
+        if (known := self._turns_found.get((thread_id, request))) is not None:
+            return known  # it has ended, so that it stays as it was
         turns = await self._turns(thread_id)
         return next((turn for turn in turns if turn.metadata.get(REQUEST) == request), None)
 

@@ -105,6 +105,17 @@ def test_what_was_apologised_for_does_not_come_into_the_conversation_after_what_
     assert breaches(result) == {}
 
 
+@pytest.mark.parametrize("trouble", [{"kind": "status", "status": 500}, {"kind": "read_timeout"}])
+def test_a_turn_that_was_found_with_its_reply_is_sent_though_nothing_more_can_be_read(trouble: dict[str, Any]) -> None:
+    """It has ended, so that what was found need not be asked for again, and there is nothing to cancel."""
+    lost = {"kind": "response_lost", "route": "responses.create", "nth": [1]}
+    unreadable = {**trouble, "route": "conversations.items.list", "nth": list(range(2, 60))}
+    result = run(world(0.0, faults=[lost, unreadable]))
+    assert sent(result) == ["Reply 1 to: Question [c1.m1]"]
+    assert [each.operation for each in events(result, "request")].count("responses.cancel") == 0
+    assert breaches(result) == {}
+
+
 @pytest.mark.parametrize("kept", ["nothing", "input"])
 def test_what_a_failed_turn_brought_is_sent_again_only_if_it_is_gone(kept: str) -> None:
     result = run(world(0.0, numbers={"failure_probability": 1.0, "unfinished_keeps": kept}))
