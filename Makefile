@@ -42,7 +42,8 @@ lint: $(STAMP)
 gate: $(STAMP)
 	$(BIN)/relaysim verify incident --sequential --set map.drop=true --jobs $(JOBS) --name gate-incident
 	$(BIN)/relaysim verify $(INCIDENT_OTHERS) --set curve.drop=true --jobs $(JOBS) --name gate
-	$(BIN)/relaysim verify drain_faults drain_crash drain_failover drain_failover_wait drain_responses --jobs $(JOBS) --name gate-drain
+	$(BIN)/relaysim verify drain_faults drain_crash drain_failover drain_failover_wait drain_responses \
+		drain_responses_switches drain_responses_unlocked --jobs $(JOBS) --name gate-drain
 
 # The recorded fingerprints, and what rests on the interpreter, on every other Python 3.11 to 3.13 of this machine.
 pythons:
