@@ -87,13 +87,21 @@ class HandlingStart(NamedTuple):
     delivery_number: Annotated[int, "counts the message's deliveries, from 1"]
 
 
-@record_kind("handling.end")
+def _digested_end(event: HandlingEnd) -> tuple[str, str | None, str | None]:
+    return event.delivery, event.outcome, event.error_class
+
+
+@record_kind("handling.end", digested=_digested_end)
 class HandlingEnd(NamedTuple):
-    """A worker's `handle` has returned or raised; a worker that crashes leaves none."""
+    """A worker's `handle` has returned or raised; a worker that crashes leaves none. What the exception says, and where it
+    was raised, is not digested."""
 
     delivery: Annotated[str, "which"]
     outcome: Annotated[str | None, "the outcome that it returned, if it did return one"]
     error_class: Annotated[str | None, "the class of the exception that it raised"]
+    text: Annotated[str, "the exception's text"] = ""
+    place: Annotated[str, "file and line of the relay's own code where it was raised, e.g. `bot.py:12`"] = ""
+    traceback: Annotated[tuple[str, ...], "the last steps on the way there, outermost first"] = ()
 
 
 # Requests to the API, and what becomes of them

@@ -22,7 +22,15 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relaysim.sim.faults import AtOccasions, FaultPlan
-from relaysim.sim.kernel import EPOCH_SECONDS, Kernel, SimulatorError, current_context, error_text
+from relaysim.sim.kernel import (
+    EPOCH_SECONDS,
+    Kernel,
+    SimulatorError,
+    current_context,
+    error_text,
+    place_of_error,
+    steps_of_error,
+)
 from relaysim.sim.providers import Attempt, Failure, HttpRequest, Provider
 from relaysim.sim.trace.schema import (
     HandlingEnd,
@@ -287,6 +295,8 @@ class Webhooks:
             trace.add(worker.name, started)
             self.handled.add(each.name)
         outcome = error_class = None
+        said, where = "", ""
+        steps: tuple[str, ...] = ()
         is_final = False
         attempt = Attempt(first.repeats, first.failure, EPOCH_SECONDS + self._kernel.now)
         try:
@@ -303,12 +313,21 @@ class Webhooks:
             error_class = type(error).__name__
             is_final = isinstance(error, NotAcknowledged) and error.is_final
             self.note_raised(delivery, error)
-            text = f"handle raised {error_class}: {error_text(error)}"
+            said, where, steps = error_text(error), place_of_error(error), steps_of_error(error)
+            text = f"handle raised {error_class}: {said}"
             trace.add(worker.name, LogLine(delivery=delivery, level="ERROR", text=text))
         finally:
             for each in deliveries:
                 self.handled.discard(each.name)
-                trace.add(worker.name, HandlingEnd(delivery=each.name, outcome=outcome, error_class=error_class))
+                ended = HandlingEnd(
+                    delivery=each.name,
+                    outcome=outcome,
+                    error_class=error_class,
+                    text=said,
+                    place=where,
+                    traceback=steps,
+                )
+                trace.add(worker.name, ended)
                 self._returned(worker, each, error_class, is_final)
 
     def _returned(self, worker: Worker, delivery: Delivery, error_class: str | None, is_final: bool) -> None:
