@@ -6,18 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from relaysim.reports.story_writer import StoryWriter
-from relaysim.sim.trace.reader import TraceReader
-from relaysim.sim.trace.schema import HostCrash
-
-
-class _Crashes(TraceReader):
-    """When which workers lost their power."""
-
-    def __init__(self) -> None:
-        self.of: dict[str, list[float]] = {}
-
-    def on_host_crash(self, time: float, entity: str, event: HostCrash) -> None:
-        self.of.setdefault(entity, []).append(time)
+from relaysim.sim.trace.crashes import Crashes
 
 
 def tell_unended(writer: StoryWriter, records: Sequence[tuple[float, str, str, Sequence[Any]]]) -> None:
@@ -30,11 +19,11 @@ def tell_unended(writer: StoryWriter, records: Sequence[tuple[float, str, str, S
     unended = [each for each in writer.chronicle.handlings.values() if each.end is None]
     if not unended:
         return
-    crashes = _Crashes()
+    crashes = Crashes()
     crashes.read(records)
     for handling in unended:
-        crashed = next((at for at in crashes.of.get(handling.worker, ()) if at >= handling.start), None)
+        crashed = crashes.first_after(handling.worker, handling.start)
         if crashed is not None:
-            writer.add_unended(crashed, handling, f"loses its power while it is handling {handling.message_id}")
+            writer.add_unended(crashed[0], handling, f"loses its power while it is handling {handling.message_id}")
         else:
             writer.add_unended(writer.end, handling, f"never returns from {handling.message_id}: the world ends before")

@@ -1,10 +1,10 @@
-"""The command `run`: one world, its counts, and its trace as JSON lines."""
+"""The command `run`: one world, its counts, and its trace as JSON lines or in the Chrome trace format."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +19,39 @@ from relaysim.scenarios.commands.one_world import (
 from relaysim.scenarios.system_errors import reason_of
 from relaysim.sim.counted import counted
 
+TRACE_FORMATS = ("lines", "chrome")
+CHROME_SUFFIX = ".trace.json"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add_one_world(parser)
     parser.add_argument(
-        "--trace", type=Path, metavar="FILE", help="write what happened as JSON lines, see docs/trace.md"
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="write what happened, as JSON lines; into a FILE.trace.json in the Chrome trace format, which ui.perfetto.dev "
+        "opens (docs/trace.md)",
+    )
+    parser.add_argument(
+        "--trace-format",
+        choices=TRACE_FORMATS,
+        help="with --trace: the format, whatever the file's name is",
     )
     add_world(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """The command."""
+    if arguments.trace is None and arguments.trace_format is not None:
+        raise UsageError("--trace-format: is for --trace, which was not given")
     scenario, lane, result = one_world(arguments, keep_trace=arguments.trace is not None)
     if arguments.trace is not None:
-        _write_trace(arguments.trace, result.records)
+        named_chrome = arguments.trace.name.endswith(CHROME_SUFFIX)
+        if (arguments.trace_format or ("chrome" if named_chrome else "lines")) == "chrome":
+            _write(arguments.trace, _chrome_lines(result.records, scenario.api))
+        else:
+            _write(arguments.trace, _json_lines(result.records))
     observation = result.observation
     counts = {name: count for name, count in observation["counts"].items() if count}
     if arguments.json:
@@ -65,13 +83,27 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _write_trace(path: Path, records: Iterable[tuple[float, str, str, Sequence[Any]]]) -> None:
+def _json_lines(records: Iterable[tuple[float, str, str, Sequence[Any]]]) -> Iterator[str]:
     from relaysim.sim.trace.schema import as_object
 
+    for time, entity, kind, fields in records:
+        yield json.dumps(as_object(time, entity, kind, fields), ensure_ascii=False) + "\n"
+
+
+def _chrome_lines(records: Sequence[tuple[float, str, str, Sequence[Any]]], api: str) -> Iterator[str]:
+    """One event a line, so that the file can be searched and compared line by line."""
+    from relaysim.sim.backends import backend_named
+    from relaysim.sim.trace.chrome_trace import chrome_trace
+
+    trace = chrome_trace(records, backend_named(api).roles)
+    events = [json.dumps(each, ensure_ascii=False) for each in trace.pop("traceEvents")]
+    rest = "".join(f", {json.dumps(key)}: {json.dumps(each)}" for key, each in trace.items())
+    yield '{"traceEvents": [\n' + ",\n".join(events) + "\n]" + rest + "}\n"
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
     try:
         with path.open("w", encoding="utf-8", newline="\n") as file:
-            for time, entity, kind, fields in records:
-                event = as_object(time, entity, kind, fields)
-                file.write(json.dumps(event, ensure_ascii=False) + "\n")
+            file.writelines(lines)
     except OSError as error:
         raise UsageError(f"--trace {path}: cannot be written: {reason_of(error)}") from error

@@ -9,6 +9,8 @@ control API begin there.
 - `words`, `joining`, `own_texts`, `given_texts`, `contents`: which words a text holds, whose they are, what a text is that
   no run wrote, and what runs read.
 - `operation_roles`, `lease_keys`, `lock_keys`: what operations of an API do, and which keys in Redis are leases and locks.
+- `holds`, `crashes`: who held which lock or lease, from when to when; when workers lost their power.
+- `chrome_trace`: a trace in the format that Perfetto opens.
 - `conversation_evidence`: whose conversation something belongs to that was done outside of every handling.
 - `source_lines`: what of a log line a fingerprint leaves out.
 

@@ -27,6 +27,12 @@ happened. Each has
 In Python (`simulated_openai.trace`, `run_world(..., keep_trace=True)`) a record has these three and `fields`, whose parts
 have the same names: `record.fields.run_id`. The fingerprint of a world is a digest of all its events: of times, entities,
 kinds and values, and not of the names of fields.
+
+`relaysim run SCENARIO --seed N --trace FILE.trace.json` (or `--trace-format chrome`) writes the Chrome trace format instead,
+which [Perfetto](https://ui.perfetto.dev) opens: customers, each worker, Redis and the API as processes; handlings, requests,
+holds of locks and leases, and runs as slices, those that overlap on tracks of their own; faults, logs and exceptions as
+instants; arrows from a message to its handlings, from a request to the run that it created, and from a run to the text that
+was sent of it. Times are virtual. What had not ended reaches to the end of the world and has `unended` among its arguments.
 """
 
 
