@@ -7,10 +7,10 @@ not a delivery: from when the message was sent until shortly after the text that
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from relaysim.reports.story_facts import listed
-from relaysim.reports.story_lines import Line, Rank, lay_out
+from relaysim.reports.story_facts import exception_words, listed
+from relaysim.reports.story_lines import Line, Rank, own_first
 from relaysim.reports.story_order import raise_overtaking
 from relaysim.reports.story_writer import StoryWriter
 from relaysim.reports.unended_lines import tell_unended
@@ -69,7 +69,9 @@ class _LeaseStoryWriter(StoryWriter):
         if self._is_told(event.delivery):
             message = self._message_of(event.delivery)
             if error_class:  # the provider delivers it again: what counts for the message comes later
-                self._line(time, entity, f"could not accept {message}: {error_class}", Rank.ENDED_BADLY)
+                sentence = f"could not accept {message}: {error_class}{exception_words(event)}"
+                line = self._line(time, entity, sentence, Rank.ENDED_BADLY)
+                line.traceback = own_first(event.traceback, event.place)
             elif self._only_accepts(event.delivery):
                 self._line(time, entity, f"accepted {message}", Rank.ACCEPTED, messages=(message,))
             else:
@@ -196,22 +198,26 @@ class _LeaseStoryWriter(StoryWriter):
         self._line(time, who, f"cancels {request.run}{refused}", Rank.CANCEL_UNDER_LEASE)
 
 
-def render_lease_story(
+class LeaseStory(NamedTuple):
+    """The lines of a story under leases: all of them, those around its message, and which message that is."""
+
+    lines: list[Line]
+    window: list[Line]
+    message: Message
+
+
+def lease_story(
     records: Sequence[tuple[float, str, str, Sequence[Any]]],
     chronicle: Chronicle,
     messages: Sequence[Message],
-    width: int,
-    lines_max: int,
     looks: Collection[str] = (),
-) -> list[str]:
+) -> LeaseStory:
     """The story of one of these messages: of the first that got no text or one that no assistant wrote, else of the first.
 
     Args:
         records: the trace.
         chronicle: of that trace.
         messages: one or more.
-        width: columns.
-        lines_max: rows.
         looks: further commands that read what waits, as the relay declares them.
     """
     message = next((each for each in messages if _is_bad(_ending(each))), messages[0])
@@ -226,7 +232,7 @@ def render_lease_story(
         if message.id in line.messages or line.rank == Rank.CONFLICT:
             line.rank = Rank.KEY
     raise_overtaking(window, chronicle, message.id)
-    return lay_out(window, chronicle.named_threads, message.conversation, f": {message.id}", width, lines_max)
+    return LeaseStory(lines, window, message)
 
 
 def _ending(message: Message) -> Text | None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from relaysim.reports.story_lines import quoted
 from relaysim.sim.trace.chronicle import Chronicle
-from relaysim.sim.trace.schema import LoopBlocked
+from relaysim.sim.trace.schema import HandlingEnd, LoopBlocked
 from relaysim.sim.trace.subjects import Handling, Message, Request, Run, StoredText, Text
 
 _ACTIVE: Final = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
@@ -24,6 +24,12 @@ def has_failed(handling: Handling) -> bool:
 def is_active_at(run: Run, time: float) -> bool:
     """Whether a run was active after that instant."""
     return run.state_at(time) in _ACTIVE
+
+
+def exception_words(event: HandlingEnd) -> str:
+    """Where a handling's exception was raised and what it says, as the end of a sentence; "" if that is not known."""
+    said = f": {quoted(event.text, 200)}" if event.text else ""
+    return f" ({event.place}){said}" if event.place else said
 
 
 def blocked_sentence(times: int, seconds: float, longest: LoopBlocked) -> str:

@@ -14,12 +14,19 @@ from relaysim.sim.counted import counted
 
 _ID = re.compile(r"\b(?:thread|run|msg|asst|call)_[A-Za-z0-9]+")
 _ID_LETTERS_MIN = 4
+_LINE_NUMBER: Final = re.compile(r":\d+(?= in )")
+_STEPS_MAX: Final = 3
+"""So many steps of an exception's way are told in lines of text."""
+
 _ROOM_MIN: Final = 30
 """Columns: what is narrower is no column of text."""
 
 
 class Rank:
     """How much a line tells. What makes a failure a failure stands above what merely happened near it."""
+
+    CAUSE: Final = 101
+    """A record that the breach came from: it is in every story, and told whole."""
 
     KEY: Final = 100
     EXCEPTION = 98
@@ -61,6 +68,8 @@ class Line:
         messages: the messages that it is about.
         by_customer: whether a customer did or saw it.
         background: whether it was done outside of every handling.
+        traceback: of an exception, as `own_first` has it.
+        causes: the names of the kinds of causes that it shows, see `relaysim.reports.story_causes`.
     """
 
     time: float
@@ -74,6 +83,27 @@ class Line:
     messages: tuple[str, ...] = ()
     by_customer: bool = False
     background: bool = False
+    traceback: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+
+
+def own_first(traceback: Sequence[str], place: str) -> tuple[str, ...]:
+    """An exception's steps with the innermost of the relay's own first, its callers after it, and then, without number and
+    source, where a library ended that was called there.
+
+    Args:
+        traceback: the steps, outermost first, each `file:line in function: source`.
+        place: the innermost step of the relay's own, `file:line`.
+    """
+    steps = list(traceback)
+    library = [] if not steps or not place or steps[-1].startswith(f"{place} in ") else [steps.pop()]
+    return (*reversed(steps), *(f"{_LINE_NUMBER.sub('', each.partition(': ')[0])}, a library" for each in library))
+
+
+def kept_lines(window: Sequence[Line], lines_max: int) -> list[Line]:
+    """The lines of a story that is not longer than this, the least important ones left out; those of causes are never."""
+    most = max(lines_max, sum(line.rank >= Rank.CAUSE for line in window))
+    return [window[place] for place in _fit(window, [1] * len(window), most)]
 
 
 def lay_out(
@@ -93,11 +123,12 @@ def lay_out(
         width: columns.
         lines_max: rows.
     """
-    shorten = _short_ids([*(line.text for line in window), *threads])
+    shorten = short_ids([*(line.text for line in window), *threads])
     column = min(max((len(line.who) for line in window), default=0), 24)
     written = [_rows(line, shorten(line.text), column, width) for line in window]
-    if sum(len(rows) for line, rows in zip(window, written, strict=True) if line.rank >= Rank.KEY) > lines_max - 2:
-        written = [_rows(line, shorten(line.text), column, width, whole=False) for line in window]
+    for whole_from in (Rank.CAUSE, Rank.CAUSE + 1):
+        if sum(len(rows) for line, rows in zip(window, written, strict=True) if line.rank >= Rank.KEY) > lines_max - 2:
+            written = [_rows(line, shorten(line.text), column, width, line.rank >= whole_from) for line in window]
     kept = _fit(window, [len(each) for each in written], lines_max - 2)
     own = [shorten(thread) for thread, owner in threads.items() if owner == conversation]
     where = ", ".join([f"conversation {conversation}", *own[:1]])
@@ -109,14 +140,16 @@ def lay_out(
     return rows
 
 
-def _rows(line: Line, text: str, column: int, width: int, *, whole: bool = True) -> list[str]:
+def _rows(line: Line, text: str, column: int, width: int, whole: bool = True) -> list[str]:
     begin = f"{line.time:9.3f} {'!' if line.loud else ' '} {line.who[:24]:<{column}}  "
     room = width - len(begin)
     tells = whole and (line.loud or line.rank >= Rank.KEY)
+    indent = " " * len(begin)
+    steps = [_cut(f"{indent}at {each}", width) for each in line.traceback[:_STEPS_MAX]] if tells else []
     if len(text) <= room or not tells or room < _ROOM_MIN:
-        return [_cut(begin + text, width)]
+        return [_cut(begin + text, width), *steps]
     first, *others = textwrap.wrap(text, room, break_on_hyphens=False)
-    return [begin + first, *(" " * len(begin) + each for each in others)]
+    return [begin + first, *(indent + each for each in others), *steps]
 
 
 def _cut(row: str, width: int) -> str:
@@ -129,7 +162,7 @@ def quoted(text: str, length: int = 60) -> str:
     return f"“{flat if len(flat) <= length else flat[: length - 1] + '…'}”"
 
 
-def _short_ids(texts: Sequence[str]) -> Callable[[str], str]:
+def short_ids(texts: Sequence[str]) -> Callable[[str], str]:
     """A function that shortens every API id in a text to as few letters as keep all of them apart."""
     ordered = sorted({each for text in texts if "_" in text for each in _ID.findall(text)})
     shared = dict.fromkeys(ordered, 0)

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from relaysim.reports.lock_lines import LockLines
 from relaysim.reports.printed_lines import PrintedLines
-from relaysim.reports.story_facts import StoryFacts, blocked_sentence, has_failed, is_active_at
-from relaysim.reports.story_lines import Line, Link, Rank, quoted
+from relaysim.reports.story_facts import StoryFacts, blocked_sentence, exception_words, has_failed, is_active_at
+from relaysim.reports.story_lines import Line, Link, Rank, own_first, quoted
 from relaysim.reports.webhook_lines import WebhookLines
 from relaysim.sim.counted import counted
 from relaysim.sim.trace.chronicle import Chronicle
@@ -173,8 +173,9 @@ class StoryWriter(TraceReader):
         ending, failed = self.facts.ending_of(handling, time)
         if outcome or error_class:
             ending = f"ends {handling.message_id}: {' with '.join(each for each in (outcome, error_class) if each)}"
+            ending += exception_words(event)
             failed = has_failed(handling)
-        self._line(
+        line = self._line(
             time,
             self._who(delivery, entity),
             ending,
@@ -184,6 +185,7 @@ class StoryWriter(TraceReader):
             link=Link.ENDED,
             messages=(handling.message_id,),
         )
+        line.traceback = own_first(event.traceback, event.place)
 
     def on_log(self, time: float, entity: str, event: LogLine) -> None:
         if (self._conversation_of(event.delivery) or self._at_work.get(entity, "")) == self.conversation:
@@ -200,7 +202,8 @@ class StoryWriter(TraceReader):
         known = self._conversation_of(event.delivery) or self._at_work.get(entity, "")
         if known in ("", self.conversation):  # of what ended no known work, any message's may have been it
             sentence = f"{event.headline}: {quoted(event.text, 200)}"
-            self._line(time, self._who(event.delivery, entity), sentence, Rank.EXCEPTION, loud=True)
+            line = self._line(time, self._who(event.delivery, entity), sentence, Rank.EXCEPTION, loud=True)
+            line.traceback = own_first(event.traceback, event.place)
 
     def on_task_cancelled(self, time: float, entity: str, event: TaskCancelled) -> None:
         if not self._is_told(event.delivery):

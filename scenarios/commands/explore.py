@@ -183,6 +183,11 @@ def story_of(scenario: Scenario, shrunk: Shrunk) -> Sequence[str]:
         lines_max=_STORY_LINES,
         roles=roles,
         looks=shrunk.result.observation["looks"],
+        breach={
+            "kind": shrunk.breach.event,
+            "conversation": shrunk.breach.conversation,
+            "message": shrunk.breach.subject,
+        },
     )
 
 

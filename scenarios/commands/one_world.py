@@ -71,16 +71,16 @@ def obstacle_sentences(observation: Mapping[str, Any]) -> list[str]:
     return [each["text"] for each in found.entries(1) if each["kind"] != "raised"]
 
 
-def breached_conversation(observation: Mapping[str, Any]) -> str | None:
-    """Whose breach the claims name as their example, None if customers noticed nothing."""
+def first_breach(observation: Mapping[str, Any]) -> dict[str, Any]:
+    """The breach that the claims name as their example, empty if customers noticed nothing."""
     from relaysim.reports.claims import TRANSPARENCY_PARTS
 
     details = observation["details"]
     for name in ("transparency_breaches", *TRANSPARENCY_PARTS, "late", "over_cost", "over_notices", "undeclared_texts"):
         for detail in details.get(name, ()):
             if "conversation" in detail:
-                return str(detail["conversation"])
-    return None
+                return dict(detail)
+    return {}
 
 
 def sentences(observation: Mapping[str, Any], conversation: str | None = None) -> list[str]:

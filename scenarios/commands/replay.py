@@ -11,7 +11,7 @@ from relaysim.scenarios.commands.command_line import UsageError, add_world, say,
 from relaysim.scenarios.commands.one_world import (
     SENTENCES_MAX,
     add_one_world,
-    breached_conversation,
+    first_breach,
     gravest,
     held_against_relay,
     obstacle_sentences,
@@ -59,8 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     focus = arguments.conversation
     if focus is not None and focus.isdecimal():
         focus = f"c{focus}"
-    elif focus is None and not arguments.all:
-        focus = subject_of(shown) or breached_conversation(result.observation)
+    breach = shown or first_breach(result.observation)
+    if focus is None and not arguments.all:
+        focus = subject_of(shown) or breach.get("conversation")
     first = _first_words(arguments.claim, shown, cases)
     looks = result.observation["looks"]
     width = max(60, shutil.get_terminal_size((120, 25)).columns) if sys.stdout.isatty() else 120
@@ -76,7 +77,11 @@ def run(arguments: argparse.Namespace) -> int:
             conversation = conversation_of(result.records, focus, roles=roles)
             wrong = _led_by(first, gravest(observation, conversation))[:SENTENCES_MAX]
             rows = LINES_MAX - 2 - len(wrong)
-            stories.append(render_timeline(result.records, width, focus, lines_max=rows, roles=roles, looks=looks))
+            about = breach if breach.get("conversation") == conversation else None
+            story = render_timeline(
+                result.records, width, focus, lines_max=rows, roles=roles, looks=looks, breach=about
+            )
+            stories.append(story)
     except ValueError as error:
         raise UsageError(f"--conversation {arguments.conversation}: {error}") from error
     if arguments.json:

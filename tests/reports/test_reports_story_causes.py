@@ -1,0 +1,409 @@
+"""Goal: what a breach came from is in its story, however short that is made, and told whole.
+
+Method: breaches of different kinds, each by a shipped scenario, a policy without one of its safeguards, or a bot that is
+wrong in one way. For each a rule says which records of the world must be among those that the story tells. The rules read
+the trace, and neither what found the causes nor a word of any sentence.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relaysim.reports.story import Story, tell_story
+from relaysim.reports.story_causes import PLACES_MAX, CauseKind
+from relaysim.reports.story_lines import Line, kept_lines
+from relaysim.reports.timeline import render_timeline
+from relaysim.scenarios.ablations.ablation_list import BY_NAME, scenario_path
+from relaysim.scenarios.breached import subject_of
+from relaysim.scenarios.load import load
+from relaysim.sim.backends import backend_named
+from relaysim.sim.world import run_world
+
+ROWS = 12
+"""Half of what a screen has: the causes are in the story also then."""
+
+WORLDS = Path(__file__).parents[1] / "sim" / "world"
+
+
+@dataclass(frozen=True)
+class Told:
+    """A breach, its world, its story, and the records that the short story tells, by their places in the trace."""
+
+    detail: Mapping[str, Any]
+    records: list[Any]
+    story: Story
+    lines: list[Line]
+    looks: tuple[str, ...]
+    roles: Any
+
+    @property
+    def places(self) -> dict[int, Any]:
+        return {line.order: self.records[line.order] for line in self.lines if line.order < len(self.records)}
+
+    def of(self, kind: str) -> list[tuple[int, float, str, Any]]:
+        """The told records of a kind: place, time, entity, event."""
+        return [(place, time, who, event) for place, (time, who, found, event) in self.places.items() if found == kind]
+
+    def every(self, kind: str) -> list[tuple[int, float, str, Any]]:
+        """All of the trace's, told or not."""
+        return [
+            (place, time, who, event) for place, (time, who, found, event) in enumerate(self.records) if found == kind
+        ]
+
+    def request(self, request_id: str) -> Any:
+        return next(event for _, _, _, event in self.every("request") if event.request_id == request_id)
+
+
+@cache
+def told(scenario: str, factory: str | None, seed: int, breach: str, sets: tuple[str, ...] = ()) -> Told:
+    """The first breach of this kind in that world, and its story."""
+    loaded = load(scenario, sets, factory)
+    result = run_world(loaded.world_settings(), root_seed=loaded.root_seed, seed=seed, lane="direct", keep_trace=True)
+    roles, looks = backend_named(loaded.api).roles, tuple(result.observation["looks"])
+    detail = result.observation["details"][breach][0]
+    records = list(result.records or [])
+    story = tell_story(records, subject_of(detail), roles=roles, looks=looks, breach=detail)
+    return Told(detail, records, story, kept_lines(story.lines, ROWS), looks, roles)
+
+
+# The rules
+
+
+def locks_of_different_keys(told: Told) -> bool:
+    """Two handlings of the conversation took locks of different keys, and neither ever tried the other's."""
+    taken = [event for _, _, _, event in told.of("redis") if event.command == "SET" and event.reply == "OK"]
+    tried = {(event.delivery, event.key) for _, _, _, event in told.every("redis") if event.command == "SET"}
+    return any(
+        one.key != other.key
+        and one.delivery != other.delivery
+        and (one.delivery, other.key) not in tried
+        and (other.delivery, one.key) not in tried
+        for one in taken
+        for other in taken
+    )
+
+
+def stored_with(told: Told, message_id: str) -> list[str]:
+    """The requests that stored a message, by its text."""
+    text = next(event.text for _, _, _, event in told.every("message.sent") if event.message_id == message_id)
+    return [event.cause for _, _, _, event in told.every("message.stored") if text in event.text]
+
+
+def an_arrival_that_was_overtaken(told: Told) -> bool:
+    """The message was written and had arrived; a later one was written, and is stored first."""
+    message = told.detail["message"]
+    sent = {event.message_id: place for place, _, _, event in told.of("message.sent")}
+    arrived = [place for place, _, _, event in told.of("handling.start") if event.message_id == message]
+    served = {event.request_id: place for place, _, _, event in told.of("served")}
+    own = min((served[each] for each in stored_with(told, message) if each in served), default=len(told.records))
+    return bool(arrived) and any(
+        sent[message] < sent[later] and any(served.get(each, own) < own for each in stored_with(told, later))
+        for later in sent
+        if later != message and message in sent
+    )
+
+
+def a_lease_that_ran_out(told: Told) -> bool:
+    """A holder's lease ran out, and it sent a text afterwards."""
+    gone = [(place, event.worker) for place, _, _, event in told.of("lease.gone") if event.how == "expired"]
+    sends = [(place, who) for place, _, who, _ in told.of("send")]
+    return any(worker == who and place < later for place, worker in gone for later, who in sends)
+
+
+def a_lock_that_ran_out(told: Told) -> bool:
+    """A lock expired in its holder's hands, and another worker took it."""
+    lost = [(place, event.key, event.worker) for place, _, _, event in told.of("lease.expired")]
+    taken = [
+        (place, event.key, who)
+        for place, _, who, event in told.of("redis")
+        if event.command == "SET" and event.reply == "OK"
+    ]
+    return any(
+        key == again and worker != who and place < later for place, key, worker in lost for later, again, who in taken
+    )
+
+
+def the_text_that_is_the_breach(told: Told) -> bool:
+    """The text that the judge names was sent, and stands whole in its line."""
+    received = told.detail["received"]
+    texts = [received] if isinstance(received, str) else received
+    return any(
+        event.text in texts and " ".join(event.text.split()) in line.text
+        for place, _, _, event in told.of("send")
+        for line in told.lines
+        if line.order == place
+    )
+
+
+def two_texts_for_one_message(told: Told) -> bool:
+    """Both texts that name the message were sent."""
+    naming = [place - 1 for place, _, _, event in told.every("send.for") if told.detail["message"] in event.message_ids]
+    return len({place for place, _, _, _ in told.of("send")} & set(naming)) > 1
+
+
+def a_cancel_by_another(told: Told) -> bool:
+    """The run was cancelled by a request of another handling than the one that had created it."""
+    served = [told.request(event.request_id) for _, _, _, event in told.of("served") if event.status == 200]
+    created = {event.run_id: event.cause for _, _, _, event in told.every("run.state") if event.state == "queued"}
+    cancelled = {event.run_id for _, _, _, event in told.of("run.state") if event.state == "cancelled"}
+    return any(
+        each.run_id in cancelled and told.request(created[each.run_id]).context != each.context
+        for each in served
+        if each.operation.endswith(".cancel")
+    )
+
+
+def a_cancel_too_late(told: Told) -> bool:
+    """A cancel of a run that completed nonetheless."""
+    served = [told.request(event.request_id) for _, _, _, event in told.of("served")]
+    completed = {event.run_id for _, _, _, event in told.of("run.state") if event.state == "completed"}
+    return any(each.run_id in completed for each in served if each.operation.endswith(".cancel"))
+
+
+def a_run_that_outlived_the_waits(told: Told) -> bool:
+    """The last append of the message was refused while a run was active, and of that run its beginning is told."""
+    message = told.detail["message"]
+    refused = [
+        place
+        for place, _, _, event in told.every("served")
+        if event.status in (400, 409)
+        and (request := told.request(event.request_id)).context.startswith(f"{message}#")
+        and request.operation in ("messages.create", "responses.create")
+    ]
+    states: dict[str, list[tuple[int, str]]] = {}
+    for place, _, _, event in told.every("run.state"):
+        states.setdefault(event.run_id, []).append((place, event.state))
+    last = max(refused)
+    active = [
+        run
+        for run, each in states.items()
+        if each[0][0] < last and not any(place < last and state in ENDED for place, state in each)
+    ]
+    begun = {event.run_id for _, _, _, event in told.of("run.state")}
+    made = {event.request_id for _, _, _, event in told.of("served")}
+    causes = {event.run_id: event.cause for _, _, _, event in told.every("run.state") if event.state == "queued"}
+    return last in told.places and any(run in begun or causes.get(run) in made for run in active)
+
+
+ENDED = {"completed", "incomplete", "failed", "cancelled", "expired"}
+
+
+def stored_twice(told: Told) -> bool:
+    """What stored the message, each time."""
+    served = {event.request_id for _, _, _, event in told.of("served")}
+    times = stored_with(told, told.detail["message"])
+    return len(times) > 1 and set(times[:2]) <= served
+
+
+def an_answer_that_was_lost(told: Told) -> bool:
+    """A request that was carried out and whose answer never came, and the same operation again."""
+    lost = [event for _, _, _, event in told.of("response") if event.failure is not None or event.status == 0]
+    carried = {event.request_id: place for place, _, _, event in told.of("served")}
+    operations = {each: told.request(each).operation for each in carried}
+    return any(
+        each.request_id in carried
+        and any(
+            operations[other] == operations[each.request_id] and carried[other] > carried[each.request_id]
+            for other in carried
+        )
+        for each in lost
+    )
+
+
+def a_crash_with_the_message(told: Told) -> bool:
+    """The worker had the message and lost its power."""
+    had = [
+        (place, who)
+        for kind in ("handling.start", "handling.end")
+        for place, _, who, event in told.of(kind)
+        if event.delivery.startswith(f"{told.detail['message']}#")
+    ]
+    return any(who == dead and place < crash for place, who in had for crash, _, dead, _ in told.of("host.crash"))
+
+
+def a_failover_after_acceptance(told: Told) -> bool:
+    """The message was accepted, and then something befell Redis."""
+    accepted = [
+        place
+        for place, _, _, event in told.of("handling.end")
+        if event.error_class is None and event.delivery.startswith(f"{told.detail['message']}#")
+    ]
+    return any(place < fault for place in accepted for fault, _, _, _ in told.of("redis.fault"))
+
+
+def a_foreign_thread(told: Told) -> bool:
+    """What stored a customer's message in the thread of another one."""
+    served = {event.request_id for _, _, _, event in told.of("served")}
+    message = told.detail["message"]
+    return any(event.message_id == message for _, _, _, event in told.of("message.sent")) and bool(
+        served & set(stored_with(told, message))
+    )
+
+
+def delivered_again(told: Told) -> bool:
+    """The second delivery."""
+    return any(
+        event.message_id == told.detail["message"] and event.delivery_number > 1
+        for _, _, _, event in told.of("handling.start")
+    )
+
+
+def a_release_while_a_run_was_under_way(told: Told) -> bool:
+    """The lease was released before the run ended."""
+    ended = [
+        place
+        for place, _, _, event in told.every("run.state")
+        if event.run_id == told.detail["run"] and event.state in ENDED
+    ]
+    last = min(ended, default=len(told.records))
+    return any(place < last for place, _, _, _ in told.of("lease.released"))
+
+
+def a_text_of_unknown_fate(told: Told) -> bool:
+    """A text of whose fate nothing was known."""
+    unknown = {place - 2 for place, _, _, event in told.every("send.fate") if event.fate.startswith("unknown")}
+    return bool(unknown & {place for place, _, _, _ in told.of("send")})
+
+
+def an_exception_with_its_way(told: Told) -> bool:
+    """An exception's line has file, line and the way there, the relay's own innermost step first."""
+    raised = [
+        (place, event)
+        for kind in ("exception", "handling.end")
+        for place, _, _, event in told.of(kind)
+        if event.traceback
+    ]
+    return any(
+        line.order == place and line.traceback[0].startswith(f"{event.place} in ") and event.place in line.text
+        for place, event in raised
+        for line in told.lines
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """A world with a breach, and which cause its story must hold."""
+
+    scenario: str
+    breach: str
+    kind: CauseKind
+    rule: Callable[[Told], bool]
+    factory: str | None = None
+    seed: int = 0
+    sets: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> Told:
+        return told(self.scenario, self.factory, self.seed, self.breach, self.sets)
+
+
+def ablated(name: str, breach: str, kind: CauseKind, rule: Callable[[Told], bool]) -> Case:
+    """The shipped policy without one safeguard, in its scenario."""
+    sets = (f"relay.factory={BY_NAME[name].factory}",)
+    return Case(scenario_path(BY_NAME[name].scenario), breach, kind, rule, sets=sets)
+
+
+CASES = {
+    "a lock key that differs": Case("race", "failed", CauseKind.DIFFERENT_LOCKS, locks_of_different_keys),
+    "a run that another cancelled": Case("race", "apology_despite_cover", CauseKind.CANCELLED, a_cancel_by_another),
+    "an arrival that was overtaken": Case(
+        "rapid_pair", "breach_S14", CauseKind.OVERTAKEN, an_arrival_that_was_overtaken
+    ),
+    "a run that outlived the waits": Case(
+        "persistent_failure", "friendly_failure", CauseKind.OUTLIVED_WAITS, a_run_that_outlived_the_waits
+    ),
+    "a turn that outlived the waits": Case(
+        "responses_stuck_turn", "friendly_failure", CauseKind.OUTLIVED_WAITS, a_run_that_outlived_the_waits
+    ),
+    "a cancel that came too late": Case(
+        "responses_racing_cancel", "breach_S13", CauseKind.CANCEL_TOO_LATE, a_cancel_too_late, seed=1
+    ),
+    "a lease that ran out": ablated("no_fencing", "breach_S2", CauseKind.LOCK_RAN_OUT, a_lease_that_ran_out),
+    "two texts": ablated("send_both", "breach_S2", CauseKind.BREACHING_SEND, two_texts_for_one_message),
+    "a text with insides": ablated(
+        "errors_in_replies", "breach_S15", CauseKind.BREACHING_SEND, the_text_that_is_the_breach
+    ),
+    "stored twice": ablated("append_twice", "breach_S13", CauseKind.STORED_TWICE, stored_twice),
+    "an answer that was lost": ablated("blind_retry", "breach_S9", CauseKind.ANSWER_LOST, an_answer_that_was_lost),
+    "a crash after the acknowledgement": ablated(
+        "acknowledge_first", "breach_S1", CauseKind.CRASH, a_crash_with_the_message
+    ),
+    "a failover": ablated("no_confirmation", "breach_S1", CauseKind.REDIS_FAULT, a_failover_after_acceptance),
+    "a lock that ran out": Case(
+        "race", "lost", CauseKind.LOCK_RAN_OUT, a_lock_that_ran_out, "background_bots:consumer"
+    ),
+    "another one's thread": ablated("one_thread_for_all", "breach_S12", CauseKind.FOREIGN_THREAD, a_foreign_thread),
+    "delivered again": ablated("no_dedup", "breach_S2", CauseKind.DELIVERED_AGAIN, delivered_again),
+    "released too early": ablated(
+        "forget_the_run", "breach_S8", CauseKind.RELEASED_EARLY, a_release_while_a_run_was_under_way
+    ),
+    "an unknown fate": ablated("repeat_unknown_send", "breach_S2", CauseKind.SEND_UNKNOWN, a_text_of_unknown_fate),
+    "an exception in a task": Case(
+        "race", "lost", CauseKind.EXCEPTION, an_exception_with_its_way, "exception_bots:early"
+    ),
+    "an exception of handle": Case(
+        "race", "lost", CauseKind.EXCEPTION, an_exception_with_its_way, "cause_bots:raising"
+    ),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bots() -> Any:
+    """Bots of the tests are imported by their names."""
+    sys.path[:0] = [str(WORLDS), str(Path(__file__).parent)]
+    yield
+    del sys.path[:2]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_cause_is_in_the_story(name: str) -> None:
+    case = CASES[name]
+    assert case.rule(case.told), "\n".join(f"{line.order} {line.text}" for line in case.told.lines)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_known_as_what_it_is(name: str) -> None:
+    story = CASES[name].told.story
+    assert CASES[name].kind in {each.kind for each in story.causes}
+    assert len({place for each in story.causes for place in each.places}) <= PLACES_MAX
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_of_it_is_cut_off_in_a_screenful(name: str) -> None:
+    case = CASES[name].told
+    rows = render_timeline(
+        case.records, 100, subject_of(case.detail), roles=case.roles, looks=case.looks, breach=case.detail
+    )
+    assert len(rows) <= 25
+    shown = " ".join(" ".join(row.split()) for row in rows)
+    bare = render_timeline(
+        case.records, 10_000, subject_of(case.detail), roles=case.roles, looks=case.looks, breach=case.detail
+    )
+    whole = {(row[:9], row[9:].split(maxsplit=2)[-1]) for row in bare}
+    for line in case.story.lines:
+        if line.causes:
+            (text,) = {text for time, text in whole if time == f"{line.time:9.3f}" and line.text[-20:] in text} or {""}
+            last = " ".join(text.split())[-40:]
+            assert last in shown, f"{line.text!r} is cut in\n" + "\n".join(rows)
+
+
+def test_ten_kinds_and_more() -> None:
+    assert len({case.kind for case in CASES.values()}) >= 10
+
+
+def test_without_a_breach_there_is_no_cause() -> None:
+    case = CASES["a lock key that differs"].told
+    assert not tell_story(case.records, roles=case.roles).causes
+
+
+def test_locks_that_both_ask_for_are_no_cause() -> None:
+    """With one key for all, what else each handling locks for itself is no difference that matters."""
+    one = told("peak_hour_one_key", None, 0, "out_of_order")
+    assert CauseKind.DIFFERENT_LOCKS not in {each.kind for each in one.story.causes}
