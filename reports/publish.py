@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,10 +60,16 @@ def publish_folder(
 
 
 def publish(
-    results: Mapping[str, Any], *, name: str, timing: Mapping[str, Any] | None = None, out: Path | None = None
+    results: Mapping[str, Any],
+    *,
+    name: str,
+    timing: Mapping[str, Any] | None = None,
+    out: Path | None = None,
+    stories: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Write the folder of judged scenarios, and return it (see `publish_folder`).
 
+    The `stories` of first failures (see `relaysim.scenarios.first_failures`) are in the page, and as data in `stories.json`.
     Results of the last run of this name, or in the same folder, are kept as `previous.json`, and the page tells what changed
     since.
     """
@@ -72,5 +78,6 @@ def publish(
 
     previous = previous_run(name, out)
     files = {} if previous is None else {"previous.json": canonical(previous)}
-    page = partial(verify_html, previous=previous)
+    files["stories.json"] = canonical(list(stories))
+    page = partial(verify_html, previous=previous, stories=stories)
     return publish_folder(results, draw_all, page, name=name, timing=timing, out=out, files=files)

@@ -8,7 +8,8 @@ this rests on.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from relaysim.reports import summary
@@ -28,8 +29,10 @@ def verify_html(
     timing: Mapping[str, Any] | None = None,
     previous: Mapping[str, Any] | None = None,
     figures: Mapping[str, str] | None = None,
+    stories: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The page. `figures` are inline SVG by name (see `relaysim.reports.figures.draw_all`); without them none are shown.
+    `stories` are those of first failures (see `relaysim.scenarios.first_failures`).
 
     Raises ValueError should the page weigh more than `relaysim.reports.page.SIZE_MAX` bytes.
     """
@@ -51,10 +54,20 @@ def verify_html(
         by_construction=list(dict.fromkeys(claim["id"] for claim in claims if claim.get("by_construction"))),
         some_have=lambda key: any(key in scenario for scenario in results["scenarios"]),
         clipped=_clipped,
+        stories=stories,
+        story_of=partial(_story_of, stories),
         example_facts=_example_facts,
         invariants_of=_invariants_of,
         numbers_of=_numbers_of,
     )
+
+
+def _story_of(stories: Sequence[Mapping[str, Any]], scenario: str, claim: str) -> str:
+    """The anchor of the story of a claim or an invariant that was broken in a scenario; "" if there is none."""
+    for place, each in enumerate(stories, start=1):
+        if each["scenario"] == scenario and claim in each["of"]:
+            return f"story-{place}"
+    return ""
 
 
 def _example_facts(example: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ What lives here
     policy_comparison.py    several policies in the same worlds
     policies_by_api.py      the same policies under each API: the tables of docs/migrating.md
     breached.py             the case that stands for a claim's failure in one world
+    first_failures.py       the stories of first failures, run again for the page
     own_relay.py            of somebody's own relay: why it is not safe, and under which waits it is
     timing.py               what may differ from run to run: rates, memory, machine, versions; and the version of the code
     progress.py             the progress bar, or plain lines

@@ -107,6 +107,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     from relaysim.reports.runs import named, previous_run
     from relaysim.scenarios.determinism.fresh_process import FreshProcessError
     from relaysim.scenarios.determinism.recheck import same_again
+    from relaysim.scenarios.first_failures import first_failures
     from relaysim.scenarios.own_relay import details, judge_waits
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError
@@ -169,10 +170,12 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
         ) from error
     results = with_answer(build_results(version, entries, **extra))
     checked = {"same_again": same_again(results, recheck.planned)}
+    # What runs worlds in place of the simulator tells no story.
+    stories = first_failures(results, scenarios) if observe is None else []
     measured = {**timing(costs, jobs=jobs), **checked}
     with writing():
         before = previous_run(folder_name, arguments.out)
-        folder = publish(results, name=folder_name, timing=measured, out=arguments.out)
+        folder = publish(results, name=folder_name, timing=measured, out=arguments.out, stories=stories)
     write_junit(arguments, results, measured)
     tell_github(arguments, results, None if before is None else changes_between(before, results))
     say_results(arguments, results, lambda: _print(results, named(folder, arguments.out), checked, full=arguments.full))

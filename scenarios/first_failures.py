@@ -1,0 +1,94 @@
+"""The stories of first failures: the first example of each refuted claim and broken promise, run again and told as lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from relaysim.reports.results import replay_of
+from relaysim.reports.story import tell_story
+from relaysim.reports.story_lanes import lanes_of
+from relaysim.scenarios.breached import subject_of
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.runner import Lane, ReplicationError, session
+
+
+def first_failures(results: Mapping[str, Any], scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
+    """A story for each first example, once where several claims have the same one; plain data, as the page takes it.
+
+    A seed that now gives another world than the example's has none: that the relay is not deterministic is told elsewhere.
+
+    Args:
+        results: judged; each entry's `scenario` names one of the scenarios.
+        scenarios: as they were run.
+
+    Raises:
+        ReplicationError: a world does not run to its end now.
+    """
+    by_name = {each.name: each for each in scenarios}
+    stories = []
+    for entry in results["scenarios"]:
+        scenario = by_name.get(entry["scenario"])
+        if scenario is not None:
+            stories += list(_of_scenario(entry, scenario))
+    return stories
+
+
+def _of_scenario(entry: Mapping[str, Any], scenario: Scenario) -> Iterator[dict[str, Any]]:
+    wanted: dict[tuple[int, str], tuple[Mapping[str, Any], list[str]]] = {}
+    for name, example in _first_examples(entry):
+        detail = example["detail"]
+        key = example["seed"], str(detail.get("text", ""))
+        wanted.setdefault(key, (example, []))[1].append(name)
+    worlds: dict[int, Any] = {}
+    for (seed, text), (example, names) in wanted.items():
+        if seed not in worlds:
+            worlds = {seed: _world(scenario, entry["lane"], seed)}  # one at a time is kept: a trace may be large
+        if worlds[seed].fingerprint != example.get("fingerprint"):
+            continue
+        story = _told(scenario, worlds[seed], example["detail"])
+        yield {
+            "scenario": scenario.name,
+            "seed": seed,
+            "of": names,
+            "title": f"{scenario.name}, seed {seed}: {', '.join(names)}",
+            "text": text,
+            "replay": [replay_of(scenario.origin.replay_template(), seed, names[0])],
+            **story,
+        }
+
+
+def _first_examples(entry: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The first example of each refuted claim and each broken promise, sorted by seed."""
+    found = [
+        (claim["id"], claim["examples"][0])
+        for claim in entry["claims"]
+        if claim["verdict"] == "refuted" and claim["examples"]
+    ]
+    found += [
+        (name, each["examples"][0])
+        for name, each in entry.get("invariants", {}).items()
+        if each["breaches"] and each.get("examples")
+    ]
+    return sorted(found, key=lambda named: int(named[1]["seed"]))
+
+
+def _world(scenario: Scenario, lane: Lane, seed: int) -> Any:
+    from relaysim.sim.kernel import named
+    from relaysim.sim.world import run_world
+
+    settings, root_seed = scenario.world_settings(), scenario.root_seed
+    try:
+        with session(None):
+            return run_world(settings, root_seed=root_seed, seed=seed, lane=lane, keep_trace=True)
+    except Exception as error:
+        raise ReplicationError(scenario.name, seed, named(error)) from error
+
+
+def _told(scenario: Scenario, world: Any, detail: Mapping[str, Any]) -> dict[str, Any]:
+    from relaysim.sim.backends import backend_named
+
+    records = world.records or []
+    roles, looks = backend_named(scenario.api).roles, world.observation["looks"]
+    story = tell_story(records, subject_of(detail), roles=roles, looks=looks, breach=detail)
+    return {"conversation": story.conversation, "message": story.message_id, **lanes_of(story, records)}
