@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relaysim.reports.lease_story import lease_story
-from relaysim.reports.story_causes import Cause, find_causes
+from relaysim.reports.story_causes import Cause, CauseKind, find_causes
 from relaysim.reports.story_evidence import EvidenceLines
 from relaysim.reports.story_facts import has_failed, is_active_at
 from relaysim.reports.story_lines import Line, Link, Rank, quoted
@@ -22,7 +22,7 @@ from relaysim.reports.unended_lines import tell_unended
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.conversation_evidence import Evidence
 from relaysim.sim.trace.operation_roles import OperationRoles
-from relaysim.sim.trace.schema import TextSent
+from relaysim.sim.trace.schema import MessageSent, TextSent
 from relaysim.sim.trace.subjects import Handling, Message
 
 Record = tuple[float, str, str, Sequence[Any]]
@@ -69,6 +69,9 @@ def tell_story(
     """
     chronicle = Chronicle(roles)
     chronicle.read(records)
+    causes = [] if breach is None else find_causes(records, chronicle, breach)
+    if breach is not None and focus is not None and focus == breach.get("conversation") and "message" not in breach:
+        focus = _sent_in(causes, records, chronicle) or focus
     if chronicle.has_leases and chronicle.messages:
         told = lease_story(records, chronicle, _messages_in_focus(chronicle, focus), looks)
         story = Story(chronicle, told.message.conversation, f": {told.message.id}", told.message.id, told.window)
@@ -90,10 +93,18 @@ def tell_story(
             if about.message is not None:
                 raise_overtaking(story.lines, chronicle, about.message_id)
         tells_faults = True
-    if breach is not None:
-        story.causes = find_causes(records, chronicle, breach)
+    story.causes = causes
     _tell_causes(story, every, records, tells_faults=tells_faults)
     return story
+
+
+def _sent_in(causes: Sequence[Cause], records: Sequence[Record], chronicle: Chronicle) -> str:
+    """The delivery in whose handling the text left that is the breach; "" if that is not known."""
+    for cause in causes:
+        event = records[cause.places[-1]][3]
+        if cause.kind is CauseKind.BREACHING_SEND and isinstance(event, TextSent):
+            return event.delivery if event.delivery in chronicle.handlings else ""
+    return ""
 
 
 def _tell_causes(story: Story, every: Sequence[Line], records: Sequence[Record], *, tells_faults: bool) -> None:
@@ -114,7 +125,7 @@ def _tell_causes(story: Story, every: Sequence[Line], records: Sequence[Record],
         if place in kinds:
             line.causes, line.rank, line.loud = kinds[place], Rank.CAUSE, True
             event = records[place][3]
-            if isinstance(event, TextSent):
+            if isinstance(event, TextSent | MessageSent):
                 line.text = line.text.replace(quoted(event.text), quoted(event.text, _WHOLE_TEXT))
     story.lines.sort(key=lambda line: (line.time, line.order))
 

@@ -44,7 +44,7 @@ class CauseKind(Enum):
     BREACHING_STEP = "the run or cancel that is the breach"
     CANCELLED = "a run cancelled by another worker than its own"
     CANCEL_TOO_LATE = "a cancel that came after the run had ended"
-    OUTLIVED_WAITS = "a run that outlived the waits"
+    OUTLIVED_WAITS = "a run that was still there when the relay had given up waiting"
     RUN_FAILED = "a run that ended without an answer"
     RUN_IN_THE_WAY = "a run that was under way for too long"
     EXCEPTION = "an exception of the relay's"
@@ -599,11 +599,16 @@ class _Finder:
                 return
 
     def _delivered_again(self) -> Iterator[Cause]:
-        if self._message is None or len(self._message.handlings) < 2 or self._kind not in _OF_REPEATS:
+        if self._kind not in _OF_REPEATS:
             return
-        second = self._message.handlings[1]
-        failed = self._places.failed.get(self._message.handlings[0].delivery, -1)
-        yield Cause(CauseKind.DELIVERED_AGAIN, (failed, self._places.started.get(second.delivery, -1)))
+        sent_in = [self._chronicle.handlings.get(each.delivery) for each in self._sends[::-1]]
+        messages = [self._message, *(None if each is None else each.message for each in sent_in)]
+        for message in messages:
+            if message is not None and len(message.handlings) > 1:
+                first, second = message.handlings[:2]
+                failed = self._places.failed.get(first.delivery, self._places.started.get(first.delivery, -1))
+                yield Cause(CauseKind.DELIVERED_AGAIN, (failed, self._places.started.get(second.delivery, -1)))
+                return
 
     def _loop_blocked(self) -> Iterator[Cause]:
         workers = {each.worker for each in self._in_question()}
@@ -642,8 +647,8 @@ class _Finder:
         message = self._message
         if message is None or message.accepted is None or self._stored(message) or message.sends or self._sends:
             return
-        if any(each.delivery in self._deliveries for each in self._chronicle.requests.values()):
-            return
+        if any(each.delivery in ("", *self._deliveries) for each in self._requests() if each.left >= message.sent_at):
+            return  # that may have been for it
         ended = next(
             (self._places.ended.get(each.delivery, -1) for each in message.handlings if each.end is not None), -1
         )

@@ -29,6 +29,7 @@ _FAULTS: Final = frozenset(
         *("loop.blocked", "webhook.failed", "lease.gone", "lease.expired", "lease.lost", "lease.back"),
     }
 )
+_OUTSIDE: Final = "outside of handle"
 _AT_WORK_SECONDS: Final = 5.0
 """Work outside of handlings that pauses for longer than this is two bars."""
 
@@ -230,19 +231,27 @@ def _bars(story: Story, records: Sequence[Record]) -> list[_Bar]:
 
 
 def _background(story: Story, evidence: Evidence, places: Places) -> list[_Bar]:
-    """What workers did for the conversation outside of handlings: from the first request to the last answer, as long as
-    they did not pause for long."""
-    bars: list[_Bar] = []
+    """What workers did for the conversation outside of handlings: from the first request or text to the last answer or text,
+    as long as they did not pause for long."""
+    done: list[_Bar] = []
     for request in evidence.background_requests(story.conversation):
         ended = request.answered if request.answered is not None else request.served_at
         end = places.answered.get(request.id, places.served.get(request.id, -1))
-        last = next((each for each in reversed(bars) if each.lane == request.worker), None)
-        if last is not None and last.ended is not None and request.left - last.ended <= _AT_WORK_SECONDS:
-            if ended is not None and ended > last.ended:
-                last.end, last.ended = end, ended
-        else:
-            bars.append(_Bar(request.worker, "work", "outside of handle", request.index, request.left, end, ended))
-    return bars
+        done.append(_Bar(request.worker, "work", _OUTSIDE, request.index, request.left, end, ended))
+    for send in story.chronicle.sends:
+        handling = story.chronicle.handlings.get(send.delivery)
+        after = handling is None or (handling.end is not None and send.time > handling.end)
+        if after and send.conversation == story.conversation:
+            done.append(_Bar(send.worker, "work", _OUTSIDE, send.index, send.time, send.index, send.time))
+    bars: dict[str, list[_Bar]] = {}
+    for each in sorted(done, key=lambda bar: bar.begin):
+        of_worker = bars.setdefault(each.lane, [])
+        last = of_worker[-1] if of_worker else None
+        if last is None or (last.ended is not None and each.began - last.ended > _AT_WORK_SECONDS):
+            of_worker.append(each)
+        elif last.ended is not None and (each.ended is None or each.ended > last.ended):
+            last.end, last.ended = each.end, each.ended
+    return [bar for of_worker in bars.values() for bar in of_worker]
 
 
 def _arrange(bars: Sequence[_Bar]) -> None:

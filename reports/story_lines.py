@@ -15,6 +15,9 @@ from relaysim.sim.counted import counted
 _ID = re.compile(r"\b(?:thread|run|msg|asst|call)_[A-Za-z0-9]+")
 _ID_LETTERS_MIN = 4
 _LINE_NUMBER: Final = re.compile(r":\d+(?= in )")
+_SIMULATOR: Final = f"{__name__.partition('.')[0]}/sim/"
+"""Whose own steps are no part of what a relay did."""
+
 _STEPS_MAX: Final = 3
 """So many steps of an exception's way are told in lines of text."""
 
@@ -97,7 +100,8 @@ def own_first(traceback: Sequence[str], place: str) -> tuple[str, ...]:
     """
     steps = list(traceback)
     library = [] if not steps or not place or steps[-1].startswith(f"{place} in ") else [steps.pop()]
-    return (*reversed(steps), *(f"{_LINE_NUMBER.sub('', each.partition(': ')[0])}, a library" for each in library))
+    shown = [_LINE_NUMBER.sub("", each.partition(": ")[0]) for each in library if not each.startswith(_SIMULATOR)]
+    return (*reversed(steps), *(f"{each}, a library" for each in shown))
 
 
 def kept_lines(window: Sequence[Line], lines_max: int) -> list[Line]:
