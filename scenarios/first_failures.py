@@ -1,4 +1,5 @@
-"""The stories of first failures: the first example of each refuted claim and broken promise, run again and told as lanes."""
+"""The stories of first failures, run again and told as lanes: of the first example of each refuted claim and broken promise,
+and of the worlds in which compared policies differ most."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from relaysim.reports.story import tell_story
 from relaysim.reports.story_lanes import lanes_of
 from relaysim.scenarios.breached import subject_of
 from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.policy_comparison import Comparison
 from relaysim.scenarios.runner import Lane, ReplicationError, session
 
 
@@ -32,6 +34,44 @@ def first_failures(results: Mapping[str, Any], scenarios: Sequence[Scenario]) ->
         if scenario is not None:
             stories += list(_of_scenario(entry, scenario))
     return stories
+
+
+def compared_failures(results: Mapping[str, Any], comparison: Comparison) -> list[dict[str, Any]]:
+    """A story for each world in which two policies differ most: of a message that failed under the one that failed more.
+
+    Args:
+        results: of the comparison.
+        comparison: what was run.
+
+    Raises:
+        ReplicationError: a world does not run to its end now.
+    """
+    scenarios = {each.name: each.scenario for each in comparison.policies}
+    stories: dict[tuple[int, str], dict[str, Any]] = {}
+    for difference in results["differences"]:
+        example = difference["example"]
+        if example is None:
+            continue
+        sides = zip(example["failed"], (difference["policy"], difference["against"]), example["replay"], strict=True)
+        failed, policy, replay = max(sides, key=lambda each: int(each[0]))
+        key = int(example["seed"]), policy
+        if key in stories:
+            continue
+        scenario = scenarios[policy]
+        world = _world(scenario, results["lane"], key[0])
+        detail = next(iter(world.observation["details"].get("failed", ())), None)
+        if detail is None or world.observation["counts"]["failed"] != failed:
+            continue  # the world is another one now
+        stories[key] = {
+            "scenario": scenario.name,
+            "seed": key[0],
+            "of": [policy],
+            "title": f"{scenario.name} under {policy}, seed {key[0]}",
+            "text": detail["text"],
+            "replay": [replay],
+            **_told(scenario, world, detail),
+        }
+    return list(stories.values())
 
 
 def _of_scenario(entry: Mapping[str, Any], scenario: Scenario) -> Iterator[dict[str, Any]]:

@@ -58,6 +58,7 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
     from relaysim.reports.answers import with_answer
     from relaysim.reports.comparison_page import publish_comparison
     from relaysim.reports.runs import named
+    from relaysim.scenarios.first_failures import compared_failures
     from relaysim.scenarios.policy_comparison import compare_policies, load_comparison
     from relaysim.scenarios.problems import ScenarioError
     from relaysim.scenarios.progress import reporter
@@ -97,10 +98,11 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
     except LostWorkerError as error:
         raise UsageError(str(error)) from error
     results = with_answer(results)
+    # What runs worlds in place of the simulator tells no story.
+    stories = compared_failures(results, comparison) if observe is None else []
+    took = timing({name: cost}, jobs=jobs)
     with writing():
-        folder = publish_comparison(
-            results, name=folder_name, timing=timing({name: cost}, jobs=jobs), out=arguments.out
-        )
+        folder = publish_comparison(results, name=folder_name, timing=took, out=arguments.out, stories=stories)
     say_results(arguments, results, lambda: _print(results, named(folder, arguments.out), full=arguments.full))
     return 0
 

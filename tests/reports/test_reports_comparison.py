@@ -296,6 +296,7 @@ def test_a_folder_holds_results_page_and_figures_and_nothing_stale(
         "figures/waiting.svg",
         "index.html",
         "results.json",
+        "stories.json",
         "timing.json",
     ]
     assert (folder / "results.json").read_text(encoding="utf-8") == canonical(results)

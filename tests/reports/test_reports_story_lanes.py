@@ -183,6 +183,20 @@ def test_a_world_that_is_another_one_now_has_no_story(folder: Path) -> None:
     assert first_failures(other, [load("race")]) == []
 
 
+def test_a_comparison_tells_of_the_world_in_which_two_policies_differ_most(tmp_path: Path) -> None:
+    arguments = ["compare", "race", "--replications", "2", "--lane", "direct", "--quiet", "--out", str(tmp_path)]
+    assert main([*arguments, "--policies", "cancel_and_retry,drain"]) == 0
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    (story,) = json.loads((tmp_path / "stories.json").read_text(encoding="utf-8"))
+    (difference,) = results["differences"]
+    more = max(zip(difference["example"]["failed"], (difference["policy"], difference["against"]), strict=True))
+    assert (story["of"], story["seed"]) == ([more[1]], difference["example"]["seed"])
+    assert "DIFFERENT_LOCKS" in {cause["kind"] for cause in story["causes"]}
+    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert {"stories", "story-1"} <= page.ids
+    assert "#stories" in page.links
+
+
 def test_what_customers_wrote_is_text_and_not_markup(folder: Path) -> None:
     stories = json.loads((folder / "stories.json").read_text(encoding="utf-8"))
     for row in stories[0]["rows"]:
