@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relaysim.reports.timeline import LINES_MAX, conversation_of, render_timeline
 from relaysim.scenarios.breached import example_of, subject_of
-from relaysim.scenarios.commands.one_world import breached_conversation, gravest, held_against_relay
+from relaysim.scenarios.commands.one_world import first_breach, gravest, held_against_relay
 from relaysim.sim.backends import backend_named
 from relaysim.sim.world import run_world
 
@@ -39,7 +39,8 @@ def world_story(scenario: Scenario, seed: int, lane: Lane, claim: str | None) ->
     assert result.records is not None
     roles = backend_named(scenario.api).roles
     shown, cases = ({}, 0) if claim is None else example_of(scenario, claim, result.observation)
-    focus = subject_of(shown) or breached_conversation(result.observation)
+    breach = shown or first_breach(result.observation)
+    focus = subject_of(shown) or breach.get("conversation")
     conversation = conversation_of(result.records, focus, roles=roles)
     sentences = gravest(held_against_relay(scenario, result.observation), conversation)
     if shown:
@@ -54,6 +55,7 @@ def world_story(scenario: Scenario, seed: int, lane: Lane, claim: str | None) ->
             wrong += rows
     room = max(4, LINES_MAX - 1 - len(wrong))
     looks = result.observation["looks"]
-    timeline = render_timeline(result.records, WIDTH, focus, lines_max=room, roles=roles, looks=looks)
+    about = breach if breach.get("conversation") == conversation else None
+    timeline = render_timeline(result.records, WIDTH, focus, lines_max=room, roles=roles, looks=looks, breach=about)
     title = f"{scenario.name}, seed {seed}, lane {lane}: {scenario.title}"
     return WorldStory([title, *wrong, *(line.replace("; --all has them", "") for line in timeline)], result.fingerprint)
