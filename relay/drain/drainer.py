@@ -470,13 +470,14 @@ class Drainer:
         written before goes before, and nobody waits for a second run. None: the inbox is not what it was.
         """
         seen, store = self._seen, self._store
-        if seen is None or self._one_by_one or len(seen.entries) > self._settings.batch_messages_max:
+        if seen is None or self._one_by_one:
             return entries
-        if len(seen.entries) <= len(entries):
-            return seen.entries
-        ids = [entry.id for entry in seen.entries]
+        joined = seen.entries[: self._settings.batch_messages_max]  # what is too much is answered next
+        ids = [entry.id for entry in joined]
+        if set(ids) == {entry.id for entry in entries}:
+            return joined
         intended = await self._held.step("intend", partial(store.intend, request_id=request_id, message_ids=ids))
-        return seen.entries if intended else None
+        return joined if intended else None
 
     async def _wait_or_move_on(self, until: float) -> None:
         """Before the next attempt at a thread that was refused, and looks free: longer at each conflict.

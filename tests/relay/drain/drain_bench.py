@@ -318,11 +318,18 @@ class Bench:
         return self.threads[conversation]
 
     def say(
-        self, seconds: float, message_id: str, *, worker: int = 1, conversation: str = CONVERSATION, text: str = ""
+        self,
+        seconds: float,
+        message_id: str,
+        *,
+        worker: int = 1,
+        conversation: str = CONVERSATION,
+        text: str = "",
+        sent_at: float | None = None,
     ) -> None:
-        """The customer's message reaches a worker."""
+        """The customer's message reaches a worker; the channel may tell when it was written."""
         thread = self.thread(conversation) if self._threads else None
-        message = Message(_id(message_id), conversation, text or f"question {message_id}", thread)
+        message = Message(_id(message_id), conversation, text or f"question {message_id}", thread, sent_at)
         self._said[message_id] = message
         self.at(seconds, self._hand_in, worker, message_id)
 

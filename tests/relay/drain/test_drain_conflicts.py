@@ -139,6 +139,17 @@ def test_what_has_come_when_the_inbox_is_read_in_a_conflict_goes_into_the_same_r
         assert bench.outcomes() == {"m1": "covered", "m2": "answered"}
 
 
+def test_what_was_written_first_goes_first_also_where_more_has_come_than_one_run_answers() -> None:
+    with Bench(profile={"request_seconds": constant(1.0)}, settings={"batch_messages_max": 2}) as bench:
+        bench.at(0.1, lambda: bench.leave_run(stuck=False, metadata=metadata_of(7, "0" * 32, ["somebody's"])))
+        bench.say(0.0, "m2", sent_at=2.0)
+        bench.say(0.0, "m3", sent_at=3.0)
+        bench.say(1.5, "m1", sent_at=1.0)
+        bench.run(60)
+        assert bench.texts == ["Answer to: question m1, question m2", "Answer to: question m3"]
+        assert bench.outcomes() == {"m1": "covered", "m2": "answered", "m3": "answered"}
+
+
 def test_an_orphan_that_has_ended_by_the_time_it_is_looked_at_has_still_answered() -> None:
     """A creation that landed late was in the way of its own repetition, and was done before anybody looked at it."""
     quick = {"run_seconds": constant(0.1), "queue_seconds": constant(0.02)}
