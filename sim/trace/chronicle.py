@@ -218,6 +218,11 @@ class Chronicle(TraceReader):
         if thread is not None:
             conversation = request.conversation = self.threads.get(thread)
             lease = None if conversation is None else self._holders.get(conversation)
+            if conversation is None and handling is not None and handling.conversation:
+                # Whose thread it is nobody knows yet; that its worker does something for this conversation is known.
+                of_handling = self._holders.get(handling.conversation)
+                if of_handling is not None and of_handling.worker == entity and of_handling.first_action is None:
+                    of_handling.first_action = time
             if lease is not None and lease.worker == entity:
                 request.lease = lease
                 if lease.first_action is None:

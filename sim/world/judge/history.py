@@ -188,6 +188,9 @@ class History(Chronicle):
             return
         if request.operation in self.roles.cancels:
             self.cancels.append(request)
+        elif request.operation in self.roles.opens and not request.delivery:
+            # Outside of a handling a worker serves several conversations: what was opened at all may be for any of them.
+            self._opened.setdefault((request.worker, ""), []).append(str(event.detail))
 
     def on_response(self, time: float, entity: str, event: ResponseReceived) -> None:
         super().on_response(time, entity, event)
@@ -196,7 +199,7 @@ class History(Chronicle):
             return
         if request.failed:
             self.failures.setdefault(request.thread or "", []).append(request)
-        elif request.succeeded and request.operation in self.roles.opens:
+        elif request.succeeded and request.delivery and request.operation in self.roles.opens:
             # One whose answer was lost is nobody's: whoever asked does not know its name, and cannot bind it.
             self._opened.setdefault((request.worker, request.delivery), []).append(str(request.detail))
 
@@ -245,8 +248,10 @@ class History(Chronicle):
                 holder.renewed = time
         elif step == "bind_thread":
             opened = self._opened.pop((entity, delivery), [])
-            # Of several that were opened outside of a handling, nobody can say which is bound here.
-            if len(opened) == 1 and opened[0] not in self.threads:
+            # Outside of a handling nobody can say which is bound here: of several that were opened, or if its worker has
+            # other conversations too, since the step may be one that was sent again.
+            is_only_one = delivery or sum(each.worker == entity for each in self._holders.values()) == 1
+            if is_only_one and len(opened) == 1 and opened[0] not in self.threads:
                 self.learn_thread(opened[0], conversation)
         elif step == "begin_send":
             self.begun_sends.setdefault(conversation, []).append(time)

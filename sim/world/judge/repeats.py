@@ -189,7 +189,8 @@ def _is_repeat(history: History, earlier: Request, request: Request, settings: J
     is_look = request.operation in history.roles.shows_turn
     if is_look and request.left - earlier.answered >= settings.promises.poll_seconds:
         return False
-    ends = history.ends.get(request.conversation or "", [])
+    handling = None if request.conversation else history.handlings.get(request.delivery)
+    ends = history.ends.get(request.conversation or ("" if handling is None else handling.conversation), [])
     position = bisect_right(ends, earlier.left)
     return position == len(ends) or ends[position] > request.left
 

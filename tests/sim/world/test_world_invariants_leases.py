@@ -172,14 +172,27 @@ def test_a_run_on_a_new_thread_belongs_to_the_conversation_that_opened_it() -> N
 def test_a_thread_that_was_opened_twice_since_the_first_answer_was_lost_is_known_all_the_same() -> None:
     story = JudgedStory()
     story.accept("c1.m1", lease=True)
-    lost, known = (story.leave("threads.create", None) for _ in range(2))  # type: ignore[arg-type]
+    lost, known = (story.leave("threads.create", None, delivery="c1.m1#1") for _ in range(2))  # type: ignore[arg-type]
     story.serve(lost, 200, "thread_lost")
     story.answer(lost, 0, "ReadTimeout")
     story.serve(known, 200, "thread_new")
     story.answer(known)
-    story.redis("w1", "replace_thread", "c1", reply="10 bytes")
+    story.redis("w1", "replace_thread", "c1", delivery="c1.m1#1", reply="10 bytes")
     story.leave("runs.create", "thread_new", "w2")
     assert count(story, "breach_S7") == 1
+
+
+def test_of_two_threads_that_were_opened_outside_of_a_handling_nobody_says_which_is_bound() -> None:
+    """A sweep answers several conversations; the thread whose answer has come may be the other one's."""
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    here, other = (story.leave("threads.create", None) for _ in range(2))  # type: ignore[arg-type]
+    for request_id, thread in ((here, "thread_here"), (other, "thread_other")):
+        story.serve(request_id, 200, thread)
+    story.answer(other)
+    story.redis("w1", "replace_thread", "c1", reply="10 bytes")
+    story.leave("runs.create", "thread_other", "w2")
+    assert count(story, "breach_S7") == 0
 
 
 # S5: taken over before cancelled
