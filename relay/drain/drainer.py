@@ -88,6 +88,7 @@ class Drainer:
         self._blocked_since: float | None = None
         self._seen: Inbox | None = None  # when a conflict, or a move to another thread, made this worker read it
         self._unwanted: list[tuple[str, str | None, str | None]] = []  # (thread, run, or the request that may make it)
+        self._settled: set[str] = set()  # messages whose latest creation was refused, seen to end, or left behind
         self._task: asyncio.Task[None] | None = None
         self._is_sending = False
         self._is_handing_back = False
@@ -240,8 +241,11 @@ class Drainer:
             while True:
                 if uncertain and await self._find(request, ids, until):
                     return
-                if self._backend.links_at_end and (uncertain or self._has_unwanted()):
+                if self._backend.links_at_end and (uncertain or self._has_unwanted() or self._has_unsettled(entries)):
+                    if not uncertain and await self._look_up(entries, until) is None:
+                        return
                     await self._leave_behind(until)
+                    self._settled.update(ids)
                     # That took a while, and whatever came meanwhile may have been written before these.
                     self._seen = await step("inbox", store.inbox)
                     joined = await self._let_latecomers_join(request, entries)
@@ -260,6 +264,7 @@ class Drainer:
                     run = await self._requests.once("runs.create", start, again=again, until=until)
                 except Conflict as conflict:
                     uncertain, again, blocker = False, False, conflict.run_id
+                    self._settled.update(ids)
                     if await self._handle_conflict(blocker, request, until):
                         return
                     blocker = None
@@ -272,6 +277,8 @@ class Drainer:
                     start = partial(self._start, request, entries)
                 except (Busy, Unavailable) as error:
                     uncertain = isinstance(error, Unavailable)
+                    if not uncertain:
+                        self._settled.update(ids)
                     failures += 1
                     await self._requests.wait("runs.create", error, failures, until)
                     again = True
@@ -290,8 +297,10 @@ class Drainer:
                 ids = _burst(entries, self._settings.apology_span_seconds)
             await self._apologise(Outcome.FRIENDLY_APOLOGY, ids)
         except NoThread:
+            self._settled.update(ids)
             await self._replace_thread(ids, until)
         except Rejected:
+            self._settled.update(ids)
             await self._reject(entries)
         except Refused:
             await self._apologise(Outcome.GENERIC_APOLOGY, ids)
@@ -394,6 +403,10 @@ class Drainer:
             return
         if await self._knows_thread() and not self._creation_in_doubt():
             self._unwanted.append((self._thread_id, None, inbox.request_id))
+
+    def _has_unsettled(self, entries: Sequence[Entry]) -> bool:
+        """Whether a former holder had created a run for one of these, and nobody here knows that it has ended."""
+        return any(entry.attempts and entry.id not in self._settled for entry in entries)
 
     async def _leave_behind(self, until: float) -> None:
         """A creation of unknown fate is not in the thread yet, and may come to be at any time: go on in a copy without it.
@@ -566,6 +579,7 @@ class Drainer:
             await step("take_over", store.take_over)
             run = await self._cancel_and_await(run, until, whose="own", takeover=True)
         if run.ended:
+            self._settled.update(ids)
             self._telemetry.run_ended(self._conversation, run_id, run.status, self._now() - began)
         else:
             self._unwanted.append((self._thread_id, run_id, None))

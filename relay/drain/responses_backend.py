@@ -16,6 +16,7 @@ cancelled. What this API has not, and how it is done without:
   conversation then goes on in a new one.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -24,6 +25,7 @@ import openai
 
 from relaysim.relay.drain.backend import (
     BackendError,
+    Busy,
     Conflict,
     NoThread,
     Refused,
@@ -70,6 +72,7 @@ class ResponsesBackend:
         self._model = model
         self._instructions = {"instructions": instructions} if instructions else {}
         self._turns_found: dict[tuple[str, str], _Turn] = {}
+        self._listed_again: dict[str, float] = {}  # per conversation, the loop's time before which the API asked not to
 
     async def open_thread(self) -> str:
         """As `Backend.open_thread`: a conversation."""
@@ -95,18 +98,24 @@ class ResponsesBackend:
 
     async def start(self, thread_id: str, texts: Sequence[str], metadata: Mapping[str, str]) -> RunView:
         """As `Backend.start`: the marker and the customer's texts are one response's input."""
-        marker = {"type": "message", "role": "developer", "content": marker_of(metadata)}
         response = await self._answer(
             self._responses.create(
                 model=self._model,
                 conversation=thread_id,
-                input=[marker, *({"type": "message", "role": "user", "content": text} for text in texts)],
+                input=[
+                    *self._begun(metadata),
+                    *({"type": "message", "role": "user", "content": text} for text in texts),
+                ],
                 background=True,
                 metadata=dict(metadata),
                 **self._instructions,
             )
         )
         return _view(response)
+
+    def _begun(self, metadata: Mapping[str, str]) -> list[dict[str, str]]:
+        """What a turn begins with: its marker."""
+        return [{"type": "message", "role": "developer", "content": marker_of(metadata)}]
 
     async def look(self, thread_id: str, run_id: str) -> RunView:
         """As `Backend.look`."""
@@ -150,8 +159,18 @@ class ResponsesBackend:
         return next((turn for turn in turns if turn.metadata.get(REQUEST) == request), None)
 
     async def _turns(self, thread_id: str) -> "list[_Turn]":
-        """What is in the conversation, oldest first; what stands before the first marker is a turn without metadata."""
-        page = await self._answer(self._conversations.items.list(thread_id, limit=ITEMS_LISTED, order="desc"))
+        """What is in the conversation, oldest first; what stands before the first marker is a turn without metadata.
+
+        Looks of several purposes are one request here: what the API asked of one of them (`Retry-After`) binds the next.
+        """
+        loop = asyncio.get_running_loop()
+        if (wait_seconds := self._listed_again.pop(thread_id, 0.0) - loop.time()) > 0.0:
+            await asyncio.sleep(wait_seconds)
+        try:
+            page = await self._answer(self._conversations.items.list(thread_id, limit=ITEMS_LISTED, order="desc"))
+        except Busy as busy:
+            self._listed_again[thread_id] = loop.time() + (busy.after_seconds or 0.0)
+            raise
         turns = [_Turn({})]
         for item in reversed(page.data):
             if item.type != "message":

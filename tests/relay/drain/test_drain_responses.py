@@ -6,13 +6,19 @@ trace.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
+import httpx2
+import openai
 import pytest
 
+from relaysim.relay.drain import NoThread
+from relaysim.relay.drain.backend import Busy
 from relaysim.relay.drain.identity import metadata_of
-from relaysim.relay.drain.responses_backend import marker_of, metadata_in
+from relaysim.relay.drain.responses_backend import ResponsesBackend, _sorted, marker_of, metadata_in
 from relaysim.sim.backends.profile import load_profile
 from relaysim.sim.backends.responses.profile import ResponsesProfile
 from relaysim.sim.world import Result, WorldSettings, run_world
@@ -116,6 +122,56 @@ def test_a_turn_that_was_found_with_its_reply_is_sent_though_nothing_more_can_be
     assert breaches(result) == {}
 
 
+@pytest.mark.parametrize("lock", ["openai400", "none"])
+def test_what_a_dead_worker_left_at_work_is_left_behind(lock: str) -> None:
+    """It is cancelled so late that it completes all the same, beside what the next worker asks or just before that comes."""
+    numbers = {
+        "lock": lock,
+        "run_seconds": {"kind": "constant", "value": 60.0},
+        "cancel_seconds": {"kind": "constant", "value": 20.0},
+        "unfinished_keeps": "input",
+    }
+    crash = {"kind": "crash", "on": "served:responses.cancel", "nth": [1], "seconds": 300.0}
+    relay = {"factory": "relaysim.relay:drain", "settings": {"api": "responses", "run_patience_seconds": 10}}
+    result = run(world(0.0, numbers=numbers, relay=relay, workers=[{"count": 2}], host_faults=[crash]))
+    stored = Counter((each.thread_id, each.text) for each in events(result, "message.stored") if each.role == "user")
+    creations = [each.thread_id for each in events(result, "request") if each.operation == "responses.create"][:2]
+    assert len(set(creations)) == 2  # the next worker's is in a copy
+    assert max(stored.values()) == 1, stored
+    assert breaches(result) == {}
+
+
+def test_what_the_api_asks_of_one_look_binds_the_next_whatever_it_is_for() -> None:
+    listed: list[float] = []
+
+    async def items(thread_id: str, **_: Any) -> Any:
+        listed.append(asyncio.get_running_loop().time())
+        if len(listed) == 1:
+            response = httpx2.Response(
+                429, request=httpx2.Request("GET", "https://api.test"), headers={"retry-after": "1"}
+            )
+            raise openai.RateLimitError("asked to wait", response=response, body={"message": "slow down"})
+        return SimpleNamespace(data=[])
+
+    async def create(**_: Any) -> Any:
+        return SimpleNamespace(id="conv_2")
+
+    client: Any = SimpleNamespace(
+        responses=None, conversations=SimpleNamespace(items=SimpleNamespace(list=items), create=create)
+    )
+    client.with_options = lambda **_: client
+
+    async def looks() -> None:
+        backend = ResponsesBackend(client, model="gpt-4.1", timeout_seconds=10.0)
+        with pytest.raises(Busy):
+            await backend.recent("conv_1")
+        assert await backend.copy_thread("conv_1", 3) == "conv_2"
+
+    asyncio.run(looks())
+    assert len(listed) == 2
+    assert listed[1] - listed[0] >= 0.99
+
+
 @pytest.mark.parametrize("kept", ["nothing", "input"])
 def test_what_a_failed_turn_brought_is_sent_again_only_if_it_is_gone(kept: str) -> None:
     result = run(world(0.0, numbers={"failure_probability": 1.0, "unfinished_keeps": kept}))
@@ -127,12 +183,6 @@ def test_what_a_failed_turn_brought_is_sent_again_only_if_it_is_gone(kept: str) 
 
 def test_a_conversation_that_a_function_call_spoilt_is_left_behind() -> None:
     """Somebody else's turn has called a tool: until its output comes, every further turn is refused."""
-    import httpx2
-    import openai
-
-    from relaysim.relay.drain import NoThread
-    from relaysim.relay.drain.responses_backend import _sorted
-
     body = {"message": "No tool output found for function call call_1.", "type": "invalid_request_error", "code": None}
     response = httpx2.Response(400, request=httpx2.Request("POST", "https://api.test"), json={"error": body})
     error = openai.BadRequestError(f"Error code: 400 - {body['message']}", response=response, body=body)
