@@ -18,7 +18,8 @@ class Ablation:
     """The policy without one safeguard.
 
     name      of its factory in `relaysim.scenarios.ablations`
-    promises  that must notice, S1 to S16 and L1 to L7; others may notice, too
+    promises  that must notice, S1 to S16 and L1 to L7; others may notice, too. Or T1, for what no relay promises: that every
+              message is answered, which the whole policy does in that scenario
     scenario  of this folder, in which they do
     """
 
@@ -54,6 +55,13 @@ ABLATIONS: Final = (
     Ablation("cancel_without_takeover", ("S5",), "stuck_runs"),
     Ablation("forget_the_run", ("S8",), "stuck_runs"),
     Ablation("newest_first", ("S3",), "meanwhile"),
+    # Turns on Responses
+    Ablation("no_marker", ("S9",), "turn_unanswered"),
+    Ablation("empty_copy", ("S13",), "turn_lost"),
+    Ablation("repeat_in_place", ("S9",), "turn_overtakes"),
+    Ablation("trust_predecessors", ("S9",), "turn_left_at_work"),
+    Ablation("send_all_again", ("S9",), "turn_kept"),
+    Ablation("wait_at_the_lock", ("T1",), "lock_that_stays"),
     # What customers write
     Ablation("one_thread_for_all", ("S12",), "neighbours"),
     Ablation("keep_texts", ("S16",), "twice_delivered"),

@@ -19,8 +19,9 @@ RECORDED: Final = Path(__file__).parent / "recorded.json"
 _OPENING = """# Ablations: every promise can be broken
 
 A promise that nothing breaks may be one that nobody checks. So the policy [`drain`](drain.md) is run again and again, each
-time without one of its safeguards, and the judge must notice: each of its promises, S1 to S15 and L1 to L5, notices at
-least one of these relays. The whole policy runs in the very same worlds and breaks none.
+time without one of its safeguards, and the judge must notice: each of its promises, S1 to S16 and L1 to L7, notices at
+least one of these relays. The whole policy runs in the very same worlds and breaks none. T1, that every message is
+answered and not apologised for, is no promise: it must notice where a safeguard brings answers.
 
     relaysim ablate                          all of it, about two minutes on two processors
     relaysim ablate no_fencing no_dedup      only these
@@ -79,7 +80,7 @@ def sentence_of(row: Mapping[str, Any]) -> str:
 def baseline_words(results: Mapping[str, Any]) -> str:
     """What the whole policy did in the same worlds, in a sentence."""
     worlds, messages = (sum(row[each] for row in results["whole"]) for each in ("worlds", "messages"))
-    broken = [each for each in PROMISES if any(each in row["broken"] for row in results["whole"])]
+    broken = list(dict.fromkeys(each for row in results["whole"] for each in row["broken"]))
     message = f"{' and '.join(broken)} broken" if broken else "no promise broken"
     return f"The whole policy in the same {counted(worlds, 'world')}, with {counted(messages, 'message')}: {message}."
 
@@ -139,8 +140,8 @@ def page(results: Mapping[str, Any]) -> str:
                 f"`{row['scenario']}`",
                 row["title"],
                 f"{row['worlds']:,}",
-                ", ".join(each for each in PROMISES if each in row["broken"]) or "none",
-                ", ".join(f"{each} {row['checked'][each]:,}" for each in PROMISES if each in row["checked"]),
+                ", ".join(row["broken"]) or "none",
+                ", ".join(f"{each} {checked:,}" for each, checked in row["checked"].items()),
             )
             for row in baselines
         ),

@@ -1,10 +1,11 @@
-"""Backends that are `ThreadsBackend` with one thing done otherwise."""
+"""Backends that are `ThreadsBackend` or `ResponsesBackend` with one thing done otherwise."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from relaysim.relay.drain.backend import Backend, RunView, ThreadsBackend
+from relaysim.relay.drain.responses_backend import ResponsesBackend
 from relaysim.relay.threads_api import text_of
 
 
@@ -51,3 +52,30 @@ class NewestMessage(_Changed):
         """What the assistant said last, by whichever run."""
         page = await self._answer(self._messages.list(thread_id, limit=10, order="desc"))
         return next((text_of(message) for message in page.data if message.role == "assistant"), None)
+
+
+# Over Responses
+
+
+class _ChangedResponses(ResponsesBackend):
+    """Takes over a `ResponsesBackend`."""
+
+    def __init__(self, backend: Backend) -> None:
+        vars(self).update(vars(backend))
+
+
+class Unmarked(_ChangedResponses):
+    """A backend whose turns do not say whose they are."""
+
+    def _begun(self, metadata: Mapping[str, str]) -> list[dict[str, str]]:
+        return []
+
+
+class Empty(_ChangedResponses):
+    """A backend whose copies of a conversation are empty."""
+
+    async def copy_thread(
+        self, thread_id: str, messages_max: int, questions: Sequence[str] = (), *, without: Sequence[str] = ()
+    ) -> str:
+        """A new conversation."""
+        return await self.open_thread()

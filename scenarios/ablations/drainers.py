@@ -98,6 +98,37 @@ class NewestFirst(Drainer):
         return replace(collected, entries=collected.entries[-1:])
 
 
+# Turns on an API that links a turn's messages at its end
+
+
+class StaysInTheConversation(Drainer):
+    """A turn of unknown fate that is not there is repeated where it may yet arrive."""
+
+    async def _leave_behind(self, until: float) -> None:
+        return
+
+
+class TrustsPredecessors(Drainer):
+    """What a former holder had asked for is taken to have ended."""
+
+    def _has_unsettled(self, entries: Sequence[Entry]) -> bool:
+        return False
+
+
+class StaysAtTheLock(Drainer):
+    """A lock that names nobody is waited for, however long it stays."""
+
+    async def _wait_or_move_on(self, until: float) -> None:
+        await asyncio.sleep(longest_wait(self._settings, self._conflicts - 1))
+
+
+class SendsAllAgain(Drainer):
+    """What a turn that ended badly brought is taken to be gone with it."""
+
+    async def _look_up(self, entries: Sequence[Entry], until: float) -> Sequence[Entry] | None:
+        return entries
+
+
 # Waits
 
 

@@ -16,7 +16,8 @@ from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.sim.validation_words import did_you_mean
 from relaysim.sim.world import Session, resolve
-from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, PROMISES
+from relaysim.sim.world.invariants import CHECKED, INVARIANTS
+from relaysim.sim.world.judge.catalogue import PROMISES
 
 KIND: Final = "ablations"
 SCHEMA: Final = 1
@@ -24,7 +25,10 @@ SCHEMA: Final = 1
 ROOTS: Final = 5
 """Root seeds in which an ablation is run, unless told otherwise: how soon it is noticed is luck in each of them."""
 
-_FULL_NAMES: Final[Mapping[str, str]] = {each: f"{each}-{name}" for each, name in PROMISES.items()}
+_OF_CUSTOMERS: Final[Mapping[str, str]] = {"T1": "T1-no-message-lost"}
+"""What relays do not promise, and a customer would notice: judged only where an ablation must be noticed by it."""
+
+_FULL_NAMES: Final[Mapping[str, str]] = {**{each: f"{each}-{name}" for each, name in PROMISES.items()}, **_OF_CUSTOMERS}
 _FACTORY: Final = "relay.factory"
 
 
@@ -114,16 +118,18 @@ def measure(
         return [summaries[batches[key, root].key] for root in range(roots)]
 
     rows = [_row(each, of(each.ablation.name)) for each in ablated]
+    watched = {
+        name: _watched(*(each.ablation.promises for each in ablated if each.baseline.name == name))
+        for name in baselines
+    }
     return {
         "schema": SCHEMA,
         "kind": KIND,
         "root_seeds": roots,
         "lane": lane,
         "ablations": rows,
-        "whole": [_baseline_row(scenario, of(f"whole {name}")) for name, scenario in baselines.items()],
-        "promises": {
-            promise: [row["ablation"] for row in rows if promise in row["noticed"]] for promise in _FULL_NAMES
-        },
+        "whole": [_baseline_row(scenario, of(f"whole {name}"), watched[name]) for name, scenario in baselines.items()],
+        "promises": {promise: [row["ablation"] for row in rows if promise in row["noticed"]] for promise in PROMISES},
     }, cost
 
 
@@ -139,10 +145,16 @@ def _row(ablated: Ablated, summaries: Sequence[Summary]) -> dict[str, Any]:
         "replications": summaries[0].replications,
         "took": took,
         "median": _median(took),
-        "noticed": _noticed(summaries),
+        "noticed": _noticed(summaries, _watched(ablation.promises)),
         "first": _first(ablated, summaries, took),
         "fingerprints": [summary.fingerprint for summary in summaries],
     }
+
+
+def _watched(*expected: Sequence[str]) -> dict[str, str]:
+    """The full names of the promises that count where these are expected: all of a relay's, and T1 where it is named."""
+    named = {promise for promises in expected for promise in promises}
+    return {each: name for each, name in _FULL_NAMES.items() if each in PROMISES or each in named}
 
 
 def _took(summary: Summary, promises: Sequence[str]) -> int | None:
@@ -162,10 +174,10 @@ def _median(took: Sequence[int | None]) -> float | None:
     return None if middle == float("inf") else middle
 
 
-def _noticed(summaries: Sequence[Summary]) -> dict[str, int]:
+def _noticed(summaries: Sequence[Summary], watched: Mapping[str, str]) -> dict[str, int]:
     """Per promise that was broken, how often."""
     broken = {
-        each: sum(summary.counts.get(BREACH_OF[name], 0) for summary in summaries) for each, name in _FULL_NAMES.items()
+        each: sum(summary.counts.get(INVARIANTS[name], 0) for summary in summaries) for each, name in watched.items()
     }
     return {each: count for each, count in broken.items() if count}
 
@@ -182,21 +194,20 @@ def _first(ablated: Ablated, summaries: Sequence[Summary], took: Sequence[int | 
     assert count is not None
     seed = count - 1
     sentences = {}
-    for promise, name in _FULL_NAMES.items():
+    for promise, name in _watched(ablated.ablation.promises).items():
         for example in summary.invariants[name].examples:
             if example["seed"] == seed:
                 sentences[promise] = example["detail"]["text"]
     return {"root_seed": scenario.root_seed + place, "seed": seed, "sentences": sentences}
 
 
-def _baseline_row(scenario: Scenario, summaries: Sequence[Summary]) -> dict[str, Any]:
+def _baseline_row(scenario: Scenario, summaries: Sequence[Summary], watched: Mapping[str, str]) -> dict[str, Any]:
     checked = {
-        each: sum(summary.counts.get(CHECKED_OF[name], 0) for summary in summaries)
-        for each, name in _FULL_NAMES.items()
+        each: sum(summary.counts.get(CHECKED[name], 0) for summary in summaries) for each, name in watched.items()
     }
     examples = {
         each: {"root_seed": scenario.root_seed + place, "seed": example["seed"], "sentence": example["detail"]["text"]}
-        for each, name in _FULL_NAMES.items()
+        for each, name in watched.items()
         for place, summary in reversed(list(enumerate(summaries)))
         for example in summary.invariants[name].examples[:1]
     }
@@ -207,7 +218,7 @@ def _baseline_row(scenario: Scenario, summaries: Sequence[Summary]) -> dict[str,
         "worlds": sum(summary.replications for summary in summaries),
         "messages": sum(summary.counts.get("messages", 0) for summary in summaries),
         "checked": {each: count for each, count in checked.items() if count},
-        "broken": _noticed(summaries),
+        "broken": _noticed(summaries, watched),
         "examples": examples,
         "never_met": sorted(set.intersection(*(set(summary.never_met) for summary in summaries))),
         "fingerprints": [summary.fingerprint for summary in summaries],

@@ -342,6 +342,44 @@ class SdkRetries(Drain):
     """The SDK repeats requests by itself, also those that have been processed."""
 
 
+class NoMarker(_Wrapped):
+    """A turn on Responses does not begin with a message that says whose it is, so that it cannot be found again."""
+
+    def _backend_of(self, backend: Backend) -> Backend:
+        return backends.Unmarked(backend)
+
+
+class EmptyCopy(_Wrapped):
+    """A conversation on Responses that is left behind goes on in a new one without what was said."""
+
+    def _backend_of(self, backend: Backend) -> Backend:
+        return backends.Empty(backend)
+
+
+class RepeatInPlace(Drain):
+    """A turn on Responses of unknown fate is looked for, and repeated in the same conversation if it is not there."""
+
+    drainer_class = drainers.StaysInTheConversation
+
+
+class TrustPredecessors(Drain):
+    """A turn on Responses that a former holder of the lease had asked for is taken to have ended."""
+
+    drainer_class = drainers.TrustsPredecessors
+
+
+class WaitAtTheLock(Drain):
+    """A conversation on Responses whose lock stays is never left behind."""
+
+    drainer_class = drainers.StaysAtTheLock
+
+
+class SendAllAgain(Drain):
+    """Nobody looks which messages of a turn that ended badly have stayed: all of them are sent again."""
+
+    drainer_class = drainers.SendsAllAgain
+
+
 class KeepTexts(Drain):
     """What a customer wrote stays in Redis after its message has ended."""
 
@@ -389,3 +427,9 @@ no_send_record = _factory(NoSendRecord)
 send_again_after_crash = _factory(SendAgainAfterCrash)
 repeat_unknown_send = _factory(RepeatUnknownSend)
 hopeful_send = _factory(HopefulSend)
+no_marker = _factory(NoMarker)
+empty_copy = _factory(EmptyCopy)
+repeat_in_place = _factory(RepeatInPlace)
+wait_at_the_lock = _factory(WaitAtTheLock)
+send_all_again = _factory(SendAllAgain)
+trust_predecessors = _factory(TrustPredecessors)
