@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relaysim.sim.counted import counted
+from relaysim.sim.world.obstacles import IN_LANE_DIRECT
 
 _NO_SUCH_PATH, _NOT_LET_IN = ("status 404", "status 405"), ("status 401", "status 403")
 
@@ -102,12 +103,12 @@ class Obstacles:
             )
             found.append({"kind": "raised", "what": what, "count": count, "among": self.calm, "text": text})
         for call, count in sorted(self.unsimulated.items()):
+            remedy = "let the factory put a stand-in in place of that call, and run this again"
+            if call.partition(" (")[0].endswith(IN_LANE_DIRECT):
+                remedy = "run this again with --lane sdk, which has it"
             text = (
-                f"the relay called {call} in {count:,} of {counted(replications, 'world')}, and nothing is "
-                "simulated there. What "
-                "happened in such a world does not count, neither for the relay nor against it: let the factory "
-                "put a stand-in "
-                "in place of that call, and run this again"
+                f"the relay called {call} in {count:,} of {counted(replications, 'world')}, and nothing is simulated there. "
+                f"What happened in such a world does not count, neither for the relay nor against it: {remedy}"
             )
             found.append({"kind": "unsimulated", "what": call, "count": count, "among": replications, "text": text})
         if self.elsewhere:

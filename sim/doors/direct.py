@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import httpx2
 from openai._constants import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
@@ -30,7 +30,7 @@ from relaysim.sim.doors.direct_records import Record
 from relaysim.sim.doors.direct_streams import RecordStream
 from relaysim.sim.doors.network import Network
 from relaysim.sim.doors.transport import SimTransport, openai_client
-from relaysim.sim.kernel import Host, SimulatorError
+from relaysim.sim.kernel import Host, SimulatorError, place_of_caller
 
 OMIT: Final = omit
 NOT_GIVEN: Final = not_given
@@ -60,10 +60,18 @@ ABSENT: Final = (Omit, NotGiven)
 
 
 class NotInDirectLaneError(SimulatorError, AttributeError, NotImplementedError):
-    """The SDK has it, the direct lane has not."""
+    """The SDK has it, the direct lane has not.
+
+    It is noted besides, among the world's calls that nothing answers: code that swallows it must not be judged for what came
+    of it.
+    """
+
+    noted: ClassVar[list[tuple[str, str, str]]] = []
+    """Where it is noted, as `Network.unknown`: that of the world whose clients were made last."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} is not in the direct lane: use lane sdk")
+        self.noted.append(("", what, place_of_caller()))
 
 
 class DirectClient:
@@ -90,6 +98,7 @@ class DirectClient:
         self.timeout = timeout
         self._limits = _read_and_connect(timeout)
         self._sdk: Any = None
+        NotInDirectLaneError.noted = network.unknown
         self.webhook_secret: str | None = None
         vars(self).update(network.service.backend.direct_client(self._request))
 

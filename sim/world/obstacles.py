@@ -26,6 +26,9 @@ from relaysim.sim.trace.words import TELLING_WORDS, Wording, wording
 from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.target import NotAcknowledged
 
+IN_LANE_DIRECT: Final = " in lane direct"
+"""Ends the name of a call that lane sdk has and lane direct has not."""
+
 _WORDS_MAX: Final = 200
 _OF_THE_WORLD: Final = (asyncio.TimeoutError, asyncio.CancelledError, ConnectionError)
 _MISUSE_OF_REDIS: Final = (redis.DataError, redis.ResponseError)
@@ -34,13 +37,16 @@ _ID: Final = re.compile(r"[\w.-]*\d[\w.-]*")
 
 
 class UnsimulatedCall(NamedTuple):
-    """A request to an address at which nothing is simulated: `POST /v1/chat/completions`, and the line that sent it."""
+    """A request to an address at which nothing is simulated: `POST /v1/chat/completions`, and the line that sent it. Without
+    a method it is a call of the SDK's that lane direct has not: `client.responses.stream`."""
 
     method: str
     path: str
     place: str
 
     def __str__(self) -> str:
+        if not self.method:
+            return f"{self.path}{IN_LANE_DIRECT}" + (f" ({self.place})" if self.place else "")
         # Ids would make one call many; of the version's number it is known that it is none.
         first, *rest = self.path.partition("?")[0].lstrip("/").split("/")
         shown = "/".join([first, *("{id}" if _ID.fullmatch(part) else part for part in rest)])

@@ -75,6 +75,18 @@ def test_what_the_lane_does_not_have_ends_the_judgement_from_a_task_and_from_han
         run(settings("exception_bots:transaction"))
 
 
+def test_what_the_lane_does_not_have_is_named_where_the_bot_swallows_its_error() -> None:
+    """Such a world counts neither for the bot nor against it, and the next one is not told of it."""
+    swallowed = run(settings("exception_bots:swallowing"))
+    (call,) = swallowed.observation["obstacles"]["unsimulated"]
+    assert call.startswith("client.beta.threads.runs.create_and_poll in lane direct (exception_bots.py:")
+    summary = Summary()
+    summary.add(swallowed.observation, (), {})
+    (said,) = summary.obstacles.entries(1)
+    assert said["text"].endswith("neither for the relay nor against it: run this again with --lane sdk, which has it")
+    assert "unsimulated" not in run(settings("exception_bots:early")).observation["obstacles"]
+
+
 def test_the_same_mistake_in_many_worlds_is_told_once_with_its_first_seed() -> None:
     made = settings("exception_bots:early")
     observations = [run(made, seed=seed).observation for seed in (3, 2)]
