@@ -33,7 +33,7 @@ def validate(reading: Reading) -> Scenario | None:
     findings = list(not_finite({key: value for key, value in document.items() if key != "profile"}))
     if "backend" in document:
         findings.append(Finding(("backend",), "unknown key", "the profile is named by `profile`"))
-    stand_in = profile if profile is not None else _any_profile()
+    stand_in = profile if profile is not None else _any_profile(document.get("api", DEFAULT))
     findings += errors_of(Scenario, {**document, "backend": stand_in}, document)
     findings += _wrong_references(document, findings, stand_in)
     findings += _wrong_claims(document)
@@ -46,8 +46,10 @@ def validate(reading: Reading) -> Scenario | None:
     return Scenario.model_validate({**document, "backend": profile})
 
 
-def _any_profile() -> Profile:
-    return Profile.model_validate(read_profile_table("claimed"))
+def _any_profile(api: Any) -> Profile:
+    """Something to check the rest of a scenario with, of the kind that its API has."""
+    model = backend_named(api).profile if isinstance(api, str) and api in BACKENDS else Profile
+    return model.model_validate(read_profile_table("claimed"))
 
 
 def _resolve_profile(reading: Reading) -> Profile | None:

@@ -673,3 +673,11 @@ reason = "r"
     good = claim.replace(event, "reply_seconds <= 20").replace(among, "messages")
     write(tmp_path, SMALL + good, "good.toml")
     assert load("good.toml").claims[-1].event == "reply_seconds <= 20"
+
+
+def test_a_wrong_switch_of_an_api_of_its_own_is_one_problem() -> None:
+    """What stands in for the profile that could not be read has the same numbers, so that nothing else looks unknown."""
+    with pytest.raises(ScenarioError) as caught:
+        load("drain_responses", ['profile_overrides={lock="foo"}'])
+    (problem,) = caught.value.problems
+    assert "profile_overrides.lock: must be openai400 or foundry409 or none or steer" in str(problem)

@@ -5,6 +5,10 @@ python -m relaysim.sim.backends.responses.reference > docs/response-states.md
 
 from __future__ import annotations
 
+from typing import get_args
+
+from pydantic.fields import FieldInfo
+
 from relaysim.sim.backends import state_page
 from relaysim.sim.backends.responses import response_errors
 from relaysim.sim.backends.responses.profile import ResponsesProfile
@@ -49,6 +53,22 @@ _REQUESTS = (
 )
 
 
+_OPENING = (
+    "Switches of a profile, each with its values. A scenario sets one in `[profile_overrides]`, a command by\n"
+    "`--set 'profile_overrides={lock=\"none\"}'`; `drain_responses_switches` has other values of all of them in each world."
+)
+
+
+def _values(field: FieldInfo) -> str:
+    """What a switch may be; a number's range is in the scenarios' reference."""
+    values = get_args(field.annotation)
+    return f"{' or '.join(f'`{value}`' for value in values)}; " if values else ""
+
+
+def _shown(value: object) -> object:
+    return f"{value:g}" if isinstance(value, float) else value
+
+
 def page() -> str:
     """The page, in Markdown."""
     states = ((state.name, state.terminal, state.locks_conversation, state.lock_evidence) for state in STATES)
@@ -59,9 +79,12 @@ def page() -> str:
     for name, error in _REFUSALS.items():
         code = f" (code `{error.code}`)" if error.code else ""
         lines.append(f"- {name.replace('_', ' ')}: `{error.message}`{code}")
-    lines += ["", "## Where reports disagree", "", "Switches of a profile, with their defaults:", ""]
+    lines += ["", "## Where reports disagree", "", _OPENING, ""]
     fields = ResponsesProfile.model_fields
-    lines += [f"- `{name}` (`{fields[name].default}`): {fields[name].description}" for name in _SWITCHES]
+    lines += [
+        f"- `{name}` ({_values(fields[name])}by default `{_shown(fields[name].default)}`): {fields[name].description}"
+        for name in _SWITCHES
+    ]
     return "\n".join(lines) + "\n"
 
 
