@@ -16,7 +16,8 @@ from relaysim.scenarios.runner import Lane, ReplicationError, session
 
 
 def first_failures(results: Mapping[str, Any], scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
-    """A story for each first example, once where several claims have the same one; plain data, as the page takes it.
+    """A story for each first example, once where several claims have the same one; those of claims first, then those of
+    promises alone. Plain data, as the page takes it.
 
     A seed that now gives another world than the example's has none: that the relay is not deterministic is told elsewhere.
 
@@ -28,12 +29,13 @@ def first_failures(results: Mapping[str, Any], scenarios: Sequence[Scenario]) ->
         ReplicationError: a world does not run to its end now.
     """
     by_name = {each.name: each for each in scenarios}
-    stories = []
+    stories: list[tuple[bool, dict[str, Any]]] = []
     for entry in results["scenarios"]:
         scenario = by_name.get(entry["scenario"])
         if scenario is not None:
-            stories += list(_of_scenario(entry, scenario))
-    return stories
+            claims = {claim["id"] for claim in entry["claims"]}
+            stories += [(claims.isdisjoint(each["of"]), each) for each in _of_scenario(entry, scenario)]
+    return [story for _, story in sorted(stories, key=lambda each: each[0])]
 
 
 def compared_failures(results: Mapping[str, Any], comparison: Comparison) -> list[dict[str, Any]]:

@@ -183,6 +183,16 @@ def test_a_world_that_is_another_one_now_has_no_story(folder: Path) -> None:
     assert first_failures(other, [load("race")]) == []
 
 
+def test_a_page_has_as_many_stories_as_it_has_room_for(folder: Path) -> None:
+    stories = json.loads((folder / "stories.json").read_text(encoding="utf-8"))
+    many = [{**stories[0], "of": [f"claim-{number}"]} for number in range(400)]
+    page = verify_html(sample_results(), stories=many)
+    found = Page(page).ids
+    shown = sum(each.startswith("story-") for each in found)
+    assert 20 < shown < 400
+    assert f"{400 - shown} stories more would make the page too heavy" in page
+
+
 def test_a_comparison_tells_of_the_world_in_which_two_policies_differ_most(tmp_path: Path) -> None:
     arguments = ["compare", "race", "--replications", "2", "--lane", "direct", "--quiet", "--out", str(tmp_path)]
     assert main([*arguments, "--policies", "cancel_and_retry,drain"]) == 0
