@@ -70,7 +70,8 @@ def tell_story(
     chronicle = Chronicle(roles)
     chronicle.read(records)
     causes = [] if breach is None else find_causes(records, chronicle, breach)
-    if breach is not None and focus is not None and focus == breach.get("conversation") and "message" not in breach:
+    names_none = breach is not None and breach.get("message") not in chronicle.messages
+    if breach is not None and names_none and focus is not None and focus == breach.get("conversation"):
         focus = _sent_in(causes, records, chronicle) or focus
     if chronicle.has_leases and chronicle.messages:
         told = lease_story(records, chronicle, _messages_in_focus(chronicle, focus), looks)

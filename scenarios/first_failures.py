@@ -12,7 +12,7 @@ from relaysim.reports.story_lanes import lanes_of
 from relaysim.scenarios.breached import subject_of
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.policy_comparison import Comparison
-from relaysim.scenarios.runner import Lane, ReplicationError, session
+from relaysim.scenarios.runner import Lane, session
 
 
 def first_failures(results: Mapping[str, Any], scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
@@ -24,9 +24,6 @@ def first_failures(results: Mapping[str, Any], scenarios: Sequence[Scenario]) ->
     Args:
         results: judged; each entry's `scenario` names one of the scenarios.
         scenarios: as they were run.
-
-    Raises:
-        ReplicationError: a world does not run to its end now.
     """
     by_name = {each.name: each for each in scenarios}
     stories: list[tuple[bool, dict[str, Any]]] = []
@@ -44,9 +41,6 @@ def compared_failures(results: Mapping[str, Any], comparison: Comparison) -> lis
     Args:
         results: of the comparison.
         comparison: what was run.
-
-    Raises:
-        ReplicationError: a world does not run to its end now.
     """
     scenarios = {each.name: each.scenario for each in comparison.policies}
     stories: dict[tuple[int, str], dict[str, Any]] = {}
@@ -61,9 +55,9 @@ def compared_failures(results: Mapping[str, Any], comparison: Comparison) -> lis
             continue
         scenario = scenarios[policy]
         world = _world(scenario, results["lane"], key[0])
-        detail = next(iter(world.observation["details"].get("failed", ())), None)
-        if detail is None or world.observation["counts"]["failed"] != failed:
+        if world is None or world.observation["counts"]["failed"] != failed:
             continue  # the world is another one now
+        detail = world.observation["details"]["failed"][0]
         stories[key] = {
             "scenario": scenario.name,
             "seed": key[0],
@@ -86,7 +80,7 @@ def _of_scenario(entry: Mapping[str, Any], scenario: Scenario) -> Iterator[dict[
     for (seed, text), (example, names) in wanted.items():
         if seed not in worlds:
             worlds = {seed: _world(scenario, entry["lane"], seed)}  # one at a time is kept: a trace may be large
-        if worlds[seed].fingerprint != example.get("fingerprint"):
+        if worlds[seed] is None or worlds[seed].fingerprint != example.get("fingerprint"):
             continue
         story = _told(scenario, worlds[seed], example["detail"])
         yield {
@@ -116,15 +110,15 @@ def _first_examples(entry: Mapping[str, Any]) -> list[tuple[str, Mapping[str, An
 
 
 def _world(scenario: Scenario, lane: Lane, seed: int) -> Any:
-    from relaysim.sim.kernel import named
+    """The world's result with its trace; None if it does not run to its end now."""
     from relaysim.sim.world import run_world
 
     settings, root_seed = scenario.world_settings(), scenario.root_seed
     try:
         with session(None):
             return run_world(settings, root_seed=root_seed, seed=seed, lane=lane, keep_trace=True)
-    except Exception as error:
-        raise ReplicationError(scenario.name, seed, named(error)) from error
+    except Exception:  # whatever the relay's code raises now, the seed ran to its end before: it is another world
+        return None
 
 
 def _told(scenario: Scenario, world: Any, detail: Mapping[str, Any]) -> dict[str, Any]:
