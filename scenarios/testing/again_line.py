@@ -14,9 +14,16 @@ if TYPE_CHECKING:
     import pytest
 
 
-def again_line(config: pytest.Config, nodeid: str, seed: int | None = None) -> str:
+def name_of_test(item: pytest.Item, name: str | None = None) -> str:
+    """A test's name in full, or that of `name` beside it. Its `nodeid` may have a group of pytest-xdist's in it."""
+    assert item.parent is not None, "only a session has none"
+    return f"{item.parent.nodeid}::{item.name if name is None else name}"
+
+
+def again_line(item: pytest.Item, seed: int | None = None) -> str:
     """The line for this test; `seed`: with this one only, where the test's name has none."""
-    parts = ["pytest", *_settings(config.invocation_params.args), _from_here(config, nodeid)]
+    config = item.config
+    parts = ["pytest", *_settings(config.invocation_params.args), _from_here(config, name_of_test(item))]
     if seed is not None:
         parts += ["--relaysim-seed", str(seed)]
     return " ".join(shlex.quote(part) for part in parts)

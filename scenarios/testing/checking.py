@@ -74,6 +74,8 @@ def check(
     test = running_test()
     if test is not None and test.only_seeds is not None:
         numbers = test.only_seeds
+    elif test is not None and test.seed_count is not None and isinstance(seeds, int):
+        numbers = tuple(range(test.seed_count))
     with modules_found(() if test is None else test.folders):
         given = _found(scenario, () if test is None else test.folders)
         sets = [] if provider is None else [f'provider={{ kind = "{provider}" }}']

@@ -3,7 +3,8 @@ tells it to users.
 
 - The fixtures of `relaysim.sim.pytest_plugin`, and `simulated_services`: the simulated API, Redis and a clock together.
 - `@pytest.mark.relaysim_seeds(200)`: a test is run under so many seeds, each a test of its own (`test_it[seed41]`).
-- `--relaysim-seeds N` for more or fewer of them, `--relaysim-seed N` for this one only, also in `relaysim.check`.
+- `--relaysim-seeds N` for more or fewer of them, `--relaysim-seed N` for this one only; both also for `relaysim.check` and
+  scenario files.
 - `*.scenario.toml`: a test for each claim.
 - A failed test has a section with its seed, its story, and the line that runs it again.
 - Seeds that failed are kept, run first the next time, and named when they pass again (`seed_keeper`).
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from relaysim.scenarios.testing.again_line import again_line
+from relaysim.scenarios.testing.again_line import again_line, name_of_test
 from relaysim.scenarios.testing.running_test import RunningTest, begin, end
 from relaysim.scenarios.testing.seed_keeper import ATTRIBUTE, FILE, INI, SEPARATOR, SeedKeeper, seed_report
 from relaysim.sim.pytest_plugin import load, opened, settings_table, simulations_of
@@ -47,7 +48,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--relaysim-seeds",
         type=_count,
         metavar="N",
-        help="run each test that is marked relaysim_seeds under N seeds, 0 to N-1, instead of its own number",
+        help="run N seeds, 0 to N-1, wherever a number of them is given: by the marker relaysim_seeds, to relaysim.check, "
+        "in scenario files",
     )
     group.addoption(
         "--relaysim-seed",
@@ -159,8 +161,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     running = RunningTest(
         folders=(item.path.parent, config.rootpath),
         only_seeds=None if only is None else tuple(dict.fromkeys(only)),
+        seed_count=config.option.relaysim_seeds,
         has_own_seed=item.get_closest_marker(MARKER) is not None,
-        known=config.stash[_keeper].known_of(item.nodeid),
+        known=config.stash[_keeper].known_of(name_of_test(item)),
     )
     if running.has_own_seed:
         running.only_seeds = None
@@ -201,7 +204,7 @@ def _told_of_seeds(item: pytest.Item, report: pytest.TestReport) -> list[list[An
         # A test that expects a failure, and gets it, passes.
         failing = [seed for seed, failed in seeds.items() if failed and report.failed]
         if passed or failing:
-            name = item.nodeid + SEPARATOR + key if key else item.nodeid
+            name = name_of_test(item) + (SEPARATOR + key if key else "")
             told.append(seed_report(name, passed, failing, running.counts[key]))
     return told
 
@@ -213,8 +216,7 @@ def _seed_of(item: pytest.Item) -> int | None:
 
 def _name_without_seed(item: pytest.Item) -> str:
     """A test's name without what it is parametrized by, as `pytest_generate_tests` knows it."""
-    assert item.parent is not None
-    return f"{item.parent.nodeid}::{getattr(item, 'originalname', item.name)}"
+    return name_of_test(item, getattr(item, "originalname", item.name))
 
 
 # What a failed test says
@@ -239,23 +241,19 @@ def _section(item: pytest.Item, error: BaseException) -> tuple[str, str] | None:
     if errors is not None and isinstance(error, errors.CheckFailedError | errors.NotShownError):
         own = _seed_of(item) if item.get_closest_marker(MARKER) else None
         title = "relaysim" if error.seed is None else f"relaysim: seed {error.seed}"
-        again = again_line(item.config, item.nodeid, error.seed if own is None else None)
+        again = again_line(item, error.seed if own is None else None)
         lines = [*error.story, f"Run it again: {again}"]
         return title, "\n".join([*lines, f"See more of it: {error.replay}"] if error.replay else lines)
     seed = _seed_of(item) if item.get_closest_marker(MARKER) else None
     simulations = simulations_of(item)
     if not simulations:
-        return (
-            None
-            if seed is None
-            else (f"relaysim: seed {seed}", f"Run it again: {again_line(item.config, item.nodeid)}")
-        )
+        return None if seed is None else (f"relaysim: seed {seed}", f"Run it again: {again_line(item)}")
     from relaysim.scenarios.testing.request_story import request_story
 
     seeds = [str(each.seed) for each in simulations]
     title = f"relaysim: seed {', '.join(dict.fromkeys(seeds))}"
     lines = [line for each in simulations for line in request_story(each.trace)]
-    return title, "\n".join([*lines, f"Run it again: {again_line(item.config, item.nodeid)}"])
+    return title, "\n".join([*lines, f"Run it again: {again_line(item)}"])
 
 
 # The simulated API, Redis and a clock together

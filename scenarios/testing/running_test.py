@@ -17,6 +17,7 @@ class RunningTest:
     Attributes:
         folders: where modules and scenario files are looked for besides the current directory.
         only_seeds: the seeds that the command line asks for; None: it asks for none.
+        seed_count: how many seeds it asks for, in place of a number that a test or a file gives; None: it does not.
         known: the seeds that failed once, by what was checked (see `checked_key`).
         has_own_seed: the test is one of many, each with a seed of its own: pytest knows how that one went.
         ran: what was checked -> each seed that was run or failed -> whether it failed.
@@ -26,6 +27,7 @@ class RunningTest:
 
     folders: Sequence[Path] = ()
     only_seeds: tuple[int, ...] | None = None
+    seed_count: int | None = None
     known: Mapping[str, Sequence[int]] = field(default_factory=dict)
     has_own_seed: bool = False
     ran: dict[str, dict[int, bool]] = field(default_factory=dict)

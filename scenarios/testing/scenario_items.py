@@ -2,7 +2,7 @@
 
     bot.scenario.toml::in-order
 
-The worlds of a file are run once in a process, for all of its claims; where several processes run tests, `--dist loadgroup`
+The worlds of a file are run once in a process, for all of its claims; where several processes run tests, `--dist loadfile`
 keeps them together.
 """
 
@@ -72,7 +72,7 @@ class ScenarioFile(pytest.File):
                 return
             if known := test.known.get("", ()):
                 judging.judge_known(known, judging.run(known))
-            seeds = range(self.scenario.replications)
+            seeds = range(test.seed_count or self.scenario.replications)
             if self._summary is None:
                 self._summary = judging.run(seeds)
             judging.judge(self._summary, tuple(dict.fromkeys([*known, *seeds])), len(seeds))
@@ -87,11 +87,6 @@ class ScenarioClaim(pytest.Item):
     """A claim of a scenario: the test passes if its verdict is the expected one."""
 
     parent: ScenarioFile
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        if self.config.pluginmanager.hasplugin("xdist"):
-            self.add_marker(pytest.mark.xdist_group(self.parent.nodeid))
 
     def runtest(self) -> None:
         """Judge the claim."""

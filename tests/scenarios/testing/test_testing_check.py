@@ -163,6 +163,12 @@ def test_the_command_line_may_ask_for_one_seed(running: Any, forgotten: tuple[li
     assert relaysim.check("judged_bot:forgetful", "two.toml", seeds=SEEDS).seeds == (good[0],)
 
 
+def test_the_command_line_may_ask_for_more_or_fewer(running: Any) -> None:
+    running(seed_count=2)
+    assert relaysim.check("judged_bot:sound", "two.toml", seeds=10_000).seeds == (0, 1)
+    assert relaysim.check("judged_bot:sound", "two.toml", seeds=[5]).seeds == (5,), "what is named is meant"
+
+
 def test_of_few_worlds_no_rate_is_judged() -> None:
     settings = {"relay.factory": "judged_bot:silent"}
     relaysim.check(None, "rates.toml", seeds=6, settings=settings)

@@ -6,20 +6,33 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2
 import pytest
+import scipy.optimize
+import scipy.special
 
-from relaysim.sim.backends.threads.fixtures import InProcessOpenAI, ServedOpenAI
+from relaysim.scenarios.testing import checking, scenario_items
+from relaysim.scenarios.testing.services import SimulatedServices
+from relaysim.sim.backends.threads.fixtures import ServedOpenAI
 
 pytest_plugins = ["pytester"]
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "testing-your-bot.md"
 
-_BLOCK = re.compile(r"^```(python|javascript)\n(?:#|//) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FIRST = "The first failing seed"
+"""The section whose bot fails, and is then mended."""
+
+MENDED = """
+        if run.status != "completed":
+            return "Sorry, something went wrong. Please write again."
+"""
+
+_BLOCK = re.compile(r"^```(python|javascript|toml)\n(?:#|//) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,8 +40,10 @@ def loaded() -> None:
     """Load what is loaded at first use. A suite that ran in this process would take it along when it ends, and what is left
     (httpx2) would go on with the old copies of what others import anew (httpcore2).
     """
-    with InProcessOpenAI() as simulated:
+    assert all((checking, scenario_items, scipy.optimize, scipy.special))
+    with SimulatedServices() as simulated:
         simulated.client.beta.threads.create()
+        simulated.redis.get("key")
     with ServedOpenAI(speed=0.0) as served:
         served.client().beta.threads.create()
         with httpx2.Client(trust_env=False) as client:
@@ -65,23 +80,59 @@ def sections() -> Iterator[Section]:
             yield Section(part.partition("\n")[0], files)
 
 
-@pytest.mark.parametrize("section", [pytest.param(section, id=section.title) for section in sections()])
+@pytest.mark.parametrize(
+    "section", [pytest.param(section, id=section.title) for section in sections() if section.title != FIRST]
+)
 def test_every_example_of_the_document_works(section: Section, suite: Any) -> None:
     if any(name.endswith(".mjs") for name, _ in section.files) and shutil.which("node") is None:
         pytest.skip("node is not installed")
     names = [name for name, _ in section.files]
     assert len(set(names)) == len(names)
-    result = suite(*section.files)
+    result = suite(*section.files, arguments=("--relaysim-seeds", "2"))
     outcomes = result.parseoutcomes()
     assert result.ret == 0
     assert set(outcomes) == {"passed"}, outcomes
     assert outcomes["passed"] >= sum(text.count("\ndef test_") for _, text in section.files)
 
 
+def test_the_first_failing_seed_of_the_document_fails_as_it_says_and_is_mended_as_it_says(
+    suite: Any, pytester: pytest.Pytester
+) -> None:
+    """All 200 seeds are run by tests/release/test_wheel.py."""
+    text = DOCUMENT.read_text()
+    (section,) = (section for section in sections() if section.title == FIRST)
+    first, last = (
+        "- relaysim: seed 80 -",
+        "Run it again: pytest 'test_bot.py::test_a_second_message_is_answered[seed80]'",
+    )
+    seeds = [argument for seed in (80, 141, 0, 7) for argument in ("--relaysim-seed", str(seed))]
+    failed = suite(*section.files, arguments=tuple(seeds))
+    failed.assert_outcomes(failed=2, passed=2)
+
+    def told(lines: list[str]) -> list[str]:
+        start = next(index for index, line in enumerate(lines) if first in line)
+        return lines[start : lines.index(last, start) + 1]
+
+    assert told([line.removeprefix("    ") for line in text.splitlines()]) == told(failed.outlines)
+    assert "fails under 2 of 200 seeds: 80, 141" in text
+    failed.stdout.fnmatch_lines(["*test_a_second_message_is_answered: fails under 2 of 4 seeds: 80, 141"])
+    line = "        run = self.threads.runs.create_and_poll(thread_id=thread_id, assistant_id=self.assistant_id)"
+    assert textwrap.indent(line + MENDED, "    ").rstrip() in text
+    mended = dict(section.files)
+    assert line in mended["bot.py"]
+    mended["bot.py"] = mended["bot.py"].replace(line, line + MENDED.rstrip())
+    passed = suite(*mended.items(), arguments=tuple(seeds))
+    passed.assert_outcomes(passed=4)
+    mended_line = "test_bot.py::test_a_second_message_is_answered: mended: 80, 141 failed before and passed now"
+    passed.stdout.fnmatch_lines([mended_line])
+    assert mended_line in text
+
+
 def test_every_block_of_the_document_is_an_example() -> None:
     text = DOCUMENT.read_text()
-    assert len(_BLOCK.findall(text)) == text.count("```python") + text.count("```javascript") == text.count("```") / 2
-    assert len(list(sections())) >= 6
+    named = sum(text.count(f"```{language}") for language in ("python", "javascript", "toml"))
+    assert len(_BLOCK.findall(text)) == named == text.count("```") / 2
+    assert len(list(sections())) >= 9
 
 
 # The cost of having it
@@ -89,10 +140,16 @@ def test_every_block_of_the_document_is_an_example() -> None:
 
 def test_it_is_found_by_its_entry_point(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("--fixtures", "-q")
-    for fixture in ("simulated_openai", "openai_server", "openai_server_session"):
-        result.stdout.fnmatch_lines([f"{fixture}*"])
+    for fixture in (
+        "simulated_services",
+        "relaysim_seed",
+        "simulated_openai",
+        "openai_server",
+        "openai_server_session",
+    ):
+        assert any(line.startswith(f"{fixture} ") for line in result.outlines), fixture
     pytester.runpytest_inprocess("--markers").stdout.fnmatch_lines(
-        ["@pytest.mark.simulated_openai(*", "@pytest.mark.openai_server(*"]
+        ["@pytest.mark.simulated_openai(*", "@pytest.mark.openai_server(*", "@pytest.mark.relaysim_seeds(*"]
     )
 
 
