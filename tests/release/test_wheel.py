@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import time
 import tomllib
 import venv
 import zipfile
@@ -61,6 +63,15 @@ def test_own_modules_are_the_projects_own():
 def test_the_simulated_api_answers(simulated_openai):
     thread = simulated_openai.client.beta.threads.create()
     assert thread.id.startswith("thread_")
+"""
+
+
+CHECK = """
+import relaysim
+
+
+def test_it_answers():
+    assert relaysim.check("relay.main:make", "race", seeds=2).counts["messages"] == 4
 """
 
 
@@ -218,3 +229,47 @@ def test_a_bot_in_a_folder_called_relay(complete: Environment, project: Path) ->
 def test_that_projects_own_tests(complete: Environment, project: Path) -> None:
     said = complete("python", "-m", "pytest", "-q", "-W", "error", where=project)
     assert "2 passed" in said
+
+
+def blocks(title: str) -> dict[str, str]:
+    """The files of a section of the document on testing."""
+    text = (ROOT / "docs" / "testing-your-bot.md").read_text().partition(f"## {title}\n")[2].partition("\n## ")[0]
+    return dict(re.findall(r"^```python\n# (\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+
+
+def test_an_empty_repository_finds_a_failing_seed_mends_it_and_keeps_it(complete: Environment, tmp_path: Path) -> None:
+    """The first section of docs/testing-your-bot.md, all of its 200 seeds. Says how long that took from the installed wheel."""
+    files = blocks("The first failing seed")
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    name = "test_bot.py::test_a_second_message_is_answered"
+    begun = time.monotonic()
+    failed = complete("pytest", "-q", "-W", "error", "--junitxml", "junit.xml", where=tmp_path, status=1)
+    print(f"200 seeds in {time.monotonic() - begun:.0f} s")
+    again = f"pytest '{name}[seed80]'"
+    assert f"{name}: fails under 2 of 200 seeds: 80, 141" in failed
+    assert f"Run it again: {again}" in failed
+    assert "2 failed, 198 passed" in failed
+    junit = (tmp_path / "junit.xml").read_text()
+    assert junit.count("relaysim: seed ") == 2
+    assert "run_H5IO is expired" in junit
+    assert "1 failed" in complete("pytest", "-q", f"{name}[seed80]", where=tmp_path, status=1)
+    assert "2 failed, 198 deselected" in complete("pytest", "-q", "-k", "seed80 or seed141", where=tmp_path, status=1)
+
+    line = "        newest = self.threads.messages.list(thread_id, run_id=run.id).data[0]\n"
+    mend = (
+        '        if run.status != "completed":\n            return "Sorry, something went wrong. Please write again."\n'
+    )
+    assert line in files["bot.py"]
+    (tmp_path / "bot.py").write_text(files["bot.py"].replace(line, mend + line))
+    mended = complete("pytest", "-q", "-W", "error", "--relaysim-seeds", "20", where=tmp_path)
+    assert "22 passed" in mended, "those that failed once, and 20 more"
+    assert f"{name}: mended: 80, 141 failed before and passed now" in mended
+    kept = json.loads((tmp_path / ".relaysim" / "seeds.json").read_text())["seeds"]
+    assert kept == {name: {"mended": [80, 141]}}
+
+
+def test_a_relay_is_checked_in_a_user_s_own_project(complete: Environment, project: Path) -> None:
+    (project / "tests" / "test_own.py").write_text(CHECK)
+    said = complete("python", "-m", "pytest", "-q", "-W", "error", where=project)
+    assert "1 passed" in said
