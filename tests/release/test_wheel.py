@@ -238,7 +238,7 @@ def blocks(title: str) -> dict[str, str]:
 
 
 def test_an_empty_repository_finds_a_failing_seed_mends_it_and_keeps_it(complete: Environment, tmp_path: Path) -> None:
-    """The first section of docs/testing-your-bot.md, all of its 200 seeds. Says how long that took from the installed wheel."""
+    """The first section of docs/testing-your-bot.md, all of its 200 seeds."""
     files = blocks("The first failing seed")
     for name, text in files.items():
         (tmp_path / name).write_text(text)
