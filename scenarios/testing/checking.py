@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from relaysim.scenarios.load import load
+from relaysim.scenarios.problems import ScenarioError
 from relaysim.scenarios.runner import here_on_path
 from relaysim.scenarios.testing.check_errors import Checked
 from relaysim.scenarios.testing.judging import Judging
@@ -65,8 +67,14 @@ def check(
         ScenarioError: a ValueError: the scenario or the factory cannot be used; a line for each mistake, with its file,
             the place in it, and what to do.
         ValueError, TypeError: `seeds`, `jobs` or `factory` is not as above.
+        RuntimeError: it is called from a coroutine, whose event loop would stand in the way of the worlds'.
     """
     __tracebackhide__ = True
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            "relaysim.check brings event loops of its own: call it from a plain function, or by "
+            "`await asyncio.to_thread(relaysim.check, ...)`"
+        )
     numbers = _numbers(seeds)
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise ValueError(f"jobs: must be a whole number, 1 or more, not {jobs!r}")
@@ -80,7 +88,10 @@ def check(
         given = _found(scenario, () if test is None else test.folders)
         sets = [] if provider is None else [f'provider={{ kind = "{provider}" }}']
         sets += [f"{path}={_toml(path, value)}" for path, value in (settings or {}).items()]
-        loaded = load(given, sets, name)
+        try:
+            loaded = load(given, sets, name)
+        except ScenarioError as error:
+            raise error.with_traceback(None) from None  # the caller's line is what matters
         key = checked_key(loaded.name, name, sets)
         known = () if test is None or test.only_seeds is not None else test.known.get(key, ())
         judging = Judging(loaded, lane, test=test, key=key)

@@ -5,6 +5,7 @@ Method: small bots of a user's, each right or wrong in one way, in a scenario of
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import traceback
@@ -270,6 +271,24 @@ def test_what_cannot_be_used_is_one_sentence(
     with pytest.raises(kind, match=message) as raised:
         relaysim.check(*arguments, **options)
     assert "\n" not in str(raised.value)
+
+
+def test_in_a_coroutine_it_says_how_to_call_it() -> None:
+    async def directly() -> None:
+        relaysim.check("judged_bot:sound", "two.toml", seeds=1)
+
+    async def in_a_thread() -> relaysim.Checked:
+        return await asyncio.to_thread(relaysim.check, "judged_bot:sound", "two.toml", seeds=1)
+
+    with pytest.raises(RuntimeError, match=r"call it from a plain function, or by `await asyncio.to_thread"):
+        asyncio.run(directly())
+    assert asyncio.run(in_a_thread()).counts["answered"] == 2
+
+
+def test_a_bad_scenario_shows_the_caller_s_line_alone() -> None:
+    with pytest.raises(ScenarioError) as raised:
+        relaysim.check("judged_bot:sound", "tow.toml")
+    assert [Path(str(each.path)).name for each in raised.traceback] == ["test_testing_check.py", "checking.py"]
 
 
 def test_what_is_on_the_path_stays_as_it_was() -> None:
