@@ -67,11 +67,13 @@ def test_the_simulated_api_answers(simulated_openai):
 
 
 CHECK = """
+import pytest
 import relaysim
 
 
-def test_it_answers():
-    assert relaysim.check("relay.main:make", "race", seeds=2).counts["messages"] == 4
+def test_what_one_process_holds_two_do_not():
+    with pytest.raises(relaysim.CheckFailedError, match="relay.main:make in race fails under 2 of 2 seeds: 0, 1"):
+        relaysim.check("relay.main:make", "race", seeds=2)
 """
 
 
