@@ -119,7 +119,8 @@ def _lookup(history: History, thread: str, earlier: Request, request: Request) -
         if each.left > request.left:
             break
         has_told = each.succeeded or each.status == _GONE
-        if each.left < since or not has_told or each.answered is None or each.answered > request.left:
+        early = each.left < since and not _has_found(each, earlier, request)
+        if early or not has_told or each.answered is None or each.answered > request.left:
             continue
         if (
             each.operation in history.roles.lists_turns
@@ -128,6 +129,18 @@ def _lookup(history: History, thread: str, earlier: Request, request: Request) -
         ):
             found = each
     return found
+
+
+def _has_found(look: Request, earlier: Request, request: Request) -> bool:
+    """Whether somebody else found what a request had made before its sender gave it up: a finding in the ledger is the next
+    holders' too, whenever another worker's client times out."""
+    return (
+        len({look.worker, request.worker, earlier.worker}) == 3
+        and earlier.run_made is not None
+        and look.answered is not None
+        and earlier.left <= look.left
+        and earlier.run_made.created <= (look.answered if look.served_at is None else look.served_at)
+    )
 
 
 def landed_after_all(

@@ -583,6 +583,34 @@ def test_the_next_holders_look_counts_although_the_first_ones_attempt_fails_only
     assert count(story, "breach_S9") == breaches
 
 
+@pytest.mark.parametrize(("lands_at", "looks", "breaches"), [(1.0, True, 0), (13.0, True, 1), (1.0, False, 1)])
+def test_what_a_holder_in_between_found_is_known_to_the_next_though_the_first_attempt_fails_only_then(
+    lands_at: float, looks: bool, breaches: int
+) -> None:
+    """w2 lists the run that w1 had made, before w1's client gives its request up; w3 goes by what is noted of it."""
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    first = story.leave("runs.create")
+    if lands_at < 10.0:
+        story.now = lands_at
+        story.run_lands(first, "run_a", "c1.m1")
+    story.gone(at=10.0)
+    story.take("c1", "w2", at=12.0)
+    story.now = 12.1
+    if looks:
+        story.ask("runs.list", worker="w2")
+    if lands_at > 12.1:
+        story.now = lands_at
+        story.run_lands(first, "run_a", "c1.m1")
+    story.now = 15.0
+    story.answer(first, 0, "ReadTimeout")
+    story.gone(at=22.0)
+    story.take("c1", "w3", at=30.0)
+    story.now = 30.1
+    story.ask("runs.create", worker="w3", status=400)
+    assert count(story, "breach_S9") == breaches
+
+
 def test_a_look_at_the_very_run_that_was_made_is_a_look() -> None:
     story = JudgedStory()
     story.accept("c1.m1", lease=True)
