@@ -33,6 +33,7 @@ def example_of(scenario: Scenario, claim: str, observation: Mapping[str, Any]) -
     """
     spec = scenario.specs().get(claim)
     if spec is None:
+        claim = next((name for name in INVARIANTS if name.partition("-")[0] == claim), claim)
         if claim not in INVARIANTS:
             known = [*scenario.specs(), *INVARIANTS]
             close = difflib.get_close_matches(claim, known, n=2)

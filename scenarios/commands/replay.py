@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--claim",
         metavar="ID",
-        help="show first what breaks this claim or invariant, as `verify` names it (`transparent`, `S14-order-of-writing`)",
+        help="show first what breaks this claim or invariant (`transparent`, `S14-order-of-writing`, or for short `S14`)",
     )
     parser.add_argument(
         "--all", action="store_true", help="every line: of all conversations, or of the one that --conversation names"

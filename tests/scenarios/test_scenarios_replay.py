@@ -52,6 +52,7 @@ def test_of_several_cases_it_says_that_it_shows_the_first_and_of_none_that_there
     assert " such cases)" in told(capsys, *one, "--claim", "transparent")["wrong"][0]
     none = told(capsys, *one, "--claim", "S12-own-conversation-only")["wrong"]
     assert none[0] == "this world is no example of S12-own-conversation-only"
+    assert told(capsys, *one, "--claim", "S12")["wrong"] == ["this world is no example of S12", *none[1:]]
 
 
 def test_a_claim_that_nobody_made_is_refused_with_those_that_were(capsys: pytest.CaptureFixture[str]) -> None:
