@@ -229,7 +229,8 @@ class Chronicle(TraceReader):
                     lease.first_action = time
                 if operation in self.roles.shows_turn and run is not None:
                     lease.looked.add(run)
-        if request.conversation is None and operation in self.roles.opens:
+        if request.conversation is None and (operation in self.roles.opens or (thread is not None and not delivery)):
+            # For which of its worker's conversations it is, nobody can tell.
             for lease in self._holders.values():
                 if lease.worker == entity and lease.first_action is None:
                     lease.first_action = time

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from math import exp, log
 
 from relaysim.sim.counted import counted
@@ -190,9 +190,15 @@ def _is_repeat(history: History, earlier: Request, request: Request, settings: J
     if is_look and request.left - earlier.answered >= settings.promises.poll_seconds:
         return False
     handling = None if request.conversation else history.handlings.get(request.delivery)
-    ends = history.ends.get(request.conversation or ("" if handling is None else handling.conversation), [])
-    position = bisect_right(ends, earlier.left)
-    return position == len(ends) or ends[position] > request.left
+    conversation = request.conversation or ("" if handling is None else handling.conversation)
+    # Outside of a handling, on a thread of which nobody knows whose it is, it may be for any message that has not ended.
+    lists = [history.ends.get(conversation, [])] if conversation else history.ends.values()
+    return not any(_has_between(ends, earlier.left, request.left) for ends in lists)
+
+
+def _has_between(times: Sequence[float], after: float, until: float) -> bool:
+    position = bisect_right(times, after)
+    return position < len(times) and times[position] <= until
 
 
 def _check_wait(
