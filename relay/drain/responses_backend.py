@@ -164,8 +164,10 @@ class ResponsesBackend:
         Looks of several purposes are one request here: what the API asked of one of them (`Retry-After`) binds the next.
         """
         loop = asyncio.get_running_loop()
-        if (wait_seconds := self._listed_again.pop(thread_id, 0.0) - loop.time()) > 0.0:
-            await asyncio.sleep(wait_seconds)
+        if (left_seconds := self._listed_again.pop(thread_id, 0.0) - loop.time()) > 0.0:
+            raise Busy(
+                "asked to wait", left_seconds
+            )  # and not waited for here: the lease is looked at before each request
         try:
             page = await self._answer(self._conversations.items.list(thread_id, limit=ITEMS_LISTED, order="desc"))
         except Busy as busy:
