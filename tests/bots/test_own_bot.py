@@ -31,8 +31,8 @@ class Example(NamedTuple):
 EXAMPLES = [Example(file, text, shlex.split(command)) for file, text, command in _EXAMPLE.findall(DOCUMENT.read_text())]
 
 
-def test_the_page_has_six_styles() -> None:
-    assert len(EXAMPLES) == 6
+def test_the_page_has_six_styles_and_one_on_responses() -> None:
+    assert len(EXAMPLES) == 7
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.file)
@@ -42,7 +42,8 @@ def test_the_example_is_safe(judge: Judge, example: Example, tmp_path: Path, mon
     scenario, *options = example.arguments
     given = dict(zip(options[::2], options[1::2], strict=True))
     application = given.get("--app") or given["--factory"]
-    sets = (given["--set"],) if "--set" in given else ()
+    sets = [given["--set"]] if "--set" in given else []
+    sets += [f"api={given['--api']}"] if "--api" in given else []
     judged = judge(application, scenario, worlds=1, provider=given.get("--provider"), sets=sets)
     judged.assert_safe()
     assert (judged.count("messages"), judged.count("runs"), judged.count("failed")) == (6, 6, 0)
