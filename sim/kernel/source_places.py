@@ -29,6 +29,9 @@ _KERNEL: Final = __name__.rpartition(".")[0]
 _DRIVER: Final = f"{_KERNEL}.kernel"
 """The module that runs worlds: whoever called it is outside of them."""
 
+_DIFFERING_BY_LANE: Final = (_PACKAGE, "openai")
+"""Whose code an answer of the API comes through: the official client's in lane sdk, this package's in lane direct."""
+
 _UNDER_TEST: Final = f"{_PACKAGE}.relay"
 """The part of this package that runs in simulations and does not make them."""
 
@@ -109,12 +112,15 @@ def place_of_error(error: BaseException) -> str:
 
 def steps_of_error(error: BaseException | None) -> tuple[str, ...]:
     """The last steps on the way to where an exception was raised, the outermost first: those of code under simulation, and
-    where a library that was called from there ended. Each is place, function and source line."""
+    where a library that was called from there ended, unless it is the API's client: that differs from lane to lane, and the
+    exception says what it met. Each is place, function and source line."""
     steps: list[str] = []
     step = None if error is None else error.__traceback__
     while step is not None:
         code = step.tb_frame.f_code
-        if is_under_simulation(str(step.tb_frame.f_globals.get("__name__", "")), code.co_filename) or not step.tb_next:
+        module = str(step.tb_frame.f_globals.get("__name__", ""))
+        ends_elsewhere = step.tb_next is None and not any(_is_of(module, each) for each in _DIFFERING_BY_LANE)
+        if is_under_simulation(module, code.co_filename) or ends_elsewhere:
             line = linecache.getline(code.co_filename, step.tb_lineno).strip()
             steps.append(
                 f"{_shown(code.co_filename, step.tb_lineno)} in {code.co_name}" + (f": {line}" if line else "")

@@ -72,6 +72,15 @@ def kind_of(event: type[Any]) -> str:
     return _kinds[event]
 
 
+def as_digested(records: Iterable[tuple[float, str, str, Any]]) -> list[tuple[float, str, str, Any]]:
+    """Records as a fingerprint takes them: without what differs between equal worlds, such as lines of source."""
+    return [
+        (time, entity, kind, fields if form is None else form(fields))
+        for time, entity, kind, fields in records
+        if (form := _digested_forms.get(kind)) is not None or kind not in _digested_forms
+    ]
+
+
 class Record(NamedTuple):
     """One domain event: virtual seconds since the world's start, who, what kind, and the kind's own fields by name."""
 
