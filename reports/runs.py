@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -138,8 +138,8 @@ def _name(folder: Path) -> _Name:
     listed = runs[:LISTED_MAX]
     read = [(run, _read(run)) for run in listed]
     shown = []
-    befores: Iterator[dict[str, Any] | str | None] = iter([*(results for _, results in read[1:]), None])
-    for (run, results), before in zip(read, befores, strict=True):
+    for at, (run, results) in enumerate(read):
+        before = read[at + 1][1] if at + 1 < len(read) else None
         shown.append(_shown(folder, run, results, before))
     return _Name(folder.name, shown, len(runs) - len(listed), _trends([results for _, results in reversed(read)]))
 

@@ -99,6 +99,18 @@ def test_the_index_says_what_it_cannot_read_and_how_many_it_leaves_out() -> None
     assert page.count('scope="row"') == LISTED_MAX
 
 
+def test_a_folder_without_a_finished_run_is_passed_over() -> None:
+    """A command that was refused, interrupted or is still at work has made its folder already."""
+    results_folder("refused")
+    new_run("unfinished", now=NOON)
+    assert "There are none yet" in write_index(Path("reports/out")).read_text(encoding="utf-8")
+    run("bot", "1")
+    (Path("reports/out/interrupted")).mkdir()
+    page = write_index(Path("reports/out")).read_text(encoding="utf-8")
+    assert 'id="bot"' in page
+    assert not any(name in page for name in ("refused", "unfinished", "interrupted"))
+
+
 def test_a_name_and_an_answer_are_text_wherever_they_stand() -> None:
     folder = new_run("<script>alert(1)<", now=NOON)
     write_results(folder, build_results("<script>", [{**sample_results()["scenarios"][0], "scenario": "<script>"}]))
