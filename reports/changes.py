@@ -13,7 +13,7 @@ from typing import Any
 
 from relaysim.reports.answers.numbers import claim_words, share_words
 from relaysim.reports.answers.of_relay import unjudged_losses
-from relaysim.reports.determinism import parting_words
+from relaysim.reports.determinism import is_deterministic, parting_words
 from relaysim.reports.results import claims_of
 from relaysim.sim.counted import counted
 
@@ -153,8 +153,10 @@ def _unknown(results: Mapping[str, Any], problem: Problem) -> str:
     scenario = next((each for each in results["scenarios"] if each["scenario"] == problem.scenario), None)
     if scenario is None:
         return f"{problem.scenario} was not run"
+    if not is_deterministic(results):
+        return "a seed gave two worlds, so no verdict can be trusted"
     if problem.what == "not deterministic":
-        return "" if not results.get("not_deterministic") else "other worlds differ"
+        return ""
     if scenario.get("obstacles"):
         return "something kept the relay from running"
     claim = next((each for each in scenario.get("claims", ()) if each["id"] == problem.what), None)
@@ -177,7 +179,9 @@ def _notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         other = earlier.get(scenario["scenario"])
         if other is None:
             continue
-        if other.get("hash") != scenario.get("hash"):
+        if other.get("hash") != scenario.get("hash") and before.get("factory") == after.get(
+            "factory"
+        ):  # which it holds
             notes.append(f"{scenario['scenario']}: its file or settings changed, so its worlds are others.")
         if other.get("root_seed") != scenario.get("root_seed"):
             notes.append(f"{scenario['scenario']}: other seeds.")

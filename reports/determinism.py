@@ -46,8 +46,8 @@ def remedy_words(results: Mapping[str, Any]) -> str:
     if results["not_deterministic"][0].get("source") != HASH_ORDER:
         return "Find the line that brings it in, and mend that first:"
     return (
-        "Put what comes out of a set in order (`sorted(...)`), or set PYTHONHASHSEED=0 and run this again, for verdicts on "
-        "that one order. The line that brings it in:"
+        "Put what comes out of a set in order (`sorted(...)`), and take no key from hash(); what goes wrong under one order "
+        "is shown with PYTHONHASHSEED=0. The line that brings it in:"
     )
 
 
@@ -59,8 +59,8 @@ def hash_order_words(results: Mapping[str, Any]) -> str:
     first = partings[0]
     return (
         f"All this holds under PYTHONHASHSEED={first['hash_seed']} alone, which a replay needs too: with another one seed "
-        f"{first['seed']} of {first['scenario']} is another world, most likely by the order of a set. With `sorted(...)` it "
-        f"holds for any ({first['next']} names the line)."
+        f"{first['seed']} of {first['scenario']} is another world, most likely by the order of a set, or by hash(). "
+        f"({first['next']} names the line.)"
     )
 
 

@@ -114,7 +114,14 @@ def lanes_of(story: Story, records: Sequence[Record], lines_max: int = LINES_MAX
                 "kind": kind.name,
                 "title": kind.value,
                 "rows": sorted(
-                    {row_of[place] for cause in story.causes if cause.kind is kind for place in cause.places}
+                    # What is not told in this conversation's story, such as another one's handling, has no row.
+                    {
+                        row_of[place]
+                        for cause in story.causes
+                        if cause.kind is kind
+                        for place in cause.places
+                        if place in row_of
+                    }
                 ),
             }
             for kind in kinds

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from relaysim.sim.counted import counted
 from relaysim.sim.world.obstacles import IN_LANE_DIRECT
@@ -106,6 +106,8 @@ class Obstacles:
             remedy = "let the factory put a stand-in in place of that call, and run this again"
             if call.partition(" (")[0].endswith(IN_LANE_DIRECT):
                 remedy = "run this again with --lane sdk, which has it"
+            elif (api := _api_of(call)) is not None:
+                remedy = f"it belongs to another API than this scenario's; run this again with --api {api}"
             text = (
                 f"the relay called {call} in {count:,} of {counted(replications, 'world')}, and nothing is simulated there. "
                 f"What happened in such a world does not count, neither for the relay nor against it: {remedy}"
@@ -121,3 +123,13 @@ class Obstacles:
             what, count = "answers by chat completions", self.elsewhere
             found.append({"kind": "elsewhere", "what": what, "count": count, "among": replications, "text": text})
         return found
+
+
+_PATHS: Final = {"threads": ("threads", "assistants"), "responses": ("responses", "conversations")}
+
+
+def _api_of(call: str) -> str | None:
+    """The simulated API that has such a call, such as `POST /v1/responses (bot.py:3)`; None if none has."""
+    _, _, path = call.partition(" (")[0].partition(" /")
+    parts = path.split("/")
+    return next((api for api, firsts in _PATHS.items() if len(parts) > 1 and parts[1] in firsts), None)

@@ -2,8 +2,8 @@
 
 Its statuses: `not deterministic`, `not judged`, `unsafe`, `not shown`, `safe`. A relay is unsafe if a claim is refuted, and
 if messages were left without anything in a scenario that has no claim about it. It is not shown to be safe if a claim is
-open, and if it took long to acknowledge a webhook in a scenario that repeats webhooks and names no provider, whose deadline
-would tell when.
+open, if worlds are others under another hash seed, and if it took long to acknowledge a webhook in a scenario that repeats
+webhooks and names no provider, whose deadline would tell when.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def safety_of(results: Mapping[str, Any]) -> Safety:
         return "not judged"
     if _unjudged_deadlines(results):
         return "not shown"
+    if results.get("hash_order"):
+        return "not shown"  # processes of production have a hash seed each
     return "safe" if claims and all(claim["verdict"] == "verified" for _, claim in claims) else "not shown"
 
 
@@ -144,9 +146,17 @@ def _not_shown(results: Mapping[str, Any], question: str) -> Answer:
     if len(unknown) == 1:
         what = f"1 of {counted(len(claims), 'claim')} is open"
     late = _unjudged_deadlines(results)
+    by_hash_seed = bool(results.get("hash_order"))
     if late and not unknown:
         what = "no provider's deadline was judged"
-    advice = more_worlds(claims) if unknown or not late else []
+    if by_hash_seed and not unknown:
+        what = "all this holds under one hash seed alone"
+    advice = more_worlds(claims) if unknown or not (late or by_hash_seed) else []
+    if by_hash_seed:
+        advice = [
+            *advice,
+            "Processes of production have a hash seed each: put what comes out of a set in order, take no key from hash().",
+        ]
     if late:
         advice = [
             *advice,

@@ -129,9 +129,10 @@ def import_factory(name: str) -> Callable[..., Any]:
                 module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
-            raise FactoryError(
-                f"factory {name!r}: there is no module {error.name!r}; run from the folder that holds it, or install it"
-            ) from error
+            remedy = "run from the folder that holds it, or install it"
+            if module_name.endswith(".py"):
+                remedy = f"a module is named without its .py: {name.replace('.py:', ':', 1)}"
+            raise FactoryError(f"factory {name!r}: there is no module {error.name!r}; {remedy}") from error
         raise FactoryError(f"factory {name!r}: importing {module_name} failed: {error_text(error)}") from error
     except SimulatorError as error:
         discard_begun(error)

@@ -77,6 +77,7 @@ class Channel:
             """
             if not isinstance(text, str) or not isinstance(conversation, str):
                 raise TypeError(f"send takes a conversation and a text, not {conversation!r:.100} and {text!r:.100}")
+            text = str.__str__(text)  # of a class of its own, such as a StrEnum's member, what a channel would get
             if len(text) > CHARACTERS_MAX:
                 raise ValueError(f"a text of {len(text):,} characters cannot be sent; at most {CHARACTERS_MAX:,} can")
             if not text.isascii():

@@ -209,6 +209,18 @@ def test_lost_messages_that_no_claim_judges_are_no_pass() -> None:
     assert exit_status(found) == 1
 
 
+def test_what_holds_under_one_hash_seed_alone_is_not_shown_to_be_safe() -> None:
+    """A lock under a key from hash() holds where all workers have one seed, and in no production."""
+    parting = {"scenario": "small", "seed": 0, "hash_seed": 0, "next": "relaysim doctor small"}
+    for verdict, status, code in ((GOOD, "not shown", 3), (BAD, "unsafe", 1)):
+        found = {**own(scenario("small", [verdict])), "hash_order": [parting]}
+        answer = answer_of(found)
+        assert (answer.status, exit_status(found)) == (status, code)
+        assert "All this holds under PYTHONHASHSEED=0 alone" in answer.found[0]
+    shown = answer_of({**own(scenario("small", [GOOD])), "hash_order": [parting]})
+    assert any("take no key from hash()" in each for each in shown.advice)
+
+
 def test_a_safe_relay_is_safe_as_far_as_these_worlds_show() -> None:
     answer = answer_of(own(scenario("small", [GOOD])))
     assert answer.title == "Is bot:make safe? Yes, as far as 60 worlds can show"

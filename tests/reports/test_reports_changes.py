@@ -75,14 +75,22 @@ def test_a_seed_that_gave_two_worlds_is_a_problem() -> None:
     parted = {**results_with("verified"), "not_deterministic": [parting]}
     assert kinds(results_with("verified"), parted) == (["not deterministic"], [], [], [])
     assert kinds(parted, results_with("verified")) == ([], ["not deterministic"], [], [])
+    assert kinds(results_with("refuted"), parted) == (
+        ["not deterministic"],
+        [],
+        [],
+        ["transparent"],
+    )  # nothing is resolved
 
 
 def test_what_makes_two_runs_hard_to_compare_is_said() -> None:
     before = {**results_with("refuted"), "factory": "a:make"}
     after = {**results_with("refuted", hash="other", root_seed=1, replications=7), "factory": "b:make"}
     notes = " ".join(changes_between(before, after).notes)
-    for word in ("a:make before, b:make now", "its file or settings changed", "other seeds", "worlds before, 7 now"):
+    for word in ("a:make before, b:make now", "other seeds", "worlds before, 7 now"):
         assert word in notes
+    assert "settings changed" not in notes  # another relay is another scenario's hash, and was said
+    assert "its file or settings changed" in " ".join(changes_between(before, {**after, "factory": "a:make"}).notes)
     assert not changes_between(before, before).notes
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judged_bots import ANSWERED, BOTS, TRANSPARENT, scenario
+from checked_bots import ANSWERED, BOTS, TRANSPARENT, scenario
 
 import relaysim
 from relaysim.reports.timeline import LINES_MAX

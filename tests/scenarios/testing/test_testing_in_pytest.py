@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import scipy.optimize
 import scipy.special
-from judged_bots import ANSWERED, BOTS, TRANSPARENT, scenario
+from checked_bots import ANSWERED, BOTS, TRANSPARENT, scenario
 
 from relaysim.reports.timeline import LINES_MAX
 from relaysim.scenarios.testing import checking, judging, request_story, scenario_items

@@ -66,7 +66,7 @@ def test_a_serve_that_ends_does_not_end_the_worker(broken: str, lines: int) -> N
     result = run(settings("world_relays:queue", relay={"broken": broken}))
     said = [record[-1] for record in told(result, "log")]
     assert said == ["serve raised LookupError: nothing to serve"] * lines
-    assert [record[-1] for record in told(result, "handling.end")] == [None]
+    assert [record[-1] for record in told(result, "handling.end")] == [None]  # the class of what it raised
 
 
 def test_an_audit_that_does_not_end_is_an_error() -> None:

@@ -63,6 +63,11 @@ def run(made: WorldSettings, *, seed: int = 0, lane: Lane = "direct") -> Result:
 
 
 def told(result: Result, *kinds: str) -> list[tuple[Any, ...]]:
-    """The records of these kinds as (time, entity, kind, *fields), times rounded to milliseconds."""
+    """The records of these kinds as (time, entity, kind, *fields), times rounded to milliseconds; of the end of a handling
+    without what its exception says, and where it was raised."""
     assert result.records is not None
-    return [(round(time, 3), entity, kind, *fields) for time, entity, kind, fields in result.records if kind in kinds]
+    return [
+        (round(time, 3), entity, kind, *(fields[:3] if kind == "handling.end" else fields))
+        for time, entity, kind, fields in result.records
+        if kind in kinds
+    ]
