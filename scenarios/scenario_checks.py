@@ -158,6 +158,8 @@ def _wrong_claims(document: Document) -> list[Finding]:
             findings += _wrong_series(("claims", index), up_to, among)
         elif kind and isinstance(event, str) and event not in known:
             suggestion = did_you_mean(event, [*known], what="there are")
+            if any(re.match(rf"{name}\b", event) for name in SERIES) and not kind.reads_series:
+                suggestion = "a series is counted up to a bound, as `reply_seconds <= 20`, with the number alone"
             findings.append(Finding(("claims", index, "event"), f"there is no {what} {event!r}", suggestion))
         if isinstance(among, str) and among != REPLICATIONS and among not in COUNTS:
             suggestion = did_you_mean(among, [*COUNTS, REPLICATIONS], what="there are")

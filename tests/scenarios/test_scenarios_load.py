@@ -646,7 +646,14 @@ def test_a_script_changes_the_hash_and_its_absence_does_not(tmp_path: Path) -> N
             "messages",
             "event: there is no series 'lost'; there are: wait_seconds, polite_wait_seconds, reply_seconds",
         ),
-        ("reply_seconds >= 20", "messages", "event: there is no count 'reply_seconds >= 20'"),
+        *(
+            (
+                wrong,
+                "messages",
+                f"event: there is no count '{wrong}'; a series is counted up to a bound, as `reply_seconds <= 20`",
+            )
+            for wrong in ("reply_seconds >= 20", "reply_seconds <= 20 seconds", "reply_seconds", "reply_seconds <= nan")
+        ),
         (
             "reply_seconds <= 20",
             "replications",
