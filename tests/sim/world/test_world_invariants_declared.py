@@ -85,6 +85,22 @@ def test_no_more_runs_are_created_for_a_message_than_are_declared() -> None:
         assert breaches(story, "L5", declaring(runs_max=2)) == broken
 
 
+@pytest.mark.parametrize(("gone", "broken"), [(True, 0), (False, 1)])
+def test_runs_of_which_nobody_knows_the_lease_are_not_counted_as_one_leases(gone: bool, broken: int) -> None:
+    """While Redis fails over, what was written there of a lease is lost, and with it whose a run is."""
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    if gone:
+        story.gone(at=0.5)
+    for number in range(2):
+        story.create_run(f"run_{number}", *(["c1.m1"] if number == 0 else []))
+        story.now += 1.0
+        story.add("api", "run.state", f"run_{number}", "thread_1", "failed", "time")
+    story.send("c1.m1")
+    story.end("generic_apology", "c1.m1")
+    assert breaches(story, "L5", declaring(runs_max=1)) == broken
+
+
 # L6 and L7: claims and leases
 
 
