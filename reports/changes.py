@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from relaysim.reports.answers.numbers import claim_words, share_words
 from relaysim.reports.answers.of_relay import unjudged_losses
 from relaysim.reports.determinism import is_deterministic, parting_words
-from relaysim.reports.results import claims_of
+from relaysim.reports.results import ResultsError, claims_of, read_results
 from relaysim.sim.counted import counted
 
 
@@ -146,6 +147,14 @@ def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> Chan
         unknown=unknown,
         notes=_notes(before, after),
     )
+
+
+def changes_since(previous: Path, results: Mapping[str, Any]) -> Changes | None:
+    """The changes since the results in a file; None if there is no such file, or none that can be read."""
+    try:
+        return changes_between(read_results(previous), results)
+    except (OSError, ResultsError):
+        return None
 
 
 def _unknown(results: Mapping[str, Any], problem: Problem) -> str:

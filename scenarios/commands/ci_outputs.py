@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +58,12 @@ def write_junit(arguments: argparse.Namespace, results: Mapping[str, Any], timin
         raise UsageError(f"--junit {path}: cannot be written: {reason_of(error)}") from error
 
 
-def tell_github(arguments: argparse.Namespace, results: Mapping[str, Any], changes: Changes | None = None) -> None:
+def tell_github(
+    arguments: argparse.Namespace, results: Mapping[str, Any], changes: Callable[[], Changes | None] = lambda: None
+) -> None:
     """Append to the job's summary, and print annotations on standard error, each where GitHub (or an option) asks for it.
+
+    `changes` is asked only for a summary.
 
     Raises UsageError if the summary cannot be written.
     """
@@ -68,7 +72,7 @@ def tell_github(arguments: argparse.Namespace, results: Mapping[str, Any], chang
     given: str | None = arguments.github_summary
     if path := given or os.environ.get(SUMMARY_VARIABLE):
         option = "--github-summary" if given else f"${SUMMARY_VARIABLE}"
-        _append(option, Path(path), summary_markdown(results, changes=changes))
+        _append(option, Path(path), summary_markdown(results, changes=changes()))
     if os.environ.get(ACTIONS_VARIABLE) == "true":
         for line in annotation_lines(results):
             print(line, file=sys.stderr)

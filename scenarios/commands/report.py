@@ -52,7 +52,7 @@ def report(arguments: argparse.Namespace) -> int:
                 "give two results of `relaysim verify`"
             )
     changes = changes_between(before, after)
-    tell_github(arguments, after, changes)
+    tell_github(arguments, after, lambda: changes)
     if arguments.json:
         say_json(changes.to_dict())
     else:

@@ -98,13 +98,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     """The command `verify`; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
     from relaysim.reports.answers import with_answer
-    from relaysim.reports.changes import changes_between
+    from relaysim.reports.changes import changes_since
     from relaysim.reports.claims import UnknownEventError
     from relaysim.reports.determinism import parting_words
     from relaysim.reports.exit_codes import exit_status
     from relaysim.reports.publish import publish
     from relaysim.reports.results import build_results
-    from relaysim.reports.runs import named, previous_run
+    from relaysim.reports.runs import named
     from relaysim.scenarios.determinism.fresh_process import FreshProcessError
     from relaysim.scenarios.determinism.recheck import same_again
     from relaysim.scenarios.first_failures import first_failures
@@ -174,10 +174,9 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     stories = first_failures(results, scenarios) if observe is None else []
     measured = {**timing(costs, jobs=jobs), **checked}
     with writing():
-        before = previous_run(folder_name, arguments.out)
         folder = publish(results, name=folder_name, timing=measured, out=arguments.out, stories=stories)
     write_junit(arguments, results, measured)
-    tell_github(arguments, results, None if before is None else changes_between(before, results))
+    tell_github(arguments, results, lambda: changes_since(folder / "previous.json", results))
     say_results(arguments, results, lambda: _print(results, named(folder, arguments.out), checked, full=arguments.full))
     differing = [entry for entry in entries if not entry.get("lane_check", {}).get("equal", True)]
     for entry in differing:
