@@ -189,7 +189,6 @@ class _ServedSocket(Waits, FakeSocket):
         self._link = link
         self.session: int | None = session
         self._arrived: list[list[bytes]] = []
-        self._captured: list[Any] | None = None
         info = {"addr": "{}:{}".format(*connection.local), "laddr": "{}:{}".format(*connection.remote), "resp": 2}
         super().__init__(link.server, 0, client_class=redis.asyncio.Redis, client_info=info)
 

@@ -59,14 +59,6 @@ class _LinkedSocket(Waits, AsyncFakeSocket):
 
         self.link.submit(self.worker, current_context.get(), commands_in(data), process, answer, self, self.fail)
 
-    def process_into(self, fields: list[bytes], into: list[Any]) -> None:
-        """Process a command, with its replies put there."""
-        self._captured = into
-        try:
-            self._process_command(fields)
-        finally:
-            self._captured = None
-
     def fail(self, error: Exception) -> None:
         """Let whoever waits for a reply get this error."""
         super().put_response(_Broken(error))
@@ -79,8 +71,6 @@ class _LinkedSocket(Waits, AsyncFakeSocket):
         self.kill()
         if subscribes:
             self.fail(redis.asyncio.ConnectionError(RESET))
-
-    _captured: list[Any] | None = None
 
     def put_response(self, msg: Any) -> None:
         if self._captured is not None:

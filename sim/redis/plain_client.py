@@ -49,7 +49,6 @@ class _PlainSocket(Waits, FakeSocket):
     written = 0
     pushed_until = 0.0
     handshaking = True
-    _captured: list[Any] | None = None
     _awaited: asyncio.Future[None] | None = None
 
     def sendall(self, data: Any) -> None:
@@ -76,14 +75,6 @@ class _PlainSocket(Waits, FakeSocket):
 
         self.link.submit(self.worker, current_context.get(), commands, process, answer, self, self.fail)
         await awaited
-
-    def process_into(self, fields: list[bytes], into: list[Any]) -> None:
-        """Process a command, with its replies put there."""
-        self._captured = into
-        try:
-            self._process_command(fields)
-        finally:
-            self._captured = None
 
     def fail(self, error: Exception) -> None:
         """Whoever waits for a reply gets this error."""

@@ -104,6 +104,7 @@ class Waits:
     _script_resp: Any
     _decode_result: Any
     _begun: Blocked | None = None
+    _captured: list[Any] | None = None
 
     knows_info = False
     """Only where clients of the code under test connect: without it the factory's client is one that may not ask."""
@@ -173,7 +174,11 @@ class Waits:
 
     def process_into(self, fields: list[bytes], into: list[Any]) -> None:
         """Process a command, with its replies put there."""
-        raise NotImplementedError
+        self._captured = into
+        try:
+            self._process_command(fields)  # type: ignore[attr-defined]
+        finally:
+            self._captured = None
 
     def reply_to(self, fields: list[bytes], into: list[Any]) -> Any:
         """Process a command; its reply, which is also put there, or that it has to wait."""
