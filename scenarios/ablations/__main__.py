@@ -30,7 +30,7 @@ def main() -> int:
     wrong = surprises(results)
     for message in wrong:
         print(message, file=sys.stderr)
-    print(page(results), end="")
+    print(page(recorded()), end="")
     return 1 if wrong else 0
 
 

@@ -43,6 +43,7 @@ from relaysim.sim.trace.schema import (
     RunReads,
     RunState,
     RunWindow,
+    RunWrites,
     TextEnds,
     TextFate,
     TextSent,
@@ -308,6 +309,10 @@ class Chronicle(TraceReader):
 
     def on_run_misses(self, time: float, entity: str, event: RunMisses) -> None:
         self.contents.miss(event.run_id, event.message_ids)
+
+    def on_run_writes(self, time: float, entity: str, event: RunWrites) -> None:
+        if (run := self.runs.get(event.run_id)) is not None:
+            self._joining.add_reply(event.text, run)
 
     def on_message_deleted(self, time: float, entity: str, event: MessageDeleted) -> None:
         dropped = event.cause in self.runs

@@ -199,6 +199,16 @@ class RunMisses(NamedTuple):
     message_ids: Annotated[tuple[str, ...], "which messages"]
 
 
+@record_kind("run.writes", in_fingerprint=False)
+class RunWrites(NamedTuple):
+    """A run that is read as a stream begins to write: from now on its words can be read, piece by piece, before it ends.
+    Fingerprints take none of these: what is read of it shows in what is sent."""
+
+    run_id: Annotated[str, "which"]
+    thread_id: Annotated[str, "its thread"]
+    text: Annotated[str, "what it is about to say, whole; it may be cut short"]
+
+
 @record_kind("metadata.noted")
 class MetadataNoted(NamedTuple):
     """Text was written into the metadata of a thread, or of a message or a run in it: values with white space, and numbers
@@ -489,7 +499,7 @@ class TextFate(NamedTuple):
 EVENTS: Final[tuple[type[Any], ...]] = (
     *(MessageSent, Received, WebhookDuplicate, WebhookLate, WebhookFailed, EventDelivered, HandlingStart, HandlingEnd),
     *(RequestSent, FaultStruck, RequestServed, ResponseReceived, RunState, RunMetadata),
-    *(RunReads, RunWindow, RunMisses, MetadataNoted, MessageStored, MessageDeleted, ThreadDeleted),
+    *(RunReads, RunWindow, RunMisses, RunWrites, MetadataNoted, MessageStored, MessageDeleted, ThreadDeleted),
     *(RedisCommand, RedisFaultStruck, RedisBack),
     *(LeaseTaken, LeaseReleased, LeaseGone, LeaseBack, LockExpired, LockLost),
     *(

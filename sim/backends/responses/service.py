@@ -58,6 +58,7 @@ from relaysim.sim.trace.schema import (
     RunMisses,
     RunReads,
     RunState,
+    RunWrites,
     ThreadDeleted,
 )
 
@@ -534,6 +535,11 @@ class ResponsesService:
                 reads.append(("instructions", item.text))
         for source, text in reads:
             self._add("api", RunReads(run_id=record.id, thread_id=thread, source=source, cause=cause, text=text))
+
+    def trace_writing(self, record: ResponseRecord, text: str) -> None:
+        """Record that a response's text can be read from now on, piece by piece; nothing if it is not known what it will be."""
+        if text:
+            self._add("api", RunWrites(run_id=record.id, thread_id=record.conversation.id, text=text))
 
     def note_metadata(self, thread_id: str, texts: Sequence[str], cause: str) -> None:
         """Record the words that a request wrote into metadata."""

@@ -90,6 +90,8 @@ class Writer:
         record.outputs.append(Item(view, record.id))
         if not record.events.are_wanted:
             return
+        planned = None if record.plan is None else ending_of(record.plan)
+        self._service.trace_writing(record, planned.text if isinstance(planned, Text | Incomplete) else "")
         record.events.add("response.output_item.added", output_index=place, item=dict(view))
         part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
         record.events.add(

@@ -66,6 +66,7 @@ from relaysim.sim.trace.schema import (
     RunReads,
     RunState,
     RunWindow,
+    RunWrites,
     ThreadDeleted,
 )
 
@@ -622,6 +623,10 @@ class ThreadsService:
         run = self.runs[run_id]
         if run.status != "in_progress":
             raise ValueError(f"{run_id} is {run.status}; text is written while a run is in progress")
+        if run.message is None and self._trace is not None:
+            planned = None if run.plan is None else ending_of(run.plan)
+            if isinstance(planned, Text | Incomplete):
+                self._trace.add("api", RunWrites(run_id=run_id, thread_id=run.thread.id, text=planned.text))
         self._writer.begin(run)
         self._writer.extend(run, piece)
 
