@@ -8,7 +8,7 @@ TICK = 2.0**-20
 """Virtual seconds between two instants (just under a microsecond)."""
 
 EPOCH_SECONDS = 1_762_257_600
-"""What `time.time()` reads at a world's start: 2025-11-04 12:00:00 UTC."""
+"""What `time.time()` reads at virtual 0 unless a kernel is given another start: 2025-11-04 12:00:00 UTC."""
 
 
 def ticks(seconds: float) -> float:

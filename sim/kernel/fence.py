@@ -4,7 +4,7 @@ Inside `with Fence():` and while code of an attached kernel runs in this thread:
 
 | reached by                                                  | becomes                                    |
 |-------------------------------------------------------------|--------------------------------------------|
-| time.time, gmtime, localtime, datetime.now, date.today, ... | virtual time from `EPOCH_SECONDS`, in UTC, |
+| time.time, gmtime, localtime, datetime.now, date.today, ... | virtual time from the kernel's start, UTC, |
 |                                                             | plus the `skew_seconds` of the host        |
 | time.monotonic, time.perf_counter and their _ns forms       | virtual seconds since the world's start    |
 | time.process_time, time.thread_time, their _ns forms        | 0: code takes no virtual time              |
@@ -53,7 +53,6 @@ from zoneinfo import ZoneInfo
 import _time_machine
 import time_machine
 
-from relaysim.sim.kernel.clock import EPOCH_SECONDS
 from relaysim.sim.kernel.draws import Draws
 from relaysim.sim.kernel.ignored_calls import ignored_calls
 from relaysim.sim.kernel.loading_lines import starts_while_loading
@@ -63,14 +62,15 @@ from relaysim.sim.kernel.running import current_host, set_running_host
 from relaysim.sim.kernel.source_places import place_of_awaiting, place_of_caller
 from relaysim.sim.kernel.substitutes import clocks, names_of_hosts
 
-_EPOCH_NANOSECONDS = EPOCH_SECONDS * 1_000_000_000
-
 
 class FencedKernel(Protocol):
     """What the fence needs of the kernel whose world it encloses: its clock, its draws, and who notes an error."""
 
     @property
     def now(self) -> float: ...
+
+    @property
+    def start_seconds(self) -> int: ...
 
     @property
     def draws(self) -> Draws: ...
@@ -158,7 +158,7 @@ class _VirtualTraveller(time_machine.Traveller):
             return real
         host = current_host()
         now = kernel.now if host is None else kernel.now + host.process.skew_seconds
-        return _EPOCH_NANOSECONDS + round(now * 1e9)
+        return kernel.start_seconds * 1_000_000_000 + round(now * 1e9)
 
 
 class _KeyedRandom(random.Random):

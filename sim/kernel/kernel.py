@@ -27,7 +27,7 @@ from heapq import heappop
 from typing import Any, TypeVar
 
 from relaysim.sim.kernel.agenda import Agenda, HostTimer, Timer
-from relaysim.sim.kernel.clock import TICK, ticks
+from relaysim.sim.kernel.clock import EPOCH_SECONDS, TICK, ticks
 from relaysim.sim.kernel.draws import Draws
 from relaysim.sim.kernel.loop import HostLoop
 from relaysim.sim.kernel.running import adopt_generator, finalize_generator, set_running_host
@@ -148,13 +148,22 @@ class Kernel(Agenda):
         root: the scenario's root seed.
         replication: the replication's seed; both together key every draw.
         draws: the draws, where they are not those that root and replication key alone.
+        start_seconds: what time of day it is at virtual 0, in whole seconds since the Unix epoch.
     """
 
-    def __init__(self, root: int = 0, replication: int = 0, draws: Draws | None = None) -> None:
+    def __init__(
+        self, root: int = 0, replication: int = 0, draws: Draws | None = None, start_seconds: int = EPOCH_SECONDS
+    ) -> None:
         super().__init__()
+        self.start_seconds = start_seconds
         self.draws = Draws(root, replication) if draws is None else draws
         self.trace = Trace(self.env)
         self.hosts: list[Host] = []
+
+    @property
+    def unix_now(self) -> float:
+        """The present time of day, in seconds since the Unix epoch."""
+        return self.start_seconds + self.now
 
     def place(self) -> Place:
         """The present place in the trace."""

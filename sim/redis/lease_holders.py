@@ -6,7 +6,7 @@ from typing import Final
 
 from fakeredis import FakeServer
 
-from relaysim.sim.kernel import EPOCH_SECONDS, TICK, Kernel
+from relaysim.sim.kernel import TICK, Kernel
 from relaysim.sim.trace.lease_keys import CONVERSATION, LeaseKeys
 from relaysim.sim.trace.schema import LeaseBack, LeaseGone, LeaseReleased, LeaseTaken
 
@@ -131,7 +131,7 @@ class LeaseWatch:
             self._end(key, lease)
 
     def _now(self) -> float:
-        return EPOCH_SECONDS + self._kernel.now
+        return self._kernel.unix_now
 
     def _stored(self, key: bytes) -> tuple[bytes | None, float | None]:
         """The token that is there and when it runs out, as of `time.time`."""

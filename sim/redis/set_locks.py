@@ -13,7 +13,7 @@ from typing import Final
 
 from fakeredis import FakeServer
 
-from relaysim.sim.kernel import EPOCH_SECONDS, Kernel
+from relaysim.sim.kernel import Kernel
 from relaysim.sim.kernel.trace import Place
 from relaysim.sim.trace.lease_keys import LeaseKeys
 from relaysim.sim.trace.lock_keys import EXTENDING, LETTING_GO, form_of, script_may_let_go
@@ -142,7 +142,7 @@ class SetLocks:
             return
         value, expires_at = self._stored(key)
         if value == grant.token and expires_at is not None:
-            left = expires_at - (EPOCH_SECONDS + self._kernel.now)
+            left = expires_at - self._kernel.unix_now
             if left > 0:  # extended meanwhile
                 grant.expires_at = self._kernel.now + left
                 self._kernel.at(left + _SECONDS_PER_MILLISECOND, self._check, key, grant)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import simpy
 
-from relaysim.sim.kernel import EPOCH_SECONDS, Kernel, ticks
+from relaysim.sim.kernel import Kernel, ticks
 from relaysim.sim.trace.schema import MessageSent, Received
 from relaysim.sim.world.names import conversation_name, message_name
 from relaysim.sim.world.settings import Bursts, ScriptedMessage, WorldSettings
@@ -77,7 +77,7 @@ class Customer:
         text = self._text(message_id, again=again is not None)
         tries = 0 if again is None else again.tries + 1
         tells = self.world.settings.workload.tells_time or self.world.settings.provider is not None
-        sent_at = EPOCH_SECONDS + self.world.kernel.now if tells else None
+        sent_at = self.world.kernel.unix_now if tells else None
         message = SentMessage(message_id, self.name, text, self.thread_id, tries, sent_at)
         self.last = message
         retry_of = None if again is None else again.id

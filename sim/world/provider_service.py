@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from relaysim.sim.kernel import EPOCH_SECONDS, Host, Kernel
+from relaysim.sim.kernel import Host, Kernel
 from relaysim.sim.kernel.fence import refuse
 from relaysim.sim.providers import PROVIDERS, Allowance, Custom, Done, HttpRequest, NotSimulated, Provider, Text
 from relaysim.sim.sockets import Addresses, BrokenConnectionError
@@ -84,7 +84,7 @@ class ProviderService:
             except TimeoutError:
                 raise BrokenConnectionError from None
             else:
-                response = self.provider.sent(asked, number, EPOCH_SECONDS + self._kernel.now)
+                response = self.provider.sent(asked, number, self._kernel.unix_now)
         headers = {name: value for name, value in response.headers.items() if name not in _OWN_HEADERS}
         return Answer(response.status, response.body, headers)
 
@@ -97,6 +97,6 @@ class ProviderService:
         """
         await self._channel.sender(host)(text.conversation, text.text)
         self._texts += 1
-        for each in self.provider.notifications(text, self._texts, EPOCH_SECONDS + self._kernel.now):
+        for each in self.provider.notifications(text, self._texts, self._kernel.unix_now):
             self._kernel.at(each.seconds, self._notify, each.request)
         return self._texts

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relaysim.sim.faults import AtOccasions, FaultPlan
 from relaysim.sim.kernel import (
-    EPOCH_SECONDS,
     Kernel,
     SimulatorError,
     current_context,
@@ -298,7 +297,7 @@ class Webhooks:
         said, where = "", ""
         steps: tuple[str, ...] = ()
         is_final = False
-        attempt = Attempt(first.repeats, first.failure, EPOCH_SECONDS + self._kernel.now)
+        attempt = Attempt(first.repeats, first.failure, self._kernel.unix_now)
         try:
             further = [each.message for each in deliveries[1:]]
             outcome = outcome_name(await target.deliver(first.message, attempt, further))

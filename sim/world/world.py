@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Generator
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import simpy
 
@@ -65,6 +65,17 @@ from relaysim.sim.world.workers import Worker
 
 Lane = Literal["sdk", "direct"]
 
+_START_WITHIN_SECONDS: Final = 3600
+
+
+def start_of(root_seed: int, seed: int) -> int:
+    """What `time.time()` reads when the world of these seeds begins: a whole second between 12:00 and 13:00 UTC.
+
+    Worlds do not all begin at the same second: where a relay's keys hold the minute or the hour, it must not always change
+    at the same place of a scenario.
+    """
+    return EPOCH_SECONDS + int(Draws(root_seed, seed).uniform("world", "start") * _START_WITHIN_SECONDS)
+
 
 class World:
     """Builds everything at virtual time 0; `run` lets it live.
@@ -107,7 +118,7 @@ class World:
         if recording is not None:
             draws = RecordingDraws(Draws(root_seed, seed) if draws is None else draws, recording)
         self.settings = settings
-        self.kernel = Kernel(root_seed, seed, draws)
+        self.kernel = Kernel(root_seed, seed, draws, start_of(root_seed, seed))
         record_unhandled(self.kernel, lambda delivery, error: self.webhooks.note_raised(delivery, error, in_task=True))
         if recording is not None:
             recording.clock = lambda: self.kernel.now
@@ -127,12 +138,12 @@ class World:
         self.events: WebhookEvents | None = None
         if settings.events is not None:
             post = EventPost(kernel, settings.events, self.workers).post
-            self.events = WebhookEvents(kernel, lambda: EPOCH_SECONDS + kernel.now, kernel.trace, settings.events, post)
+            self.events = WebhookEvents(kernel, lambda: kernel.unix_now, kernel.trace, settings.events, post)
             options = options._replace(announce=self.events.announce)
         self.service = self.backend.start(
             kernel,
             profile,
-            now=lambda: EPOCH_SECONDS + kernel.now,
+            now=lambda: kernel.unix_now,
             trace=kernel.trace,
             options=options,
         )

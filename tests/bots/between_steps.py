@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+import time
 from typing import Any, ClassVar
 
 from collecting_bot import CollectingBot
@@ -74,6 +75,10 @@ class ByTheSecond(CollectingBot):
         """Where a message stands among those that wait."""
         return sent_at
 
+    def lock(self, conversation: str) -> str:
+        """Under which key a conversation is locked."""
+        return f"busy:{conversation}"
+
     async def handle(self, message: Any) -> None:
         if not await self.redis.set(f"seen:{message.id}", "1", nx=True):
             return
@@ -81,7 +86,7 @@ class ByTheSecond(CollectingBot):
         entry = json.dumps([message.text, message.thread_id, message.id])
         await self.redis.zadd(waiting, {entry: self.score(message.sent_at)})
         await asyncio.sleep(self.pause_seconds)
-        async with self.redis.lock(f"busy:{message.conversation}", sleep=0.5):
+        async with self.redis.lock(self.lock(message.conversation), sleep=0.5):
             batch = [json.loads(each) for each, _ in await self.redis.zpopmin(waiting, 100)]
             if batch:
                 await self.answer(message.conversation, [text for text, _, _ in batch], batch[0][1])
@@ -162,6 +167,22 @@ class AllAtOnce(OneAfterTheOther):
         await asyncio.gather(*(self.send(conversation, piece) for piece in self.pieces(reply)))
 
 
+class OneLock(ByTheSecond):
+    """Whoever has the conversation's lock finds its thread free, and looks no further."""
+
+    pause_seconds = 0.3
+
+    async def clear(self, thread_id: str) -> None:
+        """Nothing."""
+
+
+class OneLockForTenSeconds(OneLock):
+    """The key has the time in it, and so what begins in the next ten seconds does not wait."""
+
+    def lock(self, conversation: str) -> str:
+        return f"busy:{conversation}:{int(time.time()) // 10}"
+
+
 def _bot(kind: type[CollectingBot]) -> Any:
     def make(client: Any, redis: Any, send: Any) -> CollectingBot:
         return kind(client, redis, send)
@@ -174,4 +195,5 @@ emptying_what_it_read, emptying_all = _bot(EmptyingWhatItRead), _bot(EmptyingAll
 by_the_second, by_the_minute = _bot(ByTheSecond), _bot(ByTheMinute)
 keeping_its_thread, forgetting_its_thread = _bot(KeepingItsThread), _bot(ForgettingItsThread)
 keeping_answers, keeping_answers_for_all = _bot(KeepingAnswers), _bot(KeepingAnswersForAll)
+one_lock, one_lock_for_ten_seconds = _bot(OneLock), _bot(OneLockForTenSeconds)
 one_after_the_other, all_at_once = _bot(OneAfterTheOther), _bot(AllAtOnce)

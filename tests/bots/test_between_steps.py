@@ -39,3 +39,8 @@ def test_only_one_of_two_that_hardly_differ_is_accepted(
 ) -> None:
     judge(f"between_steps:{fine}", worlds=5, sets=sets).assert_safe()
     judge(f"between_steps:{bad}", worlds=5, sets=sets).assert_breaks(broken)
+
+
+def test_a_key_that_holds_the_time_changes_in_some_worlds_while_a_customer_writes(judge: Judge) -> None:
+    judge("between_steps:one_lock", worlds=12).assert_safe()
+    judge("between_steps:one_lock_for_ten_seconds", worlds=12).assert_breaks("T1")

@@ -1,7 +1,7 @@
 """Goal: a bot that sends what a run writes while it is still writing is judged by the same measure as one that waits.
 
-Method: each bot of `words_while_streaming` does one thing with the pieces; the fine ones are judged safe, the others not, and
-by the invariant that is about what they do.
+Method: each bot of `words_while_streaming` does one thing with the pieces; the fine ones are judged safe, the others not,
+and by the invariant that is about what they do.
 """
 
 from __future__ import annotations

@@ -537,7 +537,7 @@ class ResponsesService:
             self._add("api", RunReads(run_id=record.id, thread_id=thread, source=source, cause=cause, text=text))
 
     def trace_writing(self, record: ResponseRecord, text: str) -> None:
-        """Record that a response's text can be read from now on, piece by piece; nothing if it is not known what it will be."""
+        """Record that a response's text can be read from now on, piece by piece; nothing if nobody knows what it will be."""
         if text:
             self._add("api", RunWrites(run_id=record.id, thread_id=record.conversation.id, text=text))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from world_bench import run, settings, told
 
 from relaysim.sim.kernel import EPOCH_SECONDS, LeavesSimulationError
 from relaysim.sim.world import Session
+from relaysim.sim.world.world import start_of
 
 HERE = Path(__file__).parent
 
@@ -72,18 +74,19 @@ def test_temporary_files_have_the_same_names_in_each_world() -> None:
 
 def test_times_are_the_worlds() -> None:
     (_, found), *_ = _sent("times")
-    assert found == ((EPOCH_SECONDS * 1000 + 1125) * 1_000_000, EPOCH_SECONDS, False)
+    assert found == ((start_of(7, 0) * 1000 + 1125) * 1_000_000, EPOCH_SECONDS, False)
 
 
 def test_what_sqlite_reads_of_time_and_chance_is_the_worlds() -> None:
     first, second = _sent("functions"), _sent("functions")
     assert first == second
     row, *others = [found[0] for _, found in first]
+    at = [f"{datetime.fromtimestamp(start_of(7, 0) + seconds, UTC):%H:%M:%S}" for seconds in (1, 4, 12)]
     assert row == (
-        *("2025-11-04 12:00:01", "2025-11-05 12:00:01", "2025-11-04", "12:00:01", "2025-11-04 12:00:01"),
-        *("12:00:01", "01.125", "2024-03-02", "2025-01-01", None, None),
+        *(f"2025-11-04 {at[0]}", f"2025-11-05 {at[0]}", "2025-11-04", at[0], f"2025-11-04 {at[0]}"),
+        *(at[0], f"{at[0][-2:]}.125", "2024-03-02", "2025-01-01", None, None),
     )
-    assert [other[4] for other in others] == ["2025-11-04 12:00:04", "2025-11-04 12:00:12"]
+    assert [other[4] for other in others] == [f"2025-11-04 {each}" for each in at[1:]]
     drawn = [found[1] for _, found in first]
     assert all(number != 0 and len(octets) == 8 and within == 1 for number, octets, within in drawn)
     assert len({number for number, _, _ in drawn}) == len({octets for _, octets, _ in drawn}) == 3

@@ -9,7 +9,9 @@ import pytest
 from pydantic import ValidationError
 from world_bench import run, settings, told
 
+from relaysim.sim.kernel import EPOCH_SECONDS
 from relaysim.sim.world import Session
+from relaysim.sim.world.world import start_of
 
 pytestmark = pytest.mark.usefixtures("one_session")
 
@@ -209,7 +211,9 @@ def test_a_skewed_clock_reads_another_time_and_the_loop_does_not() -> None:
         crash(at_seconds=6.0, seconds=0.5),
     ]
     result = run(settings("world_relays:clock", 1.0, 3.0, 5.0, 7.0, workers=1, host_faults=faults))
-    assert [fields[-1] for fields in told(result, "send")] == [
+    clocks = [[float(each) for each in fields[-1].split()] for fields in told(result, "send")]
+    begun = start_of(7, 0) - EPOCH_SECONDS
+    assert [f"{wall - begun:.3f} {loop:.3f}" for wall, loop in clocks] == [
         "1.125 1.125",
         "103.125 3.125",
         "-994.875 5.125",
@@ -324,3 +328,14 @@ def test_a_wrong_fault_is_told(keys: dict[str, Any], said: str) -> None:
 def test_a_worker_that_is_not_there_cannot_fail() -> None:
     with pytest.raises(ValidationError, match=r"host_faults\[0\] names worker 3, but there are 2"):
         settings("world_relays:sender", host_faults=[crash(at_seconds=1.0, workers=[3])])
+
+
+def test_worlds_begin_at_different_seconds_of_the_hour_and_each_always_at_its_own() -> None:
+    made = settings("world_relays:clock", 1.0, workers=1)
+    told_times = [[told(run(made, seed=seed), "send")[0][-1] for seed in range(30)] for _ in range(2)]
+    assert told_times[0] == told_times[1]
+    starts = [float(text.split()[0]) - 1.125 for text in told_times[0]]
+    assert starts == [start_of(7, seed) - EPOCH_SECONDS for seed in range(30)]
+    assert all(0 <= each < 3600 for each in starts)
+    assert len({each % 60 // 10 for each in starts}) == 6  # every part of the minute
+    assert len({each // 600 for each in starts}) == 6  # and of the hour
