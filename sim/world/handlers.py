@@ -35,6 +35,11 @@ class Handler:
         return not isinstance(made, type) and callable(getattr(made, "handle", None)) and interface_of(made) is None
 
     def __init__(self, made: Any, life: Life) -> None:
+        if _is_generator(made.handle):
+            raise TargetError(
+                f"{type(made).__name__}, whose `handle` has a `yield`: calling it runs nothing of it, and nobody takes what "
+                "it would yield; send with `send`, and leave out the `yield`"
+            )
         self._relay = made
         self._free = None if life.threads is None else asyncio.Semaphore(life.threads)
         self.serves = callable(getattr(made, "serve", None))
@@ -103,6 +108,11 @@ def _is_async(function: Callable[..., Any]) -> bool:
     innermost = inspect.unwrap(function)
     called = getattr(innermost, "__call__", None)  # noqa: B004 - an object that is called like a function
     return inspect.iscoroutinefunction(innermost) or inspect.iscoroutinefunction(called)
+
+
+def _is_generator(function: Callable[..., Any]) -> bool:
+    innermost = inspect.unwrap(function)
+    return inspect.isasyncgenfunction(innermost) or inspect.isgeneratorfunction(innermost)
 
 
 def sender_for_users(send: Send) -> Send:

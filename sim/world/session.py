@@ -152,7 +152,11 @@ class Session:
                 self.logs.attach(world.kernel.trace)
                 self.finalizers.kernel = world.kernel
                 try:
-                    world.build()
+                    try:
+                        world.build()
+                    except Exception:
+                        world.kernel.close()  # what workers have begun is ended, not dropped
+                        raise
                     try:
                         world.run()
                     finally:

@@ -52,6 +52,7 @@ BAD = {
     "with_a_threads_token": "S15",
     "with_the_key_of_the_api": "S15",
     "with_what_the_api_said": "S15",
+    "in_reverse_letters": "S15",
 }
 
 

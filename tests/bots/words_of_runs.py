@@ -214,6 +214,7 @@ with_anothers_order = _quoting(lambda bot, reply, own, other: f"About order {oth
 with_anothers_question = _quoting(lambda bot, reply, own, other: f"> {' '.join(other.text.split()[:12])}\n\n{reply}")
 with_the_thread = _quoting(lambda bot, reply, own, other: f"{reply}\n\nReference {own.thread_id}")
 with_a_threads_token = _quoting(lambda bot, reply, own, other: f"{reply}\n\nTicket {own.thread_id[7:]}")
+in_reverse_letters = _formatted(lambda reply: f"\u202e{reply}")
 with_the_key_of_the_api = _quoting(lambda bot, reply, own, other: f"{reply}\n\n[debug: {_CREDENTIAL}]")
 
 

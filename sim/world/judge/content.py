@@ -290,8 +290,8 @@ def check_replies_words(history: History, findings: Findings) -> None:
 
     Around a reply may stand 2,000 characters that no run wrote, and what
     the conversation's customer wrote; so much may a text have that is no reply. What an exception or a refusal of the API
-    says, however it is wrapped, what a program prints of its objects and templates (`program_values`), a credential and an
-    id of the API are none of these, unless a run or the customer had
+    says, however it is wrapped, what a program prints of its objects and templates (`program_values`), a credential, an
+    id of the API and a sign that reverses letters are none of these, unless a run or the customer had
     written it. A run's words in another order are no words of the run, and a text of nothing but what its customer had
     written is nothing that a customer waits for.
 

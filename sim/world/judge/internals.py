@@ -1,4 +1,4 @@
-"""What no customer may read: credentials, and the ids by which the API knows its objects."""
+"""What no customer may read: credentials, the ids by which the API knows its objects, and signs that reverse letters."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ _ID: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:thread|run|msg|step|call|resp|conv|req|file|vs)_[A-Za-z0-9]{16,}|asst_[A-Za-z0-9]+)"
 )
 
+_OVERRIDE: Final = re.compile("[\u202d\u202e]")
+"""Unicode's directional overrides: the letters after them are shown in the other direction, "10 EUR" as "RUE 01"."""
+
 _TOKEN_LENGTH_MIN: Final = 16
 _TOKEN: Final = re.compile(r"[A-Za-z0-9]{16,}")
 
@@ -31,13 +34,13 @@ def _suspects_in(text: str) -> tuple[str, ...]:
     return tuple(
         found
         for reading in wording(text).undone
-        for pattern in (_CREDENTIAL, _ID, _TOKEN)
+        for pattern in (_CREDENTIAL, _ID, _TOKEN, _OVERRIDE)
         for found in pattern.findall(reading)
     )
 
 
 class Internals:
-    """Finds credentials and ids of the API in texts of one world.
+    """Finds these in texts of one world.
 
     Args:
         history: of the whole trace.
@@ -54,6 +57,8 @@ class Internals:
                 what = "a credential"
             elif _ID.fullmatch(found):
                 what = f"{found}, an id of the API,"
+            elif _OVERRIDE.fullmatch(found):
+                what = f"U+{ord(found):04X}, which reverses the letters after it,"
             elif found in self._known():
                 what = f"{found}, which is of an id of the API,"
             else:

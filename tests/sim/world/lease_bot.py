@@ -76,3 +76,19 @@ def forgetful_bot(openai, redis, send):
 
 def silent_bot(openai, redis, send):
     return SilentBot(openai, redis, send)
+
+
+class Promising:
+    """Promises what is no promise, and would serve."""
+
+    promises = "everything"
+
+    async def serve(self):
+        """Nothing."""
+
+    async def handle(self, message):
+        """Nothing."""
+
+
+def promise_everything(openai, redis, send):
+    return Promising()

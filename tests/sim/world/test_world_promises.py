@@ -6,8 +6,10 @@ and declarations with mistakes.
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,16 @@ print(counts["breach_S1"], counts["checked_S1"], "relaysim.relay" in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout == "0 1 False\n", done.stderr
+
+
+def test_a_world_that_cannot_be_built_leaves_nothing_that_was_never_awaited() -> None:
+    gc.collect()
+    with pytest.raises(PromisesError, match="must be a table"):
+        run(_world("promise_everything"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert [str(each.message) for each in caught] == []
 
 
 def _world(factory: str) -> WorldSettings:

@@ -101,6 +101,11 @@ class _Handler:
     async def handle(self, message: Any) -> None: ...
 
 
+class _Yields:
+    async def handle(self, message: Any) -> Any:
+        yield message
+
+
 WANTED = (
     "return an object with `def handle(self, message)`, plain or async, or an ASGI application, or a WSGI application"
 )
@@ -118,6 +123,11 @@ NOBODY = 'and nobody delivers webhooks to it: name their provider, --provider KI
         (_wsgi, f"bot:x is a WSGI application, {NOBODY}"),
         (_Asgi(), f"bot:x is an ASGI application, {NOBODY}"),
         (lambda: _Asgi(), f"bot:x gave an ASGI application, {NOBODY}"),
+        (
+            lambda *clients: _Yields(),
+            "bot:x gave _Yields, whose `handle` has a `yield`: calling it runs nothing of it, and nobody takes what it "
+            "would yield; send with `send`, and leave out the `yield`",
+        ),
         (_coroutine, f"bot:x gave a coroutine: write the factory itself as plain `def`; {WANTED}"),
     ],
 )
