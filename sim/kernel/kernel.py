@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 import sys
 from asyncio import Task
+from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from heapq import heappop
@@ -190,7 +191,7 @@ class Kernel(Agenda):
         step, failures = env.step, self.failures
         hosts, turns = self.hosts, self._turns
         limit = math.inf if until is None else until
-        outer_hooks = sys.get_asyncgen_hooks()
+        outer_hooks, outer_loop = sys.get_asyncgen_hooks(), _get_running_loop()
         sys.set_asyncgen_hooks(firstiter=adopt_generator, finalizer=finalize_generator)
         try:
             while True:
@@ -215,6 +216,7 @@ class Kernel(Agenda):
                     raise failures[0]
         finally:
             sys.set_asyncgen_hooks(*outer_hooks)
+            _set_running_loop(outer_loop)  # an interruption may have come while a host's turn was being put away
 
     def run_until(self, is_done: Callable[[], bool], limit: float) -> bool:
         """Run until something is done, which is looked at after each instant; whether it was by the virtual time `limit`.

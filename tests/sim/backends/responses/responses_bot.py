@@ -115,3 +115,29 @@ class StreamBot:
 
 def make_stream(client: Any, redis_client: Any, send: Any, *, leaves: str = "never") -> StreamBot:
     return StreamBot(client, send, leaves)
+
+
+class PiecesBot:
+    """Sends a turn's text two words at a time, while it is written, and the rest at its end; `drops` loses the rest."""
+
+    def __init__(self, client: Any, send: Any, drops: bool) -> None:
+        self._responses, self._send, self._drops = client.responses, send, drops
+
+    async def handle(self, message: Any) -> None:
+        left = ""
+        stream = await self._responses.create(
+            model="gpt-4.1", conversation=message.thread_id, input=message.text, stream=True
+        )
+        async for event in stream:
+            if event.type == "response.output_text.delta":
+                left += event.delta
+                words = left.split(" ")
+                if len(words) > 2:
+                    await self._send(message.conversation, " ".join(words[:2]))
+                    left = " ".join(words[2:])
+        if left.strip() and not self._drops:
+            await self._send(message.conversation, left)
+
+
+def make_pieces(client: Any, redis_client: Any, send: Any, *, drops: bool = False) -> PiecesBot:
+    return PiecesBot(client, send, drops)

@@ -86,6 +86,18 @@ def streamed(leaves: str, *at_seconds: float, **tables: Any) -> WorldSettings:
     return world(*at_seconds, relay=relay, **tables)
 
 
+@pytest.mark.parametrize("lane", ["sdk", "direct"])
+@pytest.mark.parametrize("drops", [False, True])
+def test_pieces_that_are_sent_while_a_turn_is_written_are_its_words(drops: bool, lane: Lane) -> None:
+    relay = {"factory": "responses_bot:make_pieces", "settings": {"drops": drops}}
+    result = run(world(0.0, 60.0, relay=relay), lane)
+    counts = result.observation["counts"]
+    kinds = [kind for _, _, kind, _ in result.records or ()]
+    assert kinds.index("send") < max(place for place, kind in enumerate(kinds) if kind == "run.state")
+    assert (counts["answered"], counts["lost"], counts["wrong_conversation"]) == (2, 0, 0)
+    assert counts["breach_S15"] == (2 if drops else 0)
+
+
 @pytest.mark.parametrize("leaves", LEAVES)
 def test_a_stream_is_read_and_left_alike_in_both_lanes(leaves: str) -> None:
     settings = streamed(leaves, 0.0, 1.0, 20.0, 23.0)
