@@ -41,6 +41,7 @@ def answer_of_sweep(results: Mapping[str, Any]) -> Answer:
     verdicts = _verdicts(best)
     whole = [point for point in points if point["claims"] and _verdicts(point)["verified"] == len(point["claims"])]
     number = counted(len(points), "point")
+    shares = {_failed_share(point) for point in points if _messages(point)}
     if not claims:
         status, title = (
             "nothing judged",
@@ -51,11 +52,13 @@ def answer_of_sweep(results: Mapping[str, Any]) -> Answer:
         title = f"{_all(len(best['claims']))} at {len(whole)} of {number}; best {_name(results, best)}"
     else:
         status = "none holds all"
-        title = (
-            f"No point of {len(points):,} keeps every claim; best {_name(results, best)}: {verdicts['verified']} of "
-            f"{counted(len(best['claims']), 'claim')} verified, {verdicts['refuted']} refuted"
-        )
-    if _messages(best):
+        title = f"No point of {len(points):,} keeps every claim"
+        if len(shares) == 1:
+            title += f"; at each {percent(shares.pop())} of messages fail"
+        elif shares:
+            title += f"; fewest messages fail at {_name(results, best)}: {percent(_failed_share(best))}"
+        title += f"; {verdicts['refuted']} of {counted(len(best['claims']), 'claim')} refuted there"
+    if _messages(best) and status != "none holds all":
         title += f"; {percent(_failed_share(best))} of messages fail there"
     return Answer(
         status=status,
@@ -63,7 +66,7 @@ def answer_of_sweep(results: Mapping[str, Any]) -> Answer:
         title=title,
         found=_found(results, best, worst),
         advice=[
-            f"If the choice is yours, take {_name(results, best)}; else see where production lies, on the page's figures.",
+            _advice(results, best, status),
             *(["The point where most messages fail, in its first world:"] if _messages(worst) else []),
         ],
         commands=[str(worst["replay"]).replace("{seed}", "0")] if _messages(worst) else [],
@@ -71,6 +74,15 @@ def answer_of_sweep(results: Mapping[str, Any]) -> Answer:
         table=_table(results, ordered),
         notes=[f"! {note}" for note in notes(results)],
     )
+
+
+def _advice(results: Mapping[str, Any], best: Mapping[str, Any], status: str) -> str:
+    """What to do about the choice of a point: none is recommended at which a claim is refuted."""
+    if status != "none holds all":
+        return f"If the choice is yours, take {_name(results, best)}; else see where production lies, on the page's figures."
+    if _verdicts(best)["refuted"]:
+        return "Take none of these points: at each, claims are refuted or open. Vary something else, or mend the relay."
+    return f"Decide what is open at {_name(results, best)}, where nothing is refuted, with more --replications."
 
 
 def _all(claims: int) -> str:

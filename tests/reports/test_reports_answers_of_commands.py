@@ -239,7 +239,16 @@ def test_no_point_keeps_every_claim() -> None:
     answer = answer_of(swept(point(1, 30, "refuted", "verified"), point(2, 20, "refuted", "refuted")))
     assert answer.status == "none holds all"
     assert answer.title == (
-        "No point of 2 keeps every claim; best attempts 2: 0 of 2 claims verified, 2 refuted; 20.00 % of messages fail there"
+        "No point of 2 keeps every claim; fewest messages fail at attempts 2: 20.00 %; 2 of 2 claims refuted there"
+    )
+    assert answer.advice[0].startswith("Take none of these points")
+    undecided = answer_of(swept(point(1, 20, "inconclusive", "verified"), point(2, 20, "refuted", "refuted")))
+    assert (
+        undecided.title
+        == "No point of 2 keeps every claim; at each 20.00 % of messages fail; 0 of 2 claims refuted there"
+    )
+    assert undecided.advice[0] == (
+        "Decide what is open at attempts 1, where nothing is refuted, with more --replications."
     )
     assert answer_of(swept(point(1, 30), point(2, 20))).status == "nothing judged"
 

@@ -32,7 +32,10 @@ QUESTIONS = {
     ),
     "compare": ("Which policy is better?", r"^cancel_and_retry|^check_then_act|^Keep "),
     "tune": ("Which settings are to be taken, and what still fails?", r"of all messages \d+(\.\d+)? % (still )?fail"),
-    "sweep": ("Where do the claims hold?", r"^No point of 2 keeps every claim; best attempts \d"),
+    "sweep": (
+        "Where do the claims hold?",
+        r"^No point of 2 keeps every claim; (fewest messages fail at attempts \d|at each )",
+    ),
     "fit": ("What does the log say of 90, 9 and 1 %?", r"^Of 400 conflicts in the log .*\(claimed 90 %\)"),
 }
 """What a reader asks of each command, and how the first sentence answers it."""

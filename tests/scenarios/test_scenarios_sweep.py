@@ -616,7 +616,7 @@ def test_the_command_prints_a_table_and_writes_a_folder(
     monkeypatch.setattr(runner, "_observe", observe)
     assert typed("small.toml", *GRID) == 0
     streams = capsys.readouterr()
-    assert streams.out.startswith("No point of 2 keeps every claim; best ")
+    assert streams.out.startswith("No point of 2 keeps every claim; at each 5.00 % of messages fail")
     assert "Report: reports/out/sweep-small/latest/index.html\n" in streams.out
     assert streams.err.startswith("small: 200 replications in ")
     assert streams.err.endswith(": 2 points\n")
