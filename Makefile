@@ -10,7 +10,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 # Hundreds of processes are started by the tests: each is faster where what is compiled once is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup incident test soak lint gate pythons latest fingerprints clients bench wheel release clean
+.PHONY: setup incident test soak lint gate pythons latest fingerprints clients browser bench wheel release clean
 
 setup: $(STAMP)
 
@@ -65,6 +65,11 @@ clients: $(STAMP)
 	$(BIN)/python tests/clients/judge_versions.py
 	$(BIN)/python tests/clients/run_azure.py
 	$(BIN)/python tests/clients/run_locked.py
+
+# Every page in a Chromium that is installed (Debian's package, for one), on narrow and wide screens, examined by axe.
+browser: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
+	RELAYSIM_BROWSER=1 $(BIN)/python -m pytest tests/browser
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks

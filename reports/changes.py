@@ -150,11 +150,12 @@ def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> Chan
 
 
 def changes_since(previous: Path, results: Mapping[str, Any]) -> Changes | None:
-    """The changes since the results in a file; None if there is no such file, or none that can be read."""
+    """The changes since the results in a file; None if there are none, none that can be read, or another command's."""
     try:
-        return changes_between(read_results(previous), results)
+        before = read_results(previous)
     except (OSError, ResultsError):
         return None
+    return changes_between(before, results) if is_judged(before) else None
 
 
 def _unknown(results: Mapping[str, Any], problem: Problem) -> str:

@@ -74,13 +74,16 @@ def write_timing(folder: Path, timing: Mapping[str, Any]) -> Path:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Read a results file, or the one in a folder. Raises ResultsError, or OSError if it cannot be opened."""
+    """Read a results file, or the one in a folder, of whichever command. Those of `verify` have no `kind`, and scenarios.
+
+    Raises ResultsError, or OSError if it cannot be opened.
+    """
     path = path / "results.json" if path.is_dir() else path
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ResultsError(f"{path} is no results file: {error}") from error
-    if not isinstance(results, dict) or not isinstance(results.get("scenarios"), list):
+    if not isinstance(results, dict) or not (results.get("kind") or isinstance(results.get("scenarios"), list)):
         raise ResultsError(f"{path} is no results file: it has no list of scenarios")
     if results.get("schema") != SCHEMA:
         raise ResultsError(f"{path} has schema {results.get('schema')!r}; this version reads schema {SCHEMA}")

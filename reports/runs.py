@@ -63,12 +63,13 @@ def new_run(name: str, out: Path | None = None, *, now: datetime.datetime | None
 
 
 def previous_run(name: str, out: Path | None = None) -> dict[str, Any] | None:
-    """The results of the last run of this name, or of what `out` holds; None if there are none that can be read."""
+    """The results of the last run of this name, or of what `out` holds; None if none of `verify` can be read."""
     folder = results_folder(name, out)
     try:
-        return read_results(folder if out is not None else folder / LATEST)
+        results = read_results(folder if out is not None else folder / LATEST)
     except (OSError, ResultsError):
         return None
+    return results if is_judged(results) else None
 
 
 def link_latest(run: Path) -> None:

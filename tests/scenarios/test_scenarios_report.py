@@ -76,6 +76,22 @@ def test_report_prints_an_answer_again_and_what_changed(capsys: pytest.CaptureFi
     assert capsys.readouterr().out.startswith("Problems: 0 new, 0 resolved, ")
 
 
+def test_another_commands_results_have_an_answer_and_their_line_in_the_list_and_no_problems(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["compare", "race", "--replications", "4", "--jobs", "1", "--quiet"]) == 0
+    title = capsys.readouterr().out.splitlines()[0]
+    assert main(["report", "reports/out/compare-race/latest"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == title
+    page = Path("reports/out/index.html").read_text(encoding="utf-8")
+    assert "cannot be read" not in page
+    assert " ".join(title.split()[:4]) in page
+    compared = str(Path("reports/out/compare-race/latest").resolve())
+    assert verify("--name", "compare-race") == 0  # the run before of this name is of another command
+    assert main(["report", compared, "reports/out/compare-race/latest"]) == 2
+    assert "is of `relaysim compare`, which has no problems" in capsys.readouterr().err
+
+
 def test_report_ends_with_1_where_something_is_new(capsys: pytest.CaptureFixture[str]) -> None:
     assert verify("--out", "after") == 0
     results = json.loads(Path("after/results.json").read_text())
