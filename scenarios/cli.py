@@ -24,6 +24,7 @@ import relaysim
 from relaysim.scenarios.commands import (
     ablate,
     compare,
+    completion,
     doctor,
     explore,
     fit,
@@ -54,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a text may hold what the terminal's encoding has not
     try:
-        arguments = _parser().parse_args(argv)
+        arguments, unknown = _parser().parse_known_args(argv)
+        if unknown:
+            arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as stop:  # argparse has said what is wrong, or printed the help
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
     except UsageError as error:
@@ -128,6 +131,24 @@ def _is_installed(distribution: str) -> bool:
     return True
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says which command or option may have been meant by one that there is not."""
+
+    names: Sequence[str] = ()
+    """The commands, of the parser that has some."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = re.match(r"(?:unrecognized arguments: |argument COMMAND: invalid choice: ')([^\s'=]+)", message)
+        if unknown is not None:
+            import difflib  # takes time to import, and is needed by nobody who types well
+
+            typed = unknown[1]
+            known = re.findall(r"--[a-z][a-z-]*", self.format_usage()) if typed.startswith("-") else self.names
+            close = difflib.get_close_matches(typed, dict.fromkeys(known), n=2, cutoff=0.7)
+            message += f"; did you mean {' or '.join(close)}?" if close else ""
+        super().error(message)
+
+
 class _Version(argparse.Action):
     """`--version`: the version of the installed distribution, looked up only when asked for."""
 
@@ -166,7 +187,7 @@ def _flush() -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="relaysim",
         description="Run a chat relay in virtual time against a simulated conversation API; judge claims about it.",
         epilog="exit codes: 0 every verdict as expected (of a relay of your own: safe), 1 not (not safe), 2 usage or a bad "
@@ -181,10 +202,13 @@ def _parser() -> argparse.ArgumentParser:
         add_arguments: Callable[[argparse.ArgumentParser], None],
         run: Callable[[argparse.Namespace], int],
         help_text: str,
+        *,
+        has_results: bool = True,
     ) -> None:
         made = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
-        made.set_defaults(command=run)
-        made.add_argument("--json", action="store_true", help="print the results as JSON")
+        made.set_defaults(command=run, parser=made)
+        if has_results:
+            made.add_argument("--json", action="store_true", help="print the results as JSON")
         add_arguments(made)
 
     command(
@@ -265,6 +289,14 @@ def _parser() -> argparse.ArgumentParser:
         list_scenarios.run,
         "List the shipped scenarios with their claims and expected verdicts.",
     )
+    command(
+        "completion",
+        completion.add_arguments,
+        lambda arguments: completion.run(arguments, parser),
+        "Print what lets a shell complete this command's names, options and files.",
+        has_results=False,
+    )
+    parser.names = list(commands.choices)
     return parser
 
 

@@ -1,0 +1,71 @@
+"""Goal: whoever types a command is helped: by the shell, and by a name that is close to the one that there is not."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from relaysim.scenarios.cli import main
+from relaysim.scenarios.scenario_files import shipped
+
+ASK = """
+. {script}
+complete_words() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _shtab_relaysim; echo "${{COMPREPLY[@]}}"; }}
+complete_words relaysim {words}
+"""
+
+
+def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["completion", shell]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("ver", ["verify"]),
+        ("verify --repl", ["--replications"]),
+        ("verify --lane ''", ["sdk", "direct"]),
+        ("verify stuck", ["stuck_run", "stuck_run_cancel_raises", "stuck_mine.toml"]),
+        ("tune --study my", ["my.db"]),
+        ("completion z", ["zsh"]),
+    ],
+)
+def test_bash_completes_commands_options_choices_scenarios_and_files(
+    words: str, completed: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in ("stuck_mine.toml", "stuck.txt", "my.db"):
+        (tmp_path / name).touch()
+    (tmp_path / "relaysim.bash").write_text(script("bash", capsys))
+    asked = ASK.format(script="./relaysim.bash", words=words)
+    done = subprocess.run(["bash", "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == completed
+
+
+def test_zsh_has_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    made = script("zsh", capsys)
+    assert made.startswith("#compdef relaysim\n")
+    assert "--replications" in made
+    assert " ".join(shipped()) in made
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["verfy"], "'completion'); did you mean verify?"),
+        (
+            ["verify", "race", "--replicatons", "3"],
+            "unrecognized arguments: --replicatons 3; did you mean --replications?",
+        ),
+        (["verify", "race", "--sequental=1"], "did you mean --sequential?"),
+        (["verify", "race", "--xyz"], "unrecognized arguments: --xyz"),
+        (["compare", "race", "--factory", "a:b"], "unrecognized arguments: --factory a:b"),
+    ],
+)
+def test_what_may_have_been_meant_is_said(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"usage: relaysim{' ' + arguments[0] if len(arguments) > 1 else ''} [")
+    assert lines[-1].endswith(said)
