@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from relaysim.reports.answers.severity import may_never_happen, share_of
 from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.summary import percent
 from relaysim.sim.counted import counted, plural
+
+
+_SUM: Final = "transparency_breaches"
+"""The event that adds up breaches of several kinds: one message may count for more than one."""
 
 
 def share_words(count: int, among: int) -> str:
@@ -23,8 +27,8 @@ def observed_words(claim: Mapping[str, Any]) -> str:
     count, trials = claim["count"], claim["n"]
     if not trials:
         return "never met" if not count else f"{count:,} times"
-    if count > trials:
-        return f"{count:,} in {trials:,}"
+    if count and (count > trials or claim["event"] == _SUM):
+        return f"{count:,} times in {trials:,}"  # no share: one of them may count several times
     if may_never_happen(claim) and claim["verdict"] == "verified":
         return f"{count:,} of {trials:,}, at most {percent(interval_of(claim)[1])}"
     if may_never_happen(claim) or CLAIM_KINDS[claim["kind"]].reads_series:
