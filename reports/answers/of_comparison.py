@@ -115,7 +115,9 @@ _STANDS: Final = {
 
 def _none_better(against: str, policies: Mapping[str, Any], verdicts: Mapping[str, ComparedVerdict]) -> str:
     others = ", ".join(f"{name} is {_STANDS[verdict.word]}" for name, verdict in verdicts.items())
-    return f"Keep {against}, under which {percent(_share(policies[against]))} of messages fail: {others}"
+    decided = all(verdict.word in ("worse", "same") for verdict in verdicts.values())
+    words = f"Keep {against}" if decided else f"None is shown to be better than {against}"
+    return f"{words}, under which {percent(_share(policies[against]))} of messages fail: {others}"
 
 
 def _few(measures: Sequence[Measure]) -> str:

@@ -251,7 +251,8 @@ def test_the_page_has_both_tables_and_says_what_it_rests_on(results: dict[str, A
     ]
     plain = re.sub(r"<[^>]+>", " ", page)
     assert re.search(
-        r"<title>Keep patient, under which 0 % of messages fail: hasty is .+, twin is the same in every", page
+        r"<title>None is shown to be better than patient, under which 0 % of messages fail: hasty is .+, twin is the same in every",
+        page,
     )
     assert (
         plain.count("the same in each of 400 worlds, so at 99 % confidence at most 1.14 % of such worlds differ") == 10
