@@ -10,7 +10,6 @@ from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.summary import percent
 from relaysim.sim.counted import counted, plural
 
-
 _SUM: Final = "transparency_breaches"
 """The event that adds up breaches of several kinds: one message may count for more than one."""
 
