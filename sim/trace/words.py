@@ -2,7 +2,9 @@
 
 A relay may quote, escape, wrap, prefix or format what it passes on; what it may not do is change the words. So a text is
 compared as the sequence of its words: runs of letters and digits, without accents, case, punctuation, emoji and layout. A
-text can be read in several ways: as it stands, with backslash escapes undone (JSON, Markdown, Python), and with HTML undone.
+text can be read in several ways: as it stands, with backslash escapes undone (JSON, Markdown, Python), with HTML undone, and
+without footnote marks. The marks by which the API cites files (`【4:0†hours.pdf】`) are no words: whoever shows a reply
+replaces them, or leaves them out.
 One text holds another if in some reading the other's words stand in it one after another.
 
 It holds the other whole if nothing of it was changed either: the same letters in the same case, all its signs, and a space
@@ -28,6 +30,8 @@ _WORDS_APART: Final = re.compile(r"([^\W_]+)")
 _ESCAPE: Final = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\U000[0-9a-fA-F]{5}|\\x[0-9a-fA-F]{2}|\\(.)", re.DOTALL)
 _TAG: Final = re.compile(r"<[^<>]*>")
 _LAYOUT: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+_CITATION: Final = re.compile(r"【\d+(?::\d+)?†[^】]*】")
+_FOOTNOTE: Final = re.compile(r"\s?\[\d{1,3}\]|[⁰¹²³⁴-⁹]+")
 _UNDONE_MAX: Final = 3
 """So many escapes around one another are undone: HTML in JSON in JSON, for instance."""
 
@@ -215,6 +219,8 @@ def wording(text: str) -> Wording:
 
 def _words_of(text: str) -> list[str]:
     if not text.isascii():
+        if "†" in text:
+            text = _CITATION.sub(" ", text)
         text = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
     return _WORD.findall(text.casefold())
 
@@ -274,6 +280,8 @@ def _undone(text: str) -> tuple[str, ...]:
                 undone.append(_ESCAPE.sub(_unescaped, each))
             if "&" in each or "<" in each:
                 undone.append(html.unescape(_TAG.sub(" ", each)))
+            if _FOOTNOTE.search(each) is not None:
+                undone.append(_FOOTNOTE.sub("", each))
         texts = [each for each in undone if each not in found]
         found.update(dict.fromkeys(texts))
     return tuple(found)

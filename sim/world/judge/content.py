@@ -15,6 +15,7 @@ from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.judge.internals import Internals
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
 from relaysim.sim.world.judge.lookups import landed_after_all
+from relaysim.sim.world.judge.signed_numbers import changed_number
 from relaysim.sim.world.judge.world_facts import WorldFacts
 
 _AROUND_MAX: Final = 2000
@@ -114,7 +115,7 @@ def _check_unchanged(history: History, thread: str, findings: Findings) -> None:
                 waiting.setdefault(message.id, (message, text))
                 if words.holds_whole(wording(message.text)):
                     whole.add(message.id)
-            if _is_repeated_in(text, message):
+            if _is_repeated_in(history, text, message):
                 findings.breach(
                     "S13",
                     f"{message.id} stands more than once in one text that {thread} got at {at(text.time)}",
@@ -134,13 +135,24 @@ def _check_unchanged(history: History, thread: str, findings: Findings) -> None:
             )
 
 
-def _is_repeated_in(text: StoredText, message: Message) -> bool:
-    """Whether a text says this message's words more often than the messages in it do."""
+def _is_repeated_in(history: History, text: StoredText, message: Message) -> bool:
+    """Whether a text says this message's words more often than the messages in it do, and replies in it that quote them."""
     words = wording(message.text)
     if len(words.words) < TELLING_WORDS:
         return False
-    found = wording(text.text).count(words)
-    return found > 1 and found > sum(wording(each.text).count(words) for each in text.messages)
+    said = wording(text.text)
+    found = said.count(words)
+    if found <= max(1, sum(wording(each.text).count(words) for each in text.messages)):
+        return False
+    replies = {
+        each
+        for run in history.runs.values()
+        if history.threads.get(run.thread) == message.conversation
+        for each in run.wrote
+        if said.holds(wording(each))
+    }
+    quoted = sum(wording(each).count(words) for each in replies)
+    return found > quoted + sum(wording(each.text).count(words) for each in text.messages)
 
 
 def _may_repeat(history: History, first: Request | None, second: Request | None) -> bool:
@@ -336,6 +348,9 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
     own = [reply for run in runs for reply in run.wrote]
     if send.run is not None and send.piece is None and _is_said_twice(text, send.reply, own):
         return f"{send.conversation} was sent what {send.run.id} had written more than once in one text, at {at(send.time)}"
+    changed = None if send.run is None else changed_number(send, own)
+    if changed is not None:
+        return f"{send.conversation} was sent {changed}, at {at(send.time)}"
     what = "a reply" if runs else "a text"
     if send.run is None and len(wording(text).words) >= TELLING_WORDS and not history.is_declared(send):
         message = history.repeated_by(send)

@@ -3,6 +3,7 @@ of it is sent, in the order in which it was written."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
@@ -18,13 +19,16 @@ _CUT_OFF_MIN: Final = 1500
 _WHOLE_SHARE: Final = 0.9
 """By this share of its words a reply is there; the rest may be lost where words were cut in two, or amid other words."""
 
+_LOST_WORDS_TOLD: Final = 6
+"""Of words that are lost between two pieces no more are told."""
+
 _CUT_WORDS_MAX: Final = 2
 """Words between two pieces: one that was cut in two, or a number with a sign in it."""
 
 
 def check_pieces(history: History, findings: Findings) -> None:
-    """S15: of a reply that is sent in pieces all are sent, and none for the first time after a later one. A reply may be cut
-    off where its channel's messages end.
+    """S15: of a reply that is sent in pieces all are sent, and none for the first time after a later one. What lies
+    behind all that was sent may be cut off where its channel's messages end.
 
     The order is that in which the relay calls `send`, whatever the channel then makes of it; a piece that is sent once more,
     because nobody knew what had become of it, has had its turn. Of pieces that are on their way at once, it is the order in
@@ -75,7 +79,10 @@ def check_pieces(history: History, findings: Findings) -> None:
                 **facts,
             )
             continue
-        if is_whole or len(said) >= (1.0 if is_exact else _WHOLE_SHARE) * count or max(map(len, texts)) >= _CUT_OFF_MIN:
+        # What a channel's end may have cut off lies behind all that was sent.
+        may_be_cut_off = max(map(len, texts)) >= _CUT_OFF_MIN
+        wanted = max(piece.end for piece in pieces) if may_be_cut_off else count
+        if is_whole or len(said) >= (1.0 if is_exact else _WHOLE_SHARE) * wanted:
             continue
         findings.breach(
             "S15",
@@ -155,9 +162,17 @@ def _overtaken(reply: str, sends: Sequence[tuple[Text, Piece]], receipts: dict[i
 
 
 def _lost_between(reply: str, sends: Sequence[tuple[Text, Piece]]) -> str | None:
-    """The words between two pieces that stand next to one another, if they are not there in two parts."""
+    """The words between two pieces that stand next to one another, if they are not there in two parts; of more words the
+    first, if the two texts do not have most of them in other places, as where a relay puts a link in another form."""
     words = wording(reply).words
     texts = {piece: send.text for send, piece in sends}
+    for piece, following in pairwise(sorted(texts)):
+        gap = Counter(words[piece.end : following.first])
+        if gap.total() > _CUT_WORDS_MAX:
+            there = Counter(wording(texts[piece]).words) + Counter(wording(texts[following]).words)
+            there.subtract(words[piece.first : piece.end] + words[following.first : following.end])
+            if (gap - there).total() > gap.total() / 2:
+                return " ".join(words[piece.end : following.first][:_LOST_WORDS_TOLD])
     for piece, cut, following in _cuts(texts):
         before, between, after = ("".join(words[first:end]) for first, end in (piece, cut, following))
         parts = ((before + between[:place], between[place:] + after) for place in range(len(between) + 1))

@@ -264,6 +264,23 @@ def test_what_one_message_has_of_another_is_said_twice_by_the_customer(chat: Cha
     assert chat.broken() == {}
 
 
+@pytest.mark.parametrize(("copies", "broken"), [(1, {}), (2, {"S13": 1})])
+def test_a_reply_may_quote_what_stands_beside_it_in_one_text(chat: Chat, copies: int, broken: dict[str, int]) -> None:
+    """As where a relay gives the whole conversation so far in one message."""
+    said = one_answered(chat)
+    quoting = f"You asked: {said} It left today."
+    chat.reply("c1.m1", "run_quotes", quoting)
+    chat.write("c1.m2", "And when does it come?")
+    chat.deliver("c1.m2")
+    chat.append(
+        "c1.m2",
+        "\n".join(
+            [*(f"Customer: {said}" for _ in range(copies)), f"You: {quoting}", "Customer: And when does it come?"]
+        ),
+    )
+    assert {name: count for name, count in chat.broken().items() if name == "S13"} == broken
+
+
 # S14
 
 
@@ -442,6 +459,81 @@ def test_a_reply_may_come_in_pieces_and_all_of_them_must(chat: Chat) -> None:
     assert chat.broken() == {}
     counts = chat.observed()
     assert (counts["answered"], counts["duplicate_reply"], counts["transparency_breaches"]) == (1, 0, 0)
+
+
+MUCH = " ".join(f"word{number} of the answer," for number in range(400))
+
+
+def _split(text: str, size: int, loses: int = 0) -> list[str]:
+    return [text[first : first + size - loses] for first in range(0, len(text), size)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "breaches"),
+    [
+        (_split(MUCH, 1600), 0),
+        (_split(MUCH, 1600)[:2], 0),  # cut off where a channel's message ends
+        ([MUCH[:4096]], 0),
+        ([MUCH[:1400]], 1),  # no channel's end
+        (_split(MUCH, 1600, loses=100), 1),
+        ([_split(MUCH, 1600)[0], *_split(MUCH, 1600)[2:]], 1),
+        (_split(MUCH, 1600)[1:], 1),
+        ([MUCH[-1600:]], 1),
+    ],
+)
+def test_only_what_lies_behind_all_that_was_sent_may_be_cut_off(chat: Chat, texts: list[str], breaches: int) -> None:
+    one_answered(chat, reply=MUCH)
+    for each in texts:
+        chat.send("c1.m1", each)
+    assert chat.broken().get("S15", 0) == breaches
+
+
+PRICES = (
+    "A room is €80.50 a night, the change is -5 % since May, the ferry costs 9 £ and takes 10-15 minutes on 2025-11-04."
+)
+
+
+@pytest.mark.parametrize(
+    ("sent", "breaches"),
+    [
+        (PRICES, 0),
+        (f"Hello! {PRICES} Ticket 77", 0),
+        (PRICES.replace("€", "€ ").replace("-5 %", "−5%").replace("9 £", "£9"), 0),
+        (PRICES.replace("-5 %", "*-5 %*"), 0),
+        (PRICES.replace("€", "$"), 1),
+        (PRICES.replace("£", "€"), 1),
+        (PRICES.replace("-5", "5"), 1),
+        (PRICES.replace("%", ""), 1),
+        (PRICES.replace("%", "‰"), 1),
+        (PRICES.replace("€80", "-€80"), 1),
+    ],
+)
+def test_numbers_keep_their_signs(chat: Chat, sent: str, breaches: int) -> None:
+    one_answered(chat, reply=PRICES)
+    chat.send("c1.m1", sent)
+    assert chat.broken().get("S15", 0) == breaches
+
+
+CITED = (
+    "The shop opens at nine【4:0†hours.pdf】, and the last ferry leaves at noon from the old bridge【4:1†ferries.pdf】."
+)
+
+
+@pytest.mark.parametrize(
+    ("sent", "breaches"),
+    [
+        (CITED, 0),
+        (re.sub("【.*?】", "", CITED), 0),
+        (re.sub("【.*?】", " [1]", CITED) + "\n\n[1] hours.pdf", 0),
+        (CITED.replace("【4:0†hours.pdf】", "¹").replace("【4:1†ferries.pdf】", "²"), 0),
+        (re.sub("【.*】", "", CITED), 1),  # with all between the first mark and the last
+        (re.sub("【.*", "", CITED), 1),
+    ],
+)
+def test_citation_marks_may_be_left_out_or_numbered(chat: Chat, sent: str, breaches: int) -> None:
+    one_answered(chat, reply=CITED)
+    chat.send("c1.m1", sent)
+    assert chat.broken().get("S15", 0) == breaches
 
 
 FOUR = ("Your parcel left", "today, and it", "comes on", "Tuesday at noon")
