@@ -20,6 +20,7 @@ from time import monotonic as bound_early
 from typing import Any
 
 import pytest
+from _pytest import timing
 
 from relaysim.sim.kernel import EPOCH_SECONDS, Fence, Kernel, LeavesSimulationError
 
@@ -72,6 +73,12 @@ CLOCKS: list[tuple[Callable[[], Any], Any]] = [
 @pytest.mark.parametrize(("read", "expected"), CLOCKS)
 def test_clocks_are_virtual(kernel: Kernel, read: Callable[[], Any], expected: Any) -> None:
     assert inside(kernel, read) == expected
+
+
+def test_what_a_test_takes_is_measured_in_real_time(kernel: Kernel) -> None:
+    """What tests/conftest.py sees to: pytest reads its clock while a fixture has a kernel attached."""
+    assert time.perf_counter() == kernel.now == 0.0
+    assert timing.Instant().perf_count > 0.0
 
 
 ENTROPY: list[Callable[[], Any]] = [
