@@ -74,11 +74,19 @@ def test_the_flaw_is_found_and_named(judge: Judge, bot: Flawed, capsys: pytest.C
     assert judged.exit_code == 1, judged.answer
     assert not judged.is_safe
     assert "safe? No" in judged.answer
+    missing = _missing(bot, judged.answer)
+    if not missing:
+        return
     changed = [part for each in bot.sets for part in ("--set", each)]
     changed += [] if provider is None else ["--provider", provider]
     assert main(["replay", bot.scenario, "--seed", "0", "--factory", application, *changed]) == 0
-    told = " ".join((judged.answer + capsys.readouterr().out).split())  # long lines are wrapped
-    assert [words for words in bot.named if words not in told] == [], told
+    told = judged.answer + capsys.readouterr().out
+    assert _missing(bot, told) == [], told
+
+
+def _missing(bot: Flawed, told: str) -> list[str]:
+    words = " ".join(told.split())  # long lines are wrapped
+    return [each for each in bot.named if each not in words]
 
 
 TWINS = {(bot.mended or f"{bot.application}_mended", bot.scenario): bot for bot in PAIRS}
