@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,12 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+@cache
 def code_version() -> str:
-    """The package's version and 12 hexadecimal digits of all its sources, scenarios and profiles."""
+    """The package's version and 12 hexadecimal digits of all its sources, scenarios and profiles.
+
+    Read once: what this process has loaded stays what it is, whatever becomes of the files.
+    """
     root = Path(__file__).resolve().parent.parent
     digest = sha256()
     for room in _ROOMS:
@@ -36,6 +41,7 @@ def code_version() -> str:
     return f"{_version('relaysim') or '0'}+{digest.hexdigest()[:12]}"
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)

@@ -70,7 +70,7 @@ def _here(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("bot", PAIRS, ids=lambda bot: bot.application)
 def test_the_flaw_is_found_and_named(judge: Judge, bot: Flawed, capsys: pytest.CaptureFixture[str]) -> None:
     application, provider = bot.given(bot.application)
-    judged = judge(application, bot.scenario, worlds=1, provider=provider, sets=bot.sets)
+    judged = judge(application, bot.scenario, worlds=1, provider=provider, sets=bot.sets, stories=True)
     assert judged.exit_code == 1, judged.answer
     assert not judged.is_safe
     assert "safe? No" in judged.answer
