@@ -18,6 +18,7 @@ def client() -> None:
         pytest.skip(str(error))
 
 
+@pytest.mark.soak
 def test_it_meets_the_lock_and_sends_an_append_four_times_on_a_500() -> None:
     assert run_azure.unlike(run_azure.hold_conversation()) == []
 

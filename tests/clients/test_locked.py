@@ -1,7 +1,7 @@
 """Unmodified clients meet a locked conversation over a socket: what was measured of them comes out again.
 
-Here run the Python SDK of the project's own environment, the newest npm package, and `openai-agents` for both;
-`run_locked.py` runs all that there are.
+Here run the Python SDK of the project's own environment and the newest npm package, in `make soak` also `openai-agents` for
+both; `run_locked.py` runs all that there are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import run_clients
 import run_locked
 
 CLIENTS = {client.name: client for client in run_locked.clients()}
-RUN_HERE = ("python-3", "npm-7", "agents-python", "agents-npm")
 
 
 def hold(name: str) -> dict[str, Any]:
@@ -27,13 +26,23 @@ def hold(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def held() -> Iterator[dict[str, Future[dict[str, Any]]]]:
-    """Two at once: most of each is waiting, in real time."""
+def held(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[dict[str, Any]]]]:
+    """What each client sees whose test is selected. Two at once: most of each is waiting, in real time."""
+    callspecs = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
+    names = [each.params["name"] for each in callspecs if each is not None and "name" in each.params]
     with ThreadPoolExecutor(2) as pool:
-        yield {name: pool.submit(hold, name) for name in reversed(RUN_HERE)}
+        yield {name: pool.submit(hold, name) for name in dict.fromkeys(names)}
 
 
-@pytest.mark.parametrize("name", RUN_HERE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "python-3",
+        "npm-7",
+        pytest.param("agents-python", marks=pytest.mark.soak),
+        pytest.param("agents-npm", marks=pytest.mark.soak),
+    ],
+)
 def test_it_asks_as_it_was_measured_to(name: str, held: dict[str, Future[dict[str, Any]]]) -> None:
     lacking = run_clients.missing_tools(CLIENTS[name])
     try:
@@ -53,9 +62,9 @@ def as_expected(name: str) -> dict[str, Any]:
     return seen
 
 
-@pytest.mark.parametrize("name", ["python-3", "agents-python"])
-def test_what_is_as_expected_is_not_told(name: str) -> None:
-    assert run_locked.unlike(CLIENTS[name], as_expected(name)) == []
+@pytest.mark.parametrize("client", ["python-3", "agents-python"])
+def test_what_is_as_expected_is_not_told(client: str) -> None:
+    assert run_locked.unlike(CLIENTS[client], as_expected(client)) == []
 
 
 @pytest.mark.parametrize(
