@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import json
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import product
 from typing import Any, Literal
 
 import pytest
@@ -152,35 +154,43 @@ def test_without_a_crash_closing_the_world_releases_the_lock(lane: Lane) -> None
 
 
 AT_EXIT = """
-import os, sys
+import json, os, sys
 sys.path.insert(0, "tests/sim/kernel")
 from relaysim.sim.kernel import power_cut
 from test_kernel_crash_with_clients import world
-
-if not {marking}:
-    power_cut._place = None
 
 class Loud(list):
     def append(self, text, write=os.write):  # works to the very end of the interpreter, unlike print
         write(1, text.encode() + b"\\n")
 
-with world("sdk", Loud()) as made:
-    host = made.start("w1")
-    made.kernel.at(1.0, host.crash)
-    made.kernel.run(until=5.0)
-    if {closed}:
-        made.kernel.close()
-print("the end", flush=True)
+def live(marking, closed):
+    if not marking:
+        power_cut._place = None
+    with world("sdk", Loud()) as made:
+        host = made.start("w1")
+        made.kernel.at(1.0, host.crash)
+        made.kernel.run(until=5.0)
+        if closed:
+            made.kernel.close()
+    print("the end", flush=True)
+
+# Each life is that of a process of its own, whose interpreter ends as any does; what it stands on is loaded once.
+with world("sdk", []):
+    pass
+for marking, closed in json.loads(sys.argv[1]):
+    child = os.fork()
+    if child == 0:
+        live(marking, closed)
+        break
+    _, status = os.waitpid(child, 0)
+    print("ended", os.waitstatus_to_exitcode(status), flush=True)
 """
 
 
-@pytest.mark.parametrize("closed", [True, False])
-@pytest.mark.parametrize("marking", [True, False])
-def test_nothing_is_released_when_the_interpreter_ends(marking: bool, closed: bool) -> None:
+def test_nothing_is_released_when_the_interpreter_ends() -> None:
+    lives = list(product((True, False), repeat=2))  # whether frames are marked, and whether the world is closed
     done = subprocess.run(
-        [sys.executable, "-c", AT_EXIT.format(marking=marking, closed=closed)],
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-c", AT_EXIT, json.dumps(lives)], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "w1 has the lock at 0 s\nthe end\n", "")
+    expected = "w1 has the lock at 0 s\nthe end\nended 0\n" * len(lives)
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
