@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 
 import pytest
@@ -29,6 +29,16 @@ def pytest_configure() -> None:
     # A fence replaces the clocks' own names in every module; a fixture that leaves a kernel attached would have its test
     # begin at a virtual time and end at a real one, so that `--durations` shows the hours since the machine was started.
     timing.perf_counter = partial(time.perf_counter)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """All that collecting makes stays to the end, and looking it through again and again is a quarter of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

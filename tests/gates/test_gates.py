@@ -26,6 +26,8 @@ from relaysim.sim.doors import ApiError
 from relaysim.sim.kernel import Draws
 from relaysim.sim.world import Result, Session, run_world
 
+pytestmark = pytest.mark.usefixtures("one_session")
+
 RARE_SEED = 295
 """A world of `incident` in which the cancelled run outlives both retries: one in a hundred. After a change that moves draws
 look for another."""

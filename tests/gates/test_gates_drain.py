@@ -9,6 +9,8 @@ from relaysim.scenarios.runner import Batch, run_batches
 from relaysim.scenarios.scenario_files import INCIDENT
 from relaysim.sim.world import CHECKED, INVARIANTS
 
+pytestmark = pytest.mark.usefixtures("one_session")
+
 #: How long customers wait for a reply is judged by claims; these are what the relay and its store owe.
 PROMISES = sorted(name for name in INVARIANTS if INVARIANTS[name].startswith("breach_"))
 

@@ -130,7 +130,8 @@ def test_what_a_conflict_costs(
 
 def test_the_maps_centre_is_the_scenario_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     two = ("--set", "map.x.values=[0.45, 0.62]", "--set", "map.y.values=[0.0, 0.02]")
-    main(["verify", "incident", *two, "--replications", "30", "--lane-check", "0", "--out", str(tmp_path), "--quiet"])
+    small = ("--replications", "30", "--lane-check", "0", "--jobs", "1")
+    main(["verify", "incident", *two, *small, "--out", str(tmp_path), "--quiet"])
     capsys.readouterr()
     (entry,) = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["scenarios"]
     centre = entry["map"]["cells"][0][entry["map"]["x"]["values"].index(0.62)]

@@ -15,6 +15,8 @@ from relaysim.scenarios import policies_by_api
 from relaysim.scenarios.load import load
 from relaysim.scenarios.runner import Batch, run_batches
 
+pytestmark = pytest.mark.usefixtures("one_session")
+
 WORLDS = 150
 AGENTS, FIX, PATIENT = "[1, 2, 4]", "[2, 4, 8]", "[9.25, 16.5]"
 

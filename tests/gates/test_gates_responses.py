@@ -15,6 +15,8 @@ from relaysim.scenarios.verdicts import verify_scenario
 from relaysim.sim.trace.schema import as_object
 from relaysim.sim.world import run_world
 
+pytestmark = pytest.mark.usefixtures("one_session")
+
 SCENARIOS = [name for name in shipped() if name.startswith("responses_")]
 
 
