@@ -23,7 +23,7 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         factory: str,
         scenario: str = "rapid_pair",
         *,
-        worlds: int = 2,
+        worlds: int = 1,
         lane: str = "direct",
         sets: tuple[str, ...] = (),
         provider: str | None = None,

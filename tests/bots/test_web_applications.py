@@ -43,7 +43,7 @@ def test_the_story_says_why(application: str, provider: str, capsys: pytest.Capt
 
 @pytest.mark.parametrize(("application", "provider"), MENDED)
 def test_the_mended_twin_is_safe(judge: Judge, application: str, provider: str) -> None:
-    judged = judge(application, SCENARIO, provider=provider)
+    judged = judge(application, SCENARIO, provider=provider, worlds=2)
     judged.assert_safe()
     assert judged.count("answered") == 12
 

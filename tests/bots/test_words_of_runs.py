@@ -63,4 +63,4 @@ def test_the_form_is_the_bots_own_affair(judge: Judge, name: str) -> None:
 
 @pytest.mark.parametrize("name", BAD)
 def test_other_words_are_not_the_runs(judge: Judge, name: str) -> None:
-    judge(f"words_of_runs:{name}").assert_breaks(BAD[name])
+    judge(f"words_of_runs:{name}", worlds=2).assert_breaks(BAD[name])
