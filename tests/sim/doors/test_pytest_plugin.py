@@ -19,6 +19,7 @@ import scipy.special
 from relaysim.scenarios.testing import checking, scenario_items
 from relaysim.scenarios.testing.services import SimulatedServices
 from relaysim.sim.backends.threads.fixtures import ServedOpenAI
+from relaysim.sim.kernel import Fence
 
 pytest_plugins = ["pytester"]
 
@@ -36,9 +37,10 @@ _BLOCK = re.compile(r"^```(python|javascript|toml)\n(?:#|//) (\S+)\n(.*?)^```$",
 
 
 @pytest.fixture(scope="module", autouse=True)
-def loaded() -> None:
+def loaded() -> Iterator[None]:
     """Load what is loaded at first use. A suite that ran in this process would take it along when it ends, and what is left
-    (httpx2) would go on with the old copies of what others import anew (httpcore2).
+    (httpx2) would go on with the old copies of what others import anew (httpcore2). And hold the fence, which looks through
+    thousands of modules when it is put up.
     """
     assert all((checking, scenario_items, scipy.optimize, scipy.special))
     with SimulatedServices() as simulated:
@@ -48,6 +50,8 @@ def loaded() -> None:
         served.client().beta.threads.create()
         with httpx2.Client(trust_env=False) as client:
             assert client.get(f"{served.control_url}/clock").status_code == 200
+    with Fence():
+        yield
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_process import Process, processes, simulate, simulate_coroutine
 
-from relaysim.sim.kernel import LeavesSimulationError, Unhandled, current_context
+from relaysim.sim.kernel import Fence, LeavesSimulationError, Unhandled, current_context
 from relaysim.sim.threads import current_strand, in_thread, wait
 from relaysim.sim.threads.strands import Strand, Threads
 
@@ -396,6 +396,14 @@ def test_what_a_library_keeps_for_each_thread_is_each_threads_own(monkeypatch: p
     assert vars(library.late) == {}
 
 
+@pytest.fixture(scope="module")
+def fence_held() -> Iterator[None]:
+    """Each example puts it up, which takes longer than what it does."""
+    with Fence():
+        yield
+
+
+@pytest.mark.usefixtures("fence_held")
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_locks_exclude_and_nobody_waits_for_ever(data: st.DataObject) -> None:
