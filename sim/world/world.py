@@ -118,7 +118,9 @@ class World:
         if recording is not None:
             draws = RecordingDraws(Draws(root_seed, seed) if draws is None else draws, recording)
         self.settings = settings
-        self.kernel = Kernel(root_seed, seed, draws, start_of(root_seed, seed))
+        # A taped world begins when the world began that it was found in.
+        started = start_of(root_seed, seed if settings.tape is None else settings.tape.seed)
+        self.kernel = Kernel(root_seed, seed, draws, started)
         record_unhandled(self.kernel, lambda delivery, error: self.webhooks.note_raised(delivery, error, in_task=True))
         if recording is not None:
             recording.clock = lambda: self.kernel.now
