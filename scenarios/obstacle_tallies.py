@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
+from relaysim.sim.backends.other_endpoints.routes import SIMULATED_AS
 from relaysim.sim.counted import counted
 from relaysim.sim.world.obstacles import IN_LANE_DIRECT
 
@@ -125,11 +126,8 @@ class Obstacles:
         return found
 
 
-_PATHS: Final = {"threads": ("threads", "assistants"), "responses": ("responses", "conversations")}
-
-
 def _api_of(call: str) -> str | None:
     """The simulated API that has such a call, such as `POST /v1/responses (bot.py:3)`; None if none has."""
     _, _, path = call.partition(" (")[0].partition(" /")
     parts = path.split("/")
-    return next((api for api, firsts in _PATHS.items() if len(parts) > 1 and parts[1] in firsts), None)
+    return SIMULATED_AS.get(parts[1]) if len(parts) > 1 else None

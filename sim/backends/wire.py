@@ -161,7 +161,7 @@ def _names_and_ids(path: str) -> tuple[list[str], list[str] | None]:
 
 
 class Wire:
-    """Parses requests, renders responses. Derive it for a backend, with its `routes` at least.
+    """Parses requests, renders responses. Derive it for a backend, with `routes` and `spoken` at least.
 
     Args:
         keys: the API keys that are accepted; None: any.
@@ -175,10 +175,12 @@ class Wire:
         read_headers: the request headers that matter, in lower case; `raw_read_headers` pairs each with its bytes.
         base_path: what precedes the routes.
         polled: the operation that retrieves a turn; None: there is none.
+        spoken: what people call the API.
     """
 
     routes: ClassVar[Routes]
-    read_headers: ClassVar[tuple[str, ...]] = ("authorization", "api-key", "content-type")
+    spoken: ClassVar[str]
+    read_headers: ClassVar[tuple[str, ...]] = ("authorization", "api-key", "content-type", "upgrade")
     base_path: ClassVar[str] = "/v1"
     polled: ClassVar[str | None] = None
 
@@ -261,12 +263,15 @@ class Wire:
             if other.is_within(method, below):
                 admit(lowered)
                 raise other.not_simulated(method, path)
+            if lowered.get("upgrade", "").lower() == "websocket":
+                admit(lowered)
+                raise other.not_simulated(method, path, "WebSockets")
             allowed = [each for each in METHODS if self.routes.find(each, below) or other.find(each, below)]
             if allowed and place is None:
                 raise errors.wrong_method(allowed)
             if allowed or (other.is_known(below) and not self._has_family(below)):
                 admit(lowered)
-                raise other.not_simulated(method, path)
+                raise other.of_another_api(method, path, below, self.spoken)
             raise errors.unknown_route(method, path)
         except errors.ApiError as error:
             return Call(UNKNOWN if beside is None else beside[0].name, refusal=error)

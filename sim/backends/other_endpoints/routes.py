@@ -59,22 +59,22 @@ OTHER_OPERATIONS: Final[tuple[OtherOperation, ...]] = (
 
 _FAMILIES: Final = frozenset(
     (
-        *(
-            "assistants",
-            "audio",
-            "batches",
-            "chat",
-            "chatkit",
-            "completions",
-            "containers",
-            "conversations",
-            "embeddings",
-        ),
-        *("evals", "files", "fine_tuning", "images", "models", "moderations", "organization", "projects", "prompts"),
-        *("realtime", "responses", "skills", "threads", "uploads", "vector_stores", "videos", "webhook_endpoints"),
+        *("agents", "assistants", "audio", "batches", "chat", "chatkit", "completions", "containers"),
+        *("content_provenance_checks", "conversations", "decisions", "embeddings", "evals", "files", "fine_tuning"),
+        *("images", "live", "models", "moderations", "organization", "projects", "prompts", "realtime", "responses"),
+        *("safety", "skills", "threads", "uploads", "vaults", "vector_stores", "videos", "webhook_endpoints"),
+        "webhook_event_types",
     )
 )
 """What the paths of OpenAI's APIs begin with (read in SDK 3.54.0 and its reference)."""
+
+SIMULATED_AS: Final[Mapping[str, str]] = {
+    "assistants": "threads",
+    "conversations": "responses",
+    "responses": "responses",
+    "threads": "threads",
+}
+"""Which simulated API has the paths that begin so."""
 
 _WITHIN: Final = frozenset({("POST", "/responses/compact")})
 """Endpoints that no API simulates though their paths look like those of an object that one does, with its methods."""
@@ -110,15 +110,35 @@ class OtherCall(Call):
         return bool(self.params.get("stream")) and self.operation == "chat.completions.create"
 
 
-def not_simulated(method: str, path: str, what: str = "this endpoint") -> ApiError:
-    """The answer of an endpoint that the real platform has and that is not simulated."""
+def not_simulated(
+    method: str, path: str, what: str = "this endpoint", reason: str = ". The real API has it"
+) -> ApiError:
+    """The answer of an endpoint that the real platform has and that is not simulated; `reason` goes on after its name."""
     return ApiError(
         400,
-        f"relaysim does not simulate {what} ({method} {path}). The real API has it; what happens here because of this "
-        "answer says nothing about your code, and does not count.",
+        f"relaysim does not simulate {what} ({method} {path}){reason}; what happens here because of this answer says "
+        "nothing about your code, and does not count.",
         type="not_simulated",
         code=NOT_SIMULATED,
     )
+
+
+def of_another_api(method: str, path: str, below: str, spoken: str) -> ApiError:
+    """The answer of an endpoint that another simulated API may have.
+
+    Args:
+        method: the request's.
+        path: the request's.
+        below: the path below the base, which begins with a slash.
+        spoken: what people call the API that is simulated here.
+    """
+    api = SIMULATED_AS.get(below[1:].partition("/")[0])
+    if api is None:
+        return not_simulated(method, path)
+    reason = (
+        f' beside the {spoken}, which it speaks here: start it with --api {api} instead (in a scenario: api = "{api}")'
+    )
+    return not_simulated(method, path, reason=reason)
 
 
 def find(method: str, path: str) -> tuple[OtherOperation, dict[str, str]] | None:

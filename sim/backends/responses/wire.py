@@ -13,6 +13,7 @@ class ResponsesWire(Wire):
     """A turn's body names its conversation, as an id or as an object."""
 
     routes = Routes(OPERATIONS)
+    spoken = "Responses API"
     polled = "responses.retrieve"
 
     def parse(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Call:

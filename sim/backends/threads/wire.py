@@ -21,6 +21,7 @@ class ThreadsWire(Wire):
     """Every request must carry the beta header besides a key."""
 
     routes = Routes(OPERATIONS, {"include[]": (INCLUDABLE,)})
+    spoken = "Threads API"
     read_headers = (*Wire.read_headers, "openai-beta")
     polled = "runs.retrieve"
 

@@ -126,7 +126,8 @@ PERFORM = {operation.name: operation.perform for operation in OPERATIONS}
 
 
 class LedgerWire(Wire):
-    routes, base_path, polled = Routes(OPERATIONS), "/ledger/v2", "responses.retrieve"
+    routes, spoken = Routes(OPERATIONS), "Ledger API"
+    base_path, polled = "/ledger/v2", "responses.retrieve"
 
     def parse(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Call:
         call = super().parse(method, path, headers, body)

@@ -16,10 +16,12 @@ import openai
 import pydantic
 import pytest
 
-from relaysim.sim.backends.other_endpoints.routes import OTHER_OPERATIONS, find
+from relaysim.sim.backends import BACKENDS, backend_named
+from relaysim.sim.backends.other_endpoints.routes import OTHER_OPERATIONS, SIMULATED_AS, find
+from relaysim.sim.backends.wire import Routes
 from relaysim.sim.doors.in_process import InProcessApi
 from relaysim.sim.doors.server.background import BackgroundServer
-from relaysim.sim.doors.simulation import ApiSettings
+from relaysim.sim.doors.simulation import ApiSettings, SimulatedApi
 
 KEY = "sk-beside"
 ASKED: Any = [{"role": "user", "content": "How are you?"}]
@@ -234,6 +236,56 @@ def test_what_is_not_simulated_says_so_and_is_asked_once(hold: Door) -> None:
             await client.get("/chat/completions", cast_to=object)
 
     hold(conversation)
+
+
+@pytest.mark.parametrize(
+    ("api", "path", "spoken", "other"),
+    [
+        ("responses", "/threads", "Responses API", "threads"),
+        ("responses", "/assistants", "Responses API", "threads"),
+        ("threads", "/responses", "Threads API", "responses"),
+        ("threads", "/conversations", "Threads API", "responses"),
+    ],
+)
+def test_an_endpoint_of_another_simulated_api_is_told_with_its_option(
+    api: str, path: str, spoken: str, other: str
+) -> None:
+    with InProcessApi(ApiSettings(api=api)) as simulated:
+        with pytest.raises(openai.BadRequestError) as refused:
+            simulated.client.post(path, body={}, cast_to=object)
+        assert refused.value.code == "not_simulated"
+        assert refused.value.message.endswith(
+            f"relaysim does not simulate this endpoint (POST /v1{path}) beside the {spoken}, which it speaks here: start it "
+            f'with --api {other} instead (in a scenario: api = "{other}"); what happens here because of this answer says '
+            "nothing about your code, and does not count."
+        )
+
+
+def test_each_path_of_a_simulated_api_is_said_to_be_its() -> None:
+    families = {family: name for name in BACKENDS for family in Routes(backend_named(name).operations).families}
+    assert families == SIMULATED_AS
+
+
+@pytest.mark.parametrize("path", ["/agents", "/agents/agent_1/runs", "/webhook_endpoints", "/live/sessions", "/safety"])
+def test_what_no_simulated_api_has_is_not_simulated(path: str) -> None:
+    with InProcessApi(ApiSettings(api="responses")) as simulated:
+        with pytest.raises(openai.BadRequestError) as refused:
+            simulated.client.post(path, body={}, cast_to=object)
+        assert refused.value.code == "not_simulated"
+        assert (
+            f"relaysim does not simulate this endpoint (POST /v1{path}). The real API has it;" in refused.value.message
+        )
+
+
+@pytest.mark.parametrize("api", ["threads", "responses"])
+def test_a_socket_of_events_is_not_simulated(api: str) -> None:
+    """`responses.connect()` begins as a request that asks for another protocol."""
+    upgrade = {"upgrade": "websocket", "connection": "Upgrade", "authorization": "Bearer k"}
+    for path in ("/v1/responses", "/v1/realtime?model=m"):
+        status, _, body = SimulatedApi(ApiSettings(api=api), 0.0).handle("GET", path, upgrade, b"")
+        said = json.loads(body)["error"]
+        assert (status, said["code"]) == (400, "not_simulated")
+        assert said["message"].startswith("relaysim does not simulate WebSockets (GET /v1/re")
 
 
 @pytest.mark.parametrize("api", ["threads", "responses"])
