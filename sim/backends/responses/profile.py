@@ -26,7 +26,7 @@ class ResponsesProfile(Profile):
         default="openai400",
         description="how a busy conversation answers a second turn: 400 conversation_locked (captured), Foundry's 409 "
         "(executed), `none`: both run (executed on its default host), `steer`: the second one is queued and the first "
-        "one superseded (executed)",
+        "one superseded (executed), and only the newest response can be continued (read)",
     )
     abandoned_stream: Left = Field(
         default="runs_on",

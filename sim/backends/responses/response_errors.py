@@ -22,6 +22,18 @@ def locked_as_conflict() -> ApiError:
     return ApiError(409, "Conversation is locked — task is in_progress", type="conflict", code="conversation_locked")
 
 
+def cannot_fork() -> ApiError:
+    """A response to continue that is not its conversation's newest, on a steerable Foundry host (read; type inferred)."""
+    return ApiError(
+        409,
+        "This agent does not support conversation forking. previous_response_id must reference the most recent response in "
+        "the conversation.",
+        type="conflict",
+        param="previous_response_id",
+        code="conversation_fork_not_supported",
+    )
+
+
 def superseded() -> ApiError:
     """A turn in the foreground that a newer one took the place of, on a steerable Foundry host (executed): an empty body."""
     return ApiError(500, "", type="server_error", raw=b"")

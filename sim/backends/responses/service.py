@@ -226,6 +226,8 @@ class ResponsesService:
         if not given and conversation_id is None and previous_id is None:
             raise errors.missing_parameter("input")
         conversation, history, number = self._bound_to(conversation_id, previous_id)
+        if self.lock == "steer" and previous_id is not None and conversation.turns[-1].id != previous_id:
+            raise response_errors.cannot_fork()
         inputs = self._made_items(conversation, given, history)
         check_tool_calls(history, inputs)
         after = conversation.active[-1] if conversation.active and conversation.view is not None else None

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import openai
 import pytest
-from doors import DOORS, Door, Response, error
+from doors import Door, Response, error
+from talk import Talk
 
 from relaysim.sim.backends.responses.states import CHAIN, NO_TURN, RULE, STATES
 
@@ -34,43 +35,6 @@ LOCKED = (
     "conversation",
     "conversation_locked",
 )
-
-
-@pytest.fixture(params=sorted(DOORS))
-def converse(request: pytest.FixtureRequest) -> Converse:
-    """Holds a conversation through one of the doors."""
-
-    def hold(conversation: Callable[[Door], Awaitable[Any]], **changes: Any) -> Any:
-        return DOORS[request.param](conversation, api="responses", **changes)
-
-    return hold
-
-
-class Talk:
-    """A conversation and its newest response, by raw requests."""
-
-    def __init__(self, door: Door, conversation: str) -> None:
-        self.door, self.conversation, self.response = door, conversation, ""
-
-    @classmethod
-    async def begin(cls, door: Door) -> Talk:
-        return cls(door, (await door.send("POST", "/conversations", {})).json["id"])
-
-    async def ask(self, **params: Any) -> Response:
-        """A turn, in the background unless said otherwise."""
-        body = {"model": "m", "input": "Hello", "conversation": self.conversation, "background": True, **params}
-        answer = await self.door.send("POST", "/responses", body)
-        if answer.status == 200 and answer.json:
-            self.response = answer.json["id"]
-        return answer
-
-    async def shown(self) -> Any:
-        return (await self.door.send("GET", f"/responses/{self.response}")).json
-
-    async def items(self) -> list[Any]:
-        page = await self.door.send("GET", f"/conversations/{self.conversation}/items?order=asc")
-        found: list[Any] = page.json["data"]
-        return found
 
 
 # How a conversation comes into each state
@@ -540,6 +504,12 @@ def test_a_foreground_turn_cannot_be_cancelled(converse: Converse) -> None:
     [
         ("GET", f"/responses/resp_{UNKNOWN}", None, (404, f"Response with id 'resp_{UNKNOWN}' not found.")),
         ("GET", f"/conversations/conv_{UNKNOWN}", None, (404, f"Conversation with id 'conv_{UNKNOWN}' not found.")),
+        (
+            "POST",
+            "/responses",
+            {"model": "m", "input": "x", "background": True, "store": False},
+            (400, "Background responses require `store` to be true."),
+        ),
         ("POST", "/responses", {"input": "x"}, (400, "Missing required parameter: 'model'.")),
         ("POST", "/responses", {"model": "m"}, (400, "Missing required parameter: 'input'.")),
         ("POST", "/responses", {"model": "m", "input": "x", "colour": 1}, (400, "Unknown parameter: 'colour'.")),
@@ -626,6 +596,9 @@ def test_items_are_listed_paged_and_deleted(converse: Converse) -> None:
         gone = await door.client.conversations.items.delete(newest.data[0].id, conversation_id=made.id)  # type: ignore[arg-type]
         assert gone.id == made.id
         assert len((await door.send("GET", f"/conversations/{made.id}/items")).json["data"]) == 4
+        for method in ("GET", "DELETE"):
+            missing = await door.send(method, f"/conversations/{made.id}/items/{newest.data[0].id}")
+            assert error(missing)[:2] == (404, f"Item with id '{newest.data[0].id}' not found.")
         deleted = await door.client.conversations.delete(made.id)
         assert deleted.deleted
         assert (await door.send("GET", f"/conversations/{made.id}")).status == 404
