@@ -68,6 +68,13 @@ POLICIES: Final[Mapping[str, Known]] = {
     "drain": Known(drain, DrainSettings, ("threads", "responses")),
 }
 """By the name that policy files use, which is also that of the factory."""
+SHOWN_ONLY: Final[Mapping[str, tuple[str, ...]]] = {
+    "retry_broken_stream": ("responses",),
+    "cancel_for_newer": ("responses",),
+    "answer_calls": ("responses",),
+}
+"""Policies that show one fault each, with the APIs over which they work. They are for scenarios and comparisons: they emit
+no events, and no number of theirs decides what they lose, so that there is nothing to deploy or to tune."""
 _KEYS: Final = ("schema", "policy", "settings", "origin")
 
 
@@ -132,6 +139,8 @@ def load_policy(path: str | os.PathLike[str]) -> PolicyFile:
     policy, settings = document.get("policy"), document.get("settings", {})
     if "policy" not in document:
         problems.append(f"policy: is missing; name one of {', '.join(POLICIES)}")
+    elif isinstance(policy, str) and policy in SHOWN_ONLY:
+        problems.append(f"policy = {policy!r}: shows a fault and is not for files; name one of {', '.join(POLICIES)}")
     elif not isinstance(policy, str) or policy not in POLICIES:
         problems.append(_unknown(policy, tuple(POLICIES), "policy"))
     elif isinstance(settings, dict):

@@ -19,6 +19,7 @@ What lives here
     system_errors.py        what an error says, as part of a sentence
     determinism/            whether a seed is one world, and if not, why not
     verdicts.py             a scenario's claims judged: its entry in `results.json`
+    own_policies.py         over which APIs the relay's own policies work
     policy_comparison.py    several policies in the same worlds
     policies_by_api.py      the same policies under each API: the tables of docs/migrating.md
     breached.py             the case that stands for a claim's failure in one world

@@ -20,7 +20,13 @@ from relaysim.reports.results import FactoryOption
 from relaysim.scenarios.document import PathError, drop, extend, parse_setting, set_value
 from relaysim.scenarios.model import Origin, Scenario
 from relaysim.scenarios.problems import Problem, ScenarioError
-from relaysim.scenarios.scenario_checks import check_factory, check_relay_builds, has_its_provider, validate
+from relaysim.scenarios.scenario_checks import (
+    check_factory,
+    check_relay_builds,
+    check_speaks,
+    has_its_provider,
+    validate,
+)
 from relaysim.scenarios.scenario_files import Reading, SourceFile, read_chain
 from relaysim.sim.world.variations import RELAY_SETTINGS
 
@@ -114,6 +120,8 @@ def load(
         scenario = _with_origin(scenario, reading)
         _check_axes(scenario, reading)
         if check_relay:
+            check_speaks(scenario, reading)
+        if check_relay and not reading.problems:
             check_relay_builds(scenario, reading)
     if scenario is None or reading.problems:
         raise ScenarioError(list(dict.fromkeys(reading.problems)))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack, get_args, get_origin, get_type_hi
 
 from relaysim.scenarios.load import load, load_each
 from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.own_policies import HOME, mismatch
 from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.toml_text import toml_value
 from relaysim.sim.backends import DEFAULT
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from relaysim.relay import PolicyFile
 
 _CLIENTS = 3  # a factory's first parameters: the two clients and `send`
-#: Where the relay's own policies are found.
-HOME = "relaysim.relay:"
 FACTORY_PATH = "relay.factory"
 
 
@@ -75,14 +74,9 @@ def check_api(policy: str, scenario: Scenario, where: str) -> None:
     Raises:
         ScenarioError: naming `where`, the option or file that names the policy.
     """
-    from relaysim.relay.policy_file import POLICIES
-
-    known = POLICIES.get(policy)
-    if known is None or scenario.api in known.apis:
-        return
-    others = ", ".join(name for name, each in POLICIES.items() if scenario.api in each.apis)
-    message = f"{policy} works over {' and '.join(known.apis)}, and this scenario's API is {scenario.api}"
-    raise ScenarioError([Problem(where, "", message, f"over {scenario.api} there are {others}")])
+    wrong = mismatch(policy, scenario.api)
+    if wrong is not None:
+        raise ScenarioError([Problem(where, "", *wrong)])
 
 
 def load_all_with_policy(names_or_paths: Sequence[str], path: str, sets: Sequence[str] = ()) -> list[Scenario]:

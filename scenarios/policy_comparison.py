@@ -29,9 +29,9 @@ from relaysim.reports.statistics import rounded
 from relaysim.scenarios.document import PathError, parse_setting
 from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.own_policies import HOME, apis_of, policies_over
 from relaysim.scenarios.policy import (
     FACTORY_PATH,
-    HOME,
     LeftOut,
     check_api,
     groups,
@@ -136,9 +136,12 @@ def load_comparison(
     names = [label for label, _ in labelled]
     problems = _wrong_names(names)
     own_sets, wrong = _own_sets(names, settings)
-    if problems or wrong:
+    if wrong:
         raise ScenarioError([*problems, *wrong])
     scenario = load(name_or_path, sets, check_relay=False)
+    problems += _unknown_policies([policy for _, policy in labelled], scenario.api)
+    if problems:
+        raise ScenarioError(problems)
     refuse_strata(scenario)
     compared = []
     for label, name in labelled:
@@ -158,6 +161,18 @@ def _wrong_names(names: Sequence[str]) -> list[Problem]:
     if len(names) < POLICIES_MIN:
         given = f"there is only {names[0]!r}" if names else "there is none"
         problems.append(Problem("--policies", "", f"a comparison needs at least two policies, {given}"))
+    return problems
+
+
+def _unknown_policies(policies: Sequence[str], api: str) -> list[Problem]:
+    """A name without a colon that is none of the relay's own policies."""
+    problems = []
+    for policy in policies:
+        if ":" in policy or policy.endswith(".toml") or apis_of(policy) is not None:
+            continue
+        known = did_you_mean(policy, policies_over(api), what=f"over {api} there are")
+        suggestion = f"{known} (or MODULE:FUNCTION, or a policy file that ends in .toml)"
+        problems.append(Problem(f"--policies {policy}", "", f"there is no policy {policy!r}", suggestion))
     return problems
 
 

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from relaysim.scenarios.document import without_lists
 from relaysim.scenarios.system_errors import reason_of
+from relaysim.sim.backends import BACKENDS, backend_named
+from relaysim.sim.backends.profile import Profile
 from relaysim.sim.validation_words import Finding, Step, format_path, translate
 
 
@@ -68,6 +70,25 @@ def errors_of(model: type[BaseModel], document: Mapping[str, Any], quoted_from: 
         errors = [each for each in error.errors(include_url=False) if _is_finite(each["input"])]
         return translate(errors, model, quoted_from, hidden=NOT_IN_FILES)
     return []
+
+
+def told_with_their_api(findings: Sequence[Finding], profile: type[Profile]) -> list[Finding]:
+    """What is wrong with a profile's numbers; one that only another API's profiles have is told with that API.
+
+    Args:
+        findings: of `profile`, whose keys are their first steps.
+        profile: the model of the API's profiles.
+    """
+    told = []
+    for finding in findings:
+        key = finding.steps[0] if len(finding.steps) == 1 else ""
+        if key not in profile.model_fields:
+            owners = (name for name in BACKENDS if key in backend_named(name).profile.model_fields)
+            if (api := next(owners, None)) is not None:
+                suggestion = f'add --api {api}, or api = "{api}" to the scenario'
+                finding = Finding(finding.steps, f"only profiles of another API have it, `{api}`", suggestion)
+        told.append(finding)
+    return told
 
 
 def not_finite(document: Any, steps: tuple[Step, ...] = ()) -> Iterator[Finding]:

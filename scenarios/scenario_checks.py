@@ -12,7 +12,8 @@ from relaysim.reports.claim_kinds import kind_named
 from relaysim.reports.claims import REPLICATIONS, SeriesUpTo
 from relaysim.scenarios.document import Document
 from relaysim.scenarios.model import Scenario
-from relaysim.scenarios.problems import Problem, errors_of, not_finite, to_problems
+from relaysim.scenarios.own_policies import HOME, mismatch, policies_over, untold
+from relaysim.scenarios.problems import Problem, errors_of, not_finite, to_problems, told_with_their_api
 from relaysim.scenarios.scenario_files import Reading, first_lower, shown_path
 from relaysim.scenarios.system_errors import reason_of
 from relaysim.sim.backends import BACKENDS, DEFAULT, backend_named
@@ -100,7 +101,7 @@ def _check_profile(
 ) -> Profile | None:
     """The profile, overridden, if it is right. `where` names it; None: only the overrides are looked at."""
     merged = override(table, overrides)
-    findings = [*not_finite(merged), *errors_of(model, merged, {**merged, **as_typed})]
+    findings = [*not_finite(merged), *told_with_their_api(errors_of(model, merged, {**merged, **as_typed}), model)]
     unknown = any(key not in model.model_fields for key in overrides)
     for finding in findings:
         if unknown and finding.steps == ("basis",):
@@ -255,6 +256,23 @@ def check_factory(reading: Reading, scenario: Scenario | None) -> None:
     except FactoryError as error:
         file, steps = reading.file_of(("relay", "factory"))
         reading.problems.append(Problem(file, format_path(steps), str(error).removeprefix(f"factory {name!r}: ")))
+
+
+def check_speaks(scenario: Scenario, reading: Reading) -> None:
+    """Whether one of the relay's own policies speaks the scenario's API, before it fails over another one's client."""
+    factory = scenario.relay.factory
+    if not factory.startswith(HOME):
+        return
+    policy = factory.removeprefix(HOME)
+    wrong, steps = mismatch(policy, scenario.api), ("relay", "factory")
+    if wrong is not None:
+        one = f"--factory {HOME}{policies_over(scenario.api)[0]}"
+        wrong = wrong._replace(suggestion=f"{wrong.suggestion}; put one in with {one}")
+    else:
+        wrong, steps = untold(policy, scenario.relay.settings, scenario.api), ("relay", "settings")
+    if wrong is not None:
+        file, steps_there = reading.file_of(steps)
+        reading.problems.append(Problem(file, format_path(steps_there), *wrong))
 
 
 def check_relay_builds(scenario: Scenario, reading: Reading) -> None:

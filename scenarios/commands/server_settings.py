@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from relaysim.scenarios.document import Document, PathError, parse_path, parse_setting, set_value
-from relaysim.scenarios.problems import Problem, ScenarioError, findings_of, unreadable
+from relaysim.scenarios.problems import Problem, ScenarioError, findings_of, told_with_their_api, unreadable
 from relaysim.scenarios.runner import here_on_path
 from relaysim.scenarios.scenario_checks import constant_seconds
 from relaysim.sim.backends import BACKENDS, backend_named
@@ -138,7 +138,7 @@ def _read_profile(named: str, sets: Sequence[str], model: type[Profile], problem
         problems.append(Problem(where, "", unreadable(error)))
         return {}
     merged = override(table, overrides)
-    findings = findings_of(model, merged)
+    findings = told_with_their_api(findings_of(model, merged), model)
     unknown = any(key not in model.model_fields for key in overrides)
     for finding in findings:
         if unknown and finding.steps == ("basis",):

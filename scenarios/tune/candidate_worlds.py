@@ -11,7 +11,8 @@ from typing import Any
 from relaysim.scenarios.document import PathError, parse_path, parse_setting
 from relaysim.scenarios.load import load, variant
 from relaysim.scenarios.model import Scenario
-from relaysim.scenarios.policy import HOME, check_api, policy_sets
+from relaysim.scenarios.own_policies import HOME
+from relaysim.scenarios.policy import check_api, policy_sets
 from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches

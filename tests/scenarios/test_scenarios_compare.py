@@ -247,10 +247,14 @@ def _own_bot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ["cancel_and_retry", "check_than_act"],
             [],
-            "--policies check_than_act: relaysim.relay has no 'check_than_act'; did you",
+            "--policies check_than_act: there is no policy 'check_than_act'; did you",
         ),
         (["cancel_and_retry", "no_such:make"], [], "--policies no_such:make: there is no module 'no_such'"),
-        (["cancel_and_retry", "a b"], [], "--policies a b: relaysim.relay has no 'a b'"),
+        (
+            ["cancel_and_retry", "a b"],
+            [],
+            "--policies a b: there is no policy 'a b'; over threads there are: check_then_act",
+        ),
         (["cancel_and_retry", "compared_bot:deaf"], [], "--policies compared_bot:deaf: compared_bot:deaf gave object"),
         (
             TWO,

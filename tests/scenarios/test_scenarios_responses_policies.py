@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from relaysim.relay import load_policy
-from relaysim.relay.policy_file import POLICIES
+from relaysim.relay.policy_file import POLICIES, SHOWN_ONLY
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.policy_comparison import DEFAULTS, load_comparison
 from relaysim.scenarios.tune.space import SPACES, effective, made, present
@@ -76,6 +76,104 @@ def test_a_policy_of_another_api_is_refused(
         error = capsys.readouterr().err
         assert message in error
         assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("command", ["run", "verify", "sweep", "doctor"])
+@pytest.mark.parametrize(
+    ("given", "where", "sentence"),
+    [
+        (
+            ["race", "--api", "responses"],
+            "race.toml: relay.factory",
+            "cancel_and_retry works over threads, and this scenario's API is responses; over responses there are "
+            "retry_on_lock, quiet_window, chained, drain, retry_broken_stream, cancel_for_newer, answer_calls; put one in "
+            "with --factory "
+            "relaysim.relay:retry_on_lock",
+        ),
+        (
+            ["responses_racing_cancel", "--api", "threads"],
+            "responses_racing_cancel.toml: relay.factory",
+            "cancel_for_newer works over responses, and this scenario's API is threads; over threads there are "
+            "check_then_act, cancel_and_retry, cancel_and_retry_as_run, drain; put one in with --factory "
+            "relaysim.relay:check_then_act",
+        ),
+        (
+            ["race", "--api", "responses", "--set", "relay.factory=relaysim.relay:drain"],
+            "race.toml: relay.settings",
+            "drain is told by its setting `api` over which API it works, here threads, and this scenario's is responses; "
+            "set it: --set relay.settings.api=responses",
+        ),
+    ],
+)
+def test_a_scenario_whose_policy_does_not_speak_its_api_says_which_do(
+    command: str, given: list[str], where: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = {"run": ["--seed", "0"], "sweep": ["--grid", "profile_overrides.send_seconds=1,2"]}.get(command, [])
+    assert main([command, *given, *more]) == 2
+    error = capsys.readouterr().err
+    assert f"{where}: {sentence}\n" in error
+    assert "lane" not in error
+
+
+@pytest.mark.parametrize(
+    ("policies", "api", "told"),
+    [
+        (
+            "drain,nope",
+            "threads",
+            "over threads there are: check_then_act, cancel_and_retry, cancel_and_retry_as_run, drain",
+        ),
+        (
+            "nope",
+            "responses",
+            "over responses there are: retry_on_lock, quiet_window, chained, drain, retry_broken_stream",
+        ),
+        ("drain,quiet_windo", "responses", "did you mean `quiet_window`?"),
+    ],
+)
+def test_a_policy_that_there_is_not_is_told_with_those_that_there_are(
+    policies: str, api: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = "race" if api == "threads" else "responses_race"
+    assert main(["compare", scenario, "--policies", policies]) == 2
+    error = capsys.readouterr().err
+    assert f"--policies {policies.split(',')[-1]}: there is no policy '{policies.split(',')[-1]}'; {told}" in error
+    assert "RetrySettings" not in error
+
+
+@pytest.mark.parametrize("name", sorted(SHOWN_ONLY))
+def test_a_policy_that_shows_a_fault_is_compared_and_neither_in_files_nor_tuned(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "responses_race", "--policies", f"retry_on_lock,{name}", *FEW]) == 0
+    assert [each["policy"] for each in results()["policies"]] == ["retry_on_lock", name]
+    assert main(["verify", "responses_race", "--policy", policy(name)]) == 2
+    assert f"policy = '{name}': shows a fault and is not for files; name one of check" in capsys.readouterr().err
+    assert main(["tune", "responses_race", "--policy", name]) == 2
+    assert f"'{name}' has no settings that could be tuned" in capsys.readouterr().err
+    docs = Path(__file__).parents[2] / "docs"
+    for page in ("policy-file.md", "tuning.md"):
+        assert f"`{name}`" in (docs / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["verify", "race", "--set", "profile_overrides.lock=none"],
+        ["sweep", "race", "--grid", "profile_overrides.lock=none,steer"],
+        ["serve", "--set", "lock=none"],
+    ],
+)
+def test_a_switch_of_another_apis_profiles_is_told_with_that_api(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    sentence = (
+        'only profiles of another API have it, `responses`; add --api responses, or api = "responses" to the scenario'
+    )
+    assert f"lock: {sentence}\n" in error
+    assert "queue_seconds" not in error
 
 
 def test_a_policy_is_compared_with_itself_under_two_names(capsys: pytest.CaptureFixture[str]) -> None:
