@@ -103,7 +103,7 @@ class _LeaseStoryWriter(StoryWriter):
 
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         if event.command == "take_over" and event.reply == 1 and self._is_own_key(event.key):
-            self._line(time, entity, "takes its run's messages over", Rank.TAKEN_OVER)
+            self._line(time, entity, f"takes its {self.chronicle.roles.words.run}'s messages over", Rank.TAKEN_OVER)
         elif event.command in self._looks:
             named = self._is_own_key(event.key) or self.evidence.conversation_of("", key=event.key) == self.conversation
             if named or (event.delivery and self._is_told(event.delivery)):
@@ -191,7 +191,13 @@ class _LeaseStoryWriter(StoryWriter):
     def _tell_creation(self, time: float, who: str, request: Request) -> None:
         names = tuple(each.id for each in self.facts.messages_stored_by(request))
         what = f" with {listed(names)}" if names else ""
-        self._line(time, who, f"created {request.detail or 'a run'}{what}", Rank.RUN_CREATED, messages=names)
+        self._line(
+            time,
+            who,
+            f"created {request.detail or f'a {self.chronicle.roles.words.run}'}{what}",
+            Rank.RUN_CREATED,
+            messages=names,
+        )
 
     def _tell_cancel(self, time: float, who: str, request: Request) -> None:
         refused = f": {request.served_status} {request.error_message or ''}" if request.served_status >= 400 else ""

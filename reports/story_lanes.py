@@ -112,7 +112,7 @@ def lanes_of(story: Story, records: Sequence[Record], lines_max: int = LINES_MAX
         "causes": [
             {
                 "kind": kind.name,
-                "title": kind.value,
+                "title": story.chronicle.roles.words.said(kind.value),
                 "rows": sorted(
                     # What is not told in this conversation's story, such as another one's handling, has no row.
                     {

@@ -12,7 +12,8 @@ from typing import Final
 
 from relaysim.sim.counted import counted
 
-_ID = re.compile(r"\b(?:thread|run|msg|asst|call)_[A-Za-z0-9]+")
+_ID = re.compile(r"\b(?:(?:thread|run|msg|asst|call)_[A-Za-z0-9]+|(?:conv|resp|rs|fc|fco)_[A-Za-z0-9]{16,})")
+_SHORT_ID = re.compile(r"\b(?:thread|run|msg|asst|call|conv|resp|rs|fc|fco)_[A-Za-z0-9]{4,}")
 _ID_LETTERS_MIN = 4
 _LINE_NUMBER: Final = re.compile(r":\d+(?= in )")
 _SIMULATOR: Final = f"{__name__.partition('.')[0]}/sim/"
@@ -175,6 +176,12 @@ def short_ids(texts: Sequence[str]) -> Callable[[str], str]:
         shared[one], shared[other] = max(shared[one], same), max(shared[other], same)
     short = {each: each[: max(shared[each] + 1, each.index("_") + 1 + _ID_LETTERS_MIN)] for each in ordered}
     return lambda text: _ID.sub(lambda match: short.get(match[0], match[0]), text)
+
+
+def as_in_rows(sentence: str, rows: Sequence[str]) -> str:
+    """A sentence that stands under a story, with each API id as the story's rows have it; whole if they have it not."""
+    there = sorted({each for row in rows for each in _SHORT_ID.findall(row)}, key=len, reverse=True)
+    return _ID.sub(lambda match: next((each for each in there if match[0].startswith(each)), match[0]), sentence)
 
 
 def _fit(window: Sequence[Line], heights: Sequence[int], budget: int) -> list[int]:

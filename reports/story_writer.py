@@ -357,7 +357,9 @@ class StoryWriter(TraceReader):
         status, error, roles = event.status, event.error_message or "", self.chronicle.roles
         refused = {"delivery": delivery, "link": Link.REFUSED if status == 400 or request.conflict else None}
         if request.conflict:
-            what = "append refused" if request.appends else f"calls {operation}"
+            is_turn = operation in roles.appends and operation in roles.starts
+            refused_what = f"{roles.words.run} refused" if is_turn else "append refused"
+            what = refused_what if request.appends else f"calls {operation}"
             self._line(time, who, f"{what}: {status} {error}", Rank.CONFLICT, loud=True, **refused)
         elif operation in roles.cancels:
             self._tell_cancel(time, who, request)
@@ -367,7 +369,7 @@ class StoryWriter(TraceReader):
             known = isinstance(event.detail, int) and not isinstance(event.detail, bool)
             active = event.detail if known else self._active_runs(request.thread, time)
             found, link = (f"{active} active", None) if active else ("none active", Link.LIST_EMPTY)
-            sentence = f"lists the thread's runs: {found}"
+            sentence = f"lists the {roles.words.thread}'s {roles.words.run}s: {found}"
             self._line(time, who, sentence, Rank.LISTED, delivery=delivery, link=link)
         elif operation in roles.starts:
             self._tell_creation(time, who, request)
@@ -392,7 +394,7 @@ class StoryWriter(TraceReader):
     def _the_thread(self, request: Request) -> str:
         """How to name a request's thread: by its id where the conversation has several."""
         several = list(self.evidence.threads.values()).count(self.conversation) > 1
-        return str(request.thread) if several and request.thread else "the thread"
+        return str(request.thread) if several and request.thread else f"the {self.chronicle.roles.words.thread}"
 
     def _active_runs(self, thread: str | None, time: float) -> int:
         return sum(run.thread == thread and is_active_at(run, time) for run in self.chronicle.runs.values())
@@ -409,7 +411,7 @@ class StoryWriter(TraceReader):
 
     def _tell_creation(self, time: float, who: str, request: Request) -> None:
         # Of a served API the trace may not hold the run's first state; then the server names what it created.
-        name = request.run_made.id if request.run_made else str(request.detail or "a run")
+        name = request.run_made.id if request.run_made else str(request.detail or f"a {self.chronicle.roles.words.run}")
         # Whoever waits for a lock and has asked the API nothing yet is not surprised by the run.
         # On another thread it is in nobody's way.
         thread = request.thread if request.run_made is None else request.run_made.thread

@@ -23,7 +23,10 @@ MEANINGS: Final[Mapping[str, tuple[str, str]]] = {
     "over_notices": ("notice", "too many, or sent when nobody waited"),
     "answered_but_apologised": ("message", "with an apology although an answer was ready"),
     "breach_S12": ("reach", "into another conversation (S12)"),
-    "breach_S13": ("breach", "of what threads must hold (S13: each message once and whole, and what was said before)"),
+    "breach_S13": (
+        "breach",
+        "of what a conversation must hold (S13: each message once and whole, and what was said before)",
+    ),
     "breach_S14": ("message", "stored after one that was written later (S14)"),
     "breach_S15": ("text", "that no customer should read (S15)"),
 }

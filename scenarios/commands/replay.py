@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     """The command."""
     import shutil
 
+    from relaysim.reports.story_lines import as_in_rows
     from relaysim.reports.timeline import LINES_MAX, conversation_of, render_timeline
     from relaysim.scenarios.breached import NoSuchClaimError, example_of, subject_of
     from relaysim.sim.backends import backend_named
@@ -103,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         for line in story:
             say(line)
     for text in wrong:
-        say(f"! {text}")
+        say(f"! {as_in_rows(text, [row for story in stories for row in story])}")
     say(f"fingerprint {result.fingerprint}")
     return 0
 

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 
 _NONE: frozenset[str] = frozenset()
+_OURS: Final = re.compile(r"\b(run|thread)(s?)\b")
+
+
+class Words(NamedTuple):
+    """What an API calls its parts, for sentences that people read.
+
+    Attributes:
+        run: what answers: a run, a turn.
+        thread: where messages stand: a thread, a conversation.
+    """
+
+    run: str = "run"
+    thread: str = "thread"
+
+    def said(self, sentence: str) -> str:
+        """A sentence of this program's own, which speaks of runs and threads, in the API's words."""
+        return _OURS.sub(lambda match: getattr(self, match[1]) + match[2], sentence)
 
 
 class OperationRoles(NamedTuple):
@@ -22,6 +40,7 @@ class OperationRoles(NamedTuple):
         lists_turns: list a conversation's turns.
         lists_messages: list a conversation's messages.
         shows_ends: show that a turn has ended, by what it left: where its messages are linked at its end.
+        words: what the API calls its parts.
     """
 
     appends: frozenset[str]
@@ -33,3 +52,4 @@ class OperationRoles(NamedTuple):
     lists_turns: frozenset[str] = _NONE
     lists_messages: frozenset[str] = _NONE
     shows_ends: frozenset[str] = _NONE
+    words: Words = Words()

@@ -13,7 +13,7 @@ from relaysim.sim.backends.responses.history import tokens_of_items
 from relaysim.sim.backends.responses.parameters import SETTINGS, check_input
 from relaysim.sim.backends.responses.records import ResponseRecord
 from relaysim.sim.backends.responses.service import ResponsesService
-from relaysim.sim.trace.operation_roles import OperationRoles
+from relaysim.sim.trace.operation_roles import OperationRoles, Words
 
 Performed = tuple[Object, Detail] | ResponseRecord
 
@@ -122,6 +122,7 @@ ROLES: Final = OperationRoles(
     shows_turn=frozenset({"responses.retrieve"}),
     lists_messages=frozenset({"conversations.items.list"}),
     shows_ends=frozenset({"conversations.items.list"}),
+    words=Words(run="turn", thread="conversation"),
 )
 
 TURN_STARTS: Final = ROLES.starts

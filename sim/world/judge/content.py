@@ -356,8 +356,8 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
         message = history.repeated_by(send)
         if message is not None:
             return (
-                f"{send.conversation} was sent its own customer's words, those of {message.id}, in place of a run's, at "
-                f"{at(send.time)}"
+                f"{send.conversation} was sent its own customer's words, those of {message.id}, in place of a "
+                f"{history.roles.words.run}'s, at {at(send.time)}"
             )
     internal = internals.find(send)
     if internal is not None:
@@ -379,7 +379,10 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
     shortest = min((len(each) for each in wording(text).readings), default=0)
     around = shortest - sum(len(" ".join(wording(each).words)) for each in own)
     if around > _AROUND_MAX:
-        return f"{send.conversation} was sent {what} with {around:,} characters in it that no run wrote, at {at(send.time)}"
+        return (
+            f"{send.conversation} was sent {what} with {around:,} characters in it that no "
+            f"{history.roles.words.run} wrote, at {at(send.time)}"
+        )
     return None
 
 

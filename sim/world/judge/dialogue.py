@@ -118,7 +118,7 @@ def _check_run(
     if missing is not None:
         text = f"{run.id}, whose reply {conversation} was sent, did not read {missing.called}"
         if missing.thread != run.thread:
-            text += f" in another thread of {conversation}, {missing.thread}"
+            text += f" in another {history.roles.words.thread} of {conversation}, {missing.thread}"
     elif _is_out_of_order(run, due, read):
         text = f"{run.id}, whose reply {conversation} was sent, read what was said before in another order"
     else:

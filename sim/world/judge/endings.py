@@ -392,6 +392,6 @@ def _early_apologies(
         if begun and max(begun) < accepted:
             text = (
                 f"an apology for what takes too long, at {at(send.time)}, was for {message.id} too, which had been accepted "
-                f"at {at(accepted)}, long after the others and after the run for them had been created"
+                f"at {at(accepted)}, long after the others and after the {history.roles.words.run} for them had been created"
             )
             yield _WrongApology(text, accepted, send.time)

@@ -98,7 +98,7 @@ def _check_addressees(history: History, findings: Findings) -> None:
         findings.breach(
             "S12",
             f"{send.worker}, handling {handling.message_id} of {handling.conversation}, sent {send.conversation} a text "
-            f"that no run wrote, at {at(send.time)}",
+            f"that no {history.roles.words.run} wrote, at {at(send.time)}",
             message=handling.message_id,
             conversation=send.conversation,
             received=[send.text],

@@ -169,8 +169,8 @@ def _check_runs(history: History, runs_max: int, findings: Findings) -> None:
             if counts[key] == runs_max + 1:
                 findings.breach(
                     "L5",
-                    f"{counts[key]} runs had been created for {name} by {at(run.created)}, more than the {runs_max} "
-                    "that there are at most",
+                    f"{counts[key]} {history.roles.words.run}s had been created for {name} by {at(run.created)}, more than "
+                    f"the {runs_max} that there are at most",
                     message=name,
                     conversation=message.conversation,
                 )

@@ -35,10 +35,11 @@ def _wrong_reply(history: History, send: Text) -> str | None:
     assert run is not None
     owner = history.threads.get(run.thread, send.conversation)
     if owner != send.conversation:
-        return f"a reply on {owner}'s thread was sent to {send.conversation} at {at(send.time)}"
+        return f"a reply on {owner}'s {history.roles.words.thread} was sent to {send.conversation} at {at(send.time)}"
     unseen = [each for each in send.names if not history.covers(run, each)]
     if unseen:
         return f"the reply sent for {', '.join(unseen)} at {at(send.time)} is by {run.id}, which never saw it"
     if not send.informed:
-        return f"{send.worker} sent the words of {run.id} at {at(send.time)}, and had not seen that run end"
+        what = history.roles.words.run
+        return f"{send.worker} sent the words of {run.id} at {at(send.time)}, and had not seen that {what} end"
     return None

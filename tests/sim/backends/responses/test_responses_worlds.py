@@ -5,12 +5,16 @@ Method: two small bots (`responses_bot`) with two messages to one conversation, 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from relaysim.scenarios.cli import main
 from relaysim.sim.backends.profile import load_profile
+from relaysim.sim.backends.responses.backend import RESPONSES
 from relaysim.sim.backends.responses.profile import ResponsesProfile
+from relaysim.sim.backends.threads.backend import THREADS
 from relaysim.sim.world import Lane, Result, WorldSettings, run_world
 
 pytestmark = pytest.mark.usefixtures("one_session")
@@ -163,3 +167,35 @@ def test_what_a_failed_turn_took_along_is_no_longer_in_the_conversation() -> Non
     assert result.records is not None
     deleted = [fields[1] for _, _, kind, fields in result.records if kind == "message.deleted"]
     assert len(deleted) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "told", "sentence"),
+    [
+        (["responses_race"], ["turn refused: 400 Another process"], None),
+        (
+            ["responses_race", "--set", "relay.factory=relaysim.relay:chained"],
+            ["created resp_biV3 with c1.m2"],
+            r"! resp_biV3, whose reply c1 was sent, did not read c1\.m1, stored before in another conversation of c1, "
+            r"resp_\w{4}; it was created in resp_biV3 at 1\.774 s",
+        ),
+    ],
+)
+def test_stories_speak_of_turns_and_conversations_and_shorten_ids(
+    given: list[str], told: list[str], sentence: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", *given, "--seed", "0"]) == 0
+    story = capsys.readouterr().out
+    assert all(each in story for each in told)
+    assert not re.search(r"\b(run|runs|thread|threads)\b", story)
+    assert not re.search(r"(conv|resp)_\w{12}", story)
+    if sentence is not None:
+        assert re.search(f"^{sentence}$", story, re.MULTILINE)
+
+
+def test_what_an_api_calls_its_parts_is_said_in_its_words() -> None:
+    said = "a run cancelled by another worker than its own, in another one's thread; runs, threads, rerun"
+    assert RESPONSES.roles.words.said(said) == (
+        "a turn cancelled by another worker than its own, in another one's conversation; turns, conversations, rerun"
+    )
+    assert THREADS.roles.words.said(said) == said
