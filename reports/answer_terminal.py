@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from relaysim.reports.answers.answer import Answer, Group, Line, Tone
+from relaysim.reports.answers.answer import Answer, Group, Line, Table, Tone
 from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
@@ -104,10 +104,13 @@ def _foot(answer: Answer, files: Sequence[tuple[str, Path]], columns: int) -> li
 
 
 def _table(answer: Answer, columns: int, room: int | None) -> Iterator[Styled]:
-    groups = [group for group in answer.table.groups if group.lines]
+    table = answer.table
+    if table.narrow is not None and not _fits(table, columns):
+        table = table.narrow
+    groups = [group for group in table.groups if group.lines]
     if not groups:
         return
-    heads = answer.table.heads
+    heads = table.heads
     every = [line.cells for group in groups for line in group.lines]
     widths = _widths([*every, heads] if heads else every, columns)
     yield "", ""
@@ -124,6 +127,15 @@ def _table(answer: Answer, columns: int, room: int | None) -> Iterator[Styled]:
     left_out = len(every) - sum(len(lines) for _, lines in kept)
     if left_out:
         yield f"  and {left_out:,} more, with --full", "dim"
+
+
+def _fits(table: Table, columns: int) -> bool:
+    """Whether no cell of the first column is cut off."""
+    rows = [line.cells for group in table.groups for line in group.lines]
+    if not rows:
+        return True
+    longest = max(len(row[0]) for row in rows)
+    return longest <= _widths([*rows, table.heads] if table.heads else rows, columns)[0]
 
 
 def _style(tone: Tone) -> str:

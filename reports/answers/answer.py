@@ -68,10 +68,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The one table of an answer, the most important lines first. Without `heads` its columns have no names."""
+    """The one table of an answer, the most important lines first. Without `heads` its columns have no names.
+
+    `narrow` says the same in fewer columns, for where the first column does not fit; None: it is cut off there.
+    """
 
     groups: tuple[Group, ...]
     heads: tuple[str, ...] = ()
+    narrow: Table | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

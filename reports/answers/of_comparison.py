@@ -36,6 +36,19 @@ _SHOWN: Final = (
 )
 """Of a first screen; the percentiles of those who got a reply are left out, since they hide those who got none."""
 
+_LABELS: Final[Mapping[str, str]] = {
+    "failed": "failed",
+    "lost": "lost",
+    "transparency_breaches": "breaches",
+    "or_never_p50": "50 % wait",
+    "or_never_p95": "95 % wait",
+    "or_never_p99": "99 % wait",
+    "requests": "requests",
+    "redis_commands": "commands",
+}
+"""What they are called where there is no room for their titles."""
+_SIGNS: Final[Mapping[str, str]] = {"better": "+", "worse": "-"}
+
 _TONES: Final[Mapping[str, Tone]] = {"better": "good", "worse": "bad", "mixed": "open", "open": "open", "same": "open"}
 _ORDER: Final = ("better", "mixed", "open", "same", "worse")
 
@@ -62,7 +75,7 @@ def answer_of_comparison(results: Mapping[str, Any]) -> Answer:
             *(_policy_words(name, policies, differences[name]) for name in verdicts),
         ],
         advice=_advice(results, chosen, against),
-        commands=list(differences[chosen]["example"]["replay"])[:1] if differences[chosen]["example"] else [],
+        commands=[_worse_side(differences[chosen], against)[1]] if differences[chosen]["example"] else [],
         figures=[_figure(each, results) for each in results["policies"]],
         table=_table(results),
         notes=[f"! {note}" for note in unlike_notes(results)],
@@ -143,7 +156,9 @@ def _advice(results: Mapping[str, Any], chosen: str, against: str) -> list[str]:
     ]
     more = f"more worlds would tell more (--replications {results['replications'] * 4})"
     failures_open = direction(difference["measures"]["failed"]) == "unknown"
-    see = "Where they lie farthest apart:" if difference["example"] else ""
+    see = (
+        f"Where they lie farthest apart, {_worse_side(difference, against)[0]} fails:" if difference["example"] else ""
+    )
     sentences = {
         "better": f"Take {chosen} here ({'; '.join(cost)}){f'; of failures {more}' if failures_open else ''}.",
         "worse": f"Keep {against}.",
@@ -152,6 +167,14 @@ def _advice(results: Mapping[str, Any], chosen: str, against: str) -> list[str]:
         "same": f"Keep {against}; here nothing tells them apart.",
     }
     return [sentences[verdict.word], *([see] if see else [])]
+
+
+def _worse_side(difference: Mapping[str, Any], against: str) -> tuple[str, str]:
+    """Of the world in which two policies lie farthest apart: the one under which more messages failed, and its replay."""
+    example = difference["example"]
+    failed, failed_against = example["failed"]
+    side = 0 if failed > failed_against else 1
+    return (difference["policy"], against)[side], example["replay"][side]
 
 
 def _figure(policy: Mapping[str, Any], results: Mapping[str, Any]) -> Figure:
@@ -170,16 +193,22 @@ def _figure(policy: Mapping[str, Any], results: Mapping[str, Any]) -> Figure:
 def _table(results: Mapping[str, Any]) -> Table:
     """The measures that decide, and what each policy costs: values, and whether they are better or worse."""
     differences = {each["policy"]: each["measures"] for each in results["differences"]}
-    lines = []
+    lines, narrow = [], []
     for measure in sorted((each for each in MEASURES if each.id in _SHOWN), key=lambda each: _SHOWN.index(each.id)):
-        cells = [measure.title]
+        cells, narrow_cells = [measure.title], [_LABELS[measure.id]]
         for policy in results["policies"]:
             value = value_words(measure, policy["measures"][measure.id]["value"])
             found = differences.get(policy["policy"])
-            cells.append(value if found is None else f"{value} {mark(measure, found[measure.id])}")
+            told = "" if found is None else mark(measure, found[measure.id])
+            cells.append(f"{value} {told}".rstrip())
+            narrow_cells.append(f"{value} {_SIGNS.get(told, told)}".rstrip())
         lines.append(Line(tuple(cells)))
-    heads = (
-        f"the same {counted(results['replications'], 'world')}; ≈ not told apart",
-        *(each["policy"] for each in results["policies"]),
+        narrow.append(Line(tuple(narrow_cells)))
+    names = [each["policy"] for each in results["policies"]]
+    worlds = f"the same {counted(results['replications'], 'world')}"
+    legend = f"{worlds}; + better, - worse, = the same, ≈ not told apart"
+    return Table(
+        (Group("", tuple(lines)),),
+        (f"{worlds}; ≈ not told apart", *names),
+        Table((Group(legend, tuple(narrow)),), ("", *names)),
     )
-    return Table((Group("", tuple(lines)),), heads)

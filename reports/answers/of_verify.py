@@ -16,7 +16,7 @@ from relaysim.reports.answers.severity import Judged, may_never_happen, severity
 from relaysim.reports.determinism import is_deterministic, not_deterministic_words, remedy_words
 from relaysim.reports.results import claims_of
 from relaysim.reports.summary import SYMBOLS, Row, percent, strategy_words, summarise
-from relaysim.sim.counted import counted
+from relaysim.sim.counted import counted, plural
 
 RELAYS: Final[Mapping[str, str]] = {
     "relaysim.relay:check_then_act": "before the fix",
@@ -34,6 +34,8 @@ _HEADS: Final[Mapping[str, tuple[str, Tone]]] = {
     "verified": ("Verified", "good"),
 }
 _UNMET = "never met"
+_OF_FAILURES: Final = frozenset({"failed", "succeeded", "answered", "transparency_breaches"})
+"""A claim about one of these events says how many messages may end in an apology or without an answer."""
 
 
 def answer_of_verify(results: Mapping[str, Any]) -> Answer:
@@ -70,11 +72,29 @@ def answer_of_verify(results: Mapping[str, Any]) -> Answer:
         if len(claims) > 1
         else f"The claim holds in {worlds}: {claims[0][1].get('title', claims[0][1]['id'])}",
         found=[*_loosest(claims), *outcomes(results)],
-        advice=["Nothing, as far as these claims go; a rarer breach needs more worlds (--replications) or `explore`."],
+        advice=_when_all_hold(results),
         table=table,
         figures=failed,
         gate=gate_words(results),
     )
+
+
+def _when_all_hold(results: Mapping[str, Any]) -> list[str]:
+    """What to do where no claim is refuted: failures that none of them counts are named."""
+    uncounted = [
+        f"{share_words(each['outcomes']['failed'], each['outcomes']['messages'])} in {each['scenario']}"
+        for each in results["scenarios"]
+        if each.get("outcomes", {}).get("failed")
+        and not each.get("strategy")
+        and not any(claim["event"] in _OF_FAILURES for claim in each["claims"])
+    ]
+    if not uncounted:
+        return ["Nothing, as far as these claims go; a rarer breach needs more worlds (--replications) or `explore`."]
+    more = f", and in {counted(len(uncounted) - 1, 'more scenario')}" if len(uncounted) > 1 else ""
+    return [
+        f"Judge what no claim counts here: {uncounted[0]}{more} ended in an apology or without an answer. A claim about "
+        "`failed` says how many may (docs/scenarios.md); `relaysim run` finds such a message, `relaysim replay` tells of it."
+    ]
 
 
 def not_deterministic(results: Mapping[str, Any]) -> Answer:
@@ -361,7 +381,9 @@ def claims_table(rows: Sequence[Row]) -> Table:
     for verdict, (head, tone) in _HEADS.items():
         if found := lines.get(verdict):
             ordered = tuple(line for _, line in sorted(found, key=lambda each: each[0]))
-            among = "" if verdict == "not judged" else f" of {sum(bool(row.parts) for row in rows)}"
+            among = f" of {sum(bool(row.parts) for row in rows)}"
+            if verdict == "not judged":
+                among = f" {plural('claim', len(ordered))} of the incident, which other scenarios judge"
             groups.append(Group(f"{SYMBOLS[verdict]} {head}: {len(ordered)}{among}", ordered, tone))
     return Table(tuple(groups))
 

@@ -81,6 +81,26 @@ def test_all_verified_is_said_with_how_little_is_known_and_what_failed_all_the_s
     )
 
 
+def test_nothing_is_to_be_done_only_where_a_claim_counts_what_failed() -> None:
+    counted = claim("few-fail", "below", "failed", 5, 400, limit=0.5)
+    nothing = answer_of(results(scenario("small", [GOOD, counted], failed=5))).advice
+    assert nothing[0].startswith("Nothing, as far as these claims go")
+    assert answer_of(results(scenario("small", [GOOD]))).advice == nothing
+    assert answer_of(results(scenario("small", [GOOD], failed=5, strategy="portfolio"))).advice == nothing
+    (uncounted,) = answer_of(results(scenario("small", [GOOD], failed=10, lost=2))).advice
+    assert uncounted == (
+        "Judge what no claim counts here: 10 of 100 (10.00 %) in small ended in an apology or without an answer. A claim "
+        "about `failed` says how many may (docs/scenarios.md); `relaysim run` finds such a message, `relaysim replay` tells of it."
+    )
+
+
+def test_what_is_not_judged_says_whose_claims_those_are() -> None:
+    transparent = claim("transparent", "never", "transparency_breaches", 0, 400)
+    (unjudged, _) = answer_of(results(scenario("small", [transparent]))).table.groups
+    assert unjudged.title == "· Not judged: 10 claims of the incident, which other scenarios judge"
+    assert len(unjudged.lines) == 10
+
+
 def test_one_refuted_claim_is_the_title_with_what_it_says_and_what_was_counted() -> None:
     answer = answer_of(results(scenario("small", [GOOD, BAD], failed=5)))
     assert answer.status == "refuted"

@@ -88,6 +88,36 @@ def test_a_policy_is_better_or_worse_by_what_customers_feel(told: Any, status: s
     assert_fits(answer)
 
 
+@pytest.mark.parametrize(("failed", "side"), [([3, 0], 0), ([0, 3], 1)])
+def test_the_world_in_which_policies_lie_farthest_apart_is_shown_under_the_one_that_fails(
+    failed: list[int], side: int
+) -> None:
+    found = compared((90, 50), failed=LESS)
+    found["differences"][0]["example"] = {"seed": 7, "failed": failed, "replay": ["replay new", "replay old"]}
+    answer = answer_of(found)
+    assert answer.commands == [f"replay {('new', 'old')[side]}"]
+    assert answer.advice[-1] == f"Where they lie farthest apart, {('new', 'old')[side]} fails:"
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_no_measures_name_is_cut_off_however_many_policies_there_are(count: int) -> None:
+    found = compared((90, 50), failed=LESS)
+    difference = found["differences"][0]
+    for at in range(count - 2):
+        name = f"another_policy_{at}"
+        found["policies"].append({**found["policies"][1], "policy": name})
+        found["differences"].append({**difference, "policy": name})
+    answer = answer_of(found)
+    lines = [text for text, _ in screen(answer, lines=None)]
+    table = lines[lines.index("") + 1 :]
+    assert not [line for line in table[1:] if "…" in line]
+    labels = {line.split("  ")[1] for line in table[1:] if line.startswith("  ")}
+    assert labels >= (
+        {"failed: an apology, or lost"} if count == 2 else {"failed", "breaches", "95 % wait", "commands"}
+    )
+    assert any("+ better, - worse" in line for line in table) == (count == 5)
+
+
 @pytest.mark.parametrize("measure", ["replied_p95", "own_reply", "apologies", "requests"])
 def test_what_hides_those_without_an_answer_or_is_a_cost_decides_nothing(measure: str) -> None:
     for told in (LESS, MORE):
