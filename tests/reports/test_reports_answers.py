@@ -90,7 +90,8 @@ def test_nothing_is_to_be_done_only_where_a_claim_counts_what_failed() -> None:
     (uncounted,) = answer_of(results(scenario("small", [GOOD], failed=10, lost=2))).advice
     assert uncounted == (
         "Judge what no claim counts here: 10 of 100 (10.00 %) in small ended in an apology or without an answer. A claim "
-        "about `failed` says how many may (docs/scenarios.md); `relaysim run` finds such a message, `relaysim replay` tells of it."
+        "about `failed` says how many may (docs/scenarios.md); `relaysim run` finds such a message, `relaysim replay` tells "
+        "of it."
     )
 
 
