@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from relaysim.sim.backends.other_endpoints.routes import SIMULATED_AS
 from relaysim.sim.counted import counted
 from relaysim.sim.world.obstacles import IN_LANE_DIRECT
 
+EVENTS: Final = "--set 'events={}' (in a scenario: a table [events]; docs/own-bot.md)"
+"""How the API's webhooks are sent."""
 _NO_SUCH_PATH, _NOT_LET_IN = ("status 404", "status 405"), ("status 401", "status 403")
 
 
@@ -39,6 +41,7 @@ class Obstacles:
         elsewhere: in how many of those an answer was sent that a chat completion wrote.
         calm: how many handlings of the others met no trouble; of replications without such an exception, all.
         raised: how many of those each exception ended.
+        unheard: in how many turns ended that the relay had asked for in the background, and had not looked at.
         said: what each of those exceptions said; of several texts the first by the alphabet.
     """
 
@@ -48,12 +51,14 @@ class Obstacles:
     raised: dict[str, int] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
     elsewhere: int = 0
+    unheard: int = 0
 
     def add(self, found: Mapping[str, Any], handlings: int) -> bool:
         """Add those of one replication, which had so many handlings; returns whether that replication does not count."""
         for call in found.get("unsimulated", ()):
             self.unsimulated[call] = self.unsimulated.get(call, 0) + 1
         self.elsewhere += "elsewhere" in found
+        self.unheard += "unheard" in found
         if found.get("unsimulated") or "elsewhere" in found:
             self.aside += 1
             return True
@@ -65,6 +70,7 @@ class Obstacles:
         """Add other replications'."""
         self.aside += other.aside
         self.elsewhere += other.elsewhere
+        self.unheard += other.unheard
         self.calm += other.calm
         for call, count in other.unsimulated.items():
             self.unsimulated[call] = self.unsimulated.get(call, 0) + count
@@ -82,8 +88,15 @@ class Obstacles:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Obstacles:
         """What `to_plain` wrote."""
-        dicts = {name: dict(plain.get(name, {})) for name in ("unsimulated", "raised", "said")}
-        return cls(plain.get("aside", 0), calm=plain.get("calm", 0), elsewhere=plain.get("elsewhere", 0), **dicts)
+        return cls(
+            aside=plain.get("aside", 0),
+            unsimulated=dict(plain.get("unsimulated", {})),
+            calm=plain.get("calm", 0),
+            raised=dict(plain.get("raised", {})),
+            said=dict(plain.get("said", {})),
+            elsewhere=plain.get("elsewhere", 0),
+            unheard=plain.get("unheard", 0),
+        )
 
     @property
     def raised_by_most(self) -> str | None:
@@ -123,6 +136,14 @@ class Obstacles:
             )
             what, count = "answers by chat completions", self.elsewhere
             found.append({"kind": "elsewhere", "what": what, "count": count, "among": replications, "text": text})
+        if 2 * self.unheard > replications:
+            text = (
+                f"the relay started turns in the background and looked at none of them again in {self.unheard:,} of "
+                f"{counted(replications, 'world')}, and nothing told it of their end. A relay that waits for the API's "
+                f"webhooks hears of them with {EVENTS}"
+            )
+            what = "turns that nothing told of"
+            found.append({"kind": "unheard", "what": what, "count": self.unheard, "among": replications, "text": text})
         return found
 
 

@@ -108,11 +108,23 @@ def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
         advice=[f"Do not take it to customers. The worst{named} happens again by this line; mend what the story shows:"]
         if commands
         else ["Do not take it to customers."],
+        notes=_untold(results),
         commands=commands,
         table=_table(claims),
         figures=_figures(results),
         details=results.get("details", ()),
     )
+
+
+def _untold(results: Mapping[str, Any]) -> list[str]:
+    """What a relay may have waited for that nothing in these worlds does, the first time that it is met."""
+    texts = [
+        f"! {scenario['scenario']}: {each['text']}."
+        for scenario in results["scenarios"]
+        for each in scenario.get("obstacles", ())
+        if each["kind"] == "unheard"
+    ]
+    return texts[:1]
 
 
 def _not_judged(results: Mapping[str, Any], question: str) -> Answer:

@@ -2,6 +2,8 @@
 
 Its statuses: `not deterministic`, `nothing judged`, `refuted`, `inconclusive`, `verified`. Whether a verdict was expected
 has no part in it; that is said once, for whoever keeps a gate.
+
+Longer than 400 lines because each branch of one command's answer is here, with its sentences and its table.
 """
 
 from __future__ import annotations

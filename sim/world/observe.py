@@ -76,6 +76,7 @@ def observe(
     said_elsewhere: Iterable[str] = (),
     raised: Iterable[Raised] = (),
     api_faults: bool = False,
+    untold: bool = False,
     facts: WorldFacts = NO_FACTS,
 ) -> dict[str, Any]:
     """Distil one world.
@@ -89,7 +90,7 @@ def observe(
         fingerprint: the trace's, passed through.
         ledger: per message the outcome that the relay has recorded, None for none; None: the relay keeps no ledger.
         redis_pauses: from when to when a command waited for a pause of the Redis server, which leaves no record.
-        unsimulated, said_elsewhere, raised, api_faults: see `relaysim.sim.world.obstacles.obstacles`.
+        unsimulated, said_elsewhere, raised, api_faults, untold: see `relaysim.sim.world.obstacles.obstacles`.
         facts: what else the judge is told.
 
     Returns:
@@ -126,7 +127,9 @@ def observe(
         "own_words": own_words(history),
         "exceptions": exceptions,
         "blocked": _blocked(history.blocked_loops),
-        "obstacles": obstacles(unsimulated, raised, history, api_faults=api_faults, said_elsewhere=said_elsewhere),
+        "obstacles": obstacles(
+            unsimulated, raised, history, api_faults=api_faults, said_elsewhere=said_elsewhere, untold=untold
+        ),
         "looks": [] if lease is None else [each.partition(" ")[0] for each in lease.steps.read_inbox],
         "virtual_seconds": history.end,
         "events": history.count,

@@ -1,12 +1,13 @@
 """What keeps a world from showing anything of its relay and is not the relay's fault.
 
-Three kinds of it. A *call that is not simulated* was refused by nobody but the simulator, so whatever came of it is no
+Four kinds of it. A *call that is not simulated* was refused by nobody but the simulator, so whatever came of it is no
 behaviour of the relay's. *Answers from elsewhere*, which chat completions wrote and the relay sent, are in no conversation:
 which message they answer, and whether all of it is there, cannot be judged. An *exception out of nothing*: `handle`, or a
 task that it started, raised before any text was sent, although nothing in the world had given it a reason, no refusal, no
 failure, no run that ended badly, no fault of Redis, no other message. Where most handlings that met no such trouble raise
 the same one in the same line, it is the code between the relay and the simulator that does not work yet, and nothing can be
-said of the relay.
+said of the relay. *Turns that nobody told of*: the relay asked for turns in the background and for none of them again, in a
+world whose API does not tell of their end.
 
 All are plain texts with counts, so that they add up over worlds and processes.
 """
@@ -99,6 +100,7 @@ def obstacles(
     *,
     api_faults: bool,
     said_elsewhere: Iterable[str] = (),
+    untold: bool = False,
 ) -> dict[str, Any]:
     """What kept this world from showing anything: empty if nothing did.
 
@@ -108,17 +110,21 @@ def obstacles(
         history: the world's trace, read.
         said_elsewhere: the texts that chat completions wrote.
         api_faults: whether faults may answer in the API's place, so that no refusal is surely the relay's own mistake.
+        untold: whether the API could tell of the end of turns, and does not in this world.
 
     Returns:
         `unsimulated`: each such call, once; `elsewhere`: the first text that a chat completion wrote and that was sent;
         `raised`: how many handlings each exception out of nothing ended, `said`: what it said first, and `calm`: how many
-        handlings met no trouble. What is empty is left out.
+        handlings met no trouble; `unheard`: how many turns ended that the relay may have waited to be told of. What is empty
+        is left out.
     """
     found: dict[str, Any] = {}
     if calls := sorted({str(each) for each in unsimulated}):
         found["unsimulated"] = calls
     if (sent := _from_elsewhere(said_elsewhere, history)) is not None:
         found["elsewhere"] = sent
+    if untold and (unheard := _unheard(history)):
+        found["unheard"] = unheard
     calm: set[str] | None = None
     for each in dict.fromkeys(raised):
         if each.of_the_world:
@@ -132,6 +138,24 @@ def obstacles(
     if "raised" in found:
         found["calm"] = len(calm or ())
     return found
+
+
+def _unheard(history: History) -> int:
+    """How many turns ended after their request had been answered, if nobody ever looked for one and no reply was sent."""
+    roles = history.roles
+    looks = roles.shows_turn | roles.lists_turns | roles.lists_messages | roles.shows_ends
+    if any(send.run is not None for send in history.sends):
+        return 0
+    if any(request.operation in looks for request in history.requests.values()):
+        return 0
+    return sum(
+        run.request is not None
+        and run.request.answered is not None
+        and run.request.status == 200
+        and run.ended is not None
+        and run.request.answered < run.ended
+        for run in history.runs.values()
+    )
 
 
 def _from_elsewhere(said: Iterable[str], history: History) -> str | None:

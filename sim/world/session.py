@@ -259,6 +259,7 @@ def run_world(
         said_elsewhere=tuple(dict.fromkeys(world.network.others.said)),
         raised=world.webhooks.raised,
         api_faults=bool(world.settings.faults),
+        untold=world.backend.has_events and world.settings.events is None,
         facts=world.facts,
     )
     observation["fault_hits"] = world.fault_hits

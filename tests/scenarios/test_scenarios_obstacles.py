@@ -46,6 +46,19 @@ def test_they_add_up_in_any_order_and_go_through_plain_data() -> None:
     assert totals[0].said == {WRONG: "a"}
 
 
+def test_turns_that_nothing_told_of_are_named_where_they_are_in_most_worlds_and_count_all_the_same() -> None:
+    found = Obstacles()
+    assert not found.add({"unheard": 2}, 5)
+    assert not found.add({}, 4)
+    assert found.entries(2) == []
+    found.merge(Obstacles.from_plain({"unheard": 1}))
+    found = Obstacles.from_plain(found.to_plain())
+    assert (found.aside, found.unheard) == (0, 2)
+    (told,) = found.entries(3)
+    assert (told["kind"], told["count"], told["among"]) == ("unheard", 2, 3)
+    assert "--set 'events={}' (in a scenario: a table [events]; docs/own-bot.md)" in told["text"]
+
+
 def test_a_replication_with_answers_from_elsewhere_does_not_count() -> None:
     found = Obstacles()
     assert found.add({"elsewhere": "Hello"}, 5)

@@ -355,10 +355,8 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
     if send.run is None and len(wording(text).words) >= TELLING_WORDS and not history.is_declared(send):
         message = history.repeated_by(send)
         if message is not None:
-            return (
-                f"{send.conversation} was sent its own customer's words, those of {message.id}, in place of a "
-                f"{history.roles.words.run}'s, at {at(send.time)}"
-            )
+            whose = f"those of {message.id}, in place of a {history.roles.words.run}'s"
+            return f"{send.conversation} was sent its own customer's words, {whose}, at {at(send.time)}"
     internal = internals.find(send)
     if internal is not None:
         return f"{send.conversation} was sent {what} with {internal} in it, at {at(send.time)}"
@@ -379,10 +377,8 @@ def _strange_words(history: History, send: Text, internals: Internals) -> str | 
     shortest = min((len(each) for each in wording(text).readings), default=0)
     around = shortest - sum(len(" ".join(wording(each).words)) for each in own)
     if around > _AROUND_MAX:
-        return (
-            f"{send.conversation} was sent {what} with {around:,} characters in it that no "
-            f"{history.roles.words.run} wrote, at {at(send.time)}"
-        )
+        what += f" with {around:,} characters in it that no {history.roles.words.run} wrote"
+        return f"{send.conversation} was sent {what}, at {at(send.time)}"
     return None
 
 

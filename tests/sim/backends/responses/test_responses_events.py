@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import base64
 import time
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from pydantic import ValidationError
 
+from relaysim.scenarios.cli import main
 from relaysim.sim.backends.profile import load_profile
 from relaysim.sim.backends.responses.profile import ResponsesProfile
 from relaysim.sim.backends.webhook_events import SECRET, EventSettings, signature_of
@@ -224,3 +226,40 @@ def test_an_api_that_tells_of_nothing_says_so() -> None:
 def test_a_bot_that_takes_no_events_is_not_judged() -> None:
     with pytest.raises(TargetError, match=r"Deaf has no `handle_webhook\(payload, headers\)`"):
         run(factory="events_bot:deaf")
+
+
+def test_a_bot_that_waits_for_events_where_none_are_sent_is_told_so() -> None:
+    silent = run(events=None).observation["obstacles"]
+    assert silent == {"unheard": 1}
+    assert run().observation["obstacles"] == {}
+
+
+@pytest.mark.parametrize("factory", ["make", "make_background", "make_stream"])
+def test_a_bot_that_looks_for_its_turns_waits_for_no_events(factory: str) -> None:
+    result = run(factory=f"responses_bot:{factory}", events=None)
+    assert result.observation["obstacles"] == {}
+
+
+def test_the_terminal_says_how_events_are_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = [
+        "verify",
+        "race",
+        "--factory",
+        "events_bot:make",
+        "--api",
+        "responses",
+        "--replications",
+        "3",
+        "--jobs",
+        "1",
+    ]
+    main([*command, "--quiet"])
+    screen = " ".join(capsys.readouterr().out.split())
+    assert (
+        "and nothing told it of their end. A relay that waits for the API's webhooks hears of them with --set" in screen
+    )
+    main([*command, "--quiet", "--set", "events={}"])
+    assert "hears of them with" not in " ".join(capsys.readouterr().out.split())
