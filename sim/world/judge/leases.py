@@ -11,6 +11,7 @@ from relaysim.sim.world.judge.findings import Findings, at
 from relaysim.sim.world.judge.history import History
 from relaysim.sim.world.judge.history_records import Release
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
+from relaysim.sim.world.judge.lookups import has_told
 
 _CLOCKS_SECONDS = 0.1
 """How far a worker's idea of a time may be from the trace's: it asks over a network."""
@@ -348,13 +349,14 @@ def _was_listed(history: History, run: Run, lease: Lease, release: Release) -> b
 
 def _was_forgotten(history: History, creation: Request, release: Release) -> bool:
     """Whether a holder that could not know what had become of a creation did not even ask before it let the lease go: it had
-    no answer since the creation left, and asked for none since it last told its customer something."""
+    no answer since the creation left (that the thread is gone is one), and asked for none since it last told its customer
+    something."""
     last_told = max(
         (each.time for each in history.sends if each.lease is release.lease and each.index < release.index), default=0.0
     )
     for each in history.lookups.get(creation.thread or "", ()):
         if each.lease is not release.lease or each.left < creation.left or each.left > release.time:
             continue
-        if each.left >= last_told or (each.succeeded and each.answered is not None and each.answered <= release.time):
+        if each.left >= last_told or (has_told(each) and each.answered is not None and each.answered <= release.time):
             return False
     return creation.is_uncertain(release.time)

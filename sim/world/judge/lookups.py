@@ -118,9 +118,8 @@ def _lookup(history: History, thread: str, earlier: Request, request: Request) -
     for each in history.lookups.get(thread, ()):
         if each.left > request.left:
             break
-        has_told = each.succeeded or each.status == _GONE
         early = each.left < since and not _has_found(each, earlier, request)
-        if early or not has_told or each.answered is None or each.answered > request.left:
+        if early or not has_told(each) or each.answered is None or each.answered > request.left:
             continue
         if (
             each.operation in history.roles.lists_turns
@@ -129,6 +128,11 @@ def _lookup(history: History, thread: str, earlier: Request, request: Request) -
         ):
             found = each
     return found
+
+
+def has_told(look: Request) -> bool:
+    """Whether a look was answered, if only that what it asked for is gone: more nobody is told."""
+    return look.succeeded or look.status == _GONE
 
 
 def _has_found(look: Request, earlier: Request, request: Request) -> bool:

@@ -209,20 +209,46 @@ def test_a_step_that_comes_late_takes_no_effect(reply: int, broken: int) -> None
     assert breaches(story, "S7", declaring()) == broken
 
 
-@pytest.mark.parametrize("looks", [True, False])
-def test_a_creation_of_unknown_fate_is_asked_for_before_the_lease_goes(looks: bool) -> None:
+def unknown_creation(*, look: dict[str, Any] | None = None, last: dict[str, Any] | None = None) -> JudgedStory:
+    """A lease goes whose only creation, of unknown fate, has made a run; with a look before or after its message's end."""
     story = JudgedStory()
     story.accept("c1.m1", lease=True)
     creation = story.leave("runs.create")
     story.run_lands(creation, "run_a", "c1.m1")
     story.answer(creation, 0, "ReadTimeout")
+    if look is not None:
+        story.ask("runs.list", **look)
     story.send("c1.m1", at=5.0)
     story.end("friendly_apology", "c1.m1")
-    if looks:
-        story.ask("runs.list", failure="ReadTimeout")
+    if last is not None:
+        story.ask("runs.list", **last)
     story.release()
+    return story
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_a_creation_of_unknown_fate_is_asked_for_before_the_lease_goes(looks: bool) -> None:
+    story = unknown_creation(last={"failure": "ReadTimeout"} if looks else None)
     found = judged(story, declaring(clears_up=True)).counts
     assert (found["breach_S8"], found["residue_orphan_run"]) == ((0, 1) if looks else (1, 0))
+
+
+@pytest.mark.parametrize(
+    ("look", "broken"),
+    [
+        ({"status": 404}, 0),
+        ({"status": 500}, 1),
+        ({"failure": "ReadTimeout"}, 1),
+        ({"thread": "thread_2", "status": 404}, 1),
+    ],
+    ids=["the thread is gone", "an error", "no answer", "another thread is gone"],
+)
+def test_who_was_told_that_the_thread_is_gone_need_not_ask_again_what_became_of_a_creation(
+    look: dict[str, Any], broken: int
+) -> None:
+    """Nobody can list the runs of a thread that is gone; a look that told nothing is repeated, if only once."""
+    found = judged(unknown_creation(look=look), declaring(clears_up=True)).counts
+    assert (found["breach_S8"], found["residue_orphan_run"]) == (broken, 1 - broken)
 
 
 # S1, S15, S16, L1, L2 and L3
