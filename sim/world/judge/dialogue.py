@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from math import inf
 from typing import NamedTuple
 
 from relaysim.sim.trace.contents import Content
@@ -133,13 +134,22 @@ def _check_run(
 
 
 def _is_recent(history: History, said: _Said, run: Run, remembers: int) -> bool:
-    """Whether something was among the newest texts of its thread when a run in another one was created.
+    """Whether something was among the newest texts of the thread that held it last, if only as a copy, when a run in another
+    one was created. That is the one from which the conversation moved on: a thread that was made and never used is none.
 
     What nobody was sent, and what nobody answered, counts as a text there too: who copies a thread cannot tell.
     """
-    there = [each for each in history.contents.of.get(said.thread, ()) if each.time <= run.created]
-    places = [place for place, each in enumerate(there) if wording(each.text).holds(said.words)]
-    return not places or len(there) - places[-1] <= remembers
+    owner = history.threads.get(said.thread)
+    last_at, behind = -inf, 0
+    for thread, contents in history.contents.of.items():
+        is_of_the_past = thread != run.thread and history.threads.get(thread) == owner
+        if not is_of_the_past or (thread != said.thread and not _has_used(history, thread, run.created)):
+            continue
+        there = [each for each in contents if each.time <= run.created]
+        places = [place for place, each in enumerate(there) if wording(each.text).holds(said.words)]
+        if places and there[places[-1]].time > last_at:
+            last_at, behind = there[places[-1]].time, len(there) - places[-1]
+    return behind <= remembers
 
 
 def _is_lost(history: History, said: _Said, run: Run) -> bool:

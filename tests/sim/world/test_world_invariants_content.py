@@ -53,9 +53,9 @@ class Chat:
             self.story.serve(request)
         self.story.answer(request, 0 if failure else 200, failure)
 
-    def reply(self, name: str, run: str, text: str) -> None:
+    def reply(self, name: str, run: str, text: str, *, thread: str = "") -> None:
         """A run is created in the handling of a message, and writes."""
-        thread = f"thread_{name[1]}"
+        thread = thread or f"thread_{name[1]}"
         request = self.story.leave("runs.create", thread, delivery=f"{name}#1")
         self.story.add("api", "run.state", run, thread, "queued", request, after=0.25)
         self.story.serve(request, 200, run)

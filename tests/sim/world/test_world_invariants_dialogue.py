@@ -134,6 +134,37 @@ def test_a_reply_that_nobody_was_sent_is_among_the_newest_texts_of_its_thread(
     assert dialogue.broken_of(remembers=remembers) == breaches
 
 
+@pytest.mark.parametrize(
+    ("remembers", "is_copied", "breaches"), [(2, True, {}), (3, True, {"S13": 1}), (2, False, {"S13": 1})]
+)
+def test_what_was_copied_is_as_old_as_it_is_in_the_thread_that_holds_it_last(
+    dialogue: Dialogue, remembers: int, is_copied: bool, breaches: dict[str, int]
+) -> None:
+    """The conversation has moved on from a copy, in which newer texts stood: a copy of that one takes those. Where no copy
+    held what was said, it is as new as in its own thread."""
+    dialogue.story.threads["thread_5"] = "c1"
+    if is_copied:
+        for number, (role, text) in enumerate(zip(("user", "assistant"), dialogue.said, strict=True)):
+            dialogue.store(f"copy_{number}", "thread_4", role, text)
+    dialogue.store("c1.m2", "thread_4", "user", dialogue.write("c1.m2"))
+    dialogue.reply("c1.m2", "run_2", "Nobody was sent this one", thread="thread_4")
+    dialogue.ask(3, "thread_5")
+    dialogue.answer(3, "thread_5")
+    assert dialogue.broken_of(remembers=remembers) == breaches
+
+
+def test_a_copy_that_nobody_used_does_not_tell_how_old_something_is(dialogue: Dialogue) -> None:
+    """Its creation's answer was lost, and it was made again: what holds the conversation is the second one."""
+    dialogue.store("c1.m2", "thread_1", "user", dialogue.write("c1.m2"))
+    dialogue.reply("c1.m2", "run_2", "Nobody was sent this one")
+    dialogue.story.threads["thread_5"] = "c1"
+    for number, (role, text) in enumerate(zip(("user", "assistant"), dialogue.said, strict=True)):
+        dialogue.story.add("api", "message.stored", "thread_5", f"copy_{number}", role, "w1#0", text, after=0.25)
+    dialogue.ask(3, "thread_4")
+    dialogue.answer(3, "thread_4")
+    assert dialogue.broken_of(remembers=2) == {}
+
+
 @pytest.mark.parametrize(("window", "breaches"), [(3, {}), (2, {"S13": 1})])
 def test_a_window_is_read_and_nothing_before_it(dialogue: Dialogue, window: int, breaches: dict[str, int]) -> None:
     dialogue.ask(2)
