@@ -17,13 +17,15 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import openai
 
 from relaysim.relay.threads_api import describe, text_of
+
+T = TypeVar("T")
 
 RUNS_LISTED: Final = 20
 """How many of a thread's runs a look shows, newest first."""
@@ -156,6 +158,41 @@ class Backend(Protocol):
         ...
 
 
+class AskedWaits:
+    """What the API asked for (`Retry-After`), remembered until it is over: it binds whoever asks for the same next.
+
+    A repetition waits by itself. But when its time is over, the next step may need the same request for another purpose, at
+    that very instant: a look for another creation, another cancel of the same run.
+    """
+
+    def __init__(self) -> None:
+        self._over_at: dict[tuple[str, ...], float] = {}  # the loop's time
+
+    async def heeding(self, subject: tuple[str, ...], request: Callable[[], Awaitable[T]]) -> T:
+        """Send a request, unless the API has asked to wait longer before this is asked for again.
+
+        Args:
+            subject: what is asked for, and of what.
+            request: sends it.
+
+        Raises:
+            Busy: nothing was sent; for how long is left. That is not waited for here, since whoever waits must look at the
+                lease again. Or it was sent, and the API asks to wait.
+        """
+        loop = asyncio.get_running_loop()
+        left_seconds = self._over_at.get(subject, 0.0) - loop.time()
+        if left_seconds > 0.0:
+            raise Busy("asked to wait", left_seconds)
+        try:
+            return await request()
+        except Busy as busy:
+            now = loop.time()
+            self._over_at = {each: over_at for each, over_at in self._over_at.items() if over_at > now}
+            if busy.after_seconds is not None:
+                self._over_at[subject] = now + busy.after_seconds
+            raise
+
+
 class ThreadsBackend:
     """OpenAI Threads through the SDK.
 
@@ -174,6 +211,7 @@ class ThreadsBackend:
         self._threads, self._runs, self._messages = threads, threads.runs, threads.messages
         self._assistant_id = assistant_id
         self._poll_hint = poll_hint
+        self._waits = AskedWaits()
 
     async def open_thread(self) -> str:
         """As `Backend.open_thread`."""
@@ -186,7 +224,9 @@ class ThreadsBackend:
         if messages_max == 0 and not questions:
             return await self.open_thread()
         limit = COPIED_MAX if questions else messages_max
-        page = await self._answer(self._messages.list(thread_id, limit=limit, order="desc"))
+        page = await self._heeding(
+            "messages", thread_id, lambda: self._messages.list(thread_id, limit=limit, order="desc")
+        )
         turns = [(message.role, text_of(message)) for message in reversed(page.data) if _is_whole(message)]
         turns = turns[-max(messages_max, since(questions, turns)) :]
         messages = [{"role": role, "content": text} for role, text in turns if text is not None]
@@ -211,13 +251,15 @@ class ThreadsBackend:
 
     async def recent(self, thread_id: str) -> Sequence[RunView]:
         """As `Backend.recent`."""
-        page = await self._answer(self._runs.list(thread_id, limit=RUNS_LISTED, order="desc"))
+        page = await self._heeding(
+            "runs", thread_id, lambda: self._runs.list(thread_id, limit=RUNS_LISTED, order="desc")
+        )
         return [_view(run) for run in page.data]
 
     async def cancel(self, thread_id: str, run_id: str) -> bool:
         """As `Backend.cancel`."""
         try:
-            await self._answer(self._runs.cancel(run_id, thread_id=thread_id))
+            await self._heeding("cancel", run_id, lambda: self._runs.cancel(run_id, thread_id=thread_id))
         except Refused:
             return False
         return True
@@ -227,6 +269,9 @@ class ThreadsBackend:
         page = await self._answer(self._messages.list(thread_id, run_id=run_id, limit=100, order="asc"))
         texts = [text_of(message) for message in page.data if message.role == "assistant"]
         return "\n\n".join(text for text in texts if text is not None) or None
+
+    async def _heeding(self, what: str, of: str, call: Callable[[], Any]) -> Any:
+        return await self._waits.heeding((what, of), lambda: self._answer(call()))
 
     async def _answer(self, call: Any) -> Any:
         return await answer_of(call, self._timeout_seconds, _sorted)

@@ -16,16 +16,15 @@ cancelled. What this API has not, and how it is done without:
   conversation then goes on in a new one.
 """
 
-import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import openai
 
 from relaysim.relay.drain.backend import (
+    AskedWaits,
     BackendError,
-    Busy,
     Conflict,
     NoThread,
     Refused,
@@ -72,7 +71,7 @@ class ResponsesBackend:
         self._model = model
         self._instructions = {"instructions": instructions} if instructions else {}
         self._turns_found: dict[tuple[str, str], _Turn] = {}
-        self._listed_again: dict[str, float] = {}  # per conversation, the loop's time before which the API asked not to
+        self._waits = AskedWaits()
 
     async def open_thread(self) -> str:
         """As `Backend.open_thread`: a conversation."""
@@ -138,9 +137,10 @@ class ResponsesBackend:
         if run_id.startswith(_FOUND):
             return False
         try:
-            return bool((await self._answer(self._responses.cancel(run_id))).status == "cancelled")
+            response = await self._heeding("cancel", run_id, lambda: self._responses.cancel(run_id))
         except Refused:
             return False
+        return bool(response.status == "cancelled")
 
     async def reply(self, thread_id: str, run_id: str) -> str | None:
         """As `Backend.reply`: the response's own messages, in their order."""
@@ -161,18 +161,11 @@ class ResponsesBackend:
     async def _turns(self, thread_id: str) -> "list[_Turn]":
         """What is in the conversation, oldest first; what stands before the first marker is a turn without metadata.
 
-        Looks of several purposes are one request here: what the API asked of one of them (`Retry-After`) binds the next.
+        Looks of several purposes are one request here.
         """
-        loop = asyncio.get_running_loop()
-        if (left_seconds := self._listed_again.pop(thread_id, 0.0) - loop.time()) > 0.0:
-            raise Busy(
-                "asked to wait", left_seconds
-            )  # and not waited for here: the lease is looked at before each request
-        try:
-            page = await self._answer(self._conversations.items.list(thread_id, limit=ITEMS_LISTED, order="desc"))
-        except Busy as busy:
-            self._listed_again[thread_id] = loop.time() + (busy.after_seconds or 0.0)
-            raise
+        page = await self._heeding(
+            "items", thread_id, lambda: self._conversations.items.list(thread_id, limit=ITEMS_LISTED, order="desc")
+        )
         turns = [_Turn({})]
         for item in reversed(page.data):
             if item.type != "message":
@@ -184,6 +177,9 @@ class ResponsesBackend:
             elif item.role in ("user", "assistant") and text:
                 turns[-1].said.append((item.role, text))
         return turns
+
+    async def _heeding(self, what: str, of: str, call: Callable[[], Any]) -> Any:
+        return await self._waits.heeding((what, of), lambda: self._answer(call()))
 
     async def _answer(self, call: Any) -> Any:
         return await answer_of(call, self._timeout_seconds, _sorted)

@@ -104,6 +104,48 @@ def test_a_wait_is_read_from_the_answer(header: str | None, seconds: float | Non
     assert caught.value.after_seconds == seconds
 
 
+async def look_for_runs(backend: ThreadsBackend) -> object:
+    return await backend.recent("thread_T")
+
+
+async def cancel(backend: ThreadsBackend) -> object:
+    return await backend.cancel("thread_T", "run_A1")
+
+
+async def copy(backend: ThreadsBackend) -> object:
+    return await backend.copy_thread("thread_T", 3)
+
+
+@pytest.mark.parametrize("request_", [look_for_runs, cancel, copy])
+def test_what_the_api_asked_for_binds_whoever_asks_next_until_it_is_over(
+    request_: Callable[[ThreadsBackend], Awaitable[object]],
+) -> None:
+    """As often as it is tried before; and it does not bind what is asked for of another thread or run."""
+    sent: list[str] = []
+
+    def busy(request: httpx2.Request) -> httpx2.Response:
+        sent.append(request.url.path)
+        return error(429, headers={"retry-after": "0.3"})(request)
+
+    async def ask_again(backend: ThreadsBackend) -> None:
+        for asked in (1, 1, 1):
+            with pytest.raises(Busy) as caught:
+                await request_(backend)
+            assert len(sent) == asked
+        assert caught.value.after_seconds is not None
+        assert 0.0 < caught.value.after_seconds <= 0.3
+        with pytest.raises(Busy):
+            await backend.recent("thread_U")
+        assert len(sent) == 2
+        await asyncio.sleep(caught.value.after_seconds)
+        with pytest.raises(Busy):
+            await request_(backend)
+        assert len(sent) == 3
+        assert sent[2] == sent[0]
+
+    ask(busy, ask_again)
+
+
 @pytest.mark.parametrize(
     "failure",
     [httpx2.ConnectError("no"), httpx2.ReadTimeout("no"), httpx2.ReadError("no"), httpx2.RemoteProtocolError("no")],

@@ -148,7 +148,7 @@ def test_what_the_api_asks_of_one_look_binds_the_next_whatever_it_is_for() -> No
         listed.append(asyncio.get_running_loop().time())
         if len(listed) == 1:
             response = httpx2.Response(
-                429, request=httpx2.Request("GET", "https://api.test"), headers={"retry-after": "1"}
+                429, request=httpx2.Request("GET", "https://api.test"), headers={"retry-after": "0.1"}
             )
             raise openai.RateLimitError("asked to wait", response=response, body={"message": "slow down"})
         return SimpleNamespace(data=[])
@@ -167,12 +167,16 @@ def test_what_the_api_asks_of_one_look_binds_the_next_whatever_it_is_for() -> No
             await backend.recent("conv_1")
         with pytest.raises(Busy) as asked:
             await backend.copy_thread("conv_1", 3)
-        assert asked.value.after_seconds == pytest.approx(1.0, abs=0.9)
+        assert asked.value.after_seconds == pytest.approx(0.1, abs=0.09)
+        with pytest.raises(Busy):
+            await backend.recent("conv_1")  # nor does the third one ask before the time is over
         assert len(listed) == 1  # nothing was asked
+        await asyncio.sleep(asked.value.after_seconds)
         assert await backend.copy_thread("conv_1", 3) == "conv_2"  # whoever waited asks
 
     asyncio.run(looks())
     assert len(listed) == 2
+    assert listed[1] - listed[0] >= 0.1
 
 
 @pytest.mark.parametrize("kept", ["nothing", "input"])
