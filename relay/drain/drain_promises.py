@@ -7,18 +7,14 @@ from typing import Any
 
 from relaysim.relay.drain.drain_settings import RENEWALS_PER_LEASE, DrainSettings
 from relaysim.relay.drain.identity import EPOCH
-from relaysim.relay.drain.retries import GRACE_SECONDS
+from relaysim.relay.drain.retries import longest_delay
 from relaysim.relay.messages import FRIENDLY_APOLOGY
 
 
 def promises(settings: DrainSettings) -> dict[str, Any]:
     """What `drain` promises under these settings; all times in seconds."""
     return {
-        "deadline_seconds": max(
-            90.0,
-            # What may come after a message's time: a run that is being stopped, its two last requests, the sending.
-            settings.deadline_seconds + settings.cancel_patience_seconds + 2 * GRACE_SECONDS + 1.0,
-        ),
+        "deadline_seconds": max(90.0, settings.deadline_seconds + longest_delay(settings)),
         "lease": {
             "key": f"{settings.key_prefix}lease:{{conversation}}",
             "seconds": settings.lease_seconds,

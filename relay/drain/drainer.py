@@ -38,7 +38,7 @@ from relaysim.relay.drain.channel import Channel, surely_not_sent
 from relaysim.relay.drain.drain_settings import DrainSettings
 from relaysim.relay.drain.held_lease import HeldLease
 from relaysim.relay.drain.identity import EPOCH, REQUEST, answers, is_ours, metadata_of
-from relaysim.relay.drain.retries import OutOfTimeError, Requests, full_jitter
+from relaysim.relay.drain.retries import GRACE_SECONDS, OutOfTimeError, Requests, full_jitter, longest_delay
 from relaysim.relay.drain.store import Entry, EntryState, Inbox, LeaseLost, Store, StoreUnavailable
 from relaysim.relay.messages import FRIENDLY_APOLOGY, GENERIC_APOLOGY, Outcome
 from relaysim.relay.telemetry import Telemetry
@@ -630,12 +630,11 @@ class Drainer:
         each line. A run that also answers younger messages goes on for them. Otherwise it is stopped first.
         """
         overdue = _burst(inbox.entries, self._settings.apology_span_seconds)
-        late = (entry.id for entry in inbox.entries if entry.age_seconds >= self._settings.deadline_seconds)
-        overdue += [message_id for message_id in late if message_id not in overdue]
+        overdue += [message_id for message_id in self._late(inbox.entries) if message_id not in overdue]
         batch = [entry.id for entry in inbox.entries if entry.id in inbox.batch]
         if all(message_id in overdue for message_id in batch):
             if inbox.run_id is not None and batch:
-                text = await self._last_words(inbox.run_id)
+                text = await self._last_words(inbox.run_id, self._deadline(inbox.entries))
                 if text is not None:
                     await self._answer(text, batch)
                     return
@@ -645,13 +644,28 @@ class Drainer:
                 await self._held.step("take_over", partial(self._store.take_over, in_doubt=self._creation_in_doubt()))
         await self._apologise(Outcome.FRIENDLY_APOLOGY, overdue)
 
-    async def _last_words(self, run_id: str) -> str | None:
-        """Stop a run whose time is over; returns what it wrote, if it completes before the cancel takes effect."""
+    def _late(self, entries: Sequence[Entry]) -> list[str]:
+        """The messages that have waited for as long as they may."""
+        return [entry.id for entry in entries if entry.age_seconds >= self._settings.deadline_seconds]
+
+    async def _last_words(self, run_id: str, due: float) -> str | None:
+        """Stop a run whose messages' time was over at `due`; returns what it wrote, if it completes before the cancel takes
+        effect.
+
+        A text that left until now has used up some of the time in which the apology may leave, or all of it. What is later
+        than that, since Redis was away, say, is late whatever happens here, and an answer is worth a moment.
+        """
         await self._held.step("take_over", self._store.take_over)
+        patience, now = self._settings.cancel_patience_seconds, self._now()
+        until = now + patience
+        if now < due + longest_delay(self._settings):
+            until = min(until, due + GRACE_SECONDS + patience)
         try:
             if not await self._knows_thread():
                 return None
-            until = self._now() + self._settings.cancel_patience_seconds
+            if until + GRACE_SECONDS <= now:
+                self._unwanted.append((self._thread_id, run_id, None))
+                return None
             run = await self._cancel_and_await(RunView(run_id, "in_progress"), until, whose="own", takeover=True)
             if not run.ended:
                 self._unwanted.append((self._thread_id, run_id, None))
@@ -679,13 +693,16 @@ class Drainer:
     async def _apologise(self, outcome: Outcome, ids: Sequence[str]) -> None:
         """One apology for these messages and for what waits since about the same time, so that nobody reads two at once.
 
-        What came later goes on: its own time is not over.
+        What came later goes on: its own time is not over. If that is what the apology says, whose time is over by now gets
+        it, too: another one would have to wait until this one has left.
         """
         inbox = await self._held.step("inbox", self._store.inbox)
         named = [entry for entry in inbox.entries if entry.id in ids]
         waiting = [entry for entry in inbox.entries if entry.state is EntryState.PENDING or entry.id in ids]
         if named:
             ended = _burst(waiting, self._settings.apology_span_seconds, named) + [entry.id for entry in named]
+            if outcome is Outcome.FRIENDLY_APOLOGY:
+                ended += self._late(waiting)
             await self._deliver(_APOLOGIES[outcome], dict.fromkeys(ended, outcome), inbox)
 
     async def _deliver(self, text: str, outcomes: Mapping[str, Outcome], inbox: Inbox) -> None:

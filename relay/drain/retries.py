@@ -16,6 +16,12 @@ GRACE_SECONDS: Final = 2.0
 """How long, past the time at which the last request may be sent, its answer is awaited."""
 
 
+def longest_delay(settings: DrainSettings) -> float:
+    """Seconds that an apology may leave after its message's time is over: the look under way then, a run that is being
+    stopped and its last request, and the steps of the store. Or a text that leaves meanwhile."""
+    return settings.cancel_patience_seconds + 2 * GRACE_SECONDS + 1.0
+
+
 class OutOfTimeError(Exception):
     """A request was repeated until its time was over, and was not answered."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
-from drain_bench import Bench, answer_all, constant
+from drain_bench import Bench, Sent, answer_all, constant
 
 from relaysim.relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY
+from relaysim.relay.drain import DrainSettings
 from relaysim.relay.drain.identity import metadata_of
+from relaysim.relay.drain.retries import GRACE_SECONDS
 from relaysim.sim.backends.replies import Failure
 
 # Runs of ours take so long that every deadline here passes first.
@@ -272,3 +275,62 @@ def test_answers_that_take_long_do_not_keep_the_customer_waiting(slow_from: floa
         assert bench.texts == [FRIENDLY_APOLOGY]
         assert bench.sent[0].at - accepted_at < 89.5
         assert {run["status"] for run in bench.runs} <= {"cancelled"}
+
+
+def late_by(bench: Bench, name: str) -> float:
+    """By how many seconds a message's text left after the time by which it was promised."""
+    accepted = next(each.ended for each in bench.deliveries if each.message == name)
+    sent = next(each.at for each in bench.sent if bench.id_of(name) in each.ids)
+    settings = DrainSettings.read("drain", {**bench.settings, "assistant_id": "asst"})
+    return sent - accepted - (settings.deadline_seconds + settings.cancel_patience_seconds + 2 * GRACE_SECONDS + 1.0)
+
+
+HANGING = {"kind": "slow_body", "seconds": 9.5, "window_seconds": [25.0, 60.0]}
+"""From shortly before the messages' time is over the API is as good as away."""
+
+
+@pytest.mark.parametrize("send_seconds", [0.1, 3.0, 5.0, 7.0, 9.0, 9.9])
+@pytest.mark.parametrize("seconds", [2.2, 3.0])
+def test_a_text_that_leaves_slowly_does_not_make_the_next_apology_late(seconds: float, send_seconds: float) -> None:
+    """The next message's time is over while the first one's apology leaves; then the run of both is to be stopped."""
+
+    async def channel(_: Sent) -> None:
+        await asyncio.sleep(send_seconds)
+
+    burst = {"burst_gap_seconds": 4.0, "burst_cap_seconds": 4.0}
+    settings = {**PATIENT, **burst, "deadline_seconds": 30.0, "apology_span_seconds": 0.0}
+    with Bench(profile=LONG, settings=settings, faults=[HANGING], channel=channel) as bench:
+        bench.say(0.0, "m1")
+        bench.say(seconds, "m2")  # the same run's
+        bench.run(100)
+        assert bench.texts == [FRIENDLY_APOLOGY] * 2
+        assert (late_by(bench, "m1") < 0, late_by(bench, "m2") < 0) == (True, True)
+
+
+@pytest.mark.parametrize("send_seconds", [0.1, 5.0, 9.9])
+def test_whose_time_is_over_when_an_apology_leaves_is_apologised_to_with_it(send_seconds: float) -> None:
+    """It was not yet when the run of those before it began to be stopped, which takes a while."""
+
+    async def channel(_: Sent) -> None:
+        await asyncio.sleep(send_seconds)
+
+    settings = {**PATIENT, "deadline_seconds": 30.0, "apology_span_seconds": 0.0, "burst_gap_seconds": 0.0}
+    with Bench(profile=LONG, settings=settings, faults=[HANGING], channel=channel) as bench:
+        bench.say(0.0, "m1")
+        bench.say(4.0, "m2")
+        bench.say(20.0, "m3")
+        bench.run(100)
+        assert [len(sent.ids) for sent in bench.sent] == [2, 1]
+        assert late_by(bench, "m2") < 0
+        assert late_by(bench, "m3") < 0
+
+
+def test_an_answer_is_still_asked_for_when_it_cannot_be_in_time_any_more() -> None:
+    """Redis was away when the message's time was over. That is past mending, and the answer is worth a moment."""
+    away = {"kind": "away", "at_seconds": constant(79.0), "seconds": constant(30.0)}
+    settings = {**PATIENT, "lease_seconds": 60.0}
+    with Bench(profile={"run_seconds": constant(90.0)}, settings=settings, redis_faults=[away]) as bench:
+        bench.say(0.0, "m1")
+        bench.run(200)
+        assert bench.texts == ["Answer to: question m1"]
+        assert late_by(bench, "m1") > 0
