@@ -107,7 +107,7 @@ RESIDUES: Final[Mapping[str, str]] = {
     "residue_orphan_run": "leases released while a run of theirs was active that the worker could not know of",
     "residue_stored_twice": "texts stored twice because the first request landed after it had been looked for",
     "residue_stored_late": "messages that had ended and were stored after later ones because their request landed after it "
-    "had been looked for",
+    "had been given up, where nobody could know",
     "residue_cut_off": "accepted messages whose time was not over when the world was cut off",
 }
 """What remains of the promises where no relay can keep them: counted, and no breach."""

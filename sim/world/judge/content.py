@@ -201,8 +201,8 @@ def check_order_of_writing(history: History, disturbances: Disturbances, finding
     It has it no more once a failover took that back, unless it had said that it has the message (`Disturbances.held`).
     What it decides by is as old as its last look into its inbox, if it declares that step. Nobody must do otherwise what may
     have been done: what the holder of a lease had decided who lost it binds the next one, and an attempt of unknown fate
-    binds the next attempt. Nor can anybody recall a request that comes to be when it has been looked for and its message has
-    ended (`landed_after_all`).
+    binds the next attempt. Nor can anybody recall a request that comes to be when it has been looked for, or another turn
+    taken, and its message has ended (`landed_after_all`).
 
     Would miss: order in further threads, which copies have; messages of a handling that had raised or been cut off; a relay
     that gives requests up sooner than an API can be expected to answer.
@@ -226,7 +226,7 @@ def check_order_of_writing(history: History, disturbances: Disturbances, finding
             facts = {"message": each.message.id, "conversation": each.message.conversation}
             if all(landed_after_all(history, thread, each.message, each.request, other.request) for other in late):
                 said = _said_of_order(history, each, late[0])
-                findings.residue("stored_late", f"{said}; it came after it had been looked for", **facts)
+                findings.residue("stored_late", f"{said}; it came after it had been given up", **facts)
                 continue
             kept = next((other for other in late if not _was_lost(history, each.message, other, disturbances)), None)
             said = _said_of_order(history, each, kept or late[0])

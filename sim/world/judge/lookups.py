@@ -151,20 +151,28 @@ def landed_after_all(
     history: History, thread: str, message: Message, first: Request | None, second: Request | None
 ) -> bool:
     """Whether the request that stored a message left before the one that stored a later message, and was beyond recall when
-    that one left: nobody knew its fate, it had been looked for in vain, and a text had ended the message.
+    that one left: nobody knew its fate, it had been given up, and a text had ended the message; and it had not come to be,
+    as a look had told, or the API itself, which took the later one: it takes no second turn while one is at work.
 
-    Where a turn shows only once it has ended a look in vain says nothing: it may be at work, and is to be left behind.
+    Given up is what failed, what its sender's life did not outlast, and what has no answer when the ledger has ended its
+    message: a client that stops waiting leaves no trace. Where a turn shows only once it has ended a look in vain says
+    nothing, nor does another turn that was taken: the first may be at work, and is to be left behind.
     """
     if first is None or second is None or first.served_at is None or not first.left < second.left:
         return False
     if not first.is_uncertain(second.left) or history.roles.shows_ends:
         return False
-    if first.answered is None or first.answered > second.left:
-        worker = first.worker
-        if worker == second.worker and history.life_of(worker, first.left) == history.life_of(worker, second.left):
-            return False  # it had not given it up
     if not any(each.time <= second.left for each in message.reached):
         return False
+    if first.answered is None or first.answered > second.left:
+        worker = first.worker
+        lives_on = worker == second.worker and history.life_of(worker, first.left) == history.life_of(
+            worker, second.left
+        )
+        if lives_on and not (history.knows_ends and _ended_between(history, first, second)):
+            return False  # it had not given it up
+    if second.starts and second.run_made is not None and second.run_made.created < first.served_at:
+        return True
     look = _lookup(history, thread, first, second)
     return look is not None and look.served_at is not None and look.served_at < first.served_at
 

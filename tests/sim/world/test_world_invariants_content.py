@@ -393,35 +393,53 @@ def test_an_attempt_of_unknown_fate_binds_the_next_one_whatever_has_come_since(
 
 @pytest.mark.parametrize(
     ("left_out", "breaches"),
-    [(None, 0), ("the look", 1), ("the apology", 1), ("the failure", 1), ("the delay", 1), ("what a look shows", 1)],
+    [
+        ((), 0),
+        (("the look",), 0),  # the API took the next creation, as it does only while no run is active
+        (("the look", "the creation"), 1),
+        (("the failure",), 0),  # its message has ended, so that nobody waits for its answer
+        (("the failure", "the end"), 1),
+        (("the apology",), 1),
+        (("the delay",), 1),
+        (("what a look shows",), 1),
+        (("what a look shows", "the look"), 1),
+    ],
+    ids=lambda each: (", ".join(each) or "nothing") if isinstance(each, tuple) else None,
 )
 def test_what_lands_after_it_was_looked_for_and_apologised_for_may_come_after_later_messages(
-    left_out: str | None, breaches: int
+    left_out: tuple[str, ...], breaches: int
 ) -> None:
-    """The relay could do nothing about it; it could about each variant, in which one of these is left out."""
+    """The relay could do nothing about it; it could about the others of these variants, in which something is left out."""
     story = JudgedStory()
     story.accept("c1.m1", lease=True, at=1.0)
     story.redis("w1", "inbox", "c1", reply="6 items")
     first = story.leave("runs.create")
     story.now = 10.0
-    if left_out != "the failure":
+    if "the failure" not in left_out:
         story.answer(first, 0, "ReadTimeout")
-    if left_out != "the look":
+    if "the look" not in left_out:
         story.ask("runs.list")
-    if left_out != "the apology":
+    if "the apology" not in left_out:
         story.send("c1.m1")
-        story.end("friendly_apology", "c1.m1")
+        if "the end" not in left_out:
+            story.end("friendly_apology", "c1.m1")
     story.accept("c1.m2", at=20.0)
     story.redis("w1", "inbox", "c1", reply="6 items")
-    story.answer_all("run_b", "c1.m2")
-    if left_out == "the delay":  # it is the relay that comes late with it
+    if "the creation" in left_out:
+        append = story.leave("messages.create")
+        story.add("api", "message.stored", "thread_1", "msg_2", "user", append, "Question [c1.m2]")
+        story.serve(append)
+        story.answer(append)
+    else:
+        story.answer_all("run_b", "c1.m2")
+    if "the delay" in left_out:  # it is the relay that comes late with it
         second = story.leave("runs.create")
         story.run_lands(second, "run_a", "c1.m1")
         story.answer(second)
     else:
         story.now = 30.0
         story.run_lands(first, "run_a", "c1.m1")
-    roles = ROLES._replace(shows_ends=frozenset(("runs.list",))) if left_out == "what a look shows" else ROLES
+    roles = ROLES._replace(shows_ends=frozenset(("runs.list",))) if "what a look shows" in left_out else ROLES
     counts = story.findings(roles=roles).counts
     assert (counts["breach_S14"], counts["residue_stored_late"]) == (breaches, 1 - breaches)
 
