@@ -54,6 +54,10 @@ _HOPELESS: Final = frozenset({"requires_action", "cancelling"})
 """States that do not lead to an answer: nobody here has tools, and what is being cancelled ends without, or not at all."""
 
 
+class _SomebodyWaits(Exception):
+    """A message has come while nothing was to be done for anybody."""
+
+
 class Drainer:
     """See the module.
 
@@ -756,26 +760,34 @@ class Drainer:
     # Runs that nobody waits for
 
     async def _clear_unwanted(self) -> None:
-        """Cancel what was left active when its messages ended otherwise, so that its thread becomes free."""
+        """Cancel what was left active when its messages ended otherwise, so that its thread becomes free.
+
+        Who writes meanwhile does not wait for it, and the rest is cleared after that.
+        """
         until = self._now() + _CLEARING_SECONDS
+        repeat = partial(self._requests.repeat, until=until, before_again=self._raise_if_somebody_waits)
         given_up = {each for unwanted in self._unwanted for each in unwanted[1:] if each is not None}
         while self._unwanted:
             thread_id, run_id, _ = self._unwanted[-1]
             try:
-                runs = await self._requests.repeat("runs.list", partial(self._backend.recent, thread_id), until)
+                runs = await repeat("runs.list", partial(self._backend.recent, thread_id))
                 if run_id is not None and self._backend.links_at_end:
-                    look = partial(self._backend.look, thread_id, run_id)
-                    runs = [await self._requests.repeat("runs.retrieve", look, until)]
+                    runs = [await repeat("runs.retrieve", partial(self._backend.look, thread_id, run_id))]
                 for run in runs:
                     # Also what another creation has made that was looked for before, and in vain.
                     is_it = run.id in given_up or run.metadata.get(REQUEST) in given_up
                     if is_it and run.cancellable and is_ours(run.metadata):
                         self._telemetry.cancel(self._conversation, run.id, "own", True)
-                        cancel = partial(self._backend.cancel, thread_id, run.id)
-                        await self._requests.repeat("runs.cancel", cancel, until)
+                        await repeat("runs.cancel", partial(self._backend.cancel, thread_id, run.id))
+            except _SomebodyWaits:
+                return
             except (OutOfTimeError, Refused):
                 pass  # whoever meets it next recognises it by its metadata
             self._unwanted.pop()
+
+    async def _raise_if_somebody_waits(self) -> None:
+        if (await self._held.step("inbox", self._store.inbox)).entries:
+            raise _SomebodyWaits
 
 
 def _burst(entries: Sequence[Entry], span_seconds: float, of: Sequence[Entry] = ()) -> list[str]:

@@ -54,7 +54,14 @@ class Requests:
         self._telemetry = telemetry
         self._check = check
 
-    async def repeat(self, operation: str, request: Callable[[], Awaitable[T]], until: float) -> T:
+    async def repeat(
+        self,
+        operation: str,
+        request: Callable[[], Awaitable[T]],
+        until: float,
+        *,
+        before_again: Callable[[], Awaitable[None]] | None = None,
+    ) -> T:
         """Send a request that does no harm when it is processed twice, until it is answered.
 
         Args:
@@ -62,6 +69,7 @@ class Requests:
             request: sends it.
             until: the loop's time at which the last one may be sent. An answer is awaited for `GRACE_SECONDS` longer, and
                 not for as long as a request may take: what must end by a deadline could not.
+            before_again: awaited before each repetition; what it raises ends them.
 
         Raises:
             OutOfTimeError: there was no answer in time.
@@ -74,6 +82,8 @@ class Requests:
             except (Busy, Unavailable) as error:
                 failures += 1
                 await self.wait(operation, error, failures, until)
+            if before_again is not None:
+                await before_again()
 
     async def once(
         self, operation: str, request: Callable[[], Awaitable[T]], *, until: float, again: bool = False

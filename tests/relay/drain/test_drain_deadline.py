@@ -152,6 +152,22 @@ def test_a_creation_of_unknown_fate_at_the_deadline_is_cancelled_before_the_leas
         assert cancel.at < bench.steps("release")[-1][0]
 
 
+def test_who_writes_while_a_creation_that_nobody_waits_for_is_looked_for_need_not_wait_for_that() -> None:
+    """Nobody can list the thread's runs; that it is free, the next creation is told all the same."""
+    faults: list[dict[str, Any]] = [
+        {"kind": "response_lost", "route": "runs.create", "nth": [1]},
+        {"kind": "status", "status": 503, "route": "runs.list", "window_seconds": [0.0, 70.0]},
+    ]
+    with Bench(settings={"deadline_seconds": 30.0}, faults=faults) as bench:
+        bench.say(0.0, "m1")
+        bench.say(40.0, "m2")
+        bench.run(150)
+        assert bench.outcomes() == {"m1": "friendly_apology", "m2": "answered"}
+        assert bench.sent[1].at < 40.0 + 8.0 + 10.0  # the longest wait before a repetition, and a run
+        assert bench.requests("runs.list")[-1].at > 70.0  # what is left to be cleared is not forgotten
+        assert bench.requests("runs.list")[-1].at < bench.steps("release")[-1][0]
+
+
 def test_a_look_for_one_creation_shows_what_another_has_made_since_it_was_looked_for() -> None:
     """Two are given up. The second one, looked for first and in vain, comes to be while the first one is looked for."""
     faults = [
