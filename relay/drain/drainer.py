@@ -698,14 +698,15 @@ class Drainer:
         """One apology for these messages and for what waits since about the same time, so that nobody reads two at once.
 
         What came later goes on: its own time is not over. If that is what the apology says, whose time is over by now gets
-        it, too: another one would have to wait until this one has left.
+        it, too: another one would have to wait until this one has left. But nobody overtakes whom a run goes on for.
         """
         inbox = await self._held.step("inbox", self._store.inbox)
         named = [entry for entry in inbox.entries if entry.id in ids]
         waiting = [entry for entry in inbox.entries if entry.state is EntryState.PENDING or entry.id in ids]
         if named:
             ended = _burst(waiting, self._settings.apology_span_seconds, named) + [entry.id for entry in named]
-            if outcome is Outcome.FRIENDLY_APOLOGY:
+            goes_on = any(entry.id not in ended and entry.state is not EntryState.PENDING for entry in inbox.entries)
+            if outcome is Outcome.FRIENDLY_APOLOGY and not goes_on:
                 ended += self._late(waiting)
             await self._deliver(_APOLOGIES[outcome], dict.fromkeys(ended, outcome), inbox)
 

@@ -350,3 +350,23 @@ def test_an_answer_is_still_asked_for_when_it_cannot_be_in_time_any_more() -> No
         bench.run(200)
         assert bench.texts == ["Answer to: question m1"]
         assert late_by(bench, "m1") > 0
+
+
+def test_whose_time_is_over_does_not_overtake_a_message_for_which_a_run_goes_on() -> None:
+    """Redis is slow, so that the time of two more is over between two looks into the inbox, of one of them in the run."""
+    slow = {
+        "kind": "slow",
+        "at_seconds": constant(29.5),
+        "seconds": constant(8.0),
+        "delay_seconds": constant(1.5),
+    }
+    burst = {"burst_gap_seconds": 2.0, "burst_cap_seconds": 2.0}
+    settings = {**PATIENT, **burst, "deadline_seconds": 30.0, "apology_span_seconds": 0.0}
+    with Bench(profile=LONG, settings=settings, redis_faults=[slow]) as bench:
+        bench.say(0.0, "m1")
+        bench.say(1.9, "m2")  # the same run's
+        bench.say(2.2, "m3")
+        bench.run(100)
+        order = [message_id for sent in bench.sent for message_id in sent.ids]
+        assert order == [bench.id_of(name) for name in ("m1", "m2", "m3")]
+        assert len(bench.sent) > 1
