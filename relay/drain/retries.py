@@ -18,8 +18,8 @@ GRACE_SECONDS: Final = 2.0
 
 def longest_delay(settings: DrainSettings) -> float:
     """Seconds that an apology may leave after its message's time is over: the look under way then, a run that is being
-    stopped and its last request, and the steps of the store. Or a text that leaves meanwhile."""
-    return settings.cancel_patience_seconds + 2 * GRACE_SECONDS + 1.0
+    stopped and its last request, and the steps of the store; or a text of the conversation that leaves meanwhile."""
+    return max(settings.cancel_patience_seconds + 2 * GRACE_SECONDS + 1.0, settings.send_timeout_seconds)
 
 
 class OutOfTimeError(Exception):

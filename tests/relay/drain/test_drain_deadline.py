@@ -10,8 +10,9 @@ from drain_bench import Bench, Sent, answer_all, constant
 
 from relaysim.relay import FRIENDLY_APOLOGY, GENERIC_APOLOGY
 from relaysim.relay.drain import DrainSettings
+from relaysim.relay.drain.drain_promises import promises
 from relaysim.relay.drain.identity import metadata_of
-from relaysim.relay.drain.retries import GRACE_SECONDS
+from relaysim.relay.drain.retries import longest_delay
 from relaysim.sim.backends.replies import Failure
 
 # Runs of ours take so long that every deadline here passes first.
@@ -293,12 +294,22 @@ def test_answers_that_take_long_do_not_keep_the_customer_waiting(slow_from: floa
         assert {run["status"] for run in bench.runs} <= {"cancelled"}
 
 
+def test_what_is_promised_leaves_time_for_a_text_and_for_a_last_word() -> None:
+    settings = {"assistant_id": "asst", "deadline_seconds": 100.0}
+    for patience, send, promised in ((5.0, 10.0, 110.0), (0.0, 10.0, 110.0), (15.0, 10.0, 120.0), (0.0, 3.0, 105.0)):
+        read = DrainSettings.read(
+            "drain", {**settings, "cancel_patience_seconds": patience, "send_timeout_seconds": send}
+        )
+        assert promises(read)["deadline_seconds"] == promised
+    assert promises(DrainSettings.read("drain", {"assistant_id": "asst"}))["deadline_seconds"] == 90.0
+
+
 def late_by(bench: Bench, name: str) -> float:
     """By how many seconds a message's text left after the time by which it was promised."""
     accepted = next(each.ended for each in bench.deliveries if each.message == name)
     sent = next(each.at for each in bench.sent if bench.id_of(name) in each.ids)
     settings = DrainSettings.read("drain", {**bench.settings, "assistant_id": "asst"})
-    return sent - accepted - (settings.deadline_seconds + settings.cancel_patience_seconds + 2 * GRACE_SECONDS + 1.0)
+    return sent - accepted - settings.deadline_seconds - longest_delay(settings)
 
 
 HANGING = {"kind": "slow_body", "seconds": 9.5, "window_seconds": [25.0, 60.0]}
@@ -307,7 +318,10 @@ HANGING = {"kind": "slow_body", "seconds": 9.5, "window_seconds": [25.0, 60.0]}
 
 @pytest.mark.parametrize("send_seconds", [0.1, 3.0, 5.0, 7.0, 9.0, 9.9])
 @pytest.mark.parametrize("seconds", [2.2, 3.0])
-def test_a_text_that_leaves_slowly_does_not_make_the_next_apology_late(seconds: float, send_seconds: float) -> None:
+@pytest.mark.parametrize("patience", [0.0, 5.0, 15.0])
+def test_a_text_that_leaves_slowly_does_not_make_the_next_apology_late(
+    patience: float, seconds: float, send_seconds: float
+) -> None:
     """The next message's time is over while the first one's apology leaves; then the run of both is to be stopped."""
 
     async def channel(_: Sent) -> None:
@@ -315,6 +329,7 @@ def test_a_text_that_leaves_slowly_does_not_make_the_next_apology_late(seconds: 
 
     burst = {"burst_gap_seconds": 4.0, "burst_cap_seconds": 4.0}
     settings = {**PATIENT, **burst, "deadline_seconds": 30.0, "apology_span_seconds": 0.0}
+    settings["cancel_patience_seconds"] = patience
     with Bench(profile=LONG, settings=settings, faults=[HANGING], channel=channel) as bench:
         bench.say(0.0, "m1")
         bench.say(seconds, "m2")  # the same run's
