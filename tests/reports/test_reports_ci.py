@@ -94,7 +94,7 @@ def test_the_summary_has_answer_command_table_and_changes() -> None:
     assert body.startswith("## Is bot:make safe? No")
     assert "```\nrelaysim replay race --seed" in body
     assert "### Problems: 1 new, 0 resolved, 0 ongoing" in body
-    assert "|  |  |\n| --- | ---: |\n| transparent | 5 of 400 |" in body
+    assert "|  |  |\n| --- | ---: |\n| transparent | 5 times in 400 |" in body
 
 
 def test_a_summary_stays_below_what_github_takes() -> None:
