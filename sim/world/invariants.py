@@ -14,7 +14,7 @@ from typing import Final
 
 from relaysim.sim.kernel import Record
 from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, JUDGED_COUNTS
-from relaysim.sim.world.judge.content import check_order_of_writing, check_replies_words, check_stored, check_withheld
+from relaysim.sim.world.judge.content import check_order_of_writing, check_stored
 from relaysim.sim.world.judge.dialogue import check_assistants_words, check_remembered
 from relaysim.sim.world.judge.disturbances import Disturbances
 from relaysim.sim.world.judge.endings import check_apologies, check_endings, check_order, check_sent_once
@@ -31,6 +31,7 @@ from relaysim.sim.world.judge.ownership import check_ownership
 from relaysim.sim.world.judge.pieces import check_messages, check_pieces
 from relaysim.sim.world.judge.repeats import check_repeats
 from relaysim.sim.world.judge.reply_origin import check_replies
+from relaysim.sim.world.judge.sent_words import check_replies_words, check_withheld
 from relaysim.sim.world.judge.world_facts import NO_FACTS, WorldFacts
 
 __all__ = [

@@ -43,3 +43,8 @@ class Findings:
 def at(seconds: float) -> str:
     """A virtual instant in a sentence."""
     return f"{seconds:.3f} s"
+
+
+def shortened(text: str) -> str:
+    """A text that somebody wrote, quoted in a sentence: 60 characters of it at most."""
+    return repr(text if len(text) <= 60 else f"{text[:59]}…")
