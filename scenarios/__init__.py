@@ -7,6 +7,7 @@ What lives here
     load.py                 from a name or a path to a checked scenario, or to all its problems at once; with
                             scenario_files.py, which reads what it extends, and scenario_checks.py
     scenario_reference.py   docs/scenarios.md, written from the models
+    command_reference.py    docs/commands.md, written from the parser
     policy.py               a policy in place of the scenario's own relay
     toml_text.py            TOML written
     runner.py               replications in this process or in several

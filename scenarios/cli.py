@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a text may hold what the terminal's encoding has not
     try:
-        arguments, unknown = _parser().parse_known_args(argv)
+        arguments, unknown = command_parser().parse_known_args(argv)
         if unknown:
             arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as stop:  # argparse has said what is wrong, or printed the help
@@ -186,7 +186,8 @@ def _flush() -> bool:
     return True
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
     parser = _Parser(
         prog="relaysim",
         description="Run a chat relay in virtual time against a simulated conversation API; judge claims about it.",

@@ -148,9 +148,9 @@ def test_progress_ends_where_the_run_does(small: Scenario) -> None:
 
 
 def arguments(*given: str) -> Any:
-    from relaysim.scenarios.cli import _parser
+    from relaysim.scenarios.cli import command_parser
 
-    return _parser().parse_args(["verify", *given])
+    return command_parser().parse_args(["verify", *given])
 
 
 def test_the_command_says_when_each_claim_was_decided(

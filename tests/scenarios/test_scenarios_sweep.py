@@ -71,7 +71,7 @@ def own_workers() -> Iterator[None]:
 
 
 def parsed(*arguments: str) -> argparse.Namespace:
-    return cli._parser().parse_args(["sweep", "small.toml", *arguments])
+    return cli.command_parser().parse_args(["sweep", "small.toml", *arguments])
 
 
 def run(*arguments: str, observe: Observe = observe, jobs: int = 1, out: str = "out") -> int:
@@ -202,7 +202,7 @@ from sweep_stand_ins import observe_stopping
 from relaysim.scenarios import cli, timing
 from relaysim.scenarios.commands.sweep import sweep
 timing.code_version = lambda: "0.1.0+tested"
-sweep(cli._parser().parse_args(["sweep", "small.toml", *sys.argv[1:]]), observe_stopping)
+sweep(cli.command_parser().parse_args(["sweep", "small.toml", *sys.argv[1:]]), observe_stopping)
 """
 
 
@@ -697,7 +697,7 @@ def test_the_examples_of_the_documentation_run() -> None:
     for number, typed_in in enumerate(commands):
         if "--engine dask" in typed_in:
             continue
-        given = cli._parser().parse_args([*shlex.split(typed_in), "--quiet", "--jobs", "1"])
+        given = cli.command_parser().parse_args([*shlex.split(typed_in), "--quiet", "--jobs", "1"])
         given.replications, given.out = 2, Path(str(number))
         assert sweep(given, observe) == 0
         ran.append(len(json.loads(results(str(number)))["points"]))

@@ -102,7 +102,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(*arguments: str, observe: Observe | None = observe, out: str = "out", scenario: str = "small.toml") -> str:
     given = ["sweep", scenario, "--grid", "relay.settings.first_wait_seconds=1,2", "--quiet", "--out", out, *arguments]
-    assert sweep(cli._parser().parse_args(given), observe) == 0
+    assert sweep(cli.command_parser().parse_args(given), observe) == 0
     return (Path(out) / "results.json").read_text(encoding="utf-8")
 
 
