@@ -10,7 +10,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 # Hundreds of processes are started by the tests: each is faster where what is compiled once is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup incident test soak lint gate pythons latest fingerprints clients browser bench wheel release clean
+.PHONY: setup incident test soak lint gate pythons latest fingerprints clients browser site bench wheel release clean
 
 setup: $(STAMP)
 
@@ -66,8 +66,15 @@ clients: $(STAMP)
 	$(BIN)/python tests/clients/run_azure.py
 	$(BIN)/python tests/clients/run_locked.py
 
-# Every page in a Chromium that is installed (Debian's package, for one), on narrow and wide screens, examined by axe.
-browser: $(STAMP)
+# The documents as a site, in site/: links and anchors are checked, and nothing in it is fetched from elsewhere. Building it needs
+# no network; installing what builds it does.
+site: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	RELAYSIM_SITE=1 $(BIN)/python -m pytest tests/site
+
+# Every page in a Chromium that is installed (Debian's package, for one), on narrow and wide screens, examined by axe; the site too.
+browser: $(STAMP) site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
 	RELAYSIM_BROWSER=1 $(BIN)/python -m pytest tests/browser
 
@@ -86,4 +93,4 @@ release: $(STAMP)
 	$(BIN)/python -m build --outdir dist .
 
 clean:
-	rm -rf $(VENV) .venv-3.* .venv-latest .clients build dist *.egg-info reports/out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* .venv-latest .clients build dist site *.egg-info reports/out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,129 @@
+"""Goal: whoever opens the site finds a word by searching, and no request leaves for elsewhere.
+
+Method: the files that `make site` has built, served from this machine, and opened in Chromium (`make browser`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+if not os.environ.get("RELAYSIM_BROWSER"):
+    pytest.skip("`make browser` runs this", allow_module_level=True)
+
+from playwright.sync_api import Browser, BrowserContext, Request, sync_playwright
+
+SITE = Path(__file__).resolve().parents[2] / "site"
+PAGES = [
+    "",
+    "glossary/",
+    "commands/",
+    "api/",
+    "scenarios/",
+    "tutorials/on-call/",
+    "lock-waits/",
+    "serving/",
+    "404.html",
+]
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    assert (SITE / "index.html").is_file(), "`make site` builds it"
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(SITE)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """One for each test: no event loop may be left running between two."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert chromium, "no Chromium is installed"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Requests(list[str]):
+    """Addresses that were asked for."""
+
+    def elsewhere(self, address: str) -> list[str]:
+        """Those at another server than this."""
+        return [each for each in self if not each.startswith((address, "data:", "blob:"))]
+
+
+@pytest.fixture
+def requests() -> Requests:
+    return Requests()
+
+
+@pytest.fixture
+def context(browser: Browser, requests: Requests) -> Iterator[BrowserContext]:
+    context = browser.new_context()
+
+    def ask(request: Request) -> None:
+        requests.append(request.url)
+
+    context.on("request", ask)
+    yield context
+    context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_request_leaves_and_nothing_fails(
+    name: str, address: str, context: BrowserContext, requests: Requests
+) -> None:
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    answer = page.goto(address + name, wait_until="networkidle")
+    assert answer is not None
+    assert answer.ok
+    assert len(requests) > 2  # the page's own style sheets and scripts
+    assert requests.elsewhere(address) == []
+    assert said == []
+    assert page.locator("article h1").count() == 1
+
+
+def test_a_request_elsewhere_would_be_seen(address: str, context: BrowserContext, requests: Requests) -> None:
+    page = context.new_page()
+    page.goto(address)
+    page.evaluate("fetch('http://127.0.0.1:9/font.woff2').catch(() => null)")
+    assert requests.elsewhere(address) == ["http://127.0.0.1:9/font.woff2"]
+
+
+@pytest.mark.parametrize(("word", "place"), [("epoch", "glossary/"), ("lane-check", "commands/"), ("drain", "drain/")])
+def test_a_word_is_found(word: str, place: str, address: str, context: BrowserContext, requests: Requests) -> None:
+    page = context.new_page()
+    page.goto(address, wait_until="networkidle")
+    page.locator("input.md-search__input").first.click()
+    page.keyboard.insert_text(word)
+    page.locator(f".md-search-result__link[href*='/{place}']").first.wait_for(state="attached", timeout=60_000)
+    assert requests.elsewhere(address) == []
+
+
+def test_a_page_can_be_read_without_scripts(address: str, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 400, "height": 800})
+    page = context.new_page()
+    page.goto(address + "glossary/")
+    assert "admits one active run" in page.locator("article").inner_text()
+    context.close()
