@@ -160,8 +160,9 @@ def test_its_conversations_and_operations_are_known_to_strata_and_stories() -> N
     assert result.records is not None
     story = render_timeline(result.records, roles=LEDGER.roles)
     (turn,) = {fields[0] for _, _, kind, fields in result.records if kind == "run.state" and fields[3] == "w1#1"}
-    assert any(f"created {turn}" in line for line in story), story
-    assert any(f"polled {turn}" in line and "times" in line for line in story), story
+    short = turn[: len("resp_") + 4]
+    assert any(f"created {short}" in line for line in story), story
+    assert any(f"polled {short}" in line and "times" in line for line in story), story
     assert not any("calls responses" in line for line in story), story
 
 
@@ -200,7 +201,7 @@ def test_a_scenario_names_it_and_is_verified(scenario: Path, capsys: pytest.Capt
 
 def test_the_story_of_a_world_tells_the_conflict(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", str(scenario), "--seed", "0"]) == 0
-    assert "append refused: 409 Conversation is locked" in capsys.readouterr().out
+    assert "run refused: 409 Conversation is locked" in capsys.readouterr().out
 
 
 def test_a_name_that_is_not_there_is_one_error_with_its_place(
