@@ -39,6 +39,7 @@ a test keeps it so. What each command answers, and all exit codes: [answers.md](
 
 `relaysim --help` lists the commands, `relaysim COMMAND --help` says the same as here, and `relaysim --version` prints the
 version. Options stand behind the command, in any order, and are never shortened.
+The search of the site takes them without their dashes.
 """
 
 

@@ -116,7 +116,9 @@ def test_a_word_is_found(word: str, place: str, address: str, context: BrowserCo
     page = context.new_page()
     page.goto(address, wait_until="networkidle")
     page.locator("input.md-search__input").first.click()
-    page.keyboard.insert_text(word)
+    told = page.locator(".md-search-result__meta", has_text="Type to start searching")
+    told.wait_for(state="attached", timeout=60_000)  # the index is loaded
+    page.keyboard.type(word, delay=50)
     page.locator(f".md-search-result__link[href*='/{place}']").first.wait_for(state="attached", timeout=60_000)
     assert requests.elsewhere(address) == []
 
