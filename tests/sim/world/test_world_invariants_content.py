@@ -479,6 +479,14 @@ def test_a_reply_may_come_in_pieces_and_all_of_them_must(chat: Chat) -> None:
     assert (counts["answered"], counts["duplicate_reply"], counts["transparency_breaches"]) == (1, 0, 0)
 
 
+def strange_words(chat: Chat, reply: str, *sent: str) -> int:
+    """Breaches of S15 where a run writes a reply and these texts are sent for it."""
+    one_answered(chat, reply=reply)
+    for each in sent:
+        chat.send("c1.m1", each)
+    return chat.broken().get("S15", 0)
+
+
 MUCH = " ".join(f"word{number} of the answer," for number in range(400))
 
 
@@ -500,10 +508,7 @@ def _split(text: str, size: int, loses: int = 0) -> list[str]:
     ],
 )
 def test_only_what_lies_behind_all_that_was_sent_may_be_cut_off(chat: Chat, texts: list[str], breaches: int) -> None:
-    one_answered(chat, reply=MUCH)
-    for each in texts:
-        chat.send("c1.m1", each)
-    assert chat.broken().get("S15", 0) == breaches
+    assert strange_words(chat, MUCH, *texts) == breaches
 
 
 PRICES = (
@@ -527,9 +532,7 @@ PRICES = (
     ],
 )
 def test_numbers_keep_their_signs(chat: Chat, sent: str, breaches: int) -> None:
-    one_answered(chat, reply=PRICES)
-    chat.send("c1.m1", sent)
-    assert chat.broken().get("S15", 0) == breaches
+    assert strange_words(chat, PRICES, sent) == breaches
 
 
 CITED = (
@@ -549,9 +552,7 @@ CITED = (
     ],
 )
 def test_citation_marks_may_be_left_out_or_numbered(chat: Chat, sent: str, breaches: int) -> None:
-    one_answered(chat, reply=CITED)
-    chat.send("c1.m1", sent)
-    assert chat.broken().get("S15", 0) == breaches
+    assert strange_words(chat, CITED, sent) == breaches
 
 
 FOUR = ("Your parcel left", "today, and it", "comes on", "Tuesday at noon")
