@@ -763,13 +763,16 @@ class Drainer:
     async def _clear_unwanted(self) -> None:
         """Cancel what was left active when its messages ended otherwise, so that its thread becomes free.
 
-        Who writes meanwhile does not wait for it, and the rest is cleared after that.
+        Who writes meanwhile does not wait for it, and the rest is cleared after that. What cannot be cleared uses up no more
+        than its share of the time: each is asked for once at least.
         """
-        until = self._now() + _CLEARING_SECONDS
-        repeat = partial(self._requests.repeat, until=until, before_again=self._raise_if_somebody_waits)
+        ends_at = self._now() + _CLEARING_SECONDS
         given_up = {each for unwanted in self._unwanted for each in unwanted[1:] if each is not None}
         while self._unwanted:
             thread_id, run_id, _ = self._unwanted[-1]
+            share = max(GRACE_SECONDS, (ends_at - self._now()) / len(self._unwanted))
+            until, before_again = self._now() + share, self._raise_if_somebody_waits
+            repeat = partial(self._requests.repeat, until=until, before_again=before_again)
             try:
                 runs = await repeat("runs.list", partial(self._backend.recent, thread_id))
                 if run_id is not None and self._backend.links_at_end:

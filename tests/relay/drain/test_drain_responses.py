@@ -203,6 +203,30 @@ def test_a_lock_that_nobody_frees_is_left_behind_in_time() -> None:
     assert breaches(result) == {}
 
 
+def test_of_several_turns_that_nobody_waits_for_each_is_looked_for_before_the_lease_is_released() -> None:
+    """Neither can be read or cancelled any more, so that clearing up takes all the time that there is for it."""
+    trouble = [
+        {"kind": "status", "status": 503, "route": route, "window_seconds": [20.0, 1000.0]}
+        for route in ("responses.retrieve", "responses.cancel")
+    ]
+    stuck = {"stuck_probability": 1.0, "turn_limit_seconds": 900.0}
+    relay = {"factory": "relaysim.relay:drain", "settings": {"api": "responses", "deadline_seconds": 30.0}}
+    result = run(world(0.0, 20.0, numbers=stuck, faults=trouble, relay=relay))
+    assert result.records is not None
+    turns = {each.run_id for each in events(result, "run.state")}
+    assert len(turns) > 1
+    apologised = max(time for time, _, kind, _ in result.records if kind == "send")
+    released = max(time for time, _, kind, _ in result.records if kind == "lease.released")
+    looked = Counter(
+        fields.run_id
+        for time, _, kind, fields in result.records
+        if kind == "request" and fields.operation == "responses.retrieve" and apologised < time < released
+    )
+    assert looked.keys() == turns
+    assert min(looked.values()) > 2, looked  # a share of the time for each
+    assert released - apologised < 70.0
+
+
 def test_a_marker_says_what_metadata_say_and_no_customers_text_is_one() -> None:
     metadata = metadata_of(3, "a1b2", ["wamid.1", "wamid.2"])
     assert metadata_in(marker_of(metadata)) == metadata
