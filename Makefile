@@ -71,12 +71,12 @@ clients: $(STAMP)
 site: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	RELAYSIM_SITE=1 $(BIN)/python -m pytest tests/site
+	$(BIN)/python -m pytest tests/site
 
 # Every page in a Chromium that is installed (Debian's package, for one), on narrow and wide screens, examined by axe; the site too.
 browser: $(STAMP) site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
-	RELAYSIM_BROWSER=1 $(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest tests/browser
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from relaysim.scenarios.cli import command_parser
+from relaysim.scenarios.commands.command_line import subcommands
 
 PAGES: Final = {
     "run": ("scenarios.md", "trace.md"),
@@ -41,12 +42,6 @@ a test keeps it so. What each command answers, and all exit codes: [answers.md](
 version. Options stand behind the command, in any order, and are never shortened.
 The search of the site takes them without their dashes.
 """
-
-
-def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """The parser of each command, in the order of the help."""
-    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    return dict(commands.choices)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:

@@ -19,13 +19,11 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import openai
 
 from relaysim.relay.threads_api import describe, text_of
-
-T = TypeVar("T")
 
 RUNS_LISTED: Final = 20
 """How many of a thread's runs a look shows, newest first."""
@@ -163,33 +161,38 @@ class AskedWaits:
 
     A repetition waits by itself. But when its time is over, the next step may need the same request for another purpose, at
     that very instant: a look for another creation, another cancel of the same run.
+
+    Args:
+        answer: awaits a call's answer, in the relay's own errors.
     """
 
-    def __init__(self) -> None:
-        self._over_at: dict[tuple[str, ...], float] = {}  # the loop's time
+    def __init__(self, answer: Callable[[Any], Awaitable[Any]]) -> None:
+        self._answer = answer
+        self._over_at: dict[tuple[str, str], float] = {}  # the loop's time, by what was asked for and of what
 
-    async def heeding(self, subject: tuple[str, ...], request: Callable[[], Awaitable[T]]) -> T:
+    async def heeding(self, what: str, of: str, call: Callable[[], Any]) -> Any:
         """Send a request, unless the API has asked to wait longer before this is asked for again.
 
         Args:
-            subject: what is asked for, and of what.
-            request: sends it.
+            what: what is asked for.
+            of: of which thread or run.
+            call: makes the call that sends it.
 
         Raises:
             Busy: nothing was sent; for how long is left. That is not waited for here, since whoever waits must look at the
                 lease again. Or it was sent, and the API asks to wait.
         """
         loop = asyncio.get_running_loop()
-        left_seconds = self._over_at.get(subject, 0.0) - loop.time()
+        left_seconds = self._over_at.get((what, of), 0.0) - loop.time()
         if left_seconds > 0.0:
             raise Busy("asked to wait", left_seconds)
         try:
-            return await request()
+            return await self._answer(call())
         except Busy as busy:
             now = loop.time()
             self._over_at = {each: over_at for each, over_at in self._over_at.items() if over_at > now}
             if busy.after_seconds is not None:
-                self._over_at[subject] = now + busy.after_seconds
+                self._over_at[what, of] = now + busy.after_seconds
             raise
 
 
@@ -211,7 +214,7 @@ class ThreadsBackend:
         self._threads, self._runs, self._messages = threads, threads.runs, threads.messages
         self._assistant_id = assistant_id
         self._poll_hint = poll_hint
-        self._waits = AskedWaits()
+        self._waits = AskedWaits(self._answer)
 
     async def open_thread(self) -> str:
         """As `Backend.open_thread`."""
@@ -224,7 +227,7 @@ class ThreadsBackend:
         if messages_max == 0 and not questions:
             return await self.open_thread()
         limit = COPIED_MAX if questions else messages_max
-        page = await self._heeding(
+        page = await self._waits.heeding(
             "messages", thread_id, lambda: self._messages.list(thread_id, limit=limit, order="desc")
         )
         turns = [(message.role, text_of(message)) for message in reversed(page.data) if _is_whole(message)]
@@ -251,7 +254,7 @@ class ThreadsBackend:
 
     async def recent(self, thread_id: str) -> Sequence[RunView]:
         """As `Backend.recent`."""
-        page = await self._heeding(
+        page = await self._waits.heeding(
             "runs", thread_id, lambda: self._runs.list(thread_id, limit=RUNS_LISTED, order="desc")
         )
         return [_view(run) for run in page.data]
@@ -259,7 +262,7 @@ class ThreadsBackend:
     async def cancel(self, thread_id: str, run_id: str) -> bool:
         """As `Backend.cancel`."""
         try:
-            await self._heeding("cancel", run_id, lambda: self._runs.cancel(run_id, thread_id=thread_id))
+            await self._waits.heeding("cancel", run_id, lambda: self._runs.cancel(run_id, thread_id=thread_id))
         except Refused:
             return False
         return True
@@ -269,9 +272,6 @@ class ThreadsBackend:
         page = await self._answer(self._messages.list(thread_id, run_id=run_id, limit=100, order="asc"))
         texts = [text_of(message) for message in page.data if message.role == "assistant"]
         return "\n\n".join(text for text in texts if text is not None) or None
-
-    async def _heeding(self, what: str, of: str, call: Callable[[], Any]) -> Any:
-        return await self._waits.heeding((what, of), lambda: self._answer(call()))
 
     async def _answer(self, call: Any) -> Any:
         return await answer_of(call, self._timeout_seconds, _sorted)

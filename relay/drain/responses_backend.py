@@ -17,7 +17,7 @@ cancelled. What this API has not, and how it is done without:
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import openai
@@ -71,7 +71,7 @@ class ResponsesBackend:
         self._model = model
         self._instructions = {"instructions": instructions} if instructions else {}
         self._turns_found: dict[tuple[str, str], _Turn] = {}
-        self._waits = AskedWaits()
+        self._waits = AskedWaits(self._answer)
 
     async def open_thread(self) -> str:
         """As `Backend.open_thread`: a conversation."""
@@ -137,7 +137,7 @@ class ResponsesBackend:
         if run_id.startswith(_FOUND):
             return False
         try:
-            response = await self._heeding("cancel", run_id, lambda: self._responses.cancel(run_id))
+            response = await self._waits.heeding("cancel", run_id, lambda: self._responses.cancel(run_id))
         except Refused:
             return False
         return bool(response.status == "cancelled")
@@ -163,7 +163,7 @@ class ResponsesBackend:
 
         Looks of several purposes are one request here.
         """
-        page = await self._heeding(
+        page = await self._waits.heeding(
             "items", thread_id, lambda: self._conversations.items.list(thread_id, limit=ITEMS_LISTED, order="desc")
         )
         turns = [_Turn({})]
@@ -177,9 +177,6 @@ class ResponsesBackend:
             elif item.role in ("user", "assistant") and text:
                 turns[-1].said.append((item.role, text))
         return turns
-
-    async def _heeding(self, what: str, of: str, call: Callable[[], Any]) -> Any:
-        return await self._waits.heeding((what, of), lambda: self._answer(call()))
 
     async def _answer(self, call: Any) -> Any:
         return await answer_of(call, self._timeout_seconds, _sorted)

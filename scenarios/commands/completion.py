@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from typing import Any, Final
+
+from relaysim.scenarios.commands.command_line import subcommands
 
 SHELLS: Final = ("bash", "zsh")
 
@@ -44,7 +45,8 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
     from relaysim.scenarios.scenario_files import shipped
 
-    for action in _actions(parser):
+    actions: list[Any] = [each for one in (parser, *subcommands(parser).values()) for each in one._actions]
+    for action in actions:
         metavar = str(action.metavar)
         if metavar == "SCENARIO" and not action.option_strings:
             action.complete = {**shtab.FILE, **_SCENARIOS}
@@ -56,12 +58,3 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         shtab.complete(parser, arguments.shell, preamble=_PREAMBLES[arguments.shell].format(names=" ".join(shipped())))
     )
     return 0
-
-
-def _actions(parser: argparse.ArgumentParser) -> Iterator[Any]:
-    """Every argument, those of commands included; argparse has no public way to them, and shtab goes the same."""
-    for action in parser._actions:
-        yield action
-        if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
-                yield from _actions(command)

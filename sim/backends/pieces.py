@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from relaysim.sim.backends.replies import Incomplete, Reply, Text, ending_of
+
 PIECES_MAX: Final = 100
 """Pieces in which a streamed text is written at most."""
 
 _WORD: Final = re.compile(r"\s*\S+\s*$|\s*\S+|\s+")
+
+
+def ending_text(reply: Reply | None) -> str:
+    """The text that the turn ends with; empty if it ends with none, or there is no reply yet."""
+    ending = None if reply is None else ending_of(reply)
+    return ending.text if isinstance(ending, Text | Incomplete) else ""
 
 
 def timed_pieces(text: str, seconds: float, first_token_fraction: float) -> list[tuple[float, str]]:

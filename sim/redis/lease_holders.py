@@ -110,7 +110,7 @@ class LeaseWatch:
     def _end(self, key: bytes, lease: _Lease) -> None:
         """Its token is no longer there, and not by its holder's doing."""
         del self._leases[key]
-        expired = lease.until is not None and lease.until <= self._now()
+        expired = lease.until is not None and lease.until <= self._kernel.unix_now
         how = "expired" if expired else "lost"
         self._record(LeaseGone(conversation=self._conversation(key), worker=lease.worker, how=how))
 
@@ -118,7 +118,7 @@ class LeaseWatch:
         lease.until = until
         if until is not None and (lease.looked_at is None or until < lease.looked_at):
             lease.looked_at = until
-            self._kernel.at(max(until - self._now(), 0.0) + _LATE_SECONDS, self._look, key, lease)
+            self._kernel.at(max(until - self._kernel.unix_now, 0.0) + _LATE_SECONDS, self._look, key, lease)
 
     def _look(self, key: bytes, lease: _Lease) -> None:
         if self._leases.get(key) is not lease:
@@ -130,13 +130,10 @@ class LeaseWatch:
         else:
             self._end(key, lease)
 
-    def _now(self) -> float:
-        return self._kernel.unix_now
-
     def _stored(self, key: bytes) -> tuple[bytes | None, float | None]:
         """The token that is there and when it runs out, as of `time.time`."""
         item = self._server.dbs[self._database]._dict.get(key)
-        if item is None or (item.expireat is not None and item.expireat < self._now()):
+        if item is None or (item.expireat is not None and item.expireat < self._kernel.unix_now):
             return None, None
         if not isinstance(item.value, bytes):
             return None, None  # no token: a hash or a list under a key of this form

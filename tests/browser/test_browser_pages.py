@@ -7,22 +7,15 @@ Method: one page of each command, opened from its file in Chromium and examined 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
 
 from relaysim.scenarios.cli import main
 from tests.scenarios.fit_logs import Backend, relay_log
-
-if not os.environ.get("RELAYSIM_BROWSER"):
-    pytest.skip("`make browser` runs this", allow_module_level=True)
-
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
 
 COMMANDS = {
     "verify": ("verify", "race", "stuck_run", "--replications", "20", "--recheck", "0"),
@@ -55,18 +48,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             jobs = [] if name == "fit" else ["--jobs", "1"]
             assert main([*arguments, *jobs, "--quiet", "--name", name.replace(" ", "-")]) in (0, 1, 3), name
     return folder / "reports" / "out"
-
-
-@pytest.fixture
-def browser(folder: Path) -> Iterator[Browser]:
-    """Playwright keeps an event loop running in this thread until its end: worlds are run before."""
-    found = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def opened(browser: Browser, path: Path, width: int, **options: Any) -> tuple[Page, list[str]]:

@@ -5,8 +5,6 @@ Method: the files that `make site` has built, served from this machine, and open
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -14,11 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-
-if not os.environ.get("RELAYSIM_BROWSER"):
-    pytest.skip("`make browser` runs this", allow_module_level=True)
-
-from playwright.sync_api import Browser, BrowserContext, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Request
 
 SITE = Path(__file__).resolve().parents[2] / "site"
 PAGES = [
@@ -49,17 +43,6 @@ def address() -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """One for each test: no event loop may be left running between two."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert chromium, "no Chromium is installed"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Requests(list[str]):

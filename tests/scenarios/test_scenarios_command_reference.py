@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from relaysim.scenarios.cli import command_parser
-from relaysim.scenarios.command_reference import PAGES, reference, subcommands
+from relaysim.scenarios.command_reference import PAGES, reference
+from relaysim.scenarios.commands.command_line import subcommands
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = subcommands(command_parser())

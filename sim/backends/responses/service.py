@@ -25,6 +25,7 @@ from relaysim.sim.backends import errors
 from relaysim.sim.backends.calls import PendingAnswer
 from relaysim.sim.backends.json_values import Object, check_integer, check_metadata
 from relaysim.sim.backends.pages import page_of
+from relaysim.sim.backends.pieces import ending_text
 from relaysim.sim.backends.protocol import TraceSink, none_prepared
 from relaysim.sim.backends.rate_limits import RateLimits
 from relaysim.sim.backends.replies import Replier, Reply, Turn, checked
@@ -538,9 +539,9 @@ class ResponsesService:
         for source, text in reads:
             self._add("api", RunReads(run_id=record.id, thread_id=thread, source=source, cause=cause, text=text))
 
-    def trace_writing(self, record: ResponseRecord, text: str) -> None:
+    def trace_writing(self, record: ResponseRecord) -> None:
         """Record that a response's text can be read from now on, piece by piece; nothing if nobody knows what it will be."""
-        if text:
+        if text := ending_text(record.plan):
             self._add("api", RunWrites(run_id=record.id, thread_id=record.conversation.id, text=text))
 
     def note_metadata(self, thread_id: str, texts: Sequence[str], cause: str) -> None:

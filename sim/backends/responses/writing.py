@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from relaysim.sim.backends.json_values import Object
-from relaysim.sim.backends.replies import Failure, Incomplete, Nothing, Reply, Several, Text, ToolCalls, ending_of
+from relaysim.sim.backends.pieces import ending_text
+from relaysim.sim.backends.replies import (
+    Failure,
+    Incomplete,
+    Nothing,
+    Reply,
+    Several,
+    Text,
+    ToolCalls,
+    ending_of,
+)
 from relaysim.sim.backends.responses.history import tokens_of_items
 from relaysim.sim.backends.responses.records import Item, ResponseRecord, usage_of
 from relaysim.sim.backends.responses.service import ResponsesService
@@ -46,7 +56,7 @@ class Writer:
             if isinstance(ending, ToolCalls):
                 self._call_tools(record, ending)
             elif not isinstance(ending, Nothing):
-                text = ending.text if isinstance(ending, Text | Incomplete) else ""
+                text = ending_text(plan)
                 if not text.startswith(record.text):
                     text = record.text
                 if text[len(record.text) :] or not record.text:
@@ -90,8 +100,7 @@ class Writer:
         record.outputs.append(Item(view, record.id))
         if not record.events.are_wanted:
             return
-        planned = None if record.plan is None else ending_of(record.plan)
-        self._service.trace_writing(record, planned.text if isinstance(planned, Text | Incomplete) else "")
+        self._service.trace_writing(record)
         record.events.add("response.output_item.added", output_index=place, item=dict(view))
         part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
         record.events.add(

@@ -22,7 +22,7 @@ from typing import Any, Final
 import simpy
 
 from relaysim.sim.backends.errors import too_many_tokens
-from relaysim.sim.backends.pieces import timed_pieces
+from relaysim.sim.backends.pieces import ending_text, timed_pieces
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.backends.rate_limits import RateLimits
 from relaysim.sim.backends.replies import Failure, Incomplete, Nothing, Text, ToolCalls, ending_of
@@ -158,9 +158,7 @@ class RunLives:
 
     def _pieces(self, run: RunRecord, seconds: float) -> list[tuple[float, str]]:
         """The turn's text in pieces of whole words, each with its delay from the beginning of the turn."""
-        plan = ending_of(self._service.plan(run.id))
-        text = plan.text if isinstance(plan, Text | Incomplete) else ""
-        return timed_pieces(text, seconds, self._profile.first_token_fraction)
+        return timed_pieces(ending_text(self._service.plan(run.id)), seconds, self._profile.first_token_fraction)
 
     def _is_rate_limited(self, run: RunRecord, visit: int) -> bool:
         share = self._profile.rate_limited_probability

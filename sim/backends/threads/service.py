@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from relaysim.sim.backends import errors
 from relaysim.sim.backends.json_values import Object, check_id, check_metadata
 from relaysim.sim.backends.pages import page_of
+from relaysim.sim.backends.pieces import ending_text
 from relaysim.sim.backends.protocol import TraceSink, none_prepared
 from relaysim.sim.backends.replies import (
     Failure,
@@ -623,10 +624,8 @@ class ThreadsService:
         run = self.runs[run_id]
         if run.status != "in_progress":
             raise ValueError(f"{run_id} is {run.status}; text is written while a run is in progress")
-        if run.message is None and self._trace is not None:
-            planned = None if run.plan is None else ending_of(run.plan)
-            if isinstance(planned, Text | Incomplete):
-                self._trace.add("api", RunWrites(run_id=run_id, thread_id=run.thread.id, text=planned.text))
+        if run.message is None and self._trace is not None and (text := ending_text(run.plan)):
+            self._trace.add("api", RunWrites(run_id=run_id, thread_id=run.thread.id, text=text))
         self._writer.begin(run)
         self._writer.extend(run, piece)
 

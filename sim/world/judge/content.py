@@ -130,8 +130,8 @@ def _is_repeated_in(history: History, text: StoredText, message: Message) -> boo
     if len(words.words) < TELLING_WORDS:
         return False
     said = wording(text.text)
-    found = said.count(words)
-    if found <= max(1, sum(wording(each.text).count(words) for each in text.messages)):
+    more = said.count(words) - sum(wording(each.text).count(words) for each in text.messages)
+    if more <= 0:
         return False
     replies = {
         each
@@ -140,8 +140,7 @@ def _is_repeated_in(history: History, text: StoredText, message: Message) -> boo
         for each in run.wrote
         if said.holds(wording(each))
     }
-    quoted = sum(wording(each).count(words) for each in replies)
-    return found > quoted + sum(wording(each.text).count(words) for each in text.messages)
+    return more > sum(wording(each).count(words) for each in replies)
 
 
 def _may_repeat(history: History, first: Request | None, second: Request | None) -> bool:

@@ -72,16 +72,21 @@ def test_what_a_429_asks_for_is_heeded(wait: float, broken: int) -> None:
     assert breaches(story, "L5", declaring(), facts) == 0
 
 
+def fail_runs(story: JudgedStory, count: int) -> None:
+    """So many runs for c1.m1 fail, one after the other, and it ends in an apology."""
+    for number in range(count):
+        story.create_run(f"run_{number}", *(["c1.m1"] if number == 0 else []))
+        story.now += 1.0
+        story.add("api", "run.state", f"run_{number}", "thread_1", "failed", "time")
+    story.send("c1.m1")
+    story.end("generic_apology", "c1.m1")
+
+
 def test_no_more_runs_are_created_for_a_message_than_are_declared() -> None:
     for runs, broken in ((2, 0), (3, 1)):
         story = JudgedStory()
         story.accept("c1.m1", lease=True)
-        for number in range(runs):
-            story.create_run(f"run_{number}", *(["c1.m1"] if number == 0 else []))
-            story.now += 1.0
-            story.add("api", "run.state", f"run_{number}", "thread_1", "failed", "time")
-        story.send("c1.m1")
-        story.end("generic_apology", "c1.m1")
+        fail_runs(story, runs)
         assert breaches(story, "L5", declaring(runs_max=2)) == broken
 
 
@@ -92,12 +97,7 @@ def test_runs_of_which_nobody_knows_the_lease_are_not_counted_as_one_leases(gone
     story.accept("c1.m1", lease=True)
     if gone:
         story.gone(at=0.5)
-    for number in range(2):
-        story.create_run(f"run_{number}", *(["c1.m1"] if number == 0 else []))
-        story.now += 1.0
-        story.add("api", "run.state", f"run_{number}", "thread_1", "failed", "time")
-    story.send("c1.m1")
-    story.end("generic_apology", "c1.m1")
+    fail_runs(story, 2)
     assert breaches(story, "L5", declaring(runs_max=1)) == broken
 
 
