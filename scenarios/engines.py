@@ -11,6 +11,7 @@ Longer than 400 lines because both engines share how calls are handed out and ho
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -27,6 +28,8 @@ from relaysim.scenarios.crash_notes import offer_folder, read_crash_notes
 Result = TypeVar("Result")
 
 _PRE_DISPATCH = "3 * n_jobs"
+_NOISY = ("distributed.client", "distributed.comm.tcp")
+"""The loggers of Dask that complain when we take leave."""
 
 
 class LostWorkerError(RuntimeError):
@@ -196,7 +199,8 @@ class ClusterEngine:
                 "--engine dask: the package `distributed` is not there; install relaysim[cluster]"
             ) from error
         self._check_address()
-        logging.getLogger("distributed.client").addFilter(self._noise)
+        for logger in _NOISY:
+            logging.getLogger(logger).addFilter(self._noise)
         try:
             # Asked first by something smaller: a client that comes to nothing waits, and complains when it is collected.
             asyncio.run(self._ask())
@@ -278,7 +282,9 @@ class ClusterEngine:
         except (OSError, RuntimeError):
             client.status = "closed"  # there is nobody to take leave of; it must not try again when it is collected
         finally:
-            logging.getLogger("distributed.client").removeFilter(self._noise)
+            gc.collect()  # connections of calls that were broken off complain when they are collected
+            for logger in _NOISY:
+                logging.getLogger(logger).removeFilter(self._noise)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -379,7 +385,7 @@ class _Noise(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         message = str(record.msg)
         lost = message.startswith("Failed to reconnect to scheduler")
-        return not lost and not (self.leaving and message.startswith("Couldn't gather"))
+        return not lost and not (self.leaving and message.startswith(("Couldn't gather", "Closing dangling stream")))
 
 
 def _backend(engine: ClusterEngine) -> Any:
