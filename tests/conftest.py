@@ -9,12 +9,20 @@ import sys
 import time
 import warnings
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from functools import partial
 
 import pytest
 from _pytest import timing
 from hypothesis import settings
 
+_WITH_WORLDS = tuple(
+    f"tests/{room}/"
+    for room in ("bots", "docs", "gates", "reports", "scenarios", "sim/backends", "sim/doors", "sim/redis", "sim/world")
+)
+"""Tests that are not about what is put in place around worlds."""
+
+_in_place: list[ExitStack] = []
 _modules = 0
 """So many modules were loaded when the collector was last told that they stay."""
 
@@ -42,14 +50,45 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_logstart() -> None:
-    """Thousands of tests and the modules that they load, many of them only while tests run, stay to the end. A full
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Before each test: what is put in place around worlds stays where the test is not about that, and what is loaded is
+    looked through once.
+
+    Thousands of tests and the modules that they load, many of them only while tests run, stay to the end. A full
     collection takes a third of a second while they are looked through, and every batch of worlds begins with one."""
     global _modules
+    _put_in_place(held=nodeid.startswith(_WITH_WORLDS))
     if len(sys.modules) != _modules:
         gc.collect()
         gc.freeze()
         _modules = len(sys.modules)
+
+
+def pytest_unconfigure() -> None:
+    """Take away what was put in place."""
+    _put_in_place(held=False)
+
+
+def _put_in_place(*, held: bool) -> None:
+    """Hold the substitutes of clocks, files, threads and sockets, or let them go.
+
+    Where nothing holds them, each session of worlds looks for their names in all modules again, a fifth of a second where
+    thousands are loaded. Without a world they are the real thing.
+    """
+    if held == bool(_in_place):
+        return
+    if not held:
+        _in_place.pop().close()
+        return
+    from relaysim.sim.kernel.fence import Fence
+    from relaysim.sim.process.worker_process import Isolation
+    from relaysim.sim.sockets.installation import SocketCalls
+
+    with ExitStack() as stack:
+        stack.enter_context(Fence())
+        for kind in (Isolation, SocketCalls):
+            stack.enter_context(kind()).put_in_place()
+        _in_place.append(stack.pop_all())
 
 
 def pytest_runtest_logfinish(nodeid: str) -> None:
