@@ -22,6 +22,9 @@ _WITH_WORLDS = tuple(
 )
 """Tests that are not about what is put in place around worlds."""
 
+_ABOUT_WHAT_IS_IN_PLACE = ("tests/sim/doors/test_in_process.py", "tests/sim/doors/test_thread_clock.py")
+"""And those among them that are."""
+
 _in_place: list[ExitStack] = []
 _modules = 0
 """So many modules were loaded when the collector was last told that they stay."""
@@ -57,7 +60,7 @@ def pytest_runtest_logstart(nodeid: str) -> None:
     Thousands of tests and the modules that they load, many of them only while tests run, stay to the end. A full
     collection takes a third of a second while they are looked through, and every batch of worlds begins with one."""
     global _modules
-    _put_in_place(held=nodeid.startswith(_WITH_WORLDS))
+    _put_in_place(held=nodeid.startswith(_WITH_WORLDS) and not nodeid.startswith(_ABOUT_WHAT_IS_IN_PLACE))
     if len(sys.modules) != _modules:
         gc.collect()
         gc.freeze()

@@ -174,8 +174,12 @@ def install(running: Callable[[], Threads | None]) -> Callable[[], None]:
     """
     # Imports go on outside of workers, where threads have other numbers, and come back; their locks stay Python's own.
     importing: Any = sys.modules["_frozen_importlib"]
+    imported_with = importing._thread
     importing._thread = SimpleNamespace(**vars(_thread))
     restore = replace_names({id(real): (real, instead) for real, instead in _pairs(running)}, but_in=_OWN)
+    replaced = vars(ThreadPoolExecutor)[
+        "_counter"
+    ]  # as it stands there: it may be what another installation has put there
     real_counter = ThreadPoolExecutor._counter  # type: ignore[attr-defined]
 
     def count() -> int:
@@ -186,9 +190,9 @@ def install(running: Callable[[], Threads | None]) -> Callable[[], None]:
     ThreadPoolExecutor._counter = staticmethod(count)  # type: ignore[attr-defined]
 
     def undo() -> None:
-        ThreadPoolExecutor._counter = real_counter  # type: ignore[attr-defined]
+        ThreadPoolExecutor._counter = replaced  # type: ignore[attr-defined]
         restore()
-        importing._thread = _thread
+        importing._thread = imported_with
 
     return undo
 

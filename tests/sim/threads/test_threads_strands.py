@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from simulated_process import Process, processes, simulate, simulate_coroutine
 
 from relaysim.sim.kernel import Fence, LeavesSimulationError, Unhandled, current_context
-from relaysim.sim.threads import current_strand, in_thread, wait
+from relaysim.sim.threads import current_strand, in_thread, install, wait
 from relaysim.sim.threads.strands import Strand, Threads
 
 
@@ -485,3 +485,15 @@ def test_a_thread_that_spins_until_another_has_done_something_lets_it_do_it() ->
             return time.monotonic()
 
     assert 0.25 <= simulate(run) < 0.26
+
+
+def test_an_installation_within_another_leaves_that_one_in_place() -> None:
+    outer = install(lambda: None)
+    try:
+        replaced = vars(concurrent.futures.ThreadPoolExecutor)["_counter"]
+        install(lambda: None)()
+        assert vars(concurrent.futures.ThreadPoolExecutor)["_counter"] is replaced
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            assert pool.submit(pow, 2, 5).result() == 32
+    finally:
+        outer()
