@@ -18,7 +18,8 @@ is claimed, counted and judged) and `results` (what a run writes); `exit_codes` 
 - `timeline`: a story as lines of text; `story_lanes`: as lanes of a page.
 - `comparison`, `compared_verdicts`, `comparison_terminal`, `comparison_page`, `comparison_figures`; `fit_words`,
   `fit_terminal`, `fit_page`, `fit_figures`; `sweep_words`, `sweep_terminal`, `sweep_page`, `sweep_figures`; `tune_words`,
-  `tune_terminal`, `tune_page`, `tune_figures`: the same four ways for each command that judges.
+  `tune_terminal`, `tune_page`, `tune_figures`: the same four ways for each command that judges; `exploration_terminal` and
+  `exploration_page`: a failure that was looked for.
 
 scipy and matplotlib are imported only by the functions that need them.
 """

@@ -65,7 +65,7 @@ def compared_failures(results: Mapping[str, Any], comparison: Comparison) -> lis
             "title": f"{scenario.name} under {policy}, seed {key[0]}",
             "text": detail["text"],
             "replay": [replay],
-            **_told(scenario, world, detail),
+            **told_as_lanes(scenario, world, detail),
         }
     return list(stories.values())
 
@@ -82,7 +82,7 @@ def _of_scenario(entry: Mapping[str, Any], scenario: Scenario) -> Iterator[dict[
             worlds = {seed: _world(scenario, entry["lane"], seed)}  # one at a time is kept: a trace may be large
         if worlds[seed] is None or worlds[seed].fingerprint != example.get("fingerprint"):
             continue
-        story = _told(scenario, worlds[seed], example["detail"])
+        story = told_as_lanes(scenario, worlds[seed], example["detail"])
         yield {
             "scenario": scenario.name,
             "seed": seed,
@@ -121,7 +121,8 @@ def _world(scenario: Scenario, lane: Lane, seed: int) -> Any:
         return None
 
 
-def _told(scenario: Scenario, world: Any, detail: Mapping[str, Any]) -> dict[str, Any]:
+def told_as_lanes(scenario: Scenario, world: Any, detail: Mapping[str, Any]) -> dict[str, Any]:
+    """The story of what a detail of a world's observation says, as lanes; the world has its trace."""
     from relaysim.sim.backends import backend_named
 
     records = world.records or []

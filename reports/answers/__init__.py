@@ -1,8 +1,8 @@
 """The one answer of each command that judges: from its results to what was found and what to do.
 
 `answer` says what an answer is made of, as data. Each command has a module that computes its answer from its results alone:
-`of_verify` and, for somebody's own relay, `of_relay`; `of_comparison`, `of_tuning`, `of_sweep`, `of_fit`. `severity` orders
-refuted claims, `numbers` writes what was counted. `answer_of` finds the right one.
+`of_verify` and, for somebody's own relay, `of_relay`; `of_comparison`, `of_tuning`, `of_sweep`, `of_fit`, `of_exploration`.
+`severity` orders refuted claims, `numbers` writes what was counted. `answer_of` finds the right one.
 
 Nothing here prints: `relaysim.reports.answer_terminal` draws the first screen of a terminal, `templates/page.html` the head
 of a page, and `results.json` has the answer under `answer`.
@@ -39,6 +39,10 @@ def answer_of(results: Mapping[str, Any]) -> Answer:
         from relaysim.reports.answers.of_fit import answer_of_fit
 
         return answer_of_fit(results)
+    if kind == "exploration":
+        from relaysim.reports.answers.of_exploration import answer_of_exploration
+
+        return answer_of_exploration(results)
     if "factory" in results and kind is None:
         from relaysim.reports.answers.of_relay import answer_of_relay
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,13 @@ from relaysim.scenarios.commands.command_line import (
     folder,
     load_scenarios,
     positive_int,
-    say,
     say_json,
+    show,
     writing,
 )
-from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
-    from relaysim.scenarios.explore.hunting import Breach, Effort
+    from relaysim.scenarios.explore.hunting import Breach
     from relaysim.scenarios.explore.shrinking import Shrunk
     from relaysim.scenarios.model import Scenario
     from relaysim.sim.world.exploration import TapedDraw
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 EXIT_FOUND = 1
 
 _WORLDS = 300
-_STORY_LINES = 14
-_DEVIATIONS_SHOWN = 8
-_MET_SHOWN = 6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pass over claims that the scenario itself expects to be refuted, and stop only at what else goes wrong",
     )
     parser.add_argument("--out", type=folder, metavar="DIR", help="where what was found is kept; by default here")
+    parser.add_argument(
+        "--full", action="store_true", help="print every choice of the world that is left, and every fault that struck"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_jobs(parser)
     add_world(parser)
@@ -61,11 +61,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def explore(arguments: argparse.Namespace) -> int:
     """The command."""
+    from relaysim.reports.answers import with_answer
+    from relaysim.reports.exploration_terminal import print_exploration
+    from relaysim.reports.results import SCHEMA
     from relaysim.scenarios.explore.hunting import expected_events, hunt
+    from relaysim.scenarios.explore.kept import kept_name
     from relaysim.scenarios.explore.shrinking import CannotReplayError, shrink
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import Cost, LostWorkerError, Progress, ReplicationError
-    from relaysim.scenarios.timing import cores
+    from relaysim.scenarios.timing import code_version, cores
 
     arguments.sets = [*arguments.sets, f"strategy={arguments.strategy}"]
     (scenario,) = load_scenarios([arguments.scenario], arguments)
@@ -91,67 +95,102 @@ def explore(arguments: argparse.Namespace) -> int:
         shrunk = None if found is None else shrink(scenario, found.seed, found.breaches[0].event, lane)
     except (ReplicationError, LostWorkerError, CannotReplayError) as error:
         raise UsageError(" ".join(str(error).split())) from error
-    kept = None if shrunk is None else _keep(scenario, shrunk, arguments.out)
     passed_over = expected_events(scenario) if arguments.unexpected else ()
+    results: dict[str, Any] = {
+        **scenario.identity(),
+        "schema": SCHEMA,
+        "kind": "exploration",
+        "code_version": code_version(),
+        "lane": lane,
+        "strategy": scenario.strategy,
+        "worlds": effort.worlds,
+        "worlds_max": arguments.worlds,
+        "orders": len(effort.orders),
+        "met": [
+            {"fault": fault, "event": event, "count": count} for (fault, event), count in sorted(effort.met.items())
+        ],
+        "rate_bound": effort.rate_bound() if shrunk is None else None,
+        "passed_over": list(passed_over),
+        "further": _further(scenario, arguments),
+        "found": None,
+    }
+    files: list[tuple[str, Path]] = []
+    if found is not None and shrunk is not None:
+        kept = (Path() if arguments.out is None else arguments.out) / f"{kept_name(scenario, shrunk)}.toml"
+        results["found"] = _found(scenario, found.breaches, shrunk, kept)
+        files = _keep(scenario, shrunk, kept, results)
+    results = with_answer(results)
     if arguments.json:
-        plain = _plain(scenario, effort, () if found is None else found.breaches, shrunk, kept)
-        say_json({**plain, "passed_over": list(passed_over)})
+        say_json(results)
     else:
-        _say(scenario, effort, shrunk, kept, passed_over)
+        show(lambda console: print_exploration(console, results, files, full=arguments.full))
     return 0 if shrunk is None else EXIT_FOUND
 
 
-def _keep(scenario: Scenario, shrunk: Shrunk, out: Path | None) -> Path:
+def _further(scenario: Scenario, arguments: argparse.Namespace) -> str:
+    """The same hunt in four times as many worlds."""
+    parts = [scenario.origin.explore_command, f"--worlds {4 * arguments.worlds}"]
+    if scenario.strategy != "portfolio":
+        parts.append(f"--strategy {scenario.strategy}")
+    if arguments.lane is not None:
+        parts.append(f"--lane {arguments.lane}")
+    return " ".join([*parts, *(["--unexpected"] if arguments.unexpected else [])])
+
+
+def _keep(scenario: Scenario, shrunk: Shrunk, kept: Path, results: Mapping[str, Any]) -> list[tuple[str, Path]]:
+    """Write the small world as a scenario file, and its page beside it; returns both with their names."""
+    from relaysim.reports.exploration_page import exploration_html
     from relaysim.reports.results import write_text
-    from relaysim.scenarios.explore.kept import kept_name, kept_text
+    from relaysim.scenarios.explore.kept import kept_text
+    from relaysim.scenarios.first_failures import told_as_lanes
 
-    place = Path() if out is None else out
+    story = {
+        "title": f"{results['scenario']}, seed {shrunk.seed}, made small",
+        "text": shrunk.breach.text,
+        "replay": [results["found"]["replay"]],
+        **told_as_lanes(scenario, shrunk.result, _detail(shrunk)),
+    }
+    page = kept.with_suffix(".html")
     with writing():
-        place.mkdir(parents=True, exist_ok=True)
-        path = place / f"{kept_name(scenario, shrunk)}.toml"
-        write_text(path, kept_text(scenario, shrunk))
-    return path
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_text(kept, kept_text(scenario, shrunk))
+        write_text(page, exploration_html(results, story))
+    return [("Kept", kept), ("Page", page)]
 
 
-def _say(
-    scenario: Scenario, effort: Effort, shrunk: Shrunk | None, kept: Path | None, passed_over: Sequence[str]
-) -> None:
-    if shrunk is None:
-        say(
-            f"Nothing went wrong in {counted(effort.worlds, 'world')} of {scenario.name}, drawn by the strategy "
-            f"{scenario.strategy}."
-        )
-        say(
-            f"At most {100 * effort.rate_bound():.2g} % of such worlds break something that is judged (95 %); worlds of a "
-            "strategy are no sample of production."
-        )
-    else:
-        case = shrunk.case
-        say(f"{shrunk.breach.event} in {scenario.name}, seed {shrunk.seed}: {shrunk.breach.text}")
-        messages, workers = len(case.settings.workload.messages), sum(group.count for group in case.settings.workers)
-        size = (
-            f"{counted(case.deviations, 'deviation')}, {counted(messages, 'message')} and {counted(workers, 'worker')}"
-        )
-        say(f"Shrunk to {size}, in {counted(shrunk.runs, 'run')} and {shrunk.seconds:.1f} s:")
-        if not shrunk.is_minimal:
-            say("  (it ended there: some of these may not be needed)")
-        deviations = deviations_of(shrunk)
-        for text in deviations[:_DEVIATIONS_SHOWN]:
-            say(f"  {text}")
-        if len(deviations) > _DEVIATIONS_SHOWN:
-            say(f"  and {len(deviations) - _DEVIATIONS_SHOWN} more, which stand in {kept}")
-        for line in story_of(scenario, shrunk):
-            say(line)
-        say(f"See it: relaysim replay {kept} --seed 0; once it is mended this passes: relaysim verify {kept}")
-    if passed_over:
-        say(f"Passed over, since {scenario.name} expects it to be refuted: {', '.join(passed_over)}.")
-    met = ", ".join(f"{fault} at {event} {count:,}" for (fault, event), count in effort.met.most_common(_MET_SHOWN))
-    say(
-        f"Looked at {counted(effort.worlds, 'world')}, {counted(len(effort.orders), 'order')} of five "
-        "successive key events, "
-        f"{counted(len(effort.met), 'pair')} of a fault and an event that it struck"
-        + (f" (most often {met})." if met else ".")
-    )
+def _found(scenario: Scenario, breaches: Sequence[Breach], shrunk: Shrunk, kept: Path) -> dict[str, Any]:
+    """What was found, as results have it."""
+    from relaysim.scenarios.explore.hunting import expected_events
+
+    file = shlex.quote(str(kept))
+    return {
+        "seed": shrunk.seed,
+        "event": shrunk.breach.event,
+        "what": what_is_broken(scenario, shrunk.breach.event),
+        "expected": shrunk.breach.event in expected_events(scenario),
+        "breaches": [{"event": each.event, "text": each.text} for each in breaches],
+        "text": shrunk.breach.text,
+        "deviations": deviations_of(shrunk),
+        "minimal": shrunk.is_minimal,
+        "runs": shrunk.runs,
+        "messages": len(shrunk.case.settings.workload.messages),
+        "workers": sum(group.count for group in shrunk.case.settings.workers),
+        "story": list(story_of(scenario, shrunk)),
+        "kept": str(kept),
+        "replay": f"relaysim replay {file} --seed 0",
+        "check": f"relaysim verify {file}",
+    }
+
+
+def what_is_broken(scenario: Scenario, event: str) -> str:
+    """A count that must stay 0, by the title of the scenario's claim about it, else by the promise's name."""
+    from relaysim.sim.world.invariants import INVARIANTS
+
+    for claim in scenario.claims:
+        if claim.event == event:
+            return f"“{claim.title}”"
+    names = [name for name, count in INVARIANTS.items() if count == event]
+    return " ".join(names[0].split("-")) if names else event
 
 
 def deviations_of(shrunk: Shrunk) -> list[str]:
@@ -170,51 +209,25 @@ def _draw(draw: TapedDraw) -> str:
 
 
 def story_of(scenario: Scenario, shrunk: Shrunk) -> Sequence[str]:
-    """The timeline of the conversation in which it goes wrong, about a dozen lines."""
+    """The timeline of the conversation in which it goes wrong, a screen of it."""
+    from relaysim.reports.exploration_terminal import STORY_COLUMNS, STORY_LINES
     from relaysim.reports.timeline import render_timeline
+    from relaysim.scenarios.breached import subject_of
     from relaysim.sim.backends import backend_named
 
-    roles = backend_named(scenario.api).roles
-    records = shrunk.result.records or []
+    detail = _detail(shrunk)
     return render_timeline(
-        records,
-        120,
-        shrunk.breach.subject,
-        lines_max=_STORY_LINES,
-        roles=roles,
+        shrunk.result.records or [],
+        STORY_COLUMNS,
+        subject_of(detail),
+        lines_max=STORY_LINES,
+        roles=backend_named(scenario.api).roles,
         looks=shrunk.result.observation["looks"],
-        breach={
-            "kind": shrunk.breach.event,
-            "conversation": shrunk.breach.conversation,
-            "message": shrunk.breach.subject,
-        },
+        breach=detail,
     )
 
 
-def _plain(
-    scenario: Scenario, effort: Effort, breaches: Sequence[Breach], shrunk: Shrunk | None, kept: Path | None
-) -> dict[str, Any]:
-    plain: dict[str, Any] = {
-        **scenario.identity(),
-        "strategy": scenario.strategy,
-        "worlds": effort.worlds,
-        "orders": len(effort.orders),
-        "met": [
-            {"fault": fault, "event": event, "count": count} for (fault, event), count in sorted(effort.met.items())
-        ],
-        "rate_bound": effort.rate_bound() if shrunk is None else None,
-        "found": None,
-    }
-    if shrunk is not None:
-        plain["found"] = {
-            "seed": shrunk.seed,
-            "breaches": [{"event": each.event, "text": each.text} for each in breaches],
-            "text": shrunk.breach.text,
-            "deviations": deviations_of(shrunk),
-            "minimal": shrunk.is_minimal,
-            "messages": len(shrunk.case.settings.workload.messages),
-            "workers": sum(group.count for group in shrunk.case.settings.workers),
-            "story": list(story_of(scenario, shrunk)),
-            "kept": str(kept),
-        }
-    return plain
+def _detail(shrunk: Shrunk) -> Mapping[str, Any]:
+    """What the small world's observation says of its first breach."""
+    details = shrunk.result.observation["details"].get(shrunk.breach.event)
+    return details[0] if details else {"kind": shrunk.breach.event}

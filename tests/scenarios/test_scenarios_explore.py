@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from scenario_stand_ins import write
 
+from relaysim.reports.answer_terminal import screen
+from relaysim.reports.answers import answer_of
 from relaysim.scenarios.cli import main
 from relaysim.scenarios.explore import hunting
 from relaysim.scenarios.explore.cases import Case
@@ -44,7 +47,8 @@ def test_what_is_found_is_small_and_kept_and_fails_again(tmp_path: Path, capsys:
     found = said["found"]
     assert said["worlds"] == found["seed"] + 1
     assert len(found["deviations"]) <= 5
-    assert len(found["story"]) <= 16
+    assert len(found["story"]) <= 22
+    assert max(len(row) for row in found["story"]) <= 80
     kept = str(tmp_path / found["kept"])
     assert load(kept).tape is not None
     assert main(["verify", kept, "--out", "out", "--quiet", "--full"]) == 1
@@ -100,16 +104,88 @@ def test_claims_that_are_expected_to_be_refuted_are_passed_over_if_that_is_wante
     assert main(expected) == 1
     capsys.readouterr()
     assert main([*expected, "--unexpected"]) == 0
-    assert "expects it to be refuted: answered" in capsys.readouterr().out
+    assert "expects it to be refuted: answered" in " ".join(capsys.readouterr().out.split())
     assert main([*RACE, *DRAIN, "--worlds", "2", "--set", claims["verified"], "--unexpected"]) == 1
+
+
+def _screen(printed: str, answer: Any) -> list[str]:
+    """The lines before the story, after a look at whether a terminal of 80 columns shows them on its first screen."""
+    lines = printed.splitlines()
+    rows = lines[: next((at for at, line in enumerate(lines) if line.startswith("conversation ")), len(lines))]
+    wide = [line for line in rows if len(line) > 80]
+    assert all(line.strip() in answer["commands"] or line.startswith(("Kept: ", "Page: ")) for line in wide), printed
+    assert sum(max(1, -(-len(line) // 80)) for line in rows) < 24, printed
+    return rows
+
+
+def test_the_first_screen_says_what_was_found_and_what_to_do_and_the_story_follows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*RACE, "--worlds", "5", "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert main([*RACE, "--worlds", "5"]) == 1
+    printed = capsys.readouterr().out
+    answer, found = said["answer"], said["found"]
+    rows = " ".join(" ".join(_screen(printed, answer)).split())
+    assert rows.startswith(answer["title"])
+    assert answer["title"] == "Broken in race, seed 0: “the customer does not notice”; 2 messages and 2 workers show it"
+    for sentence in (*answer["found"], *answer["advice"]):
+        assert " ".join(sentence.split()) in rows
+    assert answer["commands"] == [f"relaysim replay {found['kept']} --seed 0", f"relaysim verify {found['kept']}"]
+    assert "\n".join(found["story"]) in printed
+    assert "struck" not in printed
+    assert main([*RACE, "--worlds", "5", "--full"]) == 1
+    assert "0 pairs of a fault and an event that it struck" in capsys.readouterr().out
+
+
+def test_the_page_beside_it_begins_alike_and_has_the_story_as_lanes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*RACE, "--worlds", "5", "--out", "kept", "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    page = html.unescape(Path(said["found"]["kept"]).with_suffix(".html").read_text(encoding="utf-8"))
+    plain = page.replace("\u00a0", " ")
+    assert f"<title>{said['answer']['title']}</title>" in plain
+    head = plain[: plain.index("<main>")]
+    for sentence in (*said["answer"]["found"], *said["answer"]["advice"], *said["answer"]["commands"]):
+        assert sentence in head
+    assert "What it came from" in plain
+    assert "a run cancelled by another worker than its own" in plain
+    assert "<script" not in page
 
 
 def test_where_nothing_is_found_it_says_how_hard_it_looked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*RACE, *DRAIN, "--worlds", "3"]) == 0
-    said = capsys.readouterr().out
-    assert "Nothing went wrong in 3 worlds" in said
-    assert "At most 63 % of such worlds" in said
-    assert "Looked at 3 worlds" in said
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Nothing went wrong in 3 worlds of race: at most 63.16 % of such worlds break what is judged" in said
+    assert "worlds, which are no sample of production" in said
+    assert "orders of five successive key events, and 0 pairs of a fault" in said
+    assert "relaysim explore race --set relay.factory=relaysim.relay:drain" in said
+    assert "--worlds 12 --lane direct" in said
+    assert not list(Path().iterdir())
+
+
+def test_what_struck_is_on_the_first_screen_where_nothing_is_found() -> None:
+    met = [{"fault": f"redis fault {at}", "event": "GET", "count": at} for at in range(40)]
+    answer = answer_of({**NOTHING, "met": met})
+    lines = [text for text, _ in screen(answer)]
+    assert len(lines) <= 23
+    assert max(map(len, lines)) <= 80
+    assert any("redis fault 39" in line for line in lines)
+    assert any("more, with --full" in line for line in lines)
+    assert "The time was over after 30 worlds of 300." in answer.found
+
+
+NOTHING: dict[str, Any] = {
+    "kind": "exploration",
+    "scenario": "drain_faults",
+    "strategy": "portfolio",
+    "worlds": 30,
+    "worlds_max": 300,
+    "orders": 2000,
+    "rate_bound": 0.095,
+    "passed_over": [],
+    "further": "relaysim explore drain_faults --worlds 1200",
+    "found": None,
+}
 
 
 class InThisProcess:
