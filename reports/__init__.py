@@ -14,7 +14,8 @@ is claimed, counted and judged) and `results` (what a run writes); `exit_codes` 
 - `summary`, `terminal`, `verify_page`, `page`, `figures`: judged scenarios in words, on a terminal, as pages and figures.
 - `story`: one failure as data, written by `story_writer` or, under leases, `lease_story`; with `story_lines`, `story_facts`,
   `story_order` (a message that was overtaken), `lock_lines`, `printed_lines`, `unended_lines` and `webhook_lines`.
-- `story_causes`: what a breach came from, by rule; with `story_places` and `story_evidence`.
+- `story_causes`: what a breach came from, by rule; with `story_cause_kinds`, `story_wait_causes` (promises about waits and
+  budgets), `story_places` and `story_evidence`.
 - `timeline`: a story as lines of text; `story_lanes`: as lanes of a page.
 - `comparison`, `compared_verdicts`, `comparison_terminal`, `comparison_page`, `comparison_figures`; `fit_words`,
   `fit_terminal`, `fit_page`, `fit_figures`; `sweep_words`, `sweep_terminal`, `sweep_page`, `sweep_figures`; `tune_words`,

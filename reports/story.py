@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relaysim.reports.lease_story import lease_story
-from relaysim.reports.story_causes import Cause, CauseKind, find_causes
+from relaysim.reports.story_cause_kinds import Cause, CauseKind
+from relaysim.reports.story_causes import find_causes
 from relaysim.reports.story_evidence import EvidenceLines
 from relaysim.reports.story_facts import has_failed, is_active_at
 from relaysim.reports.story_lines import Line, Link, Rank, quoted
@@ -72,7 +73,7 @@ def tell_story(
     causes = [] if breach is None else find_causes(records, chronicle, breach)
     names_none = breach is not None and breach.get("message") not in chronicle.messages
     if breach is not None and names_none and focus is not None and focus == breach.get("conversation"):
-        focus = _sent_in(causes, records, chronicle) or focus
+        focus = _sent_in(causes, records, chronicle) or _written_last(breach, chronicle) or focus
     if chronicle.has_leases and chronicle.messages:
         told = lease_story(records, chronicle, _messages_in_focus(chronicle, focus), looks)
         story = Story(chronicle, told.message.conversation, f": {told.message.id}", told.message.id, told.window)
@@ -106,6 +107,13 @@ def _sent_in(causes: Sequence[Cause], records: Sequence[Record], chronicle: Chro
         if cause.kind is CauseKind.BREACHING_SEND and isinstance(event, TextSent):
             return event.delivery if event.delivery in chronicle.handlings else ""
     return ""
+
+
+def _written_last(breach: Mapping[str, Any], chronicle: Chronicle) -> str:
+    """The last message that the conversation's customer had written by the instant of a breach; "" where it names none."""
+    own = [each for each in chronicle.messages.values() if each.conversation == breach.get("conversation")]
+    before = [each for each in own if "at" in breach and each.sent_at <= breach["at"]]
+    return max(before, key=lambda each: each.number).id if before else ""
 
 
 def _tell_causes(story: Story, every: Sequence[Line], records: Sequence[Record], *, tells_faults: bool) -> None:

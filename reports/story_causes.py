@@ -10,12 +10,13 @@ More than 400 lines, because it is one rule for each kind of cause.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from itertools import combinations
 from typing import Any, Final
 
+from relaysim.reports.story_cause_kinds import Cause, CauseKind
 from relaysim.reports.story_places import Places
+from relaysim.reports.story_wait_causes import KINDS as OF_WAITS
+from relaysim.reports.story_wait_causes import WaitCauses
 from relaysim.sim.trace.chronicle import ENDED_STATES, Chronicle
 from relaysim.sim.trace.conversation_evidence import Evidence
 from relaysim.sim.trace.crashes import Crashes
@@ -28,44 +29,16 @@ PLACES_MAX: Final = 10
 """Records of all causes of one story: so many fit into the shortest story that people are shown, told whole."""
 
 
-class CauseKind(Enum):
-    """What a breach came from, as a reader is told."""
-
-    BREACHING_SEND = "the text that is the breach"
-    STORED_TWICE = "the same message stored twice"
-    FOREIGN_THREAD = "a message stored in another conversation's thread"
-    OVERTAKEN = "a message that arrived earlier and was overtaken"
-    DIFFERENT_LOCKS = "two workers in one conversation under locks of different keys"
-    LOCK_RAN_OUT = "a lock or lease that ran out while its holder went on"
-    LOCK_LOST = "a lock or lease that the server lost while its holder went on"
-    LOCK_DELETED = "a lock that another than its holder deleted"
-    RELEASED_EARLY = "a lease released while something waited or was under way"
-    WITHOUT_LEASE = "a step of a worker that held no lease"
-    BREACHING_STEP = "the run or cancel that is the breach"
-    CANCELLED = "a run cancelled by another worker than its own"
-    CANCEL_TOO_LATE = "a cancel that came after the run had ended"
-    OUTLIVED_WAITS = "a run that was still there when the relay had given up waiting"
-    RUN_FAILED = "a run that ended without an answer"
-    RUN_IN_THE_WAY = "a run that was under way for too long"
-    EXCEPTION = "an exception of the relay's"
-    CRASH = "a worker that lost its power"
-    REDIS_FAULT = "a fault of Redis after the message was accepted"
-    ANSWER_LOST = "an answer that was lost on its way, and the request again"
-    SEND_UNKNOWN = "a text whose fate was unknown, and the text again"
-    DELIVERED_AGAIN = "a message that was delivered again"
-    LOOP_BLOCKED = "an event loop that stood still"
-    TASK_CANCELLED = "a task that the relay cancelled half done"
-    AT_ONCE = "two workers in one conversation, kept apart by nothing"
-    NEVER_TAKEN_UP = "a message that was accepted and that nobody took up"
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """One cause, and the places in the trace of the records that show it, in their order."""
-
-    kind: CauseKind
-    places: tuple[int, ...]
-
+_RESIDUES: Final[Mapping[str, str]] = {
+    "residue_lost_lease": "breach_S7",
+    "residue_orphan_run": "breach_S8",
+    "residue_stored_twice": "breach_S13",
+    "residue_stored_late": "breach_S14",
+    "residue_unknown": "breach_S1",
+    "residue_refused": "breach_S1",
+    "residue_cut_off": "breach_L1",
+}
+"""What no relay can prevent comes from the same as the breach that it would be; `residue_lost_writes` would be several."""
 
 _OF_SENDS: Final = frozenset(
     {"wrong_conversation", "duplicate_reply", "out_of_order"}
@@ -108,12 +81,14 @@ class _Finder:
         self._records = records
         self._chronicle = chronicle
         self._evidence = Evidence(chronicle)
+        self._breach = breach
         self._kind = str(breach.get("kind", ""))
         self._message: Message | None = chronicle.messages.get(str(breach.get("message", "")))
         self._conversation = str(breach.get("conversation") or (self._message.conversation if self._message else ""))
         self._run = str(breach.get("run", ""))
         received = breach.get("received", ())
         self._texts = (received,) if isinstance(received, str) else tuple(received)
+        self._kind = self._would_be()
         self._places, self._holds_reader, self._crashes = Places(), Holds(), Crashes()
         for reader in (self._places, self._holds_reader, self._crashes):
             reader.read(records)
@@ -127,6 +102,10 @@ class _Finder:
 
     def all(self) -> Iterator[Cause]:
         """Every cause, by the rules in their order."""
+        if self._kind in OF_WAITS:
+            # What else went wrong in such a conversation had nothing to do with it: the judge excuses what had.
+            yield from WaitCauses(self._records, self._chronicle, self._places, self._holds, self._breach).all()
+            return
         rules: list[Callable[[], Iterator[Cause]]] = [
             self._the_send,
             self._stored_twice,
@@ -156,6 +135,16 @@ class _Finder:
             yield from rule()
 
     # What it is about
+
+    def _would_be(self) -> str:
+        """The breach's kind; of a residue that of the breach that it would be."""
+        if self._kind != "residue_lost_writes":
+            return _RESIDUES.get(self._kind, self._kind)
+        if self._run:
+            return "breach_S5"
+        if self._message is None or not self._message.sends:
+            return "breach_S1"
+        return "breach_S2" if len(self._message.reached) > 1 else "breach_S14"
 
     def _is_own(self, hold: Hold) -> bool:
         if hold.kind == "lease":
@@ -275,7 +264,7 @@ class _Finder:
         ]
 
     def _stored_twice(self) -> Iterator[Cause]:
-        if self._kind != "breach_S13" or self._message is None:
+        if self._kind not in ("breach_S9", "breach_S13") or self._message is None:
             return
         by_thread: dict[str, list[Request | None]] = {}
         for _, thread, request in self._stored(self._message):

@@ -26,6 +26,7 @@ from relaysim.sim.trace.schema import (
     MessageSent,
     RedisCommand,
     RedisFaultStruck,
+    RequestSent,
     RequestServed,
     ResponseReceived,
     RunState,
@@ -61,6 +62,8 @@ class EvidenceLines(TraceReader):
         handlings = [each for each in chronicle.handlings.values() if each.conversation == conversation]
         self._workers = {each.worker for each in handlings} if tells_faults else set()
         self._tells_faults = tells_faults
+        # When each worker's last request of a kind was answered, or had failed.
+        self._answered: dict[tuple[str, str, str | None, str | None], float] = {}
 
     def _who(self, delivery: str, worker: str) -> str:
         handling = self._chronicle.handlings.get(delivery)
@@ -111,9 +114,18 @@ class EvidenceLines(TraceReader):
         sentence = f"calls {what}: {said}"
         self._tell(time, self._who(request.delivery, request.worker), sentence, delivery=request.delivery)
 
+    def on_request(self, time: float, entity: str, event: RequestSent) -> None:
+        request = self._chronicle.requests.get(event.request_id)
+        if request is not None:
+            before = self._answered.get((entity, request.operation, request.thread, request.run))
+            waited = "" if before is None else f" again, {time - before:.3f} s after that"
+            sentence = f"calls {request.operation}{f' on {request.thread}' if request.thread else ''}{waited}"
+            self._tell(time, self._who(request.delivery, entity), sentence, delivery=request.delivery)
+
     def on_response(self, time: float, entity: str, event: ResponseReceived) -> None:
         request = self._chronicle.requests.get(event.request_id)
         if request is not None:
+            self._answered[entity, request.operation, request.thread, request.run] = time
             landed = "" if request.served_at is None else ", which the server had carried out"
             sentence = f"gets no answer to {request.operation}{landed}: {event.failure or event.status}"
             self._tell(time, self._who(request.delivery, entity), sentence, delivery=request.delivery)
@@ -123,8 +135,13 @@ class EvidenceLines(TraceReader):
 
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         if self.index in self._wanted:
-            verb = "takes the lock" if event.command.upper() == "SET" else f"calls {event.command} of the lock"
-            self._tell(time, self._who(event.delivery, entity), f"{verb} {event.key}", delivery=event.delivery)
+            if self._chronicle.has_leases:
+                sentence = f"calls {event.command} of {event.key}: {event.reply}"
+            elif event.command.upper() == "SET":
+                sentence = f"takes the lock {event.key}"
+            else:
+                sentence = f"calls {event.command} of the lock {event.key}"
+            self._tell(time, self._who(event.delivery, entity), sentence, delivery=event.delivery)
 
     def on_lease_expired(self, time: float, entity: str, event: LockExpired) -> None:
         sentence = f"lock lost: {event.key} expired while {event.worker} went on"

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from relaysim.reports.story import Story, tell_story
-from relaysim.reports.story_causes import PLACES_MAX, CauseKind
+from relaysim.reports.story_cause_kinds import CauseKind
+from relaysim.reports.story_causes import PLACES_MAX
 from relaysim.reports.story_lines import Line, kept_lines
 from relaysim.reports.timeline import render_timeline
 from relaysim.scenarios.ablations.ablation_list import BY_NAME, scenario_path
@@ -93,7 +94,9 @@ def locks_of_different_keys(told: Told) -> bool:
 def stored_with(told: Told, message_id: str) -> list[str]:
     """The requests that stored a message, by its text."""
     text = next(event.text for _, _, _, event in told.every("message.sent") if event.message_id == message_id)
-    return [event.cause for _, _, _, event in told.every("message.stored") if text in event.text]
+    return [
+        event.cause for _, _, _, event in told.every("message.stored") if event.role == "user" and text in event.text
+    ]
 
 
 def an_arrival_that_was_overtaken(told: Told) -> bool:
@@ -287,6 +290,115 @@ def an_exception_with_its_way(told: Told) -> bool:
     )
 
 
+def two_texts_and_what_was_lost_between(told: Told) -> bool:
+    """Both texts that name the message, and between them what befell Redis."""
+    naming = {place - 1 for place, _, _, event in told.every("send.for") if told.detail["message"] in event.message_ids}
+    sends = sorted(naming & {place for place, _, _, _ in told.of("send")})
+    faults = [place for place, _, _, _ in told.of("redis.fault")]
+    return len(sends) > 1 and any(sends[0] < place < sends[-1] for place in faults)
+
+
+def a_step_without_its_lease(told: Told) -> bool:
+    """The lease had gone, and its holder asked the API for something."""
+    gone = [(place, event.worker) for place, _, _, event in told.of("lease.gone")]
+    sent_by = {event.request_id: who for _, _, who, event in told.every("request")}
+    steps = [(place, sent_by[event.request_id]) for place, _, _, event in told.of("served")]
+    return any(place < later and worker == who for place, worker in gone for later, who in steps)
+
+
+def _done_by(told: Told, worker: str) -> list[tuple[int, str | None, str]]:
+    """What a worker did: place, thread or None for a text, conversation of a text."""
+    sent = {event.request_id: (who, event.thread_id) for _, _, who, event in told.every("request")}
+    done: list[tuple[int, str | None, str]] = [
+        (place, sent[event.request_id][1], "")
+        for place, _, _, event in told.every("served")
+        if sent.get(event.request_id, ("", None))[0] == worker
+    ]
+    done += [(place, None, event.conversation) for place, _, who, event in told.every("send") if who == worker]
+    return sorted(done, key=lambda each: each[0])
+
+
+def _lease_in_question(told: Told) -> int:
+    """The place at which the lease was taken that the judge names."""
+    return next(
+        place
+        for place, time, _, event in told.every("lease.taken")
+        if (time, event.worker, event.conversation)
+        == (told.detail["at"], told.detail["worker"], told.detail["conversation"])
+    )
+
+
+def a_lease_while_messages_came(told: Told) -> bool:
+    """The lease's taking, a message that was accepted under it, and then the first thing that its holder did."""
+    taken = _lease_in_question(told)
+    first = next(place for place, _, _ in _done_by(told, told.detail["worker"]) if place > taken)
+    own = {
+        event.message_id
+        for _, _, _, event in told.every("message.sent")
+        if event.conversation == told.detail["conversation"]
+    }
+    came = [place for place, _, _, event in told.of("handling.end") if event.delivery.rpartition("#")[0] in own]
+    return {taken, first} <= set(told.places) and any(taken < place < first for place in came)
+
+
+def a_lease_while_others_were_served(told: Told) -> bool:
+    """The lease's taking, something that its holder then did for another conversation, and a later one for this."""
+    taken = _lease_in_question(told)
+    bound = {each: owner for each, owner in told.story.threads.items() if owner}
+    done = [
+        (place, bound.get(thread or "", "") or conversation)
+        for place, thread, conversation in _done_by(told, told.detail["worker"])
+        if place > taken
+    ]
+    own = next(place for place, whose in done if whose == told.detail["conversation"])
+    others = [place for place, whose in done if whose not in ("", told.detail["conversation"]) and place < own]
+    return {taken, own} <= set(told.places) and bool(set(others) & set(told.places))
+
+
+def _told_repetitions(told: Told) -> list[float]:
+    """Waits, in seconds, of requests that are told, after failures of the same that are told too."""
+    waits = []
+    answered = {event.request_id: (time, event.status) for _, time, _, event in told.every("response")}
+    for place, time, who, event in told.of("request"):
+        before = [
+            earlier
+            for at, _, other, earlier in told.every("request")
+            if at < place
+            and (other, earlier.operation, earlier.thread_id, earlier.run_id)
+            == (who, event.operation, event.thread_id, event.run_id)
+        ]
+        failed = before[-1].request_id
+        when, status = answered[failed]
+        shown = {each.request_id for kind in ("served", "response") for _, _, _, each in told.of(kind)}
+        if (status == 0 or status >= 400) and failed in shown:
+            waits.append(time - when)
+    return waits
+
+
+def equal_waits(told: Told) -> bool:
+    """Three repetitions after exactly the same wait, each with the failure before it."""
+    waits = _told_repetitions(told)
+    return len(waits) == 3 and len(set(waits)) == 1
+
+
+def repetitions_of_one_worker(told: Told) -> bool:
+    """The repetition that was one too many, and others before it, each with the failure before it."""
+    last = [
+        place for place, time, who, _ in told.of("request") if (time, who) == (told.detail["at"], told.detail["worker"])
+    ]
+    return len(_told_repetitions(told)) >= 3 and bool(last)
+
+
+def asked_twice_in_vain(told: Told) -> bool:
+    """Both requests for the lease that got nothing, the second one at the instant that the judge names."""
+    asked = [
+        (time, who)
+        for _, time, who, event in told.of("redis")
+        if event.reply == 0 and event.key.endswith(f":{told.detail['conversation']}")
+    ]
+    return len(asked) == 2 and asked[-1] == (told.detail["at"], told.detail["worker"])
+
+
 @dataclass(frozen=True)
 class Case:
     """A world with a breach, and which cause its story must hold."""
@@ -345,6 +457,35 @@ CASES = {
         "forget_the_run", "breach_S8", CauseKind.RELEASED_EARLY, a_release_while_a_run_was_under_way
     ),
     "an unknown fate": ablated("repeat_unknown_send", "breach_S2", CauseKind.SEND_UNKNOWN, a_text_of_unknown_fate),
+    "what a failover took back": Case(
+        "drain_failover", "residue_lost_writes", CauseKind.REDIS_FAULT, two_texts_and_what_was_lost_between, seed=4
+    ),
+    "what was sent before a failover": Case(
+        "drain_failover", "residue_lost_writes", CauseKind.BREACHING_SEND, two_texts_and_what_was_lost_between, seed=4
+    ),
+    "a lease that a failover lost": Case(
+        "drain_failover", "residue_lost_lease", CauseKind.WITHOUT_LEASE, a_step_without_its_lease, seed=3
+    ),
+    "stored twice after a failover": Case(
+        "drain_failover", "residue_stored_twice", CauseKind.STORED_TWICE, stored_twice, seed=12
+    ),
+    "a run that its worker could not know of": Case(
+        "drain_responses",
+        "residue_orphan_run",
+        CauseKind.RELEASED_EARLY,
+        a_release_while_a_run_was_under_way,
+        seed=15,
+    ),
+    "a burst without an end": ablated("uncapped_burst", "breach_L3", CauseKind.IDLE_LEASE, a_lease_while_messages_came),
+    "what came meanwhile": ablated(
+        "uncapped_burst", "breach_L3", CauseKind.CAME_MEANWHILE, a_lease_while_messages_came
+    ),
+    "one conversation at a time": ablated(
+        "one_conversation_at_a_time", "breach_L4", CauseKind.SERVED_OTHERS, a_lease_while_others_were_served
+    ),
+    "waits that are equal": ablated("no_jitter", "breach_L5", CauseKind.REPEATED, equal_waits),
+    "repetitions beyond the budget": ablated("no_budget", "breach_L5", CauseKind.REPEATED, repetitions_of_one_worker),
+    "asked for in vain": ablated("due_for_ever", "breach_L6", CauseKind.ASKED_IN_VAIN, asked_twice_in_vain),
     "an exception in a task": Case(
         "race", "lost", CauseKind.EXCEPTION, an_exception_with_its_way, "exception_bots:early"
     ),

@@ -44,6 +44,8 @@ def check_claims(history: History, disturbances: Disturbances, findings: Finding
                     f"{claim.worker} asked for {conversation}'s lease at {at(claim.time)}, which {holder.worker} had held "
                     f"since {at(holder.began)}",
                     conversation=conversation,
+                    worker=claim.worker,
+                    at=claim.time,
                 )
         elif _was_free(history, claim):
             idle[conversation] = idle.get(conversation, 0) + 1
@@ -53,6 +55,8 @@ def check_claims(history: History, disturbances: Disturbances, findings: Finding
                     f"{claim.worker} asked for {conversation}'s lease at {at(claim.time)}, as somebody had before, and "
                     "nothing waited there",
                     conversation=conversation,
+                    worker=claim.worker,
+                    at=claim.time,
                 )
 
 

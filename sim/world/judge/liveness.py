@@ -249,6 +249,8 @@ def check_first_actions(
                 promise,
                 f"{lease.worker} took {lease.conversation}'s lease at {at(lease.began)} and {action}{meanwhile}",
                 conversation=lease.conversation,
+                worker=lease.worker,
+                at=lease.began,
             )
 
 

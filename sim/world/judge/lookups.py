@@ -211,6 +211,8 @@ def _check_stored(
         sentence += f"{other.worker}'s of {at(other.left)}"
         conversation = history.threads.get(thread)
         facts = {} if conversation is None else {"conversation": conversation}
+        if messages:
+            facts["message"] = messages[0].id
         if lookup is not None and lookup.served_at is not None and lookup.served_at < landed:
             findings.residue("stored_twice", f"{sentence}; the first came after it had been looked for", **facts)
         elif disturbances.acknowledged_writes_lost(one.left, other.left):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Hashable, Sequence
 from math import exp, log
+from typing import Any, NamedTuple
 
 from relaysim.sim.counted import counted
 from relaysim.sim.trace.subjects import Request
@@ -33,6 +34,23 @@ _RAREST = 1e-3
 """No single wait is held to be less likely than this: it may be no repetition after all."""
 
 
+_PAIRS_MAX = 4
+"""Repetitions that a breach names as its facts."""
+
+
+class _Pair(NamedTuple):
+    """A request that failed, and its repetition."""
+
+    failed: Request
+    again: Request
+
+    @property
+    def wait(self) -> float:
+        """Seconds between them."""
+        assert self.failed.answered is not None
+        return self.again.left - self.failed.answered
+
+
 class _Growth:
     """Evidence against the promise that waits grow: that each is drawn evenly between 0 and the longest for its number.
 
@@ -45,15 +63,18 @@ class _Growth:
         self._promised = promised
         self.evidence = 0.0
         self.shortest: list[tuple[int, float]] = []
+        self.pairs: list[_Pair] = []
 
-    def repeated(self, failures: int, wait: float) -> None:
+    def repeated(self, failures: int, pair: _Pair) -> None:
         """A request was repeated after so many failures in a row."""
+        wait = pair.wait
         longest = self._promised.longest_wait(failures)
         if longest is None or failures < 2:  # the first wait is as long with and without growth
             return
         share = min(1.0, max(wait / longest, _RAREST)) if longest > 0 else 1.0
         self.evidence += log(0.5) - 0.5 * log(share)
         self.shortest.append((failures, wait))
+        self.pairs.append(pair)
 
     def not_repeated(self, failures: int) -> None:
         """It was not repeated any more."""
@@ -81,7 +102,8 @@ def check_repeats(history: History, settings: JudgeSettings, facts: WorldFacts, 
     repeats: dict[str, int] = {}
     judged: set[str] = set()
     latest: dict[Hashable, tuple[Request, int]] = {}
-    waits: dict[tuple[int, float], list[Request]] = {}
+    waits: dict[tuple[int, float], list[_Pair]] = {}
+    pairs: dict[str, list[_Pair]] = {}
     budget = settings.promises.retries
     lease_starts_of = _lease_starts_of(history)
     has_failures = bool(history.failures)
@@ -99,15 +121,16 @@ def check_repeats(history: History, settings: JudgeSettings, facts: WorldFacts, 
                 growth.not_repeated(failures + 1)
             latest[key] = (request, 0)
             continue
-        assert earlier.answered is not None
+        pair = _Pair(earlier, request)
+        pairs.setdefault(worker, []).append(pair)
         failures += 1
         latest[key] = (request, failures)
         repeats[worker] = repeats.get(worker, 0) + 1
         findings.check("L5")
-        _check_wait(earlier, request, failures, waits, findings)
-        growth.repeated(failures, request.left - earlier.answered)
+        _check_wait(history, pair, failures, waits, findings)
+        growth.repeated(failures, pair)
         if budget.heeds_retry_after:
-            _check_asked(history, earlier, request, facts, findings)
+            _check_asked(history, pair, facts, findings)
         lives = history.lives.get(worker, 1)
         allowed = (
             budget.ratio * calls[worker]
@@ -122,6 +145,7 @@ def check_repeats(history: History, settings: JudgeSettings, facts: WorldFacts, 
                 f"{worker} had repeated {repeats[worker]} of {counted(calls[worker], 'request')} by "
                 f"{at(request.left)}, more than its "
                 f"budget of {allowed:.1f}",
+                **_facts(history, pairs[worker][-_PAIRS_MAX:]),
             )
     for last, failures in latest.values():
         if last.failed:
@@ -132,29 +156,40 @@ def check_repeats(history: History, settings: JudgeSettings, facts: WorldFacts, 
             "L5",
             f"the waits before repetitions did not grow from failure to failure ({shown}, ...): drawn as promised they are "
             f"so short in one world of {exp(min(growth.evidence, 700.0)):.0e}",
+            **_facts(history, growth.pairs[:_PAIRS_MAX]),
         )
     if settings.promises.runs_max is not None:
         _check_runs(history, settings.promises.runs_max, findings)
 
 
-def _check_asked(history: History, earlier: Request, request: Request, facts: WorldFacts, findings: Findings) -> None:
-    assert earlier.answered is not None
+def _facts(history: History, pairs: Sequence[_Pair]) -> dict[str, Any]:
+    """What a breach names of repetitions: the requests, each that failed before its repetition, and whose the last was."""
+    last = pairs[-1].again
+    handling = None if last.conversation else history.handlings.get(last.delivery)
+    conversation = last.conversation or ("" if handling is None else handling.conversation)
+    about = {"conversation": conversation} if conversation else {}
+    return {**about, "worker": last.worker, "at": last.left, "requests": [each.id for pair in pairs for each in pair]}
+
+
+def _check_asked(history: History, pair: _Pair, facts: WorldFacts, findings: Findings) -> None:
+    earlier, request = pair
     asked = facts.asked_seconds.get(earlier.id)
     if asked is None or earlier.status != _TOO_MANY_REQUESTS or earlier.failure is not None:
         return
-    wait = request.left - earlier.answered
+    wait = pair.wait
     if request.operation not in history.roles.shows_turn and wait < asked - _EARLY_SECONDS:
         findings.breach(
             "L5",
             f"{request.worker} repeated {request.operation} at {at(request.left)}, {wait:.3f} s after a 429 that had "
             f"asked for {asked:g} s",
+            **_facts(history, [pair]),
         )
 
 
 def _check_runs(history: History, runs_max: int, findings: Findings) -> None:
     """How many runs were created for each message that got a text, before that one left, on the thread in which it stood:
     under one lease, since the next holder may not know of the last ones."""
-    counts: dict[tuple[str, int], int] = {}
+    made: dict[tuple[str, int], list[Request]] = {}
     for run in history.runs.values():
         if run.request is None or not run.request.succeeded:
             continue
@@ -165,14 +200,16 @@ def _check_runs(history: History, runs_max: int, findings: Findings) -> None:
             if message is None or not message.reached or message.reached[0].time <= run.created:
                 continue
             key = (name, id(run.request.lease))
-            counts[key] = counts.get(key, 0) + 1
-            if counts[key] == runs_max + 1:
+            requests = made.setdefault(key, [])
+            requests.append(run.request)
+            if len(requests) == runs_max + 1:
                 findings.breach(
                     "L5",
-                    f"{counts[key]} {history.roles.words.run}s had been created for {name} by {at(run.created)}, more than "
-                    f"the {runs_max} that there are at most",
+                    f"{len(requests)} {history.roles.words.run}s had been created for {name} by {at(run.created)}, more "
+                    f"than the {runs_max} that there are at most",
                     message=name,
                     conversation=message.conversation,
+                    runs_made_by=[each.id for each in requests],
                 )
 
 
@@ -204,21 +241,21 @@ def _has_between(times: Sequence[float], after: float, until: float) -> bool:
 
 
 def _check_wait(
-    earlier: Request,
-    request: Request,
+    history: History,
+    pair: _Pair,
     failures: int,
-    waits: dict[tuple[int, float], list[Request]],
+    waits: dict[tuple[int, float], list[_Pair]],
     findings: Findings,
 ) -> None:
-    assert earlier.answered is not None
-    wait = request.left - earlier.answered
-    if earlier.status in _ASKED_FOR and wait == round(wait):
+    wait = pair.wait
+    if pair.failed.status in _ASKED_FOR and wait == round(wait):
         return
     equal = waits.setdefault((failures, wait), [])
-    equal.append(request)
+    equal.append(pair)
     if len(equal) == _EQUAL_MAX + 1:
         findings.breach(
             "L5",
-            f"{len(equal)} times, at {', '.join(at(each.left) for each in equal)}, a request was repeated after its failure "
-            f"number {failures} and a wait of exactly {wait:.6f} s",
+            f"{len(equal)} times, at {', '.join(at(each.again.left) for each in equal)}, a request was repeated after its "
+            f"failure number {failures} and a wait of exactly {wait:.6f} s",
+            **_facts(history, equal),
         )
