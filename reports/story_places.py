@@ -31,6 +31,7 @@ class Places(TraceReader):
         stored: where each message of a thread was stored.
         tried: by delivery, or worker outside of one, the keys that it tried to set and found set.
         exceptions, blocked: with their times and workers; `cancelled`: tasks.
+        refused: commands of Redis that got a 0, with their times and workers.
         faults: of Redis.
     """
 
@@ -47,6 +48,7 @@ class Places(TraceReader):
         self.exceptions: list[tuple[int, float, str, UnhandledException]] = []
         self.blocked: list[tuple[int, float, str, LoopBlocked]] = []
         self.cancelled: list[tuple[int, TaskCancelled]] = []
+        self.refused: list[tuple[int, float, str, RedisCommand]] = []
         self.faults: list[int] = []
 
     def last_fault(self, place: int) -> int:
@@ -80,6 +82,8 @@ class Places(TraceReader):
     def on_redis(self, time: float, entity: str, event: RedisCommand) -> None:
         if event.command.upper() == "SET" and event.reply in ("nil", None):
             self.tried.setdefault(event.delivery or entity, set()).add(event.key)
+        if event.reply == 0:
+            self.refused.append((self.index, time, entity, event))
 
     def on_exception(self, time: float, entity: str, event: UnhandledException) -> None:
         self.exceptions.append((self.index, time, entity, event))

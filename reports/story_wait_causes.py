@@ -14,7 +14,6 @@ from relaysim.reports.story_places import Places
 from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.conversation_evidence import Evidence
 from relaysim.sim.trace.holds import Hold
-from relaysim.sim.trace.schema import RedisCommand
 
 KINDS: Final = frozenset({"breach_L3", "breach_L4", "breach_L5", "breach_L6"})
 
@@ -42,7 +41,7 @@ class WaitCauses:
         holds: Sequence[Hold],
         breach: Mapping[str, Any],
     ) -> None:
-        self._records = records
+        self._last = len(records) - 1
         self._chronicle = chronicle
         self._evidence = Evidence(chronicle)
         self._places = places
@@ -69,7 +68,7 @@ class WaitCauses:
         if lease is None:
             return
         own = [place for place, whose in self._done() if whose == self._conversation and place > lease.begin]
-        until = min([*own[:1], *([lease.end] if lease.end >= 0 else [])], default=len(self._records) - 1)
+        until = min([*own[:1], *([lease.end] if lease.end >= 0 else [])], default=self._last)
         yield Cause(CauseKind.IDLE_LEASE, (lease.begin, own[0] if own and own[0] == until else lease.end))
         if self._kind == "breach_L3":
             came = [
@@ -115,31 +114,20 @@ class WaitCauses:
             yield Cause(CauseKind.RUNS_AGAIN, tuple(shown))
 
     def _in_vain(self) -> Iterator[Cause]:
-        asked = next((place for place in self._asked() if self._stands(place)), None)
-        if asked is None:
+        # As Redis answers a request for a lease that it does not grant.
+        asked = [each for each in self._places.refused if each[3].key.endswith(f":{self._conversation}")]
+        breach = next((each for each in asked if (each[1], each[2]) == (self._at, self._worker)), None)
+        if breach is None:
             return
-        holder = next((each for each in self._holds if each.begin < asked and not -1 < each.end < asked), None)
+        place, _, _, command = breach
+        holder = next((each for each in self._holds if each.begin < place and not -1 < each.end < place), None)
         if holder is not None:
-            yield Cause(CauseKind.ASKED_IN_VAIN, (holder.begin, asked))
+            yield Cause(CauseKind.ASKED_IN_VAIN, (holder.begin, place))
             return
-        freed = max((each.end for each in self._holds if -1 < each.end < asked), default=-1)
-        before = [place for place in self._asked() if freed < place < asked and self._is_same(place, asked)]
-        yield Cause(CauseKind.ASKED_IN_VAIN, (freed, *before[-1:], asked))
-
-    def _asked(self) -> list[int]:
-        """Commands on the conversation's keys that Redis answered with 0, as it answers a request for a lease in vain."""
-        return [
-            place
-            for place, (_, _, _, event) in enumerate(self._records)
-            if isinstance(event, RedisCommand) and event.reply == 0 and event.key.endswith(f":{self._conversation}")
+        freed = max((each.end for each in self._holds if -1 < each.end < place), default=-1)
+        before = [
+            at
+            for at, _, _, event in asked
+            if freed < at < place and (event.command, event.key) == (command.command, command.key)
         ]
-
-    def _stands(self, place: int) -> bool:
-        time, worker, _, _ = self._records[place]
-        return (time, worker) == (self._at, self._worker)
-
-    def _is_same(self, place: int, other: int) -> bool:
-        one, another = self._records[place][3], self._records[other][3]
-        assert isinstance(one, RedisCommand)
-        assert isinstance(another, RedisCommand)
-        return (one.command, one.key) == (another.command, another.key)
+        yield Cause(CauseKind.ASKED_IN_VAIN, (freed, *before[-1:], place))

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from judged_story import PROMISES, SETTINGS, JudgedStory, answered_story
 
+from relaysim.reports.story_cause_kinds import CauseKind
+from relaysim.reports.story_causes import find_causes
+from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.world.invariants import Findings, judge
 from relaysim.sim.world.judge.promises import Promises, RetryPromise
 from relaysim.sim.world.judge.world_facts import NO_FACTS, WorldFacts
@@ -99,6 +102,42 @@ def test_runs_of_which_nobody_knows_the_lease_are_not_counted_as_one_leases(gone
         story.gone(at=0.5)
     fail_runs(story, 2)
     assert breaches(story, "L5", declaring(runs_max=1)) == broken
+
+
+def causes_of(story: JudgedStory, found: Findings, promise: str) -> list[tuple[CauseKind, list[str]]]:
+    """What a story holds of the first breach: the kinds, with the kinds of their records."""
+    chronicle = Chronicle(SETTINGS.roles)
+    chronicle.read(story.records)
+    causes = find_causes(story.records, chronicle, found.details[f"breach_{promise}"][0])
+    return [(each.kind, [story.records[place][2] for place in each.places]) for each in causes]
+
+
+def test_a_repetition_that_came_too_early_is_told_with_its_refusal() -> None:
+    story = failing([1.9], status=429, operation="runs.create")
+    facts = WorldFacts(asked_seconds={"w1#1": 2.0})
+    found = judged(story, declaring(retries=RetryPromise(heeds_retry_after=True)), facts)
+    assert found.details["breach_L5"][0]["requests"] == ["w1#1", "w1#2"]
+    assert causes_of(story, found, "L5") == [(CauseKind.REPEATED, ["served", "request"])]
+
+
+def test_of_waits_that_do_not_grow_the_first_repetitions_are_told() -> None:
+    story = failing([0.1 + 0.003 * number for number in range(30)])
+    found = judged(story, declaring(retries=GROWING))
+    assert causes_of(story, found, "L5") == [(CauseKind.REPEATED, ["served", "request"])] * 4
+
+
+def test_runs_that_are_one_too_many_are_told_with_those_before() -> None:
+    story = JudgedStory()
+    story.accept("c1.m1", lease=True)
+    fail_runs(story, 3)
+    found = judged(story, declaring(runs_max=2))
+    assert causes_of(story, found, "L5") == [(CauseKind.RUNS_AGAIN, ["served"] * 3)]
+
+
+def test_of_a_lease_that_somebody_holds_its_taking_and_the_request_for_it_are_told() -> None:
+    story = claimed(held_since=20.0)
+    found = judged(story, declaring())
+    assert causes_of(story, found, "L6") == [(CauseKind.ASKED_IN_VAIN, ["lease.taken", "redis"])]
 
 
 # L6 and L7: claims and leases
