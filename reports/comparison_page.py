@@ -9,7 +9,7 @@ from typing import Any
 
 from relaysim.reports import comparison
 from relaysim.reports.compared_verdicts import mark
-from relaysim.reports.page import render_page
+from relaysim.reports.page import render_page, stories_that_fit
 from relaysim.reports.publish import publish_folder
 from relaysim.reports.results import canonical
 
@@ -39,7 +39,14 @@ def comparison_html(
     stories: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The page. `figures` are inline SVG by name (see `relaysim.reports.comparison_figures.draw_comparison`), `stories` are
-    of the worlds in which policies differ most (see `relaysim.scenarios.first_failures`)."""
+    of the worlds in which policies differ most, and of other policies' first failures (see
+    `relaysim.scenarios.first_failures`)."""
     return render_page(
-        "comparison.html", results, comparison, timing=timing, figures=figures, mark=mark, stories=stories
+        "comparison.html",
+        results,
+        comparison,
+        timing=timing,
+        figures=figures,
+        mark=mark,
+        stories=stories_that_fit(stories),
     )

@@ -8,13 +8,14 @@ came from a scenario, a trace or a log is text. What a template calls is the mod
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports import summary
 from relaysim.reports.answers import answer_of
+from relaysim.reports.results import canonical
 from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: What a page may weigh, in bytes.
 SIZE_MAX = 2 * 1024 * 1024
+
+_STORIES_BYTES_MAX = SIZE_MAX // 2
 
 _ANSWER_ROWS_MAX = 20
 """Lines of one group of the answer's table: a page begins with it, and has everything below."""
@@ -57,6 +60,17 @@ def render_page(
         figures=figures or {},
         **more,
     )
+
+
+def stories_that_fit(stories: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The first ones, as many as a page has room for: as HTML they weigh about as much as they do as JSON."""
+    shown, room = [], _STORIES_BYTES_MAX
+    for each in stories:
+        room -= len(canonical(each).encode())
+        if room < 0:
+            break
+        shown.append(each)
+    return shown
 
 
 def render_plain(template: str, **values: Any) -> str:

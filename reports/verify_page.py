@@ -15,13 +15,12 @@ from typing import Any, NamedTuple
 from relaysim.reports import summary
 from relaysim.reports.claims import EXAMPLES_MAX
 from relaysim.reports.determinism import same_again_words
-from relaysim.reports.page import SIZE_MAX, render_page
-from relaysim.reports.results import canonical, claims_of
+from relaysim.reports.page import render_page, stories_that_fit
+from relaysim.reports.results import claims_of
 from relaysim.reports.summary import number
 
 _CHANGES_MAX = 60
 _TEXT_MAX = 600
-_STORIES_BYTES_MAX = SIZE_MAX // 2
 
 
 def verify_html(
@@ -38,7 +37,7 @@ def verify_html(
     Raises ValueError should the page weigh more than `relaysim.reports.page.SIZE_MAX` bytes.
     """
     claims = [claim for _, claim in claims_of(results)]
-    shown = _that_fit(stories)
+    shown = stories_that_fit(stories)
     replays = (str(each["replay"]) for claim in claims for each in claim["examples"] if each.get("replay"))
     return render_page(
         "verify.html",
@@ -63,17 +62,6 @@ def verify_html(
         invariants_of=_invariants_of,
         numbers_of=_numbers_of,
     )
-
-
-def _that_fit(stories: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The first ones, as many as a page has room for: as HTML they weigh about as much as they do as JSON."""
-    shown, room = [], _STORIES_BYTES_MAX
-    for each in stories:
-        room -= len(canonical(each).encode())
-        if room < 0:
-            break
-        shown.append(each)
-    return shown
 
 
 def _story_of(stories: Sequence[Mapping[str, Any]], scenario: str, claim: str) -> str:

@@ -1,18 +1,32 @@
 """The stories of first failures, run again and told as lanes: of the first example of each refuted claim and broken promise,
-and of the worlds in which compared policies differ most."""
+of the worlds in which compared policies differ most, of the worst and the best point of a sweep, and of tuned settings."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
+from relaysim.reports.answers.of_sweep import best_and_worst
 from relaysim.reports.results import replay_of
 from relaysim.reports.story import tell_story
 from relaysim.reports.story_lanes import lanes_of
+from relaysim.reports.sweep_words import point_words
 from relaysim.scenarios.breached import subject_of
+from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.policy_comparison import Comparison
 from relaysim.scenarios.runner import Lane, session
+from relaysim.scenarios.toml_text import toml_value
+
+if TYPE_CHECKING:
+    from relaysim.scenarios.sweep.points import Plan
+    from relaysim.scenarios.tune.candidate_worlds import Tuned
+
+_WORLDS_MAX: Final = 50
+"""So many worlds are looked at for the first message that fails, where results name none: seconds, not minutes."""
+
+_STORIES_OF_A_POINT_MAX: Final = 3
 
 
 def first_failures(results: Mapping[str, Any], scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
@@ -36,7 +50,8 @@ def first_failures(results: Mapping[str, Any], scenarios: Sequence[Scenario]) ->
 
 
 def compared_failures(results: Mapping[str, Any], comparison: Comparison) -> list[dict[str, Any]]:
-    """A story for each world in which two policies differ most: of a message that failed under the one that failed more.
+    """A story for each world in which two policies differ most: of a message that failed under the one that failed more. And
+    of each policy that has none of these, of the first message that failed under it, if one does in the first 50 worlds.
 
     Args:
         results: of the comparison.
@@ -64,10 +79,113 @@ def compared_failures(results: Mapping[str, Any], comparison: Comparison) -> lis
             "of": [policy],
             "title": f"{scenario.name} under {policy}, seed {key[0]}",
             "text": detail["text"],
-            "replay": [replay],
+            "replay": [_shown_by(replay, detail)],
             **told_as_lanes(scenario, world, detail),
         }
+    told = {policy for _, policy in stories}
+    for policy in results["policies"]:
+        if policy["policy"] in told or not policy["counts"]["failed"]:
+            continue
+        name = policy["policy"]
+        found = _first_failed(scenarios[name], results["lane"], results["replications"])
+        if found is not None:
+            title = f"{scenarios[name].name} under {name}, seed {found['seed']}"
+            stories[found["seed"], name] = {
+                **found,
+                "of": [name],
+                "title": title,
+                "replay": [_shown_by(comparison.replay_of(name, found["seed"]), found)],
+            }
     return list(stories.values())
+
+
+def swept_failures(results: Mapping[str, Any], plan: Plan) -> list[dict[str, Any]]:
+    """A few stories of the point where most messages fail, and of the best one: of refuted claims and broken promises, or
+    else of the first message that fails, if one does in the first 50 worlds.
+
+    Args:
+        results: of the sweep.
+        plan: what was run; its points are in the order of the results'.
+    """
+    points = results["points"]
+    best, worst = best_and_worst(points)
+    stories = []
+    for point in [worst] if best is worst else [worst, best]:
+        scenario = plan.points[points.index(point)].scenario
+        where = point_words(results, point)
+        told = list(_of_scenario(point, scenario))[:_STORIES_OF_A_POINT_MAX]
+        if not told and point["outcomes"].get("failed"):
+            found = _first_failed(scenario, point["lane"], point["replications"])
+            if found is not None:
+                replay = _shown_by(point["replay"].replace("{seed}", str(found["seed"])), found)
+                told = [{**found, "of": [], "title": f"seed {found['seed']}", "replay": [replay]}]
+        stories += [{**each, "title": f"{where}: {each['title']}"} for each in told]
+    return stories
+
+
+def tuned_failures(results: Mapping[str, Any], tuned: Tuned, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """For each profile the story of the first message that fails under some settings in the held-out worlds, if one does in
+    the first 50 of them.
+
+    Args:
+        results: of the tuning.
+        tuned: what was run.
+        settings: the ones to take, or to keep.
+    """
+    place, root_seed = results["recommended"], results["held_out"]["root_seed"]
+    whose = "present settings" if place is None else f"candidate {place + 1}"
+    stories = []
+    for profile, under in tuned.profiles.items():
+        scenario = variant(under, {"root_seed": root_seed, "relay.settings": dict(settings)})
+        found = _first_failed(scenario, results["lane"], results["held_out"]["replications"])
+        if found is None:
+            continue
+        # The values of a map and a curve need not fit each profile, and one world needs neither.
+        maps = {f"{block}.drop": True for block in ("map", "curve") if getattr(tuned.scenario, block) is not None}
+        typed = {
+            **maps,
+            "profile": under.profile,
+            "root_seed": root_seed,
+            "relay.settings": toml_value(dict(settings)),
+        }
+        template = tuned.scenario.origin.replay_template(typed)
+        stories.append(
+            {
+                **found,
+                "of": [profile],
+                "title": f"{whose} under {profile}, held-out seed {found['seed']}",
+                "replay": [_shown_by(template.replace("{seed}", str(found["seed"])), found)],
+            }
+        )
+    return stories
+
+
+def _shown_by(replay: str, about: Mapping[str, Any]) -> str:
+    """The command that replays a world, with the message or conversation whose story is told here."""
+    subject = subject_of(about)
+    return replay if subject is None else f"{replay} --conversation {shlex.quote(subject)}"
+
+
+def _first_failed(scenario: Scenario, lane: Lane, worlds: int) -> dict[str, Any] | None:
+    """The story of the first message that fails, with its seed and fingerprint; None if none does in the first worlds."""
+    from relaysim.sim.world import run_world
+
+    settings, root_seed = scenario.world_settings(), scenario.root_seed
+    for seed in range(min(worlds, _WORLDS_MAX)):
+        try:
+            with session(None):
+                world = run_world(settings, root_seed=root_seed, seed=seed, lane=lane, keep_trace=True)
+        except Exception:  # as in `_world`
+            return None
+        if details := world.observation["details"].get("failed"):
+            return {
+                "scenario": scenario.name,
+                "seed": seed,
+                "fingerprint": world.fingerprint,
+                "text": details[0]["text"],
+                **told_as_lanes(scenario, world, details[0]),
+            }
+    return None
 
 
 def _of_scenario(entry: Mapping[str, Any], scenario: Scenario) -> Iterator[dict[str, Any]]:

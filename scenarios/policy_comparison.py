@@ -98,6 +98,10 @@ class Comparison:
         policy = next(each for each in self.policies if each.name == name)
         return policy.name, _replay(policy).replace("{seed}", str(seed))
 
+    def replay_of(self, name: str, seed: int) -> str:
+        """The command that replays one seed of a policy."""
+        return self.replay({_POLICY: name}, seed)[1]
+
 
 def factory_of(policy: str) -> str:
     """The factory that a policy's name means: one of the relay's own, unless it has a colon."""

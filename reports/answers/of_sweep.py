@@ -8,7 +8,7 @@ ones the first. A point that lets a claim hold, and more messages fail, is nothi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table
@@ -37,7 +37,7 @@ def answer_of_sweep(results: Mapping[str, Any]) -> Answer:
     points = results["points"]
     claims = claims_of(results)
     ordered = sorted(points, key=_order)  # the sort keeps the order of equal ones
-    best, worst = ordered[0], max(points, key=_failed_share)
+    best, worst = best_and_worst(points)
     verdicts = _verdicts(best)
     whole = [point for point in points if point["claims"] and _verdicts(point)["verified"] == len(point["claims"])]
     number = counted(len(points), "point")
@@ -74,6 +74,11 @@ def answer_of_sweep(results: Mapping[str, Any]) -> Answer:
         table=_table(results, ordered),
         notes=[f"! {note}" for note in notes(results)],
     )
+
+
+def best_and_worst(points: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The point that is best in the sense of this module, and the one where most messages fail."""
+    return min(points, key=_order), max(points, key=_failed_share)
 
 
 def _advice(results: Mapping[str, Any], best: Mapping[str, Any], status: str) -> str:

@@ -70,6 +70,7 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     from relaysim.reports.sweep_page import publish_sweep
     from relaysim.scenarios.chunks import DifferingChunksError, Journal, JournalError
     from relaysim.scenarios.engines import ClusterError, SchedulerLostError
+    from relaysim.scenarios.first_failures import swept_failures
     from relaysim.scenarios.policy import load_policy_file, sets_with_policy
     from relaysim.scenarios.problems import ScenarioError
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError, here_on_path
@@ -125,9 +126,11 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
             _warn(f"{counted(missing, 'replication')} missing; the same command goes on from here")
             raise
         results = with_answer(measure(plan, worlds, code_version=version, lane=arguments.lane))
+        # What runs worlds in place of the simulator tells no story.
+        stories = swept_failures(results, plan) if observe is None else []
         details = {**timing({plan.scenario.name: ran.cost}, jobs=engine.jobs), "reused": ran.reused}
         with writing():
-            written = publish_sweep(results, name=name, timing=details, out=arguments.out)
+            written = publish_sweep(results, name=name, timing=details, out=arguments.out, stories=stories)
     say_results(arguments, results, lambda: _print(results, named(written, arguments.out), full=arguments.full))
     return 0
 

@@ -98,6 +98,7 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     from relaysim.reports.answers import with_answer
     from relaysim.reports.runs import named
     from relaysim.reports.tune_page import publish_tuning
+    from relaysim.scenarios.first_failures import tuned_failures
     from relaysim.scenarios.problems import ScenarioError
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import Cost, LostWorkerError, ReplicationError, here_on_path
@@ -143,11 +144,12 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
             print(f"relaysim: the same command goes on from the trials kept in {storage}", file=sys.stderr)
             raise
         results = with_answer(results)
+        # What runs worlds in place of the simulator tells no story.
+        stories = tuned_failures(results, tuned, settings) if observe is None else []
         text = policy_text(tuned.policy, settings, results["policy_origin"])
         with writing():
-            written = publish_tuning(
-                results, text, name=name, timing=timing(costs, jobs=options.jobs), out=arguments.out
-            )
+            took = timing(costs, jobs=options.jobs)
+            written = publish_tuning(results, text, name=name, timing=took, out=arguments.out, stories=stories)
     say_results(arguments, results, lambda: _print(results, named(written, arguments.out), full=arguments.full))
     return 0
 

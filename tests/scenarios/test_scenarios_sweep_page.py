@@ -208,5 +208,6 @@ def test_a_folder_has_everything(tmp_path: Path) -> None:
         "index.html",
         "results.csv",
         "results.json",
+        "stories.json",
         "timing.json",
     ]
