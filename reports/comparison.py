@@ -30,6 +30,7 @@ from relaysim.reports.paired import (
     share_difference,
     share_differing_at_most,
     worlds_differing,
+    worlds_to_tell_apart,
 )
 from relaysim.reports.statistics import rounded
 from relaysim.reports.summary import percent
@@ -134,8 +135,9 @@ def measure_policies(
     Returns:
         By policy `{"measures": {id: {"value", "interval"}}, "curve": [...]}`, where the curve has the time to reply or
         never of each percentile from 1 to 100; and by each other policy `{id: {"value", "interval",
-        "worlds_differing"}}`, for seconds `both_never` in place of the last. A value is None where there are no
-        messages to speak of.
+        "worlds_differing"}}`, for seconds `both_never` in place of the last; `failed` has `worlds_needed` too where it is
+        not told apart (see `relaysim.reports.paired.worlds_to_tell_apart`). A value is None where there are no messages to
+        speak of.
     """
     waits = {name: Waits(worlds.seconds, worlds.counts["lost"]) for name, worlds in policies.items()}
     found = percentiles(waits, PERCENTS, key=key, resamples=resamples)
@@ -184,6 +186,8 @@ def _difference(
     policy_totals, base_totals = worlds.totals(measure), base.totals(measure)
     if measure.kind == "share":
         entry = _entry(share_difference(policy_totals, base_totals, ALPHA, trials_max=messages_max))
+        if measure.id == "failed" and entry["interval"] is not None and direction(entry) == "unknown":
+            entry["worlds_needed"] = worlds_to_tell_apart(policy_totals, base_totals, ALPHA, trials_max=messages_max)
     else:
         entry = _entry(ratio_difference(policy_totals, base_totals, ALPHA), _factor(measure))
     return {**entry, "worlds_differing": worlds_differing(policy_totals, base_totals)}

@@ -43,6 +43,9 @@ WORLDS_MIN = 2
 #: once in 2**(n - 1) times: for 99 %, n must be 8.
 BOOTSTRAP_WORLDS_MIN = 8
 
+#: How many times as many worlds anybody is told to run.
+MORE_WORLDS_MAX = 1024
+
 Interval = tuple[float, float]
 
 
@@ -129,6 +132,38 @@ def share_difference(first: Totals, second: Totals, alpha: float, *, trials_max:
     most = LARGER_UNSEEN * largest if trials_max is None else max(trials_max, largest)
     low, high = betting.difference_bounds(betting.Pairs.counted(pairs, most), alpha, planned=len(first.events))
     return Estimate(rounded(one - other), (rounded(low), rounded(high)))
+
+
+def worlds_to_tell_apart(first: Totals, second: Totals, alpha: float, *, trials_max: int | None = None) -> int | None:
+    """In how many worlds, to two digits, the interval of `share_difference` would no longer have 0 in it, should they all be
+    like those that were seen; None: not within `MORE_WORLDS_MAX` times as many. That is a guess about worlds that nobody has
+    run, and no bound.
+
+    Args: as of `share_difference`.
+    """
+    worlds = len(first.events)
+
+    def apart(times: int) -> bool:
+        found = share_difference(_repeated(first, times), _repeated(second, times), alpha, trials_max=trials_max)
+        return found is not None and found.interval is not None and (found.interval[0] > 0 or found.interval[1] < 0)
+
+    if first.ratio == second.ratio:
+        return None
+    times = 1
+    while not apart(times):
+        times *= 2
+        if times > MORE_WORLDS_MAX:
+            return None
+    low = times // 2
+    while times - low > max(1, times // 16):
+        middle = (low + times) // 2
+        low, times = (low, middle) if apart(middle) else (middle, times)
+    unit = int(10 ** max(0, len(str(worlds * times)) - 2))
+    return -(-worlds * times // unit) * unit
+
+
+def _repeated(totals: Totals, times: int) -> Totals:
+    return Totals(list(totals.events) * times, list(totals.among) * times)
 
 
 def _jackknife(value: float, without: Sequence[float | None], alpha: float) -> Interval | None:

@@ -21,6 +21,7 @@ from relaysim.reports.comparison import (
     unlike_notes,
     value_words,
 )
+from relaysim.reports.paired import MORE_WORLDS_MAX
 from relaysim.reports.summary import percent
 from relaysim.sim.counted import counted
 
@@ -154,19 +155,36 @@ def _advice(results: Mapping[str, Any], chosen: str, against: str) -> list[str]:
         for each in MEASURES
         if each.role == "cost"
     ]
-    more = f"more worlds would tell more (--replications {results['replications'] * 4})"
+    more = _more_worlds(results, chosen, difference)
     failures_open = direction(difference["measures"]["failed"]) == "unknown"
     see = (
         f"Where they lie farthest apart, {_worse_side(difference, against)[0]} fails:" if difference["example"] else ""
     )
     sentences = {
-        "better": f"Take {chosen} here ({'; '.join(cost)}){f'; of failures {more}' if failures_open else ''}.",
+        "better": f"Take {chosen} here ({'; '.join(cost)}){f'; {more}' if failures_open else ''}.",
         "worse": f"Keep {against}.",
         "mixed": f"Weigh what {chosen} gains against what it loses; {more}.",
         "open": f"Keep {against} until something is shown; {more}.",
         "same": f"Keep {against}; here nothing tells them apart.",
     }
     return [sentences[verdict.word], *([see] if see else [])]
+
+
+def _more_worlds(results: Mapping[str, Any], chosen: str, difference: Mapping[str, Any]) -> str:
+    """What more worlds would tell. Where failures are not told apart: how many would do, and why so many messages do not."""
+    failed = difference["measures"]["failed"]
+    if direction(failed) != "unknown" or failed["interval"] is None:
+        return f"more worlds would tell more (--replications {results['replications'] * 4})"
+    messages = next(each["counts"]["messages"] for each in results["policies"] if each["policy"] == chosen)
+    worlds = results["replications"]
+    why = (
+        f"messages of one world hang together, so {counted(worlds, 'world')} count{'s' * (worlds == 1)}, "
+        f"not {counted(messages, 'message')}"
+    )
+    needed = failed.get("worlds_needed")
+    if needed is None:
+        return f"of failures not even {MORE_WORLDS_MAX:,} times as many worlds like these would tell more: {why}"
+    return f"of failures some {needed:,} worlds would tell more (--replications {needed}): {why}"
 
 
 def _worse_side(difference: Mapping[str, Any], against: str) -> tuple[str, str]:

@@ -88,6 +88,22 @@ def test_a_policy_is_better_or_worse_by_what_customers_feel(told: Any, status: s
     assert_fits(answer)
 
 
+def test_of_failures_that_are_not_told_apart_it_says_why_and_how_many_worlds_would_do() -> None:
+    found = compared((90, 50))
+    failed = found["differences"][0]["measures"]["failed"]
+    for needed, words in (
+        (240, "of failures some 240 worlds would tell more (--replications 240)"),
+        (None, "of failures not even 1,024 times as many worlds like these would tell more"),
+    ):
+        failed["worlds_needed"] = needed
+        answer = answer_of(found)
+        assert answer.advice[0] == (
+            f"Keep old until something is shown; {words}: messages of one world hang together, so 60 worlds count, not "
+            "1,000 messages."
+        )
+        assert_fits(answer)
+
+
 @pytest.mark.parametrize(("failed", "side"), [([3, 0], 0), ([0, 3], 1)])
 def test_the_world_in_which_policies_lie_farthest_apart_is_shown_under_the_one_that_fails(
     failed: list[int], side: int

@@ -24,9 +24,42 @@ from relaysim.reports.paired import (
     share_difference,
     share_differing_at_most,
     worlds_differing,
+    worlds_to_tell_apart,
 )
 
 NEVER = math.inf
+
+
+# How many worlds would do
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (Totals([0] * 10, [2] * 10), Totals([1] * 10, [2] * 10)),
+        (Totals([5, 0, 1, 3], [100] * 4), Totals([9, 2, 1, 6], [99, 100, 101, 98])),
+        (Totals([1, 0, 0] * 10, [4] * 30), Totals([0, 1, 1] * 10, [4] * 30)),
+    ],
+)
+def test_so_many_worlds_like_these_tell_shares_apart_and_half_of_them_do_not(first: Totals, second: Totals) -> None:
+    worlds = len(first.events)
+    needed = worlds_to_tell_apart(first, second, 0.01, trials_max=101)
+    assert needed is not None
+    assert needed > worlds
+
+    def apart(times: int) -> bool:
+        again = [Totals(list(each.events) * times, list(each.among) * times) for each in (first, second)]
+        found = share_difference(*again, 0.01, trials_max=101)
+        assert found is not None
+        assert found.interval is not None
+        return not found.interval[0] <= 0 <= found.interval[1]
+
+    assert apart(-(-needed // worlds))
+    assert not apart(max(1, needed // worlds // 2))
+
+
+def test_equal_shares_are_told_apart_by_no_number_of_worlds() -> None:
+    assert worlds_to_tell_apart(Totals([1, 0], [2, 2]), Totals([0, 1], [2, 2]), 0.01) is None
 
 
 # Totals per message
