@@ -33,6 +33,7 @@ COMMANDS = {
     "sweep": ("sweep", "race", "--grid", "profile_overrides.run_seconds=2,6", "--replications", "10"),
     "tune": ("tune", "race", "--budget", "4", "--replications", "4", "--held-out", "8", "--judged", "2"),
     "fit": ("fit", "relay.log"),
+    "explore": ("explore", "race", "--worlds", "3"),
 }
 WIDE, NARROW, A4 = 1400, 400, 700
 
@@ -46,7 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Path("relay.log").write_text(relay_log(Backend(0.6, 1.0), 60, 1))
         for name, arguments in COMMANDS.items():
             jobs = [] if name == "fit" else ["--jobs", "1"]
-            assert main([*arguments, *jobs, "--quiet", "--name", name.replace(" ", "-")]) in (0, 1, 3), name
+            own = name.replace(" ", "-")
+            place = ["--out", f"reports/out/{own}/latest"] if name == "explore" else ["--name", own]
+            assert main([*arguments, *jobs, "--quiet", *place]) in (0, 1, 3), name
     return folder / "reports" / "out"
 
 
@@ -60,7 +63,10 @@ def opened(browser: Browser, path: Path, width: int, **options: Any) -> tuple[Pa
 
 
 def path_of(folder: Path, name: str) -> Path:
-    return folder / "index.html" if name == "all runs" else (folder / name.replace(" ", "-") / "latest" / "index.html")
+    if name == "all runs":
+        return folder / "index.html"
+    latest = folder / name.replace(" ", "-") / "latest"
+    return next(latest.glob("*.html")) if name == "explore" else latest / "index.html"  # beside the file that it kept
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, "all runs"])
