@@ -33,6 +33,11 @@ _REPLICATIONS = 20
 _PATH = "profile_overrides.cancel_seconds"
 
 
+def waits_planned(replications: int | None) -> int:
+    """How many worlds `judge_waits` runs."""
+    return min(_REPLICATIONS, replications or _REPLICATIONS) * len(FREE_SECONDS)
+
+
 def judge_waits(
     race: Scenario,
     *,
@@ -43,7 +48,7 @@ def judge_waits(
     observe: Observe | None = None,
 ) -> tuple[list[dict[str, Any]], Cost]:
     """The race under each of `FREE_SECONDS`: how many messages met an active run, got through, and waited how long."""
-    count = min(_REPLICATIONS, replications or _REPLICATIONS)
+    count = waits_planned(replications) // len(FREE_SECONDS)
     batches = [
         Batch(
             f"{seconds}",

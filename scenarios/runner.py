@@ -3,6 +3,8 @@
 A `Batch` is some replications of one scenario in one lane. `run_batches` cuts batches into chunks of seeds, runs the
 chunks wherever there is a process free, and merges what they found. Nothing that is found depends on how many processes
 there are or how the seeds were cut.
+
+Longer than 400 lines because whoever cuts chunks, runs them and adds them up here speaks of one kind of chunk and its cost.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import relaysim
 from relaysim.scenarios.crash_notes import crash_notes
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batch",
+    "ChunkResult",
     "Cost",
     "Lane",
     "LostWorkerError",
@@ -52,11 +55,15 @@ CHUNK_MAX = 250
 _WATCH_SECONDS = 2.0
 #: Chunks per process, so that all of them end at about the same time and progress is seen.
 _CHUNKS_PER_JOB = 24
+#: Of several batches one world in so many is run before the rest: one at least, and at most as many.
+FIRST_SHARE, FIRST_MAX = 20, 8
 #: Fewer replications than this are not worth the second that other processes take to start.
 _IN_PROCESS_MAX = 48
 #: A process runs one world at a time: what a world is fenced off from belongs to the whole process. A worker of a cluster
 #: may have more threads than one.
 _ONE_AT_A_TIME = threading.Lock()
+#: This process, once it has run worlds; a fork of it is another one.
+_RAN: set[int] = set()
 
 
 class ReplicationError(RuntimeError):
@@ -109,13 +116,17 @@ class Batch:
 class Progress:
     """How far a run is. `rate` is in replications per second of real time, `seconds_left` None until it is known.
 
-    `reused` of those `done` were done before and took no time now.
+    `reused` of those `done` were done before and took no time now. The last ones were `worlds` of the batch `key`, and took
+    `process_seconds` of one process, None if that was not measured.
     """
 
     done: int
     total: int
     elapsed_seconds: float
     reused: int = 0
+    key: str = ""
+    worlds: int = 0
+    process_seconds: float | None = None
 
     @property
     def rate(self) -> float:
@@ -186,31 +197,59 @@ def run_batches(
     total = sum(batch.count for batch in batches)
     jobs = 1 if total <= _IN_PROCESS_MAX else jobs
     size = chunk_size or min(CHUNK_MAX, max(1, total // (jobs * _CHUNKS_PER_JOB)))
-    chunks = (
-        (index, first, min(size, batch.first + batch.count - first))
-        for index, batch in enumerate(batches)
-        for first in range(batch.first, batch.first + batch.count, size)
-    )
+    chunks = _chunks(batches, size)
     summaries = {batch.key: Summary() for batch in batches}
     cost = Cost()
     started = time.monotonic()
     done = 0
-    for index, summary, process, peak in _results(batches, chunks, jobs, observe):
-        summaries[batches[index].key].merge(summary)
-        done += summary.replications
-        cost.processes[process] = max(peak, cost.processes.get(process, 0))
+    for found in _results(batches, chunks, jobs, observe):
+        key = batches[found.place].key
+        summaries[key].merge(found.summary)
+        done += found.summary.replications
+        cost.processes[found.process] = max(found.peak_bytes, cost.processes.get(found.process, 0))
         if progress is not None:
-            progress(Progress(done, total, time.monotonic() - started))
+            elapsed = time.monotonic() - started
+            progress(Progress(done, total, elapsed, 0, key, found.summary.replications, found.seconds))
     cost.seconds, cost.replications = time.monotonic() - started, done
     return summaries, cost
 
 
-_ChunkResult = tuple[int, Summary, int, int]
+def _chunks(batches: Sequence[Batch], size: int) -> Iterator[tuple[int, int, int]]:
+    """The place of a batch, a first seed and a count, at most `size`: of several batches the first few worlds of each, then
+    the rest, so that early on it is known what each one's worlds cost."""
+    ahead = dict.fromkeys(range(len(batches)), 0)
+    if len(batches) > 1:
+        for index, batch in enumerate(batches):
+            ahead[index] = first_few(batch.count, size)
+            yield index, batch.first, ahead[index]
+    for index, batch in enumerate(batches):
+        end = batch.first + batch.count
+        for seed in range(batch.first + ahead[index], end, size):
+            yield index, seed, min(size, end - seed)
+
+
+def first_few(count: int, size: int) -> int:
+    """How many of so many worlds are run ahead of all others, in one chunk of at most `size`."""
+    return min(size, FIRST_MAX, max(1, count // FIRST_SHARE))
+
+
+class ChunkResult(NamedTuple):
+    """What some seeds of a batch left.
+
+    `seconds` are those of the process that ran them, None if there is nothing to go by: the first world that a process runs
+    also imports what the others find there. `peak_bytes` is that process' peak of memory.
+    """
+
+    place: int
+    summary: Summary
+    process: int
+    peak_bytes: int
+    seconds: float | None
 
 
 def _results(
     batches: Sequence[Batch], chunks: Iterable[tuple[int, int, int]], jobs: int, observe: Observe | None
-) -> Iterator[_ChunkResult]:
+) -> Iterator[ChunkResult]:
     if jobs == 1:
         with session(observe):
             for index, first, count in chunks:
@@ -229,10 +268,8 @@ def _prepare(text: str) -> tuple[Any, WorldSettings, list[ClaimSpec]]:
     return scenario, scenario.world_settings(), list(scenario.specs().values())
 
 
-def run_chunk(
-    index: int, batch: Batch, first: int, count: int, observe: Observe | None, parent: int
-) -> tuple[int, Summary, int, int]:
-    """Run some seeds of a batch; returns its index, their summary, this process and its peak memory in bytes.
+def run_chunk(index: int, batch: Batch, first: int, count: int, observe: Observe | None, parent: int) -> ChunkResult:
+    """Run some seeds of a batch, whose place is `index`.
 
     `parent` is the process that asked for it, 0 if that is one of another machine.
     """
@@ -256,11 +293,27 @@ def run_chunk(
         summary = Summary()
         seeds = range(first, first + count)
         kept = range(0) if observe is not None else seeds[: max(0, batch.traces - first)]
+        began: list[float] = []
         if kept:
-            _run_seeds(summary, scenario, settings, specs, batch, kept, _observe_with_trace, elsewhere=elsewhere)
+            began += _run_seeds(
+                summary, scenario, settings, specs, batch, kept, _observe_with_trace, elsewhere=elsewhere
+            )
         if left := seeds[len(kept) :]:
-            _run_seeds(summary, scenario, settings, specs, batch, left, observe or _observe, elsewhere=elsewhere)
-    return index, summary, os.getpid(), _peak_bytes()
+            began += _run_seeds(
+                summary, scenario, settings, specs, batch, left, observe or _observe, elsewhere=elsewhere
+            )
+        seconds = _measured([*began, time.monotonic()])
+    return ChunkResult(index, summary, os.getpid(), _peak_bytes(), seconds)
+
+
+def _measured(times: Sequence[float]) -> float | None:
+    """What worlds took that began at all of these times but the last, at which they ended. Of the first ones of a process
+    the first one is taken to be as the others; of one alone nothing is known."""
+    worlds = len(times) - 1
+    if os.getpid() in _RAN:
+        return times[-1] - times[0]
+    _RAN.add(os.getpid())
+    return (times[-1] - times[1]) / (worlds - 1) * worlds if worlds > 1 else None
 
 
 @lru_cache(maxsize=1)
@@ -320,7 +373,8 @@ def _run_seeds(
     observe: Observe,
     *,
     elsewhere: bool,
-) -> None:
+) -> list[float]:
+    """Add what these seeds leave to the summary; returns when each began."""
     from relaysim.scenarios.strata_tallies import UNWEIGHED, specs_in, strata_of
     from relaysim.sim.kernel import SimulatorError, named
     from relaysim.sim.world import CHECKED, INVARIANTS
@@ -329,8 +383,10 @@ def _run_seeds(
     if strata is not None and not batch.in_strata:
         raise ReplicationError(scenario.name, seeds.start, UNWEIGHED, batch.values)
     runs = crash_notes().runs if elsewhere else lambda what: None
+    began = []
     for seed in seeds:
         runs(f"{scenario.name}, seed {seed}")
+        began.append(time.monotonic())
         try:
             observation = observe(settings, scenario.root_seed, seed, batch.lane)
             summary.add(
@@ -346,6 +402,7 @@ def _run_seeds(
             reason = str(error) if says_all else named(error)
             raise ReplicationError(scenario.name, seed, reason, batch.values, says_all) from error
     runs("")
+    return began
 
 
 def _peak_bytes() -> int:

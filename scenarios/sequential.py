@@ -124,7 +124,7 @@ def run_sequentially(
             break  # more worlds would show as little of the relay
         if "inconclusive" not in verdicts and not ("verified" in verdicts and so_far.never_met):
             break
-    if progress is not None:
+    if progress is not None and cost.replications < fixed + planned[-1]:
         progress(Progress(cost.replications, cost.replications, cost.seconds))
     return summaries, found, cost
 
@@ -134,7 +134,6 @@ def _shifted(progress: Callable[[Progress], None], cost: Cost, total: int) -> Ca
     done, seconds = cost.replications, cost.seconds
 
     def show(part: Progress) -> None:
-        if done + part.done < total:  # the end is told once, whichever look it is
-            progress(replace(part, done=done + part.done, total=total, elapsed_seconds=seconds + part.elapsed_seconds))
+        progress(replace(part, done=done + part.done, total=total, elapsed_seconds=seconds + part.elapsed_seconds))
 
     return show

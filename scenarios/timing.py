@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
+from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -49,10 +51,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-def timing(costs: dict[str, Cost], *, jobs: int) -> dict[str, Any]:
+def timing(costs: dict[str, Cost], *, jobs: int, of: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The content of `timing.json`: per scenario and in all, how long and how fast; and where, when and with what.
 
-    `peak_memory_bytes` adds up the peaks of all processes.
+    `peak_memory_bytes` adds up the peaks of all processes. `of` says what was run under a name, as `earlier_seconds` asks.
     """
     total = Cost()
     for cost in costs.values():
@@ -69,6 +71,7 @@ def timing(costs: dict[str, Cost], *, jobs: int) -> dict[str, Any]:
                 "replications": cost.replications,
                 "seconds": round(cost.seconds, 3),
                 "replications_per_second": _rate(cost),
+                **({"of": of[name]} if of is not None and name in of else {}),
             }
             for name, cost in costs.items()
         },
@@ -76,6 +79,29 @@ def timing(costs: dict[str, Cost], *, jobs: int) -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": {package: version for package in _PACKAGES if (version := _version(package))},
     }
+
+
+def earlier_seconds(folder: Path, of: Mapping[str, str]) -> dict[str, float]:
+    """What a world took in the last run that left its `timing.json` here, in seconds of one process, by the names of `of`.
+
+    Args:
+        folder: of results; with several runs in it, the latest counts.
+        of: what is to be run under each name; what was something else then is left out, and so is what cannot be read.
+    """
+    from relaysim.reports.runs import LATEST
+
+    found: dict[str, float] = {}
+    for place in (folder / LATEST, folder):
+        try:
+            read = json.loads((place / "timing.json").read_text(encoding="utf-8"))
+            for name, what in of.items():
+                entry = read["scenarios"].get(name)
+                if entry is not None and entry.get("of") == what and entry["replications"] > 0:
+                    found[name] = float(entry["seconds"]) * int(read["jobs"]) / int(entry["replications"])
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            continue
+        break
+    return found
 
 
 def _rate(cost: Cost) -> float:

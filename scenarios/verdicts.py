@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS
@@ -55,21 +55,10 @@ def verify_scenario(
     Raises:
         ReplicationError, LostWorkerError: see `run_batches`.
     """
-    count = worlds_at_least(scenario, replications, sequential)
     lane = lane or scenario.lane
-    checked = min(count, scenario.check_lanes if lane_check is None else lane_check) if lane == "direct" else 0
-    text = scenario.to_json()
-    strata = strata_of(scenario)
-    traces = 0 if recheck is None else recheck.seeds_of(scenario)
-    own = Batch("main", text, count, lane, fingerprints=checked, in_strata=strata is not None, traces=traces)
-    batches = []
-    if checked:
-        batches.append(Batch("lane check", text, checked, "sdk", (), checked, in_strata=strata is not None))
-    cap = replications or 10**9
-    if scenario.map is not None:
-        batches += _map_batches(scenario, scenario.map, lane, cap)
-    if scenario.curve is not None:
-        batches += _curve_batches(scenario, scenario.curve, lane, cap)
+    own, *batches = batches_of(scenario, replications, lane, lane_check, sequential)
+    checked = own.fingerprints
+    own = replace(own, traces=0 if recheck is None else recheck.seeds_of(scenario))
     sequences = None
     if sequential is None:
         summaries, cost = run_batches([own, *batches], jobs=jobs, progress=progress, observe=observe)
@@ -90,6 +79,52 @@ def verify_scenario(
     if scenario.curve is not None:
         entry["curve"] = _curve(scenario.curve, specs, summaries)
     return entry, cost
+
+
+def batches_of(
+    scenario: Scenario,
+    replications: int | None,
+    lane: Lane | None,
+    lane_check: int | None,
+    sequential: Sequential | None,
+) -> list[Batch]:
+    """The worlds that `verify_scenario` runs: the scenario's own first, and those of its lane check, its map and its curve.
+
+    Args:
+        scenario, replications, lane, lane_check, sequential: see there; with `sequential` its own are those up to the first
+            look.
+    """
+    count = worlds_at_least(scenario, replications, sequential)
+    lane = lane or scenario.lane
+    checked = min(count, scenario.check_lanes if lane_check is None else lane_check) if lane == "direct" else 0
+    text, in_strata = scenario.to_json(), strata_of(scenario) is not None
+    batches = [Batch("main", text, count, lane, fingerprints=checked, in_strata=in_strata)]
+    if checked:
+        batches.append(Batch("lane check", text, checked, "sdk", (), checked, in_strata=in_strata))
+    cap = replications or 10**9
+    if scenario.map is not None:
+        batches += _map_batches(scenario, scenario.map, lane, cap)
+    if scenario.curve is not None:
+        batches += _curve_batches(scenario, scenario.curve, lane, cap)
+    return batches
+
+
+def worlds_planned(
+    scenario: Scenario,
+    replications: int | None,
+    lane: Lane | None,
+    lane_check: int | None,
+    sequential: Sequential | None,
+) -> dict[str, int]:
+    """How many worlds each batch has at the most, by its key; the arguments are those of `batches_of`."""
+    planned = {each.key: each.count for each in batches_of(scenario, replications, lane, lane_check, sequential)}
+    if sequential is not None:
+        planned["main"] = (
+            sequential.maximum_of(scenario)
+            if any(spec.rules.has_rate for spec in scenario.specs().values())
+            else min(scenario.replications, sequential.maximum_of(scenario))
+        )
+    return planned
 
 
 def worlds_at_least(scenario: Scenario, replications: int | None, sequential: Sequential | None) -> int:

@@ -98,8 +98,7 @@ def measure(
     """
     baselines = {each.baseline.name: each.baseline for each in ablated}
     batches: dict[tuple[str, int], Batch] = {}
-    relays = [(each.ablation.name, each.scenario) for each in ablated]
-    relays += [(f"whole {name}", scenario) for name, scenario in baselines.items()]
+    relays = _relays(ablated)
     for key, scenario in relays:
         for root in range(roots):
             root_seed = scenario.root_seed + root
@@ -131,6 +130,24 @@ def measure(
         "whole": [_baseline_row(scenario, of(f"whole {name}"), watched[name]) for name, scenario in baselines.items()],
         "promises": {promise: [row["ablation"] for row in rows if promise in row["noticed"]] for promise in PROMISES},
     }, cost
+
+
+def worlds_planned(ablated: Sequence[Ablated], replications: int | None, roots: int) -> dict[str, int]:
+    """How many worlds `measure` runs, by the key of each batch."""
+    return {
+        f"{key} {root}": replications or scenario.replications
+        for key, scenario in _relays(ablated)
+        for root in range(roots)
+    }
+
+
+def _relays(ablated: Sequence[Ablated]) -> list[tuple[str, Scenario]]:
+    """Each relay with its worlds: those with an ablation, and the whole one in each scenario."""
+    baselines = {each.baseline.name: each.baseline for each in ablated}
+    return [
+        *((each.ablation.name, each.scenario) for each in ablated),
+        *((f"whole {name}", scenario) for name, scenario in baselines.items()),
+    ]
 
 
 def _row(ablated: Ablated, summaries: Sequence[Summary]) -> dict[str, Any]:

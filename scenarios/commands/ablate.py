@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from relaysim.scenarios.commands.command_line import (
@@ -47,14 +48,14 @@ def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     """The command `ablate`; `observe` may replace what runs a replication, see `relaysim.scenarios.runner.run_batches`."""
     from relaysim.reports.results import write_results, write_timing
     from relaysim.reports.runs import link_latest, new_run
-    from relaysim.scenarios.ablations.measure import ROOTS, load_ablations, measure, surprises
+    from relaysim.scenarios.ablations.measure import ROOTS, load_ablations, measure, surprises, worlds_planned
     from relaysim.scenarios.problems import ScenarioError
-    from relaysim.scenarios.progress import reporter
+    from relaysim.scenarios.progress import names_words, reporter
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError, here_on_path
-    from relaysim.scenarios.timing import code_version, cores, timing
+    from relaysim.scenarios.timing import code_version, cores, earlier_seconds, timing
 
     here_on_path()
-    checked_folder("ablate", arguments.out)
+    checked = checked_folder("ablate", arguments.out)
     try:
         loaded = load_ablations(arguments.names, arguments.sets, arguments.scenario)
     except ScenarioError as error:
@@ -62,14 +63,25 @@ def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     version = code_version()
     jobs = arguments.jobs or cores()
     try:
+        roots = arguments.root_seeds or ROOTS
+        relays = " ".join(f"{arguments.lane or each.scenario.lane} {each.scenario.hash}" for each in loaded)
+        of = {"ablations": sha256(relays.encode()).hexdigest()[:16]}
         with reporter(quiet=arguments.quiet) as shown:
+            kinds = worlds_planned(loaded, arguments.replications, roots)
+            earlier = earlier_seconds(checked, of)
+            shown.plan(
+                f"drain without {names_words([each.ablation.name for each in loaded])}",
+                kinds,
+                jobs=jobs,
+                earlier={kind: seconds for seconds in earlier.values() for kind in kinds},
+            )
             results, cost = measure(
                 loaded,
                 replications=arguments.replications,
-                roots=arguments.root_seeds or ROOTS,
+                roots=roots,
                 lane=arguments.lane,
                 jobs=jobs,
-                progress=shown.scenario("ablations"),
+                progress=shown.part("ablations"),
                 observe=observe,
             )
             wrong = surprises(results)
@@ -85,7 +97,7 @@ def ablate(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     with writing():
         folder = new_run("ablate", arguments.out)
         write_results(folder, results)
-        write_timing(folder, timing({"ablations": cost}, jobs=jobs))
+        write_timing(folder, timing({"ablations": cost}, jobs=jobs, of=of))
         if arguments.out is None:
             link_latest(folder)
     say_results(arguments, results, lambda: _print_ablations(results, wrong))

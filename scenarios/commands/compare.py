@@ -21,6 +21,7 @@ from relaysim.scenarios.commands.command_line import (
     show_answer,
     writing,
 )
+from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
     from relaysim.scenarios.runner import Observe
@@ -63,7 +64,7 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
     from relaysim.scenarios.problems import ScenarioError
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError, here_on_path
-    from relaysim.scenarios.timing import code_version, cores, timing
+    from relaysim.scenarios.timing import code_version, cores, earlier_seconds, timing
 
     here_on_path()
     try:
@@ -77,32 +78,44 @@ def compare(arguments: argparse.Namespace, observe: Observe | None = None) -> in
         raise UsageError(str(error)) from error
     name = comparison.scenario.name
     folder_name = arguments.name or f"compare-{name}"
-    checked_folder(folder_name, arguments.out)
+    checked = checked_folder(folder_name, arguments.out)
     jobs = arguments.jobs or cores()
-    try:
-        with reporter(quiet=arguments.quiet) as shown:
+    count = arguments.replications or comparison.scenario.replications
+    policies = [each.name for each in comparison.policies]
+    of = {name: " ".join([comparison.lane(arguments.lane), *(each.scenario.hash for each in comparison.policies)])}
+    earlier = earlier_seconds(checked, of)
+    with reporter(quiet=arguments.quiet) as shown:
+        shown.plan(
+            f"{name} under {counted(len(policies), 'policy')}",
+            dict.fromkeys(policies, count),
+            jobs=jobs,
+            earlier={policy: seconds for seconds in earlier.values() for policy in policies},
+        )
+        try:
             results, cost = compare_policies(
                 comparison,
                 code_version=code_version(),
                 replications=arguments.replications,
                 lane=arguments.lane,
                 jobs=jobs,
-                progress=shown.scenario(name),
+                progress=shown.part(name),
                 observe=observe,
             )
-            shown.done(name, cost, ", ".join(policy.name for policy in comparison.policies))
-    except ReplicationError as error:
-        policy, replay = comparison.replay(dict(error.values), error.seed)
-        message = " ".join(error.reason.split())
-        raise UsageError(f"{name} with {policy}, seed {error.seed}: {message}; see it: {replay}") from error
-    except LostWorkerError as error:
-        raise UsageError(str(error)) from error
-    results = with_answer(results)
-    # What runs worlds in place of the simulator tells no story.
-    stories = compared_failures(results, comparison) if observe is None else []
-    took = timing({name: cost}, jobs=jobs)
-    with writing():
-        folder = publish_comparison(results, name=folder_name, timing=took, out=arguments.out, stories=stories)
+        except ReplicationError as error:
+            policy, replay = comparison.replay(dict(error.values), error.seed)
+            message = " ".join(error.reason.split())
+            raise UsageError(f"{name} with {policy}, seed {error.seed}: {message}; see it: {replay}") from error
+        except LostWorkerError as error:
+            raise UsageError(str(error)) from error
+        shown.done(name, cost, ", ".join(policies))
+        shown.last("telling the stories")
+        results = with_answer(results)
+        # What runs worlds in place of the simulator tells no story.
+        stories = compared_failures(results, comparison) if observe is None else []
+        took = timing({name: cost}, jobs=jobs, of=of)
+        shown.last("drawing the page")
+        with writing():
+            folder = publish_comparison(results, name=folder_name, timing=took, out=arguments.out, stories=stories)
     say_results(arguments, results, lambda: _print(results, named(folder, arguments.out), full=arguments.full))
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from relaysim.scenarios.commands.command_line import (
     EXIT_NOT_DETERMINISTIC,
@@ -40,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     from relaysim.scenarios.determinism.doctor_words import as_data, lines
     from relaysim.scenarios.determinism.examination import Subject, examine
     from relaysim.scenarios.determinism.fresh_process import FreshProcessError
+    from relaysim.scenarios.progress import names_words, reporter
     from relaysim.scenarios.timing import cores
 
     subjects = [
@@ -47,12 +47,27 @@ def run(arguments: argparse.Namespace) -> int:
         for scenario in load_scenarios(list(dict.fromkeys(arguments.scenarios)), arguments)
     ]
 
+    jobs = arguments.jobs or cores()
+    worlds = f"{counted(arguments.seeds, 'world')} of {names_words([each.scenario.name for each in subjects])}"
+    planned = False
+
     def show(what: str, done: int, total: int) -> None:
-        if not arguments.quiet and done == total:
-            print(f"{what}: {counted(total, 'process')} run", file=sys.stderr, flush=True)
+        nonlocal planned
+        if not done:
+            if planned:
+                shown.more(what, total)
+            else:
+                shown.plan(worlds, {what: total}, jobs=jobs, unit="process")
+            planned = True
+            shown.part(what)
+            return
+        shown.passed(what, 1)
+        if done == total:
+            shown.say(f"{what}: {counted(total, 'process')} run")
 
     try:
-        examination = examine(subjects, seeds=arguments.seeds, at_once=arguments.jobs or cores(), progress=show)
+        with reporter(quiet=arguments.quiet) as shown:
+            examination = examine(subjects, seeds=arguments.seeds, at_once=jobs, progress=show)
     except FreshProcessError as error:
         raise UsageError(f"a process that runs the worlds {' '.join(str(error).split())}") from error
     if examination.errors and not examination.findings:

@@ -68,7 +68,7 @@ def explore(arguments: argparse.Namespace) -> int:
     from relaysim.scenarios.explore.kept import kept_name
     from relaysim.scenarios.explore.shrinking import CannotReplayError, shrink
     from relaysim.scenarios.progress import reporter
-    from relaysim.scenarios.runner import Cost, LostWorkerError, Progress, ReplicationError
+    from relaysim.scenarios.runner import Cost, LostWorkerError, ReplicationError
     from relaysim.scenarios.timing import code_version, cores
 
     arguments.sets = [*arguments.sets, f"strategy={arguments.strategy}"]
@@ -80,19 +80,28 @@ def explore(arguments: argparse.Namespace) -> int:
     lane = arguments.lane or scenario.lane
     try:
         with reporter(quiet=arguments.quiet) as shown:
-            progress = shown.scenario(scenario.name)
+            jobs = arguments.jobs or cores()
+            shown.plan(
+                scenario.name,
+                {scenario.name: arguments.worlds},
+                jobs=jobs,
+                at_most=True,
+                seconds_max=arguments.seconds,
+            )
+            shown.part(scenario.name)
             found, effort = hunt(
                 scenario,
                 worlds=arguments.worlds,
                 seconds=arguments.seconds,
                 lane=lane,
-                jobs=arguments.jobs or cores(),
+                jobs=jobs,
                 unexpected=arguments.unexpected,
-                progress=lambda done: progress(Progress(done, arguments.worlds, 0.0)),
+                progress=lambda done: shown.passed(scenario.name, 1),
             )
             cost = Cost(effort.seconds, effort.worlds)
             shown.done(scenario.name, cost, "nothing found" if found is None else f"seed {found.seed}")
-        shrunk = None if found is None else shrink(scenario, found.seed, found.breaches[0].event, lane)
+            shown.last("making what was found small")
+            shrunk = None if found is None else shrink(scenario, found.seed, found.breaches[0].event, lane)
     except (ReplicationError, LostWorkerError, CannotReplayError) as error:
         raise UsageError(" ".join(str(error).split())) from error
     passed_over = expected_events(scenario) if arguments.unexpected else ()

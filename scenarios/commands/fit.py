@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,13 @@ from relaysim.scenarios.commands.command_line import (
 from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
+    from relaysim.scenarios.progress import Reporter
     from relaysim.sim.backends.profile import Profile
 
 BASE = "typical"
 """The profile that keeps what a log does not tell."""
+
+_MEGABYTE, _READ = 1_000_000, "read"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,47 +52,68 @@ def run(arguments: argparse.Namespace) -> int:
     from relaysim.reports.answers import with_answer
     from relaysim.reports.fit_page import publish_fit
     from relaysim.reports.runs import named
-    from relaysim.scenarios.fit.blocks import LogError, check_logs
+    from relaysim.scenarios.fit.blocks import LogError, check_logs, size_of
     from relaysim.scenarios.fit.estimates import estimate
     from relaysim.scenarios.fit.log_results import fit_results
     from relaysim.scenarios.fit.profile_file import profile_table, profile_text
     from relaysim.scenarios.fit.reading import read_logs
+    from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.timing import code_version
 
     checked_folder(arguments.name, arguments.out)
     base_table, base = _base(arguments.profile_from)
     began = time.perf_counter()
-    try:
-        check_logs(arguments.logs)
-        reading = read_logs(arguments.logs, arguments.dates)
-    except LogError as error:
-        raise UsageError(str(error)) from error
-    read_seconds = time.perf_counter() - began
-    if not arguments.quiet:
+    with reporter(quiet=arguments.quiet) as shown:
+        try:
+            check_logs(arguments.logs)
+            shown.plan("logs", _megabytes(size_of(arguments.logs)), jobs=1, unit="megabyte")
+            shown.part("reading the logs")
+            reading = read_logs(arguments.logs, arguments.dates, _in_megabytes(shown))
+        except LogError as error:
+            raise UsageError(str(error)) from error
+        read_seconds = time.perf_counter() - began
         rate = reading.bytes.bytes / 1e6 / max(read_seconds, 1e-9)
-        print(
-            f"fit: {counted(reading.bytes.lines, 'line')} in {read_seconds:.1f} s ({rate:,.0f} MB/s)", file=sys.stderr
-        )
-    if not reading.unread.found:
-        names = ", ".join(arguments.logs)
-        damaged = "; compressed data break off or are damaged" if reading.bytes.broken_off else ""
-        raise UsageError(
-            f"{names}: none of {counted(reading.bytes.lines, 'line')} is the relay's{damaged}; give logs with its lines "
-            '("[OpenAI] Active run detected ...") or its events'
-        )
-    estimates = estimate(reading, base)
-    results = with_answer(fit_results(reading, estimates, base.name, code_version()))
-    table = profile_table(base_table, "fitted", "fitted from production logs", estimates.numbers)
-    text = profile_text(table, _comment(results))
-    timing = {
-        "read_seconds": round(read_seconds, 3),
-        "megabytes_per_second": round(reading.bytes.bytes / 1e6 / max(read_seconds, 1e-9), 1),
-        "seconds": round(time.perf_counter() - began, 3),
-    }
-    with writing():
-        folder = publish_fit(results, profile=text, name=arguments.name, timing=timing, out=arguments.out)
+        shown.say(f"fit: {counted(reading.bytes.lines, 'line')} in {read_seconds:.1f} s ({rate:,.0f} MB/s)")
+        if not reading.unread.found:
+            names = ", ".join(arguments.logs)
+            damaged = "; compressed data break off or are damaged" if reading.bytes.broken_off else ""
+            raise UsageError(
+                f"{names}: none of {counted(reading.bytes.lines, 'line')} is the relay's{damaged}; give logs with its "
+                'lines ("[OpenAI] Active run detected ...") or its events'
+            )
+        shown.last("estimating")
+        estimates = estimate(reading, base)
+        results = with_answer(fit_results(reading, estimates, base.name, code_version()))
+        table = profile_table(base_table, "fitted", "fitted from production logs", estimates.numbers)
+        text = profile_text(table, _comment(results))
+        timing = {
+            "read_seconds": round(read_seconds, 3),
+            "megabytes_per_second": round(reading.bytes.bytes / 1e6 / max(read_seconds, 1e-9), 1),
+            "seconds": round(time.perf_counter() - began, 3),
+        }
+        shown.last("drawing the page")
+        with writing():
+            folder = publish_fit(results, profile=text, name=arguments.name, timing=timing, out=arguments.out)
     say_results(arguments, results, lambda: _print(results, named(folder, arguments.out), full=arguments.full))
     return 0
+
+
+def _megabytes(size: int | None) -> dict[str, int]:
+    """The plan of reading so many bytes; nothing is planned where the size is not known."""
+    return {} if size is None else {_READ: size // _MEGABYTE}
+
+
+def _in_megabytes(shown: Reporter) -> Callable[[int], None]:
+    """Takes how many bytes were read, and tells of whole megabytes."""
+    left = 0
+
+    def told(read: int) -> None:
+        nonlocal left
+        whole, left = divmod(left + read, _MEGABYTE)
+        if whole:
+            shown.passed(_READ, whole)
+
+    return told
 
 
 def _base(name: str) -> tuple[dict[str, Any], Profile]:

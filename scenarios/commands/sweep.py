@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
     from relaysim.scenarios.engines import Engine
+    from relaysim.scenarios.progress import Reporter
     from relaysim.scenarios.runner import Observe, ReplicationError
     from relaysim.scenarios.sweep.points import Plan
     from relaysim.scenarios.sweep.sweep_worlds import Ran, Worlds
@@ -73,11 +75,12 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     from relaysim.scenarios.first_failures import swept_failures
     from relaysim.scenarios.policy import load_policy_file, sets_with_policy
     from relaysim.scenarios.problems import ScenarioError
+    from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError, here_on_path
     from relaysim.scenarios.sweep.points import load_plan
     from relaysim.scenarios.sweep.sweep_results import measure
-    from relaysim.scenarios.sweep.sweep_worlds import Ran, worlds_of
-    from relaysim.scenarios.timing import code_version, timing
+    from relaysim.scenarios.sweep.sweep_worlds import Ran, take_up, worlds_of
+    from relaysim.scenarios.timing import code_version, earlier_seconds, timing
 
     here_on_path()
     try:
@@ -99,11 +102,17 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     version = code_version()
     worlds = worlds_of(plan, version=version, replications=arguments.replications, lane=arguments.lane)
     ran = Ran()
+    points = " ".join(f"{each.key.lane} {each.key.scenario}" for each in worlds)
+    of = {plan.scenario.name: sha256(points.encode()).hexdigest()[:16]}
+    earlier = earlier_seconds(folder, of).get(plan.scenario.name)
     with ExitStack() as held:
         try:
             engine = _engine(arguments, plan, held)
             journal = held.enter_context(Journal(folder / JOURNAL))
-            _run(arguments, plan, worlds, journal, engine, ran, observe)
+            take_up(worlds, journal, ran)
+            _tell(arguments, ran, journal)
+            shown = held.enter_context(reporter(quiet=arguments.quiet))
+            _run(plan, worlds, journal, engine, ran, observe, shown, earlier)
         except DifferingChunksError as error:
             where = next(point for point, its in zip(plan.points, worlds, strict=True) if its.key == error.key)
             message = ", ".join(f"{path}={value}" for path, value in where.values.items())
@@ -125,10 +134,11 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
             _, missing = _asked_and_missing(worlds)
             _warn(f"{counted(missing, 'replication')} missing; the same command goes on from here")
             raise
+        shown.last("telling the stories and drawing the page")
         results = with_answer(measure(plan, worlds, code_version=version, lane=arguments.lane))
         # What runs worlds in place of the simulator tells no story.
         stories = swept_failures(results, plan) if observe is None else []
-        details = {**timing({plan.scenario.name: ran.cost}, jobs=engine.jobs), "reused": ran.reused}
+        details = {**timing({plan.scenario.name: ran.cost}, jobs=engine.jobs, of=of), "reused": ran.reused}
         with writing():
             written = publish_sweep(results, name=name, timing=details, out=arguments.out, stories=stories)
     say_results(arguments, results, lambda: _print(results, named(written, arguments.out), full=arguments.full))
@@ -152,36 +162,39 @@ def _engine(arguments: argparse.Namespace, plan: Plan, held: ExitStack) -> Engin
     return held.enter_context(ClusterEngine(arguments.scheduler, versions_here, (factories,)))
 
 
+def _tell(arguments: argparse.Namespace, ran: Ran, journal: Any) -> None:
+    """What was found in the journal."""
+    from relaysim.scenarios.sweep.sweep_worlds import reused_words, torn_words
+
+    if ran.torn:
+        _warn(torn_words(ran, journal))
+    if not arguments.quiet:
+        for message in reused_words(ran, journal):
+            _warn(message)
+
+
 def _run(
-    arguments: argparse.Namespace,
     plan: Plan,
     worlds: Sequence[Worlds],
     journal: Any,
     engine: Engine,
     ran: Ran,
     observe: Observe | None,
+    shown: Reporter,
+    earlier: float | None,
 ) -> None:
-    from relaysim.scenarios.progress import reporter
-    from relaysim.scenarios.sweep.sweep_worlds import reused_words, run_worlds, take_up, torn_words
+    from relaysim.scenarios.sweep.sweep_worlds import run_worlds
 
-    take_up(worlds, journal, ran)
-    if ran.torn:
-        _warn(torn_words(ran, journal))
-    if not arguments.quiet:
-        for message in reused_words(ran, journal):
-            _warn(message)
-    with reporter(quiet=arguments.quiet) as shown:
-        run_worlds(
-            worlds,
-            journal,
-            engine,
-            ran,
-            tell=_warn,
-            progress=shown.scenario(plan.scenario.name),
-            observe=observe,
-        )
-        points = len(plan.points)
-        shown.done(plan.scenario.name, ran.cost, counted(points, "point"))
+    left = {each.batch.key: each.places.left for each in worlds}
+    points = counted(len(plan.points), "point")
+    shown.plan(
+        f"{plan.scenario.name} at {points}",
+        left,
+        jobs=engine.jobs,
+        earlier={} if earlier is None else dict.fromkeys(left, earlier),
+    )
+    run_worlds(worlds, journal, engine, ran, tell=_warn, progress=shown.part(plan.scenario.name), observe=observe)
+    shown.done(plan.scenario.name, ran.cost, points)
 
 
 def _asked_and_missing(worlds: Sequence[Worlds]) -> tuple[int, int]:

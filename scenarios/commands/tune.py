@@ -102,11 +102,11 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     from relaysim.scenarios.problems import ScenarioError
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import Cost, LostWorkerError, ReplicationError, here_on_path
-    from relaysim.scenarios.timing import code_version, cores, timing
+    from relaysim.scenarios.timing import code_version, cores, earlier_seconds, timing
     from relaysim.scenarios.tune.candidate_worlds import load_tuned
     from relaysim.scenarios.tune.policy_text import policy_text
     from relaysim.scenarios.tune.study import check_file, check_place
-    from relaysim.scenarios.tune.tuning import TuningOptions, tuning_results
+    from relaysim.scenarios.tune.tuning import TuningOptions, tuning_of, tuning_results
 
     wanted = _objectives(arguments.objectives)
     if not arguments.profiles:
@@ -135,21 +135,28 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
     check_place(storage)
     with _locked(folder, storage):
         check_file(storage)
+        of = dict.fromkeys(costs, tuning_of(tuned, options))
         try:
             with reporter(quiet=arguments.quiet) as shown:
-                results, settings = tuning_results(tuned, options, costs, shown, observe)
+                results, settings = tuning_results(
+                    tuned, options, costs, shown, observe, earlier=earlier_seconds(folder, of)
+                )
+                results = with_answer(results)
+                shown.last("telling the stories")
+                # What runs worlds in place of the simulator tells no story.
+                stories = tuned_failures(results, tuned, settings) if observe is None else []
+                shown.last("drawing the page")
+                text = policy_text(tuned.policy, settings, results["policy_origin"])
+                took = timing(costs, jobs=options.jobs, of=of)
+                with writing():
+                    written = publish_tuning(
+                        results, text, name=name, timing=took, out=arguments.out, stories=stories
+                    )
         except (ReplicationError, LostWorkerError) as error:
             raise UsageError(" ".join(str(error).split())) from error
         except KeyboardInterrupt:
             print(f"relaysim: the same command goes on from the trials kept in {storage}", file=sys.stderr)
             raise
-        results = with_answer(results)
-        # What runs worlds in place of the simulator tells no story.
-        stories = tuned_failures(results, tuned, settings) if observe is None else []
-        text = policy_text(tuned.policy, settings, results["policy_origin"])
-        with writing():
-            took = timing(costs, jobs=options.jobs)
-            written = publish_tuning(results, text, name=name, timing=took, out=arguments.out, stories=stories)
     say_results(arguments, results, lambda: _print(results, named(written, arguments.out), full=arguments.full))
     return 0
 

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS, _PATIENCE_TIMES = 120.0, 5.0
 """How long to wait for the second run of the first worlds once the first has ended: this, and so many times its length."""
 
+_WAITS = "waits"
+"""What the race under several times to cancel is called, where progress and time are told."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
@@ -111,14 +114,14 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     from relaysim.scenarios.own_relay import details, judge_waits
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError
-    from relaysim.scenarios.timing import code_version, cores, timing
+    from relaysim.scenarios.timing import code_version, cores, earlier_seconds, timing
 
     if arguments.strategy is not None:
         arguments.sets = [*arguments.sets, f"strategy={arguments.strategy}"]
     sequential = _sequential(arguments)
     names = arguments.scenarios or _default_scenarios(arguments.factory)
     folder_name = arguments.name or _folder_name(arguments)
-    checked_folder(folder_name, arguments.out)
+    checked = checked_folder(folder_name, arguments.out)
     check_ci_outputs(arguments)
     scenarios = load_scenarios(list(dict.fromkeys(names)), arguments)
     for scenario in scenarios if sequential is not None else ():
@@ -131,53 +134,58 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     costs: dict[str, Cost] = {}
     entries: list[dict[str, Any]] = []
     extra: dict[str, Any] = {}
-    try:
-        with (
-            reporter(quiet=arguments.quiet) as shown,
-            _recheck(scenarios, arguments, sequential, observe) as recheck,
-        ):
-            for scenario in scenarios:
-                entries.append(_verify_one(scenario, arguments, sequential, jobs, shown, costs, observe, recheck))
-            if arguments.factory is not None:
-                waits: list[dict[str, Any]] = []
-                for race in [each for each in scenarios if each.name == "race" and each.strategy == "independent"]:
-                    waits, costs["waits"] = judge_waits(
-                        race,
-                        replications=arguments.replications,
-                        lane=arguments.lane,
-                        jobs=jobs,
-                        progress=shown.scenario("waits"),
-                        observe=observe,
-                    )
-                    shown.done("waits", costs["waits"], "done")
-                extra = {"factory": arguments.factory, "waits": waits}
-            partings = recheck.partings(
-                _PATIENCE_SECONDS + _PATIENCE_TIMES * sum(cost.seconds for cost in costs.values())
-            )
-            if partings.not_deterministic:
-                extra["not_deterministic"] = list(partings.not_deterministic)
-            if partings.hash_order:
-                extra["hash_order"] = list(partings.hash_order)
-            if arguments.factory is not None:
-                hunted = next((each for each in scenarios if each.name == "rapid_pair"), scenarios[0])
-                extra["explore"] = hunted.origin.explore_command
-                extra["details"] = details({"scenarios": entries, **extra}, waits)
-    except (ReplicationError, LostWorkerError, UnknownEventError) as error:
-        raise UsageError(_one_line(error, scenarios)) from error
-    except FreshProcessError as error:
-        raise UsageError(
-            f"the process that runs the first worlds again {' '.join(str(error).split())}; --recheck 0 does without it"
-        ) from error
-    results = with_answer(build_results(version, entries, **extra))
-    checked = {"same_again": same_again(results, recheck.planned)}
-    # What runs worlds in place of the simulator tells no story.
-    stories = first_failures(results, scenarios) if observe is None else []
-    measured = {**timing(costs, jobs=jobs), **checked}
-    with writing():
-        folder = publish(results, name=folder_name, timing=measured, out=arguments.out, stories=stories)
+    of = {scenario.name: f"{scenario.hash} {arguments.lane or scenario.lane}" for scenario in scenarios}
+    races = [each for each in scenarios if each.name == "race" and each.strategy == "independent"]
+    with reporter(quiet=arguments.quiet) as shown:
+        try:
+            with _recheck(scenarios, arguments, sequential, observe) as recheck:
+                _plan(shown, scenarios, races, arguments, sequential, jobs, earlier_seconds(checked, of), recheck)
+                for scenario in scenarios:
+                    entries.append(_verify_one(scenario, arguments, sequential, jobs, shown, costs, observe, recheck))
+                if arguments.factory is not None:
+                    waits: list[dict[str, Any]] = []
+                    for race in races:
+                        waits, costs[_WAITS] = judge_waits(
+                            race,
+                            replications=arguments.replications,
+                            lane=arguments.lane,
+                            jobs=jobs,
+                            progress=shown.part(_WAITS, lambda key: _WAITS),
+                            observe=observe,
+                        )
+                        shown.done(_WAITS, costs[_WAITS], "done")
+                    extra = {"factory": arguments.factory, "waits": waits}
+                shown.last("the first worlds once more")
+                partings = recheck.partings(
+                    _PATIENCE_SECONDS + _PATIENCE_TIMES * sum(cost.seconds for cost in costs.values())
+                )
+                if partings.not_deterministic:
+                    extra["not_deterministic"] = list(partings.not_deterministic)
+                if partings.hash_order:
+                    extra["hash_order"] = list(partings.hash_order)
+                if arguments.factory is not None:
+                    hunted = next((each for each in scenarios if each.name == "rapid_pair"), scenarios[0])
+                    extra["explore"] = hunted.origin.explore_command
+                    extra["details"] = details({"scenarios": entries, **extra}, waits)
+        except (ReplicationError, LostWorkerError, UnknownEventError) as error:
+            raise UsageError(_one_line(error, scenarios)) from error
+        except FreshProcessError as error:
+            raise UsageError(
+                f"the process that runs the first worlds again {' '.join(str(error).split())}; "
+                "--recheck 0 does without it"
+            ) from error
+        results = with_answer(build_results(version, entries, **extra))
+        again = {"same_again": same_again(results, recheck.planned)}
+        shown.last("telling the stories")
+        # What runs worlds in place of the simulator tells no story.
+        stories = first_failures(results, scenarios) if observe is None else []
+        measured = {**timing(costs, jobs=jobs, of=of), **again}
+        shown.last("drawing the page")
+        with writing():
+            folder = publish(results, name=folder_name, timing=measured, out=arguments.out, stories=stories)
     write_junit(arguments, results, measured)
     tell_github(arguments, results, lambda: changes_since(folder / "previous.json", results))
-    say_results(arguments, results, lambda: _print(results, named(folder, arguments.out), checked, full=arguments.full))
+    say_results(arguments, results, lambda: _print(results, named(folder, arguments.out), again, full=arguments.full))
     differing = [entry for entry in entries if not entry.get("lane_check", {}).get("equal", True)]
     for entry in differing:
         seed = entry["lane_check"]["first_differing_seed"]
@@ -185,6 +193,41 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     for parting in partings.not_deterministic:
         print(f"relaysim: {parting_words(parting)}", file=sys.stderr)
     return EXIT_NOT_DETERMINISTIC if differing else exit_status(results)
+
+
+def _plan(
+    shown: Reporter,
+    scenarios: Sequence[Scenario],
+    races: Sequence[Scenario],
+    arguments: argparse.Namespace,
+    sequential: Sequential | None,
+    jobs: int,
+    earlier: Mapping[str, float],
+    recheck: Recheck,
+) -> None:
+    """Say what is to be run; each batch is of a kind of its own, since the lanes differ, and so do the cells of a map."""
+    from relaysim.scenarios.own_relay import waits_planned
+    from relaysim.scenarios.progress import names_words
+    from relaysim.scenarios.verdicts import worlds_planned
+
+    kinds: dict[str, dict[str, int]] = {}
+    for each in scenarios:
+        planned = worlds_planned(each, arguments.replications, arguments.lane, arguments.lane_check, sequential)
+        kinds[each.name] = {f"{each.name}: {key}": worlds for key, worlds in planned.items()}
+    if arguments.factory is not None and races:
+        kinds[_WAITS] = {_WAITS: waits_planned(arguments.replications)}
+
+    def by_kind(seconds: Mapping[str, float]) -> dict[str, float]:
+        return {kind: seconds[name] for name, its in kinds.items() if name in seconds for kind in its}
+
+    shown.plan(
+        names_words([each.name for each in scenarios]),
+        {kind: worlds for its in kinds.values() for kind, worlds in its.items()},
+        jobs=jobs,
+        at_most=sequential is not None,
+        earlier=by_kind(earlier),
+        elsewhere=lambda: by_kind(recheck.measured()),
+    )
 
 
 def _check_strategies(scenarios: Sequence[Scenario], sequential: Sequential | None) -> None:
@@ -264,12 +307,13 @@ def _verify_one(
         lane=arguments.lane,
         lane_check=arguments.lane_check,
         jobs=jobs,
-        progress=shown.scenario(scenario.name),
+        progress=shown.part(scenario.name, lambda key: f"{scenario.name}: {key}"),
         observe=observe,
         sequential=sequential,
         recheck=recheck,
     )
     costs[scenario.name] = cost
+    shown.spared([f"{scenario.name}: main"])  # where it was decided before all of them were run
     verdicts = [claim["verdict"] for claim in entry["claims"]]
     counts = {verdict: verdicts.count(verdict) for verdict in ("refuted", "inconclusive", "verified")}
     description = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)

@@ -107,7 +107,7 @@ def examine(
         seeds: how many worlds of each, from seed 0.
         at_once: processes at a time.
         hash_seeds: those with which worlds run besides 1.
-        progress: told what is done, how many processes of it have ended, and of how many.
+        progress: told what is done, how many processes of it have ended, and of how many; first that none has.
 
     Raises:
         FreshProcessError: if a process ends without results.
@@ -116,6 +116,8 @@ def examine(
     worlds = [WorldToRun(place, each.lane, seed) for place, each in enumerate(subjects) for seed in range(seeds)]
 
     def run(what: str, jobs: Sequence[Job]) -> list[list[Ending]]:
+        if progress is not None:
+            progress(what, 0, len(jobs))
         return do_all(jobs, at_once, None if progress is None else lambda done: progress(what, done, len(jobs)))
 
     surveyed = _survey(plain, worlds, hash_seeds, run)

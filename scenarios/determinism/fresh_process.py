@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
@@ -84,6 +85,7 @@ class Ending:
     """How one world ended: its fingerprint, its packed trace and the digest of what it sent to the API, or the error that
     ended it.
 
+    `seconds` of this process it took; the first one of a process also imports what the others find there.
     Of a watched world `readings` is what was noted in it, and `kept` what earlier worlds of its scenario had left behind.
     """
 
@@ -94,6 +96,7 @@ class Ending:
     sent: str = ""
     readings: Sequence[Reading] = ()
     kept: Sequence[Kept] = ()
+    seconds: float = 0.0
 
 
 def do_all(jobs: Sequence[Job], at_once: int, done: Callable[[int], None] | None = None) -> list[list[Ending]]:
@@ -157,6 +160,11 @@ class FreshProcess:
             self._errors.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def is_over(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        assert self._process is not None
+        return self._process.poll() is not None
+
     def endings(self, timeout_seconds: float | None = None) -> list[Ending]:
         """Wait for the worlds' endings, in the job's order.
 
@@ -210,7 +218,9 @@ def do(job: Job) -> list[Ending]:
         for place, world in enumerate(job.worlds):
             root_seed = scenarios[world.scenario].root_seed
             if notes is None:
-                endings.append(_run(world, settings[world.scenario], root_seed))
+                began = time.monotonic()
+                ending = _run(world, settings[world.scenario], root_seed)
+                endings.append(replace(ending, seconds=time.monotonic() - began))
                 continue
             watched = place in job.watched
             kept = notes.kept_before(world) if watched or not notes.knows(world) else []

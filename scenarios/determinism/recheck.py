@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from relaysim.reports.determinism import HASH_ORDER
 from relaysim.reports.results import doctor_command
-from relaysim.scenarios.determinism.fresh_process import Ending, FreshProcess, Job, WorldToRun
+from relaysim.scenarios.determinism.fresh_process import Ending, FreshProcess, FreshProcessError, Job, WorldToRun
 from relaysim.scenarios.determinism.traces import first_difference
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.runner import Lane
@@ -63,6 +63,8 @@ class Recheck:
     planned: Sequence[Planned]
     _process: FreshProcess | None = None
     _traces: dict[str, Mapping[int, bytes]] = field(default_factory=dict)
+    _seconds: dict[str, float] = field(default_factory=dict)
+    _is_read: bool = False
 
     def __enter__(self) -> Self:
         job = self._job(another_hash_seed())
@@ -83,6 +85,24 @@ class Recheck:
     def take(self, scenario: Scenario, traces: Mapping[int, bytes]) -> None:
         """The packed traces that this run's first seeds left."""
         self._traces[scenario.name] = traces
+
+    def measured(self) -> dict[str, float]:
+        """What a world of each scenario took in the other process, in seconds, once that has ended: by scenarios' names.
+
+        Its first world says nothing, see `Ending`.
+        """
+        if self._is_read or self._process is None or not self._process.is_over():
+            return self._seconds
+        self._is_read = True
+        try:
+            endings = self._process.endings()[1:]
+        except FreshProcessError:
+            return {}  # told by `partings`
+        for place, plan in enumerate(self.planned):
+            took = [each.seconds for each in endings if each.world.scenario == place and not each.error]
+            if took:
+                self._seconds[plan.scenario.name] = sum(took) / len(took)
+        return self._seconds
 
     def partings(self, timeout_seconds: float | None = None) -> Partings:
         """Where the two runs part. Waits for the other process, and for others if they do.

@@ -106,6 +106,22 @@ def check_logs(names: Sequence[str]) -> None:
         raise LogError("\n".join(problems))
 
 
+def size_of(names: Sequence[str]) -> int | None:
+    """How many bytes the logs have; None if one of them is no plain file, or compressed."""
+    size = 0
+    for name in names:
+        try:
+            if name == STANDARD_INPUT or not stat.S_ISREG(Path(name).stat().st_mode):
+                return None
+            with Path(name).open("rb") as file:
+                if file.read(len(_GZIP)) == _GZIP:
+                    return None
+                size += os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise LogError(f"{name}: cannot be read: {reason_of(error)}") from error
+    return size
+
+
 def blocks_of(name: str, found: Bytes) -> Iterator[bytes]:
     """The log's lines, many to a block, each with its end but perhaps the last; `-` is standard input.
 

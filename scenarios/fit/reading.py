@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
@@ -165,21 +165,30 @@ class Reading:
         return self.recovered.total() + self.failed
 
 
-def read_logs(names: Sequence[str], dates: Wanted = "auto") -> Reading:
+def read_logs(
+    names: Sequence[str], dates: Wanted = "auto", progress: Callable[[int], None] = lambda read: None
+) -> Reading:
     """Read logs from end to end. Raises `LogError` for one that cannot be read, or whose dates may mean two things.
 
-    dates  which of the numbers of 03/11/2025 is the day, where a log does not tell
+    dates     which of the numbers of 03/11/2025 is the day, where a log does not tell
+    progress  called with how many bytes were read since the last call, decompressed
     """
     reading = Reading()
     for name in names:
-        _read_log(name, reading, dates)
+        _read_log(name, reading, dates, progress)
     return reading
 
 
-def _read_log(name: str, reading: Reading, wanted: Wanted) -> None:
+def _told(blocks: Iterable[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
+    for block in blocks:
+        yield block
+        progress(len(block))
+
+
+def _read_log(name: str, reading: Reading, wanted: Wanted, progress: Callable[[int], None]) -> None:
     reader = _Reader(reading)
     found, unread = Bytes(), reading.unread
-    blocks = shaped(blocks_of(name, found))
+    blocks = shaped(_told(blocks_of(name, found), progress))
     first, second = next(blocks, b""), next(blocks, b"")
     order = date_order(name, wanted, first, is_all=not second)
     lines = (lines_of(block, unread, order) for block in chain((first, second), blocks))
@@ -187,7 +196,7 @@ def _read_log(name: str, reading: Reading, wanted: Wanted) -> None:
         reader.read(chain.from_iterable(lines))
     elif has_two_ends(name):
         found = Bytes()
-        for block in map(texts_of, blocks_from_the_end(name, found)):
+        for block in map(texts_of, _told(blocks_from_the_end(name, found), progress)):
             reader.read(reversed(list(lines_of(block, unread, order))))
     else:
         held: list[Line] = []

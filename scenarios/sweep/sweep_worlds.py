@@ -21,7 +21,7 @@ from typing import Any, Final
 from relaysim.scenarios.chunks import CHUNK, Chunk, DifferingChunksError, Journal, Key, Places, grid
 from relaysim.scenarios.engines import ClusterError, Engine, LocalEngine, LostWorkerError
 from relaysim.scenarios.replication_summary import Summary
-from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_chunk
+from relaysim.scenarios.runner import Batch, ChunkResult, Cost, Lane, Observe, Progress, first_few, run_chunk
 from relaysim.scenarios.strata_tallies import strata_of
 from relaysim.scenarios.sweep.points import Plan, Point
 from relaysim.scenarios.timing import code_version
@@ -171,34 +171,45 @@ def run_worlds(
     left = sum(each.places.left for each in each_once)
     total, done = ran.reused + left, ran.reused
 
-    def report() -> None:
+    def report(key: str = "", worlds: int = 0, seconds: float | None = None) -> None:
         if progress is not None:
-            progress(Progress(done, total, monotonic() - started, ran.reused))
+            progress(Progress(done, total, monotonic() - started, ran.reused, key, worlds, seconds))
 
     if not left:
         report()
         return
     size = min(CHUNK, max(1, left // (engine.jobs * _PIECES_PER_JOB)))
-    pieces = (  # one after the other: of a billion replications there are millions
-        _Piece(index, chunk, first, count)
-        for index, each in enumerate(each_once)
-        for chunk in each.places.missing()
-        for first, count in grid(chunk[1], chunk[0], size)
-    )
+    pieces = _pieces(each_once, size)
     parts: dict[tuple[int, tuple[int, int]], Summary] = {}
     try:
         with closing(_results(pieces, each_once, engine, ran, left, observe, tell)) as results:
-            for piece, summary, process, peak in results:
+            for piece, found in results:
                 place = (piece.worlds, piece.chunk)
-                part = parts.setdefault(place, Summary()).merge(summary)
+                part = parts.setdefault(place, Summary()).merge(found.summary)
                 if part.replications == piece.chunk[1]:
                     _keep(each_once[piece.worlds], piece.chunk, parts.pop(place), journal)
                 done += piece.count
                 ran.cost.replications += piece.count
-                ran.cost.processes[process] = max(peak, ran.cost.processes.get(process, 0))
-                report()
+                ran.cost.processes[found.process] = max(found.peak_bytes, ran.cost.processes.get(found.process, 0))
+                report(each_once[piece.worlds].batch.key, piece.count, found.seconds)
     finally:
         ran.cost.seconds += monotonic() - started
+
+
+def _pieces(worlds: Sequence[Worlds], size: int) -> Iterator[_Piece]:
+    """What is missing, one piece after the other: of a billion replications there are millions. Of several points the first
+    few worlds of each come first, so that early on it is known what each one's worlds cost."""
+    ahead: dict[tuple[int, tuple[int, int]], int] = {}
+    for index, each in enumerate(worlds) if len(worlds) > 1 else ():
+        chunk = next(iter(each.places.missing()), None)
+        if chunk is not None:
+            ahead[index, chunk] = first_few(min(each.places.left, chunk[1]), size)
+            yield _Piece(index, chunk, chunk[0], ahead[index, chunk])
+    for index, each in enumerate(worlds):
+        for chunk in each.places.missing():
+            done = ahead.get((index, chunk), 0)
+            for first, count in grid(chunk[1] - done, chunk[0] + done, size):
+                yield _Piece(index, chunk, first, count)
 
 
 def _keep(worlds: Worlds, place: tuple[int, int], summary: Summary, journal: Journal) -> None:
@@ -208,7 +219,7 @@ def _keep(worlds: Worlds, place: tuple[int, int], summary: Summary, journal: Jou
     worlds.places.add(place)
 
 
-_Found = tuple[_Piece, Summary, int, int]
+_Found = tuple[_Piece, ChunkResult]
 
 
 class _Queue:
@@ -263,7 +274,7 @@ def _results(
     observe: Observe | None,
     tell: Callable[[str], None],
 ) -> Generator[_Found, None, None]:
-    """Each piece's summary, process and its peak memory; what was lost with a worker is run again."""
+    """Each piece and what its worlds left; what was lost with a worker is run again."""
     if isinstance(engine, LocalEngine) and (engine.jobs == 1 or left <= _IN_PROCESS_MAX):
         yield from _here(pieces, worlds, engine.parent, observe)
         return
@@ -273,12 +284,12 @@ def _results(
     def run(drawn: Iterable[tuple[int, _Piece]]) -> Generator[_Found, None, None]:
         calls = _calls(drawn, worlds, engine.parent, observe)
         with closing(engine.run(run_piece, calls, ordered=False)) as results:
-            for number, summary, process, peak, worker_version in results:
+            for found, worker_version in results:
                 if worker_version and worker_version != version:
                     raise ClusterError(
                         f"a worker that has joined the cluster runs other code: {worker_version}, not {version}"
                     )
-                yield queue.done(number), summary, process, peak
+                yield queue.done(found.place), found
 
     some = True
     while some:
@@ -316,10 +327,7 @@ def _here(pieces: Iterable[_Piece], worlds: Sequence[Worlds], parent: int, obser
 
     with session(observe):
         for number, piece in enumerate(pieces):
-            _, summary, process, peak = run_chunk(
-                number, worlds[piece.worlds].batch, piece.first, piece.count, observe, parent
-            )
-            yield piece, summary, process, peak
+            yield piece, run_chunk(number, worlds[piece.worlds].batch, piece.first, piece.count, observe, parent)
 
 
 def _calls(
@@ -331,9 +339,9 @@ def _calls(
 
 def run_piece(
     number: int, batch: Batch, first: int, count: int, observe: Observe | None, parent: int
-) -> tuple[int, Summary, int, int, str]:
+) -> tuple[ChunkResult, str]:
     """`relaysim.scenarios.runner.run_chunk`, and on another machine the version of the code that ran it."""
-    return *run_chunk(number, batch, first, count, observe, parent), "" if parent else _version()
+    return run_chunk(number, batch, first, count, observe, parent), "" if parent else _version()
 
 
 @lru_cache(maxsize=1)

@@ -25,7 +25,7 @@ _ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "profile": ("a search runs under --profiles", "--profiles"),
     "replications": ("--replications and --held-out say how many worlds are run", "--replications"),
 }
-_DRAIN = "drain"
+DRAIN = "drain"
 #: Of a profile all but its numbers.
 _WORDS = {"name", "title", "basis"}
 
@@ -138,12 +138,12 @@ def _labels(made: Mapping[str, Scenario]) -> dict[str, str]:
 
 def with_drain(tuned: Tuned) -> Tuned | None:
     """The same scenario under each profile with the relay `drain` and its defaults; None if it is tuned itself."""
-    if tuned.policy == _DRAIN:
+    if tuned.policy == DRAIN:
         return None
-    sets = policy_sets(_DRAIN, {}, tuned.scenario)[0]
+    sets = policy_sets(DRAIN, {}, tuned.scenario)[0]
     values = dict(parse_setting(typed) for typed in sets)
     return Tuned(
-        tuned.scenario, _DRAIN, {profile: variant(scenario, values) for profile, scenario in tuned.profiles.items()}
+        tuned.scenario, DRAIN, {profile: variant(scenario, values) for profile, scenario in tuned.profiles.items()}
     )
 
 

@@ -1,4 +1,7 @@
-"""One tuning from its options to the content of `results.json`: the search, the held-out worlds, the recommendation."""
+"""One tuning from its options to the content of `results.json`: the search, the held-out worlds, the recommendation.
+
+Longer than 400 lines because the steps of a tuning fill one `results.json`, whose whole content is laid out here.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from relaysim.scenarios.commands.command_line import UsageError
 from relaysim.scenarios.progress import Reporter
 from relaysim.scenarios.runner import Cost, Lane, Observe
 from relaysim.scenarios.tune.agreement import COMPARED, agreement, computed
-from relaysim.scenarios.tune.candidate_worlds import Tuned, Worlds, with_drain
+from relaysim.scenarios.tune.candidate_worlds import DRAIN, Tuned, Worlds, with_drain
 from relaysim.scenarios.tune.closed_form import Backend
 from relaysim.scenarios.tune.held_out import (
     DIFFERING_MIN,
@@ -62,8 +65,21 @@ class TuningOptions:
     code_version: str
 
 
+def tuning_of(tuned: Tuned, options: TuningOptions) -> str:
+    """What is tuned, as far as it says how long a world takes."""
+    return " ".join(
+        [tuned.policy, options.lane or tuned.scenario.lane, *(each.hash for each in tuned.profiles.values())]
+    )
+
+
 def tuning_results(
-    tuned: Tuned, options: TuningOptions, costs: Mapping[str, Cost], reporter: Reporter, observe: Observe | None = None
+    tuned: Tuned,
+    options: TuningOptions,
+    costs: Mapping[str, Cost],
+    reporter: Reporter,
+    observe: Observe | None = None,
+    *,
+    earlier: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """The content of `results.json`, and the recommended settings.
 
@@ -73,6 +89,7 @@ def tuning_results(
         costs: `search` and `held-out`, to which the worlds that are run are added.
         reporter: shows how far the search is.
         observe: what runs a replication, see `relaysim.scenarios.runner.run_batches`.
+        earlier: seconds of one process that a world took in an earlier run, by the names of `costs`.
 
     Raises:
         UsageError: the study has trials of another search, or an objective has nothing to measure.
@@ -105,6 +122,16 @@ def tuning_results(
         identity,
     )
     check_identity(plan, options.storage)
+    per_profile = (1 + options.budget) * options.replications + (1 + options.judged) * options.held_out
+    kinds = dict.fromkeys(tuned.profiles, per_profile)
+    if tuned.policy != DRAIN:
+        kinds |= {f"{DRAIN}: {profile}": options.held_out for profile in tuned.profiles}
+    reporter.plan(
+        f"{scenario.name} under {counted(len(tuned.profiles), 'profile')}",
+        kinds,
+        jobs=options.jobs,
+        earlier={profile: seconds for seconds in (earlier or {}).values() for profile in tuned.profiles},
+    )
     trials, present = _search(
         plan, tuned, measures, worlds(scenario.root_seed, options.replications, "search"), options.storage, reporter
     )
@@ -116,16 +143,17 @@ def tuning_results(
         _computed_gain(policy, tuned.base, backends) if wanted == IDS else None,
         leave_out=lambda trial: effective(policy, settings_of(policy, tuned.base, trial.point)) == own,
     )
+    reporter.spared(tuned.profiles, (options.judged - len(chosen)) * options.held_out)
     held_out = worlds(scenario.root_seed + 1, options.held_out, "held-out")
     all_measures = [*measures, *secondary_measures(policy)]
-    base = held_out.run(tuned.base, reporter.scenario("held-out: present settings"))
+    base = held_out.run(tuned.base, reporter.part("held-out: present settings"))
     judged: list[Judged] = []
     for at, trial in enumerate(chosen, 1):
         title = f"held-out: candidate {at} of {len(chosen)}"
         before = copy(costs["held-out"])
-        summaries = held_out.run(settings_of(policy, tuned.base, trial.point), reporter.scenario(title))
+        summaries = held_out.run(settings_of(policy, tuned.base, trial.point), reporter.part(title))
         judged.append(judge(summaries, base, all_measures))
-        reporter.done(title, _since(costs["held-out"], before), _verdicts(judged[-1], wanted))
+        reporter.done(title, _since(costs["held-out"], before), _verdicts(judged[-1], wanted), minor=True)
     beside = _drain_beside(tuned, held_out, reporter)
     place = recommended(judged, wanted)
     settings = tuned.base if place is None else settings_of(policy, tuned.base, chosen[place].point)
@@ -218,7 +246,8 @@ def _drain_beside(tuned: Tuned, held_out: Worlds, reporter: Reporter) -> dict[st
     if drained is None:
         return None
     settings = next(iter(drained.profiles.values())).relay.settings  # which API it is to speak
-    summaries = replace(held_out, tuned=drained).run(settings, reporter.scenario("held-out: drain"))
+    progress = reporter.part("held-out: drain", lambda profile: f"{DRAIN}: {profile}")
+    summaries = replace(held_out, tuned=drained).run(settings, progress)
     of_all = [each for each in secondary_measures(tuned.policy) if each.among == "messages"]
     return measured(summaries, of_all)
 
@@ -241,7 +270,7 @@ def _search(
     plan: Search, tuned: Tuned, measures: Sequence[Objective], worlds: Worlds, storage: Path, reporter: Reporter
 ) -> tuple[list[Trial], Found]:
     """The trials, and what the present settings do in the same worlds."""
-    summaries = worlds.run(tuned.base, reporter.scenario("present settings"))
+    summaries = worlds.run(tuned.base, reporter.part("present settings"))
     for profile, summary in summaries.items():
         for each in measures:
             if each.value(summary) is None:
@@ -273,22 +302,33 @@ def _search(
         return Found(values, excess, more)
 
     present = found_of(summaries)
+    taken_up: int | None = None  # trials that were kept from an earlier run
     known[json.dumps(tuned.base, sort_keys=True)] = present
 
     def evaluate(point: Mapping[str, Any], number: int) -> Found:
         settings = settings_of(plan.policy, tuned.base, point)
         key = json.dumps(settings, sort_keys=True)
-        if key not in known:
+        nonlocal taken_up
+        if taken_up is None:
+            taken_up = number
+            reporter.spared(tuned.profiles, number * worlds.replications)
+        if key in known:
+            reporter.spared(tuned.profiles, worlds.replications)
+        else:
             title = f"trial {number + 1} of {plan.trials}"
             before = copy(worlds.cost)
-            known[key] = found_of(worlds.run(settings, reporter.scenario(title)))
+            known[key] = found_of(worlds.run(settings, reporter.part(title)))
             message = ", ".join(
                 f"{each.id} {value:.4g}" for each, value in zip(measures, known[key].values, strict=True)
             )
-            reporter.done(title, _since(worlds.cost, before), message + ("" if known[key].feasible else ", infeasible"))
+            outcome = message + ("" if known[key].feasible else ", infeasible")
+            reporter.done(title, _since(worlds.cost, before), outcome, minor=True)
         return known[key]
 
-    return search(plan, evaluate, storage), present
+    trials = search(plan, evaluate, storage)
+    if taken_up is None:
+        reporter.spared(tuned.profiles, plan.trials * worlds.replications)
+    return trials, present
 
 
 def _since(cost: Cost, before: Cost) -> Cost:

@@ -25,8 +25,6 @@ from relaysim.reports.claims import TOO_FEW
 from relaysim.reports.results import read_results
 from relaysim.scenarios import own_relay, runner
 from relaysim.scenarios.cli import main
-from relaysim.scenarios.progress import reporter
-from relaysim.scenarios.runner import Cost, Progress
 from relaysim.scenarios.scenario_files import INCIDENT, shipped
 from relaysim.sim.trace.schema import SCHEMA
 
@@ -614,20 +612,6 @@ class _Terminal:
 
     def isatty(self) -> bool:
         return True
-
-
-def test_on_a_terminal_progress_has_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
-    terminal: Any = _Terminal()
-    with reporter(quiet=False, stream=terminal) as shown:
-        update = shown.scenario("race")
-        update(Progress(30, 100, 3.0))
-        shown.done("race", Cost(seconds=10.0, replications=100), "as expected")
-    assert "30/100" in terminal.text
-    assert "10/s" in terminal.text
-    assert "7 s left" in terminal.text
-    assert "race: 100 replications in 10.0 s, 10/s: as expected" in terminal.text
 
 
 @pytest.mark.parametrize(("file", "command"), [("chunks.jsonl", "sweep"), ("study.db", "tune")])
