@@ -102,6 +102,42 @@ class SeriesUpTo(NamedTuple):
         return None if found is None else cls(found[1], float(found[2]))
 
 
+_COUNTER_BOUND = re.compile(r"([a-z][a-z0-9_]*) *(<=|>) *(\d+)")
+
+
+class CounterBound(NamedTuple):
+    """An event that counts the messages with more of a counter than a bound (`model_calls > 3`), or with no more than that
+    (`model_calls <= 3`)."""
+
+    counter: str
+    is_over: bool
+    bound: int
+
+    @classmethod
+    def of(cls, event: str) -> CounterBound | None:
+        """The event, if it is one of these; a series up to a bound has the same form."""
+        found = _COUNTER_BOUND.fullmatch(event)
+        return None if found is None else cls(found[1], found[2] == ">", int(found[3]))
+
+    def messages(self, per_message: Sequence[int]) -> int:
+        """How many messages there are, of how often each one had it."""
+        return sum((times > self.bound) == self.is_over for times in per_message)
+
+
+def happened(observation: Mapping[str, Any], event: str) -> int:
+    """How often an event happened in a replication; 0 for what it does not count."""
+    bound = CounterBound.of(event)
+    if bound is not None and bound.counter in observation.get("counters", {}):
+        return bound.messages(observation["counters"][bound.counter]["per_message"])
+    return int(observation["counts"].get(event, 0))
+
+
+def detail_name(event: str) -> str:
+    """Under which name an observation's `details` have an event's cases: of a counter's bound those of the counter."""
+    bound = CounterBound.of(event)
+    return event if bound is None else bound.counter
+
+
 class UnknownEventError(ValueError):
     """A claim names an event that no replication counts. Reading it as zero would verify any claim of "never"."""
 
@@ -330,7 +366,10 @@ def _measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int,
         raise ValueError(f"claim {spec.id!r}: {count} times {spec.event} among only {n} of {spec.among}")
     if spec.rules.denies_absence:
         message = f"{_words(spec.event)}: {count} of {n} ({_words(spec.among)}){_slowest(spec, observation)}"
-        return count, n, count < n, _detail(observation, ("failed", "lost"), message) if count < n else {}
+        names: tuple[str, ...] = ("failed", "lost")
+        if detail_name(spec.event) in observation.get("counters", {}):
+            names = (detail_name(spec.event),)
+        return count, n, count < n, _detail(observation, names, message) if count < n else {}
     if spec.kind == "between" and spec.event.startswith("recovered_at_"):
         counts = observation["counts"]
         recovered = sum(counts[name] for name in sorted(counts) if name.startswith("recovered_at_"))
@@ -340,7 +379,7 @@ def _measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int,
         return count, n, offends, _detail(observation, failures, message) if offends else {}
     message = f"{_words(spec.event)}: {happened}"
     parts = TRANSPARENCY_PARTS if spec.event == "transparency_breaches" else ()
-    names = (spec.event, *parts)
+    names = (detail_name(spec.event), *parts)
     return count, n, count > 0, _detail(observation, names, message) if count else {}
 
 
@@ -358,6 +397,9 @@ def _slowest(spec: ClaimSpec, observation: Mapping[str, Any]) -> str:
 
 
 def _count(spec: ClaimSpec, observation: Mapping[str, Any], name: str) -> int:
+    bound = CounterBound.of(name)
+    if bound is not None and bound.counter in observation.get("counters", {}):
+        return happened(observation, name)
     up_to = SeriesUpTo.of(name)
     if up_to is not None and up_to.series in observation.get("series", {}):
         return sum(0 <= value <= up_to.bound for value in observation["series"][up_to.series])

@@ -19,6 +19,7 @@ from relaysim.reports.comparison import (
     settings_words,
     value_words,
 )
+from relaysim.reports.counters import counters_of
 from relaysim.reports.terminal import print_sentences, wide_enough
 from relaysim.sim.counted import counted
 
@@ -36,6 +37,8 @@ def print_comparison(console: Console, results: Mapping[str, Any]) -> None:
         _print(console, f"Side by side, with {CONFIDENCE} intervals", _side_by_side(results))
         _print(console, f"Differences from {results['against']}, with {CONFIDENCE} intervals", _differences(results))
         print_sentences(console, LEGEND, style="dim")
+        for policy in results["policies"]:
+            print_sentences(console, *(f"{policy['policy']}: {name}: {words}." for name, words in counters_of(policy)))
         print_sentences(console, *(f"! {note}" for note in notes(results)))
         for difference in results["differences"]:
             if difference["example"] is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from relaysim.reports import summary
 from relaysim.reports.answers import answer_of
+from relaysim.reports.counters import counters_of
 from relaysim.reports.results import canonical
 from relaysim.sim.counted import counted
 
@@ -96,4 +97,5 @@ def _templates() -> Environment:
     templates.filters["thousands"] = "{:,}".format
     templates.filters["counted"] = counted
     templates.globals["summary"] = summary
+    templates.globals["counters_of"] = counters_of
     return templates

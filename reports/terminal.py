@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
+from relaysim.reports.counters import counters_of
 from relaysim.reports.determinism import is_deterministic, not_deterministic_words
 from relaysim.reports.results import claims_of
 from relaysim.reports.summary import (
@@ -93,6 +94,9 @@ def print_report(console: Console, results: Mapping[str, Any]) -> None:
             _print_table(console, _details_table(rows, interval_title(results)), _details_blocks(rows))
         _print_how_decided(console, results)
         _print_wrong(console, results, rows)
+        for scenario in results["scenarios"]:
+            for name, words in counters_of(scenario):
+                print_sentences(console, f"{scenario['scenario']}: {name}: {words}.")
         if words := strategy_words(results):
             print_sentences(console, words)
         print_sentences(console, *results.get("details", ()))

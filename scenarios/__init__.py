@@ -14,7 +14,8 @@ What lives here
     engines.py, chunks.py   long runs: where their pieces are computed, and the journal by which they are taken up again
     sequential.py           replications until every rate is decided
     replication_summary.py  many replications added up, the same whatever the order and the number of processes; with
-                            strata_tallies.py, obstacle_tallies.py, own_word_tallies.py and blocked_loops.py
+                            strata_tallies.py, obstacle_tallies.py, own_word_tallies.py, counter_tallies.py and
+                            blocked_loops.py
     crash_notes.py          what a process was doing when it died
     file_locks.py           no two processes write one folder
     system_errors.py        what an error says, as part of a sentence

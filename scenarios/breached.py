@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from relaysim.reports.claims import ClaimSpec, measure
+from relaysim.reports.claims import ClaimSpec, happened, measure
 from relaysim.sim.world.invariants import INVARIANTS
 
 if TYPE_CHECKING:
@@ -41,5 +41,4 @@ def example_of(scenario: Scenario, claim: str, observation: Mapping[str, Any]) -
             raise NoSuchClaimError(f"no claim of {scenario.name} and no invariant has this name; {there}")
         spec = ClaimSpec(id=claim, title=claim, kind="never", event=INVARIANTS[claim])
     _, _, offending, detail = measure(spec, observation)
-    counts: Mapping[str, int] = observation["counts"]
-    return (detail, counts.get(spec.event, 1)) if offending else ({}, 0)
+    return (detail, happened(observation, spec.event) or 1) if offending else ({}, 0)

@@ -42,6 +42,7 @@ class ClaimEntry(_Table):
     event: str = Field(
         description="what is counted: a count of the observation; the values of a series up to a bound, as "
         "`reply_seconds <= 20` (with `above` and `limit = 0.95`: 95 % are answered within 20 s; who gets no answer is not); "
+        "a counter of the scenario's own, or the messages with more than so many of it, as `model_calls > 3`; "
         "or for `exact` one of its series"
     )
     among: str = Field(
@@ -245,6 +246,8 @@ class Scenario(WorldTables, Heading):
             left_out.add("provider")
         if not self.environment:
             left_out.add("environment")
+        if not self.counters:
+            left_out.add("counters")
         plain = self.model_dump(mode="json", by_alias=True, exclude=left_out)
         if not self.relay.notices:
             del plain["relay"]["notices"]
@@ -284,7 +287,7 @@ class Scenario(WorldTables, Heading):
     def worlds_hash(self) -> str:
         """16 hexadecimal digits of what its worlds draw, without the relay: scenarios that share them differ in their relay
         alone, so that their rates may stand side by side."""
-        plain = self.world_settings().model_dump(mode="json", by_alias=True, exclude={"relay"})
+        plain = self.world_settings().model_dump(mode="json", by_alias=True, exclude={"relay", "counters"})
         for group in plain["workers"]:
             group.pop("settings", None)
         text = json.dumps([self.root_seed, self.strategy, plain], sort_keys=True, ensure_ascii=False)

@@ -347,6 +347,7 @@ def _entry(policy: Compared, summary: Summary) -> dict[str, Any]:
         ],
         "left_out": [{"workers": each.workers, "settings": dict(each.settings)} for each in policy.left_out],
         "counts": dict(sorted(summary.counts.items())),
+        **({"counters": {name: each.to_dict() for name, each in summary.counters.items()}} if summary.counters else {}),
         "invariants": {name: tally.count for name, tally in sorted(summary.invariants.items())},
         "never_met": summary.never_met,
         "replay": _replay(policy),

@@ -1,5 +1,7 @@
 """Many replications added up. Sums, smallest seeds and multisets only, so the same replications give the same summary
 in whatever order, in however many chunks and processes they were run.
+
+Longer than 400 lines because what is added, merged, written and read again is one list of fields, kept side by side.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any
 from relaysim.reports.claims import ClaimSpec, Tally
 from relaysim.scenarios import blocked_loops
 from relaysim.scenarios.blocked_loops import BlockTally
+from relaysim.scenarios.counter_tallies import CounterTally
 from relaysim.scenarios.obstacle_tallies import Obstacles
 from relaysim.scenarios.own_word_tallies import OwnWords
 
@@ -192,7 +195,8 @@ class Summary:
     `tallies` has one tally per claim, `invariants` one per invariant; `fingerprints` those of the seeds that were asked
     for; `digest` is the sum of all fingerprints' digests; `rows` has each seed's own numbers, if they were asked for, and
     `traces` its packed trace, if its observation came with one; `exceptions` those that no code received; `blocked` the
-    lines that held up an event loop; `longest_handling` the seconds until the slowest `handle` returned.
+    lines that held up an event loop; `longest_handling` the seconds until the slowest `handle` returned; `counters` what the
+    scenario counts besides.
     """
 
     replications: int = 0
@@ -210,6 +214,7 @@ class Summary:
     obstacles: Obstacles = field(default_factory=Obstacles)
     around_replies: OwnWords = field(default_factory=OwnWords)
     beginnings: OwnWords = field(default_factory=OwnWords)
+    counters: dict[str, CounterTally] = field(default_factory=dict)
     virtual_ticks: int = 0
     events: int = 0
     digest: int = 0
@@ -257,6 +262,8 @@ class Summary:
             self.invariants.setdefault(name, Tally()).observe(never, observation)
         for name, count in observation["counts"].items():
             self.counts[name] = self.counts.get(name, 0) + count
+        for name, found in observation.get("counters", {}).items():
+            self.counters.setdefault(name, CounterTally()).add(found)
         for name, values in observation["series"].items():
             # A series may mark what has no duration with a negative number.
             self.spreads.setdefault(name, Spread()).add(value for value in values if value >= 0)
@@ -284,6 +291,8 @@ class Summary:
         self.traces |= other.traces
         self.rows |= other.rows
         self.obstacles.merge(other.obstacles)
+        for name, counter in other.counters.items():
+            self.counters.setdefault(name, CounterTally()).merge(counter)
         self.around_replies.merge(other.around_replies)
         self.beginnings.merge(other.beginnings)
         self.virtual_ticks += other.virtual_ticks
@@ -319,6 +328,8 @@ class Summary:
             plain["exceptions"] = {name: asdict(tally) for name, tally in sorted(self.exceptions.items())}
         if self.blocked:
             plain["blocked"] = {place: asdict(tally) for place, tally in sorted(self.blocked.items())}
+        if self.counters:
+            plain["counters"] = {name: tally.to_plain() for name, tally in sorted(self.counters.items())}
         if self.longest_handling:
             plain["longest_handling"] = self.longest_handling
         # JSON's keys are texts, and these are numbers.
@@ -347,6 +358,7 @@ class Summary:
             fault_hits={name: list(counts) for name, counts in plain["fault_hits"].items()},
             exceptions={name: ExceptionTally(**each) for name, each in plain.get("exceptions", {}).items()},
             blocked={place: BlockTally(**each) for place, each in plain.get("blocked", {}).items()},
+            counters={name: CounterTally.from_plain(each) for name, each in plain.get("counters", {}).items()},
             longest_handling=plain.get("longest_handling", 0.0),
             fingerprints=dict(plain.get("fingerprints", ())),
             rows={seed: Row(tuple(counts), array("d", seconds)) for seed, counts, seconds in plain.get("rows", ())},
@@ -361,7 +373,9 @@ class Summary:
     def nothing_judged(self) -> Summary:
         """The same replications as if none of them had been looked at: how many they were, and how much they did."""
         kept = {"messages": self.counts["messages"]}
-        return replace(self, tallies={name: Tally() for name in self.tallies}, invariants={}, counts=kept, spreads={})
+        return replace(
+            self, tallies={name: Tally() for name in self.tallies}, invariants={}, counts=kept, spreads={}, counters={}
+        )
 
     @property
     def never_met(self) -> list[str]:

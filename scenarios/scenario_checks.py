@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from relaysim.reports.claim_kinds import kind_named
-from relaysim.reports.claims import REPLICATIONS, SeriesUpTo
+from relaysim.reports.claim_kinds import ClaimKind, kind_named
+from relaysim.reports.claims import REPLICATIONS, CounterBound, SeriesUpTo, detail_name
 from relaysim.scenarios.document import Document
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.own_policies import HOME, mismatch, policies_over, untold
@@ -140,9 +140,14 @@ def _wrong_references(document: Document, findings: Sequence[Finding], profile: 
 
 def _wrong_claims(document: Document) -> list[Finding]:
     """Ids that are there twice, events that nobody counts, and maps of claims that are not there."""
-    claims = document.get("claims")
+    claims, own = document.get("claims"), _counters_of(document)
     tables = [each if isinstance(each, dict) else {} for each in claims] if isinstance(claims, list) else []
-    findings = []
+    findings = [
+        Finding(("counters", index, "name"), f"{name!r} is counted in every world", "give the counter another name")
+        for index, name in own
+        if name in COUNTS or name in SERIES or name == REPLICATIONS
+    ]
+    counters = [name for _, name in own]
     ids: list[Any] = []
     for index, claim in enumerate(tables):
         identifier = claim.get("id")
@@ -153,7 +158,17 @@ def _wrong_claims(document: Document) -> list[Finding]:
         ids.append(identifier)
         event, among = claim.get("event"), claim.get("among")
         kind = kind_named(claim.get("kind"))
-        known, what = (SERIES, "series") if kind and kind.reads_series else (COUNTS, "count")
+        known, what = (SERIES, "series") if kind and kind.reads_series else ([*COUNTS, *counters], "count")
+        bound = CounterBound.of(event) if isinstance(event, str) else None
+        if isinstance(event, str) and kind and not kind.reads_series and detail_name(event) in counters:
+            findings += _wrong_counter(("claims", index), event, among, kind)
+            event = None
+        elif bound is not None and bound.is_over:
+            suggestion = (
+                did_you_mean(bound.counter, counters, what="there are") if counters else "define it in [[counters]]"
+            )
+            findings.append(Finding(("claims", index, "event"), f"there is no counter {bound.counter!r}", suggestion))
+            event = None
         up_to = SeriesUpTo.of(event) if isinstance(event, str) else None
         if kind and up_to is not None and not kind.reads_series:
             findings += _wrong_series(("claims", index), up_to, among)
@@ -164,10 +179,12 @@ def _wrong_claims(document: Document) -> list[Finding]:
             findings.append(Finding(("claims", index, "event"), f"there is no {what} {event!r}", suggestion))
         if isinstance(among, str) and among != REPLICATIONS and among not in COUNTS:
             suggestion = did_you_mean(among, [*COUNTS, REPLICATIONS], what="there are")
+            if among in counters:
+                suggestion = "a counter cannot be the trials; name messages, or leave `among` out for worlds"
             findings.append(Finding(("claims", index, "among"), f"there is no count {among!r}", suggestion))
         where = claim.get("where")
-        if isinstance(where, str) and where and where not in COUNTS:
-            suggestion = did_you_mean(where, [*COUNTS], what="there are")
+        if isinstance(where, str) and where and where not in COUNTS and where not in counters:
+            suggestion = did_you_mean(where, [*COUNTS, *counters], what="there are")
             findings.append(Finding(("claims", index, "where"), f"there is no count {where!r}", suggestion))
     findings += _wrong_in_strata(document, tables)
     known_ids = [each for each in ids if isinstance(each, str)]
@@ -176,6 +193,29 @@ def _wrong_claims(document: Document) -> list[Finding]:
             suggestion = did_you_mean(name, known_ids, what="there are")
             findings.append(Finding(steps, f"there is no claim {name!r}", suggestion))
     return findings
+
+
+def _counters_of(document: Document) -> list[tuple[int, str]]:
+    """The places and names of the scenario's own counters."""
+    tables = document.get("counters")
+    named = (
+        [(index, each.get("name")) for index, each in enumerate(tables) if isinstance(each, dict)]
+        if isinstance(tables, list)
+        else []
+    )
+    return [(index, name) for index, name in named if isinstance(name, str)]
+
+
+def _wrong_counter(steps: tuple[Step, ...], event: str, among: object, kind: ClaimKind) -> list[Finding]:
+    """What is wrong with a claim about a counter, or about the messages with so many of it."""
+    if CounterBound.of(event) is not None:
+        if among == "messages" or (kind.is_about_occurrence and among in (None, REPLICATIONS)):
+            return []
+        return [Finding((*steps, "among"), f'must be "messages" where the event is {event}, which counts messages')]
+    if kind.is_about_occurrence or among in (None, REPLICATIONS):
+        return []
+    suggestion = f"count the messages that had it, as `{event} > 0`, or leave `among` out for the worlds that had it"
+    return [Finding((*steps, "event"), f"{event!r} may happen several times in a message", suggestion)]
 
 
 def _wrong_series(steps: tuple[Step, ...], up_to: SeriesUpTo, among: object) -> list[Finding]:

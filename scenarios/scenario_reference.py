@@ -37,6 +37,68 @@ Replication N of a scenario is the world of `--seed N`: every random number in i
 `root_seed`, N, and what the number is for. Two relays in the same scenario and seed meet the same latencies.
 """
 
+_COUNTERS = """
+## Counters of your own
+
+What else is to be counted says a `[[counters]]` table: log lines, requests to the API, or Redis commands. A bot needs no
+code of the simulator for it: it logs a line at level INFO or above, as it may in production,
+
+```python
+logging.getLogger("bot").info("cache miss: %s", key)
+```
+
+and the scenario counts the lines in which `log` is found. What is counted shows in `results.json` (`counts` and
+`counters`), on the pages of `verify`, `compare` and `sweep` and under `--full`, and claims can limit it:
+
+```toml
+# counted.toml
+extends = "race"
+name = "counted"
+
+[[counters]]
+name = "conflicts_logged"
+log = "Active run detected"
+
+[[counters]]
+name = "appends"
+request = "messages.create"
+
+[[counters]]
+name = "refused"
+request = "*.create"
+status = 400
+
+[[counters]]
+name = "locks"
+redis = "SET"
+key = "*lock*"
+
+[[claims]]
+id = "few-appends"
+title = "no message takes more than 6 appends"
+kind = "never"
+event = "appends > 6"
+among = "messages"
+reason = "the policy gives up before"
+
+[[claims]]
+id = "few-conflicts"
+title = "a refusal in less than 90 % of messages"
+kind = "below"
+event = "refused > 0"
+among = "messages"
+limit = 0.9
+reason = "one of the two messages meets nobody"
+```
+
+`NAME > N` counts the messages with more than N of it, `NAME <= N` those with no more (with `above` and `limit = 0.95`: 95 %
+of messages need no more than N). The name alone counts every time it happens, in claims of kind `never` or `absent`, or,
+where `among` is left out, the worlds that had it. A message has what happened in its handlings, and in what these started;
+where one handling does the work of several messages, it has all of it. What happened in no handling, as in a loop that takes
+work from a queue, is `outside`: then a claim about messages is refuted or inconclusive, and never verified, since nobody
+knows whose it was. Counters change no world: fingerprints are the same with them and without.
+"""
+
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -141,6 +203,7 @@ def reference() -> str:
         "|---|---|",
     ]
     lines += [f"| `{name}` | {text} |" for name, text in SERIES.items()]
+    lines += _COUNTERS.rstrip().splitlines()
     return "\n".join(lines) + "\n"
 
 

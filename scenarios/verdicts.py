@@ -12,6 +12,7 @@ from relaysim.reports.claims import ClaimSpec, judge, rate
 from relaysim.reports.confidence_sequences import judge_sequence
 from relaysim.reports.results import replay_of
 from relaysim.scenarios import blocked_loops
+from relaysim.scenarios.counter_tallies import UNASSIGNED, unassigned_words
 from relaysim.scenarios.determinism.recheck import Recheck
 from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import CurvePlan, MapPlan, Scenario
@@ -162,6 +163,8 @@ def _entry(
             judge_own_words(claim, main.around_replies, main.beginnings, replay)
         if obstacles and claim["verdict"] != "refuted":
             _judge_not_at_all(claim, "; ".join(each["text"] for each in obstacles), "kept from being judged")
+        if claim["verdict"] != "refuted" and (why := unassigned_words(claim["event"], main.counters)):
+            _judge_not_at_all(claim, why, UNASSIGNED)
     # In a world that is on a tape everything was decided: what is not on it was to hit nothing.
     unmet = [] if obstacles or scenario.tape is not None else main.never_met
     for claim in claims:
@@ -181,6 +184,7 @@ def _entry(
         "invariants": {name: _breaches(name, tally, replay) for name, tally in sorted(main.invariants.items())},
         "outcomes": {name: main.counts[name] for name in OUTCOMES if name in main.counts},
         "counts": {name: main.counts[name] for name in sorted(main.counts) if name not in OUTCOMES},
+        **({"counters": _counters(main)} if main.counters else {}),
         "latency": {name: spread.to_dict() for name, spread in sorted(main.spreads.items()) if spread.n},
         "reply_or_never": _reply_or_never(main),
         "virtual_seconds": main.virtual_seconds,
@@ -215,6 +219,10 @@ def _entry(
     if main.fault_hits:
         entry["fault_hits"] = {name: list(counts) for name, counts in main.fault_hits.items()}
     return entry
+
+
+def _counters(main: Summary) -> dict[str, Any]:
+    return {name: tally.to_dict() for name, tally in sorted(main.counters.items())}
 
 
 def _reply_or_never(main: Summary) -> dict[str, Any]:
@@ -282,8 +290,11 @@ def _map(
     ids = _map_claims(scenario, plan)
 
     def cell(x: float, y: float) -> dict[str, Any]:
-        tallies = summaries.get(f"map {x} {y}", summaries["main"]).tallies
-        judged = {identifier: judge(specs[identifier], tallies[identifier]) for identifier in ids}
+        summary = summaries.get(f"map {x} {y}", summaries["main"])
+        judged = {identifier: judge(specs[identifier], summary.tallies[identifier]) for identifier in ids}
+        for claim in judged.values():
+            if claim["verdict"] == "verified" and unassigned_words(claim["event"], summary.counters):
+                claim["verdict"] = "inconclusive"
         return {
             "verdicts": {identifier: claim["verdict"] for identifier, claim in judged.items()},
             "observed": {identifier: claim["observed"] for identifier, claim in judged.items()},

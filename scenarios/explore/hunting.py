@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS
+from relaysim.reports.claims import detail_name, happened
 from relaysim.scenarios.breached import subject_of
 from relaysim.scenarios.engines import LocalEngine
 from relaysim.scenarios.model import Scenario
@@ -102,8 +103,8 @@ def breaches_in(observation: Mapping[str, Any], events: Sequence[str]) -> tuple[
     """Those of these events that happened in a world."""
     found = []
     for event in events:
-        if observation["counts"].get(event):
-            details = observation["details"].get(event) or [{}]
+        if happened(observation, event):
+            details = observation["details"].get(detail_name(event)) or [{}]
             first = details[0]
             found.append(Breach(event, str(first.get("text", event)), first.get("conversation"), subject_of(first)))
     return tuple(found)

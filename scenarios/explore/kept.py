@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from relaysim.scenarios.explore.shrinking import Shrunk
@@ -26,8 +27,12 @@ _NOT_OF_ONE_WORLD: Final = (
 
 def kept_name(scenario: Scenario, shrunk: Shrunk) -> str:
     """How the scenario of a failure is called, e.g. `drain_faults-S10-17`."""
-    event = shrunk.breach.event.removeprefix("breach_").replace("_", "-")
-    return f"{scenario.name}-{event}-{shrunk.seed}"
+    return f"{scenario.name}-{_id_of(shrunk.breach.event)}-{shrunk.seed}"
+
+
+def _id_of(event: str) -> str:
+    """An event as part of a name, e.g. `S10`, `model-calls-3`."""
+    return re.sub(r"\W+", "-", event.removeprefix("breach_").replace("_", "-"))
 
 
 def kept_text(scenario: Scenario, shrunk: Shrunk) -> str:
@@ -77,7 +82,7 @@ def _claim(event: str) -> dict[str, Any]:
     promise = event.removeprefix("breach_")
     checked = f"checked_{promise}" if promise in PROMISES else "replications"
     return {
-        "id": promise.replace("_", "-"),
+        "id": _id_of(event),
         "title": PROMISES.get(promise, event.replace("_", " ")).replace("-", " "),
         "kind": "never",
         "event": event,

@@ -16,6 +16,7 @@
   that came after the answer, and what it changes of the process.
 - `observe`, `outcomes`, `conflicts`, `received`, `notices`, `own_words`, `limits`, `obstacles`: from a trace to plain
   data: what became of each message, what the relay said, what answers took, and what keeps a world from showing anything.
+- `counters`: what a scenario counts besides.
 - `invariants` and the folder `judge`: which promises were broken.
 
 May import `relaysim.sim.doors`, `relaysim.sim.redis`, `relaysim.sim.sockets`, `relaysim.sim.faults` and

@@ -16,6 +16,7 @@ from relaysim.sim.doors.sent_requests import SentRequests
 from relaysim.sim.kernel import WATCHDOG, Fence, Guard, Recording
 from relaysim.sim.process import Isolation, is_shared
 from relaysim.sim.sockets import SocketCalls
+from relaysim.sim.world.counters import add_counters
 from relaysim.sim.world.factories import module_of
 from relaysim.sim.world.invariants import JudgeSettings
 from relaysim.sim.world.logs import LogCapture
@@ -263,5 +264,6 @@ def run_world(
         facts=world.facts,
     )
     observation["fault_hits"] = world.fault_hits
+    add_counters(observation, trace.records, settings.counters)
     records = [tuple(record) for record in trace.records] if keep_trace else None
     return Result(observation, fingerprint, records)  # type: ignore[arg-type]

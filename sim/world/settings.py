@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from relaysim.sim.backends import DEFAULT, backend_named
+from relaysim.sim.backends.other_endpoints.routes import OTHER_OPERATIONS
 from relaysim.sim.backends.other_endpoints.settings import ECHOING, OtherEndpointsSettings
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.backends.replies import EchoReplies, WrittenReplies
@@ -23,6 +24,7 @@ from relaysim.sim.kernel.distributions import Constant, Seconds
 from relaysim.sim.process.libraries import check_folder
 from relaysim.sim.providers import PROVIDERS, AnyProvider
 from relaysim.sim.redis.redis_faults import RedisFault
+from relaysim.sim.world.counters import Counter, check_counters
 from relaysim.sim.world.exploration import Strategy, Tape
 from relaysim.sim.world.host_faults import HostFault, check_events
 from relaysim.sim.world.names import Names
@@ -371,6 +373,9 @@ class WorldTables(_Table):
         default=Explored(), description="what worlds have besides if a strategy draws them; absent: nothing"
     )
     limits: Limits = Field(default=Limits(), description="the time and the cost of an answer")
+    counters: tuple[Counter, ...] = Field(
+        default=(), max_length=100, description="what is counted besides, for claims and results; it changes no world"
+    )
     redis: RedisServer = Field(default=RedisServer(), description="what kind of Redis server there is")
     tape: Tape | None = Field(
         default=None, description="the choices of one world, which all replications then are; absent: all are drawn"
@@ -451,6 +456,15 @@ class WorldTables(_Table):
     @classmethod
     def _can_happen(cls, faults: tuple[HostFault, ...], info: ValidationInfo) -> tuple[HostFault, ...]:
         return check_events(faults, backend_named(info.data["api"])) if "api" in info.data else faults
+
+    @field_validator("counters")
+    @classmethod
+    def _can_count(cls, counters: tuple[Counter, ...], info: ValidationInfo) -> tuple[Counter, ...]:
+        if "api" in info.data:
+            backend = backend_named(info.data["api"])
+            operations = [*(each.name for each in backend.operations), *(each.name for each in OTHER_OPERATIONS)]
+            check_counters(counters, operations, backend.name)
+        return counters
 
 
 PROVIDER_KINDS: Final = tuple(str(each.model_fields["kind"].default) for each in PROVIDERS)
