@@ -244,7 +244,7 @@ class Reporter:
         worlds = f"{bounded}{counted(self._work.total, self._unit)} of {self._what}"
         cores = f"on {counted(self._jobs, 'core')}" if self._jobs > 1 else "on one core"
         if left is None:
-            if elapsed < LONG_SECONDS:
+            if elapsed < LINE_SECONDS:
                 return
             line = f"{worlds} {cores}; how long they take is not known yet"
         else:

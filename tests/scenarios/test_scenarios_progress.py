@@ -85,11 +85,11 @@ def test_where_nothing_tells_how_long_that_is_said(clock: Clock) -> None:
     stream = io.StringIO()
     with reporter(quiet=False, stream=stream, clock=clock) as shown:
         shown.plan("race and drain", {"a": 50, "b": 50}, jobs=1)
-        for _ in range(4):
+        for _ in range(6):
             chunk(shown, clock, "a", 5, 10.0)
     assert lines_of(stream) == [
         "relaysim: 100 worlds of race and drain on one core; how long they take is not known yet",
-        "a: 20 of 100 worlds, time left unknown",
+        "a: 30 of 100 worlds, time left unknown",
     ]
 
 
