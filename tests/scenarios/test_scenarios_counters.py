@@ -271,6 +271,23 @@ def test_nothing_is_verified_of_messages_while_some_of_it_belongs_to_none(tmp_pa
     assert refuted["few"] == "refuted"
 
 
+MAP = """
+[map]
+claims = ["few"]
+replications = 50
+x = { path = "workload.messages[0].at_seconds", values = [0.0, 1.0], name = "x" }
+y = { path = "limit_seconds", values = [7000.0, 7100.0], name = "y" }
+"""
+
+
+@pytest.mark.parametrize(("outside", "verdict"), [(0, "verified"), (1, "inconclusive")])
+def test_neither_is_it_in_a_map(outside: int, verdict: str, tmp_path: Path) -> None:
+    scenario = load(write(tmp_path, COUNTED.replace("[relay]", f"{MAP}\n[relay]")), check_relay=False)
+    entry, _ = verify_scenario(scenario, observe=with_calls(1, 0, outside=outside), replications=50)
+    cells = [cell["verdicts"]["few"] for row in entry["map"]["cells"] for cell in row]
+    assert cells == [verdict] * 4
+
+
 def test_a_counter_that_no_world_counts_is_no_zero(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="calls > 3") as caught:
         judged(tmp_path, observe)
