@@ -149,9 +149,7 @@ def tune(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
                 text = policy_text(tuned.policy, settings, results["policy_origin"])
                 took = timing(costs, jobs=options.jobs, of=of)
                 with writing():
-                    written = publish_tuning(
-                        results, text, name=name, timing=took, out=arguments.out, stories=stories
-                    )
+                    written = publish_tuning(results, text, name=name, timing=took, out=arguments.out, stories=stories)
         except (ReplicationError, LostWorkerError) as error:
             raise UsageError(" ".join(str(error).split())) from error
         except KeyboardInterrupt:
