@@ -13,6 +13,7 @@ is claimed, counted and judged) and `results` (what a run writes); `exit_codes` 
 - `changes`: what is new, resolved and ongoing between two runs; `junit` and `github`: the verdicts for CI.
 - `summary`, `terminal`, `verify_page`, `page`, `figures`: judged scenarios in words, on a terminal, as pages and figures;
   `counters`: what they count of their own, in words.
+- `drawing`: what all figures are made with; `figure_files`: any results' figures as files for slides.
 - `story`: one failure as data, written by `story_writer` or, under leases, `lease_story`; with `story_lines`, `story_facts`,
   `story_order` (a message that was overtaken), `lock_lines`, `printed_lines`, `unended_lines` and `webhook_lines`.
 - `story_causes`: what a breach came from, by rule; with `story_cause_kinds`, `story_wait_causes` (promises about waits and

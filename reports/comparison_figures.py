@@ -15,7 +15,7 @@ from relaysim.reports.comparison import (
     difference_words,
     direction,
 )
-from relaysim.reports.figures import BLUE, GREEN, INK, ORANGE, QUIET, SKY, VERMILLION, bare, blank, draw_svg
+from relaysim.reports.drawing import BLUE, GREEN, INK, ORANGE, QUIET, SKY, VERMILLION, Drawing, bare, blank
 from relaysim.reports.summary import number, percent
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ _LINES = ((VERMILLION, "-"), (BLUE, "-"), (GREEN, "-"), (ORANGE, "--"), (SKY, "-
 _FLOOR = 0.8
 
 
-def draw_comparison(results: Mapping[str, Any]) -> dict[str, str]:
+def draw_comparison(results: Mapping[str, Any]) -> dict[str, Drawing]:
     """Every figure that the results have data for, by name."""
     drawn = {"waiting": waiting(results), "differences": differences(results)}
-    return {name: svg for name, svg in drawn.items() if svg is not None}
+    return {name: drawing for name, drawing in drawn.items() if drawing is not None}
 
 
-def waiting(results: Mapping[str, Any]) -> str | None:
+def waiting(results: Mapping[str, Any]) -> Drawing | None:
     """The share of messages that still wait for a reply, over time; it ends at those that never get one."""
     lines = []
     for policy in results["policies"]:
@@ -84,7 +84,7 @@ def waiting(results: Mapping[str, Any]) -> str | None:
         f"{name}: half have a reply after {number(round(_wait_of(points, 50), 1))} s, {percent(never)} never get one"
         for name, points, never in lines
     )
-    return draw_svg("waiting", "Messages still without a reply, over time", description, draw)
+    return Drawing("waiting", "Messages still without a reply, over time", description, draw)
 
 
 def _wait_of(points: Sequence[tuple[float, float]], share: float) -> float:
@@ -105,7 +105,7 @@ def _spread(ends: Sequence[float]) -> list[float]:
     return list(placed.values())
 
 
-def differences(results: Mapping[str, Any]) -> str | None:
+def differences(results: Mapping[str, Any]) -> Drawing | None:
     """Each difference with its interval, a row with a scale of its own; None where no policy answers any message."""
     rows = [
         (measure, difference, difference["measures"][measure.id])
@@ -130,7 +130,7 @@ def differences(results: Mapping[str, Any]) -> str | None:
         for measure, difference, found in rows
     )
     title = f"Differences from {results['against']} with {CONFIDENCE} intervals"
-    return draw_svg("differences", title, description, draw)
+    return Drawing("differences", title, description, draw)
 
 
 def _row(axes: Axes, measure: Measure, policy: str, found: Mapping[str, Any], *, first: bool) -> None:

@@ -1,24 +1,33 @@
-"""Figures as SVG: the same results are the same bytes, in light and in dark.
+"""The figures of judged scenarios; those of other commands' results have files of their own.
 
-Text stays text, so that it can be read out, searched and set in the reader's own font. Colours are Okabe and Ito's,
-and never carry a meaning alone: verdicts have a symbol, series a label beside them. Ink, rules and quiet text are CSS
-variables with a default, so a figure follows the page that it stands in, and a file of its own follows the system.
-
-Longer than 400 lines because the report's figures share their scales, marks and captions; other pages' figures have files of
-their own.
+Longer than 400 lines because these figures share their scales, marks and captions.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from html import escape
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS
+from relaysim.reports.drawing import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    QUIET,
+    SKY,
+    VERDICT_COLOURS,
+    VERMILLION,
+    Drawing,
+    bare,
+    blank,
+    label_of,
+    standalone,
+)
 from relaysim.reports.results import claims_of, write_text
 from relaysim.reports.summary import (
     INCIDENT_CLAIMS,
@@ -35,103 +44,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-GREEN, VERMILLION, ORANGE, BLUE, SKY = "#009E73", "#D55E00", "#E69F00", "#0a0b0c", "#56B4E9"
-VERDICT_COLOURS = {"verified": GREEN, "refuted": VERMILLION, "inconclusive": ORANGE}
 
-# Placeholders that matplotlib draws with, and what takes their place.
-INK, QUIET, RULE = "#010203", "#040506", "#070809"
-_VARIABLES = {
-    "#0a0b0c": "var(--blue, #0072B2)",  # too dark on a dark page, where the palette's sky blue takes its place
-    INK: "var(--ink, #1c1c1e)",
-    QUIET: "var(--quiet, #63636b)",
-    RULE: "var(--rule, #d4d4da)",
-}
-_DARK = "@media (prefers-color-scheme: dark) {svg {--ink: #ececf0; --quiet: #a2a2ad; --rule: #3d3d46; --blue: #56B4E9}}"
-_FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', sans-serif"
-
-_SETTINGS: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",  # matplotlib's own, so that the layout is the same on every machine
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": QUIET,
-    "axes.titlecolor": INK,
-    "axes.titlesize": 10.5,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
-    "xtick.color": RULE,
-    "ytick.color": RULE,
-    "xtick.labelcolor": QUIET,
-    "ytick.labelcolor": QUIET,
-    "lines.solid_capstyle": "round",
-}
-_WIDTH = 7.6  # inches; 72 to the inch in an SVG
-
-
-def draw_svg(name: str, title: str, description: str, draw: Callable[[], Figure]) -> str:
-    """Draw a figure and make its SVG fit to stand in a page: unique ids, a title, no document type, no metadata."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": name}):
-        figure = draw()
-        FigureCanvasSVG(figure)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].strip()
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
-    svg = re.sub(r'\s(?:xmlns:xlink|xmlns|version)="[^"]*"', "", svg)
-    svg = svg.replace("xlink:href=", "href=")
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
-    svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
-    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, variable)
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", rf"font: \1px {_FONT}", svg)
-    size = re.match(r'<svg[^>]*?\bwidth="([\d.]+)pt"', svg)
-    width = math.ceil(float(size[1])) if size else 0
-    # The width bounds the figure from above; in a narrower page it shrinks with it.
-    svg = re.sub(r'\s(?:width|height)="[\d.]+pt"', "", svg, count=2)
-    svg = svg.replace(
-        "<svg",
-        f'<svg role="img" aria-labelledby="{name}-title {name}-text" style="max-width: {width * 4 // 3}px"',
-        1,
-    )
-    labels = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-text">{escape(description)}</desc>'
-    return re.sub(r"(<svg[^>]*>)", lambda match: match[1] + "\n" + labels, svg, count=1)
-
-
-def standalone(svg: str) -> str:
-    """A figure as a file of its own, which follows the system's light or dark setting."""
-    style = f"<style>{_DARK}</style>"
-    named = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + re.sub(r"(</desc>)", rf"\1{style}", named, count=1) + "\n"
-
-
-def blank(height: float) -> Figure:
-    """An empty figure as wide as every other, so many inches high."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(_WIDTH, height))
-
-
-def bare(axes: Axes, *, grid: Literal["x", "y", "both"] | None = None) -> None:
-    """Take the frame and the tick marks away; `grid` says across which axes there are thin lines behind the data."""
-    if grid is not None:
-        axes.grid(axis=grid, color=RULE, linewidth=0.6)
-        axes.set_axisbelow(True)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.tick_params(length=0)
-
-
-def forest(results: Mapping[str, Any]) -> str | None:
+def forest(results: Mapping[str, Any]) -> Drawing | None:
     """Every rate with its interval against its limit, one row each with a scale of its own; None without rates."""
     rates = [
         (scenario, claim)
@@ -142,24 +56,33 @@ def forest(results: Mapping[str, Any]) -> str | None:
         return None
     ids = list(dict.fromkeys(claim["id"] for _, claim in rates))
     rates.sort(key=lambda each: ids.index(each[1]["id"]))
+    # A long name begins farther to the left of its row; the picture is cut to what is drawn.
+    left_edge = -max(0.74, _LETTER_OF_ROW * max(len(label_of(claim)) for _, claim in rates))
 
     def draw() -> Figure:
         row = 0.52
         figure = blank(row * len(rates))
         for index, (scenario, claim) in enumerate(rates):
             axes = figure.add_axes((0.30, 1 - (index + 0.80) / len(rates), 0.40, 0.50 / len(rates)))
-            _forest_row(axes, scenario, claim, first=index == 0 or rates[index - 1][1]["id"] != claim["id"])
+            first = index == 0 or rates[index - 1][1]["id"] != claim["id"]
+            _forest_row(axes, scenario, claim, left_edge, first=first)
         return figure
 
     description = "; ".join(
-        f"{claim['id']} in {scenario['scenario']}: {percent(claim['observed'])} ({interval_words(claim)}), "
+        f"{label_of(claim)} in {scenario['scenario']}: {percent(claim['observed'])} ({interval_words(claim)}), "
         f"limit {limit_words(claim)}, {claim['verdict']}"
         for scenario, claim in rates
     )
-    return draw_svg("forest", "Observed rates with their intervals against their limits", description, draw)
+    return Drawing("forest", "Observed rates with their intervals against their limits", description, draw)
 
 
-def _forest_row(axes: Axes, scenario: Mapping[str, Any], claim: Mapping[str, Any], *, first: bool) -> None:
+_LETTER_OF_ROW = 0.0295
+"""A letter of a claim's name, in widths of its row's scale."""
+
+
+def _forest_row(
+    axes: Axes, scenario: Mapping[str, Any], claim: Mapping[str, Any], left_edge: float, *, first: bool
+) -> None:
     low, high = claim["interval"]
     floor, ceiling = claim["limit"]
     # An open side of a limit is no edge: the band runs out of the picture there.
@@ -182,15 +105,21 @@ def _forest_row(axes: Axes, scenario: Mapping[str, Any], claim: Mapping[str, Any
     variant = variant_of(scenario)
     where = str(scenario["scenario"]) + (f", {variant}" if variant and variant not in str(scenario["scenario"]) else "")
     if first:
-        axes.text(-0.74, 0.5, claim["id"], transform=axes.transAxes, va="bottom", ha="left", fontweight="bold")
-    axes.text(-0.74, 0.35, where, transform=axes.transAxes, va="top", ha="left", color=QUIET, fontsize=8.5)
+        axes.text(left_edge, 0.5, label_of(claim), transform=axes.transAxes, va="bottom", ha="left", fontweight="bold")
+    axes.text(left_edge, 0.35, where, transform=axes.transAxes, va="top", ha="left", color=QUIET, fontsize=8.5)
     message = f"{SYMBOLS[claim['verdict']]} {claim['verdict']}"
     axes.text(1.04, 0.5, message, transform=axes.transAxes, va="bottom", ha="left", fontweight="bold")
     numbers = f"{percent(claim['observed'])}  ({interval_words(claim)})"
     axes.text(1.04, 0.35, numbers, transform=axes.transAxes, va="top", ha="left", color=QUIET, fontsize=8.5)
 
 
-def region_map(scenario: Mapping[str, Any]) -> str | None:
+_PANEL_LETTERS = 42
+"""So many letters of a name stand above a panel of half the width."""
+_TITLE_LINE = 0.16
+"""How high, in inches, each line is that a name has more."""
+
+
+def region_map(scenario: Mapping[str, Any]) -> Drawing | None:
     """Where the claims hold: a verdict per cell, as symbol and colour, with the rate observed; one panel per claim.
 
     `cells` is a list of rows, one per value of `y`, each with one cell per value of `x`. None without a map.
@@ -199,36 +128,38 @@ def region_map(scenario: Mapping[str, Any]) -> str | None:
     if not block:
         return None
     x, y, cells = block["x"], block["y"], block["cells"]
-    judged = {identifier: None for row in cells for cell in row for identifier in cell["verdicts"]}
-    ids = [identifier for identifier in (*INCIDENT_CLAIMS, *judged) if identifier in judged]
+    judged = {identifier for row in cells for cell in row for identifier in cell["verdicts"]}
+    labels = {claim["id"]: label_of(claim) for claim in scenario["claims"]}
+    ids = [each for each in (*INCIDENT_CLAIMS, *labels, *sorted(judged)) if each in judged]
     ids = list(dict.fromkeys(ids))
     columns = 1 if len(x["values"]) > 8 else 2
     rows = math.ceil(len(ids) / columns)
 
     def draw() -> Figure:
-        panel = 0.36 * len(y["values"]) + 0.85
-        figure = blank(panel * rows)
+        lines = max(len(textwrap.wrap(labels.get(identifier, identifier), _PANEL_LETTERS)) for identifier in ids)
+        panel, more = 0.36 * len(y["values"]) + 0.85, _TITLE_LINE * (lines - 1)
+        figure = blank((panel + more) * rows)
         for index, identifier in enumerate(ids):
             axes = figure.add_subplot(rows, columns, index + 1)
-            _map_panel(axes, identifier, block)
+            _map_panel(axes, identifier, labels.get(identifier, identifier), block)
             if index % columns:
                 axes.set_ylabel("")
             if index + columns < len(ids):
                 axes.set_xlabel("")
-        figure.subplots_adjust(hspace=0.62, wspace=0.18)
+        figure.subplots_adjust(hspace=0.62 + more * 1.75 / panel, wspace=0.18)  # in heights of a panel
         return figure
 
     flat = [cell["verdicts"] for row in cells for cell in row]
     counts = {name: [sum(each.get(name) == verdict for each in flat) for verdict in VERDICT_COLOURS] for name in ids}
     description = "; ".join(
-        f"{identifier}: verified in {some[0]} cells, refuted in {some[1]}, inconclusive in {some[2]}"
+        f"{labels.get(identifier, identifier)}: verified in {some[0]} cells, refuted in {some[1]}, inconclusive in {some[2]}"
         for identifier, some in counts.items()
     )
     name = f"map-{slug(scenario['scenario'])}"
-    return draw_svg(name, f"Where the claims hold, over {x['name']} and {y['name']}", description, draw)
+    return Drawing(name, f"Where the claims hold, over {x['name']} and {y['name']}", description, draw)
 
 
-def _map_panel(axes: Axes, identifier: str, block: Mapping[str, Any]) -> None:
+def _map_panel(axes: Axes, identifier: str, label: str, block: Mapping[str, Any]) -> None:
     from matplotlib.patches import Rectangle
 
     x, y, cells = block["x"], block["y"], block["cells"]
@@ -249,14 +180,14 @@ def _map_panel(axes: Axes, identifier: str, block: Mapping[str, Any]) -> None:
     axes.set_yticks([at + 0.5 for at in range(len(y["values"]))], [number(value) for value in y["values"]])
     axes.set_xlabel(_axis(x))
     axes.set_ylabel(_axis(y))
-    axes.set_title(identifier, fontweight="bold")
+    axes.set_title(textwrap.fill(label, _PANEL_LETTERS), fontweight="bold")
 
 
 def _axis(axis: Mapping[str, Any]) -> str:
     return f"{axis['name']} ({axis['unit']})" if axis.get("unit") else str(axis["name"])
 
 
-def load_curve(scenario: Mapping[str, Any]) -> str | None:
+def load_curve(scenario: Mapping[str, Any]) -> Drawing | None:
     """The rate over load with its intervals, and the band that is claimed; None without a curve."""
     block = scenario.get("curve") or {"points": []}
     points = [point for point in block["points"] if point["n"]]
@@ -306,10 +237,10 @@ def load_curve(scenario: Mapping[str, Any]) -> str | None:
     description = "; ".join(
         f"at {number(point['x'])}: {percent(point['observed'])} ({interval_words(point)})" for point in points
     )
-    return draw_svg(f"curve-{slug(scenario['scenario'])}", f"Failures over {block['x']['name']}", description, draw)
+    return Drawing(f"curve-{slug(scenario['scenario'])}", f"Failures over {block['x']['name']}", description, draw)
 
 
-def sequence(scenario: Mapping[str, Any]) -> str | None:
+def sequence(scenario: Mapping[str, Any]) -> Drawing | None:
     """Each rate's band from look to look, until it lies inside the limit or outside; None without looks.
 
     The scale of the replications is logarithmic, since the looks lie that way.
@@ -330,12 +261,12 @@ def sequence(scenario: Mapping[str, Any]) -> str | None:
         return figure
 
     description = "; ".join(
-        f"{claim['id']}: {claim['verdict']}, {decided_words(scenario, claim)}, band {interval_words(claim)}, "
+        f"{label_of(claim)}: {claim['verdict']}, {decided_words(scenario, claim)}, band {interval_words(claim)}, "
         f"limit {limit_words(claim)}"
         for claim in claims
     )
     name = f"sequence-{slug(scenario['scenario'])}"
-    return draw_svg(name, "The bands from look to look, and the limits", description, draw)
+    return Drawing(name, "The bands from look to look, and the limits", description, draw)
 
 
 def _sequence_panel(axes: Axes, claim: Mapping[str, Any], maximum: int) -> None:
@@ -389,7 +320,8 @@ def _sequence_panel(axes: Axes, claim: Mapping[str, Any], maximum: int) -> None:
         axes.axvline(stopped, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
     message = f"{SYMBOLS[claim['verdict']]} {claim['verdict']}"
     where = f"at {stopped:,}" if stopped is not None else f"after {at[-1]:,}"
-    axes.set_title(f"{claim['id']}: {message} {where} of {maximum:,}, limit {limit_words(claim)}", fontweight="bold")
+    title = f"{label_of(claim)}: {message} {where} of {maximum:,}, limit {limit_words(claim)}"
+    axes.set_title(textwrap.fill(title, 2 * _PANEL_LETTERS), fontweight="bold")
     axes.set_ylabel("%")
     ticks = sequence_ticks(at[0], last)
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
@@ -411,7 +343,7 @@ _RECOVERY = (
 )
 
 
-def recovery(results: Mapping[str, Any]) -> str | None:
+def recovery(results: Mapping[str, Any]) -> Drawing | None:
     """At which attempt messages recovered: claimed against observed, per scenario; None if nobody judged it."""
     observed: dict[str, dict[str, Mapping[str, Any]]] = {}
     for scenario, claim in claims_of(results):
@@ -419,6 +351,9 @@ def recovery(results: Mapping[str, Any]) -> str | None:
             observed.setdefault(str(scenario["scenario"]), {})[claim["id"]] = claim
     if not observed:
         return None
+    names = dict(_RECOVERY)
+    for claims in observed.values():
+        names |= {identifier: label_of(claim) for identifier, claim in claims.items() if "label" in claim}
 
     def draw() -> Figure:
         bars = len(observed) + 1
@@ -438,7 +373,7 @@ def recovery(results: Mapping[str, Any]) -> str | None:
                     symbol = SYMBOLS[claims[identifier]["verdict"]]
                     label = f"{scenario} {percent(share)} {symbol}"
                     _bar(axes, base + index + 1, share, colours[index % len(colours)], label)
-        axes.set_yticks(ticks, [f"{label}" for _, label in _RECOVERY])
+        axes.set_yticks(ticks, list(names.values()))
         axes.tick_params(axis="y", labelcolor=INK)
         axes.invert_yaxis()
         axes.set_xlim(0, 130)
@@ -448,11 +383,11 @@ def recovery(results: Mapping[str, Any]) -> str | None:
 
     description = "; ".join(
         f"{scenario}, {label}: {percent(claims[identifier]['observed'])}"
-        for identifier, label in _RECOVERY
+        for identifier, label in names.items()
         for scenario, claims in observed.items()
         if identifier in claims
     )
-    return draw_svg(
+    return Drawing(
         "recovery", "When messages that met an active run recovered, claimed and observed", description, draw
     )
 
@@ -474,7 +409,7 @@ def _bar(axes: Axes, y: float, share: float, colour: str, label: str) -> None:
 _QUANTILES = ("p50", "p90", "p99")
 
 
-def latency(results: Mapping[str, Any]) -> str | None:
+def latency(results: Mapping[str, Any]) -> Drawing | None:
     """How long customers wait: median, 90th and 99th percentile of all messages per scenario, those without a reply as waits
     that never end; None if not given."""
     rows: list[tuple[str, Mapping[str, Any]]] = []
@@ -515,7 +450,7 @@ def latency(results: Mapping[str, Any]) -> str | None:
         + f", {given['never']:,} of {given['n']:,} never"
         for name, given in rows
     )
-    return draw_svg("latency", "How long customers wait for a reply", description, draw)
+    return Drawing("latency", "How long customers wait for a reply", description, draw)
 
 
 def _wait(seconds: float | None) -> str:
@@ -527,17 +462,17 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-") or "scenario"
 
 
-def draw_all(results: Mapping[str, Any]) -> dict[str, str]:
+def draw_all(results: Mapping[str, Any]) -> dict[str, Drawing]:
     """Every figure that the results have data for, by name, in the order in which a report shows them."""
-    drawn: dict[str, str | None] = {"forest": forest(results), "recovery": recovery(results)}
+    figures: dict[str, Drawing | None] = {"forest": forest(results), "recovery": recovery(results)}
     for scenario in results["scenarios"]:
-        drawn[f"sequence-{slug(scenario['scenario'])}"] = sequence(scenario)
+        figures[f"sequence-{slug(scenario['scenario'])}"] = sequence(scenario)
     for scenario in results["scenarios"]:
-        drawn[f"curve-{slug(scenario['scenario'])}"] = load_curve(scenario)
+        figures[f"curve-{slug(scenario['scenario'])}"] = load_curve(scenario)
     for scenario in results["scenarios"]:
-        drawn[f"map-{slug(scenario['scenario'])}"] = region_map(scenario)
-    drawn["latency"] = latency(results)
-    return {name: svg for name, svg in drawn.items() if svg is not None}
+        figures[f"map-{slug(scenario['scenario'])}"] = region_map(scenario)
+    figures["latency"] = latency(results)
+    return {name: drawing for name, drawing in figures.items() if drawing is not None}
 
 
 def write_figures(folder: Path, figures: Mapping[str, str]) -> Sequence[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from relaysim.reports.figures import BLUE, INK, ORANGE, QUIET, RULE, bare, blank, draw_svg
+from relaysim.reports.drawing import BLUE, INK, ORANGE, QUIET, RULE, Drawing, bare, blank
 from relaysim.reports.fit_words import CLAIMED, ending_words
 from relaysim.reports.summary import interval_words, number, percent
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 _ENDINGS_MAX = 8
 
 
-def draw_fit(results: Mapping[str, Any]) -> dict[str, str]:
+def draw_fit(results: Mapping[str, Any]) -> dict[str, Drawing]:
     """Every figure that the results have data for, by name."""
     drawn = {"endings": endings(results), "freed": freed(results)}
-    return {name: svg for name, svg in drawn.items() if svg is not None}
+    return {name: drawing for name, drawing in drawn.items() if drawing is not None}
 
 
-def endings(results: Mapping[str, Any]) -> str | None:
+def endings(results: Mapping[str, Any]) -> Drawing | None:
     """The share of each ending with its interval, and the claimed one beside it; None without conflicts."""
     rows = results["conflicts"]["endings"][:_ENDINGS_MAX]
     if not rows:
@@ -38,7 +38,7 @@ def endings(results: Mapping[str, Any]) -> str | None:
     description = "; ".join(
         f"{ending_words(entry['ending'])}: {percent(entry['observed'])} ({interval_words(entry)})" for entry in rows
     )
-    return draw_svg("endings", "How conflicts ended", description, draw)
+    return Drawing("endings", "How conflicts ended", description, draw)
 
 
 def _ending(axes: Axes, entry: Mapping[str, Any]) -> None:
@@ -63,7 +63,7 @@ def _ending(axes: Axes, entry: Mapping[str, Any]) -> None:
     axes.set_yticks([])
 
 
-def freed(results: Mapping[str, Any]) -> str | None:
+def freed(results: Mapping[str, Any]) -> Drawing | None:
     """The profile's distribution over the non-parametric estimate; None where there is neither."""
     steps, curve = results["turnbull"], results["curve"]
     if not steps:
@@ -101,4 +101,4 @@ def freed(results: Mapping[str, Any]) -> str | None:
         return figure
 
     description = "; ".join(f"{percent(share)} free by {number(at)} s" for at, share in steps[:12])
-    return draw_svg("freed", "Time from a cancel to the freed thread", description, draw)
+    return Drawing("freed", "Time from a cancel to the freed thread", description, draw)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from relaysim.reports.results import canonical, write_results, write_text, write_timing
 from relaysim.reports.runs import link_latest, new_run, previous_run, write_index
+
+if TYPE_CHECKING:
+    from relaysim.reports.drawing import Drawing
 
 
 class _Page(Protocol):
@@ -25,7 +28,7 @@ class _Page(Protocol):
 
 def publish_folder(
     results: Mapping[str, Any],
-    draw: Callable[[Mapping[str, Any]], Mapping[str, str]],
+    draw: Callable[[Mapping[str, Any]], Mapping[str, Drawing]],
     html: _Page,
     *,
     name: str,
@@ -39,9 +42,10 @@ def publish_folder(
     (`relaysim.reports.runs`). With `out` it is that folder, in which figures of an earlier run are removed.
 
     Args:
-        draw: from results to their figures, SVG by name.
+        draw: from results to their figures, by name.
         html: the page with them.
     """
+    from relaysim.reports.drawing import svgs
     from relaysim.reports.figures import write_figures
 
     folder = new_run(name, out)
@@ -49,7 +53,7 @@ def publish_folder(
         write_text(folder / file, text)
     write_results(folder, results)
     write_timing(folder, timing or {})
-    figures = draw(results)
+    figures = svgs(draw(results))
     if figures or (folder / "figures").is_dir():
         write_figures(folder / "figures", figures)
     write_text(folder / "index.html", html(results, timing=timing, figures=figures))

@@ -51,9 +51,14 @@ def _plain(data: Any) -> Any:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader sees either the old one or the whole new one."""
+    """Write a file of text so that a reader sees either the old one or the whole new one."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file of any kind likewise."""
     passing = path.with_name(f".{path.name}.{os.getpid()}")
-    passing.write_text(text, encoding="utf-8", newline="\n")
+    passing.write_bytes(data)
     passing.replace(path)
 
 

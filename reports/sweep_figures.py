@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from relaysim.reports.answers.numbers import among_words
 from relaysim.reports.claim_kinds import CLAIM_KINDS
-from relaysim.reports.figures import BLUE, QUIET, VERDICT_COLOURS, bare, blank, draw_svg
+from relaysim.reports.drawing import BLUE, QUIET, VERDICT_COLOURS, Drawing, bare, blank, label_of
 from relaysim.reports.summary import SYMBOLS, limit_words, number
 from relaysim.reports.sweep_words import claim_at, claims_of, numeric, points_description, short_names, varying
 
@@ -21,7 +22,7 @@ COLUMNS_MAX, ROWS_MAX = 12, 24
 _COLUMNS_BESIDE_MAX = 5
 
 
-def draw_sweep(results: Mapping[str, Any]) -> dict[str, str]:
+def draw_sweep(results: Mapping[str, Any]) -> dict[str, Drawing]:
     """Every figure that the results have data for, by name."""
     axes = varying(results)
     if not all(map(numeric, axes)):
@@ -31,7 +32,7 @@ def draw_sweep(results: Mapping[str, Any]) -> dict[str, str]:
         drawn["rates"] = rates(results, axes[0])
     if len(axes) == 2:
         drawn["heat"] = heat(results, *axes)
-    return {name: svg for name, svg in drawn.items() if svg is not None}
+    return {name: drawing for name, drawing in drawn.items() if drawing is not None}
 
 
 def _drawn_claims(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -39,7 +40,15 @@ def _drawn_claims(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [claim for claim in claims_of(results) if not CLAIM_KINDS[claim["kind"]].reads_series]
 
 
-def rates(results: Mapping[str, Any], axis: Mapping[str, Any]) -> str | None:
+_PANEL_LETTERS = 46
+"""So many letters stand above a panel of half the width."""
+
+
+def _panel_title(claim: Mapping[str, Any]) -> str:
+    return textwrap.fill(f"{label_of(claim)} ({limit_words(claim)})", _PANEL_LETTERS)
+
+
+def rates(results: Mapping[str, Any], axis: Mapping[str, Any]) -> Drawing | None:
     """Each claim's rate over one quantity, with its intervals and its limit; a panel for each."""
     claims = [claim for claim in _drawn_claims(results) if _points_of(results, axis, claim["id"])]
     if not claims:
@@ -58,8 +67,8 @@ def rates(results: Mapping[str, Any], axis: Mapping[str, Any]) -> str | None:
         figure.subplots_adjust(hspace=0.5, wspace=0.24)
         return figure
 
-    description = " | ".join(f"{claim['id']}: {points_description(results, claim['id'])}" for claim in claims)
-    return draw_svg("rates", f"Rates with their intervals over {axis['path']}", description, draw)
+    description = " | ".join(f"{label_of(claim)}: {points_description(results, claim['id'])}" for claim in claims)
+    return Drawing("rates", f"Rates with their intervals over {axis['path']}", description, draw)
 
 
 def _points_of(
@@ -104,7 +113,7 @@ def _rate_panel(axes: Axes, claim: Mapping[str, Any], points: Sequence[tuple[flo
     axes.set_xlim(min(xs) - 0.07 * spread, max(xs) + 0.07 * spread)
     if len(xs) <= 8:
         axes.set_xticks(xs, [number(x) for x in xs])
-    axes.set_title(f"{claim['id']} ({limit_words(claim)})")
+    axes.set_title(_panel_title(claim))
     axes.set_ylabel(f"of {among_words(claim['among'])}" if "among" in claim else "share")
     bare(axes, grid="y")
     ticks = [tick for tick in axes.get_yticks() if bottom * 100 <= tick <= top * 100 and -1e-9 <= tick <= 100 + 1e-9]
@@ -115,7 +124,7 @@ def _shown(claim: Mapping[str, Any]) -> float:
     return min(1.0, float(claim["observed"])) * 100
 
 
-def heat(results: Mapping[str, Any], *axes: Mapping[str, Any]) -> str | None:
+def heat(results: Mapping[str, Any], *axes: Mapping[str, Any]) -> Drawing | None:
     """Each claim's rate over two quantities: the number, the verdict's symbol, and a colour that grows with it."""
     across, up = sorted(axes, key=lambda axis: len(axis["values"]))[::-1]
     if len(across["values"]) > COLUMNS_MAX or len(up["values"]) > ROWS_MAX:
@@ -139,8 +148,8 @@ def heat(results: Mapping[str, Any], *axes: Mapping[str, Any]) -> str | None:
         figure.subplots_adjust(hspace=0.62, wspace=0.2)
         return figure
 
-    description = " | ".join(f"{claim['id']}: {points_description(results, claim['id'])}" for claim in claims)
-    return draw_svg("heat", f"Rates over {across['path']} and {up['path']}, in percent", description, draw)
+    description = " | ".join(f"{label_of(claim)}: {points_description(results, claim['id'])}" for claim in claims)
+    return Drawing("heat", f"Rates over {across['path']} and {up['path']}, in percent", description, draw)
 
 
 def _heat_panel(
@@ -171,4 +180,4 @@ def _heat_panel(
     axes.set_ylim(0, len(ys))
     axes.set_xticks([at + 0.5 for at in range(len(xs))], [number(value) for value in xs])
     axes.set_yticks([at + 0.5 for at in range(len(ys))], [number(value) for value in ys])
-    axes.set_title(f"{claim['id']} ({limit_words(claim)})")
+    axes.set_title(_panel_title(claim))

@@ -7,12 +7,12 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from relaysim.reports.figures import BLUE, GREEN, INK, QUIET, RULE, VERMILLION, bare, blank, draw_svg
+from relaysim.reports.drawing import BLUE, GREEN, INK, QUIET, RULE, VERMILLION, Drawing, bare, blank
 from relaysim.reports.tune_words import (
     CONFIDENCE,
     MARKS,
     SHORT,
-    compared_values,
+    compared_measures,
     difference_words,
     interval_words,
     measures,
@@ -32,7 +32,7 @@ _TITLE_LINE = 0.16
 _COLOURS = {"better": GREEN, "worse": VERMILLION, "open": QUIET, "same": QUIET, "unknown": QUIET}
 
 
-def draw_tuning(results: Mapping[str, Any]) -> dict[str, str]:
+def draw_tuning(results: Mapping[str, Any]) -> dict[str, Drawing]:
     """Every figure that the results have data for, by name."""
     drawn = {
         "front": front(results),
@@ -40,7 +40,7 @@ def draw_tuning(results: Mapping[str, Any]) -> dict[str, str]:
         "closed_form": closed_form(results),
         "importance": importance(results),
     }
-    return {name: svg for name, svg in drawn.items() if svg is not None}
+    return {name: drawing for name, drawing in drawn.items() if drawing is not None}
 
 
 def _plotted(objective: Mapping[str, str], value: float) -> float:
@@ -52,7 +52,7 @@ def _label(objective: Mapping[str, str]) -> str:
     return f"{SHORT[objective['id']]} ({unit})"
 
 
-def front(results: Mapping[str, Any]) -> str | None:
+def front(results: Mapping[str, Any]) -> Drawing | None:
     """The trials, two objectives at a time: those on the front ringed and joined by nothing, the judged numbered."""
     objectives = results["objectives"]
     pairs = [(x, y) for y in range(len(objectives)) for x in range(y)]
@@ -77,7 +77,7 @@ def front(results: Mapping[str, Any]) -> str | None:
         )
         for trial, place in places.items()
     )
-    return draw_svg("front", "Trials of the search and their front", description, draw)
+    return Drawing("front", "Trials of the search and their front", description, draw)
 
 
 def _panel(
@@ -196,7 +196,7 @@ def _common(one: Box, other: Box) -> float:
     return max(0.0, across) * max(0.0, up)
 
 
-def judged(results: Mapping[str, Any]) -> str | None:
+def judged(results: Mapping[str, Any]) -> Drawing | None:
     """Each objective's difference from the present settings, under each profile, candidate by candidate."""
     rows = [
         (objective, profile, place, each["by_profile"][profile][objective["id"]])
@@ -250,7 +250,7 @@ def judged(results: Mapping[str, Any]) -> str | None:
         f"({interval_words(objective['unit'], found['difference_interval'], signed=True) or 'no interval'})"
         for objective, profile, place, found in rows
     )
-    return draw_svg("judged", f"Differences from the present settings with {CONFIDENCE} intervals", description, draw)
+    return Drawing("judged", f"Differences from the present settings with {CONFIDENCE} intervals", description, draw)
 
 
 def _panel_title(objective: Mapping[str, str], profile: str) -> str:
@@ -258,7 +258,7 @@ def _panel_title(objective: Mapping[str, str], profile: str) -> str:
     title = f"{_difference_label(objective)}, {profile}"
     if len(title) > _TITLE_LETTERS:
         title = f"{_difference_label(objective)},\n" + "\n".join(textwrap.wrap(profile, _TITLE_LETTERS))
-    return title.replace("$", r"\$")  # matplotlib would read it as mathematics
+    return title
 
 
 def _difference_label(objective: Mapping[str, str]) -> str:
@@ -266,16 +266,16 @@ def _difference_label(objective: Mapping[str, str]) -> str:
     return f"{SHORT[objective['id']]} ({unit})"
 
 
-def closed_form(results: Mapping[str, Any]) -> str | None:
+def closed_form(results: Mapping[str, Any]) -> Drawing | None:
     """The front by the closed form, and the found one beside it: as its worlds had it, joined to what is computed of the
     same settings. None without a closed form, or with a single objective."""
     block = results["closed_form"]
     if block is None or len(block["compared"]) < 2:
         return None
     known = {each["id"]: each for each in measures(results)}
-    compared = [known[each] for each in block["compared"].values()]
+    compared = [known[each] for each in compared_measures(results)]
     trials = {trial["number"]: trial for trial in results["trials"]}
-    found = [(each["values"], compared_values(results, trials[each["number"]])) for each in block["found"]]
+    found = [(each["values"], _compared_values(results, trials[each["number"]])) for each in block["found"]]
     pairs = [(x, y) for y in range(len(compared)) for x in range(y)]
 
     def draw() -> Figure:
@@ -307,10 +307,24 @@ def closed_form(results: Mapping[str, Any]) -> str | None:
         )
         for each, (expected, seen) in zip(block["found"], found, strict=True)
     )
-    return draw_svg("closed_form", "The front by arithmetic and the front that was found", description, draw)
+    return Drawing("closed_form", "The front by arithmetic and the front that was found", description, draw)
 
 
-def importance(results: Mapping[str, Any]) -> str | None:
+def _compared_values(results: Mapping[str, Any], trial: Mapping[str, Any]) -> list[float]:
+    """What a trial's worlds showed, averaged over the profiles, of what the closed form computes."""
+    beside = [each["id"] for each in results["beside"]]
+    found = dict(zip([each["id"] for each in results["objectives"]], trial["values"], strict=True))
+    values = []
+    for compared in compared_measures(results):
+        if compared in found:
+            values.append(found[compared])
+        else:
+            shares = [each[beside.index(compared)] for each in trial["beside"].values()]
+            values.append(sum(shares) / len(shares))
+    return values
+
+
+def importance(results: Mapping[str, Any]) -> Drawing | None:
     """How much each setting has to do with each objective; None where too few trials tell."""
     found = results["importance"]
     if not found:
@@ -343,7 +357,8 @@ def importance(results: Mapping[str, Any]) -> str | None:
         return figure
 
     description = "; ".join(
-        f"{SHORT[objective]}: " + ", ".join(f"{name} {share * 100:.0f} %" for name, share in found[objective].items())
+        f"{SHORT[objective]}: "
+        + ", ".join(f"{name} {found[objective][name] * 100:.0f} %" for name in names if name in found[objective])
         for objective in objectives
     )
-    return draw_svg("importance", "How much each setting has to do with each objective", description, draw)
+    return Drawing("importance", "How much each setting has to do with each objective", description, draw)

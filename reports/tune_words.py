@@ -312,18 +312,9 @@ def held_out_rows(results: Mapping[str, Any]) -> dict[tuple[str, str], list[tupl
     return rows
 
 
-def compared_values(results: Mapping[str, Any], trial: Mapping[str, Any]) -> list[float]:
-    """What a trial's worlds showed, averaged over the profiles, of what the closed form computes."""
-    beside = [each["id"] for each in results["beside"]]
-    found = dict(zip([each["id"] for each in results["objectives"]], trial["values"], strict=True))
-    values = []
-    for compared in results["closed_form"]["compared"].values():
-        if compared in found:
-            values.append(found[compared])
-        else:
-            shares = [each[beside.index(compared)] for each in trial["beside"].values()]
-            values.append(sum(shares) / len(shares))
-    return values
+def compared_measures(results: Mapping[str, Any]) -> list[str]:
+    """By what the closed form compares each objective, in the order of its values."""
+    return [results["closed_form"]["compared"][each["id"]] for each in results["objectives"]]
 
 
 def agreement_words(results: Mapping[str, Any]) -> list[str]:

@@ -27,6 +27,7 @@ from relaysim.scenarios.commands import (
     completion,
     doctor,
     explore,
+    figures,
     fit,
     list_scenarios,
     replay,
@@ -271,6 +272,12 @@ def command_parser() -> argparse.ArgumentParser:
         report.add_arguments,
         report.report,
         "Print the answer of a run again, or what is new, resolved and ongoing between two.",
+    )
+    command(
+        "figures",
+        figures.add_arguments,
+        figures.run,
+        "Write the figures of a run for your own slides: SVG, PNG and PDF, with titles of your own.",
     )
     command(
         "doctor",

@@ -23,6 +23,7 @@ PAGES: Final = {
     "tune": ("tuning.md",),
     "replay": ("stories.md",),
     "report": ("ci.md",),
+    "figures": ("figures.md",),
     "doctor": ("determinism.md",),
     "serve": ("serving.md", "control-api.md"),
     "list": ("scenarios.md",),

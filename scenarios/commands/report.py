@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relaysim.scenarios.commands.ci_outputs import add_github_summary, check_ci_outputs, tell_github
-from relaysim.scenarios.commands.command_line import UsageError, say_json, say_results, show, show_answer
-from relaysim.scenarios.system_errors import reason_of
+from relaysim.scenarios.commands.command_line import (
+    UsageError,
+    read_run,
+    reading,
+    say_json,
+    say_results,
+    show,
+    show_answer,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,22 +43,24 @@ def report(arguments: argparse.Namespace) -> int:
     check_ci_outputs(arguments)
     if len(arguments.runs) < 2:
         path = Path(arguments.runs[0]) if arguments.runs else Path("reports") / "out" / "latest"
-        results = _read(path, given=bool(arguments.runs))
-        tell_github(arguments, results)
+        results = read_run(path, given=bool(arguments.runs))
         files = [("Report", page)] if (page := _folder(path) / "index.html").is_file() else []
-        say_results(arguments, results, lambda: show_answer(results, files))
+        with reading(path):
+            tell_github(arguments, results)
+            say_results(arguments, results, lambda: show_answer(results, files))
         return 0
     from relaysim.reports.changes import changes_between, is_judged
 
     paths = [Path(each) for each in arguments.runs]
-    before, after = (_read(path, given=True) for path in paths)
+    before, after = (read_run(path, given=True) for path in paths)
     for path, results in zip(paths, (before, after), strict=True):
         if not is_judged(results):
             raise UsageError(
                 f"{path}: is of `relaysim {_command(results)}`, which has no problems that come and go; "
                 "give two results of `relaysim verify`"
             )
-    changes = changes_between(before, after)
+    with reading(paths[-1]):
+        changes = changes_between(before, after)
     tell_github(arguments, after, lambda: changes)
     if arguments.json:
         say_json(changes.to_dict())
@@ -67,20 +76,6 @@ def _command(results: Mapping[str, Any]) -> str:
 
 def _folder(path: Path) -> Path:
     return path if path.is_dir() else path.parent
-
-
-def _read(path: Path, *, given: bool) -> dict[str, Any]:
-    from relaysim.reports.results import ResultsError, read_results
-
-    try:
-        return read_results(path)
-    except ResultsError as error:
-        raise UsageError(str(error)) from error
-    except OSError as error:
-        remedy = (
-            "name a folder that `relaysim verify` wrote" if given else "run `relaysim verify` first, or name a folder"
-        )
-        raise UsageError(f"{path}: there are no results: {reason_of(error)}; {remedy}") from error
 
 
 def _print(console: Console, changes: Changes) -> None:

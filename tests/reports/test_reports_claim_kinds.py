@@ -15,6 +15,7 @@ import pytest
 from relaysim.reports.claim_kinds import CLAIM_KINDS, NUMBERS, ClaimKind, Kind, kind_named
 from relaysim.reports.claims import ClaimSpec, Tally, judge
 from relaysim.reports.confidence_sequences import ConfidenceSequence
+from relaysim.reports.drawing import inline_svg
 from relaysim.reports.figures import forest
 from relaysim.reports.stratified import judge_stratified
 from relaysim.reports.summary import limit_words
@@ -77,7 +78,7 @@ def test_a_new_kind_goes_through_everything(at_most: Any, count: int, verdict: s
     assert judge_stratified(spec, [tally], [1.0])["verdict"] == verdict
     figure = forest({"scenarios": [{"scenario": "race", "claims": [claim]}]})
     assert figure is not None
-    assert "at most 10 %" in figure
+    assert "at most 10 %" in inline_svg(figure)
 
 
 def test_a_new_kind_refuses_what_lacks_its_number(at_most: Any) -> None:

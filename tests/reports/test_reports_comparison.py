@@ -26,7 +26,7 @@ from relaysim.reports.comparison import (
 from relaysim.reports.comparison_figures import draw_comparison
 from relaysim.reports.comparison_page import comparison_html, publish_comparison
 from relaysim.reports.comparison_terminal import print_comparison
-from relaysim.reports.figures import standalone
+from relaysim.reports.drawing import standalone, svgs
 from relaysim.reports.results import canonical
 from relaysim.reports.terminal import console_for
 
@@ -226,20 +226,22 @@ def test_a_narrow_terminal_has_every_measure_too(results: dict[str, Any]) -> Non
 
 
 def test_figures_say_in_words_what_they_show(results: dict[str, Any]) -> None:
-    figures = draw_comparison(results)
+    figures = svgs(draw_comparison(results))
     assert list(figures) == ["waiting", "differences"]
     assert "hasty: half have a reply after 2.3 s, 10.00 % never get one" in figures["waiting"]
     low, high = (100 * each for each in _of(results, "hasty")["lost"]["interval"])
     told = f"lost: no reply covers them, hasty against patient: +10.00 points (+{low:.2f} to +{high:.2f})"
     assert told in figures["differences"]
     assert "10.00 % never" in figures["waiting"]
-    assert draw_comparison(_results()) == figures
+    assert svgs(draw_comparison(_results())) == figures
     for svg in figures.values():
         assert ElementTree.fromstring(standalone(svg).encode()).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_the_page_has_both_tables_and_says_what_it_rests_on(results: dict[str, Any]) -> None:
-    page = comparison_html(results, timing={"seconds": 3.0}, figures=draw_comparison(results)).replace("\u00a0", " ")
+    page = comparison_html(results, timing={"seconds": 3.0}, figures=svgs(draw_comparison(results))).replace(
+        "\u00a0", " "
+    )
     assert re.findall(r'<section id="([a-z]+)"', page) == [
         "together",
         "apart",
@@ -281,7 +283,7 @@ def test_everything_foreign_is_escaped(results: dict[str, Any]) -> None:
         ],
         "differences": [{**each, "policy": evil, "against": evil} for each in results["differences"]],
     }
-    assert "<script" not in comparison_html(changed, figures=draw_comparison(changed))
+    assert "<script" not in comparison_html(changed, figures=svgs(draw_comparison(changed)))
 
 
 def test_a_folder_holds_results_page_and_figures_and_nothing_stale(

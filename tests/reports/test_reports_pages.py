@@ -13,7 +13,8 @@ import pytest
 from report_samples import sample_results, sample_timing
 
 from relaysim.reports.claims import ClaimSpec, Tally, judge
-from relaysim.reports.figures import draw_all, standalone
+from relaysim.reports.drawing import standalone, svgs
+from relaysim.reports.figures import draw_all
 from relaysim.reports.results import build_results
 from relaysim.reports.summary import INCIDENT_CLAIMS, clustered_words, observed_words, summarise
 from relaysim.reports.terminal import console_for, print_report
@@ -27,7 +28,7 @@ def results() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def figures(results: dict[str, Any]) -> dict[str, str]:
-    return draw_all(results)
+    return svgs(draw_all(results))
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +168,7 @@ def test_markup_in_a_detail_stays_text() -> None:
 
 
 def test_figures_are_the_same_bytes_every_time(results: dict[str, Any], figures: dict[str, str]) -> None:
-    assert draw_all(copy.deepcopy(results)) == figures
+    assert svgs(draw_all(copy.deepcopy(results))) == figures
 
 
 def test_every_figure_says_in_words_what_it_shows(figures: dict[str, str]) -> None:

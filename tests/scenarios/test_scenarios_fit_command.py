@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from fit_logs import Backend, relay_log
 
+from relaysim.reports.drawing import svgs
 from relaysim.reports.fit_figures import draw_fit
 from relaysim.reports.fit_page import fit_html
 from relaysim.reports.fit_words import CLAIMED
@@ -264,8 +265,8 @@ def test_the_page_has_every_part_and_escapes_what_came_from_the_log() -> None:
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
-    drawn = draw_fit(results())
-    assert fit_html(results(), figures=drawn) == fit_html(results(), figures=draw_fit(results()))
+    drawn = svgs(draw_fit(results()))
+    assert fit_html(results(), figures=drawn) == fit_html(results(), figures=svgs(draw_fit(results())))
 
 
 def test_a_log_that_identifies_nothing_still_has_a_page_and_a_profile(capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,3 +152,9 @@ def test_every_command_of_the_workflows_is_one(monkeypatch: pytest.MonkeyPatch) 
 
 
 complaints: list[str] = []
+
+
+def test_results_that_were_cut_are_told_in_a_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "results.json").write_text('{"schema": 1, "kind": "tune"}')
+    assert main(["report", "."]) == 2
+    assert capsys.readouterr().err.startswith("relaysim: .: these are not whole results (KeyError: ")

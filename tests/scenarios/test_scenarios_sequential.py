@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from scenario_stand_ins import SMALL, observe, write
 
+from relaysim.reports.drawing import svgs
 from relaysim.reports.figures import draw_all
 from relaysim.reports.results import build_results
 from relaysim.reports.verify_page import verify_html
@@ -177,9 +178,11 @@ def test_the_command_says_when_each_claim_was_decided(
 def test_the_figure_is_the_same_twice(small: Scenario) -> None:
     entry, _ = verify_scenario(small, observe=observe_one, sequential=Sequential(maximum=20_000))
     results = build_results("x", [entry])
-    assert draw_all(results)["sequence-small"] == draw_all(results)["sequence-small"]
-    assert "verified" in draw_all(results)["sequence-small"]
-    assert verify_html(results, figures=draw_all(results)) == verify_html(results, figures=draw_all(results))
+    assert svgs(draw_all(results))["sequence-small"] == svgs(draw_all(results))["sequence-small"]
+    assert "verified" in svgs(draw_all(results))["sequence-small"]
+    assert verify_html(results, figures=svgs(draw_all(results))) == verify_html(
+        results, figures=svgs(draw_all(results))
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from relaysim.reports.claims import ClaimSpec, Tally, judge
+from relaysim.reports.drawing import inline_svg, svgs
 from relaysim.reports.sweep_figures import draw_sweep
 from relaysim.reports.sweep_page import ROWS_MAX, publish_sweep, sweep_html
 from relaysim.reports.sweep_terminal import POINTS_MAX, print_sweep
@@ -106,9 +107,9 @@ class _Reader(HTMLParser):
 
 @pytest.mark.parametrize("results", [one_axis(), two_axes(), swept([point(90)])])
 def test_a_page_is_whole_and_the_same_bytes(results: dict[str, Any]) -> None:
-    figures = draw_sweep(results)
+    figures = svgs(draw_sweep(results))
     page = sweep_html(results, timing={"jobs": 2}, figures=figures)
-    assert page == sweep_html(results, timing={"jobs": 2}, figures=draw_sweep(results))
+    assert page == sweep_html(results, timing={"jobs": 2}, figures=svgs(draw_sweep(results)))
     reader = _Reader()
     reader.feed(page)
     assert reader.open == []
@@ -131,9 +132,9 @@ def test_the_figure_follows_the_axes() -> None:
 
 
 def test_a_figure_says_its_numbers_in_words_and_in_its_cells() -> None:
-    rates = draw_sweep(one_axis())["rates"]
+    rates = inline_svg(draw_sweep(one_axis())["rates"])
     assert re.search(r"relay\.settings\.wait=4: 60\.00 % \(4\d\.\d\d – 7\d\.\d\d %\) refuted; ", rates)
-    heat = draw_sweep(two_axes())["heat"]
+    heat = inline_svg(draw_sweep(two_axes())["heat"])
     texts = re.findall(r">([^<>]+)</text>", heat)
     assert [text for text in texts if text.startswith("✘ 5")] == [f"✘ {n}.0" for n in (50, 51, 51, 52, 52, 53)]
 

@@ -6,6 +6,7 @@ the colours' contrast as WCAG 2 has it.
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import combinations, product
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 
 from relaysim import reports
+from relaysim.reports.drawing import inline_svg
+from relaysim.reports.results import canonical
 from relaysim.reports.tune_figures import closed_form, judged, place_labels, shown_range
 
 ROOM = (0.0, 0.0, 140.0, 150.0)
@@ -68,8 +71,9 @@ def of_fronts(count: int) -> dict[str, Any]:
 
 
 def test_the_computed_front_is_to_be_seen_in_both_themes_and_lies_behind_the_found_one() -> None:
-    svg = closed_form(of_fronts(4))
-    assert svg is not None
+    drawing = closed_form(of_fronts(4))
+    assert drawing is not None
+    svg = inline_svg(drawing)
     marks = re.findall(r"<use [^>]*style=\"fill: var\(--(\w+)", svg)
     dots = [name for name in marks if name != "rule"]  # those of the axes are rules
     assert dots[:4] == ["quiet"] * 4
@@ -95,7 +99,21 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_computed_front_of_hardly_anything_is_drawn_too(count: int) -> None:
-    assert closed_form(of_fronts(count)) is not None
+    drawing = closed_form(of_fronts(count))
+    assert drawing is not None
+    assert inline_svg(drawing)
+
+
+def test_the_front_drawn_from_a_file_is_the_one_that_the_run_drew() -> None:
+    results = of_fronts(3)
+    results["objectives"] = [{"id": "failures", "unit": "share"}, {"id": "added_delay", "unit": "s"}]
+    results["closed_form"]["compared"] = {"failures": "never_appended", "added_delay": "added_delay"}
+    results["beside"] = [{"id": "never_appended", "unit": "share"}]
+    results["trials"][0]["beside"] = {"claimed": [0.25]}
+    drawing = closed_form(results)
+    assert drawing is not None
+    assert "never appended computed 210 %, measured 25.00 %, added delay" in drawing.description
+    assert closed_form(json.loads(canonical(results))).description == drawing.description  # type: ignore[union-attr]
 
 
 # Profiles that are called by their paths
@@ -104,15 +122,15 @@ def test_a_computed_front_of_hardly_anything_is_drawn_too(count: int) -> None:
 def test_a_profile_called_by_a_long_path_is_written_out_above_its_panels() -> None:
     paths = [f"reports/out/fitted from the logs of $hot$ days/{name}.toml" for name in ("one", "two")]
     found = {"verdict": "better", "difference": -0.2, "difference_interval": [-0.3, -0.1]}
-    svg = judged(
+    drawing = judged(
         {
             "objectives": [{"id": "added_delay", "unit": "s"}],
             "profiles": dict.fromkeys(paths, "hash"),
             "judged": [{"by_profile": {path: {"added_delay": found} for path in paths}}],
         }
     )
-    assert svg is not None
-    words = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert drawing is not None
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", inline_svg(drawing))
     assert "added delay (s)," in words
     assert sum("$hot$" in each for each in words) == 2
     assert any(each.endswith("one.toml") for each in words)
