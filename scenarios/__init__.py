@@ -8,6 +8,7 @@ What lives here
                             scenario_files.py, which reads what it extends, and scenario_checks.py
     scenario_reference.py   docs/scenarios.md, written from the models
     command_reference.py    docs/commands.md, written from the parser
+    docs_pages.py           which page tells more of a command or of a file, and the pages as text
     policy.py               a policy in place of the scenario's own relay
     toml_text.py            TOML written
     runner.py               replications in this process or in several

@@ -25,6 +25,7 @@ from relaysim.scenarios.commands import (
     ablate,
     compare,
     completion,
+    docs,
     doctor,
     explore,
     figures,
@@ -39,6 +40,7 @@ from relaysim.scenarios.commands import (
     verify,
 )
 from relaysim.scenarios.commands.command_line import EXIT_INTERRUPTED, EXIT_USAGE, UsageError, stop_output
+from relaysim.scenarios.docs_pages import PAGES, lines_to_type
 from relaysim.scenarios.system_errors import printable, reason_of
 
 PATIENCE_VARIABLE: Final = "RELAYSIM_PATIENCE"
@@ -78,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("relaysim: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except UsageError as error:
-        _complain(str(error))
+        _complain(str(error), error.page or getattr(error.__cause__, "page", ""))
         return EXIT_USAGE
     except RecursionError:
         _complain("something that was given lies too deep inside itself to be read, such as thousands of nested lists")
@@ -137,6 +139,13 @@ class _Parser(argparse.ArgumentParser):
 
     names: Sequence[str] = ()
     """The commands, of the parser that has some."""
+    pages: Sequence[str] = ()
+    """The pages that tell more of a command."""
+
+    def format_help(self) -> str:
+        """The help, and at its end what to type for more than it can say."""
+        more = lines_to_type(self.pages) or ("relaysim docs" if self.names else "")
+        return super().format_help() + (f"\nmore: {more}\n" if more else "")
 
     def error(self, message: str) -> NoReturn:
         unknown = re.match(r"(?:unrecognized arguments: |argument COMMAND: invalid choice: ')([^\s'=]+)", message)
@@ -158,12 +167,14 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _complain(text: str) -> None:
+def _complain(text: str, page: str = "") -> None:
+    """Print what is wrong, a line each. `page` tells how what is wrong is written: behind the first line."""
     lines = [_cut(printable(line)) for line in text.splitlines()] or [""]
+    more = f" (more: {lines_to_type(page.split(', '))})" if page else ""
     if len(lines) == 1:
-        print(f"relaysim: {lines[0]}", file=sys.stderr)
+        print(f"relaysim: {lines[0]}{more}", file=sys.stderr)
         return
-    print(f"relaysim: {len(lines)} problems", file=sys.stderr)
+    print(f"relaysim: {len(lines)} problems{more}", file=sys.stderr)
     for line in lines:
         print(f"  {line}", file=sys.stderr)
 
@@ -209,6 +220,7 @@ def command_parser() -> argparse.ArgumentParser:
     ) -> None:
         made = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
         made.set_defaults(command=run, parser=made)
+        made.pages = PAGES[name]
         if has_results:
             made.add_argument("--json", action="store_true", help="print the results as JSON")
         add_arguments(made)
@@ -296,6 +308,13 @@ def command_parser() -> argparse.ArgumentParser:
         list_scenarios.add_arguments,
         list_scenarios.run,
         "List the shipped scenarios with their claims and expected verdicts.",
+    )
+    command(
+        "docs",
+        docs.add_arguments,
+        docs.run,
+        "Print a page of the documents, or list them all.",
+        has_results=False,
     )
     command(
         "completion",

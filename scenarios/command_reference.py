@@ -11,25 +11,7 @@ from typing import Final
 
 from relaysim.scenarios.cli import command_parser
 from relaysim.scenarios.commands.command_line import subcommands
-
-PAGES: Final = {
-    "run": ("scenarios.md", "trace.md"),
-    "verify": ("answers.md", "own-relay.md", "sequential.md", "ci.md"),
-    "explore": ("exploring.md",),
-    "compare": ("comparing-policies.md",),
-    "ablate": ("ablations.md",),
-    "fit": ("fitting.md",),
-    "sweep": ("sweeps.md",),
-    "tune": ("tuning.md",),
-    "replay": ("stories.md",),
-    "report": ("ci.md",),
-    "figures": ("figures.md",),
-    "doctor": ("determinism.md",),
-    "serve": ("serving.md", "control-api.md"),
-    "list": ("scenarios.md",),
-    "completion": (),
-}
-"""The pages that tell more of each command."""
+from relaysim.scenarios.docs_pages import PAGES
 
 SHARED_BY_MIN: Final = 3
 """Commands that have an option in the same words, from which on it is described once for all of them."""
@@ -90,7 +72,7 @@ def _section(name: str, parser: argparse.ArgumentParser, shared: set[str]) -> It
     own = [action for action in arguments if _row(action, name) not in shared]
     yield f"\n## `{name}`\n\n{parser.description}\n\n    {_usage(name, arguments)}\n"
     if pages := PAGES[name]:
-        yield f"\nMore: {', '.join(f'[{page}]({page})' for page in pages)}.\n"
+        yield f"\nMore: {', '.join(f'[{page}.md]({page}.md)' for page in pages)}.\n"
     if own:
         yield "\n| argument | |\n|---|---|\n"
         yield from (f"{_row(action, name)}\n" for action in own)

@@ -17,6 +17,7 @@ from typing import Any
 from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.claims import REPLICATIONS
 from relaysim.reports.results import FactoryOption
+from relaysim.scenarios.docs_pages import SCENARIO
 from relaysim.scenarios.document import PathError, drop, extend, parse_setting, set_value
 from relaysim.scenarios.model import Origin, Scenario
 from relaysim.scenarios.problems import Problem, ScenarioError
@@ -107,7 +108,7 @@ def load(
     reading = Reading(name_or_path)
     read_chain(reading)
     if not reading.files:
-        raise ScenarioError(reading.problems)
+        raise reading.refused()
     _put_factory_in(reading, factory, option)
     _apply_sets(reading, sets)
     _let_provider_batch(reading)
@@ -124,7 +125,7 @@ def load(
         if check_relay and not reading.problems:
             check_relay_builds(scenario, reading)
     if scenario is None or reading.problems:
-        raise ScenarioError(list(dict.fromkeys(reading.problems)))
+        raise reading.refused()
     return scenario
 
 
@@ -158,7 +159,9 @@ def load_each(
     seen: dict[str, str] = {}
     for scenario in scenarios:
         if (other := seen.setdefault(scenario.name, scenario.origin.given)) != scenario.origin.given:
-            problems.append(Problem(scenario.origin.given, "name", f"{scenario.name!r} is the name of {other}, too"))
+            problems.append(
+                Problem(scenario.origin.given, "name", f"{scenario.name!r} is the name of {other}, too", page=SCENARIO)
+            )
     if problems:
         raise ScenarioError(list(dict.fromkeys(problems)))
     return scenarios
@@ -174,7 +177,7 @@ def variant(scenario: Scenario, values: Mapping[str, Any]) -> Scenario:
         _set(reading, path, value, f"{path}={value}")
     made = validate(reading)
     if made is None or reading.problems:
-        raise ScenarioError(reading.problems)
+        raise reading.refused()
     return _with_origin(made, reading)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Unpack, get_args, get_origin, get_type_hints, is_typeddict
 
+from relaysim.scenarios.docs_pages import POLICY
 from relaysim.scenarios.load import load, load_each
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.own_policies import HOME, mismatch
@@ -45,7 +46,7 @@ def load_policy_file(path: str) -> PolicyFile:
         return load_policy(path)
     except PolicyFileError as error:
         problems = [problem.removeprefix(f"{path}: ") for problem in error.problems]
-        raise ScenarioError([Problem(path, "", problem) for problem in problems]) from error
+        raise ScenarioError([Problem(path, "", problem, page=POLICY) for problem in problems]) from error
 
 
 def policy_sets(policy: str, settings: Mapping[str, Any], scenario: Scenario) -> tuple[list[str], tuple[LeftOut, ...]]:

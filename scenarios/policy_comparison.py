@@ -231,7 +231,7 @@ def _load_policy(
     except ScenarioError as error:
         # The scenario itself is right, so all that is wrong is this policy's.
         raise ScenarioError(
-            [Problem(where, "", problem.message, problem.suggestion) for problem in error.problems]
+            [Problem(where, "", problem.message, problem.suggestion, problem.page) for problem in error.problems]
         ) from error
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from relaysim.scenarios.docs_pages import joined
 from relaysim.scenarios.document import without_lists
 from relaysim.scenarios.system_errors import reason_of
 from relaysim.sim.backends import BACKENDS, backend_named
@@ -27,6 +28,8 @@ class Problem:
     path: str
     message: str
     suggestion: str = ""
+    page: str = ""
+    """The page that tells how such a file is written (`docs_pages`)."""
 
     def __str__(self) -> str:
         where = f"{self.file}: {self.path}" if self.path else self.file
@@ -39,6 +42,11 @@ class ScenarioError(ValueError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+    @property
+    def page(self) -> str:
+        """The pages that tell how such files are written; "" for none."""
+        return joined(problem.page for problem in self.problems)
 
     def __reduce__(self) -> tuple[type[ScenarioError], tuple[Sequence[Problem]]]:
         return type(self), (self.problems,)

@@ -10,6 +10,7 @@ from typing import Any
 
 from relaysim.reports.claim_kinds import ClaimKind, kind_named
 from relaysim.reports.claims import REPLICATIONS, CounterBound, SeriesUpTo, detail_name
+from relaysim.scenarios.docs_pages import PROFILE
 from relaysim.scenarios.document import Document
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.own_policies import HOME, mismatch, policies_over, untold
@@ -67,25 +68,29 @@ def _resolve_profile(reading: Reading) -> Profile | None:
         table = read_profile_table(named)
     except FileNotFoundError:
         if named.endswith(".toml"):
-            reading.problems.append(Problem(file, "profile", f"there is no file {shown_path(Path(named))}"))
+            reading.problems.append(
+                Problem(file, "profile", f"there is no file {shown_path(Path(named))}", page=PROFILE)
+            )
         else:
             sentence = did_you_mean(named, shipped_profiles(), what="shipped are")
             message = f"there is no profile {named!r}"
             reading.problems.append(
-                Problem(file, "profile", message, f"{sentence} (or give a path that ends in .toml)")
+                Problem(file, "profile", message, f"{sentence} (or give a path that ends in .toml)", PROFILE)
             )
         _check_profile(reading, model, read_profile_table("claimed"), overrides, as_typed, None)
         return None
     except (OSError, UnicodeDecodeError) as error:
         reading.problems.append(
-            Problem(file, "profile", f"{shown_path(Path(named))} cannot be read: {reason_of(error)}")
+            Problem(file, "profile", f"{shown_path(Path(named))} cannot be read: {reason_of(error)}", page=PROFILE)
         )
         return None
     except tomllib.TOMLDecodeError as error:
-        reading.problems.append(Problem(shown_path(Path(named)), "", f"is no TOML: {first_lower(str(error))}"))
+        reading.problems.append(
+            Problem(shown_path(Path(named)), "", f"is no TOML: {first_lower(str(error))}", page=PROFILE)
+        )
         return None
     except ExtendsError as error:
-        reading.problems.append(Problem(file, "profile", str(error)))
+        reading.problems.append(Problem(file, "profile", str(error), page=PROFILE))
         return None
     where = f"profile {named}" if not named.endswith(".toml") else shown_path(Path(named))
     return _check_profile(reading, model, table, overrides, as_typed, where)
@@ -110,7 +115,8 @@ def _check_profile(
             moved = finding._replace(steps=("profile_overrides", *finding.steps))
             reading.problems += to_problems([moved], reading.file_of)
         elif where is not None:
-            reading.problems.append(Problem(where, format_path(finding.steps), finding.message, finding.suggestion))
+            place = format_path(finding.steps)
+            reading.problems.append(Problem(where, place, finding.message, finding.suggestion, PROFILE))
     return None if findings else model.model_validate(merged)
 
 

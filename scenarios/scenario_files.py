@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from relaysim.reports.results import FactoryOption
+from relaysim.scenarios.docs_pages import scenario_page
 from relaysim.scenarios.document import Document, extend, parse_path
-from relaysim.scenarios.problems import Problem
+from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.system_errors import reason_of
 from relaysim.sim.toml_file import read_toml
 from relaysim.sim.validation_words import Step, did_you_mean, shown
@@ -71,6 +72,14 @@ class Reading:
     def shown(self) -> str:
         """The file that was asked for, as people read it."""
         return self.files[0].shown if self.files else self.given
+
+    def refused(self) -> ScenarioError:
+        """The error with all problems, each once, and with the page that tells of its place."""
+        told = []
+        for each in self.problems:
+            of_option = each.file.startswith("--") and not each.file.startswith("--set ")
+            told.append(each if each.page or of_option else replace(each, page=scenario_page(each.path)))
+        return ScenarioError(list(dict.fromkeys(told)))
 
     def complain(self, message: str, suggestion: str = "", path: str = "") -> None:
         """Add a problem with the file that was asked for."""

@@ -185,8 +185,9 @@ def reference() -> str:
         f"{', '.join(f'`{name}`' for name in shipped_profiles())}. Each number is a table with "
         "its value and a `basis`, a sentence on what it rests on; a number without one is refused. A profile may "
         "say only what differs from a shipped one, or from another file "
-        '(`extends = "typical"`): a table without a `kind` then changes single parameters. A scenario changes '
-        "single numbers under `profile_overrides`.",
+        '(`extends = "typical"`): a table without a `kind` then changes single parameters '
+        "([an example](tutorials/researcher.md#4-a-backend-of-your-own)). A scenario changes single numbers under "
+        "`profile_overrides`.",
         "",
         "| key | meaning |",
         "|---|---|",

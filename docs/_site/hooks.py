@@ -7,6 +7,9 @@ The pages are written for a code host, where a link may lead to any file of the 
 - A link to a file that there is not is left as it is. mkdocs warns of it, and `--strict` fails.
 
 All links pass `target_on_site`; nothing else changes any. Besides, `\\|` in a table's code is a bar, as on a code host.
+
+What the theme leaves out for who reads with a screen reader or a keyboard is put in: `_FOR_ALL` has it for the theme's
+script, which builds parts of a page in the reader's browser. Whatever is not found there as expected fails the build.
 """
 
 from __future__ import annotations
@@ -21,11 +24,21 @@ from markdown import Markdown
 from markdown.extensions import Extension
 from markdown.treeprocessors import Treeprocessor
 from markdown.util import AtomicString
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[2]
 BESIDE_DOCS = ("CONTRIBUTING.md", "CHANGELOG.md")
 """Pages of the site that lie at the top of the repository."""
+
+
+_SEARCH = ('data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"')
+_FOR_ALL = (
+    # Buttons beside a block of code are no navigation; there would be many of one name.
+    ('("nav",{class:"md-code__nav"})', '("div",{class:"md-code__nav"})'),
+    # What scrolls can be scrolled with the keyboard.
+    ('("div",{class:"md-typeset__scrollwrap"}', '("div",{class:"md-typeset__scrollwrap",tabindex:"0"}'),
+)
 
 
 def path_in_repository(page: str) -> str:
@@ -80,8 +93,13 @@ class _Links(Treeprocessor):
             element[-1].tail = ")"
 
 
-class _Bars(Treeprocessor):
+class _Cells(Treeprocessor):
+    """A bar in a table's code, and heads without a text, which are no heads."""
+
     def run(self, root: Element) -> None:
+        for cell in root.iter("th"):
+            if not (cell.text or "").strip() and not len(cell):
+                cell.tag = "td"
         for cell in root.iter("td"):
             for code in cell.iter("code"):
                 code.text = AtomicString((code.text or "").replace("\\|", "|"))
@@ -89,7 +107,7 @@ class _Bars(Treeprocessor):
 
 class _SitePages(Extension):
     def extendMarkdown(self, md: Markdown) -> None:
-        md.treeprocessors.register(_Bars(md), "site_bars", 6)
+        md.treeprocessors.register(_Cells(md), "site_cells", 6)
         md.treeprocessors.register(_Links(md, _page), "site_links", 5)
 
 
@@ -115,3 +133,30 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     global _page
     _page = page.file.src_uri
     return markdown
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Give the search a name."""
+    return _replaced(output, *_SEARCH, page.file.src_uri)
+
+
+def on_post_template(output_content: str, template_name: str, **_: Any) -> str:
+    """The same for a page that is no document's."""
+    return _replaced(output_content, *_SEARCH, template_name) if template_name == "404.html" else output_content
+
+
+def on_post_build(config: Any) -> None:
+    """Put into the theme's script what it leaves out."""
+    for script in Path(config["site_dir"]).glob("assets/javascripts/bundle.*.min.js"):
+        text = script.read_text(encoding="utf-8")
+        for old, new in _FOR_ALL:
+            text = _replaced(text, old, new, script.name)
+        script.write_text(text, encoding="utf-8")
+
+
+def _replaced(text: str, old: str, new: str, where: str) -> str:
+    if text.count(old) != 1:
+        raise PluginError(
+            f"{where}: has {old!r} {text.count(old)} times; the theme has changed, see docs/_site/hooks.py"
+        )
+    return text.replace(old, new)

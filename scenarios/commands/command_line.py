@@ -43,7 +43,11 @@ _POLICY_HELP = "put the policy of this file in place of the scenario's relay; --
 
 
 class UsageError(ValueError):
-    """Something that the user can put right; the message says what, one line per problem."""
+    """Something that the user can put right; the message says what, one line per problem, and `page` where to read more."""
+
+    def __init__(self, message: str, *, page: str = "") -> None:
+        super().__init__(message)
+        self.page = page
 
 
 def whole_number(text: str, low: int, high: float, what: str) -> int:
@@ -334,32 +338,6 @@ def say_results(arguments: argparse.Namespace, results: Mapping[str, Any], other
         say(canonical(results).rstrip("\n"))
     else:
         otherwise()
-
-
-def read_run(path: Path, *, given: bool) -> dict[str, Any]:
-    """The results in a folder or a file. `given`: somebody named it. Raises UsageError if it has none that can be read."""
-    from relaysim.reports.results import ResultsError, read_results
-
-    try:
-        return read_results(path)
-    except ResultsError as error:
-        raise UsageError(str(error)) from error
-    except OSError as error:
-        remedy = (
-            "name a folder that `relaysim verify` wrote" if given else "run `relaysim verify` first, or name a folder"
-        )
-        raise UsageError(f"{path}: there are no results: {reason_of(error)}; {remedy}") from error
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """While something is told of results that were read: what they lack, having been changed or cut, is a UsageError."""
-    try:
-        yield
-    except (LookupError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f"{path}: these are not whole results ({type(error).__name__}: {error}); run the command again that wrote them"
-        ) from error
 
 
 def checked_folder(name: str, out: Path | None, *, own: str = "") -> Path:

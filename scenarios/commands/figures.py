@@ -11,12 +11,11 @@ from relaysim.scenarios.commands.command_line import (
     UsageError,
     folder,
     names,
-    read_run,
-    reading,
     say,
     say_json,
     writing,
 )
+from relaysim.scenarios.commands.read_results import read_run, reading
 
 if TYPE_CHECKING:
     from relaysim.reports.drawing import Drawing

@@ -15,6 +15,7 @@ from relaysim.scenarios.commands.command_line import (
     show_answer,
     writing,
 )
+from relaysim.scenarios.docs_pages import LOGS, PROFILE
 from relaysim.sim.counted import counted
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
             shown.part("reading the logs")
             reading = read_logs(arguments.logs, arguments.dates, _in_megabytes(shown))
         except LogError as error:
-            raise UsageError(str(error)) from error
+            raise UsageError(str(error), page=LOGS) from error
         read_seconds = time.perf_counter() - began
         rate = reading.bytes.bytes / 1e6 / max(read_seconds, 1e-9)
         shown.say(f"fit: {counted(reading.bytes.lines, 'line')} in {read_seconds:.1f} s ({rate:,.0f} MB/s)")
@@ -127,15 +128,15 @@ def _base(name: str) -> tuple[dict[str, Any], Profile]:
         table = read_profile_table(name)
     except FileNotFoundError as error:
         sentence = str(error) if error.filename is None else f"there is no file {name}"
-        raise UsageError(f"--profile-from: {sentence}") from error
+        raise UsageError(f"--profile-from: {sentence}", page=PROFILE) from error
     except ExtendsError as error:
-        raise UsageError(f"--profile-from: {error}") from error
+        raise UsageError(f"--profile-from: {error}", page=PROFILE) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"--profile-from {name}: {unreadable(error)}") from error
+        raise UsageError(f"--profile-from {name}: {unreadable(error)}", page=PROFILE) from error
     if found := findings_of(Profile, table):
         where = f"--profile-from {name}"
         problems = (Problem(where, format_path(each.steps), each.message, each.suggestion) for each in found)
-        raise UsageError("\n".join(map(str, problems)))
+        raise UsageError("\n".join(map(str, problems)), page=PROFILE)
     return table, Profile.model_validate(table)
 
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from relaysim.scenarios.commands.ci_outputs import add_github_summary, check_ci_outputs, tell_github
 from relaysim.scenarios.commands.command_line import (
     UsageError,
-    read_run,
-    reading,
     say_json,
     say_results,
     show,
     show_answer,
 )
+from relaysim.scenarios.commands.read_results import read_run, reading
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from relaysim.scenarios.docs_pages import FAULTS, OTHER_ENDPOINTS, PROFILE, REPLIES
 from relaysim.scenarios.document import Document, PathError, parse_path, parse_setting, set_value
 from relaysim.scenarios.problems import Problem, ScenarioError, findings_of, told_with_their_api, unreadable
 from relaysim.scenarios.runner import here_on_path
@@ -50,9 +51,9 @@ def settings_from(arguments: argparse.Namespace) -> ApiSettings:
     overrides = _read_profile(arguments.profile, arguments.sets, backend.profile, problems)
     faults = _read_faults(arguments.faults, backend, problems)
     replies = _read_replies(arguments.replies, problems)
-    others = _read_file("--other-endpoints", arguments.other_endpoints, problems)
+    others = _read_file("--other-endpoints", arguments.other_endpoints, problems, OTHER_ENDPOINTS)
     if others is not None:
-        others = _checked(OtherEndpointsSettings, others, str(arguments.other_endpoints), problems)
+        others = _checked(OtherEndpointsSettings, others, str(arguments.other_endpoints), problems, OTHER_ENDPOINTS)
     if arguments.any_assistant and not backend.has_assistants:
         problems.append(_no_assistants("--any-assistant", backend))
     for given in arguments.assistants:
@@ -124,18 +125,18 @@ def _read_profile(named: str, sets: Sequence[str], model: type[Profile], problem
         table = read_profile_table(named)
     except FileNotFoundError:
         if named.endswith(".toml"):
-            problems.append(Problem(where, "", "there is no such file"))
+            problems.append(Problem(where, "", "there is no such file", page=PROFILE))
         else:
-            sentence = did_you_mean(named, shipped_profiles(), what="shipped are")
-            problems.append(
-                Problem(where, "", f"there is no profile {named!r}", f"{sentence} (or give a path that ends in .toml)")
+            sentence = (
+                f"{did_you_mean(named, shipped_profiles(), what='shipped are')} (or give a path that ends in .toml)"
             )
+            problems.append(Problem(where, "", f"there is no profile {named!r}", sentence, PROFILE))
         return {}
     except ExtendsError as error:
-        problems.append(Problem("--profile", "", str(error)))
+        problems.append(Problem("--profile", "", str(error), page=PROFILE))
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        problems.append(Problem(where, "", unreadable(error)))
+        problems.append(Problem(where, "", unreadable(error), page=PROFILE))
         return {}
     merged = override(table, overrides)
     findings = told_with_their_api(findings_of(model, merged), model)
@@ -148,49 +149,55 @@ def _read_profile(named: str, sets: Sequence[str], model: type[Profile], problem
             # The setting of that very place, or else one of the same table.
             near = {path: each for path, each in typed.items() if parse_path(path)[0] == finding.steps[0]}
             file = f"--set {near.get(format_path(finding.steps), next(iter(near.values())))}"
-        problems.append(Problem(file, format_path(finding.steps), finding.message, finding.suggestion))
+        problems.append(Problem(file, format_path(finding.steps), finding.message, finding.suggestion, PROFILE))
     return overrides
 
 
 def _read_faults(path: str | None, backend: Backend, problems: list[Problem]) -> Any:
-    document = _read_file("--faults", path, problems)
+    document = _read_file("--faults", path, problems, FAULTS)
     if document is None:
         return ()
 
-    made = _checked(_FaultsFile, document, str(path), problems)
+    made = _checked(_FaultsFile, document, str(path), problems, FAULTS)
     if made is None:
         return ()
     for position, message in wrong_routes(made.faults, backend):
-        problems.append(Problem(str(path), f"faults[{position}].route", message))
+        problems.append(Problem(str(path), f"faults[{position}].route", message, page=FAULTS))
     return made.faults
 
 
 def _read_replies(path: str | None, problems: list[Problem]) -> Any:
-    document = _read_file("--replies", path, problems)
+    document = _read_file("--replies", path, problems, REPLIES)
     if document is None:
         return None
 
     here_on_path()
-    made = _checked(_RepliesFile, {"replies": document}, str(path), problems, below=1)
+    made = _checked(_RepliesFile, {"replies": document}, str(path), problems, REPLIES, below=1)
     return None if made is None else made.replies
 
 
-def _read_file(option: str, path: str | None, problems: list[Problem]) -> Document | None:
+def _read_file(option: str, path: str | None, problems: list[Problem], page: str) -> Document | None:
 
     if path is None:
         return None
     try:
         return read_toml(path)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        problems.append(Problem(f"{option} {path}", "", unreadable(error)))
+        problems.append(Problem(f"{option} {path}", "", unreadable(error), page=page))
         return None
 
 
 def _checked(
-    model: type[BaseModel], document: Mapping[str, Any], file: str, problems: list[Problem], *, below: int = 0
+    model: type[BaseModel],
+    document: Mapping[str, Any],
+    file: str,
+    problems: list[Problem],
+    page: str,
+    *,
+    below: int = 0,
 ) -> Any:
     """The model of a document, if nothing is wrong with it. `below`: how many steps of a place are not in the file."""
     findings = findings_of(model, document)
     for finding in findings:
-        problems.append(Problem(file, format_path(finding.steps[below:]), finding.message, finding.suggestion))
+        problems.append(Problem(file, format_path(finding.steps[below:]), finding.message, finding.suggestion, page))
     return None if findings else model.model_validate(document)

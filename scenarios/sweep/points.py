@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from relaysim.reports.results import FactoryOption
+from relaysim.scenarios.docs_pages import POINTS
 from relaysim.scenarios.document import PathError, parse_path, parse_setting
 from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
@@ -107,9 +108,9 @@ def _placed(problem: Problem, row: Sequence[Setting]) -> Problem:
     """A problem of a point, told of what set it: by the value itself, else by all values of the point."""
     for setting in row:
         if problem.file == f"--set {setting.set}":
-            return Problem(setting.typed_in, problem.path, problem.message, problem.suggestion)
+            return Problem(setting.typed_in, problem.path, problem.message, problem.suggestion, problem.page)
     where = ", ".join(dict.fromkeys(each.typed_in for each in row))
-    return Problem(where or problem.file, problem.path, problem.message, problem.suggestion)
+    return Problem(where or problem.file, problem.path, problem.message, problem.suggestion, problem.page)
 
 
 # Grids
@@ -195,7 +196,7 @@ def _wrong_paths(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _rows_of_file(path: Path) -> list[list[Setting]]:
     def wrong(message: str) -> ScenarioError:
-        return ScenarioError([Problem(str(path), "", message)])
+        return ScenarioError([Problem(str(path), "", message, page=POINTS)])
 
     try:
         content = read_within(path, BYTES_MAX)
@@ -249,30 +250,34 @@ def _rows_of_file(path: Path) -> list[list[Setting]]:
 def _wrong_header(path: Path, line: int, header: Sequence[str]) -> list[Problem]:
     if any(";" in name for name in header):
         message = "has semicolons between its paths; a list is read with commas, in every line"
-        return [Problem(f"{path}, line {line}", "", message)]
+        return [Problem(f"{path}, line {line}", "", message, page=POINTS)]
     problems = []
     for column, name in enumerate(header, 1):
         try:
             parse_path(name)
         except PathError as error:
-            problems.append(Problem(f"{path}, line {line}, column {column}", "", str(error)))
+            problems.append(Problem(f"{path}, line {line}, column {column}", "", str(error), page=POINTS))
     if not problems:
-        problems = [Problem(f"{path}, line {line}", name, message) for name, message in _wrong_paths(header)]
+        problems = [
+            Problem(f"{path}, line {line}", name, message, page=POINTS) for name, message in _wrong_paths(header)
+        ]
     return problems
 
 
 def _row(path: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> tuple[list[Setting], list[Problem]]:
     if len(cells) != len(header):
         message = f"has {counted(len(cells), 'value')}, and line 1 names {counted(len(header), 'path')}"
-        return [], [Problem(f"{path}, line {line}", "", message)]
+        return [], [Problem(f"{path}, line {line}", "", message, page=POINTS)]
     row, problems = [], []
     for column, (name, cell) in enumerate(zip(header, cells, strict=True), 1):
         typed_in = f"{path}, line {line}, column {column} ({name})"
         if not cell.strip():
-            problems.append(Problem(typed_in, "", "is empty; write the value that the scenario has, if that is meant"))
+            problems.append(
+                Problem(typed_in, "", "is empty; write the value that the scenario has, if that is meant", page=POINTS)
+            )
             continue
         try:
             row.append(Setting(typed_in, name, cell.strip(), _read(cell.strip())))
         except PathError as error:
-            problems.append(Problem(typed_in, "", str(error)))
+            problems.append(Problem(typed_in, "", str(error), page=POINTS))
     return row, problems

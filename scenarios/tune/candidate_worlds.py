@@ -124,7 +124,7 @@ def _by_option(problem: Problem, profile: str) -> Problem:
     """A problem with a profile as `load` tells it; where that is about the name itself, it was given by another option."""
     if (problem.file, problem.path) != (f"--set profile={profile}", "profile"):
         return problem
-    return Problem(f"--profiles {profile}", "", problem.message, problem.suggestion)
+    return Problem(f"--profiles {profile}", "", problem.message, problem.suggestion, problem.page)
 
 
 def _labels(made: Mapping[str, Scenario]) -> dict[str, str]:

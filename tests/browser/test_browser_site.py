@@ -1,4 +1,4 @@
-"""Goal: whoever opens the site finds a word by searching, and no request leaves for elsewhere.
+"""Goal: everybody can read the site, finds a word by searching, and no request leaves for elsewhere.
 
 Method: the files that `make site` has built, served from this machine, and opened in Chromium (`make browser`).
 """
@@ -12,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Request
 
 SITE = Path(__file__).resolve().parents[2] / "site"
@@ -26,6 +27,11 @@ PAGES = [
     "serving/",
     "404.html",
 ]
+
+
+MODES = [(width, scheme) for width in (1400, 400) for scheme in ("light", "dark")]
+#: Pages that axe examines in every mode: most kinds of tables, code, lists and links. The others take turns.
+IN_EVERY_MODE = ["index.html", "404.html", "own-bot/index.html", "lock-waits/index.html"]
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -85,6 +91,30 @@ def test_no_request_leaves_and_nothing_fails(
     assert requests.elsewhere(address) == []
     assert said == []
     assert page.locator("article h1").count() == 1
+
+
+@pytest.mark.parametrize(("turn", "mode"), list(enumerate(MODES)), ids=str)
+def test_axe_finds_nothing_to_mend(turn: int, mode: tuple[int, str], address: str, browser: Browser) -> None:
+    width, scheme = mode
+    names = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
+    assert set(IN_EVERY_MODE) <= set(names)
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    found = {}
+    for name in [*IN_EVERY_MODE, *[each for each in names if each not in IN_EVERY_MODE][turn :: len(MODES)]]:
+        page.goto(address + name)
+        if violations := Axe().run(page).response["violations"]:
+            found[name] = {each["id"]: each["nodes"][0]["html"] for each in violations}
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    page.close()
+    assert found == {}
+
+
+def test_axe_would_find_what_cannot_be_read(address: str, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(address + "own-bot/")
+    page.add_style_tag(content=".md-typeset p { color: #bbb }")
+    assert "color-contrast" in {each["id"] for each in Axe().run(page).response["violations"]}
+    page.close()
 
 
 def test_a_request_elsewhere_would_be_seen(address: str, context: BrowserContext, requests: Requests) -> None:

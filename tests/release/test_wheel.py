@@ -162,7 +162,7 @@ def project(tmp_path: Path) -> Path:
 
 def test_the_wheel_installs_one_name_and_every_file_of_it(wheel: Path, distributions: Path) -> None:
     tracked = subprocess.run(
-        ["git", "ls-files", "--", *ROOMS], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "--", *ROOMS, "docs/*.md"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
     expected = {f"relaysim/{name}" for name in tracked if not Path(name).name.startswith(".")}
     with zipfile.ZipFile(wheel) as archive:
@@ -175,6 +175,11 @@ def test_the_wheel_installs_one_name_and_every_file_of_it(wheel: Path, distribut
         in_source = {name.partition("/")[2] for name in archive.getnames()}
     assert expected | {"pyproject.toml", "README.md", "LICENSE"} <= in_source
     assert not [name for name in in_source if "reports/out" in name]
+
+
+def test_the_documents_can_be_read_where_no_checkout_is(complete: Environment, tmp_path: Path) -> None:
+    assert complete("relaysim", "docs", "policy-file", where=tmp_path) == (ROOT / "docs" / "policy-file.md").read_text()
+    assert complete("relaysim", "docs", "scenarios#workload", where=tmp_path).startswith("## Workload\n")
 
 
 def test_the_version_stands_in_one_place(alone: Environment, tmp_path: Path) -> None:

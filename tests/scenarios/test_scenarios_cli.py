@@ -101,7 +101,7 @@ def test_exit_code_2_and_all_problems_of_bad_files(tmp_path: Path, capsys: pytes
     streams = capsys.readouterr()
     assert streams.out == ""
     assert streams.err.splitlines() == [
-        "relaysim: 4 problems",
+        "relaysim: 4 problems (more: relaysim docs scenarios#the-file)",
         "  small.toml: root_seed: is missing; it says: keys every draw, together with a replication's own number",
         "  small.toml: replications: must be 1 or more, not -1",
         "  small.toml: root_sed: unknown key; did you mean `root_seed`?",

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from relaysim.scenarios.cli import command_parser
-from relaysim.scenarios.command_reference import PAGES, reference
+from relaysim.scenarios.command_reference import reference
 from relaysim.scenarios.commands.command_line import subcommands
+from relaysim.scenarios.docs_pages import PAGES
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = subcommands(command_parser())
@@ -45,4 +46,4 @@ def test_every_argument_says_what_it_is() -> None:
 def test_every_command_names_its_pages() -> None:
     assert list(PAGES) == list(COMMANDS)
     for page in {page for pages in PAGES.values() for page in pages}:
-        assert (DOCS / page).is_file()
+        assert (DOCS / f"{page}.md").is_file()

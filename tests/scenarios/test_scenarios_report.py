@@ -65,7 +65,7 @@ def test_report_prints_an_answer_again_and_what_changed(capsys: pytest.CaptureFi
     assert main(["report"]) == 2
     assert capsys.readouterr().err == (
         "relaysim: reports/out/latest: there are no results: no such file or directory; run `relaysim verify` first, or "
-        "name a folder\n"
+        "name a folder (more: relaysim docs ci#where-results-lie)\n"
     )
     assert verify() == 0
     printed = capsys.readouterr().out
@@ -142,7 +142,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_every_command_of_the_workflows_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's lines are run up to the relay that they name, which is nobody's here."""
-    monkeypatch.setattr("relaysim.scenarios.cli._complain", complaints.append)
+    monkeypatch.setattr("relaysim.scenarios.cli._complain", lambda text, page: complaints.append(text))
     lines = re.findall(r"^\s+(?:- run: |- )(relaysim .*)$", (DOCS / "ci.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert len(lines) == 2
     for line in lines:
