@@ -283,15 +283,26 @@ def test_a_log_that_identifies_nothing_still_has_a_page_and_a_profile(capsys: py
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["absent.log"], "relaysim: absent.log: cannot be read: no such file or directory\n"),
-        (["."], "relaysim: .: is a folder; name the logs in it\n"),
+        (
+            ["absent.log"],
+            "relaysim: absent.log: cannot be read: no such file or directory"
+            " (more: relaysim docs fitting#what-it-reads)\n",
+        ),
+        (["."], "relaysim: .: is a folder; name the logs in it (more: relaysim docs fitting#what-it-reads)\n"),
         (["other.log"], "relaysim: other.log: none of 2 lines is the relay's; give logs with its lines "),
-        (["relay.log", "relay.log"], "relaysim: relay.log: is named twice\n"),
+        (
+            ["relay.log", "relay.log"],
+            "relaysim: relay.log: is named twice (more: relaysim docs fitting#what-it-reads)\n",
+        ),
         (
             ["relay.log", "./relay.log"],
             "relaysim: ./relay.log: is the same file as relay.log, and would be counted twice",
         ),
-        (["relay.log", "link.log"], "relaysim: link.log: is the same file as relay.log, and would be counted twice\n"),
+        (
+            ["relay.log", "link.log"],
+            "relaysim: link.log: is the same file as relay.log, and would be counted twice"
+            " (more: relaysim docs fitting#what-it-reads)\n",
+        ),
         (
             ["broken.gz"],
             "relaysim: broken.gz: none of 0 lines is the relay's; compressed data break off or are damaged; ",
@@ -300,15 +311,20 @@ def test_a_log_that_identifies_nothing_still_has_a_page_and_a_profile(capsys: py
             ["relay.log", "--profile-from", "typicl"],
             "relaysim: --profile-from: no profile named 'typicl'; shipped are ",
         ),
-        (["relay.log", "--profile-from", "absent.toml"], "relaysim: --profile-from: there is no file absent.toml\n"),
+        (
+            ["relay.log", "--profile-from", "absent.toml"],
+            "relaysim: --profile-from: there is no file absent.toml (more: relaysim docs scenarios#profiles)\n",
+        ),
         (["relay.log", "--profile-from", "bad.toml"], "relaysim: --profile-from bad.toml: is no TOML: "),
         (
             ["relay.log", "--profile-from", "short.toml"],
-            "relaysim: 12 problems\n  --profile-from short.toml: title: is missing",
+            "relaysim: 12 problems"
+            " (more: relaysim docs scenarios#profiles)\n  --profile-from short.toml: title: is missing",
         ),
         (
             ["relay.log", "--profile-from", "nan.toml"],
-            "relaysim: --profile-from nan.toml: cancel_seconds.median: must be a finite number, not nan\n",
+            "relaysim: --profile-from nan.toml: cancel_seconds.median: must be a finite number, not nan"
+            " (more: relaysim docs scenarios#profiles)\n",
         ),
     ],
 )
