@@ -18,10 +18,11 @@ What lives here
     log_lines.py         the log lines that operators search for
     setting_rules.py     how settings are checked
     telemetry/           events, metrics and a dashboard
+    program/             the relay as a program of its own, `relaysim-relay`; imported by nothing else here
 
 Imports: the standard library, `openai`, `redis`, `structlog` and `prometheus_client`, nothing else, so that it runs in
-production alone. Time is read and slept through the running event loop only, hence any loop will do, one in virtual time
-included.
+production alone; `program` also `uvicorn` and `httpx2`. Time is read and slept through the running event loop only, hence
+any loop will do, one in virtual time included.
 
 Where to begin::
 

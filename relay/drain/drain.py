@@ -24,6 +24,7 @@ from relaysim.relay.drain.held_lease import HeldLease
 from relaysim.relay.drain.responses_backend import ResponsesBackend
 from relaysim.relay.drain.retries import Requests
 from relaysim.relay.drain.store import Accepted, Lease, Store, StoreUnavailable
+from relaysim.relay.drain.store_failures import StoreFailure
 from relaysim.relay.drain.sweeper import Health, Sweeper
 from relaysim.relay.drain.without_store import answer_without_store
 from relaysim.relay.messages import Handled, IncomingMessage, Outcome, Sender
@@ -207,6 +208,16 @@ class Drain:
     def health(self) -> Health:
         """Whether this worker sweeps, and if not, why: for a probe, and for whoever is woken up."""
         return self._sweeper.health
+
+    @property
+    def refusal(self) -> StoreFailure | None:
+        """Why nothing is taken in although Redis answers, as far as `serve` has found out; None: nothing forbids it."""
+        return self._eviction.refusal
+
+    @property
+    def knows_the_server(self) -> bool:
+        """Whether `serve` has asked Redis what it throws away: until then `refusal` says nothing."""
+        return self._eviction.has_looked
 
     async def outcome_of(self, conversation: str, message_id: str) -> Outcome | None:
         """What became of a message: None while it is being answered, and for one that was never handed in.

@@ -34,6 +34,7 @@ class EvictionWatch:
 
     Attributes:
         refusal: why nothing may be taken in, None if nothing forbids it as far as is known.
+        has_looked: whether the server has been asked, and has answered or will never say.
     """
 
     def __init__(self, store: Store, settings: DrainSettings, telemetry: Telemetry) -> None:
@@ -41,6 +42,7 @@ class EvictionWatch:
         self._settings = settings
         self._telemetry = telemetry
         self.refusal: StoreFailure | None = None
+        self.has_looked = False
 
     async def run(self) -> None:
         """Look until it is known, and on as long as messages are refused for it: whoever mends it restarts nothing."""
@@ -50,11 +52,13 @@ class EvictionWatch:
                 policy = await self._store.eviction()
             except StoreUnavailable as error:
                 if error.failure.reason in _NEVER_TOLD:
+                    self.has_looked = True
                     return
             else:
                 loses_messages = policy is not None and policy.startswith("allkeys")
                 refuses = loses_messages and self._settings.when_redis_evicts == "refuse"
                 self.refusal = _refusal(policy) if policy is not None and refuses else None
+                self.has_looked = True
                 if (policy or "") != reported:
                     reported = policy or ""
                     self._telemetry.redis_evicts(policy, refuses)

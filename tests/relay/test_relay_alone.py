@@ -143,9 +143,11 @@ json.dump(
 '''
 
 
-def base_requirements() -> list[Requirement]:
+def base_requirements(*extras: str) -> list[Requirement]:
+    """What the relay needs, and with these extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [Requirement(text) for text in project["dependencies"]]
+    more = [text for extra in extras for text in project["optional-dependencies"][extra]]
+    return [Requirement(text) for text in [*project["dependencies"], *more]]
 
 
 def closure(requirements: list[Requirement]) -> set[str]:
@@ -164,9 +166,9 @@ def closure(requirements: list[Requirement]) -> set[str]:
     return {name for name, _ in seen}
 
 
-def refused_modules() -> list[str]:
+def refused_modules(*extras: str) -> list[str]:
     """Top-level modules of everything installed outside the closure, and of the project but for the relay."""
-    allowed = closure(base_requirements())
+    allowed = closure(base_requirements(*extras))
     installed = importlib.metadata.packages_distributions()
     outside = [
         module
@@ -176,11 +178,11 @@ def refused_modules() -> list[str]:
     return sorted({*outside, "relaysim.sim", "relaysim.scenarios", "relaysim.reports", "tests"} - {"relaysim"})
 
 
-def run_alone(copy: Path, program: str = PROGRAM) -> subprocess.CompletedProcess[str]:
+def run_alone(copy: Path, program: str = PROGRAM, *extras: str) -> subprocess.CompletedProcess[str]:
     order = {
         "copy": str(copy),
         "site_packages": sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}),
-        "refused": refused_modules(),
+        "refused": refused_modules(*extras),
     }
     return subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", program],
