@@ -255,6 +255,10 @@ class Drain:
     def _token() -> str:
         return uuid.uuid4().hex
 
+    def _has_room(self) -> bool:
+        """Whether this worker answers a further conversation; else it is left to the sweeps, its own and others'."""
+        return True
+
     def _begin(self, lease: Lease) -> None:
         """Answer a conversation under a lease, in a task of its own."""
         held = self.held_lease_class(lease, self._store, self._settings.lease_seconds, self._telemetry)
@@ -262,7 +266,7 @@ class Drain:
         drainer = self.drainer_class(
             held, self._store, self._backend, self._channel, requests, self._settings, self._telemetry
         )
-        if self._closing:
+        if self._closing or not self._has_room():
             drainer.stop()
         task = asyncio.get_running_loop().create_task(drainer.run())
         # The loop itself keeps only weak references.

@@ -5,6 +5,7 @@ What lives here
     __main__.py       the same as `python -m relaysim.relay.program`
     service.py        one process: Redis, the conversation API, `drain` and the intake, from start to stop
     intake.py         the ASGI application: webhooks, health, metrics
+    answering.py      how many conversations one process answers at once
     json_body.py      a body as JSON, within limits
     provider.py       the seam to a provider of chat channels
     whatsapp.py       WhatsApp Cloud API

@@ -43,6 +43,17 @@ class ProgramMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.answering = Gauge(
+            "relay_conversations_answering",
+            "Conversations that this process answers",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.left_waiting = Counter(
+            "relay_conversations_left_waiting_total",
+            "Conversations left to the sweeps, since this process answers as many as it may",
+            registry=registry,
+        )
         items = Counter("relay_webhook_items_total", "What webhooks held, by its kind", ("kind",), registry=registry)
         self.items = {kind: items.labels(kind) for kind in KINDS}
         texts = Counter(

@@ -22,8 +22,10 @@ import redis.asyncio
 import uvicorn
 from prometheus_client import REGISTRY
 
-from relaysim.relay.drain import Drain, drain
+from relaysim.relay.drain import Drain
+from relaysim.relay.drain.drain import build
 from relaysim.relay.drain.store_failures import failure_of
+from relaysim.relay.program.answering import LimitedDrain
 from relaysim.relay.program.configuration import Configuration
 from relaysim.relay.program.durability import DurabilityWatch
 from relaysim.relay.program.intake import Intake, Limits
@@ -85,7 +87,11 @@ class Service:
         metrics = ProgramMetrics(REGISTRY)
         provider = self._configuration.provider()
         sender = ProviderSender(provider, settings, metrics)
-        self._relay = relay = drain(api, client, sender, telemetry=default(), **self._configuration.drain_settings)
+        self._relay = relay = build(
+            LimitedDrain, api, client, sender, telemetry=default(), settings=self._configuration.drain_settings
+        )
+        assert isinstance(relay, LimitedDrain)
+        relay.limit(values["RELAY_ANSWERING_MAX"], metrics)
         self._durability = durability = DurabilityWatch(
             client,
             accepts_loss=values["RELAY_WHEN_REDIS_FORGETS"] == "warn" or settings.wait_replicas > 0,
@@ -120,17 +126,17 @@ class Service:
         working: list[asyncio.Task[Any]] = [
             loop.create_task(relay.serve()),
             loop.create_task(durability.run()),
-            loop.create_task(self._ping(client, settings.store_timeout_seconds)),
+            loop.create_task(self._look(client, settings.store_timeout_seconds, relay, metrics)),
             loop.create_task(server.serve([self._listening])),
         ]
-        sweeps, _, pings, serving = working
+        sweeps, _, looks, serving = working
         stopping = loop.create_task(self._stopping.wait())
         try:
-            await asyncio.wait([stopping, sweeps, pings, serving], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([stopping, sweeps, looks, serving], return_when=asyncio.FIRST_COMPLETED)
             by_signal = self._stopping.is_set()
             self._stopping.set()
             if not by_signal:
-                _tell_what_ended({"sweeps": sweeps, "pings": pings, "server": serving})
+                _tell_what_ended({"sweeps": sweeps, "looks": looks, "server": serving})
             await self._end(relay, server, serving, stop_seconds)
         finally:
             for task in (*working, stopping):
@@ -153,9 +159,12 @@ class Service:
             reasons.append(str(refusal))
         return list(dict.fromkeys(reason for reason in reasons if reason is not None))
 
-    async def _ping(self, client: redis.asyncio.Redis, timeout_seconds: float) -> None:
-        """Find out once a second whether Redis answers; whoever asks for readiness does not wait for it."""
+    async def _look(
+        self, client: redis.asyncio.Redis, timeout_seconds: float, relay: LimitedDrain, metrics: ProgramMetrics
+    ) -> None:
+        """Find out once a second whether Redis answers: whoever asks for readiness does not wait for it."""
         while True:
+            metrics.answering.set(relay.answering)
             try:
                 async with asyncio.timeout(timeout_seconds):
                     await client.ping()

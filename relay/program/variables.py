@@ -181,6 +181,12 @@ VARIABLES: Final = (
         default="1000",
     ),
     Variable(
+        "RELAY_ANSWERING_MAX",
+        "conversations that this process answers at once; 0: it takes webhooks in, and others answer",
+        *whole(0, 100_000),
+        default="100",
+    ),
+    Variable(
         "RELAY_STOP_SECONDS",
         "how long a stop may take; above send_timeout_seconds of drain",
         *seconds(1.0, 600.0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import socket
 import subprocess
@@ -11,8 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 from program_runs import (
+    PATIENCE_SECONDS,
     Phone,
     Program,
     environment_of,
@@ -238,32 +241,112 @@ def test_a_stop_in_the_middle_loses_nothing(
 def test_kills_in_the_middle_lose_nothing_and_answer_nothing_twice(
     environment: dict[str, str], tmp_path: Path, whatsapp: WhatsApp, phone: Phone, store: redis.Redis
 ) -> None:
-    """The provider delivers until each is acknowledged, while the program is killed six times, wherever it is then."""
-    told = [message(number, f"c{number % 7 + 1}") for number in range(60)]
+    _assert_kills_do_no_harm(environment, tmp_path, whatsapp, phone, store, messages=40, conversations=7, kills=3)
+
+
+@pytest.mark.soak
+def test_ten_thousand_messages_and_kills_at_random(
+    environment: dict[str, str], tmp_path: Path, whatsapp: WhatsApp, phone: Phone, store: redis.Redis
+) -> None:
+    unknown = _assert_kills_do_no_harm(
+        environment, tmp_path, whatsapp, phone, store, messages=10_000, conversations=500, kills=40, seconds=3_000.0
+    )
+    print(f"10,000 messages, 40 kills: {unknown} of unknown fate")
+
+
+def _assert_kills_do_no_harm(
+    environment: dict[str, str],
+    folder: Path,
+    provider: WhatsApp,
+    phone: Phone,
+    store: redis.Redis,
+    *,
+    messages: int,
+    conversations: int,
+    kills: int,
+    seconds: float = PATIENCE_SECONDS,
+) -> int:
+    """The provider delivers until each is acknowledged, while the program is killed, wherever it is then, and started again.
+
+    Returns how many messages ended as unknown.
+    """
+    chance = random.Random(messages)
+    told = [message(number, f"c{number % conversations + 1}") for number in range(messages)]
     waiting = list(told)
-    for life in range(7):
-        with running(environment, tmp_path) as program:
-            until_kill = time.monotonic() + 0.3 + 0.37 * life
-            while waiting and (life == 6 or time.monotonic() < until_kill):
+    share = -(-messages // (kills + 1))
+    for life in range(kills + 1):
+        last = life == kills
+        with running(environment, folder) as program:
+            left = max(0, len(waiting) - share) if not last else 0
+            while len(waiting) > left:
                 each = waiting.pop(0)
-                if program.deliver_or_none(webhook(whatsapp, each)) != 200:
+                if program.deliver_or_none(webhook(provider, each)) != 200:
                     waiting.append(each)
-                if life < 6:
-                    time.sleep(0.03)
-            if life < 6:
-                time.sleep(max(0.0, until_kill - time.monotonic()))
+            if not last:
+                time.sleep(chance.uniform(0.0, 1.5))
                 assert program.end(signal.SIGKILL) == -signal.SIGKILL
                 continue
-            for each in told:
-                until(lambda each=each: outcome(store, whatsapp, each))
-            until(lambda: not store.exists("relay:due"))
-            ends = [outcome(store, whatsapp, each) for each in told]
-            assert set(ends) <= {*ENDED_WELL, Outcome.UNKNOWN}
-            # A reply ends one message as answered and the others of its run as covered. More texts than that are those of
-            # which the ledger says that nobody knows.
-            answered, unknown = ends.count(Outcome.ANSWERED), ends.count(Outcome.UNKNOWN)
-            assert answered <= len(phone.taken) <= answered + unknown
+            deadline = time.monotonic() + seconds
+            until(lambda: not store.exists("relay:due"), "the end of all", seconds)
+            assert time.monotonic() < deadline
             assert program.end() == 0
+    unknown = 0
+    for number in range(1, conversations + 1):
+        conversation = f"c{number}"
+        ends = [outcome(store, provider, each) for each in told if each.conversation == conversation]
+        assert set(ends) <= {*ENDED_WELL, Outcome.UNKNOWN}, conversation
+        # A reply ends one message as answered and the others of its run as covered. More texts than that are those of
+        # which the ledger says that nobody knows.
+        answered, in_doubt = ends.count(Outcome.ANSWERED), ends.count(Outcome.UNKNOWN)
+        assert answered <= len(phone.texts(conversation)) <= answered + in_doubt, conversation
+        unknown += in_doubt
+    return unknown
+
+
+def test_a_process_that_answers_none_takes_in_for_the_others(
+    environment: dict[str, str], tmp_path: Path, whatsapp: WhatsApp, phone: Phone, store: redis.Redis
+) -> None:
+    told = [message(number, f"c{number % 6 + 1}") for number in range(12)]
+    with running({**environment, "RELAY_ANSWERING_MAX": "0"}, tmp_path) as taking:
+        for each in told:
+            assert taking.deliver(webhook(whatsapp, each)) == 200
+        time.sleep(1.0)
+        assert phone.taken == []
+        assert store.zcard("relay:due") == 6
+        with running({**environment, "RELAY_ANSWERING_MAX": "2"}, tmp_path) as answering:
+            most = 0
+            while store.exists("relay:due"):
+                most = max(most, len(store.keys("relay:lease:*")))
+                time.sleep(0.02)
+            assert most <= 2
+            for each in told:
+                assert outcome(store, whatsapp, each) in ENDED_WELL
+            assert answering.end() == 0
+        assert taking.end() == 0
+
+
+def test_an_embedded_server_keeps_its_data_and_ends_with_the_program(
+    environment: dict[str, str], tmp_path: Path, phone: Phone, whatsapp: WhatsApp
+) -> None:
+    folder = tmp_path / "data"
+    embedded = {**environment, "REDIS_URL": "embedded", "RELAY_EMBEDDED_FOLDER": str(folder)}
+    told = message(1)
+    with running({**embedded, "RELAY_ANSWERING_MAX": "0"}, tmp_path) as program:
+        assert program.deliver(webhook(whatsapp, told)) == 200
+        time.sleep(1.5)  # the file is synced once a second, and this machine loses no power: written would do
+        assert program.end(signal.SIGKILL) == -signal.SIGKILL
+        until(lambda: not _listens(folder / "server.sock"), "the server's end")
+    with running(embedded, tmp_path) as program:
+        until(lambda: phone.texts("c1"))
+        assert program.deliver(webhook(whatsapp, told)) == 200
+        assert program.end() == 0
+    assert not _listens(folder / "server.sock")
+    assert len(phone.texts("c1")) == 1
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        return connection.connect_ex(str(path)) == 0
 
 
 def test_texts_of_unknown_fate_are_not_sent_again_and_refused_ones_are(
