@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
+import redis.asyncio
+
 Read = Callable[[str], Any]
 """Gives the value of a text. Raises `ValueError` with what it must be, as "must be ..."."""
 
@@ -137,6 +139,11 @@ def redis_url(text: str) -> str:
     named = parts.path if parts.scheme == "unix" else parts.hostname
     if parts.scheme not in ("redis", "rediss", "unix") or not named or port == 0 or not _VISIBLE.fullmatch(text):
         raise ValueError(words)
+    try:
+        # Without a connection: what the client makes of the address, and of what it finds in its query.
+        redis.asyncio.ConnectionPool.from_url(text).make_connection()  # type: ignore[no-untyped-call]
+    except Exception:  # whatever the client raises; its text may quote the password
+        raise ValueError("has something in it that the Redis client does not understand; see its query") from None
     if parts.scheme != "unix" and not re.fullmatch(r"(/[0-9]{0,4})?", parts.path):
         raise ValueError("must end in the number of a database, such as /0, or in nothing")
     return text

@@ -51,5 +51,6 @@ def set_up_log(level: str) -> None:
     logging.getLogger(_OWN).setLevel(level.upper())
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.captureWarnings(True)
     # What cannot be written (the reader of a pipe has gone) must not be told to the same pipe, with a traceback.
     logging.raiseExceptions = False

@@ -78,6 +78,8 @@ WRONG = [
     ("REDIS_URL", "http://host", "must be redis://"),
     ("REDIS_URL", "redis://host/first", "must end in the number of a database"),
     ("REDIS_URL", "redis://host:99999", "must be redis://"),
+    ("REDIS_URL", "redis://:hidden-9@host/0?socket_timeout=x", "has something in it that the Redis client"),
+    ("REDIS_URL", "redis://:hidden-9@host/0?no_such_option=1", "has something in it that the Redis client"),
     ("OPENAI_API_KEY", "key\n", "must consist of visible ASCII characters"),
     ("OPENAI_BASE_URL", "api.example", "must be an address like https://"),
     ("OPENAI_BASE_URL", "https://user:hidden-9@api.example", "must be an address like https://"),
@@ -105,6 +107,21 @@ def test_what_is_wrong_is_one_line_with_the_variable_and_the_fix(name: str, text
     assert said in problem
     assert "\n" not in problem
     assert "hidden" not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host",
+        "redis://user:word@host:6380/3",
+        "rediss://host/0?ssl_cert_reqs=none",
+        "unix:///run/redis.sock?db=2",
+        "redis://[::1]:6379/0",
+        "embedded",
+    ],
+)
+def test_addresses_of_redis_are_taken_as_the_client_takes_them(url: str) -> None:
+    assert read_configuration({**GOOD, "REDIS_URL": url}).values["REDIS_URL"] == url
 
 
 def test_kubernetes_variables_of_a_service_called_relay_are_no_mistakes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import socket
@@ -188,6 +189,78 @@ def test_without_redis_nothing_is_acknowledged(
         assert program.deliver(webhook(whatsapp, message(2))) == 503
         assert program.end() == 0
     assert len(phone.taken) == 1
+
+
+def test_a_redis_that_stands_still_is_not_waited_for_until_the_provider_gives_up(
+    tmp_path: Path, whatsapp: WhatsApp, phone: Phone, api: ServedOpenAI
+) -> None:
+    folder = tmp_path / "redis"
+    told = [message(number, f"c{number}") for number in range(1, 4)]
+    with keeping_server(folder) as how, redis.Redis(**how, decode_responses=True) as store:
+        url = f"unix://{how['unix_socket_path']}"
+        environment = {**environment_of(whatsapp, phone.url, url, tmp_path), **api.environment()}
+        server = store.info("server")["process_id"]
+        with running(environment, tmp_path) as program:
+            os.kill(server, signal.SIGSTOP)
+            try:
+                began = time.monotonic()
+                assert [program.deliver(webhook(whatsapp, each)) for each in told] == [503, 503, 503]
+                assert time.monotonic() - began < 5.0  # the provider allows that to one of them
+            finally:
+                os.kill(server, signal.SIGCONT)
+            until(lambda: program.ask("GET", "/readyz")[0] == 200)
+            for each in told:
+                assert program.deliver(webhook(whatsapp, each)) == 200
+            for each in told:
+                until(lambda each=each: outcome(store, whatsapp, each) == Outcome.ANSWERED)
+            assert len(phone.taken) == 3
+            assert program.end() == 0
+
+
+def test_a_webhook_that_has_begun_is_finished_at_a_stop_and_none_begins(
+    environment: dict[str, str], tmp_path: Path, whatsapp: WhatsApp, phone: Phone, store: redis.Redis
+) -> None:
+    told = message(1)
+    request = webhook(whatsapp, told)
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    half = len(request.body) // 2
+    with running(environment, tmp_path) as program:
+        with socket.create_connection(("127.0.0.1", program.port), timeout=30.0) as connection:
+            length = f"content-length: {len(request.body)}\r\n\r\n"
+            connection.sendall(f"POST /webhook HTTP/1.1\r\n{head}{length}".encode() + request.body[:half])
+            until(lambda: b"relay_webhooks_open 1.0" in program.ask("GET", "/metrics")[1])
+            program.process.send_signal(signal.SIGTERM)
+            until(lambda: program.deliver_or_none(webhook(whatsapp, message(2))) is None, "a refusal to listen")
+            connection.sendall(request.body[half:])
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        assert program.process.wait(PATIENCE_SECONDS) == 0
+    assert outcome(store, whatsapp, told) is None
+    assert store.zcard("relay:due") == 1
+    with running(environment, tmp_path) as program:
+        until(lambda: outcome(store, whatsapp, told) == Outcome.ANSWERED)
+        assert len(phone.taken) == 1
+        assert program.end() == 0
+
+
+def test_a_second_signal_ends_at_once_and_nothing_is_lost(
+    environment: dict[str, str], tmp_path: Path, whatsapp: WhatsApp, phone: Phone, store: redis.Redis
+) -> None:
+    told = message(1)
+    phone.silent_seconds = 30.0
+    with running(environment, tmp_path) as program:
+        assert program.deliver(webhook(whatsapp, told)) == 200
+        until(lambda: phone.taken, "a text on its way")
+        program.process.send_signal(signal.SIGTERM)
+        until(lambda: program.event("stopping"))
+        assert program.end(signal.SIGINT, 10.0) == 0
+        handed_over = program.event("handed_over")
+        assert handed_over is not None
+        assert handed_over["seconds"] < 2.0
+    phone.silent_seconds = 0.0
+    with running(environment, tmp_path) as program:
+        until(lambda: outcome(store, whatsapp, told) == Outcome.UNKNOWN)
+        assert len(phone.taken) == 1
+        assert program.end() == 0
 
 
 def test_a_redis_that_forgets_takes_nothing_in(
