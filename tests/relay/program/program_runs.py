@@ -50,6 +50,7 @@ burst_gap_seconds = 0.0
 poll_first_seconds = 0.1
 poll_cap_seconds = 0.1
 send_timeout_seconds = 2.0
+run_patience_seconds = 8.0
 """
 
 SimProvider = WhatsApp | Evolution

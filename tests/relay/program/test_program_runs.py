@@ -314,7 +314,9 @@ def test_a_stop_in_the_middle_loses_nothing(
 def test_kills_in_the_middle_lose_nothing_and_answer_nothing_twice(
     environment: dict[str, str], tmp_path: Path, whatsapp: WhatsApp, phone: Phone, store: redis.Redis
 ) -> None:
-    _assert_kills_do_no_harm(environment, tmp_path, whatsapp, phone, store, messages=40, conversations=7, kills=3)
+    _assert_kills_do_no_harm(
+        environment, tmp_path, whatsapp, phone, store, messages=40, conversations=7, kills=3, seconds=150.0
+    )
 
 
 @pytest.mark.soak
