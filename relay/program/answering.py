@@ -1,4 +1,4 @@
-"""How many conversations one process answers at once, so that answering never keeps it from taking webhooks in.
+"""How many conversations one process answers at once, so that answering leaves it time to take webhooks in.
 
 A conversation that is answered costs processor time all along: its turn is looked at, its lease renewed. Beyond the limit
 a conversation is handed back as soon as its message is in Redis, and waits there until a sweep, of this process or another,
