@@ -22,7 +22,10 @@ _WITH_WORLDS = tuple(
 )
 """Tests that are not about what is put in place around worlds."""
 
-_ABOUT_WHAT_IS_IN_PLACE = ("tests/sim/doors/test_in_process.py", "tests/sim/doors/test_thread_clock.py")
+_ABOUT_WHAT_IS_IN_PLACE = tuple(
+    f"tests/sim/{name}.py"
+    for name in ("doors/test_in_process", "doors/test_thread_clock", "world/test_world_processes")
+)
 """And those among them that are."""
 
 _in_place: list[ExitStack] = []

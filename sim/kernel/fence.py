@@ -134,10 +134,14 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
             raise refuse(what)
 
 
-def refuse_some(event: str, which: Callable[[tuple[Any, ...]], str | None]) -> Callable[[], None]:
-    """Also refuse those audit events for whose arguments `which` has a name; returns the undoing."""
+def refuse_some(event: str, which: Callable[[tuple[Any, ...]], str | None]) -> Callable[[], object]:
+    """Refuse those audit events for whose arguments `which` has a name, in place of what was refused of them before;
+    returns the undoing."""
+    before = _REFUSED_EVENTS.get(event)
     _REFUSED_EVENTS[event] = which
-    return partial(_REFUSED_EVENTS.__delitem__, event)
+    return (
+        partial(_REFUSED_EVENTS.pop, event) if before is None else partial(_REFUSED_EVENTS.__setitem__, event, before)
+    )
 
 
 _audit_installed = False
