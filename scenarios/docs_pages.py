@@ -65,6 +65,7 @@ _SECTIONS: Final = {
     "tape": "tape",
     "schedule": "hold",
     "claims": "claimentry",
+    "counters": "counter",
     "map": "mapplan",
     "curve": "curveplan",
 }

@@ -168,6 +168,8 @@ elseif is_waiting and state[2] ~= token and known[1] ~= token then
 end
 if is_waiting and (holder or has_lease == 1) then
     redis.call("ZADD", KEYS[5], until_milliseconds, conversation)
+elseif not is_known then
+    redis.call("ZADD", KEYS[5], now, conversation)  -- its token has had its lease: whoever looks for what waits takes it
 end
 local is_first = 0
 if not is_known or known[1] == token then

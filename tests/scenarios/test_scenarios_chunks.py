@@ -20,6 +20,7 @@ from scenario_stand_ins import observe, write
 from relaysim.scenarios import chunks
 from relaysim.scenarios.blocked_loops import BlockTally
 from relaysim.scenarios.chunks import CHUNK, Chunk, Journal, JournalError, Key, encode, grid
+from relaysim.scenarios.counter_tallies import CounterTally
 from relaysim.scenarios.load import load
 from relaysim.scenarios.replication_summary import EXACT_MAX, ExceptionTally, Spread, Summary
 from relaysim.scenarios.runner import Batch, run_batches
@@ -232,6 +233,7 @@ def test_nothing_of_a_summary_is_left_out(tmp_path: Path) -> None:
     summary.exceptions["LookupError in a task"] = ExceptionTally(3, 7, "no such customer")
     summary.blocked["bot.py:7"] = BlockTally(3, 7, 4, 0.5)
     summary.longest_handling = 24.5
+    summary.counters["model_calls"] = CounterTally()
     for each in (summary.around_replies, summary.beginnings):
         each.add({"conversations": 1, "words": {}, "sentences": []}, 7, "")
     # Traces are compared while a command runs, and no journal keeps them.

@@ -111,7 +111,7 @@ def test_a_scenario_whose_policy_does_not_speak_its_api_says_which_do(
     more = {"run": ["--seed", "0"], "sweep": ["--grid", "profile_overrides.send_seconds=1,2"]}.get(command, [])
     assert main([command, *given, *more]) == 2
     error = capsys.readouterr().err
-    assert f"{where}: {sentence}\n" in error
+    assert f"{where}: {sentence} (more: relaysim docs " in error
     assert "lane" not in error
 
 
@@ -172,7 +172,8 @@ def test_a_switch_of_another_apis_profiles_is_told_with_that_api(
     sentence = (
         'only profiles of another API have it, `responses`; add --api responses, or api = "responses" to the scenario'
     )
-    assert f"lock: {sentence}\n" in error
+    assert f"lock: {sentence}" in error
+    assert "(more: relaysim docs scenarios#profiles)\n" in error
     assert "queue_seconds" not in error
 
 

@@ -76,7 +76,7 @@ def test_a_second_search_in_the_same_place_is_refused_while_the_first_goes_on(
     (tmp_path / "linked").mkdir()
     told: list[str] = []
 
-    def in_the_middle(*_: Any) -> Any:
+    def in_the_middle(*_: Any, **__: Any) -> Any:
         if told:
             raise AssertionError("the second search went on")
         told.append("first")

@@ -460,6 +460,18 @@ async def test_a_conversation_that_is_handed_back_is_due_at_once(arm: Arm) -> No
     assert claimed.epoch == 2
 
 
+async def test_a_message_whose_token_has_had_its_lease_is_due_at_once(arm: Arm) -> None:
+    """Nobody holds its conversation, and nobody will by this token: without that it would wait for the next message."""
+    store = arm.store()
+    lease = (await store.accept("c", "m1", "1", None, token="t1")).lease
+    assert lease is not None
+    await store.end(lease, {"m1": Outcome.ANSWERED})
+    assert await store.release(lease)
+    assert (await store.accept("c", "m2", "2", None, token="t1")).lease is None
+    await arm.wait(0.01)
+    assert await store.due(10) == ["c"]
+
+
 async def test_an_empty_conversation_that_is_handed_back_is_not_due(arm: Arm) -> None:
     store = arm.store()
     lease = await leased(store)
