@@ -12,7 +12,7 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 SCHEMA = 1
 
@@ -149,6 +149,10 @@ def replay_command(
     return replay_template(scenario, settings=settings, factory=factory).replace("{seed}", str(seed))
 
 
+PROGRAM: Final = " -- "
+"""What stands between a command's options and a program's own command."""
+
+
 def replay_of(template: str, seed: int, claim: str) -> str:
     """The command that replays one seed and shows what an example of a claim, or of an invariant, says of it.
 
@@ -157,7 +161,8 @@ def replay_of(template: str, seed: int, claim: str) -> str:
         seed: the seed.
         claim: the claim's id or the invariant's name.
     """
-    return template and f"{template.replace('{seed}', str(seed))} --claim {shlex.quote(claim)}"
+    options, program, command = template.replace("{seed}", str(seed)).partition(PROGRAM)
+    return template and f"{options} --claim {shlex.quote(claim)}{program}{command}"
 
 
 def doctor_command(template: str, lane: str | None = None) -> str:

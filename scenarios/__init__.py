@@ -35,6 +35,7 @@ What lives here
     fit/                    from a production log to a profile
     sweep/                  one scenario at many points
     tune/                   settings searched for, and judged again
+    outside/                programs judged from outside: how they are started, and trials around copies of them
     ablations/              the relay without one of its safeguards each
     testing/                relays judged in other people's test suites: `relaysim.check`, and what pytest makes of it
     commands/               every command: its options, and what it prints, writes and complains of

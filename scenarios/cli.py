@@ -30,6 +30,7 @@ from relaysim.scenarios.commands import (
     explore,
     figures,
     fit,
+    judge,
     list_scenarios,
     replay,
     report,
@@ -58,7 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a text may hold what the terminal's encoding has not
     try:
-        arguments, unknown = command_parser().parse_known_args(argv)
+        typed, program = _without_program(list(sys.argv[1:] if argv is None else argv))
+        arguments, unknown = command_parser().parse_known_args(typed)
+        if program:
+            arguments.program = program
         if unknown:
             arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as stop:  # argparse has said what is wrong, or printed the help
@@ -88,6 +92,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         written = _flush()
     return status if written else EXIT_USAGE
+
+
+def _without_program(typed: list[str]) -> tuple[list[str], list[str]]:
+    """What was typed, and after a `--` of the command `judge` a program with options of its own."""
+    if typed[:1] != ["judge"] or "--" not in typed:
+        return typed, []
+    place = typed.index("--")
+    return typed[:place], typed[place + 1 :]
 
 
 @contextmanager
@@ -236,6 +248,12 @@ def command_parser() -> argparse.ArgumentParser:
         verify.add_arguments,
         verify.verify,
         "Run scenarios and judge their claims; by default all of the incident.",
+    )
+    command(
+        "judge",
+        judge.add_arguments,
+        judge.judge,
+        "Judge any program from outside, in real time: relaysim judge --provider whatsapp -- node server.js",
     )
     command(
         "explore",

@@ -16,6 +16,7 @@ import relaysim
 PAGES: Final = {
     "run": ("scenarios", "trace"),
     "verify": ("answers", "own-relay", "sequential", "ci"),
+    "judge": ("judge", "providers"),
     "explore": ("exploring",),
     "compare": ("comparing-policies",),
     "ablate": ("ablations",),

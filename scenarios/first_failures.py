@@ -4,7 +4,7 @@ of the worlds in which compared policies differ most, of the worst and the best 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from relaysim.reports.answers.of_sweep import best_and_worst
@@ -29,7 +29,11 @@ _WORLDS_MAX: Final = 50
 _STORIES_OF_A_POINT_MAX: Final = 3
 
 
-def first_failures(results: Mapping[str, Any], scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
+def first_failures(
+    results: Mapping[str, Any],
+    scenarios: Sequence[Scenario],
+    world_of: Callable[[Scenario, Lane, int], Any] | None = None,
+) -> list[dict[str, Any]]:
     """A story for each first example, once where several claims have the same one; those of claims first, then those of
     promises alone. Plain data, as the page takes it.
 
@@ -38,6 +42,7 @@ def first_failures(results: Mapping[str, Any], scenarios: Sequence[Scenario]) ->
     Args:
         results: judged; each entry's `scenario` names one of the scenarios.
         scenarios: as they were run.
+        world_of: has the world of a seed with its trace, or None; by default it is run again.
     """
     by_name = {each.name: each for each in scenarios}
     stories: list[tuple[bool, dict[str, Any]]] = []
@@ -45,7 +50,7 @@ def first_failures(results: Mapping[str, Any], scenarios: Sequence[Scenario]) ->
         scenario = by_name.get(entry["scenario"])
         if scenario is not None:
             claims = {claim["id"] for claim in entry["claims"]}
-            stories += [(claims.isdisjoint(each["of"]), each) for each in _of_scenario(entry, scenario)]
+            stories += [(claims.isdisjoint(each["of"]), each) for each in _of_scenario(entry, scenario, world_of)]
     return [story for _, story in sorted(stories, key=lambda each: each[0])]
 
 
@@ -188,7 +193,9 @@ def _first_failed(scenario: Scenario, lane: Lane, worlds: int) -> dict[str, Any]
     return None
 
 
-def _of_scenario(entry: Mapping[str, Any], scenario: Scenario) -> Iterator[dict[str, Any]]:
+def _of_scenario(
+    entry: Mapping[str, Any], scenario: Scenario, world_of: Callable[[Scenario, Lane, int], Any] | None = None
+) -> Iterator[dict[str, Any]]:
     wanted: dict[tuple[int, str], tuple[Mapping[str, Any], list[str]]] = {}
     for name, example in _first_examples(entry):
         detail = example["detail"]
@@ -197,7 +204,8 @@ def _of_scenario(entry: Mapping[str, Any], scenario: Scenario) -> Iterator[dict[
     worlds: dict[int, Any] = {}
     for (seed, text), (example, names) in wanted.items():
         if seed not in worlds:
-            worlds = {seed: _world(scenario, entry["lane"], seed)}  # one at a time is kept: a trace may be large
+            # One at a time is kept: a trace may be large.
+            worlds = {seed: (world_of or _world)(scenario, entry["lane"], seed)}
         if worlds[seed] is None or worlds[seed].fingerprint != example.get("fingerprint"):
             continue
         story = told_as_lanes(scenario, worlds[seed], example["detail"])

@@ -65,6 +65,15 @@ MAY_IMPORT = {
         "sim.backends",
         "sim.doors",
     },
+    "sim.outside": {
+        "sim.kernel",
+        "sim.providers",
+        "sim.trace",
+        "sim.faults",
+        "sim.backends",
+        "sim.doors",
+        "sim.world",
+    },
     "sim.pytest_plugin": {"sim.doors", "sim.backends.threads"},
     "reports": {"sim.counted", "sim.trace"},
     "scenarios": {
@@ -81,6 +90,8 @@ MAY_IMPORT = {
         "sim.backends",
         "sim.backends.threads",
         "sim.doors",
+        "sim.outside",
+        "sim.providers",
         "sim.world",
     },
 }

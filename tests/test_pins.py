@@ -70,7 +70,7 @@ def _held() -> dict[str, set[str]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     held: dict[str, set[str]] = {"CPython": {str(SpecifierSet(project["requires-python"]))}}
-    for line in [*project["dependencies"], *extras["sim"], *extras["cluster"]]:
+    for line in [*project["dependencies"], *extras["sim"], *extras["cluster"], *extras["judge"]]:
         requirement = Requirement(line)
         held.setdefault(requirement.name, set()).add(str(requirement.specifier))
     return held

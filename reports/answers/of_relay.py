@@ -124,7 +124,18 @@ def _untold(results: Mapping[str, Any]) -> list[str]:
         for each in scenario.get("obstacles", ())
         if each["kind"] == "unheard"
     ]
-    return texts[:1]
+    return [*texts[:1], *_from_outside(results)]
+
+
+def _from_outside(results: Mapping[str, Any]) -> list[str]:
+    """What is to be known of worlds around a real program."""
+    outside = results.get("outside")
+    if outside is None:
+        return []
+    return [
+        f"Played in real time to {counted(outside['copies'], 'copy')} of the program: the same seed may end differently "
+        "next time."
+    ]
 
 
 def _not_judged(results: Mapping[str, Any], question: str) -> Answer:

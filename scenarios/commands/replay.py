@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relaysim.scenarios.commands.command_line import UsageError, add_world, say, say_json
 from relaysim.scenarios.commands.one_world import (
@@ -18,6 +18,9 @@ from relaysim.scenarios.commands.one_world import (
     one_world,
     sentences,
 )
+
+if TYPE_CHECKING:
+    from relaysim.scenarios.model import Scenario
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +44,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The command."""
+    scenario, lane, result = one_world(arguments, keep_trace=True)
+    show_world(arguments, scenario, lane, result)
+    return 0
+
+
+def show_world(arguments: argparse.Namespace, scenario: Scenario, lane: str, result: Any) -> None:
+    """Tell the story of a world.
+
+    Args:
+        arguments: the options of `replay`.
+        scenario, lane: whose world it is.
+        result: with its trace, see `relaysim.sim.world.Result`.
+
+    Raises:
+        UsageError: there is no such claim or conversation.
+    """
     import shutil
 
     from relaysim.reports.story_lines import as_in_rows
@@ -48,7 +67,6 @@ def run(arguments: argparse.Namespace) -> int:
     from relaysim.scenarios.breached import NoSuchClaimError, example_of, subject_of
     from relaysim.sim.backends import backend_named
 
-    scenario, lane, result = one_world(arguments, keep_trace=True)
     roles = backend_named(scenario.api).roles
     asked = arguments.claim
     if asked is None and scenario.tape is not None:  # the world of one failure, whose claim is the failure
@@ -96,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "wrong": wrong,
             }
         )
-        return 0
+        return
     say(f"{scenario.name}, seed {arguments.seed}, lane {lane}: {scenario.title}")
     for text in obstacle_sentences(result.observation):
         say(f"! {text}")
@@ -106,7 +124,6 @@ def run(arguments: argparse.Namespace) -> int:
     for text in wrong:
         say(f"! {as_in_rows(text, [row for story in stories for row in story])}")
     say(f"fingerprint {result.fingerprint}")
-    return 0
 
 
 def _first_words(claim: str | None, shown: Mapping[str, Any], cases: int) -> str:

@@ -26,9 +26,20 @@ class Call:
         thread_id, run_id, message_id, assistant_id, step_id: those the route names; None otherwise.
         params: the body's or query's parameters.
         refusal: set if the request is refused before the service sees it (no such route, no key, no JSON).
+        client: who sent it, where a door knows several; else `client`.
     """
 
-    __slots__ = ("assistant_id", "message_id", "operation", "params", "refusal", "run_id", "step_id", "thread_id")
+    __slots__ = (
+        "assistant_id",
+        "client",
+        "message_id",
+        "operation",
+        "params",
+        "refusal",
+        "run_id",
+        "step_id",
+        "thread_id",
+    )
 
     def __init__(
         self,
@@ -50,6 +61,7 @@ class Call:
         self.refusal = refusal
         self.assistant_id = assistant_id
         self.step_id = step_id
+        self.client = "client"
 
 
 class PendingAnswer:

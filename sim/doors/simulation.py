@@ -201,7 +201,7 @@ class SimulatedApi:
         self.start_seconds = start_seconds
         self.on_error: Callable[[BaseException], None] = _ignore
         self.post: Callable[[Attempt, str], None] = _nobody_sends
-        self._begin(settings, load_profile(settings.profile, settings.overrides, backend_named(settings.api).profile))
+        self._begin(settings, self._load(settings))
 
     def reset(self, settings: ApiSettings | None = None, start_seconds: float | None = None) -> None:
         """Begin a fresh world at virtual 0. What is not given stays as it was; nothing changes if the profile is bad.
@@ -212,10 +212,17 @@ class SimulatedApi:
         if settings is None:
             settings, profile = self.settings, self.profile
         else:
-            profile = load_profile(settings.profile, settings.overrides, backend_named(settings.api).profile)
+            profile = self._load(settings)
         if start_seconds is not None:
             self.start_seconds = start_seconds
         self._begin(settings, profile)
+
+    def _load(self, settings: ApiSettings) -> Profile:
+        return load_profile(settings.profile, settings.overrides, backend_named(settings.api).profile)
+
+    def _open_trace(self, kernel: Kernel) -> RecentTrace:
+        kernel.trace.close()  # it would keep everything
+        return RecentTrace(kernel.env, self.settings.trace_records_max, self._on_event)
 
     def _begin(self, settings: ApiSettings, profile: Profile) -> None:
         replier = self._guarded(settings.replies.replier())  # the last that can fail
@@ -223,8 +230,7 @@ class SimulatedApi:
         self.settings, self.profile = settings, profile
         self.backend = backend = backend_named(settings.api)
         self.kernel = kernel = Kernel(root=0, replication=settings.seed)
-        kernel.trace.close()  # it would keep everything
-        self.trace = RecentTrace(kernel.env, settings.trace_records_max, self._on_event)
+        self.trace = self._open_trace(kernel)
         options = ServiceOptions(
             replier, None if settings.assistants == "any" else settings.assistants, settings.threads_max
         )
@@ -305,7 +311,7 @@ class SimulatedApi:
             thread_id=call.thread_id,
             run_id=call.run_id,
         )
-        self.trace.add("client", sent)
+        self.trace.add(call.client, sent)
 
     def answer(self, call: Call, request_id: str, fault: ApiFault | None = None) -> Answer:
         """What is answered to a request that arrives now, recorded: by the service, or by a fault in its place."""
@@ -320,6 +326,9 @@ class SimulatedApi:
         served = RequestServed(request_id=request_id, status=answer.status, error_message=message, detail=answer.detail)
         self.trace.add("api", served)
         return answer
+
+    def note_answer(self, call: Call, request_id: str, status: int) -> None:
+        """An answer sets out to its client. Recorded where a trace is to be judged."""
 
     def handle(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes

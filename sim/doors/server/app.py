@@ -41,6 +41,7 @@ class SimulatedServer:
         speed: virtual seconds per real second; 0: time only moves by `advance`, and requests take no time.
         start_seconds: what Unix time it is at virtual 0; by default now, or `relaysim.sim.kernel.EPOCH_SECONDS` at speed 0.
         request_log: takes a line of JSON for each request, without its newline; by default nobody does.
+        make_api: makes the API, of settings, start and what hears of events.
 
     Attributes:
         api: the API; `reset` replaces what is in it.
@@ -59,12 +60,13 @@ class SimulatedServer:
         speed: float = 1.0,
         start_seconds: float | None = None,
         request_log: Callable[[str], object] | None = None,
+        make_api: Callable[[ApiSettings, float, Callable[[float, Any], object]], SimulatedApi] = SimulatedApi,
     ) -> None:
         self._given_start = start_seconds
         self._earlier_requests = self._earlier_fired = 0
         self.errors = 0
         self.metrics = ServedMetrics(lambda: self.api.start_seconds, request_log)
-        self.api = SimulatedApi(settings, self._start_seconds(speed), self.metrics.note)
+        self.api = make_api(settings, self._start_seconds(speed), self.metrics.note)
         self.api.on_error = self.note_error
         self._sender: EventSender | None = None
         self.api.post = self._post_event

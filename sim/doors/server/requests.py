@@ -7,7 +7,7 @@ the clock stands still while a client waits.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
@@ -55,6 +55,7 @@ class ApiRequests:
     Attributes:
         exchanges: the requests whose answers take their time.
         stopping: the server is about to stop, so that no exchange begins any more.
+        client_at: who the clients are that reach the server at a port, for its trace; by default everybody is `client`.
     """
 
     def __init__(self, api: SimulatedApi, pacer: Pacer, on_error: Callable[[Exception], None]) -> None:
@@ -63,6 +64,7 @@ class ApiRequests:
         self._on_error = on_error
         self.exchanges: dict[Exchange, None] = {}
         self.stopping = False
+        self.client_at: Mapping[int, str] = {}
 
     def end_exchanges(self) -> None:
         """End what could wait for ever: streams, silences, slow bodies."""
@@ -98,6 +100,7 @@ class ApiRequests:
             number, request_id = api.next_request()
             api.decide_fault(call, number, request_id)
             answer = self._process(call, request_id, None)
+            api.note_answer(call, request_id, answer.status)
             pacer.arm()
         except Exception as error:
             self._on_error(error)
@@ -154,6 +157,8 @@ class ApiRequests:
                         await exchange.break_off(answer, fault.effect.ends)
                     return
             slow_seconds = 0.0 if fault is None else fault.slow_seconds
+            pacer.catch_up()
+            api.note_answer(call, request_id, answer.status)
             if answer.stream is not None:
                 async with self._exchange(scope, receive, send) as exchange:
                     ends = "closed" if fault is None else fault.effect.ends
@@ -180,6 +185,8 @@ class ApiRequests:
         call = wire.parse(scope["method"], path, headers, body)
         if refusal is not None:
             call.refusal = refusal
+        if self.client_at:
+            call.client = self.client_at.get(scope["server"][1], call.client)
         return call
 
     def _process(self, call: Call, request_id: str, fault: ApiFault | None) -> Rendered:

@@ -1,0 +1,251 @@
+"""The command `judge`: any program, in any language, judged from outside in real time."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relaysim.scenarios.commands.ci_outputs import (
+    add_github_summary,
+    add_junit,
+    check_ci_outputs,
+    tell_github,
+    write_junit,
+)
+from relaysim.scenarios.commands.command_line import (
+    UsageError,
+    add_results,
+    add_sets,
+    checked_folder,
+    non_negative_int,
+    positive_int,
+    say,
+    say_results,
+    show_answer,
+    writing,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from relaysim.scenarios.model import Scenario
+    from relaysim.scenarios.outside.config import JudgeConfig
+
+_WORLDS = 16
+"""Worlds of a scenario, unless told otherwise: two rounds of those that run at once."""
+
+_PLACEHOLDER = "relaysim.sim.outside:program"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument(
+        "scenarios",
+        nargs="*",
+        metavar="SCENARIO",
+        help="shipped scenarios' names, or paths; by default those of the file",
+    )
+    parser.add_argument("--init", action="store_true", help="write a relaysim.toml to begin with, and exit")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="how the program is started; by default relaysim.toml, if it is there",
+    )
+    parser.add_argument("--copies", type=positive_int, metavar="N", help="how many copies of the program run at once")
+    parser.add_argument(
+        "--webhook",
+        metavar="URL",
+        help="where a copy takes webhooks; {port} stands for the port that it reads from PORT",
+    )
+    parser.add_argument("--provider", metavar="KIND", help="whose webhooks the program takes (docs/providers.md)")
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a variable for the program, any number of times; {provider}, {api}, {redis} and {port} stand for addresses",
+    )
+    parser.add_argument(
+        "--replications", type=positive_int, metavar="N", help=f"worlds per scenario; by default {_WORLDS}"
+    )
+    parser.add_argument("--parallel", type=positive_int, metavar="K", help="worlds at once; by default 8")
+    parser.add_argument("--seed", type=non_negative_int, metavar="N", help="play this world alone, and tell its story")
+    parser.add_argument("--claim", metavar="ID", help="with --seed: show first what breaks this claim or invariant")
+    add_sets(parser)
+    add_results(parser, name="judge")
+    add_junit(parser)
+    add_github_summary(parser)
+    parser.set_defaults(
+        program=[], conversation=None, all=False
+    )  # what stands after a --, see `relaysim.scenarios.cli`
+
+
+def judge(arguments: argparse.Namespace) -> int:
+    """The command."""
+    from relaysim.reports.answers import with_answer
+    from relaysim.reports.changes import changes_since
+    from relaysim.reports.exit_codes import exit_status
+    from relaysim.reports.publish import publish
+    from relaysim.reports.results import build_results
+    from relaysim.reports.runs import named
+    from relaysim.scenarios.first_failures import first_failures
+    from relaysim.scenarios.outside.trials import Trials
+    from relaysim.scenarios.own_relay import details
+    from relaysim.scenarios.progress import reporter
+    from relaysim.scenarios.runner import Cost, ReplicationError
+    from relaysim.scenarios.timing import code_version, timing
+    from relaysim.scenarios.verdicts import verify_scenario
+
+    if arguments.init:
+        return _write_config()
+    config = _config(arguments)
+    checked_folder(arguments.name, arguments.out)
+    check_ci_outputs(arguments)
+    scenarios = _scenarios(arguments, config)
+    count = arguments.replications or _WORLDS
+    if arguments.seed is not None:
+        return _one_world(arguments, config, scenarios)
+    version, costs, entries = code_version(), dict[str, Cost](), list[dict[str, Any]]()
+    with Trials(config, count) as trials:
+        with reporter(quiet=arguments.quiet) as shown:
+            shown.plan(config.shown, {each.name: count for each in scenarios}, jobs=config.parallel)
+            for scenario in scenarios:
+                try:
+                    entry, cost = verify_scenario(
+                        scenario,
+                        replications=count,
+                        progress=shown.part(scenario.name, lambda key, name=scenario.name: name),  # type: ignore[misc]
+                        observe=trials.observe_of(scenario.name),
+                    )
+                except ReplicationError as error:
+                    raise UsageError(_cause(error)) from error
+                entries.append(entry)
+                costs[scenario.name] = cost
+                shown.done(scenario.name, cost, "judged")
+            shown.last("drawing the page")
+        extra: dict[str, Any] = {"factory": config.shown, "waits": [], "outside": _conditions(config)}
+        extra["details"] = details({"scenarios": entries, **extra}, [])
+        results = with_answer(build_results(version, entries, **extra))
+        stories = first_failures(results, scenarios, trials.kept)
+    measured = timing(costs, jobs=config.parallel)
+    with writing():
+        folder = publish(results, name=arguments.name, timing=measured, out=arguments.out, stories=stories)
+    write_junit(arguments, results, measured)
+    tell_github(arguments, results, lambda: changes_since(folder / "previous.json", results))
+    say_results(arguments, results, lambda: _print(results, named(folder, arguments.out), full=arguments.full))
+    return exit_status(results)
+
+
+def _one_world(arguments: argparse.Namespace, config: JudgeConfig, scenarios: Sequence[Scenario]) -> int:
+    """Play one seed, and tell its story."""
+    from relaysim.scenarios.commands.replay import show_world
+    from relaysim.scenarios.outside.trials import Trials
+    from relaysim.sim.outside.programs import ProgramStartError
+
+    if len(scenarios) != 1:
+        raise UsageError("--seed: plays one world of one scenario; name the scenario")
+    (scenario,) = scenarios
+    with Trials(config, arguments.seed + 1) as trials:
+        observe = trials.observe_of(scenario.name)
+        try:
+            observe(scenario.world_settings(), scenario.root_seed, arguments.seed, scenario.lane)
+        except* ProgramStartError as group:
+            raise UsageError(_cause(group)) from group
+        show_world(arguments, scenario, "outside", trials.kept(scenario, scenario.lane, arguments.seed))
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> JudgeConfig:
+    from relaysim.scenarios.outside.config import FILE, ConfigError, default_place, read_config
+
+    place = arguments.config
+    if place is None and default_place().exists():
+        place = default_place()
+    variables: dict[str, str] = {}
+    for each in arguments.env:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--env {each}: write NAME=VALUE")
+        variables[name] = value
+    try:
+        config = read_config(place)
+        config = config.changed(
+            command=arguments.program or None,
+            copies=arguments.copies,
+            webhook=arguments.webhook,
+            provider=arguments.provider,
+            parallel=1 if arguments.seed is not None else arguments.parallel,
+            scenarios=arguments.scenarios or None,
+            environment={**config.environment, **variables},
+        )
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+    if not config.command:
+        raise UsageError(
+            f"there is no program to judge: write it after a --, as in `relaysim judge -- node server.js`, or as "
+            f"`command` in {FILE} (relaysim judge --init writes one)"
+        )
+    return config
+
+
+def _scenarios(arguments: argparse.Namespace, config: JudgeConfig) -> list[Scenario]:
+    from relaysim.scenarios.load import load
+    from relaysim.scenarios.outside.origin import judged_from_outside
+    from relaysim.scenarios.outside.playable import what_cannot_be_played
+    from relaysim.scenarios.problems import ScenarioError
+
+    sets = list(arguments.sets)
+    if config.provider is not None:
+        sets.insert(0, f'provider={{ kind = "{config.provider}", path = "{config.path}" }}')
+    loaded = []
+    for name in config.scenarios:
+        try:
+            scenario = load(name, sets, _PLACEHOLDER, check_relay=False)
+        except ScenarioError as error:
+            raise UsageError(str(error), page=error.page) from error
+        if scenario.provider is None:
+            raise UsageError(
+                f"{name}: has no provider, and a program gets its messages by a provider's webhooks: name it, "
+                "--provider KIND (docs/providers.md)"
+            )
+        if unplayable := what_cannot_be_played(scenario):
+            raise UsageError(f"{name}: {unplayable}", page="judge#what-is-played")
+        loaded.append(judged_from_outside(scenario, config))
+    return loaded
+
+
+def _conditions(config: JudgeConfig) -> dict[str, Any]:
+    return {"command": list(config.command), "copies": config.copies, "speed": 1.0}
+
+
+def _write_config() -> int:
+    from relaysim.scenarios.outside.config import FILE, TEMPLATE
+
+    with writing():
+        try:
+            with Path(FILE).open("x", encoding="utf-8") as file:
+                file.write(TEMPLATE)
+        except FileExistsError as error:
+            raise UsageError(f"{FILE}: is there already, and stays as it is") from error
+    say(f"{FILE} is written: change `command` and `webhook` in it, then run `relaysim judge`.")
+    return 0
+
+
+def _cause(error: BaseException) -> str:
+    """What kept a world from being played, in one line."""
+    cause: BaseException = error.__cause__ or error
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    return " ".join(str(cause).split())
+
+
+def _print(results: Mapping[str, Any], folder: Path, *, full: bool) -> None:
+    from relaysim.reports.terminal import print_report
+
+    def rest(console: Console, results: Mapping[str, Any]) -> None:
+        print_report(console, results)
+
+    show_answer(results, [("Report", folder / "index.html")], rest if full else None)

@@ -1,0 +1,152 @@
+"""How a program is started and reached: `relaysim.toml`, and the options that change it."""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from relaysim.sim.providers import PROVIDERS
+from relaysim.sim.toml_file import read_toml
+from relaysim.sim.validation_words import format_path, translate
+
+FILE: Final = "relaysim.toml"
+
+Line = Annotated[str, Field(min_length=1)]
+
+WEBHOOK: Final = "http://127.0.0.1:{port}/webhook"
+
+STANDARD_ENVIRONMENT: Final = {
+    "PORT": "{port}",
+    "OPENAI_BASE_URL": "{api}",
+    "OPENAI_API_KEY": "sk-relaysim",
+    "OPENAI_ASSISTANT_ID": "asst_relaysim",
+    "ASSISTANT_ID": "asst_relaysim",
+    "REDIS_URL": "{redis}",
+    "REDIS_HOST": "127.0.0.1",
+    "REDIS_PORT": "{redis_port}",
+    "RELAYSIM_PROVIDER_URL": "{provider}",
+}
+"""What every program gets, besides what its provider's bots read. `{api}` and its like stand for addresses."""
+
+TEMPLATE: Final = """\
+# How relaysim starts and reaches your program: `relaysim judge` reads this file.
+[judge]
+command = ["node", "server.js"]
+# How many copies run at once, each on a port of its own, which it reads from PORT.
+copies = 2
+# Where a copy takes the provider's webhooks.
+webhook = "http://127.0.0.1:{port}/webhook"
+provider = "whatsapp"
+scenarios = ["rapid_pair"]
+
+# Variables besides PORT, OPENAI_BASE_URL, OPENAI_API_KEY, REDIS_URL and what bots of the provider read.
+# {provider} is where the program sends texts, in place of https://graph.facebook.com and its like.
+[judge.environment]
+GRAPH_API_URL = "{provider}"
+"""
+
+
+class ConfigError(Exception):
+    """The file cannot be used; the message names it, the place in it and the remedy."""
+
+
+class JudgeConfig(BaseModel):
+    """The table `[judge]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    command: tuple[Line, ...] = Field(default=(), description="the program and its arguments, as a list or one line")
+    copies: int = Field(default=1, ge=1, le=64, description="how many copies run at once")
+    webhook: str = Field(
+        default=WEBHOOK,
+        pattern=r"^http://[^/\s]+(/\S*)?$",
+        description="where a copy takes webhooks; `{port}` is its port",
+    )
+    provider: str | None = Field(default=None, description="whose webhooks it takes; absent: the scenario's")
+    scenarios: tuple[Line, ...] = Field(default=("rapid_pair",), description="what is played, unless told otherwise")
+    environment: dict[str, str] = Field(default_factory=dict, description="variables besides the usual ones")
+    parallel: int = Field(default=8, ge=1, le=64, description="worlds at once, each with copies and a Redis of its own")
+
+    @field_validator("command", mode="before")
+    @classmethod
+    def _is_a_line(cls, value: Any) -> Any:
+        return tuple(shlex.split(value)) if isinstance(value, str) else value
+
+    @field_validator("provider")
+    @classmethod
+    def _is_there(cls, name: str | None) -> str | None:
+        known = [each.model_fields["kind"].default for each in PROVIDERS]
+        if name is not None and name not in known:
+            raise ValueError(f"there is no provider {name!r}; there are {', '.join(known)}")
+        return name
+
+    @property
+    def path(self) -> str:
+        """The webhook's path."""
+        parts = urlsplit(self.webhook)
+        return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+    @property
+    def shown(self) -> str:
+        """The program, as a title says it: without the folders of the command itself."""
+        return " ".join((Path(self.command[0]).name, *self.command[1:]))
+
+    def changed(self, **given: Any) -> Self:
+        """With other values, where they are not None.
+
+        Raises:
+            ConfigError: one of them is wrong, as an option of the command line.
+        """
+        values = {name: value for name, value in given.items() if value is not None}
+        try:
+            return type(self).model_validate({**self.model_dump(), **values})
+        except ValidationError as error:
+            found = translate(error.errors(), JudgeConfig, values)
+            lines = [f"--{format_path(each.steps)}: {each.message}; {each.suggestion}".rstrip("; ") for each in found]
+            raise ConfigError("\n".join(lines)) from error
+
+
+class ConfigFile(BaseModel):
+    """The file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    judge: JudgeConfig = Field(default_factory=JudgeConfig)
+
+
+def read_config(place: Path | None) -> JudgeConfig:
+    """What a file says; without one, what is so by default.
+
+    Raises:
+        ConfigError: the file cannot be read, or something in it is wrong; a line for each.
+    """
+    if place is None:
+        return JudgeConfig()
+    try:
+        document = read_toml(place)
+        return ConfigFile.model_validate(document).judge
+    except OSError as error:
+        raise ConfigError(f"{place}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{place}: is not UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{place}: {error}") from error
+    except ValidationError as error:
+        found = translate(error.errors(), ConfigFile, document)
+        raise ConfigError(
+            "\n".join(
+                f"{place}: {format_path(each.steps)}: {each.message}"
+                + (f"; {each.suggestion}" if each.suggestion else "")
+                for each in found
+            )
+        ) from error
+
+
+def default_place() -> Path:
+    """The file in the current folder."""
+    return Path(FILE)

@@ -1,0 +1,86 @@
+"""Trials of a program: worlds around copies of it, several at once, each with copies and a Redis of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.outside.config import STANDARD_ENVIRONMENT, JudgeConfig
+from relaysim.scenarios.runner import Lane
+from relaysim.sim.kernel import Record
+from relaysim.sim.outside.outside_world import OutsideWorld, ProgramSettings
+from relaysim.sim.world.settings import WorldSettings
+
+
+class KeptWorld(NamedTuple):
+    """What a trial left: its observation with its trace, as `relaysim.sim.world.Result` has them."""
+
+    observation: Mapping[str, Any]
+    fingerprint: str
+    records: list[Record]
+
+
+class Trials:
+    """Runs trials when they are asked for, and those of the next seeds with them. A context manager.
+
+    Args:
+        config: how the program is started and reached.
+        seeds: how many there will be at the most.
+    """
+
+    def __init__(self, config: JudgeConfig, seeds: int) -> None:
+        self._config = config
+        self._seeds = seeds
+        self._kept: dict[str, KeptWorld] = {}
+        self.folder = Path()
+
+    def __enter__(self) -> Trials:
+        self.folder = Path(tempfile.mkdtemp(prefix="relaysim-judge-"))
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kept(self, scenario: Scenario, lane: Lane, seed: int) -> KeptWorld | None:
+        """The trial of this scenario's seed, see `relaysim.scenarios.first_failures`."""
+        return self._kept.get(f"{scenario.name} {seed}")
+
+    def observe_of(self, scenario: str) -> Any:
+        """What runs the replications of a scenario, see `relaysim.scenarios.runner.run_batches`."""
+
+        def observe(settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> Mapping[str, Any]:
+            name = f"{scenario} {seed}"
+            if name not in self._kept:
+                last = min(self._seeds, seed + self._config.parallel)
+                asyncio.run(self._run(scenario, settings, root_seed, range(seed, max(last, seed + 1))))
+            return self._kept[name].observation
+
+        return observe
+
+    async def _run(self, scenario: str, settings: WorldSettings, root_seed: int, seeds: range) -> None:
+        async with asyncio.TaskGroup() as group:
+            for seed in seeds:
+                group.create_task(self._trial(scenario, settings, root_seed, seed))
+
+    async def _trial(self, scenario: str, settings: WorldSettings, root_seed: int, seed: int) -> None:
+        assert settings.provider is not None
+        folder = self.folder / f"{scenario}-{seed}"
+        folder.mkdir(parents=True)
+        program = ProgramSettings(
+            command=self._config.command,
+            copies=self._config.copies,
+            webhook=self._config.webhook,
+            environment={**STANDARD_ENVIRONMENT, **settings.provider.environment, **self._config.environment},
+            logs=folder,
+        )
+        world = OutsideWorld(settings, root_seed, seed, program)
+        observation = await world.run()
+        trace = world.kernel.trace
+        fingerprint = trace.fingerprint()
+        kept = {**observation, "fingerprint": fingerprint, "fault_hits": world.fault_hits}
+        self._kept[f"{scenario} {seed}"] = KeptWorld(kept, fingerprint, list(trace.records))

@@ -1,0 +1,79 @@
+"""The server of a world outside: the simulated API with the provider's paths beside it, and a trace that keeps all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from relaysim.sim.backends.calls import Call
+from relaysim.sim.backends.profile import Profile
+from relaysim.sim.doors.server import CONTROL_PREFIX
+from relaysim.sim.doors.server.app import SimulatedServer
+from relaysim.sim.doors.server.delivery import Receive, Rendered, Scope, Send, send_whole
+from relaysim.sim.doors.simulation import ApiSettings, RecentTrace, SimulatedApi
+from relaysim.sim.kernel import Kernel
+from relaysim.sim.kernel.trace import Clock, Fields, Trace
+from relaysim.sim.outside.provider_door import PROVIDER_PREFIX, ProviderDoor
+from relaysim.sim.trace.schema import ResponseReceived
+
+
+class _WholeTrace(RecentTrace):
+    """Hands every event on to the kernel's own trace, in which customers and webhooks are, too."""
+
+    __slots__ = ("_whole",)
+
+    def __init__(self, clock: Clock, whole: Trace) -> None:
+        super().__init__(clock, records_max=0)
+        self._whole = whole
+
+    def add(self, entity: str, event: Fields) -> None:
+        """Record an event now."""
+        self._whole.add(entity, event)
+
+
+class OutsideApi(SimulatedApi):
+    """A simulated API whose trace is the kernel's own, to be judged as a world's."""
+
+    def __init__(
+        self, profile: Profile, settings: ApiSettings, start_seconds: float, on_event: Callable[[float, Any], object]
+    ) -> None:
+        self._given_profile = profile
+        super().__init__(settings, start_seconds, on_event)
+
+    def _load(self, settings: ApiSettings) -> Profile:
+        return self._given_profile
+
+    def note_answer(self, call: Call, request_id: str, status: int) -> None:
+        """The program has the answer, as far as can be seen from here."""
+        self.trace.add(call.client, ResponseReceived(request_id=request_id, status=status, failure=None))
+
+    def _open_trace(self, kernel: Kernel) -> RecentTrace:
+        return _WholeTrace(kernel.env, kernel.trace)
+
+
+class OutsideServer(SimulatedServer):
+    """One port for everything that a program calls but Redis.
+
+    Attributes:
+        door: where the provider's paths are; None: there is no provider.
+    """
+
+    door: ProviderDoor | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. The control API is not there: who judges is not judged by what a program changes."""
+        path = scope["path"] if scope["type"] == "http" else ""
+        if self.door is not None and path.startswith(f"{PROVIDER_PREFIX}/"):
+            await self.door.serve(scope, receive, send)
+        elif path.startswith(CONTROL_PREFIX):
+            await send_whole(scope, send, Rendered(404, {"content-length": "0"}, b""))
+        else:
+            await super().__call__(scope, receive, send)
+
+    def know_clients(self, at: dict[int, str]) -> None:
+        """Name clients by the ports at which they reach this server."""
+        self._requests.client_at = at
+
+    def client_of(self, scope: Scope) -> str:
+        """Who has sent a request."""
+        return self._requests.client_at.get(scope["server"][1], "client")

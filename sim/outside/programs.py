@@ -1,0 +1,169 @@
+"""Copies of a command: started, watched, killed and started again; nothing of them is left behind.
+
+Each copy leads a process group of its own, so that what it starts ends with it. A guard, a small process that waits on a
+pipe of ours, kills the groups when this process ends in whatever way, `kill -9` included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self
+
+_GUARD: Final = """
+import os, signal, sys
+groups = set()
+for line in sys.stdin:
+    change, group = line.split()
+    (groups.add if change == "+" else groups.discard)(int(group))
+for group in groups:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except OSError:
+        pass
+"""
+
+TERM_SECONDS: Final = 5.0
+"""How long a copy has to end after SIGTERM, before it is killed."""
+
+
+class ProgramStartError(Exception):
+    """The command cannot be started, or ended at once; the message says why."""
+
+
+class Guard:
+    """Kills process groups when this process ends, however it ends. A context manager."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        # In a session of its own, so that a signal to our group does not reach it before it has done its work.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _GUARD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+            process.wait()
+
+    def watch(self, group: int) -> None:
+        """From now on this group ends with us."""
+        self._tell("+", group)
+
+    def forget(self, group: int) -> None:
+        """This group has ended; its number may be somebody else's soon."""
+        self._tell("-", group)
+
+    def _tell(self, change: str, group: int) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(f"{change} {group}\n")
+            self._process.stdin.flush()
+
+
+class Program:
+    """One copy of a command. What it prints is in `log`.
+
+    Args:
+        command: the program and its arguments.
+        environment: variables beside those of this process.
+        log: file to which both of its streams are appended.
+        guard: ends it if this process does not.
+        folder: where it runs; None: where this process does.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        guard: Guard,
+        folder: Path | None = None,
+    ) -> None:
+        self.command = tuple(command)
+        self.environment = dict(environment)
+        self.log = log
+        self._guard = guard
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its first process has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def status(self) -> int | None:
+        """The exit status of its last life; None: it runs, or was never started."""
+        return None if self._process is None else self._process.poll()
+
+    def start(self) -> None:
+        """Start a life of it.
+
+        Raises:
+            ProgramStartError: there is no such command.
+        """
+        if self.is_running:
+            raise RuntimeError("it runs already")
+        output: IO[bytes]
+        with self.log.open("ab") as output:
+            try:
+                self._process = subprocess.Popen(
+                    self.command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env={**os.environ, **self.environment},
+                    cwd=self._folder,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise ProgramStartError(f"{self.command[0]}: cannot be started ({error.strerror})") from error
+        self._guard.watch(self._process.pid)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes; none are left is no error."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    def kill(self) -> None:
+        """End it as a power cut does: all its processes, at once."""
+        if self._process is None:
+            return
+        self.signal(signal.SIGKILL)
+        self._process.wait()
+        self._guard.forget(self._process.pid)
+
+    def end(self, seconds: float = TERM_SECONDS) -> None:
+        """Ask it to end, wait so long, and kill what is left of it."""
+        if self._process is None:
+            return
+        self.signal(signal.SIGCONT)  # one that is stopped hears nothing
+        self.signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        self.kill()
+
+    def last_lines(self, count: int = 5) -> list[str]:
+        """What it printed last."""
+        if not self.log.exists():
+            return []
+        return self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]

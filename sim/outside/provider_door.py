@@ -1,0 +1,62 @@
+"""Where programs send texts: the provider's paths, on the port of the simulated API.
+
+A program that calls `https://graph.facebook.com/v21.0/...` in production calls `http://127.0.0.1:PORT/_provider/v21.0/...`
+here: whatever it reads the provider's address from is set to the latter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from relaysim.sim.doors.server.body import BodyTooLargeError, ClientGoneError, read_body
+from relaysim.sim.doors.server.delivery import Receive, Rendered, Scope, Send, send_whole
+from relaysim.sim.providers import HttpRequest, HttpResponse, Provider
+
+PROVIDER_PREFIX: Final = "/_provider"
+_BODY_MAX: Final = 4 * 1024 * 1024
+_OWN_HEADERS: Final = frozenset({"content-length", "connection", "transfer-encoding"})
+
+Answering = Callable[[HttpRequest, str], Awaitable[HttpResponse | None]]
+"""Answers a request of a worker, by its name; None: the connection ends without an answer."""
+
+
+class ProviderDoor:
+    """Reads requests to the provider, and writes what is answered.
+
+    Args:
+        provider: whose paths these are.
+        answer: answers them.
+        client_of: which worker a request is from.
+    """
+
+    def __init__(self, provider: Provider, answer: Answering, client_of: Callable[[Scope], str]) -> None:
+        self._host = next(iter(provider.sending_hosts), "provider.example.com")
+        self._answer = answer
+        self._client_of = client_of
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        try:
+            body = await read_body(receive, scope["headers"], _BODY_MAX)
+        except ClientGoneError:
+            return
+        except BodyTooLargeError:
+            await send_whole(scope, send, Rendered(413, {"content-length": "0", "connection": "close"}, b""))
+            return
+        response = await self._answer(self._request(scope, body), self._client_of(scope))
+        if response is None:
+            # Closed in the middle of an answer: the program cannot know whether its text was sent.
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+            raise ConnectionAbortedError("the fate of this text is not to be known")
+        headers = {name: value for name, value in response.headers.items() if name not in _OWN_HEADERS}
+        headers["content-length"] = str(len(response.body))
+        await send_whole(scope, send, Rendered(response.status, headers, response.body))
+
+    def _request(self, scope: Scope, body: bytes) -> HttpRequest:
+        raw = scope.get("raw_path") or scope["path"].encode()
+        path = raw.decode("latin-1").removeprefix(PROVIDER_PREFIX)
+        query = scope["query_string"].decode("latin-1")
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        url = f"https://{self._host}{path}{'?' if query else ''}{query}"
+        return HttpRequest(scope["method"], url, {**headers, "host": self._host}, body)

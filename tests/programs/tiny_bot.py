@@ -1,0 +1,75 @@
+"""A bot in plain sockets and JSON, which starts at once. What it does wrong is named by its first argument:
+
+`right` answers each conversation's messages one after the other; `twice` sends each answer twice; `silent` answers nothing;
+`ends` ends at once; `deaf` listens nowhere; `child` also starts a process that would outlive it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import defaultdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+HOW = sys.argv[1]
+API = os.environ["OPENAI_BASE_URL"]
+threads: dict[str, str] = {}
+locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
+def ask(url: str, body: Any = None) -> Any:
+    """What is answered there."""
+    headers = {"content-type": "application/json", "authorization": "Bearer sk-any", "openai-beta": "assistants=v2"}
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers)) as answer:
+        return json.loads(answer.read())
+
+
+def handle(phone: str, text: str) -> None:
+    """Answer one message."""
+    with locks[phone]:
+        if phone not in threads:
+            threads[phone] = ask(f"{API}/threads", {})["id"]
+        at = f"{API}/threads/{threads[phone]}"
+        ask(f"{at}/messages", {"role": "user", "content": text})
+        run = ask(f"{at}/runs", {"assistant_id": "asst_x"})["id"]
+        while ask(f"{at}/runs/{run}")["status"] in ("queued", "in_progress"):
+            time.sleep(0.05)
+        reply = ask(f"{at}/messages?limit=1")["data"][0]["content"][0]["text"]["value"]
+        for _ in range(2 if HOW == "twice" else 1):
+            texts = {"messaging_product": "whatsapp", "to": phone, "type": "text", "text": {"body": reply}}
+            provider = os.environ["RELAYSIM_PROVIDER_URL"]
+            ask(f"{provider}/v21.0/{os.environ['PHONE_NUMBER_ID']}/messages", texts)
+
+
+class Webhook(BaseHTTPRequestHandler):
+    """Meta's webhook."""
+
+    def do_POST(self) -> None:
+        """Take messages."""
+        data = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        for entry in data["entry"]:
+            for message in entry["changes"][0]["value"].get("messages", ()):
+                if HOW != "silent":
+                    threading.Thread(target=handle, args=(message["from"], message["text"]["body"])).start()
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+if HOW == "ends":
+    sys.exit("there is no configuration")
+if HOW == "deaf":
+    time.sleep(600)
+if HOW == "child":
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Webhook).serve_forever()

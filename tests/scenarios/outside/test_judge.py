@@ -1,0 +1,218 @@
+"""Goal: a program in whatever language is judged by one command, its flaw is named with a story, and what keeps it from
+being judged is one line.
+
+Method: a program of a few lines, whose flaws are known, and runs that take no time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from relaysim.reports.results import read_results
+from relaysim.scenarios.cli import main
+from relaysim.sim.outside import outside_world, rest
+
+BOT = Path(__file__).parents[2] / "programs" / "tiny_bot.py"
+
+SMALL = """
+schema = 1
+name = "small"
+title = "Two customers, two messages each"
+root_seed = 5
+replications = 2
+profile = "typical"
+
+[profile_overrides]
+run_seconds = 0.3
+queue_seconds = 0.05
+slow_probability = 0.0
+stuck_probability = 0.0
+failure_probability = 0.0
+
+[relay]
+factory = "relaysim.relay:check_then_act"
+
+[workload]
+conversations = 2
+messages = [
+    { conversation = 1, at_seconds = 0.1 },
+    { conversation = 2, at_seconds = 0.1 },
+    { conversation = 1, at_seconds = 2.5 },
+]
+
+[[claims]]
+id = "transparent"
+title = "the customer does not notice"
+kind = "never"
+event = "transparency_breaches"
+expect = "verified"
+reason = "nobody has said otherwise"
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rest, "SETTLED_SECONDS", 1.5)
+    monkeypatch.setattr(rest, "SILENT_SECONDS", 8.0)
+    (tmp_path / "small.toml").write_text(SMALL)
+    return tmp_path
+
+
+def judge(how: str, *options: str) -> int:
+    return main(["judge", "small.toml", "--provider", "whatsapp", *options, "--", sys.executable, str(BOT), how])
+
+
+def test_one_without_a_flaw_breaks_nothing(here: Path) -> None:
+    judge("right", "--replications", "2", "--copies", "1", "--out", "out", "--quiet")
+    results = read_results(here / "out")
+    (entry,) = results["scenarios"]
+    assert entry["outcomes"]["messages"] == 6
+    assert entry["outcomes"]["covered"] == entry["outcomes"]["succeeded"] == 6
+    assert {name: each["breaches"] for name, each in entry["invariants"].items() if each["breaches"]} == {}
+    assert all(each["verdict"] != "refuted" for each in entry["claims"])
+    assert results["outside"] == {"command": [sys.executable, str(BOT), "right"], "copies": 1, "speed": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("how", "count", "story"),
+    [("twice", "duplicate_reply", "received"), ("silent", "lost", "was never answered")],
+)
+def test_a_flaw_is_named_with_its_story(
+    how: str, count: str, story: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert judge(how, "--replications", "2", "--out", "out", "--quiet") == 1
+    said = capsys.readouterr().out
+    assert said.startswith(f"Is {Path(sys.executable).name} {BOT}"[:60])
+    assert "safe? No:" in " ".join(said.split())
+    line = f"relaysim judge small.toml --seed 0 --claim transparent -- {shlex.join([sys.executable, str(BOT), how])}"
+    results = read_results(here / "out")
+    (entry,) = results["scenarios"]
+    assert (entry["counts"] | entry["outcomes"])[count] > 0
+    (claim,) = (each for each in entry["claims"] if each["id"] == "transparent")
+    assert claim["examples"][0]["replay"] == line
+    assert line in said
+    stories = json.loads((here / "out" / "stories.json").read_text())
+    assert "transparent" in stories[0]["of"]
+    assert story in json.dumps(stories[0])
+
+
+def test_a_copy_that_is_killed_starts_again_and_what_it_had_is_lost(here: Path) -> None:
+    killed = '[[host_faults]]\nkind = "crash"\nat_seconds = 0.6\nworkers = [1]\nseconds = 0.3\n'
+    (here / "small.toml").write_text(f"{SMALL}\n{killed}")
+    assert judge("right", "--replications", "1", "--out", "out", "--quiet") == 1
+    (entry,) = read_results(here / "out")["scenarios"]
+    assert entry["fault_hits"]["host_faults"] == [1]
+    # It had acknowledged both first messages and kept them in its memory; the third came to its next life.
+    assert (entry["outcomes"]["lost"], entry["outcomes"]["succeeded"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ('[[redis_faults]]\nkind = "away"\nat_seconds = 1\nseconds = 1\n', "redis_faults: cannot be played"),
+        ('[[host_faults]]\nkind = "pause"\nat_seconds = 1\nseconds = 1\n', "host_faults[0]: a pause cannot be done"),
+    ],
+)
+def test_what_cannot_be_played_is_refused(part: str, said: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "small.toml").write_text(f"{SMALL}\n{part}")
+    assert judge("right", "--quiet") == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "(more: relaysim docs judge#what-is-played)" in err
+
+
+@pytest.mark.skipif(
+    not shutil.which("node") and os.environ.get("RELAYSIM_REQUIRE_NODE") != "1", reason="there is no Node here"
+)
+def test_a_program_of_another_language_meets_the_active_run(here: Path) -> None:
+    """The incident, at a server of Node: a second message while a run is active."""
+    soon = SMALL.replace("run_seconds = 0.3", "run_seconds = 4.0").replace("at_seconds = 2.5", "at_seconds = 2.0")
+    (here / "small.toml").write_text(soon)
+    arguments = ("small.toml", "--provider", "whatsapp", "--replications", "1", "--out", "out", "--quiet")
+    assert main(["judge", *arguments, "--", "node", str(BOT.with_name("node_bot.mjs"))]) == 1
+    (entry,) = read_results(here / "out")["scenarios"]
+    assert entry["outcomes"]["succeeded"] == 2
+    assert "while a run run_" in (here / "out" / "stories.json").read_text()
+
+
+def test_one_world_is_told_as_a_story(capsys: pytest.CaptureFixture[str]) -> None:
+    assert judge("twice", "--seed", "1", "--claim", "transparent", "--quiet") == 0
+    told = capsys.readouterr().out
+    assert told.startswith("small, seed 1, lane outside: ")
+    assert "sends c1.m1" in told
+    assert "another reply to c1.m1, which had one already" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["small.toml", "--provider", "whatsapp"], "there is no program to judge: write it after a --"),
+        (["small.toml", "--", "no-such-program"], "small.toml: has no provider"),
+        (["small.toml", "--provider", "pigeon", "--", "x"], "--provider: there is no provider 'pigeon'"),
+        (["small.toml", "--provider", "whatsapp", "--", "no-such-program"], "no-such-program: cannot be started"),
+        (["small.toml", "--provider", "whatsapp", "--env", "X", "--", "x"], "--env X: write NAME=VALUE"),
+        (["small.toml", "--provider", "whatsapp", "--webhook", "here", "--", "x"], "--webhook: "),
+        (["none.toml", "--provider", "whatsapp", "--", "x"], "none.toml"),
+        (["--config", "none.toml", "--", "x"], "none.toml: cannot be read"),
+        (
+            ["small.toml", "--provider", "whatsapp", "--", sys.executable, str(BOT), "ends"],
+            "has ended with status 1: there is no configuration",
+        ),
+    ],
+)
+def test_what_keeps_it_from_being_judged_is_one_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["judge", "--quiet", "--out", "out", *arguments]) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.startswith("relaysim: ")
+    assert said in streams.err
+    assert streams.err.count("\n") == 1
+
+
+def test_one_that_listens_nowhere_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(outside_world, "_START_SECONDS", 0.5)
+    assert judge("deaf", "--replications", "1", "--quiet") == 2
+    assert "nothing listens at http://127.0.0.1:" in capsys.readouterr().err
+
+
+def test_the_file_says_what_a_team_settles_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", "--init"]) == 0
+    written = (here / "relaysim.toml").read_text()
+    assert 'command = ["node", "server.js"]' in written
+    assert main(["judge", "--init"]) == 2
+    assert "relaysim.toml: is there already" in capsys.readouterr().err
+    line = shlex.join([sys.executable, str(BOT), "right"])
+    (here / "relaysim.toml").write_text(
+        f"[judge]\ncommand = {json.dumps(line)}\nprovider = 'whatsapp'\nscenarios = ['small.toml']\n"
+    )
+    main(["judge", "--replications", "1", "--quiet", "--out", "out"])
+    assert read_results(here / "out")["scenarios"][0]["outcomes"]["succeeded"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[judge]\ncopies = 0\n", "relaysim.toml: judge.copies: "),
+        ("[judge]\ncommnd = 'x'\n", "relaysim.toml: judge.commnd: "),
+        ("[judge\n", "relaysim.toml: "),
+        ("[judge]\nprovider = 'pigeon'\n", "relaysim.toml: judge.provider: "),
+    ],
+)
+def test_a_mistake_in_the_file_is_told_with_its_place(
+    text: str, said: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "relaysim.toml").write_text(text)
+    assert main(["judge", "--quiet", "--", "x"]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
