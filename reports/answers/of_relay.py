@@ -155,6 +155,7 @@ def _not_judged(results: Mapping[str, Any], question: str) -> Answer:
         advice=["Put that right first; nothing else that was counted says anything of the relay."],
         table=_table(list(claims_of(results))),
         figures=_figures(results),
+        notes=_from_outside(results),
         details=results.get("details", ()),
     )
 
@@ -200,6 +201,7 @@ def _not_shown(results: Mapping[str, Any], question: str) -> Answer:
         advice=advice,
         table=_table(claims),
         figures=_figures(results),
+        notes=_from_outside(results),
         details=results.get("details", ()),
     )
 
@@ -225,6 +227,7 @@ def _safe(results: Mapping[str, Any], question: str) -> Answer:
         commands=[explore] if explore else [],
         table=_table(claims),
         figures=_figures(results),
+        notes=_from_outside(results),
         details=results.get("details", ()),
     )
 

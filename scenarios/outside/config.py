@@ -41,6 +41,8 @@ command = ["node", "server.js"]
 copies = 2
 # Where a copy takes the provider's webhooks.
 webhook = "http://127.0.0.1:{port}/webhook"
+# What a copy answers with 200 once it can take them; without this line it can as soon as it listens.
+# ready = "/health"
 provider = "whatsapp"
 scenarios = ["rapid_pair"]
 
@@ -66,6 +68,11 @@ class JudgeConfig(BaseModel):
         default=WEBHOOK,
         pattern=r"^http://[^/\s]+(/\S*)?$",
         description="where a copy takes webhooks; `{port}` is its port",
+    )
+    ready: str | None = Field(
+        default=None,
+        pattern=r"^/\S*$",
+        description="a path that a copy answers with 200 once it can take webhooks; absent: it can as soon as it listens",
     )
     provider: str | None = Field(default=None, description="whose webhooks it takes; absent: the scenario's")
     scenarios: tuple[Line, ...] = Field(default=("rapid_pair",), description="what is played, unless told otherwise")

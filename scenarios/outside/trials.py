@@ -77,6 +77,7 @@ class Trials:
             webhook=self._config.webhook,
             environment={**STANDARD_ENVIRONMENT, **settings.provider.environment, **self._config.environment},
             logs=folder,
+            ready=self._config.ready,
         )
         world = OutsideWorld(settings, root_seed, seed, program)
         observation = await world.run()

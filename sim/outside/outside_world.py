@@ -47,6 +47,7 @@ from relaysim.sim.world.webhooks import Webhooks
 
 _LOOK_SECONDS: Final = 0.2
 _START_SECONDS: Final = 60.0
+_READY_SECONDS: Final = 5.0
 
 
 class ProgramSettings(NamedTuple):
@@ -59,6 +60,7 @@ class ProgramSettings(NamedTuple):
                  addresses
     logs         folder of what the copies print, and of what Redis keeps
     folder       where the command runs; None: here
+    ready        a path that a copy answers with 200 once it can take webhooks; None: it can as soon as it listens
     """
 
     command: tuple[str, ...]
@@ -67,6 +69,7 @@ class ProgramSettings(NamedTuple):
     environment: Mapping[str, str]
     logs: Path
     folder: Path | None = None
+    ready: str | None = None
 
 
 class OutsideWorld:
@@ -231,15 +234,28 @@ class OutsideWorld:
             assert isinstance(target, ProgramTarget)
             until = self._loop.time() + _START_SECONDS
             parts = urlsplit(target.address)
-            while not await listens(parts.hostname or "", parts.port or 80):
+            while not await self._is_ready(parts.hostname or "", parts.port or 80):
                 if worker.program is not None and not worker.program.is_running:
                     raise ProgramStartError(_ended(worker.program))
                 if self._loop.time() > until:
-                    raise ProgramStartError(
-                        f"nothing listens at {target.address} {_START_SECONDS:g} s after the program was started; "
-                        "let it listen on the port in PORT, or say where it listens with --webhook"
-                    )
+                    raise ProgramStartError(self._not_ready(target.address, parts.netloc))
                 await asyncio.sleep(0.05)
+
+    def _not_ready(self, address: str, place: str) -> str:
+        when = f"{_START_SECONDS:g} s after the program was started"
+        if self._program.ready is not None:
+            return f"http://{place}{self._program.ready} (`ready`) was not answered with 200 {when}"
+        return f"nothing listens at {address} {when}; let it listen on the port in PORT, or say where it listens with --webhook"
+
+    async def _is_ready(self, host: str, port: int) -> bool:
+        ready = self._program.ready
+        if ready is None:
+            return await listens(host, port)
+        try:
+            answer = await self._client.get(f"http://{host}:{port}{ready}", timeout=_READY_SECONDS)
+        except httpx2.HTTPError:
+            return False
+        return answer.status_code == 200
 
     async def _until_rest(self) -> None:
         """Wait until nothing has happened for a while: a short one where everything that began has ended, else one for which

@@ -49,7 +49,7 @@ async def redis_server(folder: Path, guard: Guard) -> AsyncIterator[int]:
         ) from error
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything waits
     port = free_port()
-    options = {"port": str(port), "bind": "127.0.0.1", "dir": str(folder), "save": "", "appendonly": "no"}
+    options = {"port": str(port), "bind": "127.0.0.1", "dir": str(folder), "save": "", "appendonly": "yes"}
     command = [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
     server = Program(command, {}, folder / "redis.log", guard)
     server.start()

@@ -70,7 +70,7 @@ def judge(how: str, *options: str) -> int:
     return main(["judge", "small.toml", "--provider", "whatsapp", *options, "--", sys.executable, str(BOT), how])
 
 
-def test_one_without_a_flaw_breaks_nothing(here: Path) -> None:
+def test_one_without_a_flaw_breaks_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     judge("right", "--replications", "2", "--copies", "1", "--out", "out", "--quiet")
     results = read_results(here / "out")
     (entry,) = results["scenarios"]
@@ -78,6 +78,7 @@ def test_one_without_a_flaw_breaks_nothing(here: Path) -> None:
     assert entry["outcomes"]["covered"] == entry["outcomes"]["succeeded"] == 6
     assert {name: each["breaches"] for name, each in entry["invariants"].items() if each["breaches"]} == {}
     assert all(each["verdict"] != "refuted" for each in entry["claims"])
+    assert "the same seed may end differently" in " ".join(capsys.readouterr().out.split())
     assert results["outside"] == {"command": [sys.executable, str(BOT), "right"], "copies": 1, "speed": 1.0}
 
 
@@ -183,6 +184,15 @@ def test_one_that_listens_nowhere_is_told(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(outside_world, "_START_SECONDS", 0.5)
     assert judge("deaf", "--replications", "1", "--quiet") == 2
     assert "nothing listens at http://127.0.0.1:" in capsys.readouterr().err
+
+
+def test_one_that_is_never_ready_is_told(
+    monkeypatch: pytest.MonkeyPatch, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(outside_world, "_START_SECONDS", 0.5)
+    (here / "relaysim.toml").write_text("[judge]\nready = '/health'\n")  # which it answers with 501
+    assert judge("right", "--replications", "1", "--quiet") == 2
+    assert "/health (`ready`) was not answered with 200 0.5 s after" in capsys.readouterr().err
 
 
 def test_the_file_says_what_a_team_settles_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
