@@ -245,7 +245,8 @@ class OutsideWorld:
         when = f"{_START_SECONDS:g} s after the program was started"
         if self._program.ready is not None:
             return f"http://{place}{self._program.ready} (`ready`) was not answered with 200 {when}"
-        return f"nothing listens at {address} {when}; let it listen on the port in PORT, or say where it listens with --webhook"
+        remedy = "let it listen on the port in PORT, or say where it listens with --webhook"
+        return f"nothing listens at {address} {when}; {remedy}"
 
     async def _is_ready(self, host: str, port: int) -> bool:
         ready = self._program.ready
