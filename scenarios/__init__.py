@@ -5,7 +5,8 @@ What lives here
     document.py             files before they are checked: `extends`, dotted paths, `--set`
     problems.py             what is wrong with a file, in words for people
     load.py                 from a name or a path to a checked scenario, or to all its problems at once; with
-                            scenario_files.py, which reads what it extends, and scenario_checks.py
+                            scenario_files.py, which reads what it extends, another_relay.py, which says what stays of
+                            it under somebody's own relay, and scenario_checks.py
     scenario_reference.py   docs/scenarios.md, written from the models
     command_reference.py    docs/commands.md, written from the parser
     docs_pages.py           which page tells more of a command or of a file, and the pages as text

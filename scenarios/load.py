@@ -17,6 +17,7 @@ from typing import Any
 from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.claims import REPLICATIONS
 from relaysim.reports.results import FactoryOption
+from relaysim.scenarios.another_relay import OWED, claims_on_any_relay, leave_out_its_settings
 from relaysim.scenarios.docs_pages import SCENARIO
 from relaysim.scenarios.document import PathError, drop, extend, parse_setting, set_value
 from relaysim.scenarios.model import Origin, Scenario
@@ -29,7 +30,6 @@ from relaysim.scenarios.scenario_checks import (
     validate,
 )
 from relaysim.scenarios.scenario_files import Reading, SourceFile, read_chain
-from relaysim.sim.world.variations import RELAY_SETTINGS
 
 #: How often a scenario runs another relay that --factory puts in, unless told otherwise.
 _FACTORY_REPLICATIONS = 60
@@ -42,7 +42,6 @@ does so: what public bots overlook, and providers and customers do."""
 
 _KINDS_OF_OCCURRENCE = frozenset(name for name, kind in CLAIM_KINDS.items() if kind.is_about_occurrence)
 
-_OWED = "what a relay owes its customers"
 #: Judged of a relay that --factory puts in, beside the scenario's own claims of scope `any`.
 _OF_ANY_RELAY: tuple[Mapping[str, Any], ...] = (
     {
@@ -52,7 +51,7 @@ _OF_ANY_RELAY: tuple[Mapping[str, Any], ...] = (
         "event": "late",
         "among": "messages",
         "expect": "verified",
-        "reason": _OWED,
+        "reason": OWED,
     },
     {
         "id": "within-cost",
@@ -70,7 +69,7 @@ _OF_ANY_RELAY: tuple[Mapping[str, Any], ...] = (
         "event": "over_notices",
         "among": "messages",
         "expect": "verified",
-        "reason": _OWED,
+        "reason": OWED,
     },
     {
         "id": "own-texts",
@@ -202,28 +201,11 @@ def _put_factory_in(reading: Reading, factory: str | None, option: FactoryOption
         return
     reading.option = option
     document = reading.document
-    relay = document.get("relay")
-    # Settings and libraries belong to the relay that they were written for.
-    of_relay = relay.items() if isinstance(relay, dict) else ()
-    kept = {key: value for key, value in of_relay if key not in ("settings", "libraries")}
-    document["relay"] = {**kept, "factory": factory}
-    explored = document.get("explored")
-    vary = explored.get("vary") if isinstance(explored, dict) else None
-    if isinstance(explored, dict) and isinstance(vary, dict):
-        kept_values = {path: values for path, values in vary.items() if not path.startswith(RELAY_SETTINGS)}
-        variants = [each for each in explored.get("variants", ()) if not _is_of_relay(each)]
-        document["explored"] = {**explored, "vary": kept_values, "variants": variants}
-    groups = document.get("workers")
-    for group in groups if isinstance(groups, list) else ():
-        if isinstance(group, dict):
-            group.pop("settings", None)
+    leave_out_its_settings(document)
+    document["relay"] = {**document["relay"], "factory": factory}
     claims = document.get("claims", [])
     if isinstance(claims, list):
-        kept_claims = [
-            {**claim, "expect": "verified", "reason": _OWED, "by_construction": False}
-            for claim in claims
-            if isinstance(claim, dict) and claim.get("scope", "any") == "any"
-        ]
+        kept_claims = claims_on_any_relay(claims)
         ids = [claim.get("id") for claim in kept_claims]
         added = [dict(each) for each in _OF_ANY_RELAY if each["id"] not in ids]
         if "strata" in document:  # where trials are whole replications
@@ -245,11 +227,6 @@ def _put_factory_in(reading: Reading, factory: str | None, option: FactoryOption
     if isinstance(given := document.get("replications"), int):
         document["replications"] = min(given, most)
     reading.factory = factory
-
-
-def _is_of_relay(variant: Any) -> bool:
-    values = variant.get("values") if isinstance(variant, dict) else None
-    return isinstance(values, dict) and any(path.startswith(RELAY_SETTINGS) for path in values)
 
 
 def _apply_sets(reading: Reading, sets: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from relaysim.reports.results import FactoryOption
+from relaysim.scenarios.another_relay import of_another_relay
 from relaysim.scenarios.docs_pages import scenario_page
 from relaysim.scenarios.document import Document, extend, parse_path
 from relaysim.scenarios.problems import Problem, ScenarioError
@@ -197,9 +198,19 @@ def read_chain(reading: Reading) -> None:
             break
     document: Document = {}
     for file in reversed(reading.files):
+        if document and _brings_its_own_relay(file.document, document):
+            document = of_another_relay(document)
         document = extend(document, file.document)
     document.pop("extends", None)
     reading.document = document
+
+
+def _brings_its_own_relay(document: Document, extended: Document) -> bool:
+    """Whether a file puts somebody's own relay in place of the one of the scenario that it extends."""
+    own, its = (each.get("relay") for each in (document, extended))
+    factory = own.get("factory") if isinstance(own, dict) else None
+    replaced = its.get("factory") if isinstance(its, dict) else None
+    return isinstance(factory, str) and factory != replaced and not factory.startswith("relaysim.")
 
 
 def _read_file(reading: Reading, name: str, path: Path) -> SourceFile | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from relaysim.scenarios.outside.config import STANDARD_ENVIRONMENT, JudgeConfig
 from relaysim.scenarios.runner import Lane
 from relaysim.sim.kernel import Record
 from relaysim.sim.outside.outside_world import OutsideWorld, ProgramSettings
+from relaysim.sim.outside.programs import Guard
 from relaysim.sim.world.settings import WorldSettings
 
 
@@ -37,14 +38,17 @@ class Trials:
         self._config = config
         self._seeds = seeds
         self._kept: dict[str, KeptWorld] = {}
+        self._stack = ExitStack()
         self.folder = Path()
 
     def __enter__(self) -> Trials:
+        guard = self._stack.enter_context(Guard())
         self.folder = Path(tempfile.mkdtemp(prefix="relaysim-judge-"))
+        guard.remove(self.folder)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._stack.close()
 
     def kept(self, scenario: Scenario, lane: Lane, seed: int) -> KeptWorld | None:
         """The trial of this scenario's seed, see `relaysim.scenarios.first_failures`."""

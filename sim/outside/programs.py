@@ -1,12 +1,13 @@
 """Copies of a command: started, watched, killed and started again; nothing of them is left behind.
 
 Each copy leads a process group of its own, so that what it starts ends with it. A guard, a small process that waits on a
-pipe of ours, kills the groups when this process ends in whatever way, `kill -9` included.
+pipe of ours, kills the groups when this process ends in whatever way, `kill -9` included, and removes what they wrote.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -17,16 +18,25 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 _GUARD: Final = """
-import os, signal, sys
-groups = set()
+import json, os, shutil, signal, sys, time
+groups, folders = set(), []
 for line in sys.stdin:
-    change, group = line.split()
-    (groups.add if change == "+" else groups.discard)(int(group))
+    change, what = json.loads(line)
+    if change == "folder":
+        folders.append(what)
+    else:
+        (groups.add if change == "watch" else groups.discard)(what)
 for group in groups:
     try:
         os.killpg(group, signal.SIGKILL)
     except OSError:
         pass
+for folder in folders:  # in which somebody who is just being killed may still write
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            break
+        time.sleep(0.1)
 """
 
 TERM_SECONDS: Final = 5.0
@@ -38,7 +48,7 @@ class ProgramStartError(Exception):
 
 
 class Guard:
-    """Kills process groups when this process ends, however it ends. A context manager."""
+    """Kills process groups, and removes folders, when its block or this process ends, however that ends."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -66,15 +76,19 @@ class Guard:
 
     def watch(self, group: int) -> None:
         """From now on this group ends with us."""
-        self._tell("+", group)
+        self._tell("watch", group)
 
     def forget(self, group: int) -> None:
         """This group has ended; its number may be somebody else's soon."""
-        self._tell("-", group)
+        self._tell("forget", group)
 
-    def _tell(self, change: str, group: int) -> None:
+    def remove(self, folder: Path) -> None:
+        """At the end this folder is gone."""
+        self._tell("folder", str(folder.resolve()))
+
+    def _tell(self, change: str, what: int | str) -> None:
         if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.write(f"{change} {group}\n")
+            self._process.stdin.write(json.dumps([change, what]) + "\n")
             self._process.stdin.flush()
 
 

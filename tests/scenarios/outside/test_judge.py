@@ -10,7 +10,11 @@ import json
 import os
 import shlex
 import shutil
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -184,6 +188,47 @@ def test_one_that_listens_nowhere_is_told(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(outside_world, "_START_SECONDS", 0.5)
     assert judge("deaf", "--replications", "1", "--quiet") == 2
     assert "nothing listens at http://127.0.0.1:" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes as Linux shows them")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_nothing_is_left_behind_whatever_ends_it(number: signal.Signals, status: int, here: Path) -> None:
+    command = [sys.executable, "-m", "relaysim.scenarios", "judge", "small.toml", "--provider", "whatsapp", "--quiet"]
+    with subprocess.Popen(
+        [*command, "--", sys.executable, str(BOT), "child"],
+        env={**os.environ, "PYTHONPATH": str(BOT.parents[2]), "TMPDIR": str(here)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as judging:
+        _until(lambda: bool(_processes_of(here)))
+        assert list(here.glob("relaysim-judge-*"))
+        judging.send_signal(number)
+        assert judging.wait(timeout=60) == status
+    _until(lambda: not _processes_of(here) and not list(here.glob("relaysim-judge-*")))
+
+
+def _processes_of(folder: Path) -> list[str]:
+    """The processes with this folder among their temporary ones: the copies of the program, and what they have started."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if (
+                f"TMPDIR={folder}".encode() in environment.read_bytes()
+                and b"RELAYSIM_PROVIDER_URL" in environment.read_bytes()
+            ):
+                found.append(environment.parent.name)
+        except OSError:  # it has just ended, or is somebody else's
+            continue
+    return found
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    for _ in range(3_000):
+        if is_so():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it does not come to that")
 
 
 def test_one_that_is_never_ready_is_told(
