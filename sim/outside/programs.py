@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import Final, Self
 
 _GUARD: Final = """
 import json, os, shutil, signal, sys, time
@@ -38,6 +39,18 @@ for folder in folders:  # in which somebody who is just being killed may still w
             break
         time.sleep(0.1)
 """
+
+_LAUNCH: Final = """
+import os, sys
+if not sys.stdin.readline():
+    sys.exit(1)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+try:
+    os.execvp(sys.argv[1], sys.argv[1:])
+except OSError as error:
+    sys.exit(f"{sys.argv[1]}: cannot be started ({error.strerror})")
+"""
+"""Becomes the command once it is told to, which is when the guard knows of it; else it ends with whoever started it."""
 
 TERM_SECONDS: Final = 5.0
 """How long a copy has to end after SIGTERM, before it is killed."""
@@ -136,21 +149,23 @@ class Program:
         """
         if self.is_running:
             raise RuntimeError("it runs already")
-        output: IO[bytes]
+        if shutil.which(self.command[0], path={**os.environ, **self.environment}.get("PATH")) is None:
+            raise ProgramStartError(f"{self.command[0]}: cannot be started (there is no such program)")
         with self.log.open("ab") as output:
-            try:
-                self._process = subprocess.Popen(
-                    self.command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env={**os.environ, **self.environment},
-                    cwd=self._folder,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise ProgramStartError(f"{self.command[0]}: cannot be started ({error.strerror})") from error
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _LAUNCH, *self.command],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **self.environment},
+                cwd=self._folder,
+                start_new_session=True,
+            )
         self._guard.watch(self._process.pid)
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(b"go\n")
+            self._process.stdin.close()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all its processes; none are left is no error."""
