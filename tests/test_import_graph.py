@@ -68,6 +68,7 @@ MAY_IMPORT = {
     "sim.outside": {
         "sim.kernel",
         "sim.providers",
+        "sim.sockets",
         "sim.trace",
         "sim.faults",
         "sim.backends",

@@ -11,7 +11,7 @@ import asyncio
 import time
 from asyncio import Future
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -32,6 +32,7 @@ from relaysim.sim.outside.programs import Guard, Program, ProgramStartError
 from relaysim.sim.outside.provider_door import PROVIDER_PREFIX, ProviderDoor
 from relaysim.sim.outside.redis_server import free_port, listens, redis_server
 from relaysim.sim.providers import Done, HttpRequest, HttpResponse, NotSimulated, Text
+from relaysim.sim.sockets import BrokenConnectionError
 from relaysim.sim.world.customers import Customer
 from relaysim.sim.world.host_faults import HostFaults
 from relaysim.sim.world.invariants import JudgeSettings
@@ -39,7 +40,6 @@ from relaysim.sim.world.judge.promises import Promises
 from relaysim.sim.world.observe import observe
 from relaysim.sim.world.provider_service import ProviderService
 from relaysim.sim.world.quiescence import Quiescence
-from relaysim.sim.world.send_faults import SendRefused
 from relaysim.sim.world.settings import WorkerGroup, WorldSettings
 from relaysim.sim.world.simulated_channel import Channel
 from relaysim.sim.world.target import Life, SentMessage, Target
@@ -306,29 +306,20 @@ class OutsideWorld:
 
     async def _answer_provider(self, request: HttpRequest, worker: str) -> HttpResponse | None:
         """Answer what a program asks of the provider."""
-        provider = self._service.provider
-        asked = provider.read(request)
+        asked = self._service.provider.read(request)
         if isinstance(asked, NotSimulated):
             return HttpResponse(501, {"content-type": "text/plain"}, f"not simulated: {asked.what}".encode())
-        if isinstance(asked, Done):
-            return asked.response
         host = next((each.host for each in self.workers if each.name == worker), self.workers[0].host)
         answered: asyncio.Future[HttpResponse | None] = self._loop.create_future()
         with self.server.present():
-            host.spawn(self._send(asked, host, answered))
+            host.spawn(self._respond(asked, host, answered))
             self.kernel.at(0.0, _nothing)
         return await answered
 
-    async def _send(self, text: Text, host: Host, answered: asyncio.Future[HttpResponse | None]) -> None:
-        provider, response = self._service.provider, None
-        try:
-            number = await self._service.send(text, host)
-        except SendRefused:
-            response = provider.not_sent()
-        except TimeoutError:
-            response = None
-        else:
-            response = provider.sent(text, number, self.kernel.unix_now)
+    async def _respond(self, asked: Text | Done, host: Host, answered: asyncio.Future[HttpResponse | None]) -> None:
+        response = None
+        with suppress(BrokenConnectionError):
+            response = await self._service.respond(asked, host)
         if not answered.done():
             answered.set_result(response)
 

@@ -12,10 +12,10 @@ from typing import Final
 from relaysim.sim.doors.server.body import BodyTooLargeError, ClientGoneError, read_body
 from relaysim.sim.doors.server.delivery import Receive, Rendered, Scope, Send, send_whole
 from relaysim.sim.providers import HttpRequest, HttpResponse, Provider
+from relaysim.sim.world.provider_service import without_framing
 
 PROVIDER_PREFIX: Final = "/_provider"
 _BODY_MAX: Final = 4 * 1024 * 1024
-_OWN_HEADERS: Final = frozenset({"content-length", "connection", "transfer-encoding"})
 
 Answering = Callable[[HttpRequest, str], Awaitable[HttpResponse | None]]
 """Answers a request of a worker, by its name; None: the connection ends without an answer."""
@@ -49,8 +49,7 @@ class ProviderDoor:
             # Closed in the middle of an answer: the program cannot know whether its text was sent.
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
             raise ConnectionAbortedError("the fate of this text is not to be known")
-        headers = {name: value for name, value in response.headers.items() if name not in _OWN_HEADERS}
-        headers["content-length"] = str(len(response.body))
+        headers = {**without_framing(response.headers), "content-length": str(len(response.body))}
         await send_whole(scope, send, Rendered(response.status, headers, response.body))
 
     def _request(self, scope: Scope, body: bytes) -> HttpRequest:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from relaysim.sim.kernel import Host, Kernel
 from relaysim.sim.kernel.fence import refuse
-from relaysim.sim.providers import PROVIDERS, Allowance, Custom, Done, HttpRequest, NotSimulated, Provider, Text
+from relaysim.sim.providers import (
+    PROVIDERS,
+    Allowance,
+    Custom,
+    Done,
+    HttpRequest,
+    HttpResponse,
+    NotSimulated,
+    Provider,
+    Text,
+)
 from relaysim.sim.sockets import Addresses, BrokenConnectionError
 from relaysim.sim.sockets import HttpRequest as ArrivedRequest
 from relaysim.sim.sockets import HttpResponse as Answer
@@ -66,27 +76,27 @@ class ProviderService:
         return self._answer(asked, request.worker)
 
     async def _answer(self, asked: Text | Done, worker: Host) -> Answer:
-        """A text that the channel refuses is answered as a fault of the provider's; one whose fate is unknown with nothing:
-        the connection ends.
+        response = await self.respond(asked, worker)
+        return Answer(response.status, response.body, without_framing(response.headers))
+
+    async def respond(self, asked: Text | Done, worker: Host) -> HttpResponse:
+        """The provider's response. A text that the channel refuses is answered as a fault of the provider's; one whose fate
+        is unknown with nothing: the connection ends.
 
         Raises:
             BrokenConnectionError: the bot does not learn whether the text was sent.
         """
         if isinstance(asked, Done):
-            response = asked.response
-        elif wait := 0.0 if self._allowance is None else self._allowance.wait(asked.conversation, self._kernel.now):
-            response = self.provider.limited(wait)
-        else:
-            try:
-                number = await self.send(asked, worker)
-            except SendRefused:
-                response = self.provider.not_sent()
-            except TimeoutError:
-                raise BrokenConnectionError from None
-            else:
-                response = self.provider.sent(asked, number, self._kernel.unix_now)
-        headers = {name: value for name, value in response.headers.items() if name not in _OWN_HEADERS}
-        return Answer(response.status, response.body, headers)
+            return asked.response
+        if wait := 0.0 if self._allowance is None else self._allowance.wait(asked.conversation, self._kernel.now):
+            return self.provider.limited(wait)
+        try:
+            number = await self.send(asked, worker)
+        except SendRefused:
+            return self.provider.not_sent()
+        except TimeoutError:
+            raise BrokenConnectionError from None
+        return self.provider.sent(asked, number, self._kernel.unix_now)
 
     async def send(self, text: Text, host: Host) -> int:
         """Hand a text to the channel, for a worker on this host; returns its number among those that were taken.
@@ -100,3 +110,8 @@ class ProviderService:
         for each in self.provider.notifications(text, self._texts, self._kernel.unix_now):
             self._kernel.at(each.seconds, self._notify, each.request)
         return self._texts
+
+
+def without_framing(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers without those that a door sets itself."""
+    return {name: value for name, value in headers.items() if name not in _OWN_HEADERS}
