@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 INCIDENT_OTHERS := race stuck_run persistent_failure rapid_pair incident_typical peak_hour_before peak_hour \
 	peak_hour_one_key peak_hour_drain stuck_run_cancel_raises race_cancel_without_thread_id
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+# A fifth of the tests' time is waiting, for programs and sockets: more of them at once than there are cores.
+TEST_JOBS ?= $(shell expr $(JOBS) + $(JOBS) / 2 + $(JOBS) % 2)
 
 # Hundreds of processes are started by the tests: each is faster where what is compiled once is kept.
 unexport PYTHONDONTWRITEBYTECODE
@@ -24,7 +26,7 @@ incident: $(STAMP)
 	$(BIN)/relaysim verify --jobs $(JOBS)
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest --numprocesses $(TEST_JOBS) --dist worksteal
 
 # What takes minutes and proves more of what a cheaper test already guards; docs/testing.md lists it.
 soak: $(STAMP)

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from relaysim.scenarios.tune import sensitivity
 from tests.docs.page_links import ROOT
 from tests.sim.doors.server.console_page import (
     Example,
+    assert_can_be_typed,
     assert_printed,
     examples_of,
     outputs_here,
@@ -77,6 +79,7 @@ def as_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensitivity, "indices", partial(sensitivity.indices, points=2**6))
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 @pytest.mark.parametrize("page", HERE, ids=lambda page: page.stem)
 def test_a_tutorial_can_be_followed(page: Path, tmp_path: Path) -> None:
@@ -94,6 +97,7 @@ def test_a_tutorial_can_be_followed(page: Path, tmp_path: Path) -> None:
     assert commands >= 4
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(
     not os.environ.get("RELAYSIM_REQUIRE_PROMETHEUS") and not (shutil.which("bash") and shutil.which("promtool")),
     reason="needs bash and promtool",
@@ -126,6 +130,18 @@ def valkey_socket() -> Iterator[Path]:
         path = Path(folder) / "server.sock"
         with ValkeyServer(port=0, data_dir=Path(folder), unix_socket_path=path):
             yield path
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_what_a_tutorial_has_typed_and_written_can_be(page: Path, tmp_path: Path) -> None:
+    """Its commands are known with their options, and its files can be read; none is run."""
+    parts = list(parts_of(page, tmp_path))
+    assert_can_be_typed([each for part in parts if not isinstance(part, File) for each in part])
+    for part in parts:
+        if isinstance(part, File) and part.name.endswith(".toml"):
+            tomllib.loads(part.text)
+        elif isinstance(part, File) and part.name.endswith(".py"):
+            compile(part.text, part.name, "exec")
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)

@@ -28,7 +28,9 @@ WORLDS = {"responses_peak_hour": 4, "responses_abandoned": 1000}
 """Where 20 are too many, or too few."""
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.soak) if name == "responses_abandoned" else name for name in SCENARIOS]
+)
 def test_verdicts_are_as_expected(name: str) -> None:
     sets = ["map.drop=true"] if name == "responses_abandoned" else []
     entry, _ = verify_scenario(load(name, sets), replications=WORLDS.get(name, 20), lane_check=1, jobs=1)

@@ -332,7 +332,7 @@ async def play(arm: Arm, operations: list[tuple[Any, ...]]) -> None:
     await game.compare()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(operations=st.lists(operation, max_size=25))
 def test_the_store_does_what_its_model_does(arm: Arm, operations: list[tuple[Any, ...]]) -> None:
     arm.run(lambda: play(arm, operations))

@@ -404,7 +404,7 @@ def fence_held() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("fence_held")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_locks_exclude_and_nobody_waits_for_ever(data: st.DataObject) -> None:
     """Whatever threads do with a few locks, taken in one order: one holder at a time, and all get through."""

@@ -255,6 +255,8 @@ def test_the_terminal_says_how_events_are_sent(
         "3",
         "--jobs",
         "1",
+        "--recheck",
+        "0",
     ]
     main([*command, "--quiet"])
     screen = " ".join(capsys.readouterr().out.split())

@@ -836,7 +836,7 @@ def outcome(check: Callable[[Any], Any], body: Any) -> None:
     assert repr(body) == repr(before)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_a_valid_body_with_anything_anywhere(data: st.DataObject) -> None:
     check, _, valid = data.draw(st.sampled_from([case for case in VALID if list(paths_in(case[2]))]))

@@ -13,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
-from relaysim.scenarios.cli import main
+from relaysim.scenarios.cli import command_parser, main
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "=-=-= {} =-=-="
@@ -57,6 +57,15 @@ def assert_printed(examples: list[Example], printed: list[str]) -> None:
     assert len(examples) == len(printed)
     wrong = [f"$ {one.command}\n{got}" for one, got in zip(examples, printed, strict=True) if not one.matches(got)]
     assert not wrong, "\n\n".join(wrong)
+
+
+def assert_can_be_typed(examples: list[Example]) -> None:
+    """Every command of ours is one that the command line takes, with options that it knows; none is run."""
+    typed = [arguments for each in examples if (arguments := each.arguments)]
+    assert typed
+    for arguments in typed:
+        _, unknown = command_parser().parse_known_args(arguments)
+        assert not unknown, arguments
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from console_page import assert_printed, examples_of, outputs_here, serving
+from console_page import assert_can_be_typed, assert_printed, examples_of, outputs_here, serving
 
 from relaysim.relay import load_policy
 from relaysim.reports import figures, tune_figures
@@ -63,6 +63,11 @@ def assert_same_shares(out: Path) -> None:
     assert max(told[0], simulated[0]) < min(told[1], simulated[1])
 
 
+def test_every_command_of_the_full_circle_can_be_typed() -> None:
+    assert_can_be_typed(examples_of(ROOT / "docs" / "full-circle.md"))
+
+
+@pytest.mark.soak
 def test_the_full_circle(tmp_path: Path) -> None:
     serve, *others = examples_of(ROOT / "docs" / "full-circle.md")
     with serving(serve, tmp_path) as port:
