@@ -29,7 +29,8 @@ WORLDS = {"responses_peak_hour": 4, "responses_abandoned": 1000}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.soak) if name == "responses_abandoned" else name for name in SCENARIOS]
+    "name",
+    [pytest.param(name, marks=pytest.mark.soak) if name == "responses_abandoned" else name for name in SCENARIOS],
 )
 def test_verdicts_are_as_expected(name: str) -> None:
     sets = ["map.drop=true"] if name == "responses_abandoned" else []
