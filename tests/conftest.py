@@ -18,7 +18,18 @@ from hypothesis import settings
 
 _WITH_WORLDS = tuple(
     f"tests/{room}/"
-    for room in ("bots", "docs", "gates", "reports", "scenarios", "sim/backends", "sim/doors", "sim/redis", "sim/world")
+    for room in (
+        "bots",
+        "docs",
+        "gates",
+        "relay/store",
+        "reports",
+        "scenarios",
+        "sim/backends",
+        "sim/doors",
+        "sim/redis",
+        "sim/world",
+    )
 )
 """Tests that are not about what is put in place around worlds."""
 
