@@ -78,7 +78,7 @@ site: $(STAMP)
 # Every page in a Chromium that is installed (Debian's package, for one), on narrow and wide screens, examined by axe; the site too.
 browser: $(STAMP) site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest --numprocesses $(JOBS) tests/browser
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
