@@ -11,7 +11,7 @@ replaced by a replica, and packets can be lost: see `RedisFault`.
 - `address`: the server as a service that speaks its protocol, for clients that code under test makes by itself.
 - `faulty_path`, `redis_faults`, `replication`: the same way with faults, which there are, and what outlives a failover.
 - `wait`, `blocked_clients`, `scripts`, `info`: commands that wait, who waits, Lua, and what the server says of itself.
-- `planned_signatures`: how a command's arguments are read.
+- `planned_signatures`: how a command's arguments are read; `command_names`: what commands are called.
 - `cluster_slots`: which commands a node of a cluster refuses.
 - `set_locks`, `lease_holders`, `kept_words`: which locks ran out under their holders, who holds a lease, and what is kept.
 

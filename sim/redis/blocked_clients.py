@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from relaysim.sim.kernel import Kernel
-from relaysim.sim.redis.exchange import Exchange, Line, Read
+from relaysim.sim.redis.command_names import Read
+from relaysim.sim.redis.exchange import Exchange, Line
 from relaysim.sim.redis.wait import Blocked
 
 

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from relaysim.sim.kernel import current_host
+from relaysim.sim.redis.command_names import Read
 from relaysim.sim.redis.redis_faults import Window
 from relaysim.sim.redis.wait import WAITING, Blocked
-
-Read = tuple[bytes, bytes, str, str]
-"""A command's name and first key, as bytes and as text."""
 
 
 class Resettable(Protocol):

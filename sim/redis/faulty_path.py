@@ -12,7 +12,8 @@ import redis.asyncio
 
 from relaysim.sim.kernel import Kernel, Timer
 from relaysim.sim.redis.blocked_clients import BlockedClients
-from relaysim.sim.redis.exchange import Exchange, Read, Resettable
+from relaysim.sim.redis.command_names import Read
+from relaysim.sim.redis.exchange import Exchange, Resettable
 from relaysim.sim.redis.redis_faults import RedisFault, RedisFaultPlan, Window
 from relaysim.sim.redis.replication import Lag, Replication
 from relaysim.sim.redis.scripts import ScriptServer

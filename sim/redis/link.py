@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha1
-from typing import Any, Final
+from typing import Any
 
 import redis.asyncio
 from fakeredis._socket import FakeSocket
 
 from relaysim.sim.kernel import Kernel, maker_of
 from relaysim.sim.redis.cluster_slots import REFUSAL, crosses_slots
-from relaysim.sim.redis.exchange import Exchange, Line, OfDatabase, PushedLine, Read, may_wait
+from relaysim.sim.redis.command_names import CommandNames, Read
+from relaysim.sim.redis.exchange import Exchange, Line, OfDatabase, PushedLine, may_wait
 from relaysim.sim.redis.faulty_path import FaultyPath
 from relaysim.sim.redis.kept_words import keys_that_hold
 from relaysim.sim.redis.lease_holders import LeaseWatch
@@ -23,12 +22,6 @@ from relaysim.sim.redis.wait import WAITING, Blocked, Waits
 from relaysim.sim.trace.schema import RedisCommand
 
 _redis_command = maker_of(RedisCommand)
-
-_SCRIPT_NAME: Final = re.compile(rb"--[ \t]*([A-Za-z_][\w.:-]*)[ \t]*\r?(?:\n|\Z)")
-"""A script's first line, where it is a comment of one word."""
-
-_OF_SCRIPTS: Final = frozenset((b"EVAL", b"EVALSHA", b"SCRIPT"))
-_KEYED_ELSEWHERE: Final = frozenset((b"EVAL", b"EVALSHA", b"WAIT"))
 
 
 class CommandSocket(Waits, FakeSocket):
@@ -135,8 +128,7 @@ class RedisLink:
         self._cluster = cluster
         self._locks = SetLocks(kernel, self.server, is_handled)
         self._further: dict[int, tuple[SetLocks, LeaseWatch | None]] = {}  # by the number of a database
-        self._texts: dict[tuple[bytes, bytes], tuple[str, str]] = {}
-        self._script_names: dict[bytes, str] = {}
+        self._read = CommandNames().read
         self._direct_socket: CommandSocket | None = None
         self._watch: LeaseWatch | None = None
         self._lease_key = watched
@@ -239,35 +231,6 @@ class RedisLink:
         line.pushed_until = max(self.kernel.now + half, line.pushed_until)
         self.kernel.at(line.pushed_until - self.kernel.now, receive)
 
-    def _read(self, fields: list[bytes]) -> Read:
-        """A command's name and first key, as bytes and as text. A script is named by its first line, if that does."""
-        command = fields[0].upper()
-        key = _key_of(command, fields)
-        if command in _OF_SCRIPTS and len(fields) > 1:
-            name = self._script_names.get(fields[1])
-            if name is None and command != b"EVALSHA":
-                name = self._learn_name(command, fields)
-            if name:
-                return command, key, name, key.decode("utf-8", "replace")
-        texts = self._texts.get((command, key))
-        if texts is None:
-            texts = self._texts[command, key] = command.decode("latin-1"), key.decode("utf-8", "replace")
-        return command, key, *texts
-
-    def _learn_name(self, command: bytes, fields: list[bytes]) -> str:
-        """The name of a script that is seen for the first time, "" if it has none. A server that forgets it does not
-        unname it."""
-        if command == b"EVAL":
-            script = fields[1]
-        elif len(fields) == 3 and fields[1].upper() == b"LOAD":
-            script = fields[2]
-        else:
-            return ""
-        first_line = _SCRIPT_NAME.match(script)
-        name = first_line.group(1).decode() if first_line else ""
-        self._script_names[script] = self._script_names[sha1(script, usedforsecurity=False).hexdigest().encode()] = name
-        return name if command == b"EVAL" else ""
-
     def _arrive(
         self,
         worker: str,
@@ -332,13 +295,6 @@ class RedisLink:
             locks.after_loss()
             if watch is not None:
                 watch.after_loss()
-
-
-def _key_of(command: bytes, fields: list[bytes]) -> bytes:
-    """The first key of a command; the one a lock is about."""
-    if command in _KEYED_ELSEWHERE:
-        return fields[3] if len(fields) > 3 and fields[2] != b"0" else b""
-    return fields[1] if len(fields) > 1 else b""
 
 
 def _summary(reply: Any) -> str | int:
