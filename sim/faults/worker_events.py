@@ -42,21 +42,21 @@ class Event(NamedTuple):
 class Events:
     """Reads the records of one trace as events, in the trace's order."""
 
-    __slots__ = ("_operations",)
+    __slots__ = ("_requests",)
 
     def __init__(self) -> None:
-        self._operations: dict[str, str] = {}
+        self._requests: dict[str, tuple[str, str]] = {}  # by id: whose, and which operation
 
     def read(self, record: Record) -> Event | None:
         """The event that a record tells of, if it is one."""
         entity, kind = record.entity, record.kind
         event: Any = record.fields
         if kind == "request":
-            self._operations[event.request_id] = event.operation
+            self._requests[event.request_id] = entity, event.operation
             return Event(entity, f"request:{event.operation}")
         if kind in OF_REQUESTS:
-            sent = self._operations.get(event.request_id)
-            return None if sent is None else Event(event.request_id.partition("#")[0], f"{kind}:{sent}")
+            sent = self._requests.get(event.request_id)
+            return None if sent is None else Event(sent[0], f"{kind}:{sent[1]}")
         if kind == OF_REDIS:
             return Event(entity, f"{kind}:{event.command}")
         if kind in ("lease.taken", "lease.released"):

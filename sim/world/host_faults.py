@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from relaysim.sim.backends.protocol import Backend
 from relaysim.sim.faults import AtOccasions, AtTimes, Draw, FaultPlan, TimedStrike
 from relaysim.sim.faults.when import NthEvents, SiteProbability
-from relaysim.sim.faults.worker_events import OF_REDIS, OF_REQUESTS, PLAIN, Events
+from relaysim.sim.faults.worker_events import OF_REDIS, OF_REQUESTS, PLAIN, Event, Events
 from relaysim.sim.kernel import Kernel, Record
 from relaysim.sim.kernel.distributions import Seconds
 from relaysim.sim.trace.schema import HostPause, HostResume, HostSkew, HostSlow
@@ -237,10 +237,15 @@ class HostFaults:
 
     def _listen(self, record: Record) -> None:
         event = self._events.read(record)
-        worker = None if event is None else self._by_name.get(event.worker)
-        if event is None or worker is None:
+        if event is not None:
+            self.note(event)
+
+    def note(self, event: Event) -> None:
+        """Something happens that is no record of the trace, or has become one: let what watches it strike."""
+        worker = self._by_name.get(event.worker)
+        if worker is None:
             return
-        plan, now = self.plan, record.time
+        plan, now = self.plan, self._kernel.now
         for position, when in plan.watching(event.name):
             chosen = plan.faults[position].workers
             if chosen is not None and worker.number not in chosen:
@@ -342,13 +347,14 @@ class HostFaults:
         worker.paused_until = until if worker.paused_until is None else max(until, worker.paused_until)
         # Set before the host's own timer, so that the trace tells of the end before what the worker then does.
         kernel.at(seconds, self._resume, worker, worker.starts, until)
-        worker.host.pause(seconds)
+        worker.pause(seconds)
 
     def _resume(self, worker: Worker, starts: int, until: float) -> None:
         if worker.starts == starts and worker.alive and worker.paused_until == until:
             worker.paused_until = None
             self._coming_back -= 1
             self._kernel.trace.add(worker.name, HostResume())
+            worker.resume()
 
     def _slow(self, worker: Worker, position: int, seconds: float) -> None:
         draws, name = self._kernel.draws, worker.name

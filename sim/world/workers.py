@@ -80,6 +80,13 @@ class Worker:
         self.alive = False
         self.host.crash()
 
+    def pause(self, seconds: float) -> None:
+        """Let nothing of it run for so many virtual seconds, or until the end of a pause that lasts longer."""
+        self.host.pause(seconds)
+
+    def resume(self) -> None:
+        """Its last pause has ended."""
+
     def stop(self, ended: Callable[[], object]) -> None:
         """Tell it to end, and let it: it gets no deliveries any more. `ended` is called once its target has closed."""
         self._kernel.trace.add(self.name, HostStop())
