@@ -71,6 +71,7 @@ MAY_IMPORT = {
         "sim.sockets",
         "sim.trace",
         "sim.faults",
+        "sim.redis",
         "sim.backends",
         "sim.doors",
         "sim.world",

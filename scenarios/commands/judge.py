@@ -211,7 +211,7 @@ def _scenarios(arguments: argparse.Namespace, config: JudgeConfig) -> list[Scena
                 f"{name}: has no provider, and a program gets its messages by a provider's webhooks: name it, "
                 "--provider KIND (docs/providers.md)"
             )
-        if unplayable := what_cannot_be_played(scenario):
+        if unplayable := what_cannot_be_played(scenario, config):
             raise UsageError(f"{name}: {unplayable}", page="judge#what-is-played")
         loaded.append(judged_from_outside(scenario, config))
     return loaded

@@ -27,7 +27,7 @@ STANDARD_ENVIRONMENT: Final = {
     "OPENAI_ASSISTANT_ID": "asst_relaysim",
     "ASSISTANT_ID": "asst_relaysim",
     "REDIS_URL": "{redis}",
-    "REDIS_HOST": "127.0.0.1",
+    "REDIS_HOST": "{redis_host}",
     "REDIS_PORT": "{redis_port}",
     "RELAYSIM_PROVIDER_URL": "{provider}",
 }
@@ -77,6 +77,11 @@ class JudgeConfig(BaseModel):
     provider: str | None = Field(default=None, description="whose webhooks it takes; absent: the scenario's")
     scenarios: tuple[Line, ...] = Field(default=("rapid_pair",), description="what is played, unless told otherwise")
     environment: dict[str, str] = Field(default_factory=dict, description="variables besides the usual ones")
+    redis: str | None = Field(
+        default=None,
+        pattern=r"^rediss?://\S+$",
+        description="your own Redis, in place of one for each world; nothing in it is removed",
+    )
     parallel: int = Field(default=8, ge=1, le=64, description="worlds at once, each with copies and a Redis of its own")
 
     @field_validator("command", mode="before")

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Final
 
 from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.outside.config import JudgeConfig
+from relaysim.sim.faults.worker_events import PLAIN
 
-HOST_FAULTS: Final = ("crash", "stop")
-"""What can be done to processes: SIGKILL and SIGTERM."""
+HOST_FAULTS: Final = ("crash", "stop", "pause")
+"""What can be done to processes: SIGKILL, SIGTERM and SIGSTOP."""
+
+_UNSEEN: Final = ("lease.taken", "lease.released")
+"""Events of workers that nobody sees from outside."""
+
+_FORGETFUL: Final = ("restart", "failover")
+"""What would be done to a Redis that is not ours."""
 
 
-def what_cannot_be_played(scenario: Scenario) -> str:
+def what_cannot_be_played(scenario: Scenario, config: JudgeConfig) -> str:
     """The first such part, with the remedy; "" if there is none."""
     for place, is_there in (
-        ("redis_faults", bool(scenario.redis_faults)),
         ("workload.initial_runs", bool(scenario.workload.initial_runs)),
         ("workload.foreign_runs_per_minute", bool(scenario.workload.foreign_runs_per_minute)),
         ("workload.interrupts_probability", bool(scenario.workload.interrupts_probability)),
@@ -27,12 +35,35 @@ def what_cannot_be_played(scenario: Scenario) -> str:
     ):
         if is_there:
             return f"{place}: cannot be played to a program from outside; leave it out with --set {place}.drop=true"
-    for number, fault in enumerate(scenario.host_faults):
-        if fault.kind not in HOST_FAULTS:
-            return (
-                f"host_faults[{number}]: a {fault.kind} cannot be done to a program from outside; "
-                f"there are {' and '.join(HOST_FAULTS)}"
-            )
+    if unplayable := _of_hosts(scenario) or _of_redis(scenario, config):
+        return unplayable
     if scenario.strategy != "independent":
         return f"strategy: {scenario.strategy} draws worlds for the simulator; leave it out"
+    return ""
+
+
+def _of_hosts(scenario: Scenario) -> str:
+    for number, fault in enumerate(scenario.host_faults):
+        place = f"host_faults[{number}]"
+        if fault.kind not in HOST_FAULTS:
+            kinds = f"{', '.join(HOST_FAULTS[:-1])} and {HOST_FAULTS[-1]}"
+            return f"{place}: a {fault.kind} cannot be done to a program from outside; there are {kinds}"
+        if fault.on is not None and not _is_seen(fault.on):
+            return f"{place}.on: {fault.on} is not seen from outside; name a request, a Redis command, or send"
+    return ""
+
+
+def _is_seen(pattern: str) -> bool:
+    if any(fnmatchcase(event, pattern) for event in _UNSEEN):
+        return any(fnmatchcase(event, pattern) for event in PLAIN if event not in _UNSEEN)
+    return True
+
+
+def _of_redis(scenario: Scenario, config: JudgeConfig) -> str:
+    if config.redis is None:
+        return ""
+    for number, fault in enumerate(scenario.redis_faults):
+        if fault.kind in _FORGETFUL:
+            why = f"a {fault.kind} would take scripts and data from your own Redis"
+            return f"redis_faults[{number}]: {why}; leave out --redis"
     return ""

@@ -13,7 +13,8 @@ from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.outside.config import STANDARD_ENVIRONMENT, JudgeConfig
 from relaysim.scenarios.runner import Lane
 from relaysim.sim.kernel import Record
-from relaysim.sim.outside.outside_world import OutsideWorld, ProgramSettings
+from relaysim.sim.outside.outside_world import OutsideWorld
+from relaysim.sim.outside.program_settings import ProgramSettings
 from relaysim.sim.outside.programs import Guard
 from relaysim.sim.world.settings import WorldSettings
 
@@ -42,7 +43,7 @@ class Trials:
         self.folder = Path()
 
     def __enter__(self) -> Trials:
-        guard = self._stack.enter_context(Guard())
+        self._guard = guard = self._stack.enter_context(Guard())
         self.folder = Path(tempfile.mkdtemp(prefix="relaysim-judge-"))
         guard.remove(self.folder)
         return self
@@ -83,7 +84,7 @@ class Trials:
             logs=folder,
             ready=self._config.ready,
         )
-        world = OutsideWorld(settings, root_seed, seed, program)
+        world = OutsideWorld(settings, root_seed, seed, program, self._guard)
         observation = await world.run()
         trace = world.kernel.trace
         fingerprint = trace.fingerprint()

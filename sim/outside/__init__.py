@@ -4,7 +4,12 @@
 |---|---|
 | programs.py | copies of a command: started, watched, killed, started again; nothing of them is left behind |
 | program_worker.py | what webhooks and faults know as a worker: one copy, or one address |
-| redis_server.py | a real Valkey for the copies |
+| program_settings.py | how copies are started and reached |
+| readiness.py | when copies can take webhooks |
+| redis_server.py | a real Valkey for the copies, with a replica where writes will be lost, or the user's own Redis |
+| redis_proxy.py | what stands before it: a server that is slow, gone or replaced, and commands and replies that are lost |
+| loopback_door.py | a port that can be shut for a while |
+| command_stream.py | takes what a client writes to Redis apart |
 | provider_door.py | where programs send texts: the provider's paths on the simulated API's own port |
 | outside_server.py | the server: the simulated API, with the provider's paths beside it |
 | rest.py | when such a world has come to rest |

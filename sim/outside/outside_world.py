@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 from asyncio import Future
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
@@ -24,13 +23,17 @@ from relaysim.sim.doors.faults import ApiFaultPlan
 from relaysim.sim.doors.server.listener import Listener
 from relaysim.sim.doors.simulation import ApiSettings
 from relaysim.sim.faults import FaultPlan
+from relaysim.sim.faults.worker_events import OF_REDIS, Event
 from relaysim.sim.kernel import Host
 from relaysim.sim.outside import rest
 from relaysim.sim.outside.outside_server import OutsideApi, OutsideServer
+from relaysim.sim.outside.program_settings import ProgramSettings, filled
 from relaysim.sim.outside.program_worker import ProgramTarget, ProgramWorker
-from relaysim.sim.outside.programs import Guard, Program, ProgramStartError
+from relaysim.sim.outside.programs import Guard, Program
 from relaysim.sim.outside.provider_door import PROVIDER_PREFIX, ProviderDoor
-from relaysim.sim.outside.redis_server import free_port, listens, redis_server
+from relaysim.sim.outside.readiness import until_ready
+from relaysim.sim.outside.redis_proxy import RedisProxy
+from relaysim.sim.outside.redis_server import WorldRedis, free_port
 from relaysim.sim.providers import Done, HttpRequest, HttpResponse, NotSimulated, Text
 from relaysim.sim.sockets import BrokenConnectionError
 from relaysim.sim.world.customers import Customer
@@ -46,30 +49,6 @@ from relaysim.sim.world.target import Life, SentMessage, Target
 from relaysim.sim.world.webhooks import Webhooks
 
 _LOOK_SECONDS: Final = 0.2
-_START_SECONDS: Final = 60.0
-_READY_SECONDS: Final = 5.0
-
-
-class ProgramSettings(NamedTuple):
-    """How a relay's copies are started and reached.
-
-    command      the program and its arguments; empty: it runs already
-    copies       how many
-    webhook      where a copy takes webhooks; `{port}` stands for its own port
-    environment  variables for it; in their values `{port}`, `{api}`, `{provider}`, `{redis}` and `{redis_port}` stand for
-                 addresses
-    logs         folder of what the copies print, and of what Redis keeps
-    folder       where the command runs; None: here
-    ready        a path that a copy answers with 200 once it can take webhooks; None: it can as soon as it listens
-    """
-
-    command: tuple[str, ...]
-    copies: int
-    webhook: str
-    environment: Mapping[str, str]
-    logs: Path
-    folder: Path | None = None
-    ready: str | None = None
 
 
 class OutsideWorld:
@@ -80,6 +59,7 @@ class OutsideWorld:
         root_seed, seed: key what customers write, and when, and what the API does.
         program: the relay.
         promises: what the relay promises.
+        guard: ends what is started if this process does not.
         speed: virtual seconds per real second. The program's own waits stay real, so another one than 1 is another program.
     """
 
@@ -89,6 +69,7 @@ class OutsideWorld:
         root_seed: int,
         seed: int,
         program: ProgramSettings,
+        guard: Guard,
         promises: Promises | None = None,
         speed: float = 1.0,
     ) -> None:
@@ -97,6 +78,7 @@ class OutsideWorld:
         self.settings = settings
         self.seed = seed
         self._program = program
+        self._guard = guard
         self._promises = Promises() if promises is None else promises
         self._messages: list[SentMessage] = []
         self._writing: list[simpy.Process] = []
@@ -151,12 +133,11 @@ class OutsideWorld:
                 await listener.start()
                 stack.push_async_callback(listener.stop)
             self.server.know_clients({each.port: f"w{number}" for number, each in enumerate(listeners, 1)})
-            guard = stack.enter_context(Guard())
-            redis_port = await stack.enter_async_context(redis_server(self._program.logs / "redis", guard))
+            redis = await self._start_redis(stack)
             with self.server.present():
-                self._build(listeners, guard, redis_port)
+                self._build(listeners, redis)
             stack.callback(self._end_programs)
-            await self._until_they_answer()
+            await until_ready(self.workers, self._program.ready, client)
             with self.server.present():
                 self._begin()
             await self._until_rest()
@@ -164,7 +145,23 @@ class OutsideWorld:
                 self.kernel.trace.close()
                 return self._judge()
 
-    def _build(self, listeners: Sequence[Listener], guard: Guard, redis_port: int) -> None:
+    async def _start_redis(self, stack: AsyncExitStack) -> WorldRedis:
+        faults, program = self.settings.redis_faults, self._program
+        loses = any(fault.lost_seconds is not None for fault in faults)
+        redis = WorldRedis(program.logs / "redis", self._guard, loses=loses, own=program.redis)
+        stack.callback(redis.close)
+        await redis.start()
+        self._proxy: RedisProxy | None = None
+        if faults or any(fault.on is not None for fault in self.settings.host_faults):
+            pacer = self.server.pacer
+            self._proxy = RedisProxy(self.kernel, faults, redis, self.server.present, pacer.sleep, self._note_command)
+            stack.push_async_callback(self._proxy.close)
+        return redis
+
+    def _note_command(self, worker: str, command: str) -> None:
+        self._host_faults.note(Event(worker, f"{OF_REDIS}:{command}"))
+
+    def _build(self, listeners: Sequence[Listener], redis: WorldRedis) -> None:
         settings, kernel, profile = self.settings, self.kernel, self.settings.profile
         provider = settings.provider
         assert provider is not None
@@ -184,27 +181,30 @@ class OutsideWorld:
             port = free_port()
             program = None
             if self._program.command:
+                place = redis.place
+                redis_port = place.port if self._proxy is None else self._proxy.open(f"w{number}")
                 places = {
                     "port": str(port),
                     "api": listener.base_url,
                     "provider": f"{listener.url}{PROVIDER_PREFIX}",
-                    "redis": f"redis://127.0.0.1:{redis_port}/0",
+                    "redis": place.url if self._proxy is None else place.at(redis_port),
+                    "redis_host": place.host if self._proxy is None else "127.0.0.1",
                     "redis_port": str(redis_port),
                 }
-                environment = {name: _filled(value, places) for name, value in self._program.environment.items()}
+                environment = {name: filled(value, places) for name, value in self._program.environment.items()}
                 program = Program(
                     self._program.command,
                     environment,
                     self._program.logs / f"w{number}.log",
-                    guard,
+                    self._guard,
                     self._program.folder,
                 )
-            address = _filled(self._program.webhook, {"port": str(port)})
+            address = filled(self._program.webhook, {"port": str(port)})
             self.workers.append(ProgramWorker(kernel, number, partial(self._start_target, address), program))
         for worker in self.workers:
             worker.start()
         self._host_faults = HostFaults(
-            kernel, settings.host_faults, self.workers, settings.limit_seconds, self._webhooks.worker_died
+            kernel, settings.host_faults, self.workers, self._faults_stop_seconds, self._webhooks.worker_died
         )
 
     def _start_target(self, address: str, host: Host) -> Target:
@@ -226,37 +226,23 @@ class OutsideWorld:
             for customer in self._customer_of.values():
                 self.start_writing(customer.write_bursts(settings.workload.bursts, begun))
         self._host_faults.start()
+        if self._proxy is not None:
+            self._proxy.begin()
+        if settings.liveness is not None:
+            self.kernel.at(settings.liveness.faults_stop_seconds, self._stop_faults)
 
-    async def _until_they_answer(self) -> None:
-        """Wait until each copy takes connections."""
-        for worker in self.workers:
-            target = worker.target
-            assert isinstance(target, ProgramTarget)
-            until = self._loop.time() + _START_SECONDS
-            parts = urlsplit(target.address)
-            while not await self._is_ready(parts.hostname or "", parts.port or 80):
-                if worker.program is not None and not worker.program.is_running:
-                    raise ProgramStartError(_ended(worker.program))
-                if self._loop.time() > until:
-                    raise ProgramStartError(self._not_ready(target.address, parts.netloc))
-                await asyncio.sleep(0.05)
+    @property
+    def _faults_stop_seconds(self) -> float:
+        liveness = self.settings.liveness
+        return self.settings.limit_seconds if liveness is None else liveness.faults_stop_seconds
 
-    def _not_ready(self, address: str, place: str) -> str:
-        when = f"{_START_SECONDS:g} s after the program was started"
-        if self._program.ready is not None:
-            return f"http://{place}{self._program.ready} (`ready`) was not answered with 200 {when}"
-        remedy = "let it listen on the port in PORT, or say where it listens with --webhook"
-        return f"nothing listens at {address} {when}; {remedy}"
-
-    async def _is_ready(self, host: str, port: int) -> bool:
-        ready = self._program.ready
-        if ready is None:
-            return await listens(host, port)
-        try:
-            answer = await self._client.get(f"http://{host}:{port}{ready}", timeout=_READY_SECONDS)
-        except httpx2.HTTPError:
-            return False
-        return answer.status_code == 200
+    def _stop_faults(self) -> None:
+        """From now on nothing goes wrong, and whatever was out of order is in order."""
+        for plan in self._fault_plans.values():
+            plan.stopped = True
+        if self._proxy is not None:
+            self._proxy.stop_faults()
+        self._host_faults.stop()
 
     async def _until_rest(self) -> None:
         """Wait until nothing has happened for a while: a short one where everything that began has ended, else one for which
@@ -264,12 +250,14 @@ class OutsideWorld:
         quiescence, ends = Quiescence(), rest.OpenEnds()
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
+            if self._proxy is not None:
+                self._proxy.check()
             with self.server.present() as api:
                 now, records = api.kernel.now, self.kernel.trace.records
                 self._writing = [each for each in self._writing if each.is_alive]
                 busy = bool(self._writing) or self._webhooks.outstanding > 0 or self._host_faults.awaited
                 settle = rest.SILENT_SECONDS if ends.there_are(records) else rest.SETTLED_SECONDS
-                busy = busy or ends.are_awaited(now)
+                busy = busy or ends.are_awaited(now) or (self._proxy is not None and self._proxy.is_away)
                 since = quiescence.since(records)
                 if now >= self.settings.limit_seconds or (not busy and now >= since + settle):
                     return
@@ -328,13 +316,19 @@ class OutsideWorld:
     @property
     def fault_hits(self) -> dict[str, list[int]]:
         """How often each fault has hit, by the list that it stands in; lists without faults are left out."""
+        return {name: list(plan.fired) for name, plan in self._fault_plans.items() if plan.fired}
+
+    @property
+    def _fault_plans(self) -> dict[str, FaultPlan[Any] | ApiFaultPlan]:
         plans: dict[str, FaultPlan[Any] | ApiFaultPlan] = {
             "faults": self.server.api.faults,
             "host_faults": self._host_faults.plan,
             "webhook_faults": self._webhooks.faults,
             "send_faults": self._channel.faults,
         }
-        return {name: list(plan.fired) for name, plan in plans.items() if plan.fired}
+        if self._proxy is not None:
+            plans["redis_faults"] = self._proxy.faults
+        return plans
 
     def _judge(self) -> dict[str, Any]:
         api, settings = self.server.api, self.settings
@@ -359,17 +353,6 @@ def _settle(future: Future[HttpResponse], response: HttpResponse | None, error: 
     else:
         assert response is not None
         future.set_result(response)
-
-
-def _filled(text: str, places: Mapping[str, str]) -> str:
-    for name, value in places.items():
-        text = text.replace(f"{{{name}}}", value)
-    return text
-
-
-def _ended(program: Program) -> str:
-    printed = " | ".join(program.last_lines(3)) or "it printed nothing"
-    return f"{program.command[0]} has ended with status {program.status}: {printed}"
 
 
 def _nothing() -> None:

@@ -90,6 +90,16 @@ class ProgramWorker(Worker):
             self.program.kill()
         super().crash()
 
+    def pause(self, seconds: float) -> None:
+        """SIGSTOP: whoever calls it is heard by the operating system, and by nobody else until it goes on."""
+        if self.program is not None:
+            self.program.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        if self.program is not None:
+            self.program.signal(signal.SIGCONT)
+
     def stop(self, ended: Callable[[], object]) -> None:
         """SIGTERM, and SIGKILL for what is left after `TERM_SECONDS`."""
         self._kernel.trace.add(self.name, HostStop())

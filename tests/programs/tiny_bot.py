@@ -1,7 +1,8 @@
 """A bot in plain sockets and JSON, which starts at once. What it does wrong is named by its first argument:
 
-`right` answers each conversation's messages one after the other; `twice` sends each answer twice; `silent` answers nothing;
-`ends` ends at once; `deaf` listens nowhere; `child` also starts a process that would outlive it.
+`right` answers each conversation's messages one after the other; `stores` keeps them in Redis before it acknowledges them;
+`twice` sends each answer twice; `silent` answers nothing; `ends` ends at once; `deaf` listens nowhere; `child` also starts
+a process that would outlive it.
 """
 
 from __future__ import annotations
@@ -48,6 +49,26 @@ def handle(phone: str, text: str) -> None:
             ask(f"{provider}/v21.0/{os.environ['PHONE_NUMBER_ID']}/messages", texts)
 
 
+def keep(message: dict[str, Any]) -> None:
+    """Remember a message before it is acknowledged, once, however often it comes."""
+    stored.hsetnx("messages", message["id"], json.dumps(message))
+    stored.zadd("order", {message["id"]: time.time()}, nx=True)
+
+
+def work_off() -> None:
+    """Answer what waits, again and again: Redis may be gone for a while."""
+    while True:
+        try:
+            for each in stored.zrange("order", 0, -1):
+                if not stored.sismember("done", each):
+                    message = json.loads(stored.hget("messages", each))
+                    handle(message["from"], message["text"]["body"])
+                    stored.sadd("done", each)
+        except redis.exceptions.RedisError as error:
+            print(error, flush=True)
+        time.sleep(0.05)
+
+
 class Webhook(BaseHTTPRequestHandler):
     """Meta's webhook."""
 
@@ -56,7 +77,9 @@ class Webhook(BaseHTTPRequestHandler):
         data = json.loads(self.rfile.read(int(self.headers["content-length"])))
         for entry in data["entry"]:
             for message in entry["changes"][0]["value"].get("messages", ()):
-                if HOW != "silent":
+                if HOW == "stores":
+                    keep(message)
+                elif HOW != "silent":
                     threading.Thread(target=handle, args=(message["from"], message["text"]["body"])).start()
         self.send_response(200)
         self.send_header("content-length", "0")
@@ -66,6 +89,11 @@ class Webhook(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+if HOW == "stores":
+    import redis
+
+    stored: Any = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True, socket_timeout=5)
+    threading.Thread(target=work_off, daemon=True).start()
 if HOW == "ends":
     sys.exit("there is no configuration")
 if HOW == "deaf":

@@ -21,7 +21,7 @@ import pytest
 
 from relaysim.reports.results import read_results
 from relaysim.scenarios.cli import main
-from relaysim.sim.outside import outside_world, rest
+from relaysim.sim.outside import readiness, rest
 
 BOT = Path(__file__).parents[2] / "programs" / "tiny_bot.py"
 
@@ -68,6 +68,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(rest, "SILENT_SECONDS", 8.0)
     (tmp_path / "small.toml").write_text(SMALL)
     return tmp_path
+
+
+def judged_program(how: str) -> tuple[str, ...]:
+    return sys.executable, str(BOT), how
 
 
 def judge(how: str, *options: str) -> int:
@@ -122,8 +126,8 @@ def test_a_copy_that_is_killed_starts_again_and_what_it_had_is_lost(here: Path) 
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        ('[[redis_faults]]\nkind = "away"\nat_seconds = 1\nseconds = 1\n', "redis_faults: cannot be played"),
-        ('[[host_faults]]\nkind = "pause"\nat_seconds = 1\nseconds = 1\n', "host_faults[0]: a pause cannot be done"),
+        ("[swarm]\n", "swarm: cannot be played"),
+        ('[[host_faults]]\nkind = "skew"\nat_seconds = 1\nseconds = 1\n', "host_faults[0]: a skew cannot be done"),
     ],
 )
 def test_what_cannot_be_played_is_refused(part: str, said: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,7 +189,7 @@ def test_what_keeps_it_from_being_judged_is_one_line(
 
 
 def test_one_that_listens_nowhere_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(outside_world, "_START_SECONDS", 0.5)
+    monkeypatch.setattr(readiness, "START_SECONDS", 0.5)
     assert judge("deaf", "--replications", "1", "--quiet") == 2
     assert "nothing listens at http://127.0.0.1:" in capsys.readouterr().err
 
@@ -234,7 +238,7 @@ def _until(is_so: Callable[[], bool]) -> None:
 def test_one_that_is_never_ready_is_told(
     monkeypatch: pytest.MonkeyPatch, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(outside_world, "_START_SECONDS", 0.5)
+    monkeypatch.setattr(readiness, "START_SECONDS", 0.5)
     (here / "relaysim.toml").write_text("[judge]\nready = '/health'\n")  # which it answers with 501
     assert judge("right", "--replications", "1", "--quiet") == 2
     assert "/health (`ready`) was not answered with 200 0.5 s after" in capsys.readouterr().err
