@@ -45,7 +45,7 @@ from relaysim.sim.world.provider_service import ProviderService
 from relaysim.sim.world.quiescence import Quiescence
 from relaysim.sim.world.settings import WorkerGroup, WorldSettings
 from relaysim.sim.world.simulated_channel import Channel
-from relaysim.sim.world.target import Life, SentMessage, Target
+from relaysim.sim.world.target import Life, NobodyListens, SentMessage, Target
 from relaysim.sim.world.webhooks import Webhooks
 
 _LOOK_SECONDS: Final = 0.2
@@ -285,6 +285,8 @@ class OutsideWorld:
             async with asyncio.timeout(patience / self.server.pacer.speed):
                 got = await self._client.request(request.method, url, headers=headers, content=request.body)
             response = HttpResponse(got.status_code, dict(got.headers), got.content)
+        except httpx2.ConnectError:
+            error = NobodyListens(f"{request.method} {url}: nobody listens")
         except httpx2.HTTPError as raised:
             error = ConnectionError(f"{request.method} {url}: {type(raised).__name__}")
         except TimeoutError:

@@ -18,6 +18,9 @@ TextKind = Literal["answer", "apology", "notice"]
 REPEATED_STATUSES: Final = frozenset({0, 408, 409, 429})
 """Statuses below 500 on which the SDK repeats a request; 0 is a failure on the way."""
 
+REFUSALS: Final = frozenset({"NotAcknowledged", "NobodyListens"})
+"""How handlings end whose webhook a relay refused by its response, or that found nobody."""
+
 
 class Message:
     """What a customer wrote.
@@ -67,6 +70,11 @@ class Message:
     def first_start(self) -> float | None:
         """When its `handle` was first called."""
         return self.handlings[0].start if self.handlings else None
+
+    @property
+    def first_had(self) -> float | None:
+        """When it first came to a relay that did not refuse it: what is to come again, it need not have."""
+        return next((each.start for each in self.handlings if each.error_class not in REFUSALS), None)
 
     @property
     def reached(self) -> list[Text]:

@@ -256,7 +256,7 @@ class Outcomes:
 
     def _decided_without(self, message: Message, replied: list[tuple[Message, Run]]) -> str | None:
         """How long the relay had had a message when it decided on a reply to a later one; None: it did not have it."""
-        had = message.first_start
+        had = message.first_had
         for later, run in replied:
             if had is not None and had <= decided_at(run) and is_known_later(later, message, self._step):
                 early = had_before(had, decided_at(run), run.request, "created the run for that one")

@@ -102,6 +102,10 @@ class NotAcknowledged(Exception):
         self.is_final = is_final
 
 
+class NobodyListens(ConnectionError):
+    """A webhook whose connection was refused: the relay never had it."""
+
+
 class Life(NamedTuple):
     """Where one life of a worker takes place, and what reaches the simulated services from there.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 
-from fastapi import BackgroundTasks, FastAPI, Request
+from fastapi import BackgroundTasks, FastAPI, HTTPException, Request
 from fastapi_whatsapp import answer, messages_in, verify_signature
 
 seen: set[str] = set()
@@ -39,3 +39,16 @@ async def webhook_first_only(request: Request, background: BackgroundTasks) -> d
         seen.add(messages[0]["id"])
         background.add_task(in_turn, messages[0])
     return {"status": "ok"}
+
+
+busy = FastAPI()
+refused: list[bytes] = []
+
+
+@busy.post("/webhook")
+async def webhook_busy(request: Request, background: BackgroundTasks) -> dict:
+    """Has no room for the first webhook that comes, and says so before it reads it."""
+    if not refused:
+        refused.append(b"")
+        raise HTTPException(503)
+    return await webhook(request, background)

@@ -96,3 +96,11 @@ def test_an_answer_in_a_response_that_comes_too_late_reaches_nobody(judge: Judge
     assert judge("flask_twilio:app", SCENARIO, worlds=1, provider="twilio", sets=quick).count("lost") == 3
     judge("flask_twilio:app", SCENARIO, provider="twilio", sets=(*quick, "workers[0].threads=2")).assert_safe()
     judge("flask_twilio:mended", SCENARIO, provider="twilio").assert_safe()
+
+
+def test_a_message_whose_webhook_was_refused_was_not_there_when_a_later_one_was_answered(judge: Judge) -> None:
+    alone = ("workload.conversations=1", "workload.messages=[{at_seconds=0.0}, {at_seconds=5.0}]")
+    apart = (*alone, "provider.several_share=0.0", "provider.repeat_seconds=[60.0]")
+    judged = judge("fastapi_whatsapp_mended:busy", SCENARIO, worlds=1, provider="whatsapp", sets=apart)
+    judged.assert_safe()
+    assert judged.count("answered") == 2
