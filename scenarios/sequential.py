@@ -6,10 +6,10 @@ the same scenario and code stop at the same number with the same verdicts, in on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from relaysim.reports.claims import ALPHA, ClaimSpec
+from relaysim.reports.claims import ALPHA, ClaimSpec, judge
 from relaysim.reports.confidence_sequences import ConfidenceSequence
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.replication_summary import Summary
@@ -28,11 +28,22 @@ class Sequential:
 
     `error` (above 0, below 1) is the share of runs in which a family of claims may be decided wrongly; `maximum` (1 or
     more) the number of replications at which a run ends in any case, None for the scenario's own number times
-    `MAXIMUM_TIMES`.
+    `MAXIMUM_TIMES`. With `every` (1 or more) worlds are few and slow: the looks happen after every so many, and
+    claims without a rate hold the run up until one of them is refuted, which no later world takes back. `heard` is told
+    what has been seen after each look but the last.
     """
 
     error: float = ALPHA
     maximum: int | None = None
+    every: int | None = None
+    heard: Callable[[Summary], object] | None = None
+
+    def looks_at(self, scenario: Scenario) -> list[int]:
+        """After how many replications to look, the last of which is the maximum."""
+        maximum = self.maximum_of(scenario)
+        if self.every is not None:
+            return [*range(self.every, maximum, self.every), maximum]
+        return looks(maximum, scenario.replications)
 
     def maximum_of(self, scenario: Scenario) -> int:
         """The number of replications at which this scenario's run ends in any case."""
@@ -77,7 +88,7 @@ def run_sequentially(
 
     Claims without a rate and the invariants hold nothing up, with one exception: while a configured fault has hit nothing,
     what is verified would be taken back, so the run goes on. A scenario without any rate runs its own number of
-    replications, at most the maximum.
+    replications, at most the maximum. (With `Sequential.every` claims without a rate count, see there.)
 
     Args:
         scenario: as loaded.
@@ -92,7 +103,8 @@ def run_sequentially(
     specs: Mapping[str, ClaimSpec] = scenario.specs()
     maximum = sequential.maximum_of(scenario)
     rates = {name: spec for name, spec in specs.items() if spec.rules.has_rate}
-    planned = looks(maximum, scenario.replications) if rates else [min(scenario.replications, maximum)]
+    has_looks = bool(rates) or sequential.every is not None
+    planned = sequential.looks_at(scenario) if has_looks else [min(scenario.replications, maximum)]
     found = Sequences(
         sequential.error,
         maximum,
@@ -114,19 +126,30 @@ def run_sequentially(
             summaries[key] = summaries[key].merge(summary) if key in summaries else summary
         before = number
         found.looks.append(number)
-        if not rates:
-            break
         so_far = summaries[main.key]
         for name, sequence in found.of_claim.items():
             sequence.look(so_far.tallies[name])
         verdicts = {sequence.verdict for sequence in found.of_claim.values()}
         if so_far.obstacles.entries(so_far.replications):
             break  # more worlds would show as little of the relay
+        only_rates = bool(rates) and len(rates) == len(specs)
+        if sequential.every is not None and not only_rates and not _is_refuted(specs, so_far, verdicts):
+            verdicts.add("inconclusive")
         if "inconclusive" not in verdicts and not ("verified" in verdicts and so_far.never_met):
             break
+        if sequential.heard is not None and number < planned[-1]:
+            sequential.heard(so_far)
     if progress is not None and cost.replications < fixed + planned[-1]:
         progress(Progress(cost.replications, cost.replications, cost.seconds))
     return summaries, found, cost
+
+
+def _is_refuted(specs: Mapping[str, ClaimSpec], so_far: Summary, of_rates: Collection[str]) -> bool:
+    """Whether one of the claims is refuted, which no later world takes back; `of_rates`: the verdicts of the others."""
+    if "refuted" in of_rates:
+        return True
+    without_rate = (spec for spec in specs.values() if not spec.rules.has_rate)
+    return any(judge(spec, so_far.tallies[spec.id])["verdict"] == "refuted" for spec in without_rate)
 
 
 def _shifted(progress: Callable[[Progress], None], cost: Cost, total: int) -> Callable[[Progress], None]:

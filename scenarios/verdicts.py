@@ -19,7 +19,7 @@ from relaysim.scenarios.model import CurvePlan, MapPlan, Scenario
 from relaysim.scenarios.own_word_tallies import judge_own_words
 from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
-from relaysim.scenarios.sequential import Sequences, Sequential, looks, run_sequentially
+from relaysim.scenarios.sequential import Sequences, Sequential, run_sequentially
 from relaysim.scenarios.strata_tallies import judge_in_strata, shown_strata, strata_of
 from relaysim.sim.world.provider_service import DEADLINES
 
@@ -131,7 +131,7 @@ def worlds_planned(
 def worlds_at_least(scenario: Scenario, replications: int | None, sequential: Sequential | None) -> int:
     """How many worlds of a scenario are run in any case; without looks on the way that is all of them."""
     if sequential is not None:
-        return looks(sequential.maximum_of(scenario), scenario.replications)[0]
+        return sequential.looks_at(scenario)[0]
     return replications or scenario.replications
 
 

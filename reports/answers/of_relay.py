@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table
-from relaysim.reports.answers.numbers import claim_words, interval_of, observed_words, share_words
+from relaysim.reports.answers.numbers import among_words, claim_words, interval_of, observed_words, share_words
 from relaysim.reports.answers.of_verify import more_worlds, not_deterministic, outcomes, worlds_words
 from relaysim.reports.answers.severity import MEANINGS, Judged, may_never_happen, severity, worst_refuted
 from relaysim.reports.claims import TRANSPARENCY_PARTS
@@ -132,9 +132,16 @@ def _from_outside(results: Mapping[str, Any]) -> list[str]:
     outside = results.get("outside")
     if outside is None:
         return []
+    stopped = [
+        f"{scenario['scenario']} after {scenario['replications']:,} of at most "
+        f"{counted(scenario['sequential']['maximum'], 'world')}"
+        for scenario in results["scenarios"]
+        if scenario.get("sequential") and scenario["replications"] < scenario["sequential"]["maximum"]
+    ]
     return [
         f"Played in real time to {counted(outside['copies'], 'copy')} of the program: the same seed may end differently "
-        "next time."
+        "next time.",
+        *([f"It stopped once nothing could change the answer: {', '.join(stopped)}."] if stopped else []),
     ]
 
 
@@ -209,15 +216,17 @@ def _not_shown(results: Mapping[str, Any], question: str) -> Answer:
 def _safe(results: Mapping[str, Any], question: str) -> Answer:
     claims = list(claims_of(results))
     scenario, loosest = max(claims, key=lambda each: _bound(each[1]))
+    bound = _bound(loosest)
+    at_most = f": a claim breaks in at most {percent(bound)} of {among_words(loosest['among'])}" if bound else ""
     explore = str(results.get("explore", ""))
     return Answer(
         status="safe",
         tone="good",
-        title=f"{question} Yes, as far as {worlds_words(results)} can show",
+        title=f"{question} Yes, as far as {worlds_words(results)} can show{at_most}",
         found=[
             *outcomes(results),
             f"Least is known of “{loosest['title']}”: {claim_words(loosest)} of {scenario['scenario']}, so not more than "
-            f"{percent(_bound(loosest))} at {loosest['confidence'] * 100:.4g} % confidence.",
+            f"{percent(bound)} at {loosest['confidence'] * 100:.4g} % confidence.",
         ],
         advice=[
             "Races of one round trip, as between two commands of Redis, are rare in such worlds; look for them with:"

@@ -69,7 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a variable for the program, any number of times; {provider}, {api}, {redis} and {port} stand for addresses",
     )
     parser.add_argument(
-        "--replications", type=positive_int, metavar="N", help=f"worlds per scenario; by default {_WORLDS}"
+        "--replications",
+        type=positive_int,
+        metavar="N",
+        help="worlds per scenario, all of them; by default it stops once nothing can change the answer",
+    )
+    parser.add_argument(
+        "--max", type=positive_int, metavar="N", help=f"worlds per scenario at the most; by default {_WORLDS}"
     )
     parser.add_argument("--parallel", type=positive_int, metavar="K", help="worlds at once; by default 8")
     parser.add_argument("--seed", type=non_negative_int, metavar="N", help="play this world alone, and tell its story")
@@ -92,10 +98,12 @@ def judge(arguments: argparse.Namespace) -> int:
     from relaysim.reports.results import build_results
     from relaysim.reports.runs import named
     from relaysim.scenarios.first_failures import first_failures
+    from relaysim.scenarios.outside.early_answers import EarlyAnswers
     from relaysim.scenarios.outside.trials import Trials
     from relaysim.scenarios.own_relay import details
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import Cost, ReplicationError
+    from relaysim.scenarios.sequential import Sequential
     from relaysim.scenarios.timing import code_version, timing
     from relaysim.scenarios.verdicts import verify_scenario
 
@@ -105,18 +113,29 @@ def judge(arguments: argparse.Namespace) -> int:
     checked_folder(arguments.name, arguments.out)
     check_ci_outputs(arguments)
     scenarios = _scenarios(arguments, config)
-    count = arguments.replications or _WORLDS
+    count = arguments.replications or arguments.max or _WORLDS
+    if arguments.replications is not None and arguments.max is not None:
+        raise UsageError(
+            "--max: is for runs that stop by themselves; --replications plays all its worlds, leave one out"
+        )
     if arguments.seed is not None:
         return _one_world(arguments, config, scenarios)
     version, costs, entries = code_version(), dict[str, Cost](), list[dict[str, Any]]()
+    outside = {"factory": config.shown, "waits": [], "outside": _conditions(config)}
+    is_open = arguments.replications is None
     with Trials(config, count) as trials:
         with reporter(quiet=arguments.quiet) as shown:
-            shown.plan(config.shown, {each.name: count for each in scenarios}, jobs=config.parallel)
+            shown.plan(config.shown, {each.name: count for each in scenarios}, jobs=config.parallel, at_most=is_open)
             for scenario in scenarios:
+                early = EarlyAnswers(scenario, version, entries, outside, shown.say)
+                trials.heard = early.hear_of_world
+                sequential = Sequential(maximum=count, every=config.parallel, heard=early.hear) if is_open else None
                 try:
                     entry, cost = verify_scenario(
                         scenario,
                         replications=count,
+                        lane_check=0,
+                        sequential=sequential,
                         progress=shown.part(scenario.name, lambda key, name=scenario.name: name),  # type: ignore[misc]
                         observe=trials.observe_of(scenario.name),
                     )
@@ -126,8 +145,7 @@ def judge(arguments: argparse.Namespace) -> int:
                 costs[scenario.name] = cost
                 shown.done(scenario.name, cost, "judged")
             shown.last("drawing the page")
-        extra: dict[str, Any] = {"factory": config.shown, "waits": [], "outside": _conditions(config)}
-        extra["details"] = details({"scenarios": entries, **extra}, [])
+        extra: dict[str, Any] = {**outside, "details": details({"scenarios": entries, **outside}, [])}
         results = with_answer(build_results(version, entries, **extra))
         stories = first_failures(results, scenarios, trials.kept)
     measured = timing(costs, jobs=config.parallel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +33,12 @@ class Trials:
     Args:
         config: how the program is started and reached.
         seeds: how many there will be at the most.
+
+    Attributes:
+        heard: told what each world left, as soon as it has ended.
     """
+
+    heard: Callable[[Mapping[str, Any]], object] | None = None
 
     def __init__(self, config: JudgeConfig, seeds: int) -> None:
         self._config = config
@@ -90,3 +95,5 @@ class Trials:
         fingerprint = trace.fingerprint()
         kept = {**observation, "fingerprint": fingerprint, "fault_hits": world.fault_hits}
         self._kept[f"{scenario} {seed}"] = KeptWorld(kept, fingerprint, list(trace.records))
+        if self.heard is not None:
+            self.heard(kept)

@@ -244,7 +244,9 @@ def test_what_holds_under_one_hash_seed_alone_is_not_shown_to_be_safe() -> None:
 
 def test_a_safe_relay_is_safe_as_far_as_these_worlds_show() -> None:
     answer = answer_of(own(scenario("small", [GOOD])))
-    assert answer.title == "Is bot:make safe? Yes, as far as 60 worlds can show"
+    assert answer.title == (
+        "Is bot:make safe? Yes, as far as 60 worlds can show: a claim breaks in at most 1.14 % of messages"
+    )
     assert any("not more than 1.14 % at 99 % confidence" in each for each in answer.found)
     assert answer.commands == ["relaysim explore small"]
     assert exit_status(own(scenario("small", [GOOD]))) == 0

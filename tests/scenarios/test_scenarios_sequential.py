@@ -243,3 +243,30 @@ def test_more_replications_than_anybody_can_run_are_one_clear_error(
 ) -> None:
     assert main(["verify", str(write(tmp_path)), *option, "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.endswith(f"argument {option[-2]}: must be 1,000,000,000 or fewer\n")
+
+
+def test_of_few_slow_worlds_one_occurrence_ends_the_run_and_none_does_not(tmp_path: Path) -> None:
+    text = SMALL.replace('kind = "between"', 'kind = "never"').replace("target = 0.9\nmargin = 0.05\n", "")
+    never = load(write(tmp_path, text), check_relay=False)
+    heard: list[int] = []
+    few = Sequential(maximum=20, every=8, heard=lambda summary: heard.append(summary.replications))
+
+    def breaches_from(first: int) -> Any:
+        def observe_few(settings: WorldSettings, root_seed: int, seed: int, lane: str) -> dict[str, Any]:
+            observation = observe_one(settings, root_seed, seed, lane)
+            observation["series"]["wait_seconds"] = [2.0, 2.0]
+            observation["counts"] |= dict.fromkeys(observation["counts"], 0) | {"messages": 1, "met_active_run": 1}
+            for spec in never.specs().values():
+                observation["counts"][spec.event] = int(seed >= first)
+            return observation
+
+        return observe_few
+
+    stopped, _ = verify_scenario(never, observe=breaches_from(3), sequential=few)
+    assert (stopped["sequential"]["looks"], heard) == ([8], [])
+    assert "refuted" in {claim["verdict"] for claim in stopped["claims"]}
+    later, _ = verify_scenario(never, observe=breaches_from(9), sequential=few)
+    assert (later["sequential"]["looks"], heard) == ([8, 16], [8])
+    clean, _ = verify_scenario(never, observe=breaches_from(99), sequential=few)
+    assert (clean["sequential"]["looks"], heard) == ([8, 16, 20], [8, 8, 16])
+    assert {claim["verdict"] for claim in clean["claims"]} == {"verified"}

@@ -113,6 +113,20 @@ def test_a_flaw_is_named_with_its_story(
     assert story in json.dumps(stories[0])
 
 
+def test_it_stops_once_its_answer_is_certain_and_says_early_what_is_known(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert judge("twice", "--max", "3", "--parallel", "1", "--out", "out") == 1
+    (entry,) = read_results(here / "out")["scenarios"]
+    assert (entry["replications"], entry["sequential"]) == (1, {"error": 0.01, "maximum": 3, "looks": [1]})
+    streams = capsys.readouterr()
+    assert "It stopped once nothing could change the answer: small after 1 of at most 3 worlds." in " ".join(
+        streams.out.split()
+    )
+    (early,) = (line for line in streams.err.splitlines() if line.startswith("small, so far (1 world, "))
+    assert "safe? No: " in early
+
+
 def test_a_copy_that_is_killed_starts_again_and_what_it_had_is_lost(here: Path) -> None:
     killed = '[[host_faults]]\nkind = "crash"\nat_seconds = 0.6\nworkers = [1]\nseconds = 0.3\n'
     (here / "small.toml").write_text(f"{SMALL}\n{killed}")
@@ -170,6 +184,10 @@ def test_one_world_is_told_as_a_story(capsys: pytest.CaptureFixture[str]) -> Non
         (["small.toml", "--provider", "whatsapp", "--env", "X", "--", "x"], "--env X: write NAME=VALUE"),
         (["small.toml", "--provider", "whatsapp", "--webhook", "here", "--", "x"], "--webhook: "),
         (["none.toml", "--provider", "whatsapp", "--", "x"], "none.toml"),
+        (
+            ["small.toml", "--provider", "whatsapp", "--max", "2", "--replications", "2", "--", "x"],
+            "--max: is for runs",
+        ),
         (["--config", "none.toml", "--", "x"], "none.toml: cannot be read"),
         (
             ["small.toml", "--provider", "whatsapp", "--", sys.executable, str(BOT), "ends"],
