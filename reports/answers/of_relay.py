@@ -141,6 +141,21 @@ def _from_outside(results: Mapping[str, Any]) -> list[str]:
     return [
         f"Played in real time to {counted(outside['copies'], 'copy')} of the program: the same seed may end differently "
         "next time.",
+        *(
+            [
+                "It ran already, so nothing was done to its processes or its Redis; worlds were played one after the other."
+            ]
+            if outside.get("runs_already")
+            else []
+        ),
+        *(
+            [
+                "Its Redis is your own: worlds were played one after the other, each with customers of its own, and what "
+                "they wrote there stays."
+            ]
+            if outside.get("own_redis")
+            else []
+        ),
         *([f"It stopped once nothing could change the answer: {', '.join(stopped)}."] if stopped else []),
     ]
 

@@ -60,6 +60,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="where a copy takes webhooks; {port} stands for the port that it reads from PORT",
     )
+    parser.add_argument(
+        "--redis", metavar="URL", help="your own Redis, in place of one for each world; nothing in it is removed"
+    )
+    parser.add_argument(
+        "--port",
+        type=positive_int,
+        metavar="N",
+        help="without a command: where the running program finds the simulated API; by default 8018",
+    )
+    parser.add_argument(
+        "--verification",
+        action="store_true",
+        default=None,
+        help="let the provider make sure of the webhook's address before the first message",
+    )
     parser.add_argument("--provider", metavar="KIND", help="whose webhooks the program takes (docs/providers.md)")
     parser.add_argument(
         "--env",
@@ -125,11 +140,14 @@ def judge(arguments: argparse.Namespace) -> int:
     is_open = arguments.replications is None
     with Trials(config, count) as trials:
         with reporter(quiet=arguments.quiet) as shown:
-            shown.plan(config.shown, {each.name: count for each in scenarios}, jobs=config.parallel, at_most=is_open)
+            shown.plan(config.shown, {each.name: count for each in scenarios}, jobs=_round(config), at_most=is_open)
+            if config.runs_already:
+                here = f"http://127.0.0.1:{config.port}"
+                shown.say(f"{config.webhook} must find the API at {here}/v1, and send texts to {here}/_provider")
             for scenario in scenarios:
                 early = EarlyAnswers(scenario, version, entries, outside, shown.say)
                 trials.heard = early.hear_of_world
-                sequential = Sequential(maximum=count, every=config.parallel, heard=early.hear) if is_open else None
+                sequential = Sequential(maximum=count, every=_round(config), heard=early.hear) if is_open else None
                 try:
                     entry, cost = verify_scenario(
                         scenario,
@@ -148,7 +166,7 @@ def judge(arguments: argparse.Namespace) -> int:
         extra: dict[str, Any] = {**outside, "details": details({"scenarios": entries, **outside}, [])}
         results = with_answer(build_results(version, entries, **extra))
         stories = first_failures(results, scenarios, trials.kept)
-    measured = timing(costs, jobs=config.parallel)
+    measured = timing(costs, jobs=_round(config))
     with writing():
         folder = publish(results, name=arguments.name, timing=measured, out=arguments.out, stories=stories)
     write_junit(arguments, results, measured)
@@ -195,16 +213,25 @@ def _config(arguments: argparse.Namespace) -> JudgeConfig:
             copies=arguments.copies,
             webhook=arguments.webhook,
             provider=arguments.provider,
+            redis=arguments.redis,
+            port=arguments.port,
+            verification=arguments.verification,
             parallel=1 if arguments.seed is not None else arguments.parallel,
             scenarios=arguments.scenarios or None,
             environment={**config.environment, **variables},
         )
     except ConfigError as error:
         raise UsageError(str(error)) from error
-    if not config.command:
+    if config.runs_already and "{port}" in config.webhook:
         raise UsageError(
             f"there is no program to judge: write it after a --, as in `relaysim judge -- node server.js`, or as "
-            f"`command` in {FILE} (relaysim judge --init writes one)"
+            f"`command` in {FILE} (relaysim judge --init writes one), or name a running one by --webhook URL"
+        )
+    if config.runs_already and config.copies > 1:
+        raise UsageError("--copies: a program that runs already has one address; leave it out")
+    if config.runs_already and config.redis is not None:
+        raise UsageError(
+            "--redis: is handed to programs that are started; one that runs already has its own, leave it out"
         )
     return config
 
@@ -235,8 +262,18 @@ def _scenarios(arguments: argparse.Namespace, config: JudgeConfig) -> list[Scena
     return loaded
 
 
+def _round(config: JudgeConfig) -> int:
+    """How many worlds are played at once."""
+    return 1 if config.is_shared else config.parallel
+
+
 def _conditions(config: JudgeConfig) -> dict[str, Any]:
-    return {"command": list(config.command), "copies": config.copies, "speed": 1.0}
+    conditions: dict[str, Any] = {"command": list(config.command), "copies": config.copies, "speed": 1.0}
+    if config.runs_already:
+        conditions["runs_already"] = True
+    if config.redis is not None:
+        conditions["own_redis"] = True
+    return conditions
 
 
 def _write_config() -> int:

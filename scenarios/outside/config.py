@@ -18,6 +18,9 @@ FILE: Final = "relaysim.toml"
 
 Line = Annotated[str, Field(min_length=1)]
 
+API_PORT: Final = 8018
+"""The simulated API's port for a program that runs already, which must know it before; next to that of `serve`."""
+
 WEBHOOK: Final = "http://127.0.0.1:{port}/webhook"
 
 STANDARD_ENVIRONMENT: Final = {
@@ -82,6 +85,15 @@ class JudgeConfig(BaseModel):
         pattern=r"^rediss?://\S+$",
         description="your own Redis, in place of one for each world; nothing in it is removed",
     )
+    port: int = Field(
+        default=API_PORT,
+        ge=1,
+        le=65_535,
+        description="where the simulated API and the provider are for a program that runs already",
+    )
+    verification: bool = Field(
+        default=False, description="the provider makes sure of the webhook's address before the first message"
+    )
     parallel: int = Field(default=8, ge=1, le=64, description="worlds at once, each with copies and a Redis of its own")
 
     @field_validator("command", mode="before")
@@ -98,6 +110,16 @@ class JudgeConfig(BaseModel):
         return name
 
     @property
+    def runs_already(self) -> bool:
+        """Whether nothing is started: the program is where its webhook is."""
+        return not self.command
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether worlds share the program or its Redis: then they are played one after the other."""
+        return self.runs_already or self.redis is not None
+
+    @property
     def path(self) -> str:
         """The webhook's path."""
         parts = urlsplit(self.webhook)
@@ -106,6 +128,8 @@ class JudgeConfig(BaseModel):
     @property
     def shown(self) -> str:
         """The program, as a title says it: without the folders of the command itself."""
+        if self.runs_already:
+            return f"the program at {urlsplit(self.webhook).netloc}"
         return " ".join((Path(self.command[0]).name, *self.command[1:]))
 
     def changed(self, **given: Any) -> Self:

@@ -24,6 +24,7 @@ class OutsideOrigin(Origin):
 def judged_from_outside(scenario: Scenario, config: JudgeConfig) -> Scenario:
     """The scenario, with such an origin."""
     origin = OutsideOrigin(**{each.name: getattr(scenario.origin, each.name) for each in fields(Origin)})
-    object.__setattr__(origin, "program", f"-- {shlex.join(config.command)}")
+    program = f"--webhook {shlex.quote(config.webhook)}" if config.runs_already else f"-- {shlex.join(config.command)}"
+    object.__setattr__(origin, "program", program)
     scenario._origin = origin
     return scenario

@@ -22,7 +22,6 @@ _FORGETFUL: Final = ("restart", "failover")
 def what_cannot_be_played(scenario: Scenario, config: JudgeConfig) -> str:
     """The first such part, with the remedy; "" if there is none."""
     for place, is_there in (
-        ("workload.initial_runs", bool(scenario.workload.initial_runs)),
         ("workload.foreign_runs_per_minute", bool(scenario.workload.foreign_runs_per_minute)),
         ("workload.interrupts_probability", bool(scenario.workload.interrupts_probability)),
         ("schedule", bool(scenario.schedule)),
@@ -35,10 +34,25 @@ def what_cannot_be_played(scenario: Scenario, config: JudgeConfig) -> str:
     ):
         if is_there:
             return f"{place}: cannot be played to a program from outside; leave it out with --set {place}.drop=true"
-    if unplayable := _of_hosts(scenario) or _of_redis(scenario, config):
+    if scenario.workload.initial_runs and scenario.workload.conversations > 1:
+        return (
+            "workload.initial_runs: of several customers nobody outside knows for whom a program opens a thread; "
+            "set workload.conversations=1"
+        )
+    if unplayable := _of_running(scenario, config) or _of_hosts(scenario) or _of_redis(scenario, config):
         return unplayable
     if scenario.strategy != "independent":
         return f"strategy: {scenario.strategy} draws worlds for the simulator; leave it out"
+    return ""
+
+
+def _of_running(scenario: Scenario, config: JudgeConfig) -> str:
+    if not config.runs_already:
+        return ""
+    for place in ("host_faults", "redis_faults"):
+        if faults := getattr(scenario, place):
+            why = f"a {faults[0].kind} cannot be done to a program that was not started here"
+            return f"{place}[0]: {why}; write its command after a --, or leave it out with --set {place}=[]"
     return ""
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.outside.config import STANDARD_ENVIRONMENT, JudgeConfig
@@ -16,7 +17,10 @@ from relaysim.sim.kernel import Record
 from relaysim.sim.outside.outside_world import OutsideWorld
 from relaysim.sim.outside.program_settings import ProgramSettings
 from relaysim.sim.outside.programs import Guard
+from relaysim.sim.outside.redis_server import Place
 from relaysim.sim.world.settings import WorldSettings
+
+_FIRST_MAX: Final = 900_000
 
 
 class KeptWorld(NamedTuple):
@@ -43,6 +47,8 @@ class Trials:
     def __init__(self, config: JudgeConfig, seeds: int) -> None:
         self._config = config
         self._seeds = seeds
+        # Who plays against the same program or Redis again meets what is left of the last time: those customers are others.
+        self._first = secrets.randbelow(_FIRST_MAX) if config.is_shared else 0
         self._kept: dict[str, KeptWorld] = {}
         self._stack = ExitStack()
         self.folder = Path()
@@ -66,18 +72,31 @@ class Trials:
         def observe(settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> Mapping[str, Any]:
             name = f"{scenario} {seed}"
             if name not in self._kept:
-                last = min(self._seeds, seed + self._config.parallel)
+                parallel = 1 if self._config.is_shared else self._config.parallel
+                last = min(self._seeds, seed + parallel)
                 asyncio.run(self._run(scenario, settings, root_seed, range(seed, max(last, seed + 1))))
             return self._kept[name].observation
 
         return observe
 
     async def _run(self, scenario: str, settings: WorldSettings, root_seed: int, seeds: range) -> None:
-        async with asyncio.TaskGroup() as group:
-            for seed in seeds:
-                group.create_task(self._trial(scenario, settings, root_seed, seed))
+        worlds = {}
+        for seed in seeds:
+            world = self._world(scenario, settings, root_seed, seed)
+            worlds[asyncio.create_task(self._trial(scenario, seed, world))] = world
+        try:
+            await asyncio.wait(worlds, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            # One that is clearing up is left to it: it would leave something behind else.
+            for task, world in worlds.items():
+                if not task.done() and not world.is_ending:
+                    task.cancel()
+            ended = await asyncio.gather(*worlds, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, BaseException) and not isinstance(error, asyncio.CancelledError):
+                raise error
 
-    async def _trial(self, scenario: str, settings: WorldSettings, root_seed: int, seed: int) -> None:
+    def _world(self, scenario: str, settings: WorldSettings, root_seed: int, seed: int) -> OutsideWorld:
         assert settings.provider is not None
         folder = self.folder / f"{scenario}-{seed}"
         folder.mkdir(parents=True)
@@ -88,8 +107,14 @@ class Trials:
             environment={**STANDARD_ENVIRONMENT, **settings.provider.environment, **self._config.environment},
             logs=folder,
             ready=self._config.ready,
+            redis=None if self._config.redis is None else Place.of(self._config.redis),
+            api_port=self._config.port if self._config.runs_already else 0,
+            verifies=self._config.verification,
+            others=self._first + seed * settings.workload.conversations if self._config.is_shared else 0,
         )
-        world = OutsideWorld(settings, root_seed, seed, program, self._guard)
+        return OutsideWorld(settings, root_seed, seed, program, self._guard)
+
+    async def _trial(self, scenario: str, seed: int, world: OutsideWorld) -> None:
         observation = await world.run()
         trace = world.kernel.trace
         fingerprint = trace.fingerprint()

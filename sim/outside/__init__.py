@@ -8,6 +8,7 @@
 | readiness.py | when copies can take webhooks |
 | redis_server.py | a real Valkey for the copies, with a replica where writes will be lost, or the user's own Redis |
 | redis_proxy.py | what stands before it: a server that is slow, gone or replaced, and commands and replies that are lost |
+| shared_customers.py | customers whom no other world has, for a program or a Redis that worlds share |
 | loopback_door.py | a port that can be shut for a while |
 | command_stream.py | takes what a client writes to Redis apart |
 | provider_door.py | where programs send texts: the provider's paths on the simulated API's own port |

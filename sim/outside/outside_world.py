@@ -29,11 +29,12 @@ from relaysim.sim.outside import rest
 from relaysim.sim.outside.outside_server import OutsideApi, OutsideServer
 from relaysim.sim.outside.program_settings import ProgramSettings, filled
 from relaysim.sim.outside.program_worker import ProgramTarget, ProgramWorker
-from relaysim.sim.outside.programs import Guard, Program
+from relaysim.sim.outside.programs import Guard
 from relaysim.sim.outside.provider_door import PROVIDER_PREFIX, ProviderDoor
-from relaysim.sim.outside.readiness import until_ready
+from relaysim.sim.outside.readiness import until_ready, verify
 from relaysim.sim.outside.redis_proxy import RedisProxy
 from relaysim.sim.outside.redis_server import WorldRedis, free_port
+from relaysim.sim.outside.shared_customers import with_customers_after
 from relaysim.sim.providers import Done, HttpRequest, HttpResponse, NotSimulated, Text
 from relaysim.sim.sockets import BrokenConnectionError
 from relaysim.sim.world.customers import Customer
@@ -41,6 +42,7 @@ from relaysim.sim.world.host_faults import HostFaults
 from relaysim.sim.world.invariants import JudgeSettings
 from relaysim.sim.world.judge.promises import Promises
 from relaysim.sim.world.observe import observe
+from relaysim.sim.world.prepared import PreparedConversations
 from relaysim.sim.world.provider_service import ProviderService
 from relaysim.sim.world.quiescence import Quiescence
 from relaysim.sim.world.settings import WorkerGroup, WorldSettings
@@ -61,6 +63,9 @@ class OutsideWorld:
         promises: what the relay promises.
         guard: ends what is started if this process does not.
         speed: virtual seconds per real second. The program's own waits stay real, so another one than 1 is another program.
+
+    Attributes:
+        is_ending: it is clearing up, and is to be left alone.
     """
 
     def __init__(
@@ -92,13 +97,15 @@ class OutsideWorld:
             assistants="any",
             threads_max=1_000_000,
         )
-        self.server = OutsideServer(
-            api_settings, speed, float(int(time.time())), make_api=partial(OutsideApi, settings.profile)
-        )
+        self._provider = with_customers_after(settings.provider, program.others)
+        self._age_seconds = max((run.age_seconds for run in settings.workload.initial_runs), default=0.0)
+        start_seconds = float(int(time.time() - self._age_seconds))
+        self.server = OutsideServer(api_settings, speed, start_seconds, make_api=partial(OutsideApi, settings.profile))
         self.kernel = self.server.api.kernel
         self.kernel.start_seconds = int(self.server.api.start_seconds)
         self.workers: list[ProgramWorker] = []
         self._customer_of: dict[str, Customer] = {}
+        self.is_ending = False
 
     # What customers need of a world
 
@@ -126,32 +133,46 @@ class OutsideWorld:
             ProgramStartError: the program does not start, or does not answer at its webhook's address.
         """
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(httpx2.AsyncClient(trust_env=False, timeout=None))
-            self._client, self._loop = client, asyncio.get_running_loop()
-            listeners = [Listener(self.server) for _ in range(self._program.copies)]
-            for listener in listeners:
-                await listener.start()
-                stack.push_async_callback(listener.stop)
-            self.server.know_clients({each.port: f"w{number}" for number, each in enumerate(listeners, 1)})
-            redis = await self._start_redis(stack)
-            with self.server.present():
-                self._build(listeners, redis)
-            stack.callback(self._end_programs)
-            await until_ready(self.workers, self._program.ready, client)
-            with self.server.present():
-                self._begin()
-            await self._until_rest()
-            with self.server.present():
-                self.kernel.trace.close()
-                return self._judge()
+            try:
+                return await self._live(stack)
+            finally:
+                self.is_ending = True
 
-    async def _start_redis(self, stack: AsyncExitStack) -> WorldRedis:
+    async def _live(self, stack: AsyncExitStack) -> dict[str, Any]:
+        client = await stack.enter_async_context(httpx2.AsyncClient(trust_env=False, timeout=None))
+        self._client, self._loop = client, asyncio.get_running_loop()
+        ports = [self._program.api_port, *[0] * (self._program.copies - 1)]
+        listeners = [Listener(self.server, port=port) for port in ports]
+        for listener in listeners:
+            await listener.start()
+            stack.push_async_callback(listener.stop)
+        self.server.know_clients({each.port: f"w{number}" for number, each in enumerate(listeners, 1)})
+        with self.server.present():
+            self._prepare()
+        self.server.advance(self._age_seconds)
+        redis = await self._start_redis(stack)
+        with self.server.present():
+            self._build(listeners, redis)
+        stack.callback(self._end_programs)
+        await until_ready(self.workers, self._program.ready, client)
+        if self._program.verifies:
+            await verify(self.workers, self._provider, client)
+        with self.server.present():
+            self._begin()
+        await self._until_rest()
+        with self.server.present():
+            self.kernel.trace.close()
+            return self._judge()
+
+    async def _start_redis(self, stack: AsyncExitStack) -> WorldRedis | None:
         faults, program = self.settings.redis_faults, self._program
+        self._proxy: RedisProxy | None = None
+        if not program.command:
+            return None  # it has its own
         loses = any(fault.lost_seconds is not None for fault in faults)
         redis = WorldRedis(program.logs / "redis", self._guard, loses=loses, own=program.redis)
         stack.callback(redis.close)
         await redis.start()
-        self._proxy: RedisProxy | None = None
         if faults or any(fault.on is not None for fault in self.settings.host_faults):
             pacer = self.server.pacer
             self._proxy = RedisProxy(self.kernel, faults, redis, self.server.present, pacer.sleep, self._note_command)
@@ -161,10 +182,9 @@ class OutsideWorld:
     def _note_command(self, worker: str, command: str) -> None:
         self._host_faults.note(Event(worker, f"{OF_REDIS}:{command}"))
 
-    def _build(self, listeners: Sequence[Listener], redis: WorldRedis) -> None:
+    def _build(self, listeners: Sequence[Listener], redis: WorldRedis | None) -> None:
         settings, kernel, profile = self.settings, self.kernel, self.settings.profile
-        provider = settings.provider
-        assert provider is not None
+        provider = self._provider
         self._webhooks = Webhooks(
             kernel,
             settings.workload,
@@ -178,28 +198,15 @@ class OutsideWorld:
         self._service = ProviderService(provider, kernel, self._channel, self._webhooks.notify)
         self.server.door = ProviderDoor(provider, self._answer_provider, self.server.client_of)
         for number, listener in enumerate(listeners, 1):
-            port = free_port()
-            program = None
-            if self._program.command:
-                place = redis.place
-                redis_port = place.port if self._proxy is None else self._proxy.open(f"w{number}")
-                places = {
-                    "port": str(port),
-                    "api": listener.base_url,
-                    "provider": f"{listener.url}{PROVIDER_PREFIX}",
-                    "redis": place.url if self._proxy is None else place.at(redis_port),
-                    "redis_host": place.host if self._proxy is None else "127.0.0.1",
-                    "redis_port": str(redis_port),
-                }
-                environment = {name: filled(value, places) for name, value in self._program.environment.items()}
-                program = Program(
-                    self._program.command,
-                    environment,
-                    self._program.logs / f"w{number}.log",
-                    self._guard,
-                    self._program.folder,
-                )
-            address = filled(self._program.webhook, {"port": str(port)})
+            name = f"w{number}"
+            places = {
+                "port": str(free_port()),
+                "api": listener.base_url,
+                "provider": f"{listener.url}{PROVIDER_PREFIX}",
+                **({} if redis is None else redis.place.named(None if self._proxy is None else self._proxy.open(name))),
+            }
+            program = self._program.copy(number, places, self._guard)
+            address = filled(self._program.webhook, places)
             self.workers.append(ProgramWorker(kernel, number, partial(self._start_target, address), program))
         for worker in self.workers:
             worker.start()
@@ -211,13 +218,21 @@ class OutsideWorld:
         life = Life(host, None, None, self._channel.sender(host), {}, self._service)
         return ProgramTarget(life, self._promises, address, partial(self._ask, address))
 
+    def _prepare(self) -> None:
+        """Open the customers' threads, with what somebody has left there."""
+        service, workload = self.server.api.service, self.settings.workload
+        for number in range(1, workload.conversations + 1):
+            customer = Customer(self, number, service.open_conversation())
+            self._customer_of[customer.name] = customer
+        prepared = {customer.name: customer.thread_id for customer in self._customer_of.values()}
+        service.prepared = PreparedConversations(self.kernel.trace.records, prepared, lambda delivery: None).choose
+        for number, run in enumerate(workload.initial_runs, 1):
+            thread_id = self._customer_of[f"c{run.conversation}"].thread_id
+            self.kernel.at(self._age_seconds - run.age_seconds, service.leave_turn, thread_id, f"before#{number}")
+
     def _begin(self) -> None:
         """Let customers write, and faults strike, from now on."""
         settings = self.settings
-        threads = [self.server.api.service.open_conversation() for _ in range(settings.workload.conversations)]
-        for number, thread in enumerate(threads, 1):
-            customer = Customer(self, number, thread)
-            self._customer_of[customer.name] = customer
         begun = self.kernel.now
         for number, scripted in enumerate(settings.workload.messages, 1):
             customer = self._customer_of[f"c{scripted.conversation}"]

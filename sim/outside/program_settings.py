@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from relaysim.sim.outside.programs import Guard, Program
 from relaysim.sim.outside.redis_server import Place
 
 
@@ -21,6 +22,9 @@ class ProgramSettings(NamedTuple):
     folder       where the command runs; None: here
     ready        a path that a copy answers with 200 once it can take webhooks; None: it can as soon as it listens
     redis        the user's own Redis; None: a Valkey of this world
+    api_port     where the simulated API and the provider are for the first copy; 0: at a free port
+    verifies     whether the provider's request that makes sure of the webhook's address comes before the first message
+    others       how many customers the program may know of worlds before: this one's are none of them
     """
 
     command: tuple[str, ...]
@@ -31,6 +35,16 @@ class ProgramSettings(NamedTuple):
     folder: Path | None = None
     ready: str | None = None
     redis: Place | None = None
+    api_port: int = 0
+    verifies: bool = False
+    others: int = 0
+
+    def copy(self, number: int, places: Mapping[str, str], guard: Guard) -> Program | None:
+        """The copy with this number, not started; None: it runs already."""
+        if not self.command:
+            return None
+        environment = {name: filled(value, places) for name, value in self.environment.items()}
+        return Program(self.command, environment, self.logs / f"w{number}.log", guard, self.folder)
 
 
 def filled(text: str, places: Mapping[str, str]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
 from relaysim.sim.outside.program_worker import ProgramTarget, ProgramWorker
 from relaysim.sim.outside.programs import Program, ProgramStartError
 from relaysim.sim.outside.redis_server import listens
+from relaysim.sim.providers import HttpResponse, Provider
 
 START_SECONDS: Final = 60.0
 """How long a copy has to begin."""
@@ -36,6 +37,31 @@ async def until_ready(workers: Sequence[ProgramWorker], ready: str | None, clien
             if asyncio.get_running_loop().time() > until:
                 raise ProgramStartError(_not_ready(target.address, parts.netloc, ready, runs=worker.program is None))
             await asyncio.sleep(0.05)
+
+
+async def verify(workers: Sequence[ProgramWorker], provider: Provider, client: httpx2.AsyncClient) -> None:
+    """Let the provider make sure of each copy's address, as it does before it delivers anything.
+
+    Raises:
+        ProgramStartError: a copy does not answer as it must.
+    """
+    request = provider.verification()
+    if request is None:
+        return
+    for worker in workers:
+        target = worker.target
+        assert isinstance(target, ProgramTarget)
+        url = urlunsplit((*urlsplit(target.address)[:2], *urlsplit(request.url)[2:]))
+        headers = {name: value for name, value in request.headers.items() if name != "host"}
+        what = f"the provider's verification of the webhook, {request.method} {target.address},"
+        try:
+            got = await client.request(
+                request.method, url, headers=headers, content=request.body, timeout=provider.deadline_seconds
+            )
+        except httpx2.HTTPError as error:
+            raise ProgramStartError(f"{what} was not answered ({type(error).__name__})") from error
+        if not provider.is_verified(HttpResponse(got.status_code, dict(got.headers), got.content)):
+            raise ProgramStartError(f"{what} was answered with status {got.status_code}, and not as it must be")
 
 
 def _not_ready(address: str, place: str, ready: str | None, *, runs: bool) -> str:

@@ -60,11 +60,14 @@ class Place(NamedTuple):
         parts = urlsplit(url)
         return cls(parts.hostname or "localhost", parts.port or 6379, url, parts.scheme == "rediss")
 
-    def at(self, port: int) -> str:
-        """The URL for clients that come through a port of this machine, not encrypted."""
+    def named(self, port: int | None) -> dict[str, str]:
+        """What clients are told: the place itself, or a port of this machine through which they come, not encrypted."""
+        if port is None:
+            return {"redis": self.url, "redis_host": self.host, "redis_port": str(self.port)}
         parts = urlsplit(self.url)
         user, at, _ = parts.netloc.rpartition("@")
-        return urlunsplit(("redis", f"{user}{at}127.0.0.1:{port}", *parts[2:]))
+        url = urlunsplit(("redis", f"{user}{at}127.0.0.1:{port}", *parts[2:]))
+        return {"redis": url, "redis_host": "127.0.0.1", "redis_port": str(port)}
 
 
 class _Valkey:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -71,6 +72,16 @@ def work_off() -> None:
 
 class Webhook(BaseHTTPRequestHandler):
     """Meta's webhook."""
+
+    def do_GET(self) -> None:
+        """Give the challenge back to who makes sure of the address."""
+        asked = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        if asked.get("hub.verify_token") != [os.environ["WHATSAPP_VERIFY_TOKEN"]]:
+            self.send_error(501)
+            return
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(asked["hub.challenge"][0].encode())
 
     def do_POST(self) -> None:
         """Take messages."""
