@@ -16,6 +16,7 @@ from relaysim.reports.answers.numbers import share_words
 from relaysim.reports.compared_verdicts import ComparedVerdict, mark, verdict_of
 from relaysim.reports.comparison import (
     MEASURES,
+    Direction,
     Measure,
     direction,
     unlike_notes,
@@ -48,6 +49,8 @@ _LABELS: Final[Mapping[str, str]] = {
     "redis_commands": "commands",
 }
 """What they are called where there is no room for their titles."""
+_PER: Final[Mapping[str, str]] = {"per_100": "per 100 messages", "mean": "per message"}
+"""What plain numbers are counted for, of the kinds of measures that are neither shares nor seconds."""
 _SIGNS: Final[Mapping[str, str]] = {"better": "+", "worse": "-"}
 
 _TONES: Final[Mapping[str, Tone]] = {"better": "good", "worse": "bad", "mixed": "open", "open": "open", "same": "open"}
@@ -62,14 +65,15 @@ def answer_of_comparison(results: Mapping[str, Any]) -> Answer:
     differences = {each["policy"]: each for each in results["differences"]}
     chosen = min(
         verdicts,
-        key=lambda name: (_ORDER.index(verdicts[name].word), _share(policies[name]), list(verdicts).index(name)),
+        key=lambda name: (*_rank(differences[name]), _share(policies[name]), list(verdicts).index(name)),
     )
     verdict = verdicts[chosen]
     return Answer(
         status=verdict.word,
         tone=_TONES[verdict.word],
         title=_title(chosen, against, policies, differences[chosen])
-        if verdict.word == "better" or len(verdicts) == 1
+        + _others_that_fail_less(chosen, policies, differences)
+        if verdict.word == "better" or _fails_less(differences[chosen]) or len(verdicts) == 1
         else _none_better(against, policies, verdicts),
         found=[
             f"{against}: {_failures(policies[against])}.",
@@ -83,6 +87,19 @@ def answer_of_comparison(results: Mapping[str, Any]) -> Answer:
     )
 
 
+def _rank(difference: Mapping[str, Any]) -> tuple[bool, int]:
+    """Where a policy stands among others: those that are shown to fail less come first, whatever else is worse under them.
+
+    One under which more messages are lost has only turned apologies into nothing, and does not come first.
+    """
+    return not _fails_less(difference), _ORDER.index(verdict_of(difference).word)
+
+
+def _fails_less(difference: Mapping[str, Any]) -> bool:
+    measures = difference["measures"]
+    return direction(measures["failed"]) == "less" and direction(measures["lost"]) != "more"
+
+
 def _share(policy: Mapping[str, Any]) -> float:
     value = policy["measures"]["failed"]["value"]
     return 0.0 if value is None else float(value)
@@ -94,6 +111,7 @@ def _failures(policy: Mapping[str, Any]) -> str:
 
 
 def _title(name: str, against: str, policies: Mapping[str, Any], difference: Mapping[str, Any]) -> str:
+    """Failed messages first, wherever a policy is better in some and worse in some; then what is better or worse besides."""
     verdict = verdict_of(difference)
     shares = [percent(_share(policies[each])) for each in (name, against)]
     told = direction(difference["measures"]["failed"])
@@ -108,14 +126,45 @@ def _title(name: str, against: str, policies: Mapping[str, Any], difference: Map
         others = ""
     else:
         others = f" in {_few(verdict.better or verdict.worse)};"
+    if verdict.word == "mixed":
+        return _mixed_title(name, against, shares, told, verdict)
     words = {
         "better": f"{name} is better than {against}{others or ':'} {failing}",
         "worse": f"{name} is worse than {against}{others or ':'} {failing}",
-        "mixed": f"{name} is better than {against} in {_few(verdict.better)}, worse in {_few(verdict.worse)}; {failing}",
         "open": f"{name} and {against} are not told apart: {failing}",
         "same": f"{name} does the same as {against} in every world: {shares[0]} of messages fail",
     }
     return words[verdict.word]
+
+
+def _mixed_title(name: str, against: str, shares: Sequence[str], told: Direction, verdict: ComparedVerdict) -> str:
+    better, worse = ([each for each in measures if each.id != "failed"] for measures in (verdict.better, verdict.worse))
+    if told == "less":
+        return f"{name} fails {shares[0]} of messages, {against} {shares[1]}; but {name} is worse in {_few(worse)}"
+    if told == "more":
+        return (
+            f"{name} fails {shares[0]} of messages, {against} only {shares[1]}; but {name} is better in {_few(better)}"
+        )
+    failing = (
+        f"As many messages fail under {name} as under {against} ({shares[0]})"
+        if told == "same"
+        else f"How many messages fail is not told apart ({name} {shares[0]}, {against} {shares[1]})"
+    )
+    return f"{failing}; {name} is better in {_few(better)}, worse in {_few(worse)}"
+
+
+def _others_that_fail_less(
+    chosen: str, policies: Mapping[str, Any], differences: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """The policy that fails least, where another one is recommended: its failures are not hidden by what it costs."""
+    least = min(
+        (name for name in differences if _fails_less(differences[name])),
+        key=lambda name: _share(policies[name]),
+        default=chosen,
+    )
+    if _share(policies[least]) >= _share(policies[chosen]):
+        return ""
+    return f"; fewest fail under {least}: {percent(_share(policies[least]))}"
 
 
 _STANDS: Final = {
@@ -128,7 +177,9 @@ _STANDS: Final = {
 
 
 def _none_better(against: str, policies: Mapping[str, Any], verdicts: Mapping[str, ComparedVerdict]) -> str:
-    others = ", ".join(f"{name} is {_STANDS[verdict.word]}" for name, verdict in verdicts.items())
+    others = ", ".join(
+        f"{name} ({percent(_share(policies[name]))}) is {_STANDS[verdict.word]}" for name, verdict in verdicts.items()
+    )
     decided = all(verdict.word in ("worse", "same") for verdict in verdicts.values())
     words = f"Keep {against}" if decided else f"None is shown to be better than {against}"
     return f"{words}, under which {percent(_share(policies[against]))} of messages fail: {others}"
@@ -149,7 +200,7 @@ def _advice(results: Mapping[str, Any], chosen: str, against: str) -> list[str]:
     difference = next(each for each in results["differences"] if each["policy"] == chosen)
     verdict = verdict_of(difference)
     cost = [
-        f"{each.short} {value_words(each, policy['measures'][each.id]['value'])}"
+        f"{value_words(each, policy['measures'][each.id]['value'])} {each.short} per message"
         for policy in results["policies"]
         if policy["policy"] == chosen
         for each in MEASURES
@@ -161,7 +212,7 @@ def _advice(results: Mapping[str, Any], chosen: str, against: str) -> list[str]:
         f"Where they lie farthest apart, {_worse_side(difference, against)[0]} fails:" if difference["example"] else ""
     )
     sentences = {
-        "better": f"Take {chosen} here ({'; '.join(cost)}){f'; {more}' if failures_open else ''}.",
+        "better": f"Take {chosen} here ({', '.join(cost)}){f'; {more}' if failures_open else ''}.",
         "worse": f"Keep {against}.",
         "mixed": f"Weigh what {chosen} gains against what it loses; {more}.",
         "open": f"Keep {against} until something is shown; {more}.",
@@ -211,7 +262,8 @@ def _figure(policy: Mapping[str, Any], results: Mapping[str, Any]) -> Figure:
 def _table(results: Mapping[str, Any]) -> Table:
     """The measures that decide, and what each policy costs: values, and whether they are better or worse."""
     differences = {each["policy"]: each["measures"] for each in results["differences"]}
-    lines, narrow = [], []
+    lines: list[Line] = []
+    narrow: dict[str, list[Line]] = {}
     for measure in sorted((each for each in MEASURES if each.id in _SHOWN), key=lambda each: _SHOWN.index(each.id)):
         cells, narrow_cells = [measure.title], [_LABELS[measure.id]]
         for policy in results["policies"]:
@@ -221,12 +273,12 @@ def _table(results: Mapping[str, Any]) -> Table:
             cells.append(f"{value} {told}".rstrip())
             narrow_cells.append(f"{value} {_SIGNS.get(told, told)}".rstrip())
         lines.append(Line(tuple(cells)))
-        narrow.append(Line(tuple(narrow_cells)))
+        narrow.setdefault(_PER.get(measure.kind, ""), []).append(Line(tuple(narrow_cells)))
     names = [each["policy"] for each in results["policies"]]
     worlds = f"the same {counted(results['replications'], 'world')}"
     legend = f"{worlds}; + better, - worse, = the same, ≈ not told apart"
     return Table(
         (Group("", tuple(lines)),),
         (f"{worlds}; ≈ not told apart", *names),
-        Table((Group(legend, tuple(narrow)),), ("", *names)),
+        Table(tuple(Group(unit or legend, tuple(found)) for unit, found in narrow.items()), ("", *names)),
     )

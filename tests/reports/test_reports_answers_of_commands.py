@@ -75,8 +75,18 @@ def compared(counts: tuple[int, int], /, **told: tuple[float, float]) -> dict[st
         (
             {"lost": LESS, "or_never_p50": MORE},
             "mixed",
-            "new is better than old in lost messages, worse in the 50 % wait; how many messages fail is not told apart "
-            "(5.00 %, 9.00 %)",
+            "How many messages fail is not told apart (new 5.00 %, old 9.00 %); new is better in lost messages, worse in "
+            "the 50 % wait",
+        ),
+        (
+            {"failed": LESS, "or_never_p50": MORE, "or_never_p95": MORE, "or_never_p99": MORE},
+            "mixed",
+            "new fails 5.00 % of messages, old 9.00 %; but new is worse in the 50 % wait, the 95 % wait and 1 more",
+        ),
+        (
+            {"failed": MORE, "or_never_p50": LESS},
+            "mixed",
+            "new fails 5.00 % of messages, old only 9.00 %; but new is better in the 50 % wait",
         ),
         ({}, "open", "new and old are not told apart: how many messages fail is not told apart (5.00 %, 9.00 %)"),
     ],
@@ -86,6 +96,53 @@ def test_a_policy_is_better_or_worse_by_what_customers_feel(told: Any, status: s
     assert (answer.status, answer.title) == (status, title)
     assert answer.found[0] == "old: 90 of 1,000 (9.00 %) failed, 45 of them got nothing."
     assert_fits(answer)
+
+
+def beside(found: dict[str, Any], name: str, count: int, /, **told: tuple[float, float]) -> None:
+    """Put one more policy into a comparison."""
+    more = compared((90, count), **told)
+    found["policies"].append({**more["policies"][1], "policy": name})
+    found["differences"].append({**more["differences"][0], "policy": name})
+
+
+def test_a_policy_that_fails_far_less_is_the_title_whatever_else_is_worse_under_it() -> None:
+    found = compared((525, 524), or_never_p95=LESS)
+    beside(found, "third", 25, failed=LESS, or_never_p50=MORE)
+    answer = answer_of(found)
+    assert answer.status == "mixed"
+    assert answer.title == "third fails 2.50 % of messages, old 52.50 %; but third is worse in the 50 % wait"
+    assert (
+        answer.found[-1] == "third: 25 of 1,000 (2.50 %) failed, 12 of them got nothing: better in some, worse in some."
+    )
+    assert_fits(answer)
+
+
+def test_beside_a_better_policy_the_one_that_fails_least_is_named() -> None:
+    found = compared((525, 400), failed=LESS)
+    beside(found, "third", 25, failed=LESS, or_never_p50=MORE)
+    assert answer_of(found).title == (
+        "new is better than old: 40.00 % of messages fail, not 52.50 %; fewest fail under third: 2.50 %"
+    )
+
+
+def test_apologies_turned_into_nothing_are_no_failures_less() -> None:
+    found = compared((525, 400), or_never_p95=LESS)
+    beside(found, "third", 25, failed=LESS, lost=MORE)
+    assert answer_of(found).title.startswith("new is better than old in the 95 % wait")
+
+
+def test_where_none_is_better_each_stands_with_what_fails_under_it() -> None:
+    found = compared((90, 50), lost=LESS, or_never_p50=MORE)
+    beside(found, "third", 70)
+    assert answer_of(found).title == (
+        "None is shown to be better than old, under which 9.00 % of messages fail: new (5.00 %) is better in some, worse in "
+        "some, third (7.00 %) is not told apart"
+    )
+
+
+def test_each_number_of_what_a_policy_costs_has_its_unit() -> None:
+    answer = answer_of(compared((90, 50), failed=LESS))
+    assert answer.advice[0] == "Take new here (0.50 API requests per message, 0.50 Redis commands per message)."
 
 
 def test_of_failures_that_are_not_told_apart_it_says_why_and_how_many_worlds_would_do() -> None:
@@ -131,7 +188,8 @@ def test_no_measures_name_is_cut_off_however_many_policies_there_are(count: int)
     assert labels >= (
         {"failed: an apology, or lost"} if count == 2 else {"failed", "breaches", "95 % wait", "commands"}
     )
-    assert any("+ better, - worse" in line for line in table) == (count == 5)
+    for told in ("+ better, - worse", "per 100 messages", "per message"):
+        assert any(told in line for line in table if not line.startswith("  ")) == (count == 5)
 
 
 @pytest.mark.parametrize("measure", ["replied_p95", "own_reply", "apologies", "requests"])

@@ -253,7 +253,8 @@ def test_the_page_has_both_tables_and_says_what_it_rests_on(results: dict[str, A
     ]
     plain = re.sub(r"<[^>]+>", " ", page)
     assert re.search(
-        r"<title>None is shown to be better than patient, under which 0 % of messages fail: hasty is .+, twin is the",
+        r"<title>None is shown to be better than patient, under which 0 % of messages fail: "
+        r"hasty \(.+ %\) is .+, twin \(0 %\) is the",
         page,
     )
     assert (

@@ -30,7 +30,7 @@ QUESTIONS = {
         "Do the claims hold, and if not, which is worst?",
         r"^Refuted: “nothing is lost”: 10 times in \d+ messages",
     ),
-    "compare": ("Which policy is better?", r"^cancel_and_retry|^check_then_act|^Keep |^None is shown to be better"),
+    "compare": ("Which policy is better?", r"^cancel_and_retry|^check_then_act|^How many |^Keep |^None is shown"),
     "tune": ("Which settings are to be taken, and what still fails?", r"of all messages \d+(\.\d+)? % (still )?fail"),
     "sweep": (
         "Where do the claims hold?",
