@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from relaysim.reports.answers.numbers import claim_words, share_words
-from relaysim.reports.answers.of_relay import unjudged_losses
+from relaysim.reports.answers.of_relay import count_words, unjudged_breaches, unjudged_losses
 from relaysim.reports.determinism import is_deterministic, parting_words
+from relaysim.reports.exit_codes import of_own_relays
 from relaysim.reports.results import ResultsError, claims_of, read_results
 from relaysim.sim.counted import counted
 
@@ -108,6 +109,10 @@ def problems_of(results: Mapping[str, Any]) -> list[Problem]:
             f"{share_words(scenario['outcomes']['lost'], scenario['outcomes']['messages'])} messages got nothing",
         )
         for scenario in unjudged_losses(results)
+    ]
+    found += [
+        Problem(str(scenario["scenario"]), "noticed", f"{count_words(scenario, name)}, and no claim is about that")
+        for scenario, name in unjudged_breaches(of_own_relays(results))
     ]
     for scenario in results["scenarios"]:
         found += [

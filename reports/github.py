@@ -13,7 +13,7 @@ from typing import Any, Final
 from relaysim.reports.answers import answer_of
 from relaysim.reports.answers.answer import Answer
 from relaysim.reports.changes import Changes, Problem, changes_title, problems_of
-from relaysim.reports.exit_codes import is_as_wanted
+from relaysim.reports.exit_codes import expected_words, is_as_wanted
 from relaysim.reports.results import claims_of
 
 SUMMARY_VARIABLE: Final = "GITHUB_STEP_SUMMARY"
@@ -120,7 +120,7 @@ def annotation_lines(results: Mapping[str, Any]) -> list[str]:
         lines.append(_command("error", problem.scenario, problem.said, problem.replay))
     for (scenario, _), claim in failing.items():
         level = "warning" if claim["verdict"] == "inconclusive" else "error"
-        expected = "" if "factory" in results else f", expected {claim['expected']}"
+        expected = f", {words}" if (words := expected_words(results, claim)) else ""
         lines.append(_command(level, scenario, f"“{claim['title']}”: {claim['verdict']}{expected}: {claim['why']}"))
     if (left := len(lines) - ANNOTATIONS_MAX) > 0:
         last = _command("notice", "relaysim", f"and {left + 1} more, in the summary and the report")

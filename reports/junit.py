@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from xml.etree import ElementTree
 
 from relaysim.reports.answers.numbers import claim_words
 from relaysim.reports.changes import Problem, problems_of
 from relaysim.reports.determinism import is_deterministic
-from relaysim.reports.exit_codes import is_as_wanted
+from relaysim.reports.exit_codes import expected_words, is_as_wanted, of_own_relays
 from relaysim.reports.summary import example_words
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+_UNJUDGED: Final = {"lost": "no message is lost", "noticed": "customers notice nothing"}
+"""What fails an own relay without a claim about it, as a case is called."""
 
 
 def junit_xml(results: Mapping[str, Any], *, timing: Mapping[str, Any] | None = None) -> str:
@@ -49,13 +53,14 @@ def junit_xml(results: Mapping[str, Any], *, timing: Mapping[str, Any] | None = 
 def _error(suite: ElementTree.Element, problem: Problem, results: Mapping[str, Any]) -> None:
     """A case for what no claim is about: it stands only where there is something."""
     of_obstacle = problem.what.startswith("kept from running: ")
-    if not (of_obstacle or problem.what == "not deterministic" or (problem.what == "lost" and "factory" in results)):
-        return
-    name = (
-        "the relay runs as it does" if of_obstacle else {"lost": "no message is lost"}.get(problem.what, problem.what)
+    unjudged = problem.what in _UNJUDGED and any(
+        each["scenario"] == problem.scenario for each in of_own_relays(results)["scenarios"]
     )
+    if not (of_obstacle or problem.what == "not deterministic" or unjudged):
+        return
+    name = "the relay runs as it does" if of_obstacle else _UNJUDGED.get(problem.what, problem.what)
     case = ElementTree.SubElement(suite, "testcase", classname=_text(problem.scenario), name=name)
-    kind = "failure" if problem.what == "lost" else "error"
+    kind = "failure" if unjudged else "error"
     told = ElementTree.SubElement(case, kind, type=problem.what.partition(":")[0], message=_text(problem.said))
     told.text = _text("\n".join(line for line in (problem.said, problem.replay) if line))
 
@@ -77,7 +82,7 @@ def _case(suite: ElementTree.Element, scenario: str, claim: Mapping[str, Any], r
         told.text = _text(seen)
         return
     else:
-        expected = "" if "factory" in results else f" (expected {claim['expected']})"
+        expected = f" ({words})" if (words := expected_words(results, claim)) else ""
         told = ElementTree.SubElement(
             case,
             "failure",

@@ -12,6 +12,11 @@ OWED: Final = "what a relay owes its customers"
 """Why a claim is expected to hold of a relay that nobody here has seen."""
 
 
+def is_somebodys_own(factory: str) -> bool:
+    """Whether a factory that a file names is of no relay that ships."""
+    return not factory.startswith("relaysim.")
+
+
 def of_another_relay(document: Document) -> Document:
     """A scenario as somebody's own relay meets it: without the settings of the relay that it was written for, and with the
     claims on any relay, each expected to hold. What an incident's relay breaks is no excuse for another one."""

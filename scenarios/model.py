@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, 
 from relaysim.reports.claim_kinds import CLAIM_KINDS, NUMBERS, Kind
 from relaysim.reports.claims import ClaimSpec
 from relaysim.reports.results import FactoryOption, explore_command, replay_template
+from relaysim.scenarios.another_relay import is_somebodys_own
 from relaysim.scenarios.document import Document
 from relaysim.sim.backends import DEFAULT, backend_named
 from relaysim.sim.backends.other_endpoints.settings import ECHOING
@@ -194,6 +195,13 @@ class Scenario(WorldTables, Heading):
     def origin(self) -> Origin:
         """Where it came from; for one made in code, its name and nothing else."""
         return self._origin or Origin(self.name, {})
+
+    @property
+    def own_relay(self) -> str | None:
+        """Somebody's own relay, which an option put in or the file names; None for one that ships."""
+        if self.origin.factory is not None:
+            return self.origin.factory
+        return self.relay.factory if is_somebodys_own(self.relay.factory) else None
 
     @model_validator(mode="after")
     def _varies_within_its_backend(self) -> Scenario:

@@ -33,6 +33,13 @@ _REPLICATIONS = 20
 _PATH = "profile_overrides.cancel_seconds"
 
 
+def own_relays(scenarios: Sequence[Scenario]) -> str | None:
+    """Whose safety is the question: the own relays of these scenarios. None if a relay that ships is among them: beside it
+    another question is asked, which of them fails less."""
+    names = list(dict.fromkeys(scenario.own_relay for scenario in scenarios))
+    return None if None in names else ", ".join(name for name in names if name is not None)
+
+
 def waits_planned(replications: int | None) -> int:
     """How many worlds `judge_waits` runs."""
     return min(_REPLICATIONS, replications or _REPLICATIONS) * len(FREE_SECONDS)

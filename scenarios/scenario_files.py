@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from relaysim.reports.results import FactoryOption
-from relaysim.scenarios.another_relay import of_another_relay
+from relaysim.scenarios.another_relay import is_somebodys_own, of_another_relay
 from relaysim.scenarios.docs_pages import scenario_page
 from relaysim.scenarios.document import Document, extend, parse_path
 from relaysim.scenarios.problems import Problem, ScenarioError
@@ -210,7 +210,7 @@ def _brings_its_own_relay(document: Document, extended: Document) -> bool:
     own, its = (each.get("relay") for each in (document, extended))
     factory = own.get("factory") if isinstance(own, dict) else None
     replaced = its.get("factory") if isinstance(its, dict) else None
-    return isinstance(factory, str) and factory != replaced and not factory.startswith("relaysim.")
+    return isinstance(factory, str) and factory != replaced and is_somebodys_own(factory)
 
 
 def _read_file(reading: Reading, name: str, path: Path) -> SourceFile | None:

@@ -1,19 +1,20 @@
 """Whether somebody's own relay is safe: what its customers lose, first.
 
 Its statuses: `not deterministic`, `not judged`, `unsafe`, `not shown`, `safe`. A relay is unsafe if a claim is refuted, and
-if messages were left without anything in a scenario that has no claim about it. It is not shown to be safe if a claim is
-open, if worlds are others under another hash seed, and if it took long to acknowledge a webhook in a scenario that repeats
-webhooks and names no provider, whose deadline would tell when.
+if messages were left without anything, or customers noticed something else, in a scenario that has no claim about it. It is
+not shown to be safe if a claim is open, if worlds are others under another hash seed, and if it took long to acknowledge a
+webhook in a scenario that repeats webhooks and names no provider, whose deadline would tell when.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table
 from relaysim.reports.answers.numbers import among_words, claim_words, interval_of, observed_words, share_words
-from relaysim.reports.answers.of_verify import more_worlds, not_deterministic, outcomes, worlds_words
+from relaysim.reports.answers.of_verify import gate_words, more_worlds, not_deterministic, outcomes, worlds_words
 from relaysim.reports.answers.severity import MEANINGS, Judged, may_never_happen, severity, worst_refuted
 from relaysim.reports.claims import TRANSPARENCY_PARTS
 from relaysim.reports.determinism import is_deterministic
@@ -27,12 +28,24 @@ _OF_LOSS: Final = frozenset({"transparency_breaches", "failed", "succeeded", "an
 """A claim about one of these events judges messages that are lost, whatever it allows of them."""
 
 
-def safety_of(results: Mapping[str, Any]) -> Safety:
-    """What is known of the relay's safety; the exit status follows from it."""
+_NOTICED: Final = ("wrong_conversation", "duplicate_reply", "out_of_order", "apology_despite_cover")
+"""What else customers notice, the gravest first."""
+
+
+def _verdict(claim: Mapping[str, Any]) -> str:
+    return str(claim["verdict"])
+
+
+def safety_of(results: Mapping[str, Any], verdict: Callable[[Mapping[str, Any]], str] = _verdict) -> Safety:
+    """What is known of the relay's safety; the exit status follows from it.
+
+    Args:
+        verdict: what each claim counts as, for who asks of something else than its safety.
+    """
     if not is_deterministic(results):
         return "not deterministic"
-    claims = list(claims_of(results))
-    if any(claim["verdict"] == "refuted" for _, claim in claims) or unjudged_losses(results):
+    verdicts = [verdict(claim) for _, claim in claims_of(results)]
+    if "refuted" in verdicts or unjudged_losses(results) or unjudged_breaches(results):
         return "unsafe"
     if any(scenario.get("obstacles") for scenario in results["scenarios"]):
         return "not judged"
@@ -40,7 +53,7 @@ def safety_of(results: Mapping[str, Any]) -> Safety:
         return "not shown"
     if results.get("hash_order"):
         return "not shown"  # processes of production have a hash seed each
-    return "safe" if claims and all(claim["verdict"] == "verified" for _, claim in claims) else "not shown"
+    return "safe" if verdicts and all(each == "verified" for each in verdicts) else "not shown"
 
 
 def _unjudged_deadlines(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -59,10 +72,31 @@ def unjudged_losses(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     ]
 
 
+def unjudged_breaches(results: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str]]:
+    """Each scenario in which customers noticed something that none of its claims would judge, with the gravest of it."""
+    found = []
+    for scenario in results["scenarios"]:
+        judged = {claim["event"] for claim in scenario["claims"]}
+        if scenario.get("obstacles") or "transparency_breaches" in judged:
+            continue
+        counts = _counts(scenario)
+        if name := next((each for each in _NOTICED if counts.get(each) and each not in judged), ""):
+            found.append((scenario, name))
+    return found
+
+
 def answer_of_relay(results: Mapping[str, Any]) -> Answer:
-    """The answer on the relay that `--factory` or `--app` named; a pure function of the results."""
+    """The answer on somebody's own relay, which an option or the scenarios name; a pure function of the results."""
+    answer = _answer(results)
+    # Whoever wrote down that something is known to be false keeps a gate; whether that passes is another question.
+    expects = any(claim.get("expected", "verified") != "verified" for _, claim in claims_of(results))
+    return replace(answer, gate=gate_words(results)) if expects and is_deterministic(results) else answer
+
+
+def _answer(results: Mapping[str, Any]) -> Answer:
     safety = safety_of(results)
-    question = f"Is {results['factory']} safe?"
+    several = len({scenario.get("factory") for scenario in results["scenarios"]}) > 1
+    question = f"Is {'each of ' if several else ''}{results['factory']} safe?"
     if safety == "not deterministic":
         unknown = not_deterministic(results)
         return Answer(
@@ -81,8 +115,8 @@ def answer_of_relay(results: Mapping[str, Any]) -> Answer:
 def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
     claims = list(claims_of(results))
     worst = worst_refuted(claims)
-    lost = unjudged_losses(results)
-    scenario = worst[0] if worst is not None else lost[0]
+    lost, noticed = unjudged_losses(results), unjudged_breaches(results)
+    scenario = worst[0] if worst is not None else [*lost, *(each for each, _ in noticed)][0]
     wrong = _wrong(scenario)
     if worst is not None and not (wrong and worst[1]["event"] in (*MEANINGS, "transparency_breaches", "failed")):
         first = f"“{worst[1]['title']}” is false: {claim_words(worst[1])}"
@@ -95,6 +129,10 @@ def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
     found += [
         f"{each['scenario']} has no claim about lost messages, and {share_words(*_lost(each))} got nothing."
         for each in lost
+    ]
+    found += [
+        f"{each['scenario']} has no claim about what customers notice: {count_words(each, name)}."
+        for each, name in noticed
     ]
     commands: list[str] = []
     if worst is not None:
@@ -271,14 +309,16 @@ def _counts(scenario: Mapping[str, Any]) -> Mapping[str, Any]:
 def _wrong(scenario: Mapping[str, Any]) -> list[str]:
     """What went wrong in a scenario, the gravest first, each with how many and among how many messages."""
     counts = _counts(scenario)
-    messages = counts.get("messages", 0)
-    found = []
-    for name, (noun, wrong) in MEANINGS.items():
-        if count := counts.get(name):
-            of_messages = noun == "message" and count <= messages
-            among = f"{count:,} of {counted(messages, 'message')}" if of_messages else counted(count, noun)
-            found.append(f"{among} {wrong}")
-    return found
+    return [count_words(scenario, name) for name in MEANINGS if counts.get(name)]
+
+
+def count_words(scenario: Mapping[str, Any], name: str) -> str:
+    """How often something of `MEANINGS` happened in a scenario, and among how many messages."""
+    noun, wrong = MEANINGS[name]
+    count, messages = _counts(scenario)[name], _counts(scenario).get("messages", 0)
+    of_messages = noun == "message" and count <= messages
+    among = f"{count:,} of {counted(messages, 'message')}" if of_messages else counted(count, noun)
+    return f"{among} {wrong}"
 
 
 def _told(scenario: Mapping[str, Any], refuted: Sequence[Mapping[str, Any]]) -> str:
@@ -296,7 +336,7 @@ def _figures(results: Mapping[str, Any]) -> list[Figure]:
     return [
         Figure(
             what="messages without an answer",
-            who=str(results["factory"]),
+            who=str(each.get("factory", results["factory"]) if "outside" not in results else results["factory"]),
             where=str(each["scenario"]),
             count=each["outcomes"].get("lost", 0),
             among=each["outcomes"]["messages"],

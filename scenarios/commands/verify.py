@@ -111,7 +111,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     from relaysim.scenarios.determinism.fresh_process import FreshProcessError
     from relaysim.scenarios.determinism.recheck import same_again
     from relaysim.scenarios.first_failures import first_failures
-    from relaysim.scenarios.own_relay import details, judge_waits
+    from relaysim.scenarios.own_relay import details, judge_waits, own_relays
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError
     from relaysim.scenarios.timing import code_version, cores, earlier_seconds, timing
@@ -129,20 +129,21 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
             why = "has strata, which cannot be looked at while they come"
             raise UsageError(f"{scenario.origin.given}: {why}; leave --sequential out, or set strata.enabled=false")
     _check_strategies(scenarios, sequential)
+    own = own_relays(scenarios)
     jobs = arguments.jobs or cores()
     version = code_version()  # of what runs now, not of what is there at the end
     costs: dict[str, Cost] = {}
     entries: list[dict[str, Any]] = []
     extra: dict[str, Any] = {}
     of = {scenario.name: f"{scenario.hash} {arguments.lane or scenario.lane}" for scenario in scenarios}
-    races = [each for each in scenarios if each.name == "race" and each.strategy == "independent"]
+    races = [each for each in scenarios if each.name == "race" and each.strategy == "independent" and own is not None]
     with reporter(quiet=arguments.quiet) as shown:
         try:
             with _recheck(scenarios, arguments, sequential, observe) as recheck:
                 _plan(shown, scenarios, races, arguments, sequential, jobs, earlier_seconds(checked, of), recheck)
                 for scenario in scenarios:
                     entries.append(_verify_one(scenario, arguments, sequential, jobs, shown, costs, observe, recheck))
-                if arguments.factory is not None:
+                if own is not None:
                     waits: list[dict[str, Any]] = []
                     for race in races:
                         waits, costs[_WAITS] = judge_waits(
@@ -154,7 +155,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
                             observe=observe,
                         )
                         shown.done(_WAITS, costs[_WAITS], "done")
-                    extra = {"factory": arguments.factory, "waits": waits}
+                    extra = {"factory": own, "waits": waits}
                 shown.last("the first worlds once more")
                 partings = recheck.partings(
                     _PATIENCE_SECONDS + _PATIENCE_TIMES * sum(cost.seconds for cost in costs.values())
@@ -163,7 +164,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
                     extra["not_deterministic"] = list(partings.not_deterministic)
                 if partings.hash_order:
                     extra["hash_order"] = list(partings.hash_order)
-                if arguments.factory is not None:
+                if own is not None:
                     hunted = next((each for each in scenarios if each.name == "rapid_pair"), scenarios[0])
                     extra["explore"] = hunted.origin.explore_command
                     extra["details"] = details({"scenarios": entries, **extra}, waits)
@@ -214,7 +215,7 @@ def _plan(
     for each in scenarios:
         planned = worlds_planned(each, arguments.replications, arguments.lane, arguments.lane_check, sequential)
         kinds[each.name] = {f"{each.name}: {key}": worlds for key, worlds in planned.items()}
-    if arguments.factory is not None and races:
+    if races:
         kinds[_WAITS] = {_WAITS: waits_planned(arguments.replications)}
 
     def by_kind(seconds: Mapping[str, float]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from relaysim.reports.answers.of_relay import unjudged_losses
+from relaysim.reports.answers.of_relay import count_words, unjudged_breaches, unjudged_losses
 from relaysim.reports.claims import REPLICATIONS, ClaimSpec
 from relaysim.reports.results import doctor_command, replay_of
 from relaysim.scenarios.load import load
@@ -63,7 +63,7 @@ class Judging:
         specs = scenario.specs()
         self._specs = specs if claim is None else {claim: specs[claim]}
         self._replay = scenario.origin.replay_template()
-        factory = scenario.origin.factory
+        factory = scenario.own_relay
         self._who = scenario.name if factory is None else f"{factory} in {scenario.name}"
 
     def judge_seeds(self, seeds: Sequence[int], known: Sequence[int] = (), *, jobs: int = 1) -> Checked:
@@ -132,7 +132,7 @@ class Judging:
         if broken := self._broken(summary):
             self._fail(broken, ran)
         few = asked < JUDGED_AT_LEAST
-        is_own = self._scenario.origin.factory is not None
+        is_own = self._scenario.own_relay is not None
         if not few and (wrong := [claim for claim in claims if _is(claim, "refuted")]):
             self._fail_by_rates(wrong, ran)
         if is_own:
@@ -186,15 +186,18 @@ class Judging:
         self._raise(title, lines, example["seed"], example["fingerprint"], claim_id)
 
     def _judge_losses(self, entry: Mapping[str, Any], ran: Sequence[int]) -> None:
-        """Messages that were left without anything, where no claim is about that."""
+        """Messages that were left without anything, and what else customers noticed, where no claim is about that."""
         __tracebackhide__ = True
-        if not unjudged_losses({"scenarios": [entry]}):
+        results = {"scenarios": [entry]}
+        noticed = "lost" if unjudged_losses(results) else next((each for _, each in unjudged_breaches(results)), "")
+        if not noticed:
             return
-        (name,) = (each for each, count in INVARIANTS.items() if count == "lost")
+        (name,) = (each for each, count in INVARIANTS.items() if count == noticed)
         seeds = _seeds_of(entry["invariants"][name]["examples"])
         self._note(ran, list(seeds), len(seeds))
         lost, messages = entry["outcomes"]["lost"], entry["outcomes"]["messages"]
-        line = f"{lost:,} of {counted(messages, 'message')} got nothing, and no claim is about that"
+        told = f"{lost:,} of {counted(messages, 'message')} got nothing"
+        line = f"{told if noticed == 'lost' else count_words(entry, noticed)}, and no claim is about that"
         seed, fingerprint = next(iter(seeds.items()))
         self._raise(f"{self._who} fails under {_named(list(seeds), len(seeds))}", [line], seed, fingerprint, name)
 

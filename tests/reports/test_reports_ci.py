@@ -29,7 +29,27 @@ def failing(results: dict[str, Any]) -> int:
 
 def own(verdict: str, **more: Any) -> dict[str, Any]:
     results = {**results_with(verdict, **more), "factory": "bot:make", "waits": []}
-    results["scenarios"][0] |= {"counts": {"messages": 80}}
+    results["scenarios"][0] |= {"counts": {"messages": 80} | more.get("counts", {})}
+    results["scenarios"][0]["claims"] = [{**each, "expected": "verified"} for each in results["scenarios"][0]["claims"]]
+    return results
+
+
+def excused(results: dict[str, Any]) -> dict[str, Any]:
+    """Of a file that names its own relay, and expects what is found."""
+    for claim in results["scenarios"][0]["claims"]:
+        claim["expected"] = "refuted"
+    return results
+
+
+def noticed(results: dict[str, Any]) -> dict[str, Any]:
+    """Its claim is about something else than what customers notice."""
+    results["scenarios"][0]["claims"][0]["event"] = "over_cost"
+    return results
+
+
+def beside(results: dict[str, Any]) -> dict[str, Any]:
+    """Of a file that names its own relay, beside others of relays that ship."""
+    results["scenarios"][0]["factory"] = results.pop("factory")
     return results
 
 
@@ -46,6 +66,10 @@ def expecting(verdict: str, expected: str) -> dict[str, Any]:
         own("refuted"),
         own("inconclusive"),
         own("verified", obstacles=[{"text": "kept"}]),
+        noticed(own("verified", counts={"duplicate_reply": 2})),
+        beside(noticed(own("verified", counts={"duplicate_reply": 2}))),
+        excused(own("refuted")),
+        excused(own("verified")),
         expecting("refuted", "refuted"),
         expecting("refuted", "verified"),
         expecting("verified", "refuted"),

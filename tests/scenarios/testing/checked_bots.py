@@ -36,6 +36,16 @@ class Silent(Bot):
         pass
 
 
+class Twice(Bot):
+    async def send_twice(self, conversation, text):
+        await self.send_once(conversation, text)
+        await self.send_once(conversation, text)
+
+    def __init__(self, openai, send):
+        super().__init__(openai, self.send_twice)
+        self.send_once = send
+
+
 class Broken(Bot):
     async def answer(self, message):
         raise KeyError("assistant")
@@ -57,6 +67,10 @@ def forgetful(openai, redis, send):
 
 def silent(openai, redis, send):
     return Silent(openai, send)
+
+
+def twice(openai, redis, send):
+    return Twice(openai, send)
 
 
 def broken(openai, redis, send):

@@ -35,6 +35,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "judged_bot.py").write_text(BOTS)
     (tmp_path / "two.toml").write_text(scenario("judged_bot:sound", TRANSPARENT))
     (tmp_path / "rates.toml").write_text(scenario("judged_bot:sound", ANSWERED))
+    (tmp_path / "twice.toml").write_text(scenario("judged_bot:twice"))
     (tmp_path / "bare.toml").write_text(scenario("judged_bot:sound"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("relaysim.scenarios.testing.running_test._current", [])
@@ -176,13 +177,20 @@ def test_of_few_worlds_no_rate_is_judged() -> None:
     error = failure(None, "rates.toml", seeds=40, settings=settings)
     assert "“most messages are answered” is false: 0 of 40 worlds" in str(error)
     unclear = not_shown(None, "rates.toml", seeds=7)
-    assert str(unclear).startswith("two: 7 seeds do not show it\n“most messages are answered”: ")
+    assert str(unclear).startswith("judged_bot:sound in two: 7 seeds do not show it\n“most messages are answered”: ")
 
 
 def test_lost_messages_count_where_no_claim_is_about_them() -> None:
     error = failure("judged_bot:silent", "bare.toml", seeds=2)
     assert "4 of 4 messages got nothing, and no claim is about that" in str(error)
     assert error.seed == 0
+
+
+def test_what_customers_notice_counts_where_no_claim_is_about_it() -> None:
+    for factory, file in (("judged_bot:twice", "bare.toml"), (None, "twice.toml")):
+        error = failure(factory, file, seeds=2)
+        assert str(error).startswith("judged_bot:twice in two fails under 0, 1")
+        assert "4 replies to messages that had one already, and no claim is about that" in str(error)
 
 
 def test_an_adapter_that_does_not_work_is_neither_right_nor_wrong() -> None:

@@ -161,16 +161,17 @@ def test_a_scenario_file_has_a_test_for_each_claim(run: Any, pytester: pytest.Py
     result.assert_outcomes(failed=2)
     names = ["two.scenario.toml::transparent", "two.scenario.toml::answered"]
     result.stdout.fnmatch_lines([f"{name} *FAILED*" for name in names])
-    result.stdout.fnmatch_lines(["two fails under 12 of 12 seeds: 0, 1, 2, 3, 4, ..."])
+    result.stdout.fnmatch_lines(["judged_bot:silent in two fails under 12 of 12 seeds: 0, 1, 2, 3, 4, ..."])
     told = section_of(result, "relaysim: seed 0")
-    result.stdout.fnmatch_lines(["two fails over 12 seeds", "“most messages are answered” is false: 0 of 12 worlds"])
+    result.stdout.fnmatch_lines(["judged_bot:silent in two fails over 12 seeds"])
+    result.stdout.fnmatch_lines(["“most messages are answered” is false: 0 of 12 worlds"])
     assert "c1.m1 was never answered" in told[1]
     assert told[-2] == f"Run it again: pytest {names[0]} --relaysim-seed 0"
-    result.stdout.fnmatch_lines([f"FAILED {names[0]} - two fails under 12 of 12*"])
+    result.stdout.fnmatch_lines([f"FAILED {names[0]} - judged_bot:silent in two fails *"])
     assert kept(pytester) == {names[0]: {"failing": [0, 1, 2, 3, 4]}}
     by_keyword = run(files, "-k", "transparent")
     by_keyword.assert_outcomes(failed=1, deselected=1)
-    by_keyword.stdout.fnmatch_lines(["two fails under 5 of 5 seeds: * (these seeds failed before; no other was run)"])
+    by_keyword.stdout.fnmatch_lines(["*two fails under 5 of 5 seeds: * (these seeds failed before; no other was run)"])
     by_line = pytester.runpytest_inprocess(names[0], "--relaysim-seed", "0")
     by_line.assert_outcomes(failed=1)
     mended = run({"two.scenario.toml": scenario("judged_bot:sound", TRANSPARENT, ANSWERED)})
