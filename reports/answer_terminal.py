@@ -169,9 +169,9 @@ def _widths(rows: Sequence[Sequence[str]], columns: int) -> list[int]:
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    if not any(cells[1:]):  # it has the whole line
+        return f"  {_cut(cells[0], sum(widths) + 2 * (len(widths) - 1))}"
     first, *others = [_cut(cell, width) for cell, width in zip(cells, widths, strict=False)]
-    if not others:
-        return f"  {first}".rstrip()
     rest = "  ".join(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=False))
     return f"  {first.ljust(widths[0])}  {rest}".rstrip()
 

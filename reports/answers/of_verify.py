@@ -29,8 +29,12 @@ RELAYS: Final[Mapping[str, str]] = {
 
 _FIX: Final = "relaysim.relay:cancel_and_retry"
 _DRAIN: Final = "relaysim.relay:drain"
+_PARTLY: Final = "refuted in part"
+"""Of a claim that is refuted under one variant and holds under another."""
+
 _HEADS: Final[Mapping[str, tuple[str, Tone]]] = {
     "refuted": ("Refuted", "bad"),
+    _PARTLY: ("Refuted in one variant, verified in another", "bad"),
     "inconclusive": ("Not decided", "open"),
     "not judged": ("Not judged", "open"),
     "verified": ("Verified", "good"),
@@ -131,14 +135,17 @@ def _lanes_differ(differing: Sequence[Mapping[str, Any]]) -> Answer:
 
 
 def _refuted(results: Mapping[str, Any], rows: Sequence[Row], claims: Sequence[Judged]) -> Answer:
-    worst = worst_refuted(claims)
+    # What a variant of a scenario breaks is no finding about the scenario itself.
+    worst = worst_refuted(each for each in claims if not each[0].get("variant")) or worst_refuted(claims)
     assert worst is not None, "asked for only where a claim is refuted"
     scenario, claim = worst
     sides = _side_by_side(results["scenarios"])
     shown = [row for row in rows if row.parts]
-    refuted = sum(any(part.verdict == "refuted" for part in row.parts) for row in shown)
+    stands = [_stands(row) for row in shown]
+    refuted, partly, open_ones = (stands.count(each) for each in ("refuted", _PARTLY, "inconclusive"))
     named = f"“{claim['title']}” ({claim_words(claim)}, {scenario['scenario']})"
-    title = f"Refuted: “{claim['title']}”: {claim_words(claim)}"
+    where = f", in {scenario['scenario']}" if len(results["scenarios"]) > 1 else ""
+    title = f"Refuted: “{claim['title']}”: {claim_words(claim)}{where}"
     found, advice = [], []
     if sides:
         title = _compared_title(sides)
@@ -146,16 +153,15 @@ def _refuted(results: Mapping[str, Any], rows: Sequence[Row], claims: Sequence[J
         advice += _take(sides)
     else:
         found += outcomes(results)
-    open_ones = sum(
-        any(part.verdict == "inconclusive" for part in row.parts)
-        and not any(part.verdict == "refuted" for part in row.parts)
-        for row in shown
-    )
-    undecided = f", {open_ones} not decided" if open_ones else ""
+    undecided = f", {partly} more under one variant only" if partly else ""
+    undecided += f", {open_ones} not decided" if open_ones else ""
     found.append(f"Refuted: {refuted} of {counted(len(shown), 'claim')}{undecided}; the worst: {named}.")
-    commands = [str(each["replay"]) for each in claim["examples"][:1] if each.get("replay")]
-    if commands:
-        advice.append("See the worst one happen:" if advice else "See it happen, then mend what the story shows:")
+    commands = _replays(claim)
+    if sides and (fails := _replay_of(sides[0])):
+        advice.append(f"See a message fail under {sides[0].name}:")
+        commands = fails
+    elif commands:
+        advice.append("See the worst one happen:" if sides else "See it happen, then mend what the story shows:")
     return Answer(
         status="refuted",
         tone="bad",
@@ -167,6 +173,18 @@ def _refuted(results: Mapping[str, Any], rows: Sequence[Row], claims: Sequence[J
         figures=[*(side.figure for side in sides), *([] if sides else _failed_of_all(results["scenarios"]))],
         gate=gate_words(results),
     )
+
+
+def _replays(claim: Mapping[str, Any]) -> list[str]:
+    return [str(each["replay"]) for each in claim["examples"][:1] if each.get("replay")]
+
+
+def _stands(row: Row) -> str:
+    """The verdict under which a claim that was judged is shown; of several the worst, unless it holds somewhere too."""
+    verdicts = {part.verdict for part in row.parts}
+    if verdicts >= {"refuted", "verified"}:
+        return _PARTLY
+    return next(each for each in _HEADS if each in verdicts)
 
 
 # Relays in the same worlds
@@ -231,6 +249,14 @@ def _side_by_side(scenarios: Sequence[Mapping[str, Any]]) -> list[_Side]:
         return []
     chosen = max(several, key=lambda group: sum(side.messages for side in group))
     return sorted(chosen, key=lambda side: (bool(side.scenario.get("variant")), side.factory != _FIX))
+
+
+def _replay_of(side: _Side) -> list[str]:
+    """The line that shows a message fail under this relay: of the claim that says how many may, else of its worst one."""
+    refuted = [claim for claim in side.scenario["claims"] if claim["verdict"] == "refuted"]
+    counting = ("failed", "succeeded", "answered")
+    ordered = sorted(refuted, key=lambda each: (each["event"] in counting, severity(each)), reverse=True)
+    return next((found for each in ordered if (found := _replays(each))), [])
 
 
 def _place(sides: Sequence[_Side]) -> str:
@@ -367,17 +393,19 @@ def _failed_of_all(scenarios: Sequence[Mapping[str, Any]]) -> list[Figure]:
 def claims_table(rows: Sequence[Row]) -> Table:
     """A line for each claim, by its title, under its verdict; what is refuted first, and of that the worst first."""
     lines: dict[str, list[tuple[Any, Line]]] = {}
+    several = len({scenario["scenario"] for row in rows for scenario, _ in row.entries}) > 1
     for row in rows:
         if not row.parts:
             lines.setdefault("not judged", []).append(((), Line((row.title or row.id, ""))))
             continue
-        verdict = next(each for each in _HEADS if any(part.verdict == each for part in row.parts))
-        parts = [part for part in row.parts if part.verdict == verdict]
+        verdict = _stands(row)
+        deciding = "refuted" if verdict == _PARTLY else verdict
+        parts = [part for part in row.parts if part.verdict == deciding]
         part = max(parts, key=lambda each: severity(each.claim))
-        where = f" ({part.label})" if len(row.parts) > 1 and part.label else ""
-        by_construction = " by construction" if part.by_construction and not where else ""
+        where = str(part.scenario.get("variant") or part.scenario["scenario"])
+        told = " by construction" if part.by_construction and len(row.parts) == 1 else f" ({where})" if several else ""
         felt, distance, trials = severity(part.claim)
-        cells = (row.title or row.id, f"{observed_words(part.claim)}{where}{by_construction}")
+        cells = (row.title or row.id, f"{observed_words(part.claim)}{told}")
         lines.setdefault(verdict, []).append(((not felt, -distance, -trials), Line(cells)))
     groups = []
     for verdict, (head, tone) in _HEADS.items():
@@ -386,7 +414,8 @@ def claims_table(rows: Sequence[Row]) -> Table:
             among = f" of {sum(bool(row.parts) for row in rows)}"
             if verdict == "not judged":
                 among = f" {plural('claim', len(ordered))} of the incident, which other scenarios judge"
-            groups.append(Group(f"{SYMBOLS[verdict]} {head}: {len(ordered)}{among}", ordered, tone))
+            symbol = SYMBOLS["refuted" if verdict == _PARTLY else verdict]
+            groups.append(Group(f"{symbol} {head}: {len(ordered)}{among}", ordered, tone))
     return Table(tuple(groups))
 
 

@@ -168,6 +168,38 @@ def test_relays_in_the_same_worlds_stand_side_by_side_in_the_title() -> None:
     ]
 
 
+def test_the_line_to_replay_is_that_of_the_finding_and_not_of_a_variants_worst_case() -> None:
+    found = relays(before=119, fix=115, drain=15)
+    worst = claim("worst", "never", "transparency_breaches", 400, 400)
+    found["scenarios"].append(scenario("peak_variant", [worst], variant="one key"))
+    found["scenarios"][1]["claims"][0]["examples"][0]["replay"] = "relaysim replay peak --seed 3 --claim rate-fix"
+    answer = answer_of(found)
+    assert answer.title.startswith("In peak the fix leaves 11.50 % of messages")
+    assert answer.advice[-1] == "See a message fail under the fix:"
+    assert answer.commands == ["relaysim replay peak --seed 3 --claim rate-fix"]
+
+
+def test_a_claim_that_only_a_variant_refutes_is_not_listed_as_refuted() -> None:
+    broken = claim("kept", "never", "lost", 300, 400)
+    found = results(scenario("small", [GOOD, BAD]), scenario("small_variant", [broken], variant="other key"))
+    answer = answer_of(found)
+    assert answer.title == (
+        "Refuted: “title of broken”: 10.00 % (40 of 400 messages), where it says less than 1 %, in small"
+    )
+    assert answer.commands == ["relaysim replay small --seed 0 --claim broken"]
+    assert answer.found[-1].startswith(
+        "Refuted: 1 of 2 claims, 1 more under one variant only; the worst: “title of broken”"
+    )
+    groups = {group.title: [line.cells for line in group.lines] for group in answer.table.groups}
+    assert groups == {
+        "✘ Refuted: 1 of 2": [("title of broken", "10.00 % of 400 (small)")],
+        "✘ Refuted in one variant, verified in another: 1 of 2": [("title of kept", "300 of 400 (other key)")],
+    }
+    alone = answer_of(results(scenario("small", [GOOD]), scenario("small_variant", [broken], variant="other key")))
+    assert alone.title == "Refuted: “title of kept”: 300 times in 400 messages, in small_variant"
+    assert alone.commands == ["relaysim replay small --seed 0 --claim kept"]
+
+
 def test_a_relay_that_is_not_shown_to_fail_less_is_not_advised() -> None:
     answer = answer_of(relays(fix=115, drain=110))
     assert answer.advice[0].startswith(
