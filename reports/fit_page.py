@@ -9,8 +9,14 @@ from typing import Any
 from relaysim.reports import fit_words
 from relaysim.reports.page import render_page
 from relaysim.reports.publish import publish_folder
+from relaysim.reports.runs import LATEST, ROOT
 
 PROFILE = "profile.toml"
+
+
+def profile_path(name: str, out: Path | None = None) -> Path:
+    """Where the next command finds the profile, once it is written: by the link of the name, or where `out` says."""
+    return (ROOT / name / LATEST if out is None else out) / PROFILE
 
 
 def publish_fit(

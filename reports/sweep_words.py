@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,13 +33,34 @@ def numeric(axis: Mapping[str, Any]) -> bool:
 _HOMES = ("relay.settings.", "profile_overrides.", "workload.")
 
 
+_ITEM = re.compile(r"(\w+)\[(\d+)\]")
+
+
 def short_names(axes: Sequence[Mapping[str, Any]]) -> list[str]:
     """What axes are called where there is little room: their paths without the beginning, unless two would be the same."""
     paths = [str(axis["path"]) for axis in axes]
     ends = list(paths)
     for home in _HOMES:
         ends = [end.removeprefix(home) for end in ends]
-    return [each.replace("_", " ") for each in (ends if len(set(ends)) == len(ends) else paths)]
+    if len(set(ends)) < len(ends):
+        return [each.replace("_", " ") for each in paths]
+    return [_plain(each) for each in ends]
+
+
+def _plain(path: str) -> str:
+    """A path as a reader says it: `messages[1].at_seconds` is "message 2 at seconds"."""
+    words = [
+        _ITEM.sub(lambda found: f"{found[1].removesuffix('s')} {int(found[2]) + 1}", each) for each in path.split(".")
+    ]
+    return " ".join(words).replace("_", " ")
+
+
+def in_order(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The points along their axes: numbers from the least to the greatest, other values as they were given."""
+    axes = [
+        (axis["path"], sorted(axis["values"]) if numeric(axis) else list(axis["values"])) for axis in varying(results)
+    ]
+    return sorted(results["points"], key=lambda point: [values.index(point["values"][path]) for path, values in axes])
 
 
 def value_words(value: Any) -> str:

@@ -5,7 +5,8 @@ Its statuses: `refuted`, `inconclusive`, `verified` (of the claims that the log 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table, Tone
@@ -27,9 +28,10 @@ def answer_of_fit(results: Mapping[str, Any]) -> Answer:
     return Answer(
         status=status,
         tone=_TONES.get(status, "open"),
-        title=_title(results),
+        title=_title(results) + _standing(claims),
         found=[*_found(results), fitted],
         advice=[_advice(results)],
+        commands=_judge(results),
         figures=[
             Figure(
                 what=ending_words(entry["ending"]),
@@ -62,6 +64,13 @@ def _title(results: Mapping[str, Any]) -> str:
     return f"Of {counted(conflicts['ended'], 'conflict')} in the log {few}"
 
 
+def _standing(claims: Sequence[Mapping[str, Any]]) -> str:
+    """How many claims are refuted or open: shares that look as claimed may prove nothing."""
+    counts = [(sum(each["verdict"] == verdict for each in claims), verdict) for verdict in ("refuted", "inconclusive")]
+    told = [f"{count} {'not decided' if verdict == 'inconclusive' else verdict}" for count, verdict in counts if count]
+    return f"; of {counted(len(claims), 'claim')} {', '.join(told)}" if told else ""
+
+
 def _found(results: Mapping[str, Any]) -> list[str]:
     claims = results["claims"]
     refuted = sorted(
@@ -73,7 +82,7 @@ def _found(results: Mapping[str, Any]) -> list[str]:
         worst = refuted[0]
         sentences.append(
             f"Refuted: {len(refuted)} of {counted(len(claims), 'claim')} that the log tells; the worst: “{worst['title']}” "
-            f"({claim_words(worst)})."
+            f"({claim_words(worst)}); {counts['inconclusive']} not decided, {counts['verified']} verified."
         )
     elif claims:
         sentences.append(
@@ -86,14 +95,22 @@ def _found(results: Mapping[str, Any]) -> list[str]:
 
 
 def _advice(results: Mapping[str, Any]) -> str:
-    if not any(each["status"] != "kept" for each in results["numbers"]):
+    if not _tells_a_backend(results):
         return (
             "Give more of the log, or one that is written while runs are active: so far profile.toml is the profile "
             f"{results['base']}."
         )
-    return (
-        "Judge the relay under this backend: relaysim verify incident_typical --set profile=, with profile.toml's path."
-    )
+    return "Judge the relay under this backend:"
+
+
+def _tells_a_backend(results: Mapping[str, Any]) -> bool:
+    return any(each["status"] != "kept" for each in results["numbers"])
+
+
+def _judge(results: Mapping[str, Any]) -> list[str]:
+    """The line that judges the incident's relay under the profile that was written, as it stands."""
+    profile = shlex.quote(str(results.get("profile_file", "profile.toml")))
+    return [f"relaysim verify incident_typical --set profile={profile}"] if _tells_a_backend(results) else []
 
 
 def _table(results: Mapping[str, Any]) -> Table:
@@ -111,6 +128,6 @@ def _table(results: Mapping[str, Any]) -> Table:
         for each in sorted(results["claims"], key=lambda each: list(_TONES).index(each["verdict"]))
     ]
     return Table(
-        (Group("How conflicts ended", tuple(endings)), Group("The claims", tuple(claims))),
+        (Group("The claims", tuple(claims)), Group("How conflicts ended", tuple(endings))),
         ("", "in the log", "claimed"),
     )

@@ -18,6 +18,7 @@ from relaysim.reports.sweep_words import (
     claim_at,
     claim_words,
     claims_of,
+    in_order,
     notes,
     point_words,
     short_names,
@@ -29,6 +30,9 @@ from relaysim.sim.counted import counted
 _CLAIMS_MAX: Final = 3
 """More claims have no columns of their own."""
 
+_LINES_MAX: Final = 8
+"""Points that a first screen has room for."""
+
 _VERDICTS: Final = ("verified", "refuted", "inconclusive")
 
 
@@ -36,7 +40,6 @@ def answer_of_sweep(results: Mapping[str, Any]) -> Answer:
     """The answer; a pure function of the results."""
     points = results["points"]
     claims = claims_of(results)
-    ordered = sorted(points, key=_order)  # the sort keeps the order of equal ones
     best, worst = best_and_worst(points)
     verdicts = _verdicts(best)
     whole = [point for point in points if point["claims"] and _verdicts(point)["verified"] == len(point["claims"])]
@@ -71,7 +74,7 @@ def answer_of_sweep(results: Mapping[str, Any]) -> Answer:
         ],
         commands=[str(worst["replay"]).replace("{seed}", "0")] if _messages(worst) else [],
         figures=[_figure(results, point) for point in points if _messages(point)],
-        table=_table(results, ordered),
+        table=_table(results, best),
         notes=[f"! {note}" for note in notes(results)],
     )
 
@@ -133,8 +136,9 @@ def _found(results: Mapping[str, Any], best: Mapping[str, Any], worst: Mapping[s
         sentences.append(f"Failed, of all messages: {share_words(best['outcomes']['failed'], _messages(best))}.")
     for claim in claims_of(results)[:_CLAIMS_MAX]:
         at = Counter(found["verdict"] for point in results["points"] if (found := claim_at(point, claim["id"])))
-        told = ", ".join(f"{each} at {at[each]}" for each in _VERDICTS if at[each])
-        sentences.append(f"“{claim['title']}”: {told}.")
+        told = [f"{each} at {at[each]:,}" for each in _VERDICTS if at[each]]
+        told[0] += f" of {counted(at.total(), 'point')}"
+        sentences.append(f"“{claim['title']}”: {', '.join(told)}.")
     return sentences
 
 
@@ -149,14 +153,17 @@ def _figure(results: Mapping[str, Any], point: Mapping[str, Any]) -> Figure:
     )
 
 
-def _table(results: Mapping[str, Any], ordered: list[Mapping[str, Any]]) -> Table:
-    """A line for each point, the best first."""
+def _table(results: Mapping[str, Any], best: Mapping[str, Any]) -> Table:
+    """A line for each point, along the axes; before more than fit on a screen stands the best."""
     claims = claims_of(results)
     apart = claims if len(claims) <= _CLAIMS_MAX else []
     heads = (", ".join(short_names(varying(results))) or "scenario", "of all failed", *(claim["id"] for claim in apart))
     if claims and not apart:
         heads = (*heads, f"{SYMBOLS['verified']} / {SYMBOLS['refuted']} / {SYMBOLS['inconclusive']} claims")
     lines = []
+    ordered = in_order(results)
+    if many := len(ordered) > _LINES_MAX:
+        ordered.insert(0, best)
     for point in ordered:
         axes = varying(results)
         name = ", ".join(value_words(point["values"][axis["path"]]) for axis in axes) or results["scenario"]
@@ -167,4 +174,6 @@ def _table(results: Mapping[str, Any], ordered: list[Mapping[str, Any]]) -> Tabl
             verdicts = _verdicts(point)
             cells.append(" / ".join(str(verdicts[each]) for each in _VERDICTS))
         lines.append(Line(tuple(cells)))
+    if many:
+        return Table((Group("The best", tuple(lines[:1])), Group("All, in order", tuple(lines[1:]))), heads)
     return Table((Group("", tuple(lines)),), heads)

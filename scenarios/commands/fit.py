@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     import time
 
     from relaysim.reports.answers import with_answer
-    from relaysim.reports.fit_page import publish_fit
+    from relaysim.reports.fit_page import profile_path, publish_fit
     from relaysim.reports.runs import named
     from relaysim.scenarios.fit.blocks import LogError, check_logs, size_of
     from relaysim.scenarios.fit.estimates import estimate
@@ -84,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
             )
         shown.last("estimating")
         estimates = estimate(reading, base)
-        results = with_answer(fit_results(reading, estimates, base.name, code_version()))
+        written = str(profile_path(arguments.name, arguments.out))
+        results = with_answer({**fit_results(reading, estimates, base.name, code_version()), "profile_file": written})
         table = profile_table(base_table, "fitted", "fitted from production logs", estimates.numbers)
         text = profile_text(table, _comment(results))
         timing = {

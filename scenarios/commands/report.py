@@ -43,6 +43,8 @@ def report(arguments: argparse.Namespace) -> int:
     if len(arguments.runs) < 2:
         path = Path(arguments.runs[0]) if arguments.runs else Path("reports") / "out" / "latest"
         results = read_run(path, given=bool(arguments.runs))
+        if "profile_file" in results:  # of the run that was given, which may not be the newest of its name
+            results["profile_file"] = str(_folder(path) / "profile.toml")
         files = [("Report", page)] if (page := _folder(path) / "index.html").is_file() else []
         with reading(path):
             tell_github(arguments, results)

@@ -5,6 +5,7 @@ Method: invented results, one for each branch of each answer.
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
@@ -339,6 +340,31 @@ def test_the_best_point_is_that_with_most_claims_and_then_with_fewest_failures()
     assert_fits(answer)
 
 
+def test_points_stand_in_order_and_verdicts_are_counted_among_them() -> None:
+    answer = answer_of(swept(point(10, 5, "verified"), point(2, 9, "inconclusive"), point(3, 30, "verified")))
+    assert answer.found[1] == "“claim 0”: verified at 2 of 3 points, inconclusive at 1."
+    (group,) = answer.table.groups
+    assert [line.cells[0] for line in group.lines] == ["2", "3", "10"]
+    many = answer_of(swept(*(point(at, 40 - at, "refuted") for at in (20, *range(1, 12)))))
+    best, every = many.table.groups
+    assert [line.cells[0] for line in best.lines] == ["20"]
+    assert [line.cells[0] for line in every.lines] == [str(at) for at in (*range(1, 12), 20)]
+    assert_fits(many)
+
+
+def test_a_path_is_said_in_plain_words() -> None:
+    found = swept(point(1, 5, "verified"), point(2, 9, "verified"))
+    path = "workload.messages[1].at_seconds"
+    found["axes"][0]["path"] = path
+    for each in found["points"]:
+        each["values"] = {path: each["values"].popitem()[1]}
+    answer = answer_of(found)
+    assert (
+        answer.title == "The claim holds at 2 of 2 points; best message 2 at seconds 1; 5.00 % of messages fail there"
+    )
+    assert answer.table.heads[0] == "message 2 at seconds"
+
+
 def test_no_point_keeps_every_claim() -> None:
     answer = answer_of(swept(point(1, 30, "refuted", "verified"), point(2, 20, "refuted", "refuted")))
     assert answer.status == "none holds all"
@@ -389,6 +415,51 @@ def fitted(ended: int, met: int, alone: int = 0) -> dict[str, Any]:
             "drained": 0,
         },
     }
+
+
+def told(identifier: str, verdict: str) -> dict[str, Any]:
+    """A claim that a log tells."""
+    return {
+        "id": identifier,
+        "title": f"claim {identifier}",
+        "kind": "between",
+        "event": "recovered_at_2",
+        "among": "met_active_run",
+        "verdict": verdict,
+        "count": 11,
+        "n": 12,
+        "interval": [0.5, 1.0],
+        "limit": [0.89, 0.91],
+    }
+
+
+def test_what_a_log_leaves_open_is_said_beside_what_it_refutes() -> None:
+    found = fitted(12, 12)
+    found["claims"] = [
+        told("a", "inconclusive"),
+        told("b", "verified"),
+        told("c", "refuted"),
+        told("d", "inconclusive"),
+    ]
+    answer = answer_of(found)
+    assert answer.status == "refuted"
+    assert answer.title.endswith("(claimed 90 %); of 4 claims 1 refuted, 2 not decided")
+    assert answer.found[0].endswith("; 2 not decided, 1 verified.")
+    first, _ = answer.table.groups
+    assert [line.cells[-1] for line in first.lines] == ["refuted", "inconclusive", "inconclusive", "verified"]
+    assert_fits(answer)
+
+
+@pytest.mark.parametrize("path", ["out/profile.toml", "my fits/profile.toml", None])
+def test_the_line_that_judges_under_the_profile_is_whole(path: str | None) -> None:
+    found = fitted(12, 12)
+    found["numbers"] = [{"number": "cancel_seconds", "status": "fitted", "said": "nothing"}]
+    if path is not None:
+        found["profile_file"] = path
+    (command,) = answer_of(found).commands
+    setting = shlex.split(command)[-1]
+    assert shlex.split(command)[:4] == ["relaysim", "verify", "incident_typical", "--set"]
+    assert setting == f"profile={path or 'profile.toml'}"
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,21 @@ def test_the_folder_and_what_is_printed(capsys: pytest.CaptureFixture[str]) -> N
     assert streams.err == ""
 
 
+def test_the_line_to_judge_by_names_the_profile_of_the_run_that_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", log(), "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    (line,) = (each.strip() for each in printed.splitlines() if "relaysim verify" in each)
+    assert line == "relaysim verify incident_typical --set profile=reports/out/fit/latest/profile.toml"
+    (run,) = (each for each in Path("reports/out/fit").iterdir() if not each.is_symlink())
+    assert main(["report", str(run)]) == 0
+    assert f"--set profile={run}/profile.toml" in capsys.readouterr().out
+    assert main([*line.split()[1:], "--replications", "1", "--quiet", "--recheck", "0", "--lane-check", "0"]) in (
+        0,
+        1,
+        3,
+    )
+
+
 def test_the_same_log_gives_the_same_bytes_however_it_is_cut_into_files() -> None:
     text = Path(log()).read_text(encoding="utf-8")
     assert fit("relay.log") == 0
