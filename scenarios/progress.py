@@ -91,6 +91,7 @@ class Reporter:
         seconds_max: float | None = None,
         earlier: Mapping[str, float] | None = None,
         elsewhere: Callable[[], Mapping[str, float]] | None = None,
+        like: Mapping[str, str] | None = None,
     ) -> None:
         """What is to be done in all.
 
@@ -103,6 +104,7 @@ class Reporter:
             seconds_max: it is over after so long in any case.
             earlier: seconds of one process that a world of a kind took in an earlier run.
             elsewhere: asked again and again for the same, as measured meanwhile by somebody else.
+            like: kinds whose worlds cost about what those of another kind cost, until one of them was measured.
         """
         with self._lock:
             self._work = Work(jobs)
@@ -112,6 +114,8 @@ class Reporter:
             self._ends_at = None if seconds_max is None else self._began + seconds_max
             for kind, worlds in kinds.items():
                 self._work.plan(kind, worlds)
+            for kind, other in (like or {}).items():
+                self._work.alike(kind, other)
             for kind, seconds in (earlier or {}).items():
                 if kind in kinds:
                     self._work.known_elsewhere(kind, seconds)
@@ -232,7 +236,9 @@ class Reporter:
             if not self._work.total:
                 return ""
             if (left := self.seconds_left()) is None:
-                return "time left unknown"
+                # Which is soon: of each kind a few worlds come first.
+                early = not self._work.is_measured and self._clock() - self._began < LINE_SECONDS
+                return "estimating ..." if early and not self._work.is_open else "time left unknown"
             bounded = self._at_most or self._ends_at is not None
             return f"{'at most ' if bounded else ''}{short_words(left)} left"
 

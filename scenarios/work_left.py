@@ -2,7 +2,8 @@
 
 Worlds of one kind cost about the same: those of a scenario under one policy, say. Kinds may differ a hundredfold, so no
 mean over all of them tells how long the rest takes. What a kind costs is measured here as its worlds are done; before that
-it may be known from elsewhere (an earlier run), and is then scaled by how the kinds that are known from both compare.
+it may be known from elsewhere (an earlier run), and is then scaled by how the kinds that are known from both compare; or be
+taken to be that of a kind that it is like.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ _SLACK_SECONDS: Final = 1.0
 @dataclass(slots=True)
 class _Kind:
     """Worlds of one kind: how many are planned and done, how many of these were measured, and the seconds of one process
-    that those took; `elsewhere` is what one costs by another measurement."""
+    that those took; `elsewhere` is what one costs by another measurement, `like` the kind that costs about the same."""
 
     planned: int = 0
     done: int = 0
     measured: int = 0
     seconds: float = 0.0
     elsewhere: float | None = None
+    like: str = ""
 
     @property
     def rest(self) -> int:
@@ -84,6 +86,10 @@ class Work:
         each = self._kinds.setdefault(kind, _Kind())
         if each.elsewhere is None and seconds > 0:
             each.elsewhere = seconds
+
+    def alike(self, kind: str, other: str) -> None:
+        """Until a world of this kind was measured, one is taken to cost what one of the other kind costs."""
+        self._kinds.setdefault(kind, _Kind()).like = other
 
     def did(self, kind: str, worlds: int, seconds: float | None, at: float) -> None:
         """Worlds are done.
@@ -149,7 +155,12 @@ class Work:
         """Seconds of one process that a world of this kind takes."""
         if kind.measured:
             return kind.seconds / kind.measured
-        return None if kind.elsewhere is None else kind.elsewhere * self._scale()
+        if kind.elsewhere is not None:
+            return kind.elsewhere * self._scale()
+        other = self._kinds.get(kind.like)
+        if other is None:
+            return None
+        return other.seconds / other.measured if other.measured else None
 
     def _scale(self) -> float:
         """By how much worlds take longer here than where they were measured before."""

@@ -131,8 +131,7 @@ def sweep(arguments: argparse.Namespace, observe: Observe | None = None) -> int:
         except (LostWorkerError, ClusterError, JournalError) as error:
             raise UsageError(str(error)) from error
         except KeyboardInterrupt:
-            _, missing = _asked_and_missing(worlds)
-            _warn(f"{counted(missing, 'replication')} missing; the same command goes on from here")
+            _warn(_interrupted(worlds, ran))
             raise
         shown.last("telling the stories and drawing the page")
         results = with_answer(measure(plan, worlds, code_version=version, lane=arguments.lane))
@@ -201,6 +200,18 @@ def _asked_and_missing(worlds: Sequence[Worlds]) -> tuple[int, int]:
     """How many replications there are to be, and how many are not there."""
     places = [its.places for its in {its.key: its for its in worlds}.values()]
     return sum(each.total for each in places), sum(each.left for each in places)
+
+
+def _interrupted(worlds: Sequence[Worlds], ran: Ran) -> str:
+    """What of the work is kept: stretches of seeds that are whole, and not each world that was done."""
+    from relaysim.scenarios.chunks import CHUNK
+
+    total, missing = _asked_and_missing(worlds)
+    done, kept = ran.reused + ran.cost.replications, total - missing
+    told = f"{done:,} of {counted(total, 'replication')} done"
+    if kept < done:
+        told += f", {kept:,} of them kept: a stretch of {CHUNK} seeds of a point is kept once it is whole"
+    return f"{told}; the same command goes on from there, with {missing:,} to run"
 
 
 def _warn(text: str) -> None:

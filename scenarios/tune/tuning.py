@@ -130,6 +130,7 @@ def tuning_results(
         f"{scenario.name} under {counted(len(tuned.profiles), 'profile')}",
         kinds,
         jobs=options.jobs,
+        like={f"{DRAIN}: {profile}": profile for profile in tuned.profiles} if tuned.policy != DRAIN else None,
         earlier={profile: seconds for seconds in (earlier or {}).values() for profile in tuned.profiles},
     )
     trials, present = _search(

@@ -72,6 +72,25 @@ def test_with_an_earlier_run_it_is_said_before_anything_is_run(clock: Clock) -> 
     ]
 
 
+def test_until_the_first_worlds_are_measured_an_estimate_is_announced(clock: Clock) -> None:
+    with reporter(quiet=False, stream=io.StringIO(), clock=clock) as shown:
+        shown.plan("race", {"a": 50}, jobs=1)
+        clock.now += 3.0
+        assert shown.left_words() == "estimating ..."
+        clock.now += 40.0
+        assert shown.left_words() == "time left unknown"
+
+
+def test_what_costs_as_another_kind_is_no_reason_to_say_nothing(clock: Clock) -> None:
+    stream = io.StringIO()
+    with reporter(quiet=False, stream=stream, clock=clock) as shown:
+        shown.plan("incident", {"a": 100, "drain: a": 100}, jobs=1, like={"drain: a": "a"})
+        chunk(shown, clock, "a", 10, 1.0)
+        assert lines_of(stream) == ["relaysim: 200 worlds of incident, about 20 seconds on one core"]
+        chunk(shown, clock, "drain: a", 10, 3.0)
+        assert shown.left_words() == "36 s left"
+
+
 def test_a_short_command_is_not_announced(clock: Clock) -> None:
     stream = io.StringIO()
     with reporter(quiet=False, stream=stream, clock=clock) as shown:

@@ -186,7 +186,10 @@ def test_more_replications_need_only_those_that_are_missing(whole: str) -> None:
 def test_an_interrupted_sweep_goes_on(whole: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(*GRID, observe=observe_interrupted)
-    assert "relaysim: 950 replications missing; the same command goes on from here" in capsys.readouterr().err
+    assert (
+        "of 1,200 replications done, 250 of them kept: a stretch of 250 seeds of a point is kept once it is whole; the same "
+        "command goes on from there, with 950 to run\n"
+    ) in capsys.readouterr().err
     assert len(lines()) == 1
     assert not Path("out/results.json").exists()
     assert run(*GRID) == 0
