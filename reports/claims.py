@@ -65,6 +65,10 @@ LARGER_UNSEEN = 2
 RARE_SHARE = 0.5
 #: The `reason` of a claim that more replications like these would verify.
 TOO_FEW = "too few replications"
+NO_ANSWER = "no answer to measure"
+
+LATE = "late"
+"""The event of claims about answers that come in time; who got none was not answered in time, and is no trial of it."""
 #: If more replications than this would be needed, no number is named.
 NEEDED_MAX = 10**9
 #: A bound that excludes a limit lies this far beyond it, for want of a better number.
@@ -362,6 +366,8 @@ def _measure(spec: ClaimSpec, observation: Mapping[str, Any]) -> tuple[int, int,
         count, n = min(happened, 1), 1
     else:
         count, n = happened, _count(spec, observation, spec.among)
+    if spec.event == LATE:
+        n = min(n, _ended(observation, n))
     if count > n and not spec.rules.is_about_occurrence:
         raise ValueError(f"claim {spec.id!r}: {count} times {spec.event} among only {n} of {spec.among}")
     if spec.rules.denies_absence:
@@ -417,6 +423,15 @@ def _detail(observation: Mapping[str, Any], names: Sequence[str], otherwise: str
         for detail in details.get(name, ()):
             return {"text": otherwise, **detail}
     return {"text": otherwise}
+
+
+def _ended(observation: Mapping[str, Any], among: int) -> int:
+    """Messages that got an answer or an apology: of others no time could be too long. `among` if nobody counted them."""
+    counts = observation["counts"]
+    if not counts.keys() >= {"answered", "covered"}:
+        return among
+    apologised = counts.get("friendly_failure", 0) + counts.get("generic_failure", 0)
+    return int(counts["answered"] + counts["covered"] + apologised - counts.get("apology_despite_cover", 0))
 
 
 def _words(name: str) -> str:
@@ -568,9 +583,9 @@ def judge(spec: ClaimSpec, tally: Tally, *, replay: str = "") -> dict[str, Any]:
 
     `replay` is the command that replays a seed, with `{seed}` in its place (see `relaysim.reports.results.replay_template`).
     `verdict` follows the module's table; `why` says in a sentence what decided it, `reason` why another verdict or
-    this one was expected ("never met" without trials). An inconclusive rate says under `needed` how many trials would
-    decide if the rate stays, and under `needed_replications` how many replications those are; neither is there if
-    no number would do. Raises ValueError for more events than trials, except for `never` and `absent`.
+    this one was expected ("never met" or `NO_ANSWER` without trials). An inconclusive rate says under `needed` how many
+    trials would decide if the rate stays, and under `needed_replications` how many replications those are; neither is there
+    if no number would do. Raises ValueError for more events than trials, except for `never` and `absent`.
     """
     if tally.count > tally.n and not spec.rules.is_about_occurrence:
         raise ValueError(f"claim {spec.id!r}: {tally.count} events among only {tally.n} trials")
@@ -625,6 +640,9 @@ def _verdict_everywhere(spec: ClaimSpec, tally: Tally, entry: Mapping[str, Any])
         among = spec.where or (spec.event if spec.rules.reads_series else spec.among)
         worlds = "the only replication" if tally.replications == 1 else f"all {tally.replications:,} replications"
         nothing = "had no value" if spec.rules.reads_series and not spec.where else "was 0"
+        if spec.event == LATE:
+            message = f"no answer to measure: nobody got an answer or an apology in {worlds}"
+            return {"verdict": "inconclusive", "reason": NO_ANSWER, "why": message}
         message = f"never met: `{among}` {nothing} in {worlds}"
         return {"verdict": "inconclusive", "reason": "never met", "why": message}
     if spec.rules.is_about_occurrence:

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from relaysim.reports.answers.severity import may_never_happen, share_of
 from relaysim.reports.claim_kinds import CLAIM_KINDS
+from relaysim.reports.claims import LATE, NO_ANSWER
 from relaysim.reports.summary import percent
 from relaysim.sim.counted import counted, plural
 
+_ANSWERED: Final = "messages that got an answer or an apology"
 _SUM: Final = "transparency_breaches"
 """The event that adds up breaches of several kinds: one message may count for more than one."""
 
@@ -24,6 +26,8 @@ def share_words(count: int, among: int) -> str:
 def observed_words(claim: Mapping[str, Any]) -> str:
     """What was seen of a claim, in a few words of a table."""
     count, trials = claim["count"], claim["n"]
+    if not trials and claim["event"] == LATE:
+        return NO_ANSWER
     if not trials:
         return "never met" if not count else f"{count:,} times"
     if count and (count > trials or claim["event"] == _SUM):
@@ -38,7 +42,7 @@ def observed_words(claim: Mapping[str, Any]) -> str:
 def claim_words(claim: Mapping[str, Any]) -> str:
     """What was seen of a claim, as a part of a sentence: how many of how many, and what the claim allows."""
     count, trials = claim["count"], claim["n"]
-    among = among_words(claim["among"])
+    among = _ANSWERED if claim["event"] == LATE else among_words(claim["among"])
     if CLAIM_KINDS[claim["kind"]].reads_series:
         return f"{trials - count:,} of {counted(trials, 'value')} differ"
     if may_never_happen(claim):

@@ -288,6 +288,26 @@ def test_a_replication_that_never_met_what_a_claim_is_about_does_not_count_for_i
     assert "judged by 7 of 10 replications, since in the others `met_active_run` was 0" in somewhere["why"]
 
 
+@pytest.mark.parametrize("among", ["messages", "replications"])
+def test_where_nobody_was_answered_no_answer_came_in_time(among: str) -> None:
+    claim = spec("never", event="late", among=among)
+    silent, polite = Tally(), Tally()
+    nobody = {"messages": 3, "late": 0, "answered": 0, "covered": 0, "friendly_failure": 0, "generic_failure": 0}
+    for seed in range(20):
+        silent.observe(claim, observation(seed, **nobody))
+        polite.observe(
+            claim, observation(seed, **{**nobody, "friendly_failure": 2, "answered": 1, "apology_despite_cover": 1})
+        )
+    entry = judge(claim, silent)
+    assert (entry["verdict"], entry["reason"], entry["n"]) == ("inconclusive", "no answer to measure", 0)
+    assert entry["why"] == "no answer to measure: nobody got an answer or an apology in all 20 replications"
+    assert polite.n == (40 if among == "messages" else 20)
+    assert judge(claim, polite)["verdict"] == "verified"
+    late = Tally()
+    late.observe(claim, observation(0, **{**nobody, "answered": 1, "late": 1}))
+    assert judge(claim, late)["verdict"] == "refuted"
+
+
 def test_the_detail_is_the_worlds_own_sentence() -> None:
     seen = observation(transparency_breaches=1, lost=0)
     seen["details"] = {"apology_despite_cover": [{"text": "worker-2 cancelled run_A", "run": "run_A"}]}

@@ -140,6 +140,15 @@ def test_what_customers_notice_is_no_pass_where_no_claim_is_about_it(
     assert "shop has no claim about what customers notice" in shown
 
 
+def test_a_bot_that_answers_nobody_is_not_in_time(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("rapid_pair", "--factory", "silent_shop_bot:make", "--replications", "8")
+    assert main(["verify", *words, "--quiet", "--recheck", "0", "--out", "out"]) == 1
+    shown = capsys.readouterr().out
+    (line,) = (each for each in shown.splitlines() if "comes in time" in each)
+    assert line.endswith("no answer to measure")
+    assert shown.index("? Not shown") < shown.index(line) < shown.index("✔ True")
+
+
 def test_beside_a_relay_that_ships_an_own_one_that_loses_messages_fails_all_the_same() -> None:
     Path("whole.toml").write_text(WHOLE)
     words = ("whole.toml", "rapid_pair", "--set", "replications=5", "--lane", "sdk", "--lane-check", "0")
