@@ -23,4 +23,16 @@ def counter_words(found: Mapping[str, Any]) -> str:
         )
     if found["outside"]:
         words += f"; {counted(found['outside'], 'time')} outside of any message's handling"
+    if pattern := found.get("nothing_matched"):
+        words += f"; {nothing_matched_words(pattern)}"
     return words
+
+
+def nothing_matched_words(pattern: str, worlds: str = "") -> str:
+    """That a counter matched nothing, as part of a sentence.
+
+    Args:
+        pattern: what it looks for, as the scenario defines it.
+        worlds: in how many worlds, in words; left out where it is said already.
+    """
+    return f"nothing matched `{pattern}`{f' in {worlds}' if worlds else ''}: is the pattern right?"

@@ -244,7 +244,10 @@ def limit_words(claim: Mapping[str, Any]) -> str:
 
 
 def observed_words(claim: Mapping[str, Any]) -> str:
-    """The observed rate of a claim; for `exact`, the share of values that are equal and the values seen."""
+    """The observed rate of a claim; for `exact`, the share of values that are equal and the values seen. Of a counter that
+    matched nothing it says so."""
+    if claim.get("nothing_matched") and claim["n"]:
+        return f"{percent(claim['observed'])}, nothing matched"
     if claim.get("values"):
         low, high = claim["values"]
         seen = number(low) if low == high else f"{number(low)} – {number(high)}"

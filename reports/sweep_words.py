@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from relaysim.reports.counters import nothing_matched_words
 from relaysim.reports.summary import SYMBOLS, interval_words, observed_words, percent
 from relaysim.sim.counted import counted
 
@@ -111,12 +112,26 @@ def lead(results: Mapping[str, Any]) -> str:
 
 def notes(results: Mapping[str, Any]) -> list[str]:
     """What must be known to read the table."""
+    told = [*_nothing_matched(results)]
     unmet = [point for point in results["points"] if point["never_met"]]
     if not unmet:
-        return []
+        return told
     which = "; ".join(f"{point_words(results, point)}: {', '.join(point['never_met'])}" for point in unmet[:5])
     more = f"; and {counted(len(unmet) - 5, 'more point')}" if len(unmet) > 5 else ""
-    return [f"Faults that hit nothing, so that no claim is verified there: {which}{more}"]
+    return [*told, f"Faults that hit nothing, so that no claim is verified there: {which}{more}"]
+
+
+def _nothing_matched(results: Mapping[str, Any]) -> Iterator[str]:
+    """Counters with a claim that matched nothing, each with the number of points."""
+    found: dict[tuple[str, str], int] = {}
+    for point in results["points"]:
+        for claim in point["claims"]:
+            if "nothing_matched" in claim:
+                key = claim["nothing_matched"], claim["title"]
+                found[key] = found.get(key, 0) + 1
+    for (pattern, title), points in found.items():
+        where = f"at {points:,} of {counted(len(results['points']), 'point')}"
+        yield f"“{title}”, {where}: {nothing_matched_words(pattern)}"
 
 
 # For other programs

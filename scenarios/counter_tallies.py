@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from relaysim.reports.claims import CounterBound
+from relaysim.reports.claims import CounterBound, detail_name
+from relaysim.reports.counters import nothing_matched_words
 from relaysim.reports.statistics import rounded
+from relaysim.sim.counted import counted
+from relaysim.sim.world.counters import Counter as Definition
 
 #: The `reason` of a claim whose counter was also counted outside of all messages.
 UNASSIGNED = "counted outside of messages"
@@ -77,3 +80,31 @@ def unassigned_words(event: str, counters: Mapping[str, CounterTally]) -> str:
         f"{bound.counter} was counted {tally.outside:,} times outside of any message's handling, so nobody knows which "
         "messages had more of it; claim its sum per world, or count something that is done in the handling"
     )
+
+
+def counter_entries(counters: Mapping[str, CounterTally], definitions: Sequence[Definition]) -> dict[str, Any]:
+    """Each counter as `results.json` has it. One that matched nothing says under `nothing_matched` what it looked for:
+    perhaps that never happened, and perhaps it is misspelt."""
+    looked_for = {each.name: each.definition for each in definitions}
+    entries = {name: tally.to_dict() for name, tally in sorted(counters.items())}
+    for name, entry in entries.items():
+        if not entry["total"]:
+            entry["nothing_matched"] = looked_for[name]
+    return entries
+
+
+def note_nothing_matched(claim: dict[str, Any], counters: Mapping[str, Any]) -> None:
+    """Say of a claim about a counter that matched nothing that this is all it rests on: `nothing_matched`, and in `why`.
+
+    It keeps its verdict: what is forbidden rightly never happens.
+
+    Args:
+        claim: as `judge` made it.
+        counters: as `counter_entries` made them.
+    """
+    names = dict.fromkeys((detail_name(claim["event"]), claim.get("where", "")))
+    patterns = [found["nothing_matched"] for name in names if "nothing_matched" in (found := counters.get(name, {}))]
+    if patterns:
+        claim["nothing_matched"] = " and ".join(patterns)
+        words = nothing_matched_words(claim["nothing_matched"], counted(claim["replications"], "world"))
+        claim["why"] = f"{claim['why']}; {words}"

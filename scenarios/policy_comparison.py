@@ -26,6 +26,7 @@ from relaysim.reports.comparison import KIND, PolicyWorlds, measure_policies
 from relaysim.reports.paired import RESAMPLES
 from relaysim.reports.results import SCHEMA, replay_template
 from relaysim.reports.statistics import rounded
+from relaysim.scenarios.counter_tallies import counter_entries
 from relaysim.scenarios.document import PathError, parse_setting
 from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
@@ -347,7 +348,7 @@ def _entry(policy: Compared, summary: Summary) -> dict[str, Any]:
         ],
         "left_out": [{"workers": each.workers, "settings": dict(each.settings)} for each in policy.left_out],
         "counts": dict(sorted(summary.counts.items())),
-        **({"counters": {name: each.to_dict() for name, each in summary.counters.items()}} if summary.counters else {}),
+        **({"counters": counter_entries(summary.counters, scenario.counters)} if summary.counters else {}),
         "invariants": {name: tally.count for name, tally in sorted(summary.invariants.items())},
         "never_met": summary.never_met,
         "replay": _replay(policy),

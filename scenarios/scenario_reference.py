@@ -40,8 +40,8 @@ Replication N of a scenario is the world of `--seed N`: every random number in i
 _COUNTERS = """
 ## Counters of your own
 
-What else is to be counted says a `[[counters]]` table: log lines, requests to the API, or Redis commands. A bot needs no
-code of the simulator for it: it logs a line at level INFO or above, as it may in production,
+What else is to be counted says a `[[counters]]` table: log lines, requests to the API, Redis commands or scripts. A bot
+needs no code of the simulator for it: it logs a line at level INFO or above, as it may in production,
 
 ```python
 logging.getLogger("bot").info("cache miss: %s", key)
@@ -97,6 +97,15 @@ where `among` is left out, the worlds that had it. A message has what happened i
 where one handling does the work of several messages, it has all of it. What happened in no handling, as in a loop that takes
 work from a queue, is `outside`: then a claim about messages is refuted or inconclusive, and never verified, since nobody
 knows whose it was. Counters change no world: fingerprints are the same with them and without.
+
+An operation or a Redis command that there is not is told when the file is read. A log line, a key or a script can be
+misspelt unnoticed, so a counter that matched nothing in any world says so beside each verdict that rests on it ("nothing
+matched `log = "cash miss"` in 400 worlds: is the pattern right?"; `nothing_matched` in `results.json`). The verdict stays:
+what must never happen rightly matches nothing. To see that the pattern can match, count it once in a relay
+that does what it forbids.
+
+A Lua script is named by its first line, `-- release`, and `script = "release"` counts its runs; `redis` counts what is
+called from outside of scripts, and a script's run as `EVAL` and as `EVALSHA`.
 """
 
 

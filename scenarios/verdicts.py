@@ -12,7 +12,7 @@ from relaysim.reports.claims import ClaimSpec, judge, rate
 from relaysim.reports.confidence_sequences import judge_sequence
 from relaysim.reports.results import replay_of
 from relaysim.scenarios import blocked_loops
-from relaysim.scenarios.counter_tallies import UNASSIGNED, unassigned_words
+from relaysim.scenarios.counter_tallies import UNASSIGNED, counter_entries, note_nothing_matched, unassigned_words
 from relaysim.scenarios.determinism.recheck import Recheck
 from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import CurvePlan, MapPlan, Scenario
@@ -171,6 +171,9 @@ def _entry(
         if unmet and claim["verdict"] != "refuted":
             # A replication that never met the fault it was to meet has shown nothing, and more of them would not.
             _judge_not_at_all(claim, f"never met: {', '.join(unmet)} hit nothing", "never met")
+    counters = counter_entries(main.counters, scenario.counters)
+    for claim in claims:
+        note_nothing_matched(claim, counters)
     entry: dict[str, Any] = {
         **scenario.identity(),
         "worlds": scenario.worlds_hash,
@@ -184,7 +187,7 @@ def _entry(
         "invariants": {name: _breaches(name, tally, replay) for name, tally in sorted(main.invariants.items())},
         "outcomes": {name: main.counts[name] for name in OUTCOMES if name in main.counts},
         "counts": {name: main.counts[name] for name in sorted(main.counts) if name not in OUTCOMES},
-        **({"counters": _counters(main)} if main.counters else {}),
+        **({"counters": counters} if counters else {}),
         "latency": {name: spread.to_dict() for name, spread in sorted(main.spreads.items()) if spread.n},
         "reply_or_never": _reply_or_never(main),
         "virtual_seconds": main.virtual_seconds,
@@ -219,10 +222,6 @@ def _entry(
     if main.fault_hits:
         entry["fault_hits"] = {name: list(counts) for name, counts in main.fault_hits.items()}
     return entry
-
-
-def _counters(main: Summary) -> dict[str, Any]:
-    return {name: tally.to_dict() for name, tally in sorted(main.counters.items())}
 
 
 def _reply_or_never(main: Summary) -> dict[str, Any]:

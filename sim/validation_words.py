@@ -56,10 +56,14 @@ def format_path(steps: Iterable[Step]) -> str:
 def did_you_mean(name: str, known: Sequence[str], *, what: str = "") -> str:
     """A suggestion: the names that are close, or else all of them."""
     known = list(dict.fromkeys(known))
-    close = difflib.get_close_matches(name, known, n=2)
-    if close:
-        return "did you mean " + " or ".join(f"`{each}`" for each in close) + "?"
+    if close := closest(name, known):
+        return f"did you mean {close}?"
     return f"{what or 'allowed'}: {', '.join(known)}" if known else ""
+
+
+def closest(name: str, known: Sequence[str]) -> str:
+    """The one or two names that are close, as part of a sentence; "" if none is."""
+    return " or ".join(f"`{each}`" for each in difflib.get_close_matches(name, known, n=2))
 
 
 def shown(value: Any, terms: Terms = TOML) -> str:

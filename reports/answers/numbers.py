@@ -32,6 +32,8 @@ def observed_words(claim: Mapping[str, Any]) -> str:
         return "never met" if not count else f"{count:,} times"
     if count and (count > trials or claim["event"] == _SUM):
         return f"{count:,} times in {trials:,}"  # no share: one of them may count several times
+    if claim.get("nothing_matched"):
+        return f"{count:,} of {trials:,}, nothing matched"
     if may_never_happen(claim) and claim["verdict"] == "verified":
         return f"{count:,} of {trials:,}, at most {percent(interval_of(claim)[1])}"
     if may_never_happen(claim) or CLAIM_KINDS[claim["kind"]].reads_series:

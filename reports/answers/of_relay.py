@@ -14,7 +14,14 @@ from typing import Any, Final, Literal
 
 from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table
 from relaysim.reports.answers.numbers import among_words, claim_words, interval_of, observed_words, share_words
-from relaysim.reports.answers.of_verify import gate_words, more_worlds, not_deterministic, outcomes, worlds_words
+from relaysim.reports.answers.of_verify import (
+    gate_words,
+    more_worlds,
+    not_deterministic,
+    outcomes,
+    resting_on_nothing,
+    worlds_words,
+)
 from relaysim.reports.answers.severity import MEANINGS, Judged, may_never_happen, severity, worst_refuted
 from relaysim.reports.claims import TRANSPARENCY_PARTS
 from relaysim.reports.determinism import is_deterministic
@@ -126,6 +133,7 @@ def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
     for each in results["scenarios"]:
         if told := _told(each, [claim for other, claim in claims if other is each and claim["verdict"] == "refuted"]):
             found.append(told)
+    found += resting_on_nothing(claims)
     found += [
         f"{each['scenario']} has no claim about lost messages, and {share_words(*_lost(each))} got nothing."
         for each in lost
@@ -253,6 +261,7 @@ def _not_shown(results: Mapping[str, Any], question: str) -> Answer:
         found=[
             *outcomes(results),
             *(f"{', '.join(titles)} in {text}." for text, titles in why.items()),
+            *resting_on_nothing(claims),
             *(
                 f"{each['scenario']} repeats webhooks, and a `handle` took {each['longest_handling']:.3g} s."
                 for each in late
@@ -277,6 +286,7 @@ def _safe(results: Mapping[str, Any], question: str) -> Answer:
         tone="good",
         title=f"{question} Yes, as far as {worlds_words(results)} can show{at_most}",
         found=[
+            *resting_on_nothing(claims),
             *outcomes(results),
             f"Least is known of “{loosest['title']}”: {claim_words(loosest)} of {scenario['scenario']}, so not more than "
             f"{percent(bound)} at {loosest['confidence'] * 100:.4g} % confidence.",

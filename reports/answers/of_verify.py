@@ -15,6 +15,7 @@ from typing import Any, Final
 from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table, Tone
 from relaysim.reports.answers.numbers import claim_words, interval_of, observed_words, share_words
 from relaysim.reports.answers.severity import Judged, may_never_happen, severity, worst_refuted
+from relaysim.reports.counters import nothing_matched_words
 from relaysim.reports.determinism import is_deterministic, not_deterministic_words, remedy_words
 from relaysim.reports.results import claims_of
 from relaysim.reports.summary import SYMBOLS, Row, percent, strategy_words, summarise
@@ -65,7 +66,7 @@ def answer_of_verify(results: Mapping[str, Any]) -> Answer:
             status="inconclusive",
             tone="open",
             title=f"Not decided: {counts['inconclusive']} of {counted(len(claims), 'claim')}; none is refuted by {worlds}",
-            found=[*_why_open(claims), *outcomes(results)],
+            found=[*_why_open(claims), *resting_on_nothing(claims), *outcomes(results)],
             advice=more_worlds(claims),
             table=table,
             figures=failed,
@@ -74,15 +75,33 @@ def answer_of_verify(results: Mapping[str, Any]) -> Answer:
     return Answer(
         status="verified",
         tone="good",
-        title=f"All {counted(len(claims), 'claim')} hold in {worlds}"
-        if len(claims) > 1
-        else f"The claim holds in {worlds}: {claims[0][1].get('title', claims[0][1]['id'])}",
-        found=[*_loosest(claims), *outcomes(results)],
+        title=_all_hold(claims, worlds),
+        found=[*resting_on_nothing(claims), *_loosest(claims), *outcomes(results)],
         advice=_when_all_hold(results),
         table=table,
         figures=failed,
         gate=gate_words(results),
     )
+
+
+def _all_hold(claims: Sequence[Judged], worlds: str) -> str:
+    """The title where no claim is refuted or open; of counters that matched nothing it tells."""
+    empty = sum("nothing_matched" in claim for _, claim in claims)
+    if len(claims) == 1:
+        matched = ", and nothing matched its counter" if empty else ""
+        return f"The claim holds in {worlds}{matched}: {claims[0][1].get('title', claims[0][1]['id'])}"
+    resting = f"; {empty} {'rests' if empty == 1 else 'rest'} on a counter that matched nothing" if empty else ""
+    return f"All {counted(len(claims), 'claim')} hold in {worlds}{resting}"
+
+
+def resting_on_nothing(claims: Sequence[Judged]) -> list[str]:
+    """Of the claims that are decided, those about counters that matched nothing: misspelt, they would look the same."""
+    found: dict[str, list[str]] = {}
+    for scenario, claim in claims:
+        if "nothing_matched" in claim and claim["verdict"] != "inconclusive":
+            words = nothing_matched_words(claim["nothing_matched"], counted(claim["replications"], "world"))
+            found.setdefault(f"{scenario['scenario']}: {words}", []).append(f"“{claim.get('title', claim['id'])}”")
+    return [f"{', '.join(titles)} in {words}" for words, titles in found.items()]
 
 
 def _when_all_hold(results: Mapping[str, Any]) -> list[str]:
@@ -155,6 +174,7 @@ def _refuted(results: Mapping[str, Any], rows: Sequence[Row], claims: Sequence[J
         found += outcomes(results)
     undecided = f", {partly} more under one variant only" if partly else ""
     undecided += f", {open_ones} not decided" if open_ones else ""
+    found += resting_on_nothing(claims)
     found.append(f"Refuted: {refuted} of {counted(len(shown), 'claim')}{undecided}; the worst: {named}.")
     commands = _replays(claim)
     if sides and (fails := _replay_of(sides[0])):

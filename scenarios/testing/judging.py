@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relaysim.reports.answers.of_relay import count_words, unjudged_breaches, unjudged_losses
 from relaysim.reports.claims import REPLICATIONS, ClaimSpec
+from relaysim.reports.counters import nothing_matched_words
 from relaysim.reports.results import doctor_command, replay_of
 from relaysim.scenarios.load import load
 from relaysim.scenarios.replication_summary import Summary
@@ -153,6 +155,10 @@ class Judging:
                 "provider's deadline was judged; name a provider, such as whatsapp"
             )
         self._note(ran)
+        for claim in claims:
+            if "nothing_matched" in claim:
+                words = nothing_matched_words(claim["nothing_matched"], counted(len(ran), "seed"))
+                warnings.warn(f"{self._who}: “{claim['title']}” is {claim['verdict']}, and {words}", stacklevel=2)
         verdicts = {claim["id"]: str(claim["verdict"]) for claim in claims}
         return Checked(self._scenario.name, ran, verdicts, {**entry["counts"], **entry["outcomes"]})
 

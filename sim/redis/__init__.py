@@ -12,6 +12,7 @@ replaced by a replica, and packets can be lost: see `RedisFault`.
 - `faulty_path`, `redis_faults`, `replication`: the same way with faults, which there are, and what outlives a failover.
 - `wait`, `blocked_clients`, `scripts`, `info`: commands that wait, who waits, Lua, and what the server says of itself.
 - `planned_signatures`: how a command's arguments are read; `command_names`: what commands are called.
+- `known_commands`: which commands there are.
 - `cluster_slots`: which commands a node of a cluster refuses.
 - `set_locks`, `lease_holders`, `kept_words`: which locks ran out under their holders, who holds a lease, and what is kept.
 
@@ -20,8 +21,9 @@ May import `relaysim.sim.kernel`, `relaysim.sim.sockets` and `relaysim.sim.fault
 
 from relaysim.sim.redis.address import RedisAddress
 from relaysim.sim.redis.client import make_client
+from relaysim.sim.redis.known_commands import command_names
 from relaysim.sim.redis.link import RedisLink, warm_up
 from relaysim.sim.redis.plain_client import plain_client
 from relaysim.sim.redis.redis_faults import RedisFault
 
-__all__ = ["RedisAddress", "RedisFault", "RedisLink", "make_client", "plain_client", "warm_up"]
+__all__ = ["RedisAddress", "RedisFault", "RedisLink", "command_names", "make_client", "plain_client", "warm_up"]

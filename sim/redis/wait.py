@@ -27,7 +27,7 @@ BLOCKING: Final = frozenset(
 WAITING: Final = frozenset(name.encode() for name in (*BLOCKING, "WAIT"))
 """The commands whose reply may come later than they are processed."""
 
-_OWN: Final[dict[str, Any]] = {
+OWN_COMMANDS: Final[dict[str, Any]] = {
     "wait": Signature("wait", "wait_for_replicas", (Int, Int), flags=msgs.FLAG_NO_SCRIPT),  # type: ignore[arg-type]
     "info": Signature("info", "tell_about_itself", (), (bytes,), flags=msgs.FLAG_NO_SCRIPT),  # type: ignore[arg-type]
     # The library's own does not wait for a list that is not there yet.
@@ -113,7 +113,7 @@ class Waits:
         known = _known.get(cmd_name)
         if known is not None:
             return getattr(self, known.func_name, None), known
-        own = _OWN.get(cmd_name)
+        own = OWN_COMMANDS.get(cmd_name)
         if own is not None and (cmd_name != "info" or self.knows_info):
             return getattr(self, own.func_name), own
         function, signature = _name_to_func(self, cmd_name)

@@ -6,6 +6,7 @@ simulator for one: it logs a line, as it may in production, and the scenario cou
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -17,14 +18,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from relaysim.sim.trace.schema import HandlingStart, LogLine, MessageSent, RedisCommand, RequestSent, RequestServed
 
 _DETAILS_MAX: Final = 3
-_SOURCES: Final = ("log", "request", "redis")
-_OF: Final[Mapping[str, str]] = {"status": "request", "key": "redis"}
+_SOURCES: Final = ("log", "request", "redis", "script")
+_OF: Final[Mapping[str, tuple[str, ...]]] = {"status": ("request",), "key": ("redis", "script")}
+_RUN_SCRIPTS: Final = ("EVAL", "EVALSHA")
+"""The commands that a trace names by their script, where its first line names it."""
 
 Status = Annotated[int, Field(ge=100, le=599)]
 
 
 class Counter(BaseModel):
-    """What one counter counts: log lines, requests to the API, or Redis commands."""
+    """What one counter counts: log lines, requests to the API, Redis commands, or Lua scripts that Redis runs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,12 +48,19 @@ class Counter(BaseModel):
         default=None, description="of requests: only those that the API answered with this status, or one of these"
     )
     redis: str | None = Field(
-        default=None, min_length=1, description="a Redis command, such as `SET`, `*` for any text in it"
+        default=None,
+        min_length=1,
+        description="a Redis command by its first word, such as `SET`, `*` for any text in it",
+    )
+    script: str | None = Field(
+        default=None,
+        min_length=1,
+        description="a Lua script by the name in its first line, which is `-- NAME`, `*` for any text in it",
     )
     key: str | None = Field(
         default=None,
         min_length=1,
-        description="of Redis commands: only those whose first key is this, `*` for any text",
+        description="of Redis commands and scripts: only those whose first key is this, `*` for any text",
     )
 
     @field_validator("log")
@@ -68,16 +78,43 @@ class Counter(BaseModel):
             raise ValueError("is found in every line, also in an empty one; write what the line must hold")
         return log
 
+    @field_validator("redis")
+    @classmethod
+    def _is_a_command(cls, redis: str | None) -> str | None:
+        from relaysim.sim.redis import command_names
+        from relaysim.sim.validation_words import closest
+
+        known = command_names()
+        if redis is None or any(fnmatchcase(name, redis.upper()) for name in known):
+            return redis
+        first, _, rest = redis.strip().partition(" ")
+        if rest and first.upper() in known:
+            raise ValueError(f"must be the first word of a command alone: `{first.upper()}`, not {redis!r}")
+        close = closest(redis.upper(), sorted(known))
+        meant = f"did you mean {close}? A" if close else "a"
+        raise ValueError(
+            f"{redis!r} is no command that the simulated Redis knows; {meant} Lua script is counted by `script`, with the "
+            "name in its first line"
+        )
+
     @model_validator(mode="after")
     def _counts_one_thing(self) -> Counter:
         given = [name for name in _SOURCES if getattr(self, name) is not None]
         if len(given) != 1:
             there = f", not {' and '.join(f'`{name}`' for name in given)}" if given else ""
             raise ValueError(f"says what is counted by one of {', '.join(f'`{name}`' for name in _SOURCES)}{there}")
-        for name, source in _OF.items():
-            if getattr(self, name) is not None and given != [source]:
-                raise ValueError(f"`{name}` is for counters of `{source}`; leave it out")
+        for name, sources in _OF.items():
+            if getattr(self, name) is not None and given[0] not in sources:
+                raise ValueError(
+                    f"`{name}` is for counters of {' or '.join(f'`{each}`' for each in sources)}; leave it out"
+                )
         return self
+
+    @property
+    def definition(self) -> str:
+        """What it counts, as a file says it: `redis = "SET", key = "lock:*"`."""
+        given = self.model_dump(mode="json", exclude={"name"}, exclude_none=True)
+        return ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in given.items())
 
     @property
     def statuses(self) -> tuple[int, ...]:
@@ -119,7 +156,7 @@ def count_events(
     of_log = [(each.name, _searched(each.log)) for each in counters if each.log is not None]
     of_sent = [(each.name, _matching(each.request)) for each in counters if each.request and not each.statuses]
     of_served = [(each.name, _matching(each.request), each.statuses) for each in counters if each.statuses]
-    of_redis = [(each.name, _matching(each.redis.upper()), _matching(each.key)) for each in counters if each.redis]
+    of_redis = [(each.name, _of_commands(each), _matching(each.key)) for each in counters if each.redis or each.script]
 
     def count(name: str, delivery: str) -> None:
         message = handled.get(delivery)
@@ -147,7 +184,7 @@ def count_events(
                         count(name, delivery)
             case RedisCommand():
                 for name, fits, fits_key in of_redis:
-                    if fits(event.command.upper()) and fits_key(event.key):
+                    if fits(event.command) and fits_key(event.key):
                         count(name, event.delivery)
     return {name: _counted(name, its, messages) for name, its in found.items()}
 
@@ -191,6 +228,20 @@ def add_counters(
 @lru_cache(maxsize=256)
 def _searched(pattern: str) -> Callable[[str], object]:
     return re.compile(pattern).search
+
+
+def _of_commands(counter: Counter) -> Callable[[str], bool]:
+    """Whether it counts what a trace names so: a command in capitals, or a script by its own name."""
+    from relaysim.sim.redis import command_names
+
+    known = command_names()
+    if counter.script is not None:
+        fits_script = _matching(counter.script)
+        return lambda name: name not in known and fits_script(name)
+    assert counter.redis is not None, "it counts commands"
+    fits = _matching(counter.redis.upper())
+    runs_scripts = any(fits(name) for name in _RUN_SCRIPTS)
+    return lambda name: fits(name) if name in known else runs_scripts
 
 
 def _matching(pattern: str | None) -> Callable[[str], bool]:

@@ -11,6 +11,7 @@ import html
 import io
 import json
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from relaysim.scenarios.load import load
 from relaysim.scenarios.problems import ScenarioError
 from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, run_batches
+from relaysim.scenarios.testing.judging import Judging
 from relaysim.scenarios.verdicts import verify_scenario
 from relaysim.sim.trace.schema import HandlingStart, LogLine, MessageSent, RedisCommand, RequestSent, RequestServed
 from relaysim.sim.world import run_world
@@ -102,6 +104,21 @@ def test_redis_commands_are_counted_by_name_and_key() -> None:
     assert counted(Counter(name="a", redis="set"), *commands) == ([1, 1, 0], 1)
     assert counted(Counter(name="a", redis="SET", key="lock:*"), *commands) == ([1, 0, 0], 1)
     assert counted(Counter(name="a", redis="*", key="lock:c1"), *commands) == ([1, 1, 0], 0)
+
+
+def test_scripts_are_counted_by_their_own_names_and_as_what_runs_them() -> None:
+    commands = [
+        RedisCommand("c1.m1#1", "release", "lock:c1", 1),
+        RedisCommand("c1.m2#1", "get", "lock:c1", 1),  # a script that is named like a command
+        RedisCommand("c1.m2#1", "EVALSHA", "lock:c1", 1),  # one whose first line names nothing
+        RedisCommand("", "GET", "lock:c1", 1),
+    ]
+    assert counted(Counter(name="a", script="release"), *commands) == ([1, 0, 0], 0)
+    assert counted(Counter(name="a", script="RELEASE"), *commands) == ([0, 0, 0], 0)
+    assert counted(Counter(name="a", script="*", key="lock:*"), *commands) == ([1, 1, 0], 0)
+    assert counted(Counter(name="a", redis="get"), *commands) == ([0, 0, 0], 1)
+    assert counted(Counter(name="a", redis="EVALSHA"), *commands) == ([1, 2, 0], 0)
+    assert counted(Counter(name="a", redis="EVAL*"), *commands) == ([1, 2, 0], 0)
 
 
 def test_the_messages_with_the_most_are_its_examples() -> None:
@@ -300,6 +317,90 @@ def test_a_hunt_stops_at_a_claim_about_a_counter() -> None:
     assert (breach.event, breach.subject) == ("calls > 3", "c1.m1")
 
 
+NOTHING = 'nothing matched `log = "call"` in 400 worlds: is the pattern right?'
+
+
+def test_what_rests_on_a_counter_that_matched_nothing_says_so_and_keeps_its_verdict(tmp_path: Path) -> None:
+    entry = judged(tmp_path, with_calls(0, 0))
+    claims = {claim["id"]: claim for claim in entry["claims"]}
+    for name in ("few", "rare", "mostly"):
+        assert claims[name]["verdict"] == "verified"
+        assert claims[name]["nothing_matched"] == 'log = "call"'
+        assert claims[name]["why"].endswith(f"; {NOTHING}")
+    assert "nothing_matched" not in claims["first-retry"]
+    assert entry["counters"]["calls"]["nothing_matched"] == 'log = "call"'
+    # One match anywhere shows that it can match; then what never happens is shown like everything else.
+    for observed in (with_calls(1, 0), with_calls(0, 0, outside=1)):
+        entry = judged(tmp_path, observed)
+        assert not any("nothing_matched" in claim for claim in entry["claims"])
+        assert "nothing_matched" not in entry["counters"]["calls"]
+
+
+ALONE = COUNTED.replace(SMALL[SMALL.index("[[claims]]") :], "")
+
+
+@pytest.mark.parametrize("per_message", [(0, 0), (1, 0)])
+def test_the_first_screen_the_page_the_junit_and_the_json_say_that_nothing_matched(
+    per_message: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runner, "_observe", with_calls(*per_message))
+    file = write(tmp_path, ALONE.replace('kind = "below"', 'kind = "below"\nexpect = "verified"'))
+    options = ["--replications", "400", "--jobs", "1", "--quiet", "--out", "out", "--recheck", "0", "--junit", "j.xml"]
+    main(["verify", file, *options])
+    screen = " ".join(capsys.readouterr().out.split())
+    page = " ".join(html.unescape(re.sub(r"<[^>]*>", "", Path("out/index.html").read_text("utf-8"))).split())
+    results = json.loads(Path("out/results.json").read_text("utf-8"))
+    junit = html.unescape(Path("j.xml").read_text("utf-8"))
+    found = " ".join(results["answer"]["found"])
+    is_empty = not any(per_message)
+    for shown in (screen, page, found, junit):
+        assert (NOTHING in shown) == is_empty
+    for shown in (screen, page):
+        assert ("3 rest on a counter that matched nothing" in shown) == is_empty
+        assert ("0 of 800, nothing matched" in shown) == is_empty
+
+
+@pytest.mark.parametrize("command", ["compare", "sweep"])
+def test_so_do_the_other_commands_that_show_counters(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runner, "_observe", with_calls(0, 0))
+    file = write(tmp_path, COUNTED)
+    more = {"compare": [], "sweep": ["--grid", "workload.messages[0].at_seconds=0,1"]}
+    main([command, file, "--replications", "10", "--jobs", "1", "--quiet", "--out", "out", "--full", *more[command]])
+    page = " ".join(html.unescape(re.sub(r"<[^>]*>", "", Path("out/index.html").read_text("utf-8"))).split())
+    screen = " ".join(capsys.readouterr().out.split())
+    for shown in (page, screen):
+        assert 'nothing matched `log = "call"`: is the pattern right?' in shown
+    if command == "sweep":
+        assert "“at most 3 calls a message”, at 2 of 2 points: nothing matched" in screen
+
+
+def test_a_test_that_passes_on_a_counter_that_matched_nothing_warns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    write(tmp_path, BOT, "bot_that_logs.py")
+    claim = (
+        '[[claims]]\nid = "{0}"\ntitle = "{0}"\nkind = "never"\nevent = "{0} > 9"\namong = "messages"\nreason = "."\n'
+    )
+    text = f"""
+extends = "race"
+name = "logged"
+counters = [{{ name = "misses", log = "cache miss" }}, {{ name = "typos", log = "cash miss" }}]
+[relay]
+factory = "bot_that_logs:Bot"
+{claim.format("misses")}
+{claim.format("typos")}
+"""
+    judging = Judging(load(write(tmp_path, text, "logged.toml")), claim="typos", test=None)
+    with pytest.warns(UserWarning, match='“typos” is verified, and nothing matched `log = "cash miss"` in 7 seeds'):
+        judging.judge(judging.run(range(7)), tuple(range(7)), 7)
+    judging = Judging(load(write(tmp_path, text, "logged.toml")), claim="misses", test=None)
+    with warnings.catch_warnings(action="error"):
+        judging.judge(judging.run(range(7)), tuple(range(7)), 7)
+
+
 def test_a_summary_with_counters_is_the_same_however_it_was_cut(tmp_path: Path) -> None:
     text = load(write(tmp_path, COUNTED), check_relay=False).to_json()
     whole, cut = (
@@ -361,11 +462,11 @@ log = "x"
     [
         (
             '[[counters]]\nname = "a"',
-            "counters[0]: says what is counted by one of `log`, `request`, `redis`",
+            "counters[0]: says what is counted by one of `log`, `request`, `redis`, `script`",
         ),
         (
             '[[counters]]\nname = "a"\nlog = "x"\nredis = "GET"',
-            "counters[0]: says what is counted by one of `log`, `request`, `redis`, not `log` and `redis`",
+            "counters[0]: says what is counted by one of `log`, `request`, `redis`, `script`, not `log` and `redis`",
         ),
         (
             '[[counters]]\nname = "a"\nlog = "x"\nstatus = 400',
@@ -384,6 +485,20 @@ log = "x"
             '[[counters]]\nname = "a"\nrequest = "messages.creat"',
             "counters: [0].request 'messages.creat' is no operation of threads; did you mean `messages.create` or "
             "`messages.retrieve`?",
+        ),
+        (
+            '[[counters]]\nname = "a"\nredis = "SETT"',
+            "counters[0].redis: 'SETT' is no command that the simulated Redis knows; did you mean `SET` or `SETBIT`? A Lua "
+            "script is counted by `script`, with the name in its first line",
+        ),
+        (
+            '[[counters]]\nname = "a"\nredis = "acquire"',
+            "counters[0].redis: 'acquire' is no command that the simulated Redis knows; a Lua script is counted by "
+            "`script`, with the name in its first line",
+        ),
+        (
+            '[[counters]]\nname = "a"\nredis = "client setname"',
+            "counters[0].redis: must be the first word of a command alone: `CLIENT`, not 'client setname'",
         ),
         (
             '[[counters]]\nname = "a"\nlog = "x"\n[[counters]]\nname = "a"\nlog = "y"',
