@@ -71,7 +71,7 @@ class _LeaseStoryWriter(StoryWriter):
             if error_class:  # the provider delivers it again: what counts for the message comes later
                 sentence = f"could not accept {message}: {error_class}{exception_words(event)}"
                 line = self._line(time, entity, sentence, Rank.ENDED_BADLY)
-                line.traceback = own_first(event.traceback, event.place)
+                line.traceback, line.chain = own_first(event.traceback, event.place), event.chain
             elif self._only_accepts(event.delivery):
                 self._line(time, entity, f"accepted {message}", Rank.ACCEPTED, messages=(message,))
             else:

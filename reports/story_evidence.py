@@ -99,6 +99,7 @@ class EvidenceLines(TraceReader):
             f"has accepted {message}" if not said else f"ends {message}{said}",
             delivery=event.delivery,
             traceback=steps,
+            chain=event.chain,
         )
 
     def on_webhook_failed(self, time: float, entity: str, event: WebhookFailed) -> None:
@@ -170,7 +171,14 @@ class EvidenceLines(TraceReader):
     def on_exception(self, time: float, entity: str, event: UnhandledException) -> None:
         sentence = f"{event.headline}: {quoted(event.text, 200)}"
         steps = own_first(event.traceback, event.place)
-        self._tell(time, self._who(event.delivery, entity), sentence, delivery=event.delivery, traceback=steps)
+        self._tell(
+            time,
+            self._who(event.delivery, entity),
+            sentence,
+            delivery=event.delivery,
+            traceback=steps,
+            chain=event.chain,
+        )
 
     def on_task_cancelled(self, time: float, entity: str, event: TaskCancelled) -> None:
         sentence = f"cancels the task of {event.delivery.rpartition('#')[0]} at {event.place} ({event.by_place})"

@@ -159,6 +159,7 @@ def _row(
         "fault": kind in _FAULTS,
         "causes": [kinds.index(each) + 1 for each in dict.fromkeys(line.causes)],
         "traceback": list(line.traceback),
+        "chain": list(line.chain),
     }
 
 

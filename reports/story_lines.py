@@ -22,6 +22,9 @@ _SIMULATOR: Final = f"{__name__.partition('.')[0]}/sim/"
 _STEPS_MAX: Final = 3
 """So many steps of an exception's way are told in lines of text."""
 
+_CHAIN_MAX: Final = 3
+"""So many of the exceptions that it came from are."""
+
 _ROOM_MIN: Final = 30
 """Columns: what is narrower is no column of text."""
 
@@ -41,7 +44,7 @@ class Rank:
     CANCEL, REFUSED, RUN_ENDED_EARLY, LEASE_RELEASED, SLEPT, REDELIVERED, CREATED = 66, 64, 62, 62, 60, 58, 56
     RUN_CREATED: Final = 63  # under a lease, where nothing else says whose doing a run is
     APPENDED, LISTED, ACCEPTED, STARTED, LOCK_TAKEN, ENDED_WELL = 48, 46, 44, 42, 40, 38
-    LOCK_AWAITED, CALLED_OFTEN = 39, 64
+    LOCK_AWAITED, CALLED_OFTEN, LOGGED_ERROR = 39, 64, 63
     COMPLETED, LOCK_RELEASED, POLLED, LOCK_HELD, READ, LOG, IN_PROGRESS = 30, 26, 24, 22, 16, 14, 10
     OTHER_STORY: Final = 20  # taken off lines of deliveries that did not overlap with the one in focus
 
@@ -73,6 +76,7 @@ class Line:
         by_customer: whether a customer did or saw it.
         background: whether it was done outside of every handling.
         traceback: of an exception, as `own_first` has it.
+        chain: the exceptions that it came from, the nearest first.
         causes: the names of the kinds of causes that it shows, see `relaysim.reports.story_causes`.
     """
 
@@ -88,6 +92,7 @@ class Line:
     by_customer: bool = False
     background: bool = False
     traceback: tuple[str, ...] = ()
+    chain: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
 
 
@@ -150,11 +155,31 @@ def _rows(line: Line, text: str, column: int, width: int, whole: bool = True) ->
     room = width - len(begin)
     tells = whole and (line.loud or line.rank >= Rank.KEY)
     indent = " " * len(begin)
-    steps = [_cut(f"{indent}at {each}", width) for each in line.traceback[:_STEPS_MAX]] if tells else []
+    came_from = list(line.chain[:_CHAIN_MAX])
+    if len(line.chain) > _CHAIN_MAX:
+        came_from.append(f"and {counted(len(line.chain) - _CHAIN_MAX, 'more exception')} before it")
+    steps: list[str] = []
+    if tells:
+        steps += [_cut(f"{indent}at {each}", width) for each in line.traceback[:_STEPS_MAX]]
+        # Whole, since each ends in its place.
+        steps += [row for each in came_from for row in _wrapped(each, indent, width)]
     if len(text) <= room or not tells or room < _ROOM_MIN:
         return [_cut(begin + text, width), *steps]
     first, *others = textwrap.wrap(text, room, break_on_hyphens=False)
     return [begin + first, *(indent + each for each in others), *steps]
+
+
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
+    if width - len(indent) < _ROOM_MIN:
+        return [_cut(indent + text, width)]
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_on_hyphens=False,
+        break_long_words=True,
+    )
 
 
 def _cut(row: str, width: int) -> str:

@@ -185,12 +185,14 @@ class StoryWriter(TraceReader):
             link=Link.ENDED,
             messages=(handling.message_id,),
         )
-        line.traceback = own_first(event.traceback, event.place)
+        line.traceback, line.chain = own_first(event.traceback, event.place), event.chain
 
     def on_log(self, time: float, entity: str, event: LogLine) -> None:
         if (self._conversation_of(event.delivery) or self._at_work.get(entity, "")) == self.conversation:
             sentence = f"logs {quoted(event.text, 90)}"
-            self._line(time, self._who(event.delivery, entity), sentence, Rank.LOG, delivery=event.delivery)
+            line = self._line(time, self._who(event.delivery, entity), sentence, Rank.LOG, delivery=event.delivery)
+            if event.errors:
+                line.chain, line.loud, line.rank = event.errors, True, Rank.LOGGED_ERROR
 
     def on_printed(self, time: float, entity: str, event: Printed) -> None:
         if (self._conversation_of(event.delivery) or self._at_work.get(entity, "")) == self.conversation:
@@ -203,7 +205,7 @@ class StoryWriter(TraceReader):
         if known in ("", self.conversation):  # of what ended no known work, any message's may have been it
             sentence = f"{event.headline}: {quoted(event.text, 200)}"
             line = self._line(time, self._who(event.delivery, entity), sentence, Rank.EXCEPTION, loud=True)
-            line.traceback = own_first(event.traceback, event.place)
+            line.traceback, line.chain = own_first(event.traceback, event.place), event.chain
 
     def on_task_cancelled(self, time: float, entity: str, event: TaskCancelled) -> None:
         if not self._is_told(event.delivery):

@@ -14,8 +14,9 @@ virtual or an error while a kernel runs. A `Guard` keeps code under test from en
 - `guard`, `watchdog`: code under test that would end the process, or that never comes back.
 - `installation`: what is put in place once for many worlds.
 - `modules_aside`: loaded modules that others stand in place of now.
-- `own_errors`, `error_text`, `source_places`, `loading_lines`: the simulator's own errors, what foreign ones say, where
-  they arose, and which of them come of a server that is started where its module is loaded.
+- `own_errors`, `error_text`, `source_places`, `error_chain`, `loading_lines`: the simulator's own errors, what foreign ones
+  say, where they arose and what they came from, and which of them come of a server that is started where its module is
+  loaded.
 
 This folder imports nothing of the project and could be published alone.
 """
@@ -24,6 +25,7 @@ from relaysim.sim.kernel.agenda import StuckSimulationError, Timer
 from relaysim.sim.kernel.cancelled_tasks import CancelledTask
 from relaysim.sim.kernel.clock import EPOCH_SECONDS, TICK, ticks
 from relaysim.sim.kernel.draws import ConditionedDraws, Draws
+from relaysim.sim.kernel.error_chain import chain_of_error
 from relaysim.sim.kernel.error_text import error_text, named, writable
 from relaysim.sim.kernel.fence import Fence, outside
 from relaysim.sim.kernel.guard import EndsProcessError, GivenUpError, Guard
@@ -62,6 +64,7 @@ __all__ = [
     "Timer",
     "Trace",
     "Unhandled",
+    "chain_of_error",
     "current_context",
     "current_host",
     "digested",

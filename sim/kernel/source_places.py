@@ -32,6 +32,9 @@ _DRIVER: Final = f"{_KERNEL}.kernel"
 _DIFFERING_BY_LANE: Final = (_PACKAGE, "openai")
 """Whose code an answer of the API comes through: the official client's in lane sdk, this package's in lane direct."""
 
+_BYPASSED_IN_LANE_DIRECT: Final = (*_DIFFERING_BY_LANE, "httpx2", "httpcore2", "anyio", "redis", "fakeredis")
+"""What an error may come out of inside of a client in one lane alone."""
+
 _UNDER_TEST: Final = f"{_PACKAGE}.relay"
 """The part of this package that runs in simulations and does not make them."""
 
@@ -127,6 +130,15 @@ def steps_of_error(error: BaseException | None) -> tuple[str, ...]:
             )
         step = step.tb_next
     return tuple(steps[-_STEPS_MAX:])
+
+
+def ends_differently_by_lane(error: BaseException) -> bool:
+    """Whether an exception was raised inside of what answers of the API and of Redis come through."""
+    step, module = error.__traceback__, ""
+    while step is not None:
+        module = str(step.tb_frame.f_globals.get("__name__", ""))
+        step = step.tb_next
+    return any(_is_of(module, each) for each in _BYPASSED_IN_LANE_DIRECT)
 
 
 def is_of_library(file: str) -> bool:

@@ -102,6 +102,7 @@ class HandlingEnd(NamedTuple):
     text: Annotated[str, "the exception's text"] = ""
     place: Annotated[str, "file and line of the relay's own code where it was raised, e.g. `bot.py:12`"] = ""
     traceback: Annotated[tuple[str, ...], "the last steps on the way there, outermost first"] = ()
+    chain: Annotated[tuple[str, ...], "the exceptions that it came from, the nearest first, each with its place"] = ()
 
 
 # Requests to the API, and what becomes of them
@@ -382,11 +383,15 @@ def _digested_log_line(event: LogLine) -> tuple[str, str, str]:
 
 @record_kind("log", digested=_digested_log_line)
 class LogLine(NamedTuple):
-    """The relay has logged a line. Numbers of source lines and folders of source files that it names are not digested."""
+    """The relay has logged a line. Numbers of source lines and folders of source files that it names are not digested, and
+    neither is the exception that it tells of."""
 
     delivery: Annotated[str, "in whose handling; empty outside of one"]
     level: Annotated[str, "e.g. `INFO`"]
     text: Annotated[str, "the line"]
+    errors: Annotated[
+        tuple[str, ...], "the exception that was logged with it and those that it came from, each with its place"
+    ] = ()
 
 
 @record_kind("printed", in_fingerprint=False)
@@ -446,6 +451,7 @@ class UnhandledException(NamedTuple):
     text: Annotated[str, "the exception's text, or asyncio's message"]
     place: Annotated[str, "file and line of the relay's own code where it was raised, e.g. `bot.py:12`"]
     traceback: Annotated[tuple[str, ...], "the last steps on the way there, outermost first"]
+    chain: Annotated[tuple[str, ...], "the exceptions that it came from, the nearest first, each with its place"] = ()
 
     @property
     def headline(self) -> str:

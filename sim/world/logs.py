@@ -6,7 +6,7 @@ import logging
 from types import TracebackType
 from typing import Final, Self
 
-from relaysim.sim.kernel import Trace, current_context, current_host, named, writable
+from relaysim.sim.kernel import Trace, chain_of_error, current_context, current_host, named, writable
 from relaysim.sim.trace.schema import LogLine
 
 _DETAILS = ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks")
@@ -56,7 +56,8 @@ class _Handler(logging.Handler):
         if self.left < 0:
             return
         text = _text(record) if self.left else f"(after {LINES_MAX:,} lines, no more of this world are kept)"
-        trace.add(host.name, LogLine(delivery=current_context.get(), level=record.levelname, text=text))
+        errors = chain_of_error(record.exc_info[1], itself="with") if record.exc_info else ()
+        trace.add(host.name, LogLine(delivery=current_context.get(), level=record.levelname, text=text, errors=errors))
 
 
 def _text(record: logging.LogRecord) -> str:

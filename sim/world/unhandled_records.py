@@ -11,7 +11,15 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
-from relaysim.sim.kernel import Kernel, Unhandled, current_host, error_text, place_of_error, steps_of_error
+from relaysim.sim.kernel import (
+    Kernel,
+    Unhandled,
+    chain_of_error,
+    current_host,
+    error_text,
+    place_of_error,
+    steps_of_error,
+)
 from relaysim.sim.trace.schema import UnhandledException
 
 
@@ -47,6 +55,7 @@ def _event(delivery: str, source: str, error: BaseException | None, message: str
         text=message if error is None else error_text(error),
         place="" if error is None else place_of_error(error),
         traceback=steps_of_error(error),
+        chain=chain_of_error(error),
     )
 
 

@@ -25,6 +25,7 @@ from relaysim.sim.faults import AtOccasions, FaultPlan
 from relaysim.sim.kernel import (
     Kernel,
     SimulatorError,
+    chain_of_error,
     current_context,
     error_text,
     place_of_error,
@@ -296,6 +297,7 @@ class Webhooks:
         outcome = error_class = None
         said, where = "", ""
         steps: tuple[str, ...] = ()
+        chain: tuple[str, ...] = ()
         is_final = False
         attempt = Attempt(first.repeats, first.failure, self._kernel.unix_now)
         try:
@@ -313,6 +315,7 @@ class Webhooks:
             is_final = isinstance(error, NotAcknowledged) and error.is_final
             self.note_raised(delivery, error)
             said, where, steps = error_text(error), place_of_error(error), steps_of_error(error)
+            chain = chain_of_error(error)
             text = f"handle raised {error_class}: {said}"
             trace.add(worker.name, LogLine(delivery=delivery, level="ERROR", text=text))
         finally:
@@ -325,6 +328,7 @@ class Webhooks:
                     text=said,
                     place=where,
                     traceback=steps,
+                    chain=chain,
                 )
                 trace.add(worker.name, ended)
                 self._returned(worker, each, error_class, is_final)

@@ -676,7 +676,7 @@ def test_events_are_told_in_virtual_time_and_are_the_same_in_both_lanes() -> Non
     name = f"{__name__}:told_in_the_race"
     sdk, direct = race("sdk", name), race("direct", name)
     assert sdk.fingerprint == direct.fingerprint == race("direct", name).fingerprint
-    lines = [(seconds, fields[-1]) for seconds, _, kind, fields in sdk.records if kind == "log"]
+    lines = [(seconds, fields.text) for seconds, _, kind, fields in sdk.records if kind == "log"]
     told = [(seconds, json.loads(line)) for seconds, line in lines if line.startswith("{")]
     started = start_of(load("race").root_seed, 1)
     assert {"accepted", "conflict", "cancel", "recovered", "outcome"} <= {event["event"] for _, event in told}

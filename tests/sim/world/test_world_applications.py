@@ -31,7 +31,7 @@ def of(application: str, *at_seconds: float, provider: Any = WHATSAPP, **tables:
 
 def lines(result: Result) -> list[tuple[float, str]]:
     """What was logged: when, and what."""
-    return [(record[0], record[-1]) for record in told(result, "log")]
+    return [(record[0], record[5]) for record in told(result, "log")]
 
 
 def handlings(result: Result) -> list[tuple[float, str, str]]:

@@ -118,7 +118,7 @@ def test_work_that_is_cancelled_leaves_no_response(kind: str | None) -> None:
     tables: dict[str, Any] = {"faults": [] if kind is None else [fault], "relay": {"kind": "impatient"}}
     expected = run(settings(GIVEN, 1.0, constant=False, **tables), seed=3, lane="sdk")
     result = run(settings("own_client_bots:at_import", 1.0, constant=False, **tables), seed=3, lane="sdk")
-    assert "handle raised TimeoutError" in [each[-1][:26] for each in told(expected, "log")]
+    assert "handle raised TimeoutError" in [each[5][:26] for each in told(expected, "log")]
     assert result.fingerprint == expected.fingerprint
 
 
@@ -147,7 +147,7 @@ def test_a_client_that_is_used_in_one_loop_after_the_other_fails_as_in_productio
     """Every second time: the request arrives, its answer cannot be read, and the client drops the connection."""
     result = run(settings("plain_client_bots:loop_per_message", 1.0, 5.0, 9.0, workers=1), lane="sdk")
     assert [each[-1] for each in _sent(result)] == ["Question [c1.m1]", "Question [c1.m3]"]
-    errors = [each[-1] for each in told(result, "log") if each[-2] == "ERROR"]
+    errors = [each[5] for each in told(result, "log") if each[4] == "ERROR"]
     assert errors == ["handle raised RuntimeError: Event loop is closed"]
     assert [each[-3] for each in told(result, "served")] == [200] * 3
 

@@ -86,7 +86,7 @@ def test_packages_with_circles_and_late_imports_are_whole() -> None:
 def test_a_module_is_loaded_as_code_of_its_worker() -> None:
     """At the virtual instant of its start, and what it logs is told of the worker."""
     logged = told(run(settings("memory_bot:make_and_tell", workload=TO_BOTH, host_faults=RESTART)), "log")
-    assert [(at, entity, text) for at, entity, _, _, level, text in logged if level == "WARNING"] == [
+    assert [(at, entity, text) for at, entity, _, _, level, text, _ in logged if level == "WARNING"] == [
         (0.0, "w1", "loaded at 0.0"),
         (0.0, "w2", "loaded at 0.0"),
         (10.0, "w1", "loaded at 10.0"),

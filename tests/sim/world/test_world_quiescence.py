@@ -64,7 +64,7 @@ def test_a_relay_without_ledger_or_serve_lives_as_it_always_did() -> None:
 @pytest.mark.parametrize(("broken", "lines"), [("raises", 2), ("returns", 0)])
 def test_a_serve_that_ends_does_not_end_the_worker(broken: str, lines: int) -> None:
     result = run(settings("world_relays:queue", relay={"broken": broken}))
-    said = [record[-1] for record in told(result, "log")]
+    said = [record[5] for record in told(result, "log")]
     assert said == ["serve raised LookupError: nothing to serve"] * lines
     assert [record[-1] for record in told(result, "handling.end")] == [None]  # the class of what it raised
 

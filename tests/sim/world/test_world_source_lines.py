@@ -66,7 +66,7 @@ def _run(folder: Path, source: str) -> Result:
 
 def _logged(result: Result) -> list[Any]:
     assert result.records is not None
-    return [fields[-1] for _, _, kind, fields in result.records if kind == "log"]
+    return [fields.text for _, _, kind, fields in result.records if kind == "log"]
 
 
 def test_an_inserted_line_or_another_folder_moves_no_fingerprint(tmp_path: Path) -> None:

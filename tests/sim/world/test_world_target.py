@@ -73,7 +73,7 @@ def test_a_program_behind_an_address_is_judged_as_its_async_twin(
 def test_a_refusal_at_the_address_is_a_delivery_that_was_not_acknowledged() -> None:
     made = run(settings(PROGRAM, relay={"bot": "world_relays:raiser"}, **AGAIN))
     (line,) = told(made, "log")
-    assert line[-1] == "handle raised ConnectionError: the program answered 500"
+    assert line[5] == "handle raised ConnectionError: the program answered 500"
     (failed,) = told(made, "webhook.failed")
     assert (failed[3], failed[-1]) == ("c1.m1#1", "handle raised")
     assert [sent[-1] for sent in told(made, "send")] == ["Got c1.m1"]
