@@ -145,15 +145,20 @@ def _wrong_references(document: Document, findings: Sequence[Finding], profile: 
 
 
 def _wrong_claims(document: Document) -> list[Finding]:
-    """Ids that are there twice, events that nobody counts, and maps of claims that are not there."""
+    """Ids that are there twice, events that nobody counts, and maps of claims that are not there.
+
+    A claim is not blamed for a counter whose name is wrong: that is told of the counter.
+    """
     claims, own = document.get("claims"), _counters_of(document)
     tables = [each if isinstance(each, dict) else {} for each in claims] if isinstance(claims, list) else []
     findings = [
         Finding(("counters", index, "name"), f"{name!r} is counted in every world", "give the counter another name")
         for index, name in own
-        if name in COUNTS or name in SERIES or name == REPLICATIONS
+        if _is_taken(name)
     ]
-    counters = [name for _, name in own]
+    counters = [name for _, name in own if not _is_taken(name) and _NAME_OF_COUNTER.fullmatch(name)]
+    misnamed = {name for _, name in own} - {*counters}
+    some_have_no_name = "counters" in document and len(own) != _entries_of(document["counters"])
     ids: list[Any] = []
     for index, claim in enumerate(tables):
         identifier = claim.get("id")
@@ -162,14 +167,19 @@ def _wrong_claims(document: Document) -> list[Finding]:
                 Finding(("claims", index, "id"), f"{identifier!r} is the id of claims[{ids.index(identifier)}], too")
             )
         ids.append(identifier)
-        event, among = claim.get("event"), claim.get("among")
+        event, among, where = (
+            None if isinstance(each, str) and _counter_in(each) in misnamed else each
+            for each in (claim.get("event"), claim.get("among"), claim.get("where"))
+        )
+        if some_have_no_name and isinstance(event, str) and _counter_in(event) not in (*COUNTS, *SERIES, *counters):
+            event = None
         kind = kind_named(claim.get("kind"))
         known, what = (SERIES, "series") if kind and kind.reads_series else ([*COUNTS, *counters], "count")
         bound = CounterBound.of(event) if isinstance(event, str) else None
         if isinstance(event, str) and kind and not kind.reads_series and detail_name(event) in counters:
             findings += _wrong_counter(("claims", index), event, among, kind)
             event = None
-        elif bound is not None and bound.is_over:
+        elif bound is not None and bound.is_over and bound.counter not in SERIES:
             suggestion = (
                 did_you_mean(bound.counter, counters, what="there are") if counters else "define it in [[counters]]"
             )
@@ -188,7 +198,6 @@ def _wrong_claims(document: Document) -> list[Finding]:
             if among in counters:
                 suggestion = "a counter cannot be the trials; name messages, or leave `among` out for worlds"
             findings.append(Finding(("claims", index, "among"), f"there is no count {among!r}", suggestion))
-        where = claim.get("where")
         if isinstance(where, str) and where and where not in COUNTS and where not in counters:
             suggestion = did_you_mean(where, [*COUNTS, *counters], what="there are")
             findings.append(Finding(("claims", index, "where"), f"there is no count {where!r}", suggestion))
@@ -199,6 +208,24 @@ def _wrong_claims(document: Document) -> list[Finding]:
             suggestion = did_you_mean(name, known_ids, what="there are")
             findings.append(Finding(steps, f"there is no claim {name!r}", suggestion))
     return findings
+
+
+_NAME_OF_COUNTER = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def _is_taken(name: str) -> bool:
+    """Whether every world counts something of this name."""
+    return name in COUNTS or name in SERIES or name == REPLICATIONS
+
+
+def _counter_in(event: str) -> str:
+    """The counter that an event may be about: all of it, or what stands before a bound."""
+    return re.split(r" *(?:<=|>)", event, maxsplit=1)[0]
+
+
+def _entries_of(tables: object) -> int:
+    """How many counters a document has, if it is a list of them; else -1."""
+    return len(tables) if isinstance(tables, list) else -1
 
 
 def _counters_of(document: Document) -> list[tuple[int, str]]:
@@ -217,6 +244,8 @@ def _wrong_counter(steps: tuple[Step, ...], event: str, among: object, kind: Cla
     if CounterBound.of(event) is not None:
         if among == "messages" or (kind.is_about_occurrence and among in (None, REPLICATIONS)):
             return []
+        if isinstance(among, str) and among != REPLICATIONS and among not in COUNTS:
+            return []  # there is no such count, which is told
         return [Finding((*steps, "among"), f'must be "messages" where the event is {event}, which counts messages')]
     if kind.is_about_occurrence or among in (None, REPLICATIONS):
         return []

@@ -10,7 +10,8 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Any, Final, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -96,7 +97,7 @@ def translate(
         hidden: fields that are never suggested.
     """
     findings: dict[Finding, None] = {}
-    for error in errors:
+    for error in _of_one_branch(errors, annotation):
         if _said_by_another(error):
             continue
         location = error["loc"]
@@ -141,6 +142,58 @@ def _said_by_another(error: Mapping[str, Any]) -> bool:
         and isinstance(value, (list, tuple))
         and len(value) >= int(error["ctx"]["min_length"])
     )
+
+
+# Fields of several types
+
+
+_OF_NO_BRANCH: Final = "of_no_branch"
+
+
+def _of_one_branch(errors: Iterable[Mapping[str, Any]], annotation: Any) -> list[Mapping[str, Any]]:
+    """The errors, of each field of several types those of the type that was meant: pydantic tells what each of them misses.
+
+    Where the value is of none of the types, one error has them all.
+    """
+    kept: list[Mapping[str, Any]] = []
+    of_fields: dict[tuple[Step, ...], list[tuple[Step, Mapping[str, Any]]]] = {}
+    for error in errors:
+        location = error["loc"]
+        at = _branch_at(annotation, location)
+        if at is None:
+            kept.append(error)
+        else:
+            told = {**error, "loc": (*location[:at], *location[at + 1 :])}
+            of_fields.setdefault(location[:at], []).append((location[at], told))
+    for place, told_by_branch in of_fields.items():
+        others = [(branch, each) for branch, each in told_by_branch if each["loc"] == place and _is_of_type(each)]
+        elsewhere = {branch for branch, _ in others}
+        meant = [each for branch, each in told_by_branch if branch not in elsewhere]
+        if not meant:
+            types = [_TYPES.get(each["type"].partition("_")[0], "") for _, each in others]
+            context = {"types": [each.removeprefix("must be ") for each in dict.fromkeys(types) if each]}
+            meant = [{**others[0][1], "type": _OF_NO_BRANCH, "ctx": context}]
+        kept += meant
+    return kept
+
+
+def _is_of_type(error: Mapping[str, Any]) -> bool:
+    return str(error["type"]).endswith("_type") or error["type"] == "int_from_float"
+
+
+def _branch_at(annotation: Any, location: Sequence[Step]) -> int | None:
+    """Where in pydantic's location the type stands, of a field that may have several and none of them a table; else None."""
+    for at in range(1, len(location)):
+        for model in _models_at(annotation, location[: at - 1]):
+            for name, field in model.model_fields.items():
+                if location[at - 1] in (name, field.alias) and _has_plain_types(field.annotation):
+                    return at
+    return None
+
+
+def _has_plain_types(annotation: Any) -> bool:
+    types = [each for each in get_args(annotation) if each is not type(None)]
+    return get_origin(annotation) in (Union, UnionType) and len(types) > 1 and not [*models_in(annotation)]
 
 
 # Places
@@ -259,6 +312,8 @@ def _words(
             return f"must have {bound} {number} entr{'y' if number == 1 else 'ies'}", ""
         case "value_error" | "assertion_error":
             return str(context.get("error", error["msg"])), ""
+    if kind == _OF_NO_BRANCH:
+        return f"must be {' or '.join(context['types'])}{given}", ""
     return _type_words(kind, context, _models_at(annotation, location), steps, terms) + given, ""
 
 

@@ -486,6 +486,44 @@ log = "x"
             "counters: [0].request 'messages.creat' is no operation of threads; did you mean `messages.create` or "
             "`messages.retrieve`?",
         ),
+        *(
+            (f'[[counters]]\nname = "a"\nrequest = "*.create"\nstatus = {status}', f"counters[0].status{said}")
+            for status, said in (
+                ('"x"', ': must be a whole number or a list, not "x"'),
+                ("400.5", ": must be a whole number or a list, not 400.5"),
+                ("{ a = 1 }", ": must be a whole number or a list, not a table"),
+                ("99", ": must be 100 or more, not 99"),
+                ('[400, "x"]', '[1]: must be a whole number, not "x"'),
+                ("[400, 99]", "[1]: must be 100 or more, not 99"),
+            )
+        ),
+        (
+            f'[[counters]]\nname = "lost"\nlog = "x"\n{CLAIM}kind = "below"\nlimit = 0.5\nevent = "lost"',
+            "counters[0].name: 'lost' is counted in every world; give the counter another name",
+        ),
+        (
+            f'[[counters]]\nname = "My-Misses"\nlog = "x"\n{CLAIM}kind = "never"\nevent = "My-Misses > 3"',
+            'counters[0].name: has not the right form: "My-Misses"; it says: small letters, digits and _; what claims and '
+            "results call it",
+        ),
+        (
+            f'[[counters]]\nlog = "x"\n{CLAIM}kind = "never"\nevent = "misses > 3"\namong = "messages"',
+            "counters[0].name: is missing; it says: small letters, digits and _; what claims and results call it",
+        ),
+        (
+            f'[counters]\nname = "misses"\nlog = "x"\n{CLAIM}kind = "never"\nevent = "misses > 3"\namong = "messages"',
+            "counters: must be a list, not a table",
+        ),
+        (
+            f'{MISSES}{CLAIM}kind = "below"\nlimit = 0.5\nevent = "misses > 1"\namong = "misses"',
+            "claims[mine].among: there is no count 'misses'; a counter cannot be the trials; name messages, or leave "
+            "`among` out for worlds",
+        ),
+        (
+            f'{CLAIM}kind = "above"\nlimit = 0.5\nevent = "reply_seconds > 20"\namong = "messages"',
+            "claims[mine].event: there is no count 'reply_seconds > 20'; a series is counted up to a bound, as "
+            "`reply_seconds <= 20`, with the number alone",
+        ),
         (
             '[[counters]]\nname = "a"\nredis = "SETT"',
             "counters[0].redis: 'SETT' is no command that the simulated Redis knows; did you mean `SET` or `SETBIT`? A Lua "
