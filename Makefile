@@ -6,8 +6,8 @@ STAMP := $(VENV)/.installed
 INCIDENT_OTHERS := race stuck_run persistent_failure rapid_pair incident_typical peak_hour_before peak_hour \
 	peak_hour_one_key peak_hour_drain stuck_run_cancel_raises race_cancel_without_thread_id
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-# A fifth of the tests' time is waiting, for programs and sockets: more of them at once than there are cores.
-TEST_JOBS ?= $(shell expr $(JOBS) + $(JOBS) / 2 + $(JOBS) % 2)
+# Half of the tests' time is waiting, for programs and sockets: more of them at once than there are cores.
+TEST_JOBS ?= $(shell expr $(JOBS) \* 2)
 
 # Hundreds of processes are started by the tests: each is faster where what is compiled once is kept.
 unexport PYTHONDONTWRITEBYTECODE
