@@ -84,6 +84,10 @@ def test_everybody_can_read_it(browser: Browser, folder: Path, name: str) -> Non
                 last = wide.nth(at).locator("tr").first.locator(":scope > *").last
                 right = last.evaluate("each => each.getBoundingClientRect().right")
                 assert right <= width, f"table {at} loses its last column at {width}"
+            if width == NARROW:  # claims are read from top to bottom there
+                scrolls = "each => each.parentElement.scrollWidth > each.parentElement.clientWidth"
+                claims = page.locator("table.claims")
+                assert not [at for at in range(claims.count()) if claims.nth(at).evaluate(scrolls)]
             page.context.close()
 
 

@@ -332,3 +332,19 @@ def test_what_happened_more_often_than_there_are_trials_is_no_share() -> None:
 def test_one_independent_trial_stands_in_the_singular() -> None:
     words = clustered_words({"deff": 12.0, "trials_max": 1, "n_effective": 1.0})
     assert "of at most 1 trial; those seen scatter like 1 independent one (" in words
+
+
+def test_where_claims_stand_below_each_other_each_number_has_its_columns_name() -> None:
+    page = verify_html(sample_results())
+    (table,) = re.findall(r'<table class="claims">.*?</table>', page, re.DOTALL)
+    heads = re.findall(r'<th scope="col" class="n">(.*?)</th>', table)
+    assert len(heads) == 4
+    rows = [re.findall(r'<td class="n"(?: data-head="(.*?)")?>', row) for row in table.split("<tr>")]
+    numbers = [row for row in rows if row]
+    assert len(numbers) > 3
+    assert all(row == heads for row in numbers)
+    assert re.search(
+        r"@media screen and \(max-width: 40rem\) \{.*?\.claims \.n::before \{ content: attr\(data-head\)",
+        page,
+        re.DOTALL,
+    )
