@@ -9,7 +9,7 @@ is claimed, counted and judged) and `results` (what a run writes); `exit_codes` 
   `confidence_sequences` (looked at while trials come) and `paired` (the same worlds under several policies).
 - `answers`: the one answer of each command, as data; `answer_terminal` draws it on a screen of 24 lines.
 - `results`, `publish`, `determinism`: what a run writes, and whether a seed was one world.
-- `runs`: where runs lie, and the list of all of them.
+- `runs`: where runs lie, and the list of all of them; `listed_runs`: what each run keeps for that.
 - `changes`: what is new, resolved and ongoing between two runs; `junit` and `github`: the verdicts for CI.
 - `summary`, `terminal`, `verify_page`, `page`, `figures`: judged scenarios in words, on a terminal, as pages and figures;
   `counters`: what they count of their own, in words.

@@ -2,8 +2,8 @@
 
 `<time>` is when the results were written, in UTC (`20260304T050607Z`); a second run within the same second gets `-02`.
 `reports/out/<name>/latest` links to the newest run of a name, `reports/out/latest` to the newest of all, and
-`reports/out/index.html` lists them with what changed from run to run. With `--out` results lie where it says, and nothing
-links to them.
+`reports/out/index.html` lists them with what changed from run to run, by what each run keeps for it (`listed_runs`). With
+`--out` results lie where it says, and nothing links to them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Sequence
-from itertools import count, islice
+from collections.abc import Iterable, Sequence
+from itertools import count, islice, zip_longest
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from relaysim.reports.answers import answer_of
-from relaysim.reports.answers.answer import Answer, Figure
-from relaysim.reports.changes import Changes, changes_between, changes_title, is_judged
+from relaysim.reports.changes import is_judged
+from relaysim.reports.listed_runs import Listed, listed, reader
 from relaysim.reports.results import ResultsError, read_results, write_text
 from relaysim.reports.summary import number, percent
 
@@ -93,19 +92,11 @@ def named(run: Path, out: Path | None) -> Path:
 
 
 class _Run(NamedTuple):
-    """A run, as the index shows it."""
+    """A run, as the index shows it: where its page is, "" without one, when it was written, and what is told of it."""
 
     path: str
     time: str
-    answer: Answer | None
-    changes: Changes | None
-    problem: str
-    code_version: str
-
-    @property
-    def changes_title(self) -> str:
-        """What changed since the run before, in words; "" where nobody can say."""
-        return "" if self.changes is None else changes_title(self.changes)
+    told: Listed
 
 
 class _Trend(NamedTuple):
@@ -136,13 +127,10 @@ def write_index(root: Path) -> Path:
 
 def _name(folder: Path) -> _Name:
     runs = sorted(_runs_in(folder), key=_order, reverse=True)
-    listed = runs[:LISTED_MAX]
-    read = [(run, _read(run)) for run in listed]
-    shown = []
-    for at, (run, results) in enumerate(read):
-        before = read[at + 1][1] if at + 1 < len(read) else None
-        shown.append(_shown(folder, run, results, before))
-    return _Name(folder.name, shown, len(runs) - len(listed), _trends([results for _, results in reversed(read)]))
+    shown, read = runs[:LISTED_MAX], reader()
+    told = [listed(run, before, read) for run, before in zip_longest(shown, shown[1:])]
+    entries = [_shown(folder, run, each) for run, each in zip(shown, told, strict=True)]
+    return _Name(folder.name, entries, len(runs) - len(shown), _trends(reversed(told)))
 
 
 def _runs_in(folder: Path) -> list[Path]:
@@ -154,41 +142,26 @@ def _order(run: Path) -> tuple[str, int]:
     return time, int(number_of_second or 1)
 
 
-def _read(run: Path) -> dict[str, Any] | str:
-    """The results of a run, or why there are none."""
-    try:
-        return read_results(run)
-    except (OSError, ResultsError) as error:
-        return str(error)
-
-
-def _shown(folder: Path, run: Path, results: dict[str, Any] | str, before: dict[str, Any] | str | None) -> _Run:
+def _shown(folder: Path, run: Path, told: Listed) -> _Run:
     time = datetime.datetime.strptime(_order(run)[0], "%Y%m%dT%H%M%SZ").strftime("%Y-%m-%d %H:%M:%S")
     path = f"{folder.name}/{run.name}/{INDEX}" if (run / INDEX).is_file() else ""
-    if isinstance(results, str):
-        return _Run(path, time, None, None, results, "")
-    known = before if isinstance(before, dict) and is_judged(before) and is_judged(results) else None
-    changes = None if known is None else changes_between(known, results)
-    return _Run(path, time, answer_of(results), changes, "", str(results.get("code_version", "")))
+    return _Run(path, time, told)
 
 
 _WIDE, _HIGH, _EDGE = 160.0, 28.0, 3.0
 
 
-def _trends(oldest_first: Sequence[dict[str, Any] | str]) -> list[_Trend]:
+def _trends(oldest_first: Iterable[Listed]) -> list[_Trend]:
     """What several runs counted alike, as lines: no more than three, those that changed first."""
     series: dict[tuple[str, str, str, str], list[float]] = {}
-    for results in oldest_first:
-        for figure in answer_of(results).figures if isinstance(results, dict) else ():
-            if figure.value is not None:
-                series.setdefault(_what(figure), []).append(figure.value)
+    for told in oldest_first:
+        for figure in told.figures:
+            if figure["value"] is not None:
+                what = (figure["what"], figure["who"], figure["where"], figure["unit"])
+                series.setdefault(what, []).append(figure["value"])
     drawn = [(what, values) for what, values in series.items() if len(values) > 1]
     drawn.sort(key=lambda each: len(set(each[1])) == 1)
     return [_trend(what, values) for what, values in islice(drawn, 3)]
-
-
-def _what(figure: Figure) -> tuple[str, str, str, str]:
-    return figure.what, figure.who, figure.where, figure.unit
 
 
 def _trend(what: tuple[str, str, str, str], values: Sequence[float]) -> _Trend:

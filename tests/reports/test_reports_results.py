@@ -115,7 +115,7 @@ def test_a_run_is_published_whole_and_the_next_one_tells_what_changed(
         each.name: each.read_bytes() for each in folder.rglob("*") if each.is_file()
     }  # nothing overwritten
     again = {each.name: each.read_bytes() for each in second.rglob("*") if each.is_file()}
-    assert {name for name in first if first[name] != again[name]} == {"index.html"}
+    assert {name for name in first if first[name] != again[name]} == {"index.html", "listed.json"}
 
 
 def test_out_chooses_the_folder_and_leaves_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

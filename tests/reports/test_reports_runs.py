@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from report_samples import sample_results
 
+from relaysim.reports import listed_runs
 from relaysim.reports.results import build_results, canonical, read_results, write_results
 from relaysim.reports.runs import LISTED_MAX, link_latest, named, new_run, previous_run, results_folder, write_index
 
@@ -86,6 +89,42 @@ def test_the_index_lists_runs_newest_first_with_what_changed_and_how_figures_mov
     assert "new in race: " in page
     assert ", 0 resolved, 0 ongoing" in page
     assert "<script" not in page
+
+
+def test_the_index_reads_each_results_file_once_and_loses_nothing_with_what_it_keeps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+
+    def counting(folder: Path) -> dict[str, Any]:
+        read.append(folder.name)
+        return read_results(folder)
+
+    monkeypatch.setattr(listed_runs, "read_results", counting)
+    runs = [run("bot", str(at), at) for at in range(4)]
+    first = write_index(Path("reports/out")).read_text(encoding="utf-8")
+    assert sorted(read) == [each.name for each in runs]
+    read.clear()
+    assert write_index(Path("reports/out")).read_text(encoding="utf-8") == first
+    assert read == []
+    runs.append(run("bot", "4", 4))
+    write_index(Path("reports/out"))
+    assert sorted(read) == [each.name for each in runs[-2:]]  # the one before tells what changed
+    assert sum((each / "listed.json").stat().st_size for each in runs) < 0.1 * sum(
+        (each / "results.json").stat().st_size for each in runs
+    )
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[]", '{"schema": 0}', '{"schema": 1, "stamps": 3}', "\xff"])
+def test_what_is_kept_for_the_index_may_be_damaged_or_of_other_results(damage: str) -> None:
+    runs = [run("bot", str(at), at) for at in range(3)]
+    before = write_index(Path("reports/out")).read_text(encoding="utf-8")
+    (runs[1] / "listed.json").write_text(damage, encoding="latin-1")
+    assert write_index(Path("reports/out")).read_text(encoding="utf-8") == before
+    write_results(runs[1], {**sample_results(), "code_version": "mended"})
+    assert "mended" in write_index(Path("reports/out")).read_text(encoding="utf-8")
+    shutil.rmtree(runs[0])
+    assert write_index(Path("reports/out")).read_text(encoding="utf-8").count("Problems: ") == 1
 
 
 def test_the_index_says_what_it_cannot_read_and_how_many_it_leaves_out() -> None:
