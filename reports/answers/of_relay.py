@@ -22,7 +22,7 @@ from relaysim.reports.answers.of_verify import (
     resting_on_nothing,
     worlds_words,
 )
-from relaysim.reports.answers.severity import MEANINGS, Judged, may_never_happen, severity, worst_refuted
+from relaysim.reports.answers.severity import MEANINGS, Judged, Totals, may_never_happen, severity, worst_refuted
 from relaysim.reports.claims import TRANSPARENCY_PARTS
 from relaysim.reports.determinism import is_deterministic
 from relaysim.reports.results import claims_of
@@ -123,9 +123,16 @@ def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
     claims = list(claims_of(results))
     worst = worst_refuted(claims)
     lost, noticed = unjudged_losses(results), unjudged_breaches(results)
-    scenario = worst[0] if worst is not None else [*lost, *(each for each, _ in noticed)][0]
+    unjudged = [*lost, *(each for each, _ in noticed)]
+    # What customers feel comes first, whether or not a claim is about it.
+    leads = bool(unjudged) and (worst is None or not severity(worst[1])[0])
+    scenario = unjudged[0] if leads or worst is None else worst[0]
     wrong = _wrong(scenario)
-    if worst is not None and not (wrong and worst[1]["event"] in (*MEANINGS, "transparency_breaches", "failed")):
+    if (
+        worst is not None
+        and not leads
+        and not (wrong and worst[1]["event"] in (*MEANINGS, "transparency_breaches", "failed"))
+    ):
         first = f"“{worst[1]['title']}” is false: {claim_words(worst[1])}"
     else:
         first = wrong[0] if wrong else "messages were left without anything"
@@ -360,6 +367,7 @@ def _figures(results: Mapping[str, Any]) -> list[Figure]:
 def _table(claims: Sequence[Judged]) -> Table:
     """Claims by their titles; where several scenarios judged one, the worst of them decides."""
     groups = []
+    totals = Totals.of(scenario for scenario, _ in claims)
     left = list(dict.fromkeys(claim["id"] for _, claim in claims))
     total = len(left)
     for verdict, head in (("refuted", "False"), ("inconclusive", "Not shown"), ("verified", "True, as far as seen")):
@@ -369,10 +377,10 @@ def _table(claims: Sequence[Judged]) -> Table:
             if not same:
                 continue
             left.remove(identifier)
-            scenario, claim = max(same, key=lambda each: severity(each[1]))
+            scenario, claim = max(same, key=lambda each: severity(each[1], totals))
             judged = sum(each["id"] == identifier for _, each in claims)
             where = f" in {scenario['scenario']}" if judged > 1 and verdict != "verified" else ""
-            found.append((severity(claim), Line((claim["title"], f"{observed_words(claim)}{where}"))))
+            found.append((severity(claim, totals), Line((claim["title"], f"{observed_words(claim)}{where}"))))
         found.sort(key=lambda each: each[0], reverse=True)
         if found:
             tone = {"refuted": "bad", "inconclusive": "open", "verified": "good"}[verdict]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table, Tone
 from relaysim.reports.answers.numbers import claim_words, interval_of, observed_words, share_words
-from relaysim.reports.answers.severity import Judged, may_never_happen, severity, worst_refuted
+from relaysim.reports.answers.severity import Judged, Totals, may_never_happen, severity, worst_refuted
 from relaysim.reports.counters import nothing_matched_words
 from relaysim.reports.determinism import is_deterministic, not_deterministic_words, remedy_words
 from relaysim.reports.results import claims_of
@@ -413,6 +413,7 @@ def _failed_of_all(scenarios: Sequence[Mapping[str, Any]]) -> list[Figure]:
 def claims_table(rows: Sequence[Row]) -> Table:
     """A line for each claim, by its title, under its verdict; what is refuted first, and of that the worst first."""
     lines: dict[str, list[tuple[Any, Line]]] = {}
+    totals = Totals.of(scenario for row in rows for scenario, _ in row.entries)
     several = len({scenario["scenario"] for row in rows for scenario, _ in row.entries}) > 1
     for row in rows:
         if not row.parts:
@@ -421,10 +422,10 @@ def claims_table(rows: Sequence[Row]) -> Table:
         verdict = _stands(row)
         deciding = "refuted" if verdict == _PARTLY else verdict
         parts = [part for part in row.parts if part.verdict == deciding]
-        part = max(parts, key=lambda each: severity(each.claim))
+        part = max(parts, key=lambda each: severity(each.claim, totals))
         where = str(part.scenario.get("variant") or part.scenario["scenario"])
         told = " by construction" if part.by_construction and len(row.parts) == 1 else f" ({where})" if several else ""
-        felt, distance, trials = severity(part.claim)
+        felt, distance, trials = severity(part.claim, totals)
         cells = (row.title or row.id, f"{observed_words(part.claim)}{told}")
         lines.setdefault(verdict, []).append(((not felt, -distance, -trials), Line(cells)))
     groups = []

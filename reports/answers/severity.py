@@ -1,16 +1,17 @@
 """How bad a refuted claim is, so that the worst one can be named first.
 
-What customers feel comes before everything else; then counts how far the observed rate lies from what the claim allows;
-then how many trials say so.
+What customers feel comes before everything else; then counts how many of all messages (or worlds, where those are counted)
+lie beyond what the claim allows; then how many trials say so. A rate alone would put 1 of 2 before 30 of 120.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS
-from relaysim.reports.claims import TRANSPARENCY_PARTS
+from relaysim.reports.claims import REPLICATIONS, TRANSPARENCY_PARTS
 
 MEANINGS: Final[Mapping[str, tuple[str, str]]] = {
     "lost": ("message", "without an answer"),
@@ -51,19 +52,44 @@ def share_of(claim: Mapping[str, Any]) -> float | None:
     return min(1.0, count / trials) if trials else None
 
 
-def severity(claim: Mapping[str, Any]) -> Severity:
-    """How bad it is that a claim is refuted; the larger, the worse."""
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How many messages and worlds there were in all, of which each claim counts a part."""
+
+    messages: int = 0
+    worlds: int = 0
+
+    @classmethod
+    def of(cls, scenarios: Iterable[Mapping[str, Any]]) -> Totals:
+        """Of some scenarios of the results, each counted once."""
+        once = list({id(each): each for each in scenarios}.values())
+        messages = sum(int(each.get("outcomes", {}).get("messages", 0)) for each in once)
+        return cls(messages, sum(int(each.get("replications", 0)) for each in once))
+
+
+def severity(claim: Mapping[str, Any], totals: Totals | None = None) -> Severity:
+    """How bad it is that a claim is refuted; the larger, the worse.
+
+    Args:
+        totals: of the scenarios beside which it stands; None: of its own trials alone.
+    """
     low, high = claim["limit"]
-    share = share_of(claim)
+    share, trials = share_of(claim), claim["n"]
     if share is None:
-        share = 1.0 if claim["count"] else low
-    return claim["event"] in _FELT, max(low - share, share - high, 0.0), claim["n"]
+        share, trials = 1.0 if claim["count"] else low, claim["count"]
+    beyond = max(low - share, share - high, 0.0)
+    if totals is not None:
+        among = totals.worlds if claim["among"] == REPLICATIONS else totals.messages
+        beyond *= trials / max(among, trials, 1)
+    return claim["event"] in _FELT, beyond, claim["n"]
 
 
 def worst_refuted(judged: Iterable[Judged]) -> Judged | None:
     """The worst refuted claim, with its scenario; of equally bad ones the first. None if none is refuted."""
-    refuted = [each for each in judged if each[1]["verdict"] == "refuted"]
-    return max(refuted, key=lambda each: severity(each[1]), default=None)
+    every = list(judged)
+    totals = Totals.of(scenario for scenario, _ in every)
+    refuted = [each for each in every if each[1]["verdict"] == "refuted"]
+    return max(refuted, key=lambda each: severity(each[1], totals), default=None)
 
 
 def may_never_happen(claim: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from relaysim.reports.answer_terminal import COLUMNS, LINES, screen
 from relaysim.reports.answers import Answer, answer_of, with_answer
-from relaysim.reports.answers.severity import severity, worst_refuted
+from relaysim.reports.answers.severity import Totals, severity, worst_refuted
 from relaysim.reports.claims import ClaimSpec, Tally, judge
 from relaysim.reports.exit_codes import exit_status
 from relaysim.reports.results import build_results, claims_of
@@ -252,6 +252,26 @@ def test_an_unsafe_relay_says_what_customers_lose_first_and_fails() -> None:
     assert not answer.gate
 
 
+def test_what_harms_most_messages_is_named_before_what_is_most_of_a_few() -> None:
+    few, many = (claim("transparent", "never", "transparency_breaches", *counts) for counts in ((1, 2), (30, 120)))
+    found = own(
+        scenario("small", [few], failed=1, lost=1, messages=2),
+        scenario("large", [many], failed=30, lost=0, messages=120, counts={"out_of_order": 30}),
+    )
+    answer = answer_of(found)
+    assert answer.title == "Is bot:make safe? No: 30 replies sent after a reply to a later message (in large)"
+    assert answer.table.groups[0].lines[0].cells == ("title of transparent", "30 times in 120 in large")
+    cheap = claim("cheap", "never", "over_cost", 120, 120)
+    dear = own(scenario("small", [few], failed=1, lost=1, messages=2), scenario("large", [cheap], messages=120))
+    assert answer_of(dear).title == "Is bot:make safe? No: 1 of 2 messages without an answer (in small)"
+
+
+def test_losses_without_a_claim_come_before_a_claim_about_costs() -> None:
+    cheap = claim("cheap", "never", "over_cost", 120, 120)
+    answer = answer_of(own(scenario("small", [cheap]), scenario("large", [], failed=30, lost=30)))
+    assert answer.title == "Is bot:make safe? No: 30 of 100 messages without an answer (in large)"
+
+
 def test_lost_messages_that_no_claim_judges_are_no_pass() -> None:
     harmless = claim("cheap", "never", "over_cost", 0, 400)
     found = own(scenario("small", [harmless], failed=9, lost=4))
@@ -374,7 +394,8 @@ def test_the_answer_names_the_worst_refuted_claim(found: dict[str, Any]) -> None
     assert (worst is None) == (not refuted)
     if worst is None:
         return
-    assert all(severity(each) <= severity(worst[1]) for each in refuted)
+    totals = Totals.of(found["scenarios"])
+    assert all(severity(each, totals) <= severity(worst[1], totals) for each in refuted)
     answer = answer_of(found)
     assert answer.tone == "bad"
     assert worst[1]["title"] in " ".join([answer.title, *answer.found, *answer.advice])
