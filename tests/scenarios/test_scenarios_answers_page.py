@@ -74,6 +74,22 @@ def test_each_command_has_a_screen() -> None:
     assert tuple(kind_of(each) for each in EXAMPLES) == COMMANDS
 
 
+def test_each_screen_says_in_one_line_what_its_reader_can_do() -> None:
+    sections = PAGE.read_text(encoding="utf-8").split("\n### ")[1:]
+    assert [each.split("\n")[0].strip("`") for each in sections] == ["make incident", *COMMANDS]
+    for each in sections:
+        assert each.split("\n")[2].startswith("With this screen alone: ")
+        assert each.split("\n")[3] == ""
+
+
+def test_the_incidents_screen_fits_a_terminal() -> None:
+    """It takes minutes, so that it is not typed here."""
+    (block,) = re.findall(r"^```text\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    lines = block.splitlines()
+    assert len(lines) < LINES
+    assert all(len(line) <= COLUMNS for line in lines)
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=kind_of)
 def test_a_screen_is_what_a_terminal_shows_and_its_page_begins_alike(
     example: Example, monkeypatch: pytest.MonkeyPatch
