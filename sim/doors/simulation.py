@@ -220,6 +220,9 @@ class SimulatedApi:
     def _load(self, settings: ApiSettings) -> Profile:
         return load_profile(settings.profile, settings.overrides, backend_named(settings.api).profile)
 
+    def _make_kernel(self, seed: int) -> Kernel:
+        return Kernel(root=0, replication=seed)
+
     def _open_trace(self, kernel: Kernel) -> RecentTrace:
         kernel.trace.close()  # it would keep everything
         return RecentTrace(kernel.env, self.settings.trace_records_max, self._on_event)
@@ -229,7 +232,7 @@ class SimulatedApi:
         start_seconds = self.start_seconds
         self.settings, self.profile = settings, profile
         self.backend = backend = backend_named(settings.api)
-        self.kernel = kernel = Kernel(root=0, replication=settings.seed)
+        self.kernel = kernel = self._make_kernel(settings.seed)
         self.trace = self._open_trace(kernel)
         options = ServiceOptions(
             replier, None if settings.assistants == "any" else settings.assistants, settings.threads_max

@@ -12,6 +12,7 @@ from relaysim.sim.doors.server.app import SimulatedServer
 from relaysim.sim.doors.server.delivery import Receive, Rendered, Scope, Send, send_whole
 from relaysim.sim.doors.simulation import ApiSettings, RecentTrace, SimulatedApi
 from relaysim.sim.kernel import Kernel
+from relaysim.sim.kernel.draws import Draws
 from relaysim.sim.kernel.trace import Clock, Fields, Trace
 from relaysim.sim.outside.provider_door import PROVIDER_PREFIX, ProviderDoor
 from relaysim.sim.trace.schema import ResponseReceived
@@ -31,17 +32,50 @@ class _WholeTrace(RecentTrace):
         self._whole.add(entity, event)
 
 
+class _OwnIds(Draws):
+    """Draws whose ids no other world has, also none of the same seed."""
+
+    __slots__ = ("_others",)
+
+    def __init__(self, root: int, replication: int, others: int) -> None:
+        super().__init__(root, replication)
+        self._others = others
+
+    def token(self, entity: str, purpose: str, length: int, index: int | None = None) -> str:
+        """As ever, of other letters."""
+        return super().token(f"{entity} after {self._others}", purpose, length, index)
+
+
 class OutsideApi(SimulatedApi):
-    """A simulated API whose trace is the kernel's own, to be judged as a world's."""
+    """A simulated API whose trace is the kernel's own, to be judged as a world's.
+
+    Args:
+        profile: in place of one that is loaded.
+        root_seed: keys what is drawn, with the settings' seed.
+        others: how many customers worlds before may have had who are remembered: ids are then of this world alone. 0: none.
+        settings, start_seconds, on_event: as of any.
+    """
 
     def __init__(
-        self, profile: Profile, settings: ApiSettings, start_seconds: float, on_event: Callable[[float, Any], object]
+        self,
+        profile: Profile,
+        root_seed: int,
+        others: int,
+        settings: ApiSettings,
+        start_seconds: float,
+        on_event: Callable[[float, Any], object],
     ) -> None:
         self._given_profile = profile
+        self._root_seed = root_seed
+        self._others = others
         super().__init__(settings, start_seconds, on_event)
 
     def _load(self, settings: ApiSettings) -> Profile:
         return self._given_profile
+
+    def _make_kernel(self, seed: int) -> Kernel:
+        draws = _OwnIds(self._root_seed, seed, self._others) if self._others else None
+        return Kernel(root=self._root_seed, replication=seed, draws=draws)
 
     def note_answer(self, call: Call, request_id: str, status: int) -> None:
         """The program has the answer, as far as can be seen from here."""

@@ -100,7 +100,12 @@ class OutsideWorld:
         self._provider = with_customers_after(settings.provider, program.others)
         self._age_seconds = max((run.age_seconds for run in settings.workload.initial_runs), default=0.0)
         start_seconds = float(int(time.time() - self._age_seconds))
-        self.server = OutsideServer(api_settings, speed, start_seconds, make_api=partial(OutsideApi, settings.profile))
+        self.server = OutsideServer(
+            api_settings,
+            speed,
+            start_seconds,
+            make_api=partial(OutsideApi, settings.profile, root_seed, program.others),
+        )
         self.kernel = self.server.api.kernel
         self.kernel.start_seconds = int(self.server.api.start_seconds)
         self.workers: list[ProgramWorker] = []

@@ -21,6 +21,9 @@ from relaysim.scenarios.load import load
 from relaysim.scenarios.outside.config import JudgeConfig
 from relaysim.scenarios.outside.playable import what_cannot_be_played
 from relaysim.scenarios.outside.trials import Trials
+from relaysim.sim.backends.profile import load_profile
+from relaysim.sim.doors.simulation import ApiSettings
+from relaysim.sim.outside.outside_server import OutsideApi
 from relaysim.sim.outside.programs import Guard
 from relaysim.sim.outside.redis_server import WorldRedis, free_port
 from relaysim.sim.outside.shared_customers import with_customers_after
@@ -165,3 +168,15 @@ def test_a_text_for_a_customer_of_an_earlier_world_is_taken_and_is_of_no_world()
     taken = asked("c101")
     assert isinstance(taken, Done)
     assert taken.response.status == 200
+
+
+@pytest.mark.parametrize("others", [0, 102])
+def test_ids_are_those_of_the_seed_unless_somebody_remembers_other_worlds(others: int) -> None:
+    def opened(root_seed: int, others: int) -> str:
+        settings = ApiSettings(seed=3)
+        api = OutsideApi(load_profile("typical"), root_seed, others, settings, 0.0, lambda time, event: None)
+        return api.service.open_conversation()
+
+    assert opened(5, others) == opened(5, others)
+    assert opened(5, others) != opened(6, others)
+    assert opened(5, others) != opened(5, others + 2)
