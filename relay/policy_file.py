@@ -13,7 +13,6 @@
 The file is checked as a whole: one error names all that is wrong with it.
 """
 
-import difflib
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -38,7 +37,7 @@ from relaysim.relay.responses_waits import (
     quiet_window,
     retry_on_lock,
 )
-from relaysim.relay.setting_rules import Settings
+from relaysim.relay.setting_rules import Settings, name_meant
 from relaysim.relay.telemetry import Telemetry
 
 SCHEMA: Final = 1
@@ -192,7 +191,6 @@ def _setting_problems(policy: str, settings: Mapping[str, Any]) -> list[str]:
 
 
 def _unknown(name: object, known: tuple[str, ...], what: str) -> str:
-    close = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"only {', '.join(known)}"
+    hint = name_meant(str(name), known, "docs/policy-file.md has all")
     place = f"policy = {name!r}" if what == "policy" else str(name)
     return f"{place}: there is no such {what}, {hint}"

@@ -11,6 +11,27 @@ Rule = Callable[[object], str | None]
 """What is wrong with a value, said as what it must be; None if nothing is."""
 
 
+_NAMES_MAX: Final = 10
+_NEAR: Final = 3
+
+
+def name_meant(name: str, known: Sequence[str], everything: str) -> str:
+    """Which name may have been meant by one that there is not; else all, or of many the least far ones.
+
+    Args:
+        name: what was written.
+        known: what there is.
+        everything: where a long list stands whole.
+    """
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    if len(known) <= _NAMES_MAX:
+        return f"only {', '.join(known)}"
+    near = difflib.get_close_matches(name, known, n=_NEAR, cutoff=0.0)
+    return f"there are {len(known)}, such as {', '.join(near)} ({everything})"
+
+
 def whole_number(value: object) -> str | None:
     """1, 2, 3 and so on."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
@@ -93,8 +114,7 @@ class Settings:
     @classmethod
     def _unknown(cls, policy: str, name: str, value: object, known: Sequence[str]) -> str:
         problem = f"{name} = {value!r}: {policy} has no such setting"
-        similar = difflib.get_close_matches(name, known, n=1)
-        return f"{problem}, did you mean {similar[0]}?" if similar else f"{problem}, only {', '.join(sorted(known))}"
+        return f"{problem}, {name_meant(name, sorted(known), f'{cls.__module__}.{cls.__qualname__} has all')}"
 
     @classmethod
     def _out_of_range(cls, values: Mapping[str, object]) -> list[str]:

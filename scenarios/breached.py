@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from relaysim.reports.claims import ClaimSpec, happened, measure
+from relaysim.sim.validation_words import did_you_mean
 from relaysim.sim.world.invariants import INVARIANTS
 
 if TYPE_CHECKING:
     from relaysim.scenarios.model import Scenario
+
+
+_ALL_CLAIMS: Final = "`relaysim list` has a scenario's claims, and `relaysim docs promises` the invariants"
 
 
 class NoSuchClaimError(ValueError):
@@ -36,8 +39,7 @@ def example_of(scenario: Scenario, claim: str, observation: Mapping[str, Any]) -
         claim = next((name for name in INVARIANTS if name.partition("-")[0] == claim), claim)
         if claim not in INVARIANTS:
             known = [*scenario.specs(), *INVARIANTS]
-            close = difflib.get_close_matches(claim, known, n=2)
-            there = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+            there = did_you_mean(claim, known, what="there are", everything=_ALL_CLAIMS)
             raise NoSuchClaimError(f"no claim of {scenario.name} and no invariant has this name; {there}")
         spec = ClaimSpec(id=claim, title=claim, kind="never", event=INVARIANTS[claim])
     _, _, offending, detail = measure(spec, observation)

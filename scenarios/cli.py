@@ -51,6 +51,9 @@ PATIENCE_VARIABLE: Final = "RELAYSIM_PATIENCE"
 _COLLECTED_AFTER: Final = 50_000
 """Objects after which a command's process looks for garbage; after Python's own 700, a sixth of the start is looking."""
 
+_CLOSE: Final = 0.7
+"""How much of a word must be the same for it to be the one that was meant."""
+
 LINE_MAX: Final = 2000
 """Characters of a complaint's line that are printed; it may quote what somebody typed, or what a bot raised."""
 
@@ -166,15 +169,59 @@ class _Parser(argparse.ArgumentParser):
         return super().format_help() + (f"\nmore: {more}\n" if more else "")
 
     def error(self, message: str) -> NoReturn:
-        unknown = re.match(r"(?:unrecognized arguments: |argument COMMAND: invalid choice: ')([^\s'=]+)", message)
-        if unknown is not None:
-            import difflib  # takes time to import, and is needed by nobody who types well
+        """Say in one line what is wrong and how to put it right, and end. The usage is for those who ask for help."""
+        more = ", ".join(each for each in (f"{self.prog} --help", lines_to_type(self.pages[:1])) if each)
+        print(f"{self.prog}: {_cut(printable(self._words(message)))} (more: {more})", file=sys.stderr)
+        self.exit(EXIT_USAGE)
 
-            typed = unknown[1]
-            known = re.findall(r"--[a-z][a-z-]*", self.format_usage()) if typed.startswith("-") else self.names
-            close = difflib.get_close_matches(typed, dict.fromkeys(known), n=2, cutoff=0.7)
-            message += f"; did you mean {' or '.join(close)}?" if close else ""
-        super().error(message)
+    def _words(self, message: str) -> str:
+        """What argparse found wrong, in words that say what to do."""
+        if (found := re.match(r"unrecognized arguments: (\S+)", message)) is not None:
+            typed = found[1]
+            if not typed.startswith("-"):
+                return f"{typed!r} is one argument too many; leave it out, or quote what belongs together"
+            option = typed.partition("=")[0]
+            return f"there is no option {option}" + self._meant(option, [*self._option_string_actions])
+        if (found := re.match(r"the following arguments are required: (.*)", message)) is not None:
+            if self.names:
+                return "names no command; relaysim verify judges the scenarios of the incident, for example"
+            is_missing = "are missing" if "," in found[1] else "is missing"
+            return f"{found[1]} {is_missing}{self._help_of(found[1])}"
+        if (found := re.fullmatch(r"argument ([^:]+): (.*)", message, re.DOTALL)) is None:
+            return message
+        name, said = found.groups()
+        if re.fullmatch(r"expected .*arguments?", said):
+            return f"{name} needs a value{self._help_of(name)}"
+        if said.startswith("ignored explicit argument"):
+            return f"{name} takes no value; write {name} alone"
+        if (other := re.fullmatch(r"not allowed with argument (.*)", said)) is not None:
+            return f"{name} and {other[1]} exclude each other; leave one out"
+        return f"{name}: {said}"
+
+    def _help_of(self, names: str) -> str:
+        """What the help says of an option or an argument that was left out; nothing of several."""
+        for action in self._actions:
+            if names in ("/".join(action.option_strings), action.metavar, action.dest) and action.help:
+                given = f" {action.metavar}" if action.option_strings and isinstance(action.metavar, str) else ""
+                return f", {names}{given}: {action.help % {'default': action.default}}"
+        return ""
+
+    def _meant(self, typed: str, known: Sequence[str]) -> str:
+        import difflib  # takes time to import, and is needed by nobody who types well
+
+        close = difflib.get_close_matches(typed, dict.fromkeys(known), n=2, cutoff=_CLOSE)
+        return f"; did you mean {' or '.join(close)}?" if close else ""
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """As argparse's own, in the same words under every version of Python."""
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(each) for each in action.choices]
+        if isinstance(action, argparse._SubParsersAction):
+            meant = self._meant(str(value), known) or "; relaysim --help lists all"
+            self.error(f"there is no command {str(value)!r}{meant}")
+        meant = self._meant(str(value), known) or f"; there are: {', '.join(known)}"
+        raise argparse.ArgumentError(action, f"there is no {str(value)!r}{meant}")
 
 
 class _Version(argparse.Action):

@@ -28,6 +28,9 @@ from relaysim.sim.world.settings import PROVIDER_KINDS, WorldSettings
 FACTORY_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 
+_ALL_COUNTS = "`relaysim docs scenarios#what-claims-can-count` has all"
+
+
 def validate(reading: Reading) -> Scenario | None:
     """The scenario of a document, if nothing is wrong with it. Adds to `problems`."""
     document = reading.document
@@ -189,17 +192,17 @@ def _wrong_claims(document: Document) -> list[Finding]:
         if kind and up_to is not None and not kind.reads_series:
             findings += _wrong_series(("claims", index), up_to, among)
         elif kind and isinstance(event, str) and event not in known:
-            suggestion = did_you_mean(event, [*known], what="there are")
+            suggestion = did_you_mean(event, [*known], what="there are", everything=_ALL_COUNTS)
             if any(re.match(rf"{name}\b", event) for name in SERIES) and not kind.reads_series:
                 suggestion = "a series is counted up to a bound, as `reply_seconds <= 20`, with the number alone"
             findings.append(Finding(("claims", index, "event"), f"there is no {what} {event!r}", suggestion))
         if isinstance(among, str) and among != REPLICATIONS and among not in COUNTS:
-            suggestion = did_you_mean(among, [*COUNTS, REPLICATIONS], what="there are")
+            suggestion = did_you_mean(among, [*COUNTS, REPLICATIONS], what="there are", everything=_ALL_COUNTS)
             if among in counters:
                 suggestion = "a counter cannot be the trials; name messages, or leave `among` out for worlds"
             findings.append(Finding(("claims", index, "among"), f"there is no count {among!r}", suggestion))
         if isinstance(where, str) and where and where not in COUNTS and where not in counters:
-            suggestion = did_you_mean(where, [*COUNTS, *counters], what="there are")
+            suggestion = did_you_mean(where, [*COUNTS, *counters], what="there are", everything=_ALL_COUNTS)
             findings.append(Finding(("claims", index, "where"), f"there is no count {where!r}", suggestion))
     findings += _wrong_in_strata(document, tables)
     known_ids = [each for each in ids if isinstance(each, str)]

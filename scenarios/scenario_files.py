@@ -226,7 +226,7 @@ def _read_file(reading: Reading, name: str, path: Path) -> SourceFile | None:
         document = read_toml(path)
     except FileNotFoundError:
         if path.parent == SHIPPED_FOLDER:
-            sentence = did_you_mean(name, shipped(), what="shipped are")
+            sentence = did_you_mean(name, shipped(), what="shipped are", everything="`relaysim list` has all")
             wrong(f"there is no shipped scenario {name!r}", f"{sentence} (or give a path that ends in .toml)")
         else:
             wrong(f"there is no such file{f' ({shown_path(path)})' if reading.files else ''}")

@@ -37,6 +37,44 @@ Replication N of a scenario is the world of `--seed N`: every random number in i
 `root_seed`, N, and what the number is for. Two relays in the same scenario and seed meet the same latencies.
 """
 
+_PERCENTILES = """
+## Percentiles
+
+"95 % of messages are answered within 20 s" is a claim of kind `above`: its event counts the values of a series from 0 up
+to a bound, and `among` says which values there could be.
+
+```toml
+# in_time.toml
+extends = "race"
+name = "in_time"
+
+[[claims]]
+id = "p95"
+title = "95 % of messages are answered within 20 s"
+kind = "above"
+event = "reply_seconds <= 20"
+among = "messages"
+limit = 0.95
+reason = "a customer who waits longer asks again"
+
+[[claims]]
+id = "half"
+title = "fewer than half of the messages are answered within 1 s"
+kind = "below"
+event = "reply_seconds <= 1"
+among = "messages"
+limit = 0.5
+reason = "a run takes longer"
+```
+
+A message that never got its answer has no value, and counts as one that is not within the bound, since it is among the
+messages: percentiles of those who were answered look the better the more were not. One that got an apology, and an answer
+besides, has the time of its answer; a claim about `failed` counts the apologies. The verdict is about the rate, with the
+interval that every claim has, so that "95 %" is verified only where the whole interval lies above. For the median say
+`limit = 0.5`, for all but one in a hundred `limit = 0.99`; the last needs some hundreds of messages. `relaysim compare`
+shows waits at each percentile side by side ([comparing policies](comparing-policies.md)).
+"""
+
 _COUNTERS = """
 ## Counters of your own
 
@@ -213,7 +251,7 @@ def reference() -> str:
         "|---|---|",
     ]
     lines += [f"| `{name}` | {text} |" for name, text in SERIES.items()]
-    lines += _COUNTERS.rstrip().splitlines()
+    lines += _PERCENTILES.rstrip().splitlines() + _COUNTERS.rstrip().splitlines()
     return "\n".join(lines) + "\n"
 
 

@@ -21,6 +21,12 @@ Step = str | int
 
 MISSING: Final = "is missing"
 
+NAMES_MAX: Final = 10
+"""A message lists no more names than this."""
+
+_NEAR: Final = 3
+_PART_MIN: Final = 4
+_HOLDING_MAX: Final = 3
 _SHOWN_MAX: Final = 60
 _ABSENT: Final = object()
 
@@ -54,17 +60,37 @@ def format_path(steps: Iterable[Step]) -> str:
     return text
 
 
-def did_you_mean(name: str, known: Sequence[str], *, what: str = "") -> str:
-    """A suggestion: the names that are close, or else all of them."""
+def did_you_mean(name: str, known: Sequence[str], *, what: str = "", everything: str = "the documents have all") -> str:
+    """A suggestion: the names that are close, or else all of them, or of many those that are least far.
+
+    Args:
+        name: what was written.
+        known: what there is.
+        what: how a list of them begins.
+        everything: where all of them are listed, for a list of more than `NAMES_MAX`.
+    """
     known = list(dict.fromkeys(known))
     if close := closest(name, known):
         return f"did you mean {close}?"
-    return f"{what or 'allowed'}: {', '.join(known)}" if known else ""
+    return listed(name, known, what=what, everything=everything)
 
 
 def closest(name: str, known: Sequence[str]) -> str:
-    """The one or two names that are close, as part of a sentence; "" if none is."""
-    return " or ".join(f"`{each}`" for each in difflib.get_close_matches(name, known, n=2))
+    """The one or two names that are close, or that hold what was written, as part of a sentence; "" if none does."""
+    close = difflib.get_close_matches(name, known, n=2)
+    if not close and len(name) >= _PART_MIN:
+        holding = [each for each in known if name.casefold() in each.casefold()]
+        close = holding if len(holding) <= _HOLDING_MAX else []
+    return " or ".join(f"`{each}`" for each in close)
+
+
+def listed(name: str, known: Sequence[str], *, what: str = "", everything: str = "the documents have all") -> str:
+    """All the names there are, or of many how many, the least far ones, and where all are listed. As `did_you_mean`."""
+    begin = what or "allowed"
+    if len(known) <= NAMES_MAX:
+        return f"{begin}: {', '.join(known)}" if known else ""
+    near = difflib.get_close_matches(name, known, n=_NEAR, cutoff=0.0)
+    return f"{begin} {len(known)}, such as {', '.join(near)}; {everything}"
 
 
 def shown(value: Any, terms: Terms = TOML) -> str:

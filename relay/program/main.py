@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from relaysim.relay.program.configuration import Configuration, ConfigurationError, read_configuration
 from relaysim.relay.program.embedded import CannotEmbed, EmbeddedServer
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         arguments: by default those of this process.
         environment: by default that of this process.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="relaysim-relay",
         description=_ABOUT,
         epilog=f"environment variables:\n{listing()}\n\nSecrets may also come from a file: the variable's name with _FILE.\n"
@@ -52,6 +53,16 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         print(shown(configuration))
         return 0
     return _serve(configuration)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the options; the help, with every variable, is for those who ask."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print it and end with 2."""
+        said = message.removeprefix("argument ")
+        print(f"{self.prog}: {said} (more: {self.prog} --help, docs/relay-program.md)", file=sys.stderr)
+        self.exit(2)
 
 
 def shown(configuration: Configuration) -> str:

@@ -54,7 +54,12 @@ def load_ablations(names: Sequence[str] = (), sets: Sequence[str] = (), scenario
     """
     known = {ablation.name: ablation for ablation in ABLATIONS}
     problems = [
-        Problem("ablate", "", f"there is no ablation {name!r}", did_you_mean(name, list(known), what="there are"))
+        Problem(
+            "ablate",
+            "",
+            f"there is no ablation {name!r}",
+            did_you_mean(name, list(known), what="there are", everything="`relaysim docs ablations` has all"),
+        )
         for name in dict.fromkeys(names)
         if name not in known
     ]

@@ -32,12 +32,15 @@ def run(arguments: argparse.Namespace) -> int:
     given, _, section = arguments.page.partition("#")
     name = given.removeprefix("docs/").removesuffix(".md")
     if name not in known:
-        raise UsageError(f"docs {given}: there is no page {name!r}; {did_you_mean(name, known, what='there are')}")
+        suggestion = did_you_mean(name, known, what="there are", everything="`relaysim docs` lists all")
+        raise UsageError(f"docs {given}: there is no page {name!r}; {suggestion}")
     text = text_of(name)
     if section:
         sections = sections_of(text)
         if section not in sections:
-            suggestion = did_you_mean(section, tuple(sections), what="it has")
+            suggestion = did_you_mean(
+                section, tuple(sections), what="it has", everything=f"`relaysim docs {name}` has all"
+            )
             raise UsageError(f"docs {arguments.page}: the page has no part {section!r}; {suggestion}")
         text = sections[section]
     say(text.rstrip("\n"))

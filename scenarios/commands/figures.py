@@ -20,6 +20,8 @@ from relaysim.scenarios.commands.read_results import read_run, reading
 if TYPE_CHECKING:
     from relaysim.reports.drawing import Drawing
 
+_ALL = "without this option all are written and named"
+
 SLIDES = "slides"
 """The folder in a run's own that figures are written to."""
 
@@ -81,7 +83,11 @@ def run(arguments: argparse.Namespace) -> int:
     with reading(path):
         drawings, claims = drawings_of(results), claim_ids(results)
     if not drawings:
-        raise UsageError(f"{path}: these results have no figures")
+        raise UsageError(
+            f"{path}: these results have no figures; name a run of `verify`, `compare`, `sweep`, `tune` or `fit` that "
+            "judged something: relaysim figures RUN",
+            page="figures",
+        )
     problems += _unknown(arguments.only or [], tuple(drawings), "--only", "figure")
     headings, labels, mistaken = _titles(arguments, drawings, claims)
     if problems + mistaken:
@@ -118,7 +124,7 @@ def _unknown(given: Sequence[str], known: Sequence[str], option: str, what: str)
     if option == "--format" and not given:
         return [f"{option}: names no {what}; there are: {', '.join(known)}"]
     return [
-        f"{option} {each}: there is no {what} {each!r}; {did_you_mean(each, known, what='there are')}"
+        f"{option} {each}: there is no {what} {each!r}; {did_you_mean(each, known, what='there are', everything=_ALL)}"
         for each in given
         if each not in known
     ]
@@ -145,7 +151,7 @@ def _titles(
         elif name in drawings:
             headings[name] = text
         elif name not in claims:
-            suggestion = did_you_mean(name, [*drawings, *claims], what="there are")
+            suggestion = did_you_mean(name, [*drawings, *claims], what="there are", everything=_ALL)
             problems.append(f"--title {name}: there is no figure and no claim {name!r}; {suggestion}")
         elif not text:
             problems.append(f"--title {name}: a claim needs a name; leave the option out for {name!r}")

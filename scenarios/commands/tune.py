@@ -168,13 +168,15 @@ def _print(results: Mapping[str, Any], folder: Path, *, full: bool) -> None:
 
 def _objectives(given: Sequence[str] | None) -> Sequence[str]:
     from relaysim.scenarios.tune.objectives import IDS
+    from relaysim.sim.validation_words import did_you_mean
 
     if given is None:
         return IDS
     wrong = [each for each in given if each not in IDS]
     if wrong or not given:
         message = f"there is no objective {wrong[0]!r}" if wrong else "there is none"
-        raise UsageError(f"--objectives: {message}; there are {', '.join(IDS)}")
+        there = did_you_mean(wrong[0], IDS, what="there are") if wrong else f"there are: {', '.join(IDS)}"
+        raise UsageError(f"--objectives: {message}; {there}")
     return tuple(each for each in IDS if each in given)
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from relaysim.sim.providers import PROVIDERS
 from relaysim.sim.toml_file import read_toml
-from relaysim.sim.validation_words import format_path, translate
+from relaysim.sim.validation_words import did_you_mean, format_path, translate
 
 FILE: Final = "relaysim.toml"
 
@@ -106,7 +106,7 @@ class JudgeConfig(BaseModel):
     def _is_there(cls, name: str | None) -> str | None:
         known = [each.model_fields["kind"].default for each in PROVIDERS]
         if name is not None and name not in known:
-            raise ValueError(f"there is no provider {name!r}; there are {', '.join(known)}")
+            raise ValueError(f"there is no provider {name!r}; {did_you_mean(name, known, what='there are')}")
         return name
 
     @property

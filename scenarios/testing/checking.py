@@ -16,6 +16,7 @@ from relaysim.scenarios.testing.check_errors import Checked
 from relaysim.scenarios.testing.judging import Judging
 from relaysim.scenarios.testing.running_test import checked_key, running_test
 from relaysim.scenarios.toml_text import toml_value
+from relaysim.sim.doors.clients import LANES
 
 if TYPE_CHECKING:
     from relaysim.scenarios.runner import Lane
@@ -66,7 +67,7 @@ def check(
             world did not come to its end, or more worlds are needed for a rate.
         ScenarioError: a ValueError: the scenario or the factory cannot be used; a line for each mistake, with its file,
             the place in it, and what to do.
-        ValueError, TypeError: `seeds`, `jobs` or `factory` is not as above.
+        ValueError, TypeError: `seeds`, `jobs`, `lane` or `factory` is not as above.
         RuntimeError: it is called from a coroutine, whose event loop would stand in the way of the worlds'.
     """
     __tracebackhide__ = True
@@ -78,6 +79,8 @@ def check(
     numbers = _numbers(seeds)
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise ValueError(f"jobs: must be a whole number, 1 or more, not {jobs!r}")
+    if lane is not None and lane not in LANES:
+        raise ValueError(f"lane: must be sdk or direct, not {lane!r}")
     name = _name_of(factory)
     test = running_test()
     if test is not None and test.only_seeds is not None:

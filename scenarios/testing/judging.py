@@ -107,9 +107,10 @@ class Judging:
         except ReplicationError as error:
             replay = self._replay.replace("{seed}", str(error.seed))
             words = " ".join(str(error).split())
-            raise NotShownError(f"{words}; nothing is judged", seed=error.seed, replay=replay) from error
+            # Its message says what went wrong, and its line shows it; pytest would print the chain before it, whole.
+            raise NotShownError(f"{words}; nothing is judged", seed=error.seed, replay=replay) from None
         except LostWorkerError as error:
-            raise NotShownError(f"{self._who}: {' '.join(str(error).split())}") from error
+            raise NotShownError(f"{self._who}: {' '.join(str(error).split())}") from None
         for summary in summaries.values():
             found.merge(summary)
         return found

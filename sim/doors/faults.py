@@ -52,7 +52,7 @@ from relaysim.sim.doors.effects import EFFECTS, Effect, FaultKind
 from relaysim.sim.faults import AtOccasions, FaultPlan
 from relaysim.sim.faults.when import NthAttempts, SiteProbability, WindowSeconds
 from relaysim.sim.kernel import Draws
-from relaysim.sim.validation_words import checked_entries
+from relaysim.sim.validation_words import checked_entries, did_you_mean
 
 _OF_STATUS: Final = ("status", "retry_after_seconds", "headers", "processed", "html")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -192,7 +192,10 @@ def wrong_routes(faults: Iterable[ApiFault], backend: Backend) -> Iterator[tuple
     for position, fault in enumerate(faults):
         hit = names if fault.effect.gone else [*names, *beside]
         if not any(fnmatchcase(name, fault.route) for name in hit):
-            yield position, f"{fault.route!r} matches no operation; there are {', '.join(names)}"
+            yield (
+                position,
+                f"{fault.route!r} matches no operation; {did_you_mean(fault.route, names, what='there are')}",
+            )
         elif fault.effect.gone:
             naming = _naming_conversations(backend)
             others = [name for name in names if fnmatchcase(name, fault.route) and name not in naming]

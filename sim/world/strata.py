@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from relaysim.sim.backends.profile import Profile
 from relaysim.sim.kernel import ConditionedDraws
+from relaysim.sim.validation_words import did_you_mean
 
 _THREAD = re.compile(r"\{c([1-9]\d*)\}")
 
@@ -72,8 +73,9 @@ class Strata(BaseModel):
         assert self.probability is not None
         value = getattr(profile, self.probability, None) if self.probability.endswith("_probability") else None
         if not isinstance(value, float):
-            known = ", ".join(name for name in Profile.model_fields if name.endswith("_probability"))
-            raise ValueError(f"strata.probability: the profile has no number {self.probability!r}; there are {known}")
+            known = [name for name in Profile.model_fields if name.endswith("_probability")]
+            hint = did_you_mean(self.probability, known, what="there are")
+            raise ValueError(f"strata.probability: the profile has no number {self.probability!r}; {hint}")
         if not 0 < value < 1:
             raise ValueError(
                 f"strata.probability: {self.probability} is {value:g}, which leaves one part empty; take the strata out "

@@ -112,16 +112,18 @@ def test_exit_code_2_and_all_problems_of_bad_files(tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "the following arguments are required: COMMAND"),
-        (["run", "race"], "the following arguments are required: --seed"),
+        ([], "names no command"),
+        (["run", "race"], "--seed is missing, --seed N"),
         (["run", "race", "--seed", "-1"], "must be a whole number, 0 or more, not '-1'"),
         (["verify", "--jobs", "0"], "must be a whole number, 1 or more, not '0'"),
         (["verify", "--replications", "many"], "must be a whole number, 1 or more, not 'many'"),
-        (["verify", "--lane", "fast"], "invalid choice: 'fast'"),
+        (["verify", "--lane", "fast"], "there is no 'fast'; there are: sdk, direct"),
         (["verify", "race", "--name", "../up"], "relaysim: --name ../up: '../up' cannot name a results folder"),
         (["verify", "race", "--set", "x"], "--set x: 'x' sets nothing"),
         (["verify", "race", "--factory", "no_such:make"], "--factory no_such:make: there is no module 'no_such'"),
         (["run", "race", "--seed", "0", "--trace", "no/such/file"], "--trace no/such/file: cannot be written"),
+        (["replay", "race", "--seed", "0", "--claim", "lost"], "has this name; did you mean `T1-no-message-lost`?"),
+        (["replay", "race", "--seed", "0", "--claim", "zzzz"], "; `relaysim list` has a scenario's claims, and `rel"),
         (["replay", "race", "--seed", "0", "--conversation", "7"], "no delivery, message or conversation 'c7'"),
     ],
 )

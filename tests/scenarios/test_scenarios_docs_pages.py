@@ -108,7 +108,7 @@ def test_pages_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
     ("page", "message"),
     [
         ("scenaros", "docs scenaros: there is no page 'scenaros'; did you mean `scenarios`?"),
-        ("../README", "docs ../README: there is no page '../README'; there are: "),
+        ("../README", "docs ../README: there is no page '../README'; there are "),
         ("scenarios#worklod", "docs scenarios#worklod: the page has no part 'worklod'; did you mean `workload`"),
     ],
 )

@@ -114,7 +114,10 @@ def test_all_mistakes_are_told_at_once(run: Path, capsys: pytest.CaptureFixture[
 def test_results_without_figures_say_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_results(here, build_results("v", [{"scenario": "s", "claims": []}]))
     assert main(["figures", "."]) == 2
-    assert capsys.readouterr().err == "relaysim: .: these results have no figures\n"
+    assert capsys.readouterr().err == (
+        "relaysim: .: these results have no figures; name a run of `verify`, `compare`, `sweep`, `tune` or `fit` that "
+        "judged something: relaysim figures RUN (more: relaysim docs figures)\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,6 @@ def one_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     streams = capsys.readouterr()
     assert streams.out == ""
     lines = streams.err.splitlines()
-    if lines[0].startswith("usage: "):
-        lines = lines[-1:]
     (line,) = lines
     assert len(line) < 2100
     return line

@@ -5,6 +5,7 @@ Method: files with every kind of mistake, and the exact lines that come out.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from relaysim.scenarios.model import ClaimEntry, Scenario
 from relaysim.scenarios.problems import ScenarioError
 from relaysim.scenarios.scenario_files import INCIDENT, shipped
 from relaysim.sim.kernel.distributions import Constant
-from relaysim.sim.validation_words import format_path, translate
+from relaysim.sim.validation_words import did_you_mean, format_path, translate
 
 
 @pytest.fixture(autouse=True)
@@ -182,7 +183,10 @@ def test_an_unknown_name_is_told_the_known_ones() -> None:
         "(or give a path that ends in .toml)"
     ]
     (line,) = problems("zzz")
-    assert f"shipped are: {', '.join(shipped())}" in line
+    told = re.search(r"; shipped are (\d+), such as (\w+), (\w+), (\w+); `relaysim list` has all ", line)
+    assert told is not None
+    assert int(told[1]) == len(shipped())
+    assert set(told.groups()[1:]) < set(shipped())
 
 
 @pytest.mark.parametrize(
@@ -688,3 +692,12 @@ def test_a_wrong_switch_of_an_api_of_its_own_is_one_problem() -> None:
         load("drain_responses", ['profile_overrides={lock="foo"}'])
     (problem,) = caught.value.problems
     assert "profile_overrides.lock: must be openai400 or foundry409 or none or steer" in str(problem)
+
+
+def test_no_message_lists_more_than_ten_names() -> None:
+    ten, eleven = ([f"name{number:02}" for number in range(count)] for count in (10, 11))
+    assert did_you_mean("zzz", ten, what="there are") == f"there are: {', '.join(ten)}"
+    told = did_you_mean("zzz", eleven, what="there are", everything="the page has all")
+    assert re.fullmatch(r"there are 11, such as name\d\d, name\d\d, name\d\d; the page has all", told)
+    assert did_you_mean("lost", ["T1-no-message-lost", *eleven]) == "did you mean `T1-no-message-lost`?"
+    assert did_you_mean("name", eleven).startswith("did you mean ")

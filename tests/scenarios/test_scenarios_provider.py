@@ -101,7 +101,7 @@ def test_options_take_the_place_of_the_table(capsys: pytest.CaptureFixture[str])
     assert main([*asked, "--provider", "whatsapp", "--path", "other"]) == 2
     assert '--set provider.path="other": provider.path: a path begins with /' in capsys.readouterr().err
     assert main([*asked, "--provider", "whatsap"]) == 2
-    assert "invalid choice: 'whatsap'" in capsys.readouterr().err
+    assert "--provider: there is no 'whatsap'; did you mean whatsapp?" in capsys.readouterr().err
 
 
 def test_the_command_knows_all_providers() -> None:

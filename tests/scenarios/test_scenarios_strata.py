@@ -224,7 +224,7 @@ def test_a_scenarios_hash_knows_its_strata_and_nothing_else_changed() -> None:
     ("setting", "said"),
     [
         ("strata.edges=[0.0, 0.5, 1.0]", "give either `edges` or `probability`"),
-        ("strata.probability=stuck", "the profile has no number 'stuck'; there are stuck_probability"),
+        ("strata.probability=stuck", "the profile has no number 'stuck'; did you mean `stuck_probability`"),
         ("profile_overrides.stuck_probability=0.0", "stuck_probability is 0, which leaves one part empty"),
         ("strata.shares=[0.5, 0.6]", "`shares` must be above 0, with a sum of 1"),
         ("strata.shares=[1.0]", "there are 2 parts, so `shares` must be 2 numbers, not 1"),

@@ -252,6 +252,12 @@ def test_values_of_the_scenario_can_be_set_and_stand_in_the_command() -> None:
         (("judged_bot:sound", "two.toml"), {"seeds": "200"}, TypeError, r"seeds: must be how many, or their numbers"),
         (("judged_bot:sound", "two.toml"), {"seeds": [1.5]}, TypeError, r"seeds: must be whole numbers, not 1\.5"),
         (("judged_bot:sound", "two.toml"), {"seeds": True}, TypeError, r"seeds: must be how many"),
+        (
+            ("judged_bot:sound", "two.toml"),
+            {"lane": "drect"},
+            ValueError,
+            r"^lane: must be sdk or direct, not 'drect'$",
+        ),
         (("judged_bot:sound", "two.toml"), {"jobs": 0}, ValueError, r"jobs: must be a whole number, 1 or more"),
         ((7, "two.toml"), {}, TypeError, r"factory: must be a function, or its name"),
         (

@@ -167,12 +167,12 @@ def test_its_conversations_and_operations_are_known_to_strata_and_stories() -> N
 
 
 def test_a_fault_names_an_operation_of_this_api() -> None:
-    with pytest.raises(ValidationError, match=r"'runs.create' matches no operation; there are responses.create, resp"):
+    with pytest.raises(ValidationError, match=r"'runs.create' matches no operation; did you mean `responses.create`"):
         world(0.0, faults=[{"kind": "response_lost", "route": "runs.create"}])
     with pytest.raises(ValidationError, match=r"'served:runs.create' matches no event"):
         world(0.0, host_faults=[{"kind": "crash", "on": "served:runs.create"}])
     world(0.0, host_faults=[{"kind": "crash", "on": "served:responses.create", "seconds": 1.0}])
-    with pytest.raises(ValidationError, match=r"'responses.create' matches no operation; there are assistants.create"):
+    with pytest.raises(ValidationError, match=r"'responses.create' matches no operation; did you mean "):
         ApiSettings.model_validate({"faults": [{"kind": "response_lost", "route": "responses.create"}]})
 
 
@@ -216,7 +216,10 @@ def test_a_name_that_is_not_there_is_one_error_with_its_place(
 def test_a_wrong_route_is_told_with_its_place(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scenario.write_text(SCENARIO.replace("responses.retrieve", "runs.retrieve"), encoding="utf-8")
     assert main(["verify", str(scenario), "--jobs", "1"]) == 2
-    assert "faults[0].route: 'runs.retrieve' matches no operation; there are responses" in capsys.readouterr().err
+    assert (
+        "faults[0].route: 'runs.retrieve' matches no operation; did you mean `responses.retrieve`"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_default_is_threads_and_leaves_the_hash_alone() -> None:
@@ -276,5 +279,7 @@ def test_it_is_served_with_its_lock_its_faults_and_the_control_api() -> None:
         assert "runs" not in overview["links"]
         assert http.get(f"{running.control_url}/runs").status_code == 404
         refused = http.post(f"{running.control_url}/faults", json={"kind": "reset", "route": "runs.create"})
-        assert "'runs.create' matches no operation; there are responses.create" in refused.json()["error"]["message"]
+        assert (
+            "'runs.create' matches no operation; did you mean `responses.create`" in refused.json()["error"]["message"]
+        )
         assert running.server.errors == 0

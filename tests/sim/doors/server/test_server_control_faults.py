@@ -123,7 +123,10 @@ def test_a_fault_can_be_given_as_it_is_shown(kind: str) -> None:
         ({"kind": "statu"}, "kind: must be connect_error or "),
         ({"kind": "status"}, "kind 'status' needs `status`"),
         ({"kind": "reset", "status": 500}, "`status` belongs to kind 'status' only, not to 'reset': leave it out"),
-        ({"kind": "reset", "route": "thread.*"}, "route: 'thread.*' matches no operation; there are assistants.create"),
+        (
+            {"kind": "reset", "route": "thread.*"},
+            "route: 'thread.*' matches no operation; did you mean `threads.update",
+        ),
         ({"kind": "reset", "window_seconds": [2, 1]}, "window_seconds: the window must begin at 0 or later and end"),
         ({"kind": "reset", "window_from_now_seconds": [-1, 1]}, "`window_from_now_seconds` must begin at 0 or later"),
         (
