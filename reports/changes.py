@@ -119,7 +119,9 @@ def problems_of(results: Mapping[str, Any]) -> list[Problem]:
             Problem(
                 str(scenario["scenario"]),
                 str(name),
-                f"{name} was broken {counted(each['breaches'], 'time')}",
+                f"{each['title']}: {counted(each['breaches'], 'time')} ({name})"
+                if each.get("title")
+                else f"{name} was broken {counted(each['breaches'], 'time')}",
                 _first_replay(each),
             )
             for name, each in scenario.get("invariants", {}).items()

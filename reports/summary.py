@@ -215,6 +215,12 @@ def strategy_words(results: Mapping[str, Any]) -> str:
     )
 
 
+def breach_words(name: str, judged: Mapping[str, Any]) -> str:
+    """A broken promise by what happened, with its code behind; by its name alone in results that have no title."""
+    title = judged.get("title")
+    return f"{title} ({name})" if title else name
+
+
 def strata_words(claim: Mapping[str, Any]) -> str:
     """What was seen in each stratum, and how likely the stratum is; "" for a claim that was not judged in strata."""
     parts = [

@@ -250,9 +250,11 @@ def _print_wrong(console: Console, results: Mapping[str, Any], rows: list[Row]) 
         for name, invariant in sorted(scenario.get("invariants", {}).items()):
             for example in invariant.get("examples", ())[:1]:
                 times = counted(invariant["breaches"], "breach")
+                where = f"{scenario['scenario']}, {times}, seed {example['seed']}"
                 # T1 to T6 say what customers saw, faults and deadlines included; S and L what the relay promises.
-                what = f"✘ {name}, as customers see it," if name.startswith("T") else f"✘ invariant {name}"
-                head = f"{what} broken in {scenario['scenario']}, {times}, seed {example['seed']}"
+                code = f"{name}, as customers see it" if name.startswith("T") else name
+                title = invariant.get("title")
+                head = f"✘ {title}: {where} ({code})" if title else f"✘ invariant {code} broken in {where}"
                 lines.append((head, example_words(example), str(example.get("replay", ""))))
         for exception in scenario.get("exceptions", ()):
             head = f"! {scenario['scenario']}, {exception_words(scenario, exception)}; seed {exception['seed']}"

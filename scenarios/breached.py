@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from relaysim.reports.claims import ClaimSpec, happened, measure
 from relaysim.sim.validation_words import did_you_mean
-from relaysim.sim.world.invariants import INVARIANTS
+from relaysim.sim.world.invariants import BREACH_TITLES, INVARIANTS
 
 if TYPE_CHECKING:
     from relaysim.scenarios.model import Scenario
@@ -24,6 +24,30 @@ def subject_of(detail: Mapping[str, Any]) -> str | None:
     """The message that a detail of an observation is about, or else the conversation: what a story has in its focus."""
     name = detail.get("message") or detail.get("conversation")
     return None if name is None else str(name)
+
+
+def story_title(scenario: Scenario, names: Sequence[str]) -> str:
+    """What a story is about, as people say it: the first promise that was broken, or else the first claim that is false."""
+    promise = next((BREACH_TITLES[name] for name in names if name in BREACH_TITLES), None)
+    if promise is not None:
+        return promise
+    claim = next((each for each in scenario.claims if each.id in names), None)
+    return ", ".join(names) if claim is None else f"“{claim.title}” is false"
+
+
+def headed(scenario: Scenario, seed: int, lane: str, claim: str | None, shown: Mapping[str, Any]) -> str:
+    """The first line of a story in text: of a promise's breach what happened, and its code at the end.
+
+    Args:
+        scenario, seed, lane: which world.
+        claim: what was asked for, see `example_of`.
+        shown: what is shown of it; empty: nothing.
+    """
+    where = f"{scenario.name}, seed {seed}, lane {lane}"
+    name = next((each for each in INVARIANTS if claim in (each, each.partition("-")[0])), None)
+    if name is None or not shown or claim in scenario.specs():
+        return f"{where}: {scenario.title}"
+    return f"{BREACH_TITLES[name]}: {where} ({name})"
 
 
 def example_of(scenario: Scenario, claim: str, observation: Mapping[str, Any]) -> tuple[dict[str, Any], int]:

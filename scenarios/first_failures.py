@@ -12,7 +12,7 @@ from relaysim.reports.results import replay_of
 from relaysim.reports.story import tell_story
 from relaysim.reports.story_lanes import lanes_of
 from relaysim.reports.sweep_words import point_words
-from relaysim.scenarios.breached import subject_of
+from relaysim.scenarios.breached import story_title, subject_of
 from relaysim.scenarios.load import variant
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.policy_comparison import Comparison
@@ -213,7 +213,7 @@ def _of_scenario(
             "scenario": scenario.name,
             "seed": seed,
             "of": names,
-            "title": f"{scenario.name}, seed {seed}: {', '.join(names)}",
+            "title": f"{story_title(scenario, names)}: {scenario.name}, seed {seed} ({', '.join(names)})",
             "text": text,
             "replay": [replay_of(scenario.origin.replay_template(), seed, names[0])],
             **story,

@@ -21,6 +21,7 @@ from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.scenarios.sequential import Sequences, Sequential, run_sequentially
 from relaysim.scenarios.strata_tallies import judge_in_strata, shown_strata, strata_of
+from relaysim.sim.world.invariants import BREACH_TITLES
 from relaysim.sim.world.provider_service import DEADLINES
 
 #: Counts of the observation that tell what became of messages; the rest are under `counts`.
@@ -257,7 +258,8 @@ def _judge(
 
 def _breaches(name: str, tally: Any, replay: str) -> dict[str, Any]:
     examples = [{**example, "replay": replay_of(replay, example["seed"], name)} for example in tally.examples]
-    return {"breaches": tally.count, "checked": tally.n, "examples": examples}
+    title = {"title": BREACH_TITLES[name]} if tally.count and name in BREACH_TITLES else {}
+    return {"breaches": tally.count, "checked": tally.n, "examples": examples, **title}
 
 
 def _map_batches(scenario: Scenario, plan: MapPlan, lane: Lane, cap: int) -> list[Batch]:

@@ -154,7 +154,7 @@ def _keep(scenario: Scenario, shrunk: Shrunk, kept: Path, results: Mapping[str, 
     from relaysim.scenarios.first_failures import told_as_lanes
 
     story = {
-        "title": f"{results['scenario']}, seed {shrunk.seed}, made small",
+        "title": f"{what_is_broken(scenario, shrunk.breach.event)}: {results['scenario']}, seed {shrunk.seed}, made small",
         "text": shrunk.breach.text,
         "replay": [results["found"]["replay"]],
         **told_as_lanes(scenario, shrunk.result, _detail(shrunk)),
@@ -192,14 +192,14 @@ def _found(scenario: Scenario, breaches: Sequence[Breach], shrunk: Shrunk, kept:
 
 
 def what_is_broken(scenario: Scenario, event: str) -> str:
-    """A count that must stay 0, by the title of the scenario's claim about it, else by the promise's name."""
-    from relaysim.sim.world.invariants import INVARIANTS
+    """A count that must stay 0, by the title of the scenario's claim about it, else by what a breach of the promise is."""
+    from relaysim.sim.world.invariants import BREACH_TITLES, INVARIANTS
 
     for claim in scenario.claims:
         if claim.event == event:
             return f"“{claim.title}”"
     names = [name for name, count in INVARIANTS.items() if count == event]
-    return " ".join(names[0].split("-")) if names else event
+    return f"{BREACH_TITLES[names[0]]} ({names[0]})" if names else event
 
 
 def deviations_of(shrunk: Shrunk) -> list[str]:

@@ -64,7 +64,7 @@ def show_world(arguments: argparse.Namespace, scenario: Scenario, lane: str, res
 
     from relaysim.reports.story_lines import as_in_rows
     from relaysim.reports.timeline import LINES_MAX, conversation_of, render_timeline
-    from relaysim.scenarios.breached import NoSuchClaimError, example_of, subject_of
+    from relaysim.scenarios.breached import NoSuchClaimError, example_of, headed, subject_of
     from relaysim.sim.backends import backend_named
 
     roles = backend_named(scenario.api).roles
@@ -115,7 +115,7 @@ def show_world(arguments: argparse.Namespace, scenario: Scenario, lane: str, res
             }
         )
         return
-    say(f"{scenario.name}, seed {arguments.seed}, lane {lane}: {scenario.title}")
+    say(headed(scenario, arguments.seed, lane, arguments.claim, shown))
     for text in obstacle_sentences(result.observation):
         say(f"! {text}")
     for story in stories:

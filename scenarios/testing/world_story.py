@@ -6,7 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relaysim.reports.timeline import LINES_MAX, conversation_of, render_timeline
-from relaysim.scenarios.breached import example_of, subject_of
+from relaysim.scenarios.breached import example_of, headed, subject_of
 from relaysim.scenarios.commands.one_world import first_breach, gravest, held_against_relay
 from relaysim.sim.backends import backend_named
 from relaysim.sim.world import run_world
@@ -57,5 +57,5 @@ def world_story(scenario: Scenario, seed: int, lane: Lane, claim: str | None) ->
     looks = result.observation["looks"]
     about = breach if breach.get("conversation") == conversation else None
     timeline = render_timeline(result.records, WIDTH, focus, lines_max=room, roles=roles, looks=looks, breach=about)
-    title = f"{scenario.name}, seed {seed}, lane {lane}: {scenario.title}"
+    title = headed(scenario, seed, lane, claim, shown)
     return WorldStory([title, *wrong, *(line.replace("; --all has them", "") for line in timeline)], result.fingerprint)

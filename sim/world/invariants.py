@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from relaysim.sim.kernel import Record
-from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, JUDGED_COUNTS
+from relaysim.sim.world.judge.catalogue import BREACH_OF, CHECKED_OF, JUDGED_COUNTS, PROMISES, TITLES
 from relaysim.sim.world.judge.content import check_order_of_writing, check_stored
 from relaysim.sim.world.judge.dialogue import check_assistants_words, check_remembered
 from relaysim.sim.world.judge.disturbances import Disturbances
@@ -35,6 +35,7 @@ from relaysim.sim.world.judge.sent_words import check_replies_words, check_withh
 from relaysim.sim.world.judge.world_facts import NO_FACTS, WorldFacts
 
 __all__ = [
+    "BREACH_TITLES",
     "CHECKED",
     "INVARIANTS",
     "JUDGED_COUNTS",
@@ -54,6 +55,21 @@ _OF_CUSTOMERS: Final[Mapping[str, str]] = {
     "T6-no-answer-left-unsent": "answered_but_apologised",
 }
 """Transparency: what no customer should notice, of any relay."""
+
+_TITLES_OF_CUSTOMERS: Final[Mapping[str, str]] = {
+    "T1-no-message-lost": "A message was never answered",
+    "T2-one-reply-per-message": "A message was answered twice",
+    "T3-replies-in-order": "A reply came before the one for an earlier message",
+    "T4-no-apology-for-an-answered-message": "An apology came for an answered message",
+    "T5-right-conversation": "A reply reached another conversation",
+    "T6-no-answer-left-unsent": "An answer was left unsent, and an apology sent",
+}
+
+BREACH_TITLES: Final[Mapping[str, str]] = {
+    **_TITLES_OF_CUSTOMERS,
+    **{f"{each}-{name}": TITLES[each] for each, name in PROMISES.items()},
+}
+"""How the story of a breach is headed, by the invariant's name."""
 
 INVARIANTS: Final[Mapping[str, str]] = {**_OF_CUSTOMERS, **BREACH_OF}
 """Invariants, and the count of each one's breaches."""

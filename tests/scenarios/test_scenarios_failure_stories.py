@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ def stories_of_page() -> list[dict[str, Any]]:
     for number, story in enumerate(stories, 1):
         assert f'id="story-{number}"' in page
         assert story["title"] in plain
+        assert not re.match(r"[STL]\d", story["title"])
         assert all(line in plain for line in story["replay"])
         assert story["causes"], story["title"]
         assert story["rows"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from relaysim.scenarios.cli import main
-from relaysim.sim.world import Session
+from relaysim.sim.world import INVARIANTS, Session
+from relaysim.sim.world.invariants import BREACH_TITLES
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,4 +60,24 @@ def test_of_several_cases_it_says_that_it_shows_the_first_and_of_none_that_there
 def test_a_claim_that_nobody_made_is_refused_with_those_that_were(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", "race", "--seed", "0", "--lane", "direct", "--claim", "transparant"]) == 2
     assert "--claim transparant: " in (said := capsys.readouterr().err)
-    assert "did you mean transparent?" in said
+    assert "did you mean `transparent`?" in said
+
+
+def test_the_story_of_a_promise_is_headed_by_what_happened_and_its_code_stands_behind(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one = ["replay", "rapid_pair", "--seed", "0", "--lane", "direct"]
+    head = (
+        "A message was stored after one that was written later: rapid_pair, seed 0, lane direct (S14-order-of-writing)"
+    )
+    for claim in ("S14", "S14-order-of-writing"):
+        assert main([*one, "--claim", claim]) == 0
+        assert capsys.readouterr().out.splitlines()[0] == head
+    assert main([*one, "--claim", "S12"]) == 0  # which this world does not break
+    assert capsys.readouterr().out.startswith("rapid_pair, seed 0, lane direct: ")
+
+
+def test_every_promise_has_a_plain_title() -> None:
+    assert BREACH_TITLES.keys() == INVARIANTS.keys()
+    assert len(set(BREACH_TITLES.values())) == len(BREACH_TITLES)
+    assert not [title for title in BREACH_TITLES.values() if re.search(r"\b[STL]\d", title) or len(title) > 72]

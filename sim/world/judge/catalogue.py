@@ -37,6 +37,33 @@ PROMISES: Final[Mapping[str, str]] = {
 }
 """What a relay must promise: S for safety, at every instant; L for liveness, once the world lets it."""
 
+TITLES: Final[Mapping[str, str]] = {
+    "S1": "An accepted message did not end exactly once",
+    "S2": "Two texts arrived for one message",
+    "S3": "A text left before the one for an earlier message",
+    "S4": "A run was created without the conversation's lease",
+    "S5": "A run was cancelled before its messages were taken over",
+    "S6": "A reply came from another run than the one that covers its messages",
+    "S7": "A worker acted without the lease",
+    "S8": "A lease was released while its run was under way",
+    "S9": "A request of unknown fate was repeated without a look",
+    "S10": "A lease was released while a message waited",
+    "S11": "An apology came twice, too early, or for what was answered",
+    "S12": "One conversation's words reached another",
+    "S13": "A message was stored twice, or not as it was written",
+    "S14": "A message was stored after one that was written later",
+    "S15": "A customer got words that no run wrote, or not all that it wrote",
+    "S16": "The text of an ended message stayed in Redis for good",
+    "L1": "A message had no outcome in time",
+    "L2": "A crashed worker's conversation was not taken over in time",
+    "L3": "A burst was collected for too long",
+    "L4": "A conversation was held up while others were served",
+    "L5": "A failed request was repeated too often or too soon",
+    "L6": "A lease was asked for in vain",
+    "L7": "A lease ran out although its holder was well",
+}
+"""A breach of each promise, as people head its story."""
+
 _CHECKED: Final[Mapping[str, str]] = {
     "S1": "accepted messages, by a relay that keeps a ledger",
     "S2": "messages that some sent text names",
