@@ -33,7 +33,7 @@ class CauseKind(Enum):
     DELIVERED_AGAIN = "a message that was delivered again"
     LOOP_BLOCKED = "an event loop that stood still"
     TASK_CANCELLED = "a task that the relay cancelled half done"
-    AT_ONCE = "two workers in one conversation, kept apart by nothing"
+    AT_ONCE = "two messages of one conversation handled at once, kept apart by nothing"
     IDLE_LEASE = "a lease under which its holder did nothing for too long"
     CAME_MEANWHILE = "a message that came while its holder still collected"
     SERVED_OTHERS = "another conversation that its holder served meanwhile"

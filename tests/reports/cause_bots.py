@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Raising:
@@ -66,3 +67,83 @@ def _chained(how: str) -> Callable[[Any, Any, Any], Chained]:
 
 
 cause, context, hidden, group, logged = (_chained(how) for how in ("cause", "context", "hidden", "group", "logged"))
+
+
+class Asking:
+    """Appends, creates a run, waits for it and sends its reply; each kind of it does one thing that it should not."""
+
+    def __init__(self, client: Any, redis_client: Any, send: Any) -> None:
+        self.threads, self.redis, self.send = client.beta.threads, redis_client, send
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def handle(self, message: Any) -> None:
+        await self.ask(message)
+
+    async def ask(self, message: Any) -> None:
+        try:
+            await self.threads.messages.create(message.thread_id, role="user", content=message.text)
+            run = await self.threads.runs.create(message.thread_id, assistant_id="asst_relaysim")
+            while run.status in ("queued", "in_progress"):
+                await asyncio.sleep(0.5)
+                run = await self.threads.runs.retrieve(run.id, thread_id=message.thread_id)
+            page = await self.threads.messages.list(message.thread_id, run_id=run.id, limit=1)
+            await self.send(message.conversation, page.data[0].content[0].text.value)
+        except Exception:
+            await self.send(message.conversation, "Sorry, something went wrong.")
+
+
+class Deleting(Asking):
+    """Deletes the lock of whoever holds it when it has waited for a while."""
+
+    async def handle(self, message: Any) -> None:
+        lock = f"lock:{message.conversation}"
+        for _ in range(3):
+            if await self.redis.set(lock, message.text, nx=True, ex=60):
+                break
+            await asyncio.sleep(0.2)
+        else:
+            await self.redis.delete(lock)
+            await self.redis.set(lock, message.text, ex=60)
+        await self.ask(message)
+        await self.redis.delete(lock)
+
+
+class Sleeping(Asking):
+    """Sleeps in a coroutine for as long as customers wait."""
+
+    async def handle(self, message: Any) -> None:
+        await self.threads.messages.create(message.thread_id, role="user", content=message.text)
+        time.sleep(100.0)  # noqa: ASYNC251
+        await self.send(message.conversation, "Sorry, something went wrong.")
+
+
+class Dropping(Asking):
+    """Cancels what it does for a message when the next one comes, half done."""
+
+    async def handle(self, message: Any) -> None:
+        if message.conversation in self.tasks:
+            self.tasks[message.conversation].cancel()
+        self.tasks[message.conversation] = asyncio.create_task(self.ask(message))
+        await asyncio.wait([self.tasks[message.conversation]])
+
+
+class Forgetting(Asking):
+    """Accepts messages, and that was that."""
+
+    async def handle(self, message: Any) -> None:
+        return
+
+
+class AskingTwice(Asking):
+    """Promises one run for each message, and lets a second one run when it fails."""
+
+    promises: ClassVar = {"runs_max": 1}
+
+    async def handle(self, message: Any) -> None:
+        await self.threads.messages.create(message.thread_id, role="user", content=message.text)
+        for _ in range(2):
+            run = await self.threads.runs.create(message.thread_id, assistant_id="asst_relaysim")
+            while run.status in ("queued", "in_progress"):
+                await asyncio.sleep(0.5)
+                run = await self.threads.runs.retrieve(run.id, thread_id=message.thread_id)
+        await self.send(message.conversation, "Sorry, something went wrong.", message_ids=[message.id])

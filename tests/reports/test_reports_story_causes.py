@@ -399,6 +399,118 @@ def asked_twice_in_vain(told: Told) -> bool:
     return len(asked) == 2 and asked[-1] == (told.detail["at"], told.detail["worker"])
 
 
+def a_lock_that_another_deleted(told: Told) -> bool:
+    """A lock went by a command of another handling than the one that had taken it."""
+    taken = [
+        (place, event.key, event.delivery)
+        for place, _, _, event in told.of("redis")
+        if event.command == "SET" and event.reply == "OK"
+    ]
+    deleted = [(place, event.key, event.delivery) for place, _, _, event in told.of("redis") if event.command == "DEL"]
+    return any(
+        key == gone and holder != who and place < later for place, key, holder in taken for later, gone, who in deleted
+    )
+
+
+def a_lock_that_a_server_lost(told: Told) -> bool:
+    """Something befell Redis, and at that moment it no longer had a lease or lock that somebody held."""
+    lost = [
+        (place, time)
+        for kind in ("lease.gone", "lock.lost")
+        for place, time, _, event in told.of(kind)
+        if getattr(event, "how", "lost") == "lost"
+    ]
+    faults = [(place, time) for place, time, _, _ in told.every("redis.fault")]
+    return any(fault < place and struck <= time for place, time in lost for fault, struck in faults)
+
+
+def a_step_that_is_the_breach(told: Told) -> bool:
+    """The request that made the run in question."""
+    causes = {event.run_id: event.cause for _, _, _, event in told.every("run.state") if event.state == "queued"}
+    return causes.get(told.detail["run"]) in {event.request_id for _, _, _, event in told.of("served")}
+
+
+def a_run_that_failed(told: Told) -> bool:
+    """A run of the conversation ended without an answer, before the text or after what the customer waited for."""
+    failed = [
+        event.run_id for _, _, _, event in told.of("run.state") if event.state in ("failed", "expired", "incomplete")
+    ]
+    own = {
+        event.run_id
+        for _, _, _, event in told.every("run.state")
+        if event.state == "queued" and told.request(event.cause).context.startswith(f"{told.detail['conversation']}.")
+    }
+    return bool(own & set(failed))
+
+
+def a_run_in_the_way(told: Told) -> bool:
+    """The message was written while or before a run was active that was there until after its time."""
+    (written,) = [
+        time for _, time, _, event in told.of("message.sent") if event.message_id == told.detail["message"]
+    ] or [None]
+    begun = {event.request_id: time for _, time, _, event in told.of("served")}
+    made = {
+        event.run_id: begun[event.cause]
+        for _, _, _, event in told.every("run.state")
+        if event.state == "queued" and event.cause in begun
+    }
+    ended = {event.run_id: time for _, time, _, event in told.every("run.state") if event.state in ENDED}
+    return written is not None and any(ended.get(run, float("inf")) > written for run in made)
+
+
+def a_loop_that_stood_still(told: Told) -> bool:
+    """The line that held up the loop of the message's worker, which stands in the story."""
+    workers = {who for _, _, who, event in told.every("handling.start") if event.message_id == told.detail["message"]}
+    return any(
+        who in workers and event.place in line.text
+        for place, _, who, event in told.of("loop.blocked")
+        for line in told.lines
+        if line.order == place
+    )
+
+
+def a_task_that_was_cancelled(told: Told) -> bool:
+    """A task of the message's handling was cut off, with the line that did so."""
+    return any(
+        event.delivery.startswith(f"{told.detail['message']}#") and event.by_place in line.text
+        for place, _, _, event in told.of("task.cancelled")
+        for line in told.lines
+        if line.order == place
+    )
+
+
+def two_handlings_at_once(told: Told) -> bool:
+    """Two messages of the conversation are taken up, the later one before the earlier one has ended, without a lock."""
+    taken = sorted((place, event.delivery) for place, _, _, event in told.of("handling.start"))
+    ends = {event.delivery: place for place, _, _, event in told.every("handling.end")}
+    is_locked = any(event.command == "SET" for _, _, _, event in told.every("redis"))
+    return not is_locked and any(
+        one != other and first < second < ends.get(one, len(told.records))
+        for first, one in taken
+        for second, other in taken
+    )
+
+
+def runs_for_one_message(told: Told) -> bool:
+    """Two creations of runs in one handling of the message."""
+    created = [told.request(event.request_id) for _, _, _, event in told.of("served") if event.status == 200]
+    own = [each for each in created if each.operation == "runs.create"]
+    return len([each for each in own if each.context.startswith(f"{told.detail['message']}#")]) > 1
+
+
+def accepted_and_left(told: Told) -> bool:
+    """The message was written and accepted, and its worker asked for nothing on its behalf, ever."""
+    message = told.detail["message"]
+    written = [place for place, _, _, event in told.of("message.sent") if event.message_id == message]
+    accepted = [
+        place
+        for place, _, _, event in told.of("handling.end")
+        if event.delivery.startswith(f"{message}#") and event.error_class is None
+    ]
+    asked = [event for _, _, _, event in told.every("request") if event.context.startswith(f"{message}#")]
+    return bool(written) and bool(accepted) and not asked
+
+
 @dataclass(frozen=True)
 class Case:
     """A world with a breach, and which cause its story must hold."""
@@ -489,6 +601,48 @@ CASES = {
     "an exception in a task": Case(
         "race", "lost", CauseKind.EXCEPTION, an_exception_with_its_way, "exception_bots:early"
     ),
+    "a lock that another deleted": Case(
+        "race", "lost", CauseKind.LOCK_DELETED, a_lock_that_another_deleted, "cause_bots:Deleting"
+    ),
+    "a lease that the server lost": Case(
+        "drain_failover", "residue_lost_writes", CauseKind.LOCK_LOST, a_lock_that_a_server_lost, seed=1
+    ),
+    "a run without the lease": ablated(
+        "create_without_lease", "breach_S4", CauseKind.BREACHING_STEP, a_step_that_is_the_breach
+    ),
+    "a run that failed": Case(
+        "race",
+        "failed",
+        CauseKind.RUN_FAILED,
+        a_run_that_failed,
+        "cause_bots:Asking",
+        sets=("profile_overrides.failure_probability=1.0", "workload.messages=[{at_seconds=0.0}]", "schedule=[]"),
+    ),
+    "a run in the way": ablated("no_sweeper", "breach_L1", CauseKind.RUN_IN_THE_WAY, a_run_in_the_way),
+    "a loop that stood still": Case(
+        "race", "lost", CauseKind.LOOP_BLOCKED, a_loop_that_stood_still, "cause_bots:Sleeping"
+    ),
+    "a task that was cancelled": Case(
+        "race",
+        "lost",
+        CauseKind.TASK_CANCELLED,
+        a_task_that_was_cancelled,
+        "cause_bots:Dropping",
+        sets=("workers=[{count=1}]",),
+    ),
+    "two at once": Case("race", "lost", CauseKind.AT_ONCE, two_handlings_at_once, "cause_bots:Asking"),
+    "runs for one message": Case(
+        "race",
+        "breach_L5",
+        CauseKind.RUNS_AGAIN,
+        runs_for_one_message,
+        "cause_bots:AskingTwice",
+        sets=(
+            "workload.messages=[{at_seconds=0.0}]",
+            "schedule=[]",
+        ),
+    ),
+    "never taken up": Case("race", "lost", CauseKind.NEVER_TAKEN_UP, accepted_and_left, "cause_bots:Forgetting"),
     "an exception of handle": Case(
         "race", "lost", CauseKind.EXCEPTION, an_exception_with_its_way, "cause_bots:raising"
     ),
@@ -535,8 +689,12 @@ def test_nothing_of_it_is_cut_off_in_a_screenful(name: str) -> None:
             assert last in shown, f"{line.text!r} is cut in\n" + "\n".join(rows)
 
 
-def test_ten_kinds_and_more() -> None:
-    assert len({case.kind for case in CASES.values()}) >= 10
+def test_every_kind_of_cause_has_a_case() -> None:
+    assert {case.kind for case in CASES.values()} == set(CauseKind)
+
+
+def test_ten_kinds_of_breaches_and_more() -> None:
+    assert len({case.breach for case in CASES.values()}) >= 10
 
 
 def test_without_a_breach_there_is_no_cause() -> None:
