@@ -59,12 +59,14 @@ class FaultPlan(Generic[F]):
         faults: as given.
         fired: per fault, how often it took effect.
         stopped: no fault strikes any more. Set it whenever faults are to end.
+        begun: the virtual second from which windows are counted.
     """
 
-    __slots__ = ("_numbers", "_site", "_strikes", "_watching", "faults", "fired", "stopped")
+    __slots__ = ("_numbers", "_site", "_strikes", "_watching", "begun", "faults", "fired", "stopped")
 
     def __init__(self, faults: Iterable[F], site: Callable[[int, str], float] = lambda position, name: 0.0) -> None:
         self.stopped = False
+        self.begun = 0.0
         self._site = site
         self._set_faults(tuple(faults))
 
@@ -115,7 +117,7 @@ class FaultPlan(Generic[F]):
         if self.stopped or (when.nth is not None and number not in when.nth):
             return False
         window = when.window_seconds
-        if window is not None and not window[0] <= now < window[1]:
+        if window is not None and not window[0] <= now - self.begun < window[1]:
             return False
         if when.strikes_max is not None and self._strikes[position] >= when.strikes_max:
             return False

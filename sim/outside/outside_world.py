@@ -238,13 +238,16 @@ class OutsideWorld:
     def _begin(self) -> None:
         """Let customers write, and faults strike, from now on."""
         settings = self.settings
-        begun = self.kernel.now
+        begun = self._begun = self.kernel.now  # copies take a while to start: a scenario's seconds are counted from here
         for number, scripted in enumerate(settings.workload.messages, 1):
             customer = self._customer_of[f"c{scripted.conversation}"]
             self.start_writing(customer.follow_script(number, scripted, 0.0))
         if settings.workload.bursts is not None:
             for customer in self._customer_of.values():
-                self.start_writing(customer.write_bursts(settings.workload.bursts, begun))
+                self.start_writing(customer.write_bursts(settings.workload.bursts, 0.0))
+        for plan in self._fault_plans.values():
+            plan.begun = begun
+        self._host_faults.stop_seconds += begun
         self._host_faults.start()
         if self._proxy is not None:
             self._proxy.begin()
@@ -279,7 +282,7 @@ class OutsideWorld:
                 settle = rest.SILENT_SECONDS if ends.there_are(records) else rest.SETTLED_SECONDS
                 busy = busy or ends.are_awaited(now) or (self._proxy is not None and self._proxy.is_away)
                 since = quiescence.since(records)
-                if now >= self.settings.limit_seconds or (not busy and now >= since + settle):
+                if now >= self._begun + self.settings.limit_seconds or (not busy and now >= since + settle):
                     return
 
     def _end_programs(self) -> None:

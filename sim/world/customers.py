@@ -50,12 +50,13 @@ class Customer:
         self.write(worker=scripted.worker)
 
     def write_bursts(self, bursts: Bursts, offset: float) -> Generator[simpy.Event, Any, None]:
-        """Write bursts until no new one may begin."""
+        """Write bursts until no new one may begin; `offset`: how many seconds from now they begin."""
         kernel = self.world.kernel
         env, draws = kernel.env, kernel.draws
+        until = env.now + offset + bursts.duration_seconds
         yield env.timeout(ticks(offset + draws.seconds(bursts.first_seconds.sampler, self.entity, "first-burst", 0)))
         burst = 0
-        while env.now < offset + bursts.duration_seconds:
+        while env.now < until:
             for position in range(
                 _burst_length(bursts.messages_mean, draws.uniform(self.entity, "burst-length", burst))
             ):

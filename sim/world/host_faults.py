@@ -165,6 +165,7 @@ class HostFaults:
 
     Attributes:
         plan: when they strike, and how often each has.
+        stop_seconds: as given.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class HostFaults:
         self._kernel = kernel
         self._workers = workers
         self._by_name = {worker.name: worker for worker in workers}
-        self._stop_seconds = stop_seconds
+        self.stop_seconds = stop_seconds
         self._on_crash = on_crash
         self._coming_back = 0
         self._events = Events()
@@ -280,7 +281,7 @@ class HostFaults:
         fault = self.plan.faults[position]
         self.plan.fire(position)
         index = self._kernel.draws.next_index(worker.name, f"host-fault-{position}")
-        left = self._stop_seconds - self._kernel.now
+        left = self.stop_seconds - self._kernel.now
         if fault.seconds is not None:
             seconds = fault.seconds.sample(self._draw(position, "seconds", index, worker.name))
         else:

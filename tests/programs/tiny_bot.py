@@ -1,8 +1,8 @@
 """A bot in plain sockets and JSON, which starts at once. What it does wrong is named by its first argument:
 
 `right` answers each conversation's messages one after the other; `stores` keeps them in Redis before it acknowledges them;
-`twice` sends each answer twice; `silent` answers nothing; `ends` ends at once; `deaf` listens nowhere; `child` also starts
-a process that would outlive it.
+`twice` sends each answer twice; `silent` answers nothing; `ends` ends at once; `deaf` listens nowhere; `late` listens after
+a while; `child` also starts a process that would outlive it.
 """
 
 from __future__ import annotations
@@ -109,6 +109,8 @@ if HOW == "ends":
     sys.exit("there is no configuration")
 if HOW == "deaf":
     time.sleep(600)
+if HOW == "late":
+    time.sleep(2.5)
 if HOW == "child":
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Webhook).serve_forever()

@@ -20,7 +20,8 @@ def check_lookups(history: History, disturbances: Disturbances, findings: Findin
     Unknown is the fate of a request without an answer, or with half of one, or with a status of 500 or more; not that of one
     whose connection failed. A relay that declares the step which ends messages repeats with what it next creates or
     appends on the thread, unless messages ended in between; of any other only the same request in the same handling is taken
-    for a repetition, as the SDK makes them by itself. What such a relay noted of a request a failover may have lost.
+    for a repetition, as the SDK makes them by itself: where it is not known in whose handling requests left, none is. What
+    such a relay noted of a request a failover may have lost.
 
     Would miss: what was looked for and misread; repetitions that only the next conversation's messages bring; for relays
     without leases, texts stored twice.
@@ -53,7 +54,8 @@ def _judge(
         if not earlier.is_uncertain(request.left) or (earlier.answered is None and _is_over(history, earlier, request)):
             continue
         if not history.knows_ends and (
-            earlier.delivery != request.delivery
+            not request.delivery
+            or earlier.delivery != request.delivery
             or earlier.operation != request.operation
             or earlier.worker != request.worker
         ):

@@ -138,6 +138,22 @@ def test_a_copy_that_is_killed_starts_again_and_what_it_had_is_lost(here: Path) 
     assert (entry["outcomes"]["lost"], entry["outcomes"]["succeeded"]) == (2, 1)
 
 
+def test_a_scenarios_seconds_are_counted_from_when_the_program_can_answer(here: Path) -> None:
+    """It takes longer to start than bursts and faults last."""
+    faults = "faults = [{ kind = 'status', status = 400, route = 'messages.create', window_seconds = [0.0, 2.0] }]"
+    bursts = (
+        "bursts = { messages_mean = 1, gap_seconds = 0, first_seconds = 0.1, pause_seconds = 9, duration_seconds = 1 }"
+    )
+    scenario = SMALL.replace("root_seed", f"{faults}\nroot_seed").replace(
+        "conversations = 2", f"conversations = 2\n{bursts}"
+    )
+    (here / "small.toml").write_text(scenario)
+    judge("late", "--replications", "1", "--out", "out", "--quiet")
+    (entry,) = read_results(here / "out")["scenarios"]
+    assert entry["outcomes"]["messages"] == 5
+    assert entry["fault_hits"]["faults"] == [4]
+
+
 @pytest.mark.parametrize(
     ("part", "said"),
     [

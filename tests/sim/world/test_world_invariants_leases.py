@@ -521,14 +521,15 @@ def test_an_api_whose_operations_have_other_names_is_judged_alike(look: str | No
 
 
 def test_without_a_declared_end_the_next_message_is_no_repetition_of_the_one_before() -> None:
-    """Whether a holder has given a message up, it does not say: what it then does for another is no blind repetition."""
+    """Whether a holder has given a message up, it does not say: what it then does for another is no blind repetition; nor is
+    what it does outside of handlings, since nobody knows for whom."""
     assert PROMISES.lease is not None
     lease = PROMISES.lease.model_copy(update={"steps": LeaseSteps()})
     told = {"promises": PROMISES.model_copy(update={"lease": lease})}
-    for delivery, breaches in (("c1.m2#1", 0), ("c1.m1#1", 1)):
+    for first, delivery, breaches in (("c1.m1#1", "c1.m2#1", 0), ("c1.m1#1", "c1.m1#1", 1), ("", "", 0)):
         story = JudgedStory()
         story.accept("c1.m1", lease=True)
-        story.ask("messages.create", status=500, delivery="c1.m1#1")
+        story.ask("messages.create", status=500, delivery=first)
         story.now += 1.0
         story.ask("messages.create", delivery=delivery)
         assert count(story, "breach_S9", **told) == breaches
