@@ -103,7 +103,9 @@ def answer_of_relay(results: Mapping[str, Any]) -> Answer:
 def _answer(results: Mapping[str, Any]) -> Answer:
     safety = safety_of(results)
     several = len({scenario.get("factory") for scenario in results["scenarios"]}) > 1
-    question = f"Is {'each of ' if several else ''}{results['factory']} safe?"
+    speed = results.get("outside", {}).get("speed", 1.0)
+    at_speed = "" if speed == 1.0 else f" at speed {speed:g}"
+    question = f"Is {'each of ' if several else ''}{results['factory']} safe{at_speed}?"
     if safety == "not deterministic":
         unknown = not_deterministic(results)
         return Answer(
@@ -191,9 +193,16 @@ def _from_outside(results: Mapping[str, Any]) -> list[str]:
         for scenario in results["scenarios"]
         if scenario.get("sequential") and scenario["replications"] < scenario["sequential"]["maximum"]
     ]
+    copies = f"{counted(outside['copies'], 'copy')} of the program"
+    played = f"Played in real time to {copies}: the same seed may end differently next time."
+    if outside["speed"] != 1.0:
+        played = (
+            f"! Played to {copies} at speed {outside['speed']:g}: customers, webhooks and the API kept to that, while the "
+            "program's own waits and what lapses in its Redis stayed in real time. At speed 1 it may fare better or worse: "
+            "this says nothing of production."
+        )
     return [
-        f"Played in real time to {counted(outside['copies'], 'copy')} of the program: the same seed may end differently "
-        "next time.",
+        played,
         *(
             [
                 "It ran already, so nothing was done to its processes or its Redis; worlds were played one after the other."

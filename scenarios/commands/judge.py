@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max", type=positive_int, metavar="N", help=f"worlds per scenario at the most; by default {_WORLDS}"
+    )
+    parser.add_argument(
+        "--speed",
+        type=float,
+        metavar="X",
+        help="how many times as fast as real time all but the program is, whose answer is then another one; by default 1",
     )
     parser.add_argument("--parallel", type=positive_int, metavar="K", help="worlds at once; by default 8")
     parser.add_argument("--seed", type=non_negative_int, metavar="N", help="play this world alone, and tell its story")
@@ -216,6 +223,7 @@ def _config(arguments: argparse.Namespace) -> JudgeConfig:
             redis=arguments.redis,
             port=arguments.port,
             verification=arguments.verification,
+            speed=arguments.speed,
             parallel=1 if arguments.seed is not None else arguments.parallel,
             scenarios=arguments.scenarios or None,
             environment={**config.environment, **variables},
@@ -258,8 +266,24 @@ def _scenarios(arguments: argparse.Namespace, config: JudgeConfig) -> list[Scena
             )
         if unplayable := what_cannot_be_played(scenario, config):
             raise UsageError(f"{name}: {unplayable}", page="judge#what-is-played")
-        loaded.append(judged_from_outside(scenario, config))
+        loaded.append(judged_from_outside(scenario, _options_again(arguments)))
     return loaded
+
+
+def _options_again(arguments: argparse.Namespace) -> str:
+    """The options of this command line that its worlds hang on, as a line that plays one again has them."""
+    again = [
+        part
+        for name in ("config", "copies", "webhook", "provider", "redis", "port", "speed")
+        if (value := getattr(arguments, name)) is not None
+        for part in (f"--{name}", f"{value:g}" if isinstance(value, float) else str(value))
+    ]
+    again += ["--verification"] if arguments.verification else []
+    again += [part for each in arguments.env for part in ("--env", each)]
+    again += [part for each in arguments.sets for part in ("--set", each)]
+    return "".join(f" {shlex.quote(each)}" for each in again) + (
+        f" -- {shlex.join(arguments.program)}" if arguments.program else ""
+    )
 
 
 def _round(config: JudgeConfig) -> int:
@@ -268,7 +292,7 @@ def _round(config: JudgeConfig) -> int:
 
 
 def _conditions(config: JudgeConfig) -> dict[str, Any]:
-    conditions: dict[str, Any] = {"command": list(config.command), "copies": config.copies, "speed": 1.0}
+    conditions: dict[str, Any] = {"command": list(config.command), "copies": config.copies, "speed": config.speed}
     if config.runs_already:
         conditions["runs_already"] = True
     if config.redis is not None:

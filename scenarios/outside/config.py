@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from relaysim.sim.providers import PROVIDERS
 from relaysim.sim.toml_file import read_toml
 from relaysim.sim.validation_words import did_you_mean, format_path, translate
+from relaysim.sim.world.settings import WorldSettings
 
 FILE: Final = "relaysim.toml"
 
@@ -35,6 +36,17 @@ STANDARD_ENVIRONMENT: Final = {
     "RELAYSIM_PROVIDER_URL": "{provider}",
 }
 """What every program gets, besides what its provider's bots read. `{api}` and its like stand for addresses."""
+
+
+def environment_of(settings: WorldSettings) -> dict[str, str]:
+    """What a scenario gives the program: what bots of its provider read, with the provider's addresses here, and its own."""
+    given = {} if settings.provider is None else dict(settings.provider.environment)
+    hosts = () if settings.provider is None else settings.provider.sending_hosts
+    for name, value in given.items():
+        if urlsplit(value).hostname in hosts:
+            given[name] = "{provider}"
+    return {**given, **settings.environment}
+
 
 TEMPLATE: Final = """\
 # How relaysim starts and reaches your program: `relaysim judge` reads this file.
@@ -93,6 +105,9 @@ class JudgeConfig(BaseModel):
     )
     verification: bool = Field(
         default=False, description="the provider makes sure of the webhook's address before the first message"
+    )
+    speed: float = Field(
+        default=1.0, gt=0, le=1000, description="how many times as fast as real time all but the program is"
     )
     parallel: int = Field(default=8, ge=1, le=64, description="worlds at once, each with copies and a Redis of its own")
 

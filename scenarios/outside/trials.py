@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from relaysim.scenarios.model import Scenario
-from relaysim.scenarios.outside.config import STANDARD_ENVIRONMENT, JudgeConfig
+from relaysim.scenarios.outside.config import STANDARD_ENVIRONMENT, JudgeConfig, environment_of
 from relaysim.scenarios.runner import Lane
 from relaysim.sim.kernel import Record
 from relaysim.sim.outside.outside_world import OutsideWorld
@@ -104,7 +104,7 @@ class Trials:
             command=self._config.command,
             copies=self._config.copies,
             webhook=self._config.webhook,
-            environment={**STANDARD_ENVIRONMENT, **settings.provider.environment, **self._config.environment},
+            environment={**STANDARD_ENVIRONMENT, **environment_of(settings), **self._config.environment},
             logs=folder,
             ready=self._config.ready,
             redis=None if self._config.redis is None else Place.of(self._config.redis),
@@ -112,7 +112,7 @@ class Trials:
             verifies=self._config.verification,
             others=self._first + seed * settings.workload.conversations if self._config.is_shared else 0,
         )
-        return OutsideWorld(settings, root_seed, seed, program, self._guard)
+        return OutsideWorld(settings, root_seed, seed, program, self._guard, speed=self._config.speed)
 
     async def _trial(self, scenario: str, seed: int, world: OutsideWorld) -> None:
         observation = await world.run()

@@ -269,8 +269,9 @@ class OutsideWorld:
 
     async def _until_rest(self) -> None:
         """Wait until nothing has happened for a while: a short one where everything that began has ended, else one for which
-        a program may wait before it goes on."""
+        a program may wait before it goes on, in real time."""
         quiescence, ends = Quiescence(), rest.OpenEnds()
+        speed = self.server.pacer.speed
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             if self._proxy is not None:
@@ -280,9 +281,9 @@ class OutsideWorld:
                 self._writing = [each for each in self._writing if each.is_alive]
                 busy = bool(self._writing) or self._webhooks.outstanding > 0 or self._host_faults.awaited
                 settle = rest.SILENT_SECONDS if ends.there_are(records) else rest.SETTLED_SECONDS
-                busy = busy or ends.are_awaited(now) or (self._proxy is not None and self._proxy.is_away)
+                busy = busy or ends.are_awaited(now, speed) or (self._proxy is not None and self._proxy.is_away)
                 since = quiescence.since(records)
-                if now >= self._begun + self.settings.limit_seconds or (not busy and now >= since + settle):
+                if now >= self._begun + self.settings.limit_seconds or (not busy and now >= since + settle * speed):
                     return
 
     def _end_programs(self) -> None:

@@ -44,7 +44,8 @@ class ProgramSettings(NamedTuple):
         if not self.command:
             return None
         environment = {name: filled(value, places) for name, value in self.environment.items()}
-        return Program(self.command, environment, self.logs / f"w{number}.log", guard, self.folder)
+        command = [filled(part, places) for part in self.command]
+        return Program(command, environment, self.logs / f"w{number}.log", guard, self.folder)
 
 
 def filled(text: str, places: Mapping[str, str]) -> str:

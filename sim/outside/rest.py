@@ -51,6 +51,6 @@ class OpenEnds:
         self._read = len(records)
         return bool(self._open or self.requests)
 
-    def are_awaited(self, now: float) -> bool:
-        """Whether a client may still wait for an answer."""
-        return any(now < sent + PATIENCE_SECONDS for sent, _ in self.requests.values())
+    def are_awaited(self, now: float, speed: float) -> bool:
+        """Whether a client may still wait for an answer, of whose seconds `speed` of the world's pass."""
+        return any(now < sent + PATIENCE_SECONDS * speed for sent, _ in self.requests.values())

@@ -102,7 +102,8 @@ def test_a_flaw_is_named_with_its_story(
     said = capsys.readouterr().out
     assert said.startswith(f"Is {Path(sys.executable).name} {BOT}"[:60])
     assert "safe? No:" in " ".join(said.split())
-    line = f"relaysim judge small.toml --seed 0 --claim transparent -- {shlex.join([sys.executable, str(BOT), how])}"
+    line = "relaysim judge small.toml --seed 0 --provider whatsapp --claim transparent -- "
+    line += shlex.join([sys.executable, str(BOT), how])
     results = read_results(here / "out")
     (entry,) = results["scenarios"]
     assert (entry["counts"] | entry["outcomes"])[count] > 0
@@ -183,6 +184,50 @@ def test_a_program_of_another_language_meets_the_active_run(here: Path) -> None:
     assert "while a run run_" in (here / "out" / "stories.json").read_text()
 
 
+def test_a_line_that_plays_a_world_again_has_the_options_that_it_hangs_on(here: Path) -> None:
+    environment = "GREETING={provider} and more"
+    options = ("--copies", "1", "--env", environment, "--set", "workload.conversations=3", "--replications", "1")
+    assert judge("twice", *options, "--out", "out", "--quiet") == 1
+    (claim,) = (each for each in read_results(here / "out")["scenarios"][0]["claims"] if each["id"] == "transparent")
+    words = shlex.split(claim["examples"][0]["replay"])
+    assert words[:2] == ["relaysim", "judge"]
+    again = words[words.index("--copies") : words.index("--claim")]
+    assert again == ["--copies", "1", "--provider", "whatsapp", *options[2:6]]
+    assert words[words.index("--") + 1 :] == [sys.executable, str(BOT), "twice"]
+
+
+def test_another_speed_is_said_wherever_the_answer_is(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The program's own waits stay real: it polls every 0.05 s, which are 0.2 s here."""
+    judge("right", "--replications", "1", "--speed", "4", "--out", "out", "--quiet")
+    said = " ".join(capsys.readouterr().out.split())
+    results = read_results(here / "out")
+    assert results["outside"]["speed"] == 4.0
+    assert results["scenarios"][0]["outcomes"]["covered"] == 3
+    page = " ".join((here / "out" / "index.html").read_text().split())
+    assert "safe at speed 4?" in results["answer"]["title"]
+    for shown in (said, page):
+        assert "safe at speed 4?" in shown
+        assert "Played to 1 copy of the program at speed 4: customers" in shown
+        assert "this says nothing of production" in shown
+    assert "Played in real time" not in said
+
+
+def test_a_program_finds_the_providers_address_and_the_scenarios_variables(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Evolution's bots read where it is, from names of which a scenario gives another value than the world has."""
+    (here / "small.toml").write_text(f'{SMALL}\n[environment]\nGREETING = "Olá"\n')
+    source = (
+        "import os, urllib.request, sys; "
+        "url = os.environ['EVOLUTION_API_URL']; "
+        "assert url == os.environ['RELAYSIM_PROVIDER_URL'], url; "
+        "sys.exit(f\"{os.environ['GREETING']} {sys.argv[1] == os.environ['PORT']}\")"
+    )
+    arguments = ["small.toml", "--provider", "evolution", "--replications", "1", "--quiet"]
+    assert main(["judge", *arguments, "--", sys.executable, "-c", source, "{port}"]) == 2
+    assert "has ended with status 1: Olá True" in capsys.readouterr().err
+
+
 def test_one_world_is_told_as_a_story(capsys: pytest.CaptureFixture[str]) -> None:
     assert judge("twice", "--seed", "1", "--claim", "transparent", "--quiet") == 0
     told = capsys.readouterr().out
@@ -199,6 +244,7 @@ def test_one_world_is_told_as_a_story(capsys: pytest.CaptureFixture[str]) -> Non
         (["small.toml", "--", "no-such-program"], "small.toml: has no provider"),
         (["small.toml", "--provider", "pigeon", "--", "x"], "--provider: there is no provider 'pigeon'"),
         (["small.toml", "--provider", "whatsapp", "--", "no-such-program"], "no-such-program: cannot be started"),
+        (["small.toml", "--provider", "whatsapp", "--speed", "0", "--", "x"], "--speed: "),
         (["small.toml", "--provider", "whatsapp", "--env", "X", "--", "x"], "--env X: write NAME=VALUE"),
         (["small.toml", "--provider", "whatsapp", "--webhook", "here", "--", "x"], "--webhook: "),
         (["none.toml", "--provider", "whatsapp", "--", "x"], "none.toml"),
