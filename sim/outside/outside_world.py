@@ -201,7 +201,7 @@ class OutsideWorld:
         )
         self._channel = Channel(kernel, profile.send_seconds.sampler, settings.send_faults, self._customer_of)
         self._service = ProviderService(provider, kernel, self._channel, self._webhooks.notify)
-        self.server.door = ProviderDoor(provider, self._answer_provider, self.server.client_of)
+        self.server.door = ProviderDoor(provider, self._answer_provider, self.server.client_of, self.server.pacer)
         for number, listener in enumerate(listeners, 1):
             name = f"w{number}"
             places = {

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from relaysim.sim.doors.server.body import BodyTooLargeError, ClientGoneError, read_body
-from relaysim.sim.doors.server.delivery import Receive, Rendered, Scope, Send, send_whole
+from relaysim.sim.doors.server.delivery import Exchange, Receive, Rendered, Scope, Send, send_whole
+from relaysim.sim.doors.server.pacer import Pacer
 from relaysim.sim.providers import HttpRequest, HttpResponse, Provider
 from relaysim.sim.world.provider_service import without_framing
 
@@ -28,9 +29,11 @@ class ProviderDoor:
         provider: whose paths these are.
         answer: answers them.
         client_of: which worker a request is from.
+        pacer: the world's.
     """
 
-    def __init__(self, provider: Provider, answer: Answering, client_of: Callable[[Scope], str]) -> None:
+    def __init__(self, provider: Provider, answer: Answering, client_of: Callable[[Scope], str], pacer: Pacer) -> None:
+        self._pacer = pacer
         self._host = next(iter(provider.sending_hosts), "provider.example.com")
         self._answer = answer
         self._client_of = client_of
@@ -47,8 +50,9 @@ class ProviderDoor:
         response = await self._answer(self._request(scope, body), self._client_of(scope))
         if response is None:
             # Closed in the middle of an answer: the program cannot know whether its text was sent.
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
-            raise ConnectionAbortedError("the fate of this text is not to be known")
+            exchange = Exchange(scope, receive, send, self._pacer)
+            await exchange.break_off(Rendered(200, {"content-length": "1"}, b""), "closed")
+            return
         headers = {**without_framing(response.headers), "content-length": str(len(response.body))}
         await send_whole(scope, send, Rendered(response.status, headers, response.body))
 

@@ -245,14 +245,22 @@ class Outcomes:
 
     def _give_out(self, apologies: Iterable[Text]) -> None:
         """An apology that is sent outside of every handling (by a consumer, by a thread that works off a queue) is for the
-        oldest message that its conversation's customer had sent and that nothing else was ever sent for."""
+        oldest message that its conversation's customer had sent and that nothing else was ever sent for. Where a reply
+        covers each that the relay had by then, it is for one of those, and stands with the newest. Where there is a message
+        that got apologies alone, it may be one more for that, and is none's."""
         for sent in apologies:
-            for outcome in self._messages.values():
-                message = outcome.message
-                is_waiting = message.first_start is not None and message.first_start <= sent.time
-                if message.conversation == sent.conversation and is_waiting and outcome.ended_at is None:
-                    outcome.apologies.append((sent.time, sent.text))
-                    break
+            had = [
+                outcome
+                for outcome in self._messages.values()
+                if outcome.message.conversation == sent.conversation
+                and outcome.message.first_start is not None
+                and outcome.message.first_start <= sent.time
+            ]
+            subject = next((outcome for outcome in had if outcome.ended_at is None), None)
+            if subject is None and had and all(outcome.covered_at is not None for outcome in had):
+                subject = had[-1]
+            if subject is not None:
+                subject.apologies.append((sent.time, sent.text))
 
     def _decided_without(self, message: Message, replied: list[tuple[Message, Run]]) -> str | None:
         """How long the relay had had a message when it decided on a reply to a later one; None: it did not have it."""

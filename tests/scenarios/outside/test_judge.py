@@ -228,6 +228,18 @@ def test_a_program_finds_the_providers_address_and_the_scenarios_variables(
     assert "has ended with status 1: Olá True" in capsys.readouterr().err
 
 
+def test_a_text_of_unknown_fate_is_cut_off_without_a_word_of_the_server(
+    here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fault = "[[send_faults]]\nkind = 'unknown_delivered'\nseconds = 0.2\n"
+    (here / "small.toml").write_text(f"{SMALL}\n{fault}")
+    judge("right", "--replications", "1", "--out", "out", "--quiet")
+    (entry,) = read_results(here / "out")["scenarios"]
+    assert entry["fault_hits"]["send_faults"] == [3]
+    assert entry["outcomes"]["covered"] == 3
+    assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == []
+
+
 def test_one_world_is_told_as_a_story(capsys: pytest.CaptureFixture[str]) -> None:
     assert judge("twice", "--seed", "1", "--claim", "transparent", "--quiet") == 0
     told = capsys.readouterr().out

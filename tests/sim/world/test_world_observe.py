@@ -172,6 +172,19 @@ def test_an_apology_for_a_message_that_a_reply_covers_is_a_breach_whichever_came
         assert (counts["failed"], "lost" in counts) == (1, False)
 
 
+@pytest.mark.parametrize(("another_is_lost", "breaches"), [(False, 1), (True, 0)])
+def test_an_apology_of_no_handling_where_all_was_answered_is_a_breach(another_is_lost: bool, breaches: int) -> None:
+    """Whoever was lost may have got it as a second one."""
+    story = Story()
+    story.message("c1.m1")
+    if another_is_lost:
+        story.message("c1.m2")
+        story.send("c1.m2", GENERIC_TEXT)
+    story.answer("c1.m1", "run_a", "Reply 1")
+    story.add("w1", "send", "", "c1", GENERIC_TEXT, after=0.25)
+    assert story.counts().get("apology_despite_cover", 0) == breaches
+
+
 def test_an_apology_told_although_the_answer_was_ready_is_a_breach() -> None:
     story = Story()
     story.message("c1.m1")
