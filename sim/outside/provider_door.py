@@ -49,9 +49,8 @@ class ProviderDoor:
             return
         response = await self._answer(self._request(scope, body), self._client_of(scope))
         if response is None:
-            # Closed in the middle of an answer: the program cannot know whether its text was sent.
-            exchange = Exchange(scope, receive, send, self._pacer)
-            await exchange.break_off(Rendered(200, {"content-length": "1"}, b""), "closed")
+            # Without a head: many clients do not read the body, and would take the text for sent.
+            await Exchange(scope, receive, send, self._pacer).finish()
             return
         headers = {**without_framing(response.headers), "content-length": str(len(response.body))}
         await send_whole(scope, send, Rendered(response.status, headers, response.body))

@@ -45,7 +45,8 @@ COUNTED = (
 
 JOINED_BY_WORDS = ("lost", "duplicate_reply", "out_of_order")
 """Of those, what is seen from outside as it is from inside. Whom an apology was for is not: where a customer also has a
-message that was never answered, it is taken to be for that, so that `apology_despite_cover`, and what adds it up, is too low."""
+message that was never answered, it is taken to be for that, so that `apology_despite_cover`, and what adds it up, is too
+low."""
 
 CIRCUMSTANCES: Mapping[str, Sequence[str]] = {
     "bursts": (),
