@@ -238,7 +238,8 @@ class OutsideWorld:
     def _begin(self) -> None:
         """Let customers write, and faults strike, from now on."""
         settings = self.settings
-        begun = self._begun = self.kernel.now  # copies take a while to start: a scenario's seconds are counted from here
+        # Copies take a while to start: a scenario's seconds are counted from here.
+        begun = self._begun = self.kernel.now
         for number, scripted in enumerate(settings.workload.messages, 1):
             customer = self._customer_of[f"c{scripted.conversation}"]
             self.start_writing(customer.follow_script(number, scripted, 0.0))
