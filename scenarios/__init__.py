@@ -31,7 +31,7 @@ What lives here
     own_relay.py            of somebody's own relay: why it is not safe, and under which waits it is
     timing.py               what may differ from run to run: rates, memory, machine, versions; and the version of the code
     progress.py             one bar over a whole command, or plain lines; with work_left.py: how long it still takes
-    cli.py                  the command's parser and how it ends
+    cli.py                  the commands, and how they end; with argument_parser.py, which says what was typed wrong
     explore/                hunting for a broken promise, and making the failure small
     fit/                    from a production log to a profile
     sweep/                  one scenario at many points

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from typing import Final, NoReturn
 
 import relaysim
+from relaysim.scenarios.argument_parser import ArgumentParser, cut
 from relaysim.scenarios.commands import (
     ablate,
     compare,
@@ -50,12 +51,6 @@ PATIENCE_VARIABLE: Final = "RELAYSIM_PATIENCE"
 
 _COLLECTED_AFTER: Final = 50_000
 """Objects after which a command's process looks for garbage; after Python's own 700, a sixth of the start is looking."""
-
-_CLOSE: Final = 0.7
-"""How much of a word must be the same for it to be the one that was meant."""
-
-LINE_MAX: Final = 2000
-"""Characters of a complaint's line that are printed; it may quote what somebody typed, or what a bot raised."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -155,75 +150,6 @@ def _is_installed(distribution: str) -> bool:
     return True
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says which command or option may have been meant by one that there is not."""
-
-    names: Sequence[str] = ()
-    """The commands, of the parser that has some."""
-    pages: Sequence[str] = ()
-    """The pages that tell more of a command."""
-
-    def format_help(self) -> str:
-        """The help, and at its end what to type for more than it can say."""
-        more = lines_to_type(self.pages) or ("relaysim docs" if self.names else "")
-        return super().format_help() + (f"\nmore: {more}\n" if more else "")
-
-    def error(self, message: str) -> NoReturn:
-        """Say in one line what is wrong and how to put it right, and end. The usage is for those who ask for help."""
-        more = ", ".join(each for each in (f"{self.prog} --help", lines_to_type(self.pages[:1])) if each)
-        print(f"{self.prog}: {_cut(printable(self._words(message)))} (more: {more})", file=sys.stderr)
-        self.exit(EXIT_USAGE)
-
-    def _words(self, message: str) -> str:
-        """What argparse found wrong, in words that say what to do."""
-        if (found := re.match(r"unrecognized arguments: (\S+)", message)) is not None:
-            typed = found[1]
-            if not typed.startswith("-"):
-                return f"{typed!r} is one argument too many; leave it out, or quote what belongs together"
-            option = typed.partition("=")[0]
-            return f"there is no option {option}" + self._meant(option, [*self._option_string_actions])
-        if (found := re.match(r"the following arguments are required: (.*)", message)) is not None:
-            if self.names:
-                return "names no command; relaysim verify judges the scenarios of the incident, for example"
-            is_missing = "are missing" if "," in found[1] else "is missing"
-            return f"{found[1]} {is_missing}{self._help_of(found[1])}"
-        if (found := re.fullmatch(r"argument ([^:]+): (.*)", message, re.DOTALL)) is None:
-            return message
-        name, said = found.groups()
-        if re.fullmatch(r"expected .*arguments?", said):
-            return f"{name} needs a value{self._help_of(name)}"
-        if said.startswith("ignored explicit argument"):
-            return f"{name} takes no value; write {name} alone"
-        if (other := re.fullmatch(r"not allowed with argument (.*)", said)) is not None:
-            return f"{name} and {other[1]} exclude each other; leave one out"
-        return f"{name}: {said}"
-
-    def _help_of(self, names: str) -> str:
-        """What the help says of an option or an argument that was left out; nothing of several."""
-        for action in self._actions:
-            if names in ("/".join(action.option_strings), action.metavar, action.dest) and action.help:
-                given = f" {action.metavar}" if action.option_strings and isinstance(action.metavar, str) else ""
-                return f", {names}{given}: {action.help % {'default': action.default}}"
-        return ""
-
-    def _meant(self, typed: str, known: Sequence[str]) -> str:
-        import difflib  # takes time to import, and is needed by nobody who types well
-
-        close = difflib.get_close_matches(typed, dict.fromkeys(known), n=2, cutoff=_CLOSE)
-        return f"; did you mean {' or '.join(close)}?" if close else ""
-
-    def _check_value(self, action: argparse.Action, value: object) -> None:
-        """As argparse's own, in the same words under every version of Python."""
-        if action.choices is None or value in action.choices:
-            return
-        known = [str(each) for each in action.choices]
-        if isinstance(action, argparse._SubParsersAction):
-            meant = self._meant(str(value), known) or "; relaysim --help lists all"
-            self.error(f"there is no command {str(value)!r}{meant}")
-        meant = self._meant(str(value), known) or f"; there are: {', '.join(known)}"
-        raise argparse.ArgumentError(action, f"there is no {str(value)!r}{meant}")
-
-
 class _Version(argparse.Action):
     """`--version`: the version of the installed distribution, looked up only when asked for."""
 
@@ -234,7 +160,7 @@ class _Version(argparse.Action):
 
 def _complain(text: str, page: str = "") -> None:
     """Print what is wrong, a line each. `page` tells how what is wrong is written: behind the first line."""
-    lines = [_cut(printable(line)) for line in text.splitlines()] or [""]
+    lines = [cut(printable(line)) for line in text.splitlines()] or [""]
     more = f" (more: {lines_to_type(page.split(', '))})" if page else ""
     if len(lines) == 1:
         print(f"relaysim: {lines[0]}{more}", file=sys.stderr)
@@ -242,12 +168,6 @@ def _complain(text: str, page: str = "") -> None:
     print(f"relaysim: {len(lines)} problems{more}", file=sys.stderr)
     for line in lines:
         print(f"  {line}", file=sys.stderr)
-
-
-def _cut(line: str) -> str:
-    """The line without its middle, which mostly quotes what was typed: the file stands before it, the remedy behind."""
-    half = LINE_MAX // 2
-    return line if len(line) <= LINE_MAX else f"{line[:half]} ... {line[-half:]}"
 
 
 def _flush() -> bool:
@@ -265,7 +185,7 @@ def _flush() -> bool:
 
 def command_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = _Parser(
+    parser = ArgumentParser(
         prog="relaysim",
         description="Run a chat relay in virtual time against a simulated conversation API; judge claims about it.",
         epilog="exit codes: 0 every verdict as expected (of a relay of your own: safe), 1 not (not safe), 2 usage or a bad "

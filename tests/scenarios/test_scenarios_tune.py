@@ -379,7 +379,7 @@ def test_a_relay_that_never_replies_is_not_the_fastest(scenario: str, tmp_path: 
     [
         (
             ["--objectives", "failures,cost"],
-            "--objectives: there is no objective 'cost'; there are failures, added_delay",
+            "--objectives: there is no objective 'cost'; there are: failures, added_delay",
         ),
         (
             ["--policy", "check_then_act"],
