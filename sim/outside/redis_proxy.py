@@ -114,7 +114,6 @@ class RedisProxy:
         self._sleep = sleep
         self._on_command = on_command
         self._names = CommandNames()
-        self._begun = kernel.now
         self._session = 0
         self._doors: list[LoopbackDoor] = []
         self._lines: set[_Line] = set()
@@ -136,8 +135,8 @@ class RedisProxy:
         return door.port
 
     def begin(self) -> None:
-        """The world begins: its faults strike from now on."""
-        self._begun = self._kernel.now
+        """The world begins: its faults strike from now on, and their windows are counted from here."""
+        self.faults.begun = self._kernel.now
         for window in self.faults.windows():
             assert window.begins is not None
             lost = window.lost_seconds
@@ -249,7 +248,7 @@ class RedisProxy:
     def _take(self, line: _Line, commands: Commands) -> _Passage:
         """Let faults hit what has just come."""
         passage = _Passage(commands)
-        plan, kernel, now = self.faults, self._kernel, self._kernel.now - self._begun
+        plan, kernel, now = self.faults, self._kernel, self._kernel.now
         purpose, index = "", 0
         for number, fields in enumerate(commands.fields):
             if line.agreeing and fields[0].upper() in _AGREEING:
