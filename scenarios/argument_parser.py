@@ -26,11 +26,18 @@ class ArgumentParser(argparse.ArgumentParser):
     """The commands, of the parser that has some."""
     pages: Sequence[str] = ()
     """The pages that tell more of a command."""
+    examples: Sequence[str] = ()
+    """Lines to type."""
 
     def format_help(self) -> str:
-        """The help, and at its end what to type for more than it can say."""
+        """The help, and at its end lines to type, and what to type for more than it can say."""
+        examples = "".join(f"\n  {each}" for each in self.examples)
         more = lines_to_type(self.pages) or ("relaysim docs" if self.names else "")
-        return super().format_help() + (f"\nmore: {more}\n" if more else "")
+        return (
+            super().format_help()
+            + (f"\nexamples:{examples}\n" if examples else "")
+            + (f"\nmore: {more}\n" if more else "")
+        )
 
     def error(self, message: str) -> NoReturn:
         """Say in one line what is wrong and how to put it right, and end. The usage is for those who ask for help."""

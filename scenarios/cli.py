@@ -43,7 +43,7 @@ from relaysim.scenarios.commands import (
     verify,
 )
 from relaysim.scenarios.commands.command_line import EXIT_INTERRUPTED, EXIT_USAGE, UsageError, stop_output
-from relaysim.scenarios.docs_pages import PAGES, lines_to_type
+from relaysim.scenarios.docs_pages import EXAMPLES, PAGES, lines_to_type
 from relaysim.scenarios.system_errors import printable, reason_of
 
 PATIENCE_VARIABLE: Final = "RELAYSIM_PATIENCE"
@@ -205,7 +205,7 @@ def command_parser() -> argparse.ArgumentParser:
     ) -> None:
         made = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
         made.set_defaults(command=run, parser=made)
-        made.pages = PAGES[name]
+        made.pages, made.examples = PAGES[name], EXAMPLES[name]
         if has_results:
             made.add_argument("--json", action="store_true", help="print the results as JSON")
         add_arguments(made)

@@ -11,7 +11,7 @@ from typing import Final
 
 from relaysim.scenarios.cli import command_parser
 from relaysim.scenarios.commands.command_line import subcommands
-from relaysim.scenarios.docs_pages import PAGES
+from relaysim.scenarios.docs_pages import EXAMPLES, PAGES
 
 SHARED_BY_MIN: Final = 3
 """Commands that have an option in the same words, from which on it is described once for all of them."""
@@ -71,6 +71,7 @@ def _section(name: str, parser: argparse.ArgumentParser, shared: set[str]) -> It
     arguments = _arguments(parser)
     own = [action for action in arguments if _row(action, name) not in shared]
     yield f"\n## `{name}`\n\n{parser.description}\n\n    {_usage(name, arguments)}\n"
+    yield "\n" + "".join(f"    {each}\n" for each in ("# for example", *EXAMPLES[name]))
     if pages := PAGES[name]:
         yield f"\nMore: {', '.join(f'[{page}.md]({page}.md)' for page in pages)}.\n"
     if own:

@@ -34,6 +34,44 @@ PAGES: Final = {
 }
 """The pages that tell more of each command."""
 
+EXAMPLES: Final = {
+    "run": ("relaysim run race --seed 7", "relaysim run stuck_run --seed 7 --trace world.json"),
+    "verify": (
+        "relaysim verify incident",
+        "relaysim verify --factory my_bot:make --replications 100",
+        "relaysim verify rapid_pair --app my_app:app --provider whatsapp",
+    ),
+    "judge": (
+        "relaysim judge --init",
+        "relaysim judge rapid_pair --provider whatsapp -- node server.mjs",
+        "relaysim judge rapid_pair --provider whatsapp --seed 3 -- node server.mjs",
+    ),
+    "explore": ("relaysim explore rapid_pair --factory my_bot:make --seconds 60",),
+    "compare": (
+        "relaysim compare peak_hour --replications 50",
+        "relaysim compare race --policies cancel_and_retry,drain",
+    ),
+    "ablate": ("relaysim ablate no_fencing no_renewal --root-seeds 1",),
+    "fit": ("relaysim fit relay.log",),
+    "sweep": (
+        "relaysim sweep race --grid relay.settings.first_wait_seconds=1,2,4",
+        "relaysim sweep race --list points.csv",
+    ),
+    "tune": ("relaysim tune race --budget 40 --replications 200", "relaysim tune race --objectives failures,delay"),
+    "replay": (
+        "relaysim replay race --seed 7",
+        "relaysim replay race --seed 7 --factory my_bot:make --claim transparent",
+    ),
+    "report": ("relaysim report", "relaysim report before/ reports/out/race/latest"),
+    "figures": ("relaysim figures reports/out/race/latest --format svg,pdf",),
+    "doctor": ("relaysim doctor race --factory my_bot:make",),
+    "serve": ("relaysim serve --speed 20", "relaysim serve --api responses --faults faults.toml --port 8017"),
+    "list": ("relaysim list",),
+    "docs": ("relaysim docs", "relaysim docs own-relay"),
+    "completion": ("relaysim completion bash",),
+}
+"""Lines to type, of each command."""
+
 SCENARIO: Final = "scenarios#the-file"
 PROFILE: Final = "scenarios#profiles"
 POLICY: Final = "policy-file"

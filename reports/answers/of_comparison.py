@@ -76,6 +76,7 @@ def answer_of_comparison(results: Mapping[str, Any]) -> Answer:
         if verdict.word == "better" or _fails_less(differences[chosen]) or len(verdicts) == 1
         else _none_better(against, policies, verdicts),
         found=[
+            *_unlike(policies),
             f"{against}: {_failures(policies[against])}.",
             *(_policy_words(name, policies, differences[name]) for name in verdicts),
         ],
@@ -85,6 +86,14 @@ def answer_of_comparison(results: Mapping[str, Any]) -> Answer:
         table=_table(results),
         notes=[f"! {note}" for note in unlike_notes(results)],
     )
+
+
+def _unlike(policies: Mapping[str, Any]) -> list[str]:
+    """That a policy ran without settings that others had, so that what is compared is not the policies alone."""
+    without = [name for name, policy in policies.items() if policy["left_out"]]
+    if not without:
+        return []
+    return [f"Not under equal conditions: {', '.join(without)} ran without settings that others had (the last line)."]
 
 
 def _rank(difference: Mapping[str, Any]) -> tuple[bool, int]:
@@ -193,6 +202,9 @@ def _few(measures: Sequence[Measure]) -> str:
 
 def _policy_words(name: str, policies: Mapping[str, Any], difference: Mapping[str, Any]) -> str:
     verdict = verdict_of(difference)
+    if verdict.word in ("better", "worse") and direction(difference["measures"]["failed"]) not in ("less", "more"):
+        told = _few(verdict.better if verdict.word == "better" else verdict.worse)
+        return f"{name}: {_failures(policies[name])}: no fewer or more for sure, {verdict.word} in {told}."
     return f"{name}: {_failures(policies[name])}: {_STANDS[verdict.word]}."
 
 

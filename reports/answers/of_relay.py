@@ -97,7 +97,13 @@ def answer_of_relay(results: Mapping[str, Any]) -> Answer:
     answer = _answer(results)
     # Whoever wrote down that something is known to be false keeps a gate; whether that passes is another question.
     expects = any(claim.get("expected", "verified") != "verified" for _, claim in claims_of(results))
-    return replace(answer, gate=gate_words(results)) if expects and is_deterministic(results) else answer
+    if not expects or not is_deterministic(results):
+        return answer
+    unjudged = [*unjudged_losses(results), *(each for each, _ in unjudged_breaches(results))]
+    if unjudged:
+        names = ", ".join(dict.fromkeys(str(each["scenario"]) for each in unjudged))
+        return replace(answer, gate=f"As a gate: not passed; no claim expects what customers meet in {names}.")
+    return replace(answer, gate=gate_words(results))
 
 
 def _answer(results: Mapping[str, Any]) -> Answer:
@@ -129,6 +135,11 @@ def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
     # What customers feel comes first, whether or not a claim is about it.
     leads = bool(unjudged) and (worst is None or not severity(worst[1])[0])
     scenario = unjudged[0] if leads or worst is None else worst[0]
+    strangers = _answered_strangers(results)
+    if strangers is not None:
+        # Nothing is graver than what somebody else gets to read, however many messages lack an answer elsewhere.
+        scenario, leads = strangers, True
+        worst = worst_refuted(each for each in claims if each[0] is strangers) or worst
     wrong = _wrong(scenario)
     if (
         worst is not None
@@ -137,9 +148,10 @@ def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
     ):
         first = f"“{worst[1]['title']}” is false: {claim_words(worst[1])}"
     else:
-        first = wrong[0] if wrong else "messages were left without anything"
+        first = "; ".join(wrong[: 1 if strangers is None else 2]) or "messages were left without anything"
     found = []
-    for each in results["scenarios"]:
+    # The one that the title is about is never among the sentences that there is no room for.
+    for each in sorted(results["scenarios"], key=lambda each: each is not scenario):
         if told := _told(each, [claim for other, claim in claims if other is each and claim["verdict"] == "refuted"]):
             found.append(told)
     found += resting_on_nothing(claims)
@@ -169,6 +181,13 @@ def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
         figures=_figures(results),
         details=results.get("details", ()),
     )
+
+
+def _answered_strangers(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The scenario in which most replies went to another customer; None if none did."""
+    found = [each for each in results["scenarios"] if not each.get("obstacles")]
+    found = [each for each in found if _counts(each).get("wrong_conversation")]
+    return max(found, key=lambda each: _counts(each)["wrong_conversation"], default=None)
 
 
 def _untold(results: Mapping[str, Any]) -> list[str]:
@@ -369,7 +388,7 @@ def _figures(results: Mapping[str, Any]) -> list[Figure]:
             value=each["outcomes"].get("lost", 0) / each["outcomes"]["messages"],
         )
         for each in results["scenarios"]
-        if each.get("outcomes", {}).get("messages")
+        if each.get("outcomes", {}).get("messages") and not each.get("obstacles")
     ]
 
 

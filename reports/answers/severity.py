@@ -14,8 +14,8 @@ from relaysim.reports.claim_kinds import CLAIM_KINDS
 from relaysim.reports.claims import REPLICATIONS, TRANSPARENCY_PARTS
 
 MEANINGS: Final[Mapping[str, tuple[str, str]]] = {
-    "lost": ("message", "without an answer"),
     "wrong_conversation": ("reply", "sent to another conversation"),
+    "lost": ("message", "without an answer"),
     "duplicate_reply": ("reply", "to messages that had one already"),
     "out_of_order": ("reply", "sent after a reply to a later message"),
     "apology_despite_cover": ("message", "with an apology although answered"),

@@ -252,6 +252,15 @@ def test_an_unsafe_relay_says_what_customers_lose_first_and_fails() -> None:
     assert not answer.gate
 
 
+def test_a_gate_does_not_pass_over_what_no_claim_expects() -> None:
+    known = {**BAD, "expected": "refuted"}
+    passed, kept = own(scenario("small", [known])), own(scenario("small", [known], counts={"out_of_order": 5}))
+    assert answer_of(passed).gate == "As a gate: passed; the one verdict is what the scenarios expect."
+    assert exit_status(passed) == 0
+    assert answer_of(kept).gate == "As a gate: not passed; no claim expects what customers meet in small."
+    assert exit_status(kept) == 1
+
+
 def test_what_harms_most_messages_is_named_before_what_is_most_of_a_few() -> None:
     few, many = (claim("transparent", "never", "transparency_breaches", *counts) for counts in ((1, 2), (30, 120)))
     found = own(
@@ -264,6 +273,26 @@ def test_what_harms_most_messages_is_named_before_what_is_most_of_a_few() -> Non
     cheap = claim("cheap", "never", "over_cost", 120, 120)
     dear = own(scenario("small", [few], failed=1, lost=1, messages=2), scenario("large", [cheap], messages=120))
     assert answer_of(dear).title == "Is bot:make safe? No: 1 of 2 messages without an answer (in small)"
+
+
+def test_what_strangers_got_to_read_comes_first_however_many_messages_lack_an_answer() -> None:
+    lost, leaked = (claim("transparent", "never", "transparency_breaches", *counts) for counts in ((90, 100), (3, 400)))
+    answer = answer_of(
+        own(
+            scenario("lossy", [lost], failed=90, lost=90),
+            scenario("leaky", [leaked], failed=2, lost=2, messages=400, counts={"wrong_conversation": 1}),
+        )
+    )
+    assert answer.title == (
+        "Is bot:make safe? No: 1 reply sent to another conversation; 2 of 400 messages without an answer (in leaky)"
+    )
+    assert answer.found[0].startswith("In leaky, ")
+    assert answer.commands == ["relaysim replay small --seed 0 --claim transparent"]
+
+
+def test_a_relay_that_was_not_judged_has_no_share_of_messages_without_an_answer() -> None:
+    obstacle = {"kind": "raised", "what": "raised", "text": "its handle raised KeyError at bot.py:3"}
+    assert not answer_of(own(scenario("small", [FEW], lost=0, obstacles=[obstacle]))).figures
 
 
 def test_losses_without_a_claim_come_before_a_claim_about_costs() -> None:

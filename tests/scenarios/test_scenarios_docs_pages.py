@@ -13,7 +13,7 @@ import pytest
 from relaysim.scenarios import docs_pages
 from relaysim.scenarios.cli import command_parser, main
 from relaysim.scenarios.commands.command_line import subcommands
-from relaysim.scenarios.docs_pages import FOLDER, PAGES, joined, names, scenario_page, sections_of, text_of
+from relaysim.scenarios.docs_pages import EXAMPLES, FOLDER, PAGES, joined, names, scenario_page, sections_of, text_of
 from relaysim.scenarios.model import Scenario
 from tests.docs.page_links import read_page
 
@@ -83,6 +83,21 @@ def test_the_help_of_each_command_ends_with_its_pages(name: str, capsys: pytest.
         assert told.endswith(f"\nmore: {', '.join(f'relaysim docs {page}' for page in PAGES[name])}\n")
     else:
         assert "more:" not in told
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_the_help_of_each_command_has_lines_that_can_be_typed(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert EXAMPLES[name]
+    with pytest.raises(SystemExit):
+        command_parser().parse_args([name, "--help"])
+    said = capsys.readouterr().out
+    for example in EXAMPLES[name]:
+        assert f"\n  {example}\n" in said
+        assert len(example) <= 78
+        words = example.partition(" -- ")[0].split()
+        assert words[:2] == ["relaysim", name]
+        _, unknown = command_parser().parse_known_args(words[1:])
+        assert not unknown
 
 
 def test_the_help_names_the_documents(capsys: pytest.CaptureFixture[str]) -> None:

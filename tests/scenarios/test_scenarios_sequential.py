@@ -242,7 +242,7 @@ def test_more_replications_than_anybody_can_run_are_one_clear_error(
     option: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["verify", str(write(tmp_path)), *option, "--out", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err.endswith(f"argument {option[-2]}: must be 1,000,000,000 or fewer\n")
+    assert capsys.readouterr().err.startswith(f"relaysim verify: {option[-2]}: must be 1,000,000,000 or fewer (")
 
 
 def test_of_few_slow_worlds_one_occurrence_ends_the_run_and_none_does_not(tmp_path: Path) -> None:

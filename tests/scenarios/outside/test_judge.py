@@ -175,7 +175,8 @@ def test_what_cannot_be_played_is_refused(part: str, said: str, here: Path, caps
 )
 def test_a_program_of_another_language_meets_the_active_run(here: Path) -> None:
     """The incident, at a server of Node: a second message while a run is active."""
-    soon = SMALL.replace("run_seconds = 0.3", "run_seconds = 4.0").replace("at_seconds = 2.5", "at_seconds = 2.0")
+    # Long enough, however late the second message's webhook is.
+    soon = SMALL.replace("run_seconds = 0.3", "run_seconds = 7.0").replace("at_seconds = 2.5", "at_seconds = 1.0")
     (here / "small.toml").write_text(soon)
     arguments = ("small.toml", "--provider", "whatsapp", "--replications", "1", "--out", "out", "--quiet")
     assert main(["judge", *arguments, "--", "node", str(BOT.with_name("node_bot.mjs"))]) == 1

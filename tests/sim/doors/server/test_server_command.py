@@ -281,7 +281,7 @@ def test_a_port_in_use_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_a_bad_value_is_told_by_its_option(capsys: pytest.CaptureFixture[str], option: str, value: str) -> None:
     assert main(["serve", option, value]) == EXIT_USAGE
-    assert f"argument {option}: must be" in capsys.readouterr().err
+    assert f"{option}: must be" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
