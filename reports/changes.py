@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from relaysim.reports.answers.numbers import claim_words, share_words
-from relaysim.reports.answers.of_relay import count_words, unjudged_breaches, unjudged_losses
+from relaysim.reports.answers.of_relay import unjudged_breaches, unjudged_losses
+from relaysim.reports.answers.wrongs import count_words
 from relaysim.reports.determinism import is_deterministic, parting_words
 from relaysim.reports.exit_codes import of_own_relays
 from relaysim.reports.results import ResultsError, claims_of, read_results

@@ -93,7 +93,7 @@ def _unlike(policies: Mapping[str, Any]) -> list[str]:
     without = [name for name, policy in policies.items() if policy["left_out"]]
     if not without:
         return []
-    return [f"Not under equal conditions: {', '.join(without)} ran without settings that others had (the last line)."]
+    return [f"Unequal conditions: {', '.join(without)} ran without settings of the others (last line)."]
 
 
 def _rank(difference: Mapping[str, Any]) -> tuple[bool, int]:

@@ -23,6 +23,7 @@ from relaysim.reports.answers.of_verify import (
     worlds_words,
 )
 from relaysim.reports.answers.severity import MEANINGS, Judged, Totals, may_never_happen, severity, worst_refuted
+from relaysim.reports.answers.wrongs import answered_strangers, count_words, counts_of, wrong_in
 from relaysim.reports.claims import TRANSPARENCY_PARTS
 from relaysim.reports.determinism import is_deterministic
 from relaysim.reports.results import claims_of
@@ -86,7 +87,7 @@ def unjudged_breaches(results: Mapping[str, Any]) -> list[tuple[Mapping[str, Any
         judged = {claim["event"] for claim in scenario["claims"]}
         if scenario.get("obstacles") or "transparency_breaches" in judged:
             continue
-        counts = _counts(scenario)
+        counts = counts_of(scenario)
         if name := next((each for each in _NOTICED if counts.get(each) and each not in judged), ""):
             found.append((scenario, name))
     return found
@@ -135,12 +136,12 @@ def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
     # What customers feel comes first, whether or not a claim is about it.
     leads = bool(unjudged) and (worst is None or not severity(worst[1])[0])
     scenario = unjudged[0] if leads or worst is None else worst[0]
-    strangers = _answered_strangers(results)
+    strangers = answered_strangers(results)
     if strangers is not None:
         # Nothing is graver than what somebody else gets to read, however many messages lack an answer elsewhere.
         scenario, leads = strangers, True
         worst = worst_refuted(each for each in claims if each[0] is strangers) or worst
-    wrong = _wrong(scenario)
+    wrong = wrong_in(scenario)
     if (
         worst is not None
         and not leads
@@ -181,13 +182,6 @@ def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
         figures=_figures(results),
         details=results.get("details", ()),
     )
-
-
-def _answered_strangers(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The scenario in which most replies went to another customer; None if none did."""
-    found = [each for each in results["scenarios"] if not each.get("obstacles")]
-    found = [each for each in found if _counts(each).get("wrong_conversation")]
-    return max(found, key=lambda each: _counts(each)["wrong_conversation"], default=None)
 
 
 def _untold(results: Mapping[str, Any]) -> list[str]:
@@ -347,32 +341,13 @@ def _lost(scenario: Mapping[str, Any]) -> tuple[int, int]:
     return scenario["outcomes"]["lost"], scenario["outcomes"]["messages"]
 
 
-def _counts(scenario: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**scenario["counts"], **scenario["outcomes"]}
-
-
-def _wrong(scenario: Mapping[str, Any]) -> list[str]:
-    """What went wrong in a scenario, the gravest first, each with how many and among how many messages."""
-    counts = _counts(scenario)
-    return [count_words(scenario, name) for name in MEANINGS if counts.get(name)]
-
-
-def count_words(scenario: Mapping[str, Any], name: str) -> str:
-    """How often something of `MEANINGS` happened in a scenario, and among how many messages."""
-    noun, wrong = MEANINGS[name]
-    count, messages = _counts(scenario)[name], _counts(scenario).get("messages", 0)
-    of_messages = noun == "message" and count <= messages
-    among = f"{count:,} of {counted(messages, 'message')}" if of_messages else counted(count, noun)
-    return f"{among} {wrong}"
-
-
 def _told(scenario: Mapping[str, Any], refuted: Sequence[Mapping[str, Any]]) -> str:
     if not refuted:
         return ""
     worst = max(refuted, key=severity)
     more = f" and {len(refuted) - 1} more" if len(refuted) > 1 else ""
-    messages = counted(_counts(scenario).get("messages", 0), "message")
-    wrong = _wrong(scenario)
+    messages = counted(counts_of(scenario).get("messages", 0), "message")
+    wrong = wrong_in(scenario)
     told = f"among {messages}: {', '.join(wrong)}" if wrong else claim_words(worst)
     return f"In {scenario['scenario']}, “{worst['title']}”{more}: {told}."
 

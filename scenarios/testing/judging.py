@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from relaysim.reports.answers.of_relay import count_words, unjudged_breaches, unjudged_losses
+from relaysim.reports.answers.of_relay import unjudged_breaches, unjudged_losses
+from relaysim.reports.answers.wrongs import count_words
 from relaysim.reports.claims import REPLICATIONS, ClaimSpec
 from relaysim.reports.counters import nothing_matched_words
 from relaysim.reports.results import doctor_command, replay_of
