@@ -93,6 +93,11 @@ def unjudged_breaches(results: Mapping[str, Any]) -> list[tuple[Mapping[str, Any
     return found
 
 
+def _unjudged(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Each scenario in which customers met something that no claim would judge; first those whose messages were lost."""
+    return [*unjudged_losses(results), *(scenario for scenario, _ in unjudged_breaches(results))]
+
+
 def answer_of_relay(results: Mapping[str, Any]) -> Answer:
     """The answer on somebody's own relay, which an option or the scenarios name; a pure function of the results."""
     answer = _answer(results)
@@ -100,8 +105,7 @@ def answer_of_relay(results: Mapping[str, Any]) -> Answer:
     expects = any(claim.get("expected", "verified") != "verified" for _, claim in claims_of(results))
     if not expects or not is_deterministic(results):
         return answer
-    unjudged = [*unjudged_losses(results), *(each for each, _ in unjudged_breaches(results))]
-    if unjudged:
+    if unjudged := _unjudged(results):
         names = ", ".join(dict.fromkeys(str(each["scenario"]) for each in unjudged))
         return replace(answer, gate=f"As a gate: not passed; no claim expects what customers meet in {names}.")
     return replace(answer, gate=gate_words(results))
@@ -132,7 +136,7 @@ def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
     claims = list(claims_of(results))
     worst = worst_refuted(claims)
     lost, noticed = unjudged_losses(results), unjudged_breaches(results)
-    unjudged = [*lost, *(each for each, _ in noticed)]
+    unjudged = _unjudged(results)
     # What customers feel comes first, whether or not a claim is about it.
     leads = bool(unjudged) and (worst is None or not severity(worst[1])[0])
     scenario = unjudged[0] if leads or worst is None else worst[0]
