@@ -14,6 +14,7 @@ from itertools import combinations
 from typing import Any, Final
 
 from relaysim.reports.story_cause_kinds import Cause, CauseKind
+from relaysim.reports.story_facts import reply_kept_in
 from relaysim.reports.story_places import Places
 from relaysim.reports.story_wait_causes import KINDS as OF_WAITS
 from relaysim.reports.story_wait_causes import WaitCauses
@@ -108,6 +109,7 @@ class _Finder:
             return
         rules: list[Callable[[], Iterator[Cause]]] = [
             self._the_send,
+            self._taken_meanwhile,
             self._stored_twice,
             self._foreign_thread,
             self._overtaken,
@@ -120,6 +122,7 @@ class _Finder:
             self._the_step,
             self._exception,
             self._run_failed,
+            self._reply_kept,
             self._send_unknown,
             self._answer_lost,
             self._crash,
@@ -255,6 +258,26 @@ class _Finder:
             kept = [self._sends[0], self._sends[-1]] if self._kind not in _OF_APOLOGIES else self._sends[-1:]
             yield Cause(CauseKind.BREACHING_SEND, tuple(each.index for each in kept))
 
+    def _taken_meanwhile(self) -> Iterator[Cause]:
+        """What a worker keeps for itself, and not for each message, is that of the message that it took last."""
+        if self._kind != "wrong_conversation":
+            return
+        for sent in self._sends:
+            own = self._chronicle.handlings.get(sent.delivery)
+            if own is None or own.conversation == sent.conversation:
+                continue
+            meanwhile = [
+                each
+                for each in self._chronicle.handlings.values()
+                if each.worker == own.worker
+                and each.conversation == sent.conversation
+                and own.start <= each.start <= sent.time
+            ]
+            if meanwhile:
+                last = max(meanwhile, key=lambda each: each.start)
+                yield Cause(CauseKind.TAKEN_MEANWHILE, (self._places.started.get(last.delivery, -1),))
+                return
+
     def _stored(self, message: Message) -> list[tuple[int, str, Request | None]]:
         """Where a message was stored, at which place in the trace, and by which request."""
         return [
@@ -368,6 +391,15 @@ class _Finder:
         for run in self._own_runs():
             if run.state in ("failed", "expired", "incomplete") and self._kind not in _OF_ORDER:
                 yield Cause(CauseKind.RUN_FAILED, (self._made(run), self._places.states.get((run.id, run.state), -1)))
+
+    def _reply_kept(self) -> Iterator[Cause]:
+        if self._kind not in _OF_LOSSES or self._message is None:
+            return
+        for handling in self._message.handlings:
+            kept = reply_kept_in(self._chronicle, handling)
+            if kept is not None:
+                places = (self._served(kept[1]), self._places.ended.get(handling.delivery, -1))
+                yield Cause(CauseKind.REPLY_KEPT, places)
 
     # Locks and leases
 

@@ -13,12 +13,37 @@ from relaysim.sim.trace.subjects import Handling, Message, Request, Run, StoredT
 _ACTIVE: Final = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
 _FAILED_OUTCOMES: Final = frozenset({"friendly_apology", "generic_apology", "lost", "unknown"})
 _NAMES_MAX: Final = 4
+_OK: Final = 200
 _ARRIVING: Final = ("delivered", "unknown_delivered")
 
 
 def has_failed(handling: Handling) -> bool:
     """Whether it ended badly."""
     return handling.outcome in _FAILED_OUTCOMES or handling.error_class is not None
+
+
+def reply_kept_in(chronicle: Chronicle, handling: Handling) -> tuple[Run, Request] | None:
+    """The run of a handling whose reply it read, and the request that read it, if it then sent nothing.
+
+    So ends code that catches its own exceptions and tells nobody.
+    """
+    if handling.end is None or handling.error_class is not None:
+        return None
+    for run in chronicle.runs.values():
+        if run.delivery != handling.delivery or run.state != "completed" or run.ended is None or not run.messages:
+            continue
+        for request in chronicle.requests.values():
+            reads = request is run.request or request.operation in chronicle.roles.lists_messages
+            if (
+                reads
+                and request.delivery == handling.delivery
+                and request.status == _OK
+                and request.answered is not None
+                and request.answered >= run.ended
+                and not any(each.delivery == handling.delivery and each.time >= run.ended for each in chronicle.sends)
+            ):
+                return run, request
+    return None
 
 
 def is_active_at(run: Run, time: float) -> bool:
@@ -111,7 +136,9 @@ class StoryFacts:
         told = answer or apology
         if told is None:
             is_known = handling.message is not None and bool(self._chronicle.stored)
-            return (f"ends {name}, which never gets an answer", True) if is_known else (f"ends {name}", False)
+            kept = reply_kept_in(self._chronicle, handling)
+            why = "" if kept is None else f": it had read what {kept[0].id} wrote, and sent nothing"
+            return (f"ends {name}, which never gets an answer{why}", True) if is_known else (f"ends {name}", False)
         if told.time > time:
             who = told.worker
             if apology is not None and apology.delivery == handling.delivery and apology.time <= time:

@@ -147,3 +147,27 @@ class AskingTwice(Asking):
                 await asyncio.sleep(0.5)
                 run = await self.threads.runs.retrieve(run.id, thread_id=message.thread_id)
         await self.send(message.conversation, "Sorry, something went wrong.", message_ids=[message.id])
+
+
+class Confusing(Asking):
+    """Keeps to whom it answers for all its messages at once."""
+
+    async def ask(self, message: Any) -> None:
+        self.customer = message.conversation
+        await super().ask(message)
+
+    def __init__(self, client: Any, redis_client: Any, send: Any) -> None:
+        super().__init__(client, redis_client, lambda _, text: send(self.customer, text))
+
+
+class Swallowing(Asking):
+    """Cannot read what it was answered, and catches that without a word."""
+
+    def __init__(self, client: Any, redis_client: Any, send: Any) -> None:
+        async def unpacked(customer: str, text: str) -> None:
+            try:
+                await send(customer, json.loads(text))
+            except ValueError:
+                pass
+
+        super().__init__(client, redis_client, unpacked)

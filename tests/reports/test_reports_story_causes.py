@@ -151,6 +151,28 @@ def two_texts_for_one_message(told: Told) -> bool:
     return len({place for place, _, _, _ in told.of("send")} & set(naming)) > 1
 
 
+def what_the_worker_took_meanwhile(told: Told) -> bool:
+    """Between the beginning of the text's handling and the text, its worker took a message of who got it."""
+    begun = {event.delivery: place for place, _, _, event in told.every("handling.start")}
+    of_message = {event.message_id: event.conversation for _, _, _, event in told.every("message.sent")}
+    return any(
+        who == worker and begun[event.delivery] < place < sent and of_message[taken.message_id] == event.conversation
+        for sent, _, who, event in told.of("send")
+        for place, _, worker, taken in told.of("handling.start")
+    )
+
+
+def a_reply_that_was_kept(told: Told) -> bool:
+    """The handling read its messages and ended, and sent nothing."""
+    ended = {event.delivery for _, _, _, event in told.of("handling.end")}
+    read = {
+        told.request(event.request_id).context
+        for _, _, _, event in told.of("served")
+        if told.request(event.request_id).operation == "messages.list"
+    }
+    return bool(ended & read - {event.delivery for _, _, _, event in told.every("send")})
+
+
 def a_cancel_by_another(told: Told) -> bool:
     """The run was cancelled by a request of another handling than the one that had created it."""
     served = [told.request(event.request_id) for _, _, _, event in told.of("served") if event.status == 200]
@@ -642,6 +664,15 @@ CASES = {
             "schedule=[]",
         ),
     ),
+    "another's message meanwhile": Case(
+        "rapid_pair",
+        "wrong_conversation",
+        CauseKind.TAKEN_MEANWHILE,
+        what_the_worker_took_meanwhile,
+        "cause_bots:Confusing",
+        sets=("workers=[{count=1}]",),
+    ),
+    "a reply that was kept": Case("race", "lost", CauseKind.REPLY_KEPT, a_reply_that_was_kept, "cause_bots:Swallowing"),
     "never taken up": Case("race", "lost", CauseKind.NEVER_TAKEN_UP, accepted_and_left, "cause_bots:Forgetting"),
     "an exception of handle": Case(
         "race", "lost", CauseKind.EXCEPTION, an_exception_with_its_way, "cause_bots:raising"
