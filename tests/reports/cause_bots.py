@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -165,9 +166,7 @@ class Swallowing(Asking):
 
     def __init__(self, client: Any, redis_client: Any, send: Any) -> None:
         async def unpacked(customer: str, text: str) -> None:
-            try:
+            with contextlib.suppress(ValueError):
                 await send(customer, json.loads(text))
-            except ValueError:
-                pass
 
         super().__init__(client, redis_client, unpacked)
