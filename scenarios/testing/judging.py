@@ -6,9 +6,10 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from relaysim.reports.answers.numbers import claim_words
 from relaysim.reports.answers.of_relay import unjudged_breaches, unjudged_losses
 from relaysim.reports.answers.wrongs import count_words
-from relaysim.reports.claims import REPLICATIONS, ClaimSpec
+from relaysim.reports.claims import ClaimSpec
 from relaysim.reports.counters import nothing_matched_words
 from relaysim.reports.results import doctor_command, replay_of
 from relaysim.scenarios.load import load
@@ -181,11 +182,7 @@ class Judging:
     def _fail_by_rates(self, claims: Sequence[Mapping[str, Any]], ran: Sequence[int]) -> None:
         __tracebackhide__ = True
         self._note(ran)
-        lines = [
-            f"“{claim['title']}” is false: {claim['count']:,} of {claim['n']:,} "
-            f"{'worlds' if claim['among'] == REPLICATIONS else claim['among']}"
-            for claim in claims
-        ]
+        lines = [f"“{claim['title']}” is false: {claim_words(claim)}" for claim in claims]
         examples = [(example, claim["id"]) for claim in claims for example in claim["examples"][:1]]
         title = f"{self._who} fails over {counted(len(ran), 'seed')}"
         if not examples:

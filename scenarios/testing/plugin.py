@@ -253,6 +253,7 @@ def _section(item: pytest.Item, error: BaseException) -> tuple[str, str] | None:
     seeds = [str(each.seed) for each in simulations]
     title = f"relaysim: seed {', '.join(dict.fromkeys(seeds))}"
     lines = [line for each in simulations for line in request_story(each.trace)]
+    lines = lines or ["the test asked nothing of what is simulated"]
     return title, "\n".join([*lines, f"Run it again: {again_line(item)}"])
 
 

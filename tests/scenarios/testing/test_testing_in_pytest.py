@@ -152,6 +152,13 @@ def test_a_check_that_shows_nothing_says_why(run: Any) -> None:
     assert section_of(result, "relaysim") == ["Run it again: pytest test_bot.py::test_it"]
 
 
+def test_a_failure_before_the_first_request_says_that_there_was_none(run: Any) -> None:
+    result = run({"test_bot.py": "def test_it(simulated_openai):\n    assert 1 == 2\n"})
+    result.assert_outcomes(failed=1)
+    told = section_of(result, "relaysim: seed 0")
+    assert told == ["the test asked nothing of what is simulated", "Run it again: pytest test_bot.py::test_it"]
+
+
 # Scenario files
 
 
@@ -164,7 +171,9 @@ def test_a_scenario_file_has_a_test_for_each_claim(run: Any, pytester: pytest.Py
     result.stdout.fnmatch_lines(["judged_bot:silent in two fails under 12 of 12 seeds: 0, 1, 2, 3, 4, ..."])
     told = section_of(result, "relaysim: seed 0")
     result.stdout.fnmatch_lines(["judged_bot:silent in two fails over 12 seeds"])
-    result.stdout.fnmatch_lines(["“most messages are answered” is false: 0 of 12 worlds"])
+    result.stdout.fnmatch_lines(
+        ["“most messages are answered” is false: 0 % (0 of 12 worlds), where it says more than 60 %"]
+    )
     assert "c1.m1 was never answered" in told[1]
     assert told[-2] == f"Run it again: pytest {names[0]} --relaysim-seed 0"
     result.stdout.fnmatch_lines([f"FAILED {names[0]} - judged_bot:silent in two fails *"])
