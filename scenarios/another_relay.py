@@ -2,14 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from relaysim.scenarios.document import Document, extend
+from relaysim.reports.claims import REPLICATIONS
+from relaysim.scenarios.document import Document, claim_id, extend
 from relaysim.sim.world.variations import RELAY_SETTINGS
 
 OWED: Final = "what a relay owes its customers"
 """Why a claim is expected to hold of a relay that nobody here has seen."""
+
+
+_OWED_BY_ANY: Final[tuple[Mapping[str, Any], ...]] = (
+    {
+        "id": "in-time",
+        "title": "each answer or apology comes in time",
+        "kind": "never",
+        "event": "late",
+        "among": "messages",
+        "expect": "verified",
+        "reason": OWED,
+    },
+    {
+        "id": "within-cost",
+        "title": "no conversation takes more requests or runs than the limits allow",
+        "kind": "never",
+        "event": "over_cost",
+        "among": "messages",
+        "expect": "verified",
+        "reason": "needless requests and runs are paid for, and count against the account's rate limits",
+    },
+    {
+        "id": "few-notices",
+        "title": "no message brings more notices than the limits allow, and none comes when nobody waits",
+        "kind": "never",
+        "event": "over_notices",
+        "among": "messages",
+        "expect": "verified",
+        "reason": OWED,
+    },
+    {
+        "id": "own-texts",
+        "title": "what it writes by itself is declared, or only what relays usually write",
+        "kind": "absent",
+        "event": "undeclared_texts",
+        "among": "messages",
+        "expect": "verified",
+        "reason": "what no run wrote is known to the relay's author alone",
+    },
+)
+"""Judged of somebody's own relay, beside the claims of its scenario."""
 
 
 def is_somebodys_own(factory: str) -> bool:
@@ -51,6 +93,24 @@ def claims_on_any_relay(claims: Sequence[Any]) -> list[Any]:
         for claim in claims
         if isinstance(claim, dict) and claim.get("scope", "any") == "any"
     ]
+
+
+def with_what_is_owed(claims: Sequence[Any], document: Document, dropped: Collection[str] = ()) -> list[Any]:
+    """The claims of a scenario's document, and those on what any relay owes.
+
+    Args:
+        claims: one with the id of such a claim says what is to be different of it.
+        document: the scenario's.
+        dropped: ids of such claims that are left out.
+    """
+    owed = {claim["id"]: claim for claim in _OWED_BY_ANY}
+    if "strata" in document:  # where trials are whole replications
+        owed = {name: {**claim, "among": REPLICATIONS} for name, claim in owed.items()}
+    ids = [claim_id(claim) for claim in claims]
+    changed = [
+        {**owed.get(name, {}), **claim} if name in owed else claim for name, claim in zip(ids, claims, strict=True)
+    ]
+    return [*changed, *(dict(claim) for name, claim in owed.items() if name not in ids and name not in dropped)]
 
 
 def _without_settings(group: Any) -> Any:

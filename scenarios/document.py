@@ -114,9 +114,9 @@ def _merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> Document:
 
 def _merge_claims(parent: list[Any], child: list[Any]) -> list[Any]:
     result = [copy.deepcopy(each) for each in parent]
-    places = {_id(each): index for index, each in enumerate(result)}
+    places = {claim_id(each): index for index, each in enumerate(result)}
     for claim in child:
-        place = places.get(_id(claim)) if _id(claim) else None
+        place = places.get(claim_id(claim)) if claim_id(claim) else None
         if place is None:
             result.append(copy.deepcopy(claim))
         else:
@@ -128,7 +128,8 @@ def _kept(claims: list[Any]) -> list[Any]:
     return [each for each in claims if not (isinstance(each, dict) and each.get("drop") is True)]
 
 
-def _id(claim: Any) -> str:
+def claim_id(claim: Any) -> str:
+    """A claim's id, or "" where it has none."""
     identifier = claim.get("id") if isinstance(claim, Mapping) else None
     return identifier if isinstance(identifier, str) else ""
 

@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS
-from relaysim.reports.claims import REPLICATIONS
 from relaysim.reports.results import FactoryOption
-from relaysim.scenarios.another_relay import OWED, claims_on_any_relay, leave_out_its_settings
+from relaysim.scenarios.another_relay import (
+    claims_on_any_relay,
+    is_somebodys_own,
+    leave_out_its_settings,
+    with_what_is_owed,
+)
 from relaysim.scenarios.docs_pages import SCENARIO
 from relaysim.scenarios.document import PathError, drop, extend, parse_setting, set_value
 from relaysim.scenarios.model import Origin, Scenario
@@ -41,46 +45,6 @@ _SEVERAL = 0.1
 does so: what public bots overlook, and providers and customers do."""
 
 _KINDS_OF_OCCURRENCE = frozenset(name for name, kind in CLAIM_KINDS.items() if kind.is_about_occurrence)
-
-#: Judged of a relay that --factory puts in, beside the scenario's own claims of scope `any`.
-_OF_ANY_RELAY: tuple[Mapping[str, Any], ...] = (
-    {
-        "id": "in-time",
-        "title": "each answer or apology comes in time",
-        "kind": "never",
-        "event": "late",
-        "among": "messages",
-        "expect": "verified",
-        "reason": OWED,
-    },
-    {
-        "id": "within-cost",
-        "title": "no conversation takes more requests or runs than the limits allow",
-        "kind": "never",
-        "event": "over_cost",
-        "among": "messages",
-        "expect": "verified",
-        "reason": "needless requests and runs are paid for, and count against the account's rate limits",
-    },
-    {
-        "id": "few-notices",
-        "title": "no message brings more notices than the limits allow, and none comes when nobody waits",
-        "kind": "never",
-        "event": "over_notices",
-        "among": "messages",
-        "expect": "verified",
-        "reason": OWED,
-    },
-    {
-        "id": "own-texts",
-        "title": "what it writes by itself is declared, or only what relays usually write",
-        "kind": "absent",
-        "event": "undeclared_texts",
-        "among": "messages",
-        "expect": "verified",
-        "reason": "what no run wrote is known to the relay's author alone",
-    },
-)
 
 
 def load(
@@ -205,12 +169,7 @@ def _put_factory_in(reading: Reading, factory: str | None, option: FactoryOption
     document["relay"] = {**document["relay"], "factory": factory}
     claims = document.get("claims", [])
     if isinstance(claims, list):
-        kept_claims = claims_on_any_relay(claims)
-        ids = [claim.get("id") for claim in kept_claims]
-        added = [dict(each) for each in _OF_ANY_RELAY if each["id"] not in ids]
-        if "strata" in document:  # where trials are whole replications
-            added = [{**each, "among": REPLICATIONS} for each in added]
-        document["claims"] = kept_claims + added
+        document["claims"] = with_what_is_owed(claims_on_any_relay(claims), document)
     for block in ("map", "curve", "variant", "check_lanes"):
         document.pop(block, None)
     # A relay that nobody here has seen may call anything, so it runs on the SDK itself, as often as that lane affords.
@@ -237,6 +196,9 @@ def _apply_sets(reading: Reading, sets: Iterable[str]) -> None:
             reading.problems.append(Problem(f"--set {typed}", "", str(error)))
             continue
         _set(reading, path, value, typed)
+        claims = reading.document.get("claims")
+        if path == "relay.factory" and isinstance(value, str) and is_somebodys_own(value) and isinstance(claims, list):
+            reading.document["claims"] = with_what_is_owed(claims, reading.document)
     drop(reading.document)
 
 

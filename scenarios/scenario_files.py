@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from relaysim.reports.results import FactoryOption
-from relaysim.scenarios.another_relay import is_somebodys_own, of_another_relay
+from relaysim.scenarios.another_relay import is_somebodys_own, of_another_relay, with_what_is_owed
 from relaysim.scenarios.docs_pages import scenario_page
-from relaysim.scenarios.document import Document, extend, parse_path
+from relaysim.scenarios.document import Document, claim_id, extend, parse_path
 from relaysim.scenarios.problems import Problem, ScenarioError
 from relaysim.scenarios.system_errors import reason_of
 from relaysim.sim.toml_file import read_toml
@@ -202,7 +202,17 @@ def read_chain(reading: Reading) -> None:
             document = of_another_relay(document)
         document = extend(document, file.document)
     document.pop("extends", None)
+    claims = document.get("claims")
+    if claims and isinstance(claims, list) and _brings_its_own_relay(document, {}):
+        document["claims"] = with_what_is_owed(claims, document, _dropped(reading.files))
     reading.document = document
+
+
+def _dropped(files: Sequence[SourceFile]) -> list[str]:
+    """The ids of claims that files leave out."""
+    lists = [claims for file in files if isinstance(claims := file.document.get("claims"), list)]
+    every = [claim for claims in lists for claim in claims if isinstance(claim, dict)]
+    return [claim_id(claim) for claim in every if claim.get("drop") is True]
 
 
 def _brings_its_own_relay(document: Document, extended: Document) -> bool:

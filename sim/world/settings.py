@@ -258,7 +258,8 @@ def _constant(seconds: float) -> Constant:
 
 
 class Limits(_Table):
-    """What an answer may take. The claims about it are judged of any relay that `--factory` puts in."""
+    """What an answer may take. The claims about it are judged of any relay of one's own
+    (docs/own-relay.md)."""
 
     answer_seconds: float = Field(
         default=300.0,

@@ -132,7 +132,7 @@ bad.toml: claims[0].event: there is no count 'recoverd_at_2'; did you mean `reco
 bad.toml: claims[1].id: 'a' is the id of claims[0], too
 bad.toml: claims[1].event: there is no series 'wait_second'; did you mean `wait_seconds` or `polite_wait_seconds`?
 bad.toml: claims[1].among: there is no count 'mesages'; did you mean `messages`?
-bad.toml: curve.claim: there is no claim 'b'; there are: a
+bad.toml: curve.claim: there is no claim 'b'; there are: a, in-time, within-cost, few-notices, own-texts
 bad.toml: relay.factory: relay has no 'cancel_and_retri'; did you mean cancel_and_retry, cancel_and_retry_as_run, CancelAndRetry?
 """.strip().splitlines()  # noqa: E501
 

@@ -15,6 +15,8 @@ from relaysim.scenarios.cli import main
 from relaysim.scenarios.load import load
 from relaysim.scenarios.scenario_files import shipped
 
+OF_ANY_RELAY = ("in-time", "within-cost", "few-notices", "own-texts")
+
 SILENT = """
 class Bot:
     async def handle(self, message):
@@ -52,6 +54,21 @@ def test_nothing_of_the_relay_that_was_there_is_left(base: str) -> None:
     assert {claim.scope for claim in scenario.claims} == {"any"}
     assert scenario.relay.settings == {}
     assert all(group.settings == {} for group in scenario.workers)
+
+
+@pytest.mark.parametrize("base", ["rapid_pair", "race"])
+def test_what_any_relay_owes_is_judged_beside_the_claims_of_the_file(base: str) -> None:
+    """A file whose only claim is about waits would pass a bot that pays for a hundred runs a message."""
+    path = Path(write(base))
+    assert {claim.id for claim in load(str(path)).claims} >= {"transparent", *OF_ANY_RELAY}
+    own = '[[claims]]\nid = "in-time"\nexpect = "refuted"\nreason = "known"\n'
+    path.write_text(path.read_text() + own)
+    (kept,) = [claim for claim in load(str(path)).claims if claim.id == "in-time"]
+    assert (kept.expect, kept.event) == ("refuted", "late"), "the file's own word counts, and only that"
+    shipped_relay = load("race", check_relay=False)
+    assert not {claim.id for claim in shipped_relay.claims} & set(OF_ANY_RELAY)
+    set_by_path = load("race", ["relay.factory=silent_shop_bot:make"], check_relay=False)
+    assert {claim.id for claim in set_by_path.claims} >= set(OF_ANY_RELAY)
 
 
 def test_what_the_file_itself_says_counts() -> None:
@@ -160,7 +177,9 @@ def test_what_the_file_expects_to_be_false_lets_a_gate_pass_and_the_answer_is_no
 ) -> None:
     path = Path(write("rapid_pair"))
     given = 'expect = "refuted"\nreason = "known, and to be mended"\n'
-    path.write_text(path.read_text() + f'[[claims]]\nid = "transparent"\n{given}')
+    left_out = "".join(f'[[claims]]\nid = "{name}"\ndrop = true\n' for name in OF_ANY_RELAY)
+    path.write_text(path.read_text() + f'[[claims]]\nid = "transparent"\n{given}{left_out}')
+    assert [claim.id for claim in load(str(path)).claims] == ["transparent"]
     assert main(["verify", str(path), "--quiet", "--recheck", "0", "--out", "out"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.startswith("Is silent_shop_bot:make safe? No: ")
