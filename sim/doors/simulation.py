@@ -27,6 +27,7 @@ from relaysim.sim.backends.protocol import Backend, Service, ServiceOptions
 from relaysim.sim.backends.replies import EchoReplies, Failure, Replier, Replies, Reply, Turn, checked
 from relaysim.sim.backends.webhook_events import Attempt, ServedEvents, WebhookEvents
 from relaysim.sim.backends.wire import Wire, request_id_header
+from relaysim.sim.doors import effects
 from relaysim.sim.doors.faults import ApiFault, ApiFaultPlan, answer_under, check_routes, lose_conversation
 from relaysim.sim.doors.latency import RequestLatency
 from relaysim.sim.kernel import Kernel, Record, kind_of, named
@@ -330,8 +331,9 @@ class SimulatedApi:
         self.trace.add("api", served)
         return answer
 
-    def note_answer(self, call: Call, request_id: str, status: int) -> None:
-        """An answer sets out to its client. Recorded where a trace is to be judged."""
+    def note_answer(self, call: Call, request_id: str, status: int, failure: effects.Failure | None = None) -> None:
+        """An answer sets out to its client, or its client is known to get none: `failure`, with status 0, or the answer's
+        own where its body is only damaged. Recorded where a trace is to be judged."""
 
     def handle(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes

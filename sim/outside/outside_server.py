@@ -7,6 +7,7 @@ from typing import Any
 
 from relaysim.sim.backends.calls import Call
 from relaysim.sim.backends.profile import Profile
+from relaysim.sim.doors.effects import Failure
 from relaysim.sim.doors.server import CONTROL_PREFIX
 from relaysim.sim.doors.server.app import SimulatedServer
 from relaysim.sim.doors.server.delivery import Receive, Rendered, Scope, Send, send_whole
@@ -54,6 +55,9 @@ class OutsideApi(SimulatedApi):
         root_seed: keys what is drawn, with the settings' seed.
         others: how many customers worlds before may have had who are remembered: ids are then of this world alone. 0: none.
         settings, start_seconds, on_event: as of any.
+
+    Attributes:
+        is_alive: whether the client of that name has not been killed, whose connections then end without its knowledge.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class OutsideApi(SimulatedApi):
         self._given_profile = profile
         self._root_seed = root_seed
         self._others = others
+        self.is_alive: Callable[[str], bool] = lambda client: True
         super().__init__(settings, start_seconds, on_event)
 
     def _load(self, settings: ApiSettings) -> Profile:
@@ -77,9 +82,10 @@ class OutsideApi(SimulatedApi):
         draws = _OwnIds(self._root_seed, seed, self._others) if self._others else None
         return Kernel(root=self._root_seed, replication=seed, draws=draws)
 
-    def note_answer(self, call: Call, request_id: str, status: int) -> None:
-        """The program has the answer, as far as can be seen from here."""
-        self.trace.add(call.client, ResponseReceived(request_id=request_id, status=status, failure=None))
+    def note_answer(self, call: Call, request_id: str, status: int, failure: Failure | None = None) -> None:
+        """The program has the answer, or knows that it gets none, as far as can be seen from here."""
+        if self.is_alive(call.client):
+            self.trace.add(call.client, ResponseReceived(request_id=request_id, status=status, failure=failure))
 
     def _open_trace(self, kernel: Kernel) -> RecentTrace:
         return _WholeTrace(kernel.env, kernel.trace)

@@ -213,6 +213,9 @@ class OutsideWorld:
             program = self._program.copy(number, places, self._guard)
             address = filled(self._program.webhook, places)
             self.workers.append(ProgramWorker(kernel, number, partial(self._start_target, address), program))
+        by_name = {worker.name: worker for worker in self.workers}
+        assert isinstance(self.server.api, OutsideApi)
+        self.server.api.is_alive = lambda client: client not in by_name or not by_name[client].host.crashed
         for worker in self.workers:
             worker.start()
         self._host_faults = HostFaults(

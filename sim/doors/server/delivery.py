@@ -39,6 +39,11 @@ class NoWireError(RuntimeError):
 class Wire(Protocol):
     """The connection under a request."""
 
+    @property
+    def gone(self) -> bool:
+        """Whether its client has closed it."""
+        ...
+
     def reset(self) -> None:
         """Reset it: what was not sent is lost."""
         ...

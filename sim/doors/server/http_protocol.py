@@ -124,6 +124,11 @@ class Connection(HttpToolsProtocol):
         """Whether it is open and carries no request at the moment."""
         return not self._in_head and (self.cycle is None or self.cycle.response_complete)
 
+    @property
+    def gone(self) -> bool:
+        """Whether it is closed, or about to be."""
+        return self.transport.is_closing()
+
     def reset(self) -> None:
         """Reset the connection: the client sees ECONNRESET, and what was not sent is lost."""
         if not self.transport.is_closing():

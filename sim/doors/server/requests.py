@@ -15,6 +15,7 @@ from relaysim.sim.backends import errors
 from relaysim.sim.backends.calls import Call
 from relaysim.sim.backends.other_endpoints.routes import OtherCall
 from relaysim.sim.backends.wire import error_response, request_id_header
+from relaysim.sim.doors.effects import CONNECT_ERROR, READ_TIMEOUT, Failure
 from relaysim.sim.doors.faults import ApiFault
 from relaysim.sim.doors.server.body import BodyTooLargeError, ClientGoneError, read_body
 from relaysim.sim.doors.server.browsers import preflight, shared
@@ -27,6 +28,7 @@ from relaysim.sim.doors.server.delivery import (
     Send,
     Wire,
     send_whole,
+    wire_of,
 )
 from relaysim.sim.doors.server.pacer import Pacer, WorldEndedError
 from relaysim.sim.doors.simulation import DRAW_KEY, SimulatedApi
@@ -138,7 +140,7 @@ class ApiRequests:
             if fault is None and seconds == 0.0 and work_seconds == 0.0:
                 answer = self._process(call, request_id, None)
                 pacer.arm()
-                given = await self._given(scope, receive, send, answer)
+                given = await self._given(scope, receive, send, answer, call, request_id)
                 if given is None:
                     return
                 answer = given
@@ -150,15 +152,20 @@ class ApiRequests:
             answer = shared(scope, answer)
             of_streams = fault is not None and fault.after_events is not None
             spared = answer.stream.will_break if answer.stream is not None else of_streams
+            failure = None if fault is None or (of_streams and answer.stream is None) else fault.effect.failure
             if fault is not None and fault.effect.damages and not spared:
                 answer = answer.damaged(fault.effect)
                 if fault.effect.ends != "in_order":
                     async with self._exchange(scope, receive, send) as exchange:
                         await exchange.break_off(answer, fault.effect.ends)
+                    self._note(call, request_id, 0, failure)
                     return
             slow_seconds = 0.0 if fault is None else fault.slow_seconds
-            pacer.catch_up()
-            api.note_answer(call, request_id, answer.status)
+            wire = wire_of(scope)
+            if wire is not None and wire.gone:
+                self._note(call, request_id, 0, READ_TIMEOUT)
+            else:
+                self._note(call, request_id, answer.status, failure)
             if answer.stream is not None:
                 async with self._exchange(scope, receive, send) as exchange:
                     ends = "closed" if fault is None else fault.effect.ends
@@ -172,6 +179,12 @@ class ApiRequests:
             self._on_error(error)
             answer = shared(scope, own_error(error))
         await send_whole(scope, send, answer)
+
+    def _note(self, call: Call, request_id: str, status: int, failure: Failure | None) -> None:
+        """An answer sets out, or its client knows that it gets none."""
+        self._pacer.catch_up()
+        self._api.note_answer(call, request_id, status, failure)
+        self._pacer.arm()
 
     def _parse(self, scope: Scope, body: bytes, refusal: errors.ApiError | None) -> Call:
         raw_path = scope.get("raw_path")
@@ -206,13 +219,18 @@ class ApiRequests:
             stream.break_after(fault.after_events)
         return rendered()._replace(body=stream.read(), stream=stream)
 
-    async def _given(self, scope: Scope, receive: Receive, send: Send, answer: Rendered) -> Rendered | None:
+    async def _given(
+        self, scope: Scope, receive: Receive, send: Send, answer: Rendered, call: Call, request_id: str
+    ) -> Rendered | None:
         """An answer that may be pending, once it is given; None if nobody is left to be answered."""
         if answer.pending is None or answer.again is None:
             return answer
         async with self._exchange(scope, receive, send) as exchange:
-            return answer.again() if await exchange.until_given(answer.pending) else None
-        return None  # the world ended meanwhile
+            if await exchange.until_given(answer.pending):
+                return answer.again()
+            if exchange.gone:
+                self._note(call, request_id, 0, READ_TIMEOUT)
+        return None  # or the world ended meanwhile
 
     async def _travel(
         self,
@@ -238,15 +256,19 @@ class ApiRequests:
                 if not effect.connects:
                     await self._after(way_out, _nothing)
                     await exchange.reset()
+                    self._note(call, request_id, 0, CONNECT_ERROR)
                     return None
                 if effect.processed == "in_time":
                     _drop(await self._after(way_out, process))
                 client_has_left = await exchange.silence()
+                if client_has_left:
+                    self._note(call, request_id, 0, READ_TIMEOUT)
                 if effect.processed == "late" and client_has_left and fault is not None:
                     _drop(await self._after(fault.late_seconds(way_out), process))
             return None
         try:
-            given = await self._given(scope, receive, send, await self._after(way_out, process))
+            answer = await self._after(way_out, process)
+            given = await self._given(scope, receive, send, answer, call, request_id)
             if given is None:
                 return None
             answer = given

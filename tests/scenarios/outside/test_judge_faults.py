@@ -69,6 +69,93 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             yield trials.kept(scenario, "sdk", 0)
 
 
+LOST = """
+[[faults]]
+kind = "response_lost"
+route = "threads.create"
+nth = [1]
+
+[[faults]]
+kind = "read_timeout"
+route = "messages.create"
+nth = [1]
+
+[[faults]]
+kind = "connect_error"
+route = "runs.create"
+nth = [1]
+
+[[faults]]
+kind = "truncated"
+route = "runs.retrieve"
+nth = [1]
+
+[[faults]]
+kind = "reset"
+route = "runs.retrieve"
+nth = [3]
+
+[[faults]]
+kind = "malformed"
+route = "messages.list"
+nth = [1]
+"""
+
+FAILURES = {
+    "response_lost": (0, "ReadTimeout"),
+    "read_timeout": (0, "ReadTimeout"),
+    "connect_error": (0, "ConnectError"),
+    "truncated": (0, "RemoteProtocolError"),
+    "reset": (0, "ReadError"),
+    "malformed": (200, "malformed"),
+}
+
+
+def test_an_answer_that_is_lost_or_damaged_has_failed_once_its_client_knows_and_the_world_does_not_wait_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "small.toml").write_text(SMALL + LOST)
+    monkeypatch.setattr(rest, "SETTLED_SECONDS", 1.5)
+    monkeypatch.setattr(rest, "SILENT_SECONDS", 5.0)
+    config = JudgeConfig(command=judged_program("repeats"), provider="whatsapp", parallel=1)
+    scenario = load(
+        str(tmp_path / "small.toml"), ['provider={ kind = "whatsapp", path = "/webhook" }', "limit_seconds=90"]
+    )
+    with Trials(config, 1) as trials:
+        trials.observe_of("small")(scenario.world_settings(), scenario.root_seed, 0, "sdk")
+        played = trials.kept(scenario, "sdk", 0)
+    struck = {each.fields.request_id: each.fields.fault for each in _named(played, "fault")}
+    assert sorted(struck.values()) == sorted(FAILURES)
+    seen = {each.fields.request_id: each for each in _named(played, "response")}
+    for request_id, fault in struck.items():
+        answer = seen[request_id].fields
+        assert (answer.status, answer.failure) == FAILURES[fault], fault
+    left = {each.fields.request_id: each.time for each in _named(played, "request")}
+    for request_id, fault in struck.items():
+        waited = seen[request_id].time - left[request_id]
+        assert 0.9 < waited < 5.0 if FAILURES[fault][1] == "ReadTimeout" else waited < 0.9, fault
+    assert {each.fields.failure for name, each in seen.items() if name not in struck} == {None}
+    assert played.observation["counts"]["lost"] == 0
+    assert played.records[-1].time < 60.0, "nobody waits for these answers any more"
+
+
+def test_an_answer_that_comes_when_its_client_has_gone_has_not_reached_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "small.toml").write_text(SMALL.replace("run_seconds = 0.3", "run_seconds = 0.3\nrequest_seconds = 2.5"))
+    monkeypatch.setattr(rest, "SETTLED_SECONDS", 1.5)
+    config = JudgeConfig(command=judged_program("repeats"), provider="whatsapp", parallel=1)
+    scenario = load(
+        str(tmp_path / "small.toml"), ['provider={ kind = "whatsapp", path = "/webhook" }', "limit_seconds=8"]
+    )
+    with Trials(config, 1) as trials:
+        trials.observe_of("small")(scenario.world_settings(), scenario.root_seed, 0, "sdk")
+        played = trials.kept(scenario, "sdk", 0)
+    answers = _named(played, "response")
+    assert len(answers) > 3
+    assert {(each.fields.status, each.fields.failure) for each in answers} == {(0, "ReadTimeout")}
+
+
 def _named(played: Any, *kinds: str) -> list[Any]:
     return [each for each in played.records if each.kind in kinds]
 
