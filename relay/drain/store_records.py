@@ -64,7 +64,7 @@ class Entry:
     appended     whether it is known to be in the thread
     send_epoch   the epoch under which its sending began, None unless `SENDING`
     outcome      the outcome it will have when the sending has succeeded, None unless `SENDING`
-    attempts     creations that were intended with it so far
+    attempts     creations that were intended with it so far, but for those in whose way a run of ours was found
     """
 
     id: str
@@ -88,7 +88,7 @@ class Inbox:
     run_id           the run, once its creation was seen to succeed
     run_age_seconds  since it was recorded, by the clock of Redis; None without a run
     batch            ids of the unended messages that it answers, in the order of `entries`
-    attempts         creations that were intended so far for the batch (if there is none, for the messages in the inbox):
+    attempts         creations that count so far for the batch (if there is none, for the messages in the inbox):
                      of its messages, the one with the most counts
     """
 

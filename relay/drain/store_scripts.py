@@ -291,16 +291,21 @@ return 1
 """
 )
 
-# Arguments: token, epoch, step, request, run, whether its messages are in the thread ("0" or "1"), messages.
+# Arguments: token, epoch, step, request, run, whether its messages are in the thread ("0" or "1"), messages. A run of
+# another request than was intended was found in its way: what was intended has created nothing, and does not count.
 _STARTED: Final = (
     _STEP_ONCE
     + _NOW
     + _ENTRIES
     + """
-local known = redis.call("HMGET", KEYS[2], "run", "run_at")
+local known = redis.call("HMGET", KEYS[2], "run", "run_at", "request")
 local run_at = known[1] == ARGV[5] and known[2] or string.format("%.0f", now)
+local is_another = not known[1] and known[3] and known[3] ~= ARGV[4]
 local batch = named(7)
 for id, words in pairs(entries) do
+    if is_another and words[BATCH] == "1" then
+        words[ATTEMPTS] = string.format("%.0f", words[ATTEMPTS] - 1)
+    end
     if batch[id] then
         words[BATCH] = "1"
         if ARGV[6] == "1" then

@@ -163,6 +163,17 @@ def test_an_orphan_that_has_ended_by_the_time_it_is_looked_at_has_still_answered
         assert bench.metric("relay_runs_adopted_total") == 1
 
 
+def test_an_orphan_that_is_adopted_is_no_creation_of_its_finder() -> None:
+    """Whoever comes after one that died would else use its creations up, with a single run that nobody could end."""
+    profile = {"stuck_cancel_seconds": constant(1.0)}
+    with Bench(profile=profile, settings={"creations_max": 1, "run_patience_seconds": 20.0}) as bench:
+        bench.say(0.0, "m1")
+        bench.at(0.1, lambda: orphan_of(bench, "m1", stuck=True))
+        bench.run(70)
+        assert [run["status"] for run in bench.runs] == ["cancelled", "completed"]
+        assert bench.outcomes() == {"m1": "answered"}
+
+
 def test_what_an_adopted_run_does_not_answer_gets_the_next() -> None:
     with Bench() as bench:
         bench.say(0.0, "m1")

@@ -108,7 +108,9 @@ class Conversation:
         self.request, self.run = request, None
 
     def started(self, request: str, run: str, ids: list[str]) -> None:
+        is_another = self.run is None and self.request not in (None, request)
         for id, message in self.inbox.items():
+            message.attempts -= is_another and message.in_batch
             if id in ids:
                 message.in_batch = message.appended = True
                 if message.state is EntryState.PENDING:
