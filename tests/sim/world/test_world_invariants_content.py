@@ -322,6 +322,23 @@ def test_what_had_not_arrived_cannot_come_first(chat: Chat) -> None:
     assert chat.broken() == {}
 
 
+@pytest.mark.parametrize(("stands_still", "broken"), [(True, {}), (False, {"S14": 1})])
+def test_what_comes_to_a_process_that_stands_still_it_has_when_it_goes_on(
+    chat: Chat, stands_still: bool, broken: dict[str, int]
+) -> None:
+    first, second = chat.write("c1.m1"), chat.write("c1.m2")
+    if stands_still:
+        chat.story.add("w2", "host.pause", 14.0, after=0.25)
+    chat.story.add("w2", "handling.start", "c1.m1#1", "c1.m1", 1, after=0.25)
+    chat.deliver("c1.m2")
+    chat.append("c1.m2", second)
+    if stands_still:
+        chat.story.add("w2", "host.resume", after=0.25)
+    chat.story.add("w2", "handling.end", "c1.m1#1", None, None, after=0.25)
+    chat.append("c1.m1", first)
+    assert chat.broken() == broken
+
+
 def test_within_one_text_the_order_counts_too(chat: Chat) -> None:
     first, second = chat.write("c1.m1"), chat.write("c1.m2")
     chat.deliver("c1.m1")
