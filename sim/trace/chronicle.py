@@ -23,6 +23,9 @@ from relaysim.sim.trace.reader import TraceReader
 from relaysim.sim.trace.schema import (
     HandlingEnd,
     HandlingStart,
+    HostCrash,
+    HostPause,
+    HostResume,
     LeaseBack,
     LeaseGone,
     LeaseReleased,
@@ -94,6 +97,7 @@ class Chronicle(TraceReader):
         self.threads = dict(threads or {})
         self.messages: dict[str, Message] = {}
         self.handlings: dict[str, Handling] = {}
+        self._standing_still: dict[str, list[Handling]] = {}
         self.requests: dict[str, Request] = {}
         self.runs: dict[str, Run] = {}
         self.sends: list[Text] = []
@@ -183,6 +187,8 @@ class Chronicle(TraceReader):
         self.handlings[event.delivery] = handling
         if message is not None:
             message.handlings.append(handling)
+        if entity in self._standing_still:
+            self._standing_still[entity].append(handling)
 
     def on_handling_end(self, time: float, entity: str, event: HandlingEnd) -> None:
         handling = self.handlings.get(event.delivery)
@@ -191,6 +197,20 @@ class Chronicle(TraceReader):
         message = self.messages.get(event.delivery.rpartition("#")[0])
         if event.error_class is None and message is not None and message.accepted is None:
             message.accepted = time
+
+    def on_host_pause(self, time: float, entity: str, event: HostPause) -> None:
+        self._standing_still.setdefault(entity, [])
+
+    def on_host_resume(self, time: float, entity: str, event: HostResume) -> None:
+        self._go_on(entity, time)
+
+    def on_host_crash(self, time: float, entity: str, event: HostCrash) -> None:
+        self._go_on(entity, time)
+
+    def _go_on(self, worker: str, time: float) -> None:
+        """What came to a process that stood still, as a program's does, was held by its machine, and nobody knew of it."""
+        for handling in self._standing_still.pop(worker, ()):
+            handling.begin_late(time)
 
     def on_log(self, time: float, entity: str, event: LogLine) -> None:
         handling = self.handlings.get(event.delivery)

@@ -126,6 +126,15 @@ class Handling:
         self.logs: list[str] = []
         self.met_active_run = False
 
+    def begin_late(self, time: float) -> None:
+        """Its process stood still when it was called, and went on, or ended, at that instant: it has begun then at the
+        earliest."""
+        self.start = time
+        if self.end is not None:
+            self.end = max(self.end, time)
+        if self.message is not None:
+            self.message.handlings.sort(key=lambda each: each.start)
+
     @property
     def conversation(self) -> str:
         """The message's; "" if that is unknown."""

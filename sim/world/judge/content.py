@@ -240,8 +240,7 @@ def _had(history: History, message: Message, other: _Stored) -> bool:
         return False
     if history.knows_acceptances:
         return message.stored_at is not None and message.stored_at <= _decided(history, other, request)
-    had_at = history.first_handled(message)
-    if had_at is None or had_at > history.decided_at(request, message.conversation):
+    if message.first_start is None or message.first_start > history.decided_at(request, message.conversation):
         return False
     return not any(
         each.error_class is not None or each.end is None for each in message.handlings if each.start <= request.left

@@ -32,7 +32,7 @@ from relaysim.sim.trace.schema import (
     ResponseReceived,
     TextSent,
 )
-from relaysim.sim.trace.subjects import Handling, Lease, Message, Request
+from relaysim.sim.trace.subjects import Lease, Request
 from relaysim.sim.world.judge.history_records import Claim, Interval, LateStep, ProcessedStep, Release
 from relaysim.sim.world.judge.promises import LeasePromise
 
@@ -148,14 +148,6 @@ class History(Chronicle):
     def life_of(self, worker: str, time: float) -> int:
         """How often a worker had crashed by then."""
         return sum(each.kind == "crash" and each.begin <= time for each in self.down.get(worker, ()))
-
-    def first_handled(self, message: Message) -> float | None:
-        """When a worker first had a message: a process that stands still has what comes to it once it goes on."""
-        return min((self._awake(each) for each in message.handlings), default=None)
-
-    def _awake(self, handling: Handling) -> float:
-        stopped = (each for each in self.down.get(handling.worker, ()) if each.kind == "pause")
-        return max((each.end for each in stopped if each.begin <= handling.start < each.end), default=handling.start)
 
     # Customers and webhooks
 
@@ -357,6 +349,7 @@ class History(Chronicle):
     # Workers
 
     def on_host_crash(self, time: float, entity: str, event: HostCrash) -> None:
+        super().on_host_crash(time, entity, event)
         self.workers.add(entity)
         self._crashed.add(entity)
         for interval in self.down.get(entity, ()):
@@ -376,9 +369,11 @@ class History(Chronicle):
                 interval.end = min(interval.end, time)
 
     def on_host_pause(self, time: float, entity: str, event: HostPause) -> None:
+        super().on_host_pause(time, entity, event)
         self.down.setdefault(entity, []).append(Interval(time, time + event.seconds, "pause"))
 
     def on_host_resume(self, time: float, entity: str, event: HostResume) -> None:
+        super().on_host_resume(time, entity, event)
         for interval in self.down.get(entity, ()):
             if interval.kind == "pause":
                 interval.end = min(interval.end, max(time, interval.begin))

@@ -339,6 +339,26 @@ def test_what_comes_to_a_process_that_stands_still_it_has_when_it_goes_on(
     assert chat.broken() == broken
 
 
+@pytest.mark.parametrize(("stands_still", "breaches"), [(True, 0), (False, 1)])
+def test_nor_is_a_reply_out_of_order_that_was_decided_on_without_it(
+    chat: Chat, stands_still: bool, breaches: int
+) -> None:
+    first, second = chat.write("c1.m1"), chat.write("c1.m2")
+    if stands_still:
+        chat.story.add("w2", "host.pause", 14.0, after=0.25)
+    chat.story.add("w2", "handling.start", "c1.m1#1", "c1.m1", 1, after=0.25)
+    chat.deliver("c1.m2")
+    chat.append("c1.m2", second)
+    chat.reply("c1.m2", "run_b", "The answer to the second question is that it costs nothing")
+    chat.send("c1.m2", "The answer to the second question is that it costs nothing")
+    if stands_still:
+        chat.story.add("w2", "host.resume", after=0.25)
+    chat.append("c1.m1", first)
+    chat.reply("c1.m1", "run_a", "The answer to the first question is that it leaves today")
+    chat.send("c1.m1", "The answer to the first question is that it leaves today")
+    assert chat.observed()["out_of_order"] == breaches
+
+
 def test_within_one_text_the_order_counts_too(chat: Chat) -> None:
     first, second = chat.write("c1.m1"), chat.write("c1.m2")
     chat.deliver("c1.m1")
