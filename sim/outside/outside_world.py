@@ -88,6 +88,7 @@ class OutsideWorld:
         self._messages: list[SentMessage] = []
         self._writing: list[simpy.Process] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unanswered: set[asyncio.Future[HttpResponse | None]] = set()
         api_settings = ApiSettings(
             api=settings.api,
             faults=settings.faults,
@@ -293,6 +294,8 @@ class OutsideWorld:
     def _end_programs(self) -> None:
         for task in self._tasks:
             task.cancel()
+        for answered in list(self._unanswered):  # of copies that were killed as they asked
+            answered.set_result(None)
         for worker in self.workers:
             if worker.program is not None:
                 worker.program.end()
@@ -329,6 +332,8 @@ class OutsideWorld:
             return HttpResponse(501, {"content-type": "text/plain"}, f"not simulated: {asked.what}".encode())
         host = next((each.host for each in self.workers if each.name == worker), self.workers[0].host)
         answered: asyncio.Future[HttpResponse | None] = self._loop.create_future()
+        self._unanswered.add(answered)
+        answered.add_done_callback(self._unanswered.discard)
         with self.server.present():
             host.spawn(self._respond(asked, host, answered))
             self.kernel.at(0.0, _nothing)

@@ -156,6 +156,36 @@ def test_an_answer_that_comes_when_its_client_has_gone_has_not_reached_it(
     assert {(each.fields.status, each.fields.failure) for each in answers} == {(0, "ReadTimeout")}
 
 
+KILLED_AS_IT_SENDS = """
+[[host_faults]]
+kind = "crash"
+on = "send"
+nth = [1]
+seconds = 0.3
+"""
+
+
+def test_a_copy_that_is_killed_as_it_sends_leaves_no_traceback_of_the_judge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "small.toml").write_text(SMALL.replace("at_seconds = 2.5", "at_seconds = 7.0") + KILLED_AS_IT_SENDS)
+    monkeypatch.setattr(rest, "SETTLED_SECONDS", 1.5)
+    monkeypatch.setattr(rest, "SILENT_SECONDS", 5.0)
+    config = JudgeConfig(command=judged_program("stores"), provider="whatsapp", parallel=1)
+    scenario = load(
+        str(tmp_path / "small.toml"),
+        ['provider={ kind = "whatsapp", path = "/webhook" }', "profile_overrides.send_seconds=1.0"],
+    )
+    with Trials(config, 1) as trials:
+        trials.observe_of("small")(scenario.world_settings(), scenario.root_seed, 0, "sdk")
+        played = trials.kept(scenario, "sdk", 0)
+    assert played.observation["fault_hits"] == {"host_faults": [1]}
+    assert played.observation["counts"]["lost"] == 0
+    said = "".join(capfd.readouterr()) + caplog.text
+    assert "Traceback" not in said
+    assert "Exception" not in said
+
+
 def _named(played: Any, *kinds: str) -> list[Any]:
     return [each for each in played.records if each.kind in kinds]
 
