@@ -144,3 +144,27 @@ def test_the_relay_answers_everything_though_a_process_is_killed(judged: Mapping
     assert relay.breaches == set()
     assert all(claim["count"] == 0 for claim in relay.entry["claims"])
     assert relay.status == 3, "one world shows nothing for good"
+
+
+@pytest.mark.soak
+def test_the_relay_is_safe_under_all_faults_at_once(tmp_path: Path) -> None:
+    """SIGKILL, SIGSTOP, a restart of Redis, and lost and broken answers of the API, all of them in each of eight worlds."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = [sys.executable, "-m", "relaysim.scenarios", "judge", str(HERE / "all_faults.toml"), "--quiet"]
+    ended = subprocess.run(
+        [*command, "--replications", "8", "--out", str(tmp_path / "out")],
+        cwd=HERE / "relay_program",
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=3 * PATIENCE_SECONDS,
+    )
+    print(ended.stdout)
+    assert "Is relaysim-relay safe? Yes" in " ".join(ended.stdout.split())
+    assert ended.returncode == 0
+    (entry,) = read_results(tmp_path / "out")["scenarios"]
+    outcomes, counts = entry["outcomes"], entry["counts"]
+    assert outcomes["messages"] > 50
+    assert outcomes["lost"] == counts["duplicate_reply"] == counts["transparency_breaches"] == 0
+    assert all(hits > 0 for of_list in entry["fault_hits"].values() for hits in of_list)

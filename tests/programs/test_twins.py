@@ -48,7 +48,9 @@ def test_the_bot_and_its_twin_fare_alike(circumstance: str) -> None:
     program = twins.see_program(circumstance, twins.worlds_for(MESSAGES), parallel=8)
     twin = twins.see_twin(circumstance, 4 * len(program.rows))
     assert program.messages >= MESSAGES
-    found = {each.event: each for each in twins.compare(program, twin)}
+    compared = twins.compare(program, twin)
+    twins.show(circumstance, program, twin, compared)
+    found = {each.event: each for each in compared}
     assert [event for event in twins.JOINED_BY_WORDS if not found[event].overlaps] == []
     low, high = found["apology_despite_cover"].intervals
     assert low[0] <= high[1], (

@@ -197,18 +197,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for circumstance in given.circumstances or CIRCUMSTANCES:
         program = see_program(circumstance, worlds_for(given.messages), given.parallel)
         twin = see_twin(circumstance, 4 * len(program.rows))
-        print(f"\n{circumstance}: {program.messages} messages from outside, {twin.messages} of the twin")
-        for each in compare(program, twin):
-            apart += each.event in JOINED_BY_WORDS and not each.overlaps
-            shown = " | ".join(
-                f"{rate:6.1%} ({low:6.1%} to {high:6.1%})"
-                for rate, (low, high) in zip(each.rates, each.intervals, strict=True)
-            )
-            print(f"  {each.event:<22} {shown}  {each.likelihood:.2f}{'' if each.overlaps else '  apart'}", flush=True)
+        compared = compare(program, twin)
+        apart += sum(each.event in JOINED_BY_WORDS and not each.overlaps for each in compared)
+        show(circumstance, program, twin, compared)
         kept[circumstance] = {"program": program.rows.tolist(), "twin": twin.rows.tolist()}
         if given.out is not None:
             given.out.write_text(json.dumps(kept), "utf-8")
     return 1 if apart else 0
+
+
+def show(circumstance: str, program: Seen, twin: Seen, compared: Sequence[Compared]) -> None:
+    """Print both, a line for each thing that is counted."""
+    print(f"\n{circumstance}: {program.messages} messages from outside, {twin.messages} of the twin")
+    for each in compared:
+        shown = " | ".join(
+            f"{rate:6.1%} ({low:6.1%} to {high:6.1%})"
+            for rate, (low, high) in zip(each.rates, each.intervals, strict=True)
+        )
+        print(f"  {each.event:<22} {shown}  {each.likelihood:.2f}{'' if each.overlaps else '  apart'}", flush=True)
 
 
 def worlds_for(messages: int) -> int:
