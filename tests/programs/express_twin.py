@@ -58,7 +58,7 @@ async def thread_of(phone: str) -> str:
 
 
 async def look(run_id: str, thread_id: str) -> Run:
-    """npm's client reads a body after its repetitions, so that one which breaks off is not asked for again. Nor is it here."""
+    """npm's client reads a body after its repetitions: one that breaks off is not asked for again. Nor is it here."""
     async with openai.beta.threads.runs.with_streaming_response.retrieve(run_id, thread_id=thread_id) as response:
         return await response.parse()
 
