@@ -11,6 +11,7 @@ Any number of processes may run beside each other on one Redis, on one machine o
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Iterator, Mapping
@@ -121,6 +122,9 @@ class Service:
                 timeout_graceful_shutdown=max(1, round(_REQUESTS_SHARE * stop_seconds)),
             )
         )
+        # What is loaded by now stays: a collection that looks through all of it holds webhooks up for a tenth of a second.
+        gc.collect()
+        gc.freeze()
         host, port = self._listening.getsockname()[:2]
         emit("listening", host=host, port=port, provider=provider.name, api=settings.api)
         working: list[asyncio.Task[Any]] = [

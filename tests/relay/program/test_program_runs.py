@@ -378,6 +378,22 @@ def _assert_kills_do_no_harm(
     return unknown
 
 
+AT_ITS_END = """
+import atexit, gc, os
+atexit.register(lambda: open(os.environ["FROZEN"], "w").write(str(gc.get_freeze_count())))
+"""
+
+
+def test_what_is_loaded_at_its_start_is_no_business_of_the_garbage_collector(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(AT_ITS_END)
+    frozen = tmp_path / "frozen"
+    with running({**environment, "PYTHONPATH": str(tmp_path), "FROZEN": str(frozen)}, tmp_path) as program:
+        assert program.end() == 0
+    assert int(frozen.read_text()) > 50_000
+
+
 def test_a_process_that_answers_none_takes_in_for_the_others(
     environment: dict[str, str], tmp_path: Path, whatsapp: WhatsApp, phone: Phone, store: redis.Redis
 ) -> None:
