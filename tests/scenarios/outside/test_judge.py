@@ -155,6 +155,30 @@ def test_a_scenarios_seconds_are_counted_from_when_the_program_can_answer(here: 
     assert entry["fault_hits"]["faults"] == [4]
 
 
+AFTER_REST = """
+[[faults]]
+kind = "status"
+status = 500
+window_seconds = [100.0, 200.0]
+
+[[webhook_faults]]
+kind = "late"
+window_seconds = [100.0, 200.0]
+seconds = 5.0
+"""
+
+
+def test_a_fault_whose_window_begins_after_the_world_has_come_to_rest_has_never_been_met(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "small.toml").write_text(SMALL + AFTER_REST)
+    assert judge("right", "--replications", "1", "--out", "out", "--quiet") == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert "never met: faults[0], webhook_faults[0] hit nothing" in said
+    (entry,) = read_results(here / "out")["scenarios"]
+    assert entry["fault_hits"] == {"faults": [0], "webhook_faults": [0]}
+
+
 @pytest.mark.parametrize(
     ("part", "said"),
     [
