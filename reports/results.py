@@ -124,6 +124,13 @@ def explore_command(
     return _command(f"relaysim explore {shlex.quote(scenario)}", settings, factory, option)
 
 
+def verify_command(
+    *, settings: Mapping[str, Any] | None = None, factory: str | None = None, option: FactoryOption = "--factory"
+) -> str:
+    """The command that judges a relay in all scenarios that suit any, likewise."""
+    return _command("relaysim verify", settings, factory, option)
+
+
 def _command(begin: str, settings: Mapping[str, Any] | None, factory: str | None, option: FactoryOption) -> str:
     parts = [begin]
     parts += [_option(name, _setting(value)) for name, value in (settings or {}).items()]

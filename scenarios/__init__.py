@@ -26,6 +26,7 @@ What lives here
     own_policies.py         over which APIs the relay's own policies work
     policy_comparison.py    several policies in the same worlds
     policies_by_api.py      the same policies under each API: the tables of docs/migrating.md
+    tried.py                what a scenario's worlds put a relay to; what they did not, no answer calls safe
     breached.py             the case that stands for a claim's failure in one world
     first_failures.py       the stories of first failures, run again for the page
     own_relay.py            of somebody's own relay: why it is not safe, and under which waits it is

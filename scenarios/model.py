@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, 
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS, NUMBERS, Kind
 from relaysim.reports.claims import ClaimSpec
-from relaysim.reports.results import FactoryOption, explore_command, replay_template
+from relaysim.reports.results import FactoryOption, explore_command, replay_template, verify_command
 from relaysim.scenarios.another_relay import is_somebodys_own
 from relaysim.scenarios.document import Document
 from relaysim.sim.backends import DEFAULT, backend_named
@@ -139,8 +139,16 @@ class Origin:
     @property
     def explore_command(self) -> str:
         """The command that looks for what goes wrong in its worlds."""
-        settings = {name: value for name, value in self.settings.items() if name != "strategy"}
-        return explore_command(self.given, settings=settings, factory=self.factory, option=self.option)
+        return explore_command(self.given, settings=self._own_settings, factory=self.factory, option=self.option)
+
+    @property
+    def verify_command(self) -> str:
+        """The command that judges the relay that an option put in, in all scenarios that suit any."""
+        return verify_command(settings=self._own_settings, factory=self.factory, option=self.option)
+
+    @property
+    def _own_settings(self) -> dict[str, Any]:
+        return {name: value for name, value in self.settings.items() if name != "strategy"}
 
 
 class Heading(_Table):

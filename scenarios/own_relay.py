@@ -17,8 +17,9 @@ from relaysim.reports.claims import TOO_FEW
 from relaysim.reports.determinism import is_deterministic
 from relaysim.reports.summary import exception_words
 from relaysim.scenarios import blocked_loops
-from relaysim.scenarios.load import variant
-from relaysim.scenarios.model import Scenario
+from relaysim.scenarios.load import load, variant
+from relaysim.scenarios.model import Origin, Scenario
+from relaysim.scenarios.problems import ScenarioError
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.sim.counted import counted
 from relaysim.sim.trace.own_texts import shows_api
@@ -38,6 +39,18 @@ def own_relays(scenarios: Sequence[Scenario]) -> str | None:
     another question is asked, which of them fails less."""
     names = list(dict.fromkeys(scenario.own_relay for scenario in scenarios))
     return None if None in names else ", ".join(name for name in names if name is not None)
+
+
+def others_load(origin: Origin) -> bool:
+    """Whether the relay that an option put in can be judged under the same settings in all of `OWN_RELAY`."""
+    if origin.factory is None:
+        return False  # a file names it, with settings of its own
+    try:
+        for name in OWN_RELAY:
+            load(name, origin.sets, origin.factory, option=origin.option, check_relay=False)
+    except ScenarioError:
+        return False
+    return True
 
 
 def waits_planned(replications: int | None) -> int:

@@ -21,6 +21,7 @@ from relaysim.scenarios.replication_summary import Summary
 from relaysim.scenarios.runner import Batch, Cost, Lane, Observe, Progress, run_batches
 from relaysim.scenarios.sequential import Sequences, Sequential, run_sequentially
 from relaysim.scenarios.strata_tallies import judge_in_strata, shown_strata, strata_of
+from relaysim.scenarios.tried import tried
 from relaysim.sim.world.invariants import BREACH_TITLES
 from relaysim.sim.world.provider_service import DEADLINES
 
@@ -184,6 +185,7 @@ def _entry(
         "profile": scenario.backend.name,
         "factory": scenario.relay.factory,
         "replications": main.replications,
+        "tried": tried(scenario, main.counts["messages"], main.fault_hits),
         "claims": claims,
         "invariants": {name: _breaches(name, tally, replay) for name, tally in sorted(main.invariants.items())},
         "outcomes": {name: main.counts[name] for name in OUTCOMES if name in main.counts},

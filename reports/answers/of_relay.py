@@ -23,6 +23,7 @@ from relaysim.reports.answers.of_verify import (
     worlds_words,
 )
 from relaysim.reports.answers.severity import MEANINGS, Judged, Totals, may_never_happen, severity, worst_refuted
+from relaysim.reports.answers.untried import untried, untried_words, what_else
 from relaysim.reports.answers.wrongs import answered_strangers, count_words, counts_of, wrong_in
 from relaysim.reports.claims import TRANSPARENCY_PARTS
 from relaysim.reports.determinism import is_deterministic
@@ -313,23 +314,21 @@ def _safe(results: Mapping[str, Any], question: str) -> Answer:
     scenario, loosest = max(claims, key=lambda each: _bound(each[1]))
     bound = _bound(loosest)
     at_most = f": a claim breaks in at most {percent(bound)} of {among_words(loosest['among'])}" if bound else ""
-    explore = str(results.get("explore", ""))
+    not_tried = untried(results)
+    advice, commands = what_else(results, not_tried)
     return Answer(
         status="safe",
         tone="good",
         title=f"{question} Yes, as far as {worlds_words(results)} can show{at_most}",
         found=[
+            *untried_words(not_tried),
             *resting_on_nothing(claims),
             *outcomes(results),
             f"Least is known of “{loosest['title']}”: {claim_words(loosest)} of {scenario['scenario']}, so not more than "
             f"{percent(bound)} at {loosest['confidence'] * 100:.4g} % confidence.",
         ],
-        advice=[
-            "Races of one round trip, as between two commands of Redis, are rare in such worlds; look for them with:"
-        ]
-        if explore
-        else [],
-        commands=[explore] if explore else [],
+        advice=advice,
+        commands=commands,
         table=_table(claims),
         figures=_figures(results),
         notes=_from_outside(results),

@@ -111,7 +111,7 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
     from relaysim.scenarios.determinism.fresh_process import FreshProcessError
     from relaysim.scenarios.determinism.recheck import same_again
     from relaysim.scenarios.first_failures import first_failures
-    from relaysim.scenarios.own_relay import details, judge_waits, own_relays
+    from relaysim.scenarios.own_relay import details, judge_waits, others_load, own_relays
     from relaysim.scenarios.progress import reporter
     from relaysim.scenarios.runner import LostWorkerError, ReplicationError
     from relaysim.scenarios.timing import code_version, cores, earlier_seconds, timing
@@ -167,6 +167,8 @@ def verify(arguments: argparse.Namespace, observe: Observe | None = None) -> int
                 if own is not None:
                     hunted = next((each for each in scenarios if each.name == "rapid_pair"), scenarios[0])
                     extra["explore"] = hunted.origin.explore_command
+                    if others_load(scenarios[0].origin):
+                        extra["try_all"] = scenarios[0].origin.verify_command
                     extra["details"] = details({"scenarios": entries, **extra}, waits)
         except (ReplicationError, LostWorkerError, UnknownEventError) as error:
             raise UsageError(_one_line(error, scenarios)) from error
