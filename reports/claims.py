@@ -75,6 +75,8 @@ NEEDED_MAX = 10**9
 _BEYOND = 1e-9
 _ONE_PERCENT = 0.01
 """A bound of which people say that something hardly happens."""
+SUM_OF_BREACHES = "transparency_breaches"
+"""The event that adds up breaches of several kinds: one message may count for more than one."""
 #: What `transparency_breaches` adds up, in the order in which its examples are looked for.
 TRANSPARENCY_PARTS = (
     "lost",

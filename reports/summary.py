@@ -258,6 +258,8 @@ def observed_words(claim: Mapping[str, Any]) -> str:
         low, high = claim["values"]
         seen = number(low) if low == high else f"{number(low)} – {number(high)}"
         return f"{percent(claim['observed'])} ({seen}{unit_of(claim['event'])})"
+    if hit := claim.get("messages_hit"):
+        return percent(hit / claim["n"])
     if claim["count"] > claim["n"] > 0:  # one trial may be an occurrence of several kinds of breaches
         return f"{claim['count'] / claim['n']:.2f} each"
     return percent(claim["observed"])

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from relaysim.reports.claim_kinds import CLAIM_KINDS
-from relaysim.reports.claims import ClaimSpec, judge, rate
+from relaysim.reports.claims import SUM_OF_BREACHES, ClaimSpec, judge, rate
 from relaysim.reports.confidence_sequences import judge_sequence
 from relaysim.reports.results import replay_of
 from relaysim.scenarios import blocked_loops
@@ -173,6 +173,9 @@ def _entry(
         if unmet and claim["verdict"] != "refuted":
             # A replication that never met the fault it was to meet has shown nothing, and more of them would not.
             _judge_not_at_all(claim, f"never met: {', '.join(unmet)} hit nothing", "never met")
+    for claim in claims:
+        if claim["event"] == SUM_OF_BREACHES and claim["n"] == main.counts["messages"]:
+            claim["messages_hit"] = main.counts.get("breached_messages", 0)
     counters = counter_entries(main.counters, scenario.counters)
     for claim in claims:
         note_nothing_matched(claim, counters)

@@ -7,13 +7,17 @@ from typing import Any, Final
 
 from relaysim.reports.answers.severity import may_never_happen, share_of
 from relaysim.reports.claim_kinds import CLAIM_KINDS
-from relaysim.reports.claims import LATE, NO_ANSWER
+from relaysim.reports.claims import LATE, NO_ANSWER, SUM_OF_BREACHES
 from relaysim.reports.summary import percent
 from relaysim.sim.counted import counted, plural
 
+_SEVERAL: Final = frozenset(
+    {SUM_OF_BREACHES, "wrong_conversation", "duplicate_reply", "out_of_order", "over_notices", "undeclared_texts"}
+    | {f"breach_{promise}" for promise in ("S12", "S13", "S15")}
+)
+"""Events that one message may meet several times: they are counted by replies, texts or breaches, not by messages."""
+
 _ANSWERED: Final = "messages that got an answer or an apology"
-_SUM: Final = "transparency_breaches"
-"""The event that adds up breaches of several kinds: one message may count for more than one."""
 
 
 def share_words(count: int, among: int) -> str:
@@ -30,7 +34,9 @@ def observed_words(claim: Mapping[str, Any]) -> str:
         return NO_ANSWER
     if not trials:
         return "never met" if not count else f"{count:,} times"
-    if count and (count > trials or claim["event"] == _SUM):
+    if hit := claim.get("messages_hit"):
+        return f"{hit:,} of {trials:,}{_times(hit, count)}"
+    if count and (count > trials or not _counts_trials(claim)):
         return f"{count:,} times in {trials:,}"  # no share: one of them may count several times
     if claim.get("nothing_matched"):
         return f"{count:,} of {trials:,}, nothing matched"
@@ -47,11 +53,23 @@ def claim_words(claim: Mapping[str, Any]) -> str:
     among = _ANSWERED if claim["event"] == LATE else among_words(claim["among"])
     if CLAIM_KINDS[claim["kind"]].reads_series:
         return f"{trials - count:,} of {counted(trials, 'value')} differ"
+    if hit := claim.get("messages_hit"):
+        return f"{hit:,} of {trials:,} {among}{_times(hit, count)}"
     if may_never_happen(claim):
         return f"{counted(count, 'time')} in {trials:,} {among}"
     low, high = claim["limit"]
     allowed = f"{low * 100:.6g} – {high * 100:.6g} %" if low and high < 1 else _one_sided(low, high)
     return f"{percent(share_of(claim))} ({count:,} of {trials:,} {among}), where it says {allowed}"
+
+
+def _times(hit: int, count: int) -> str:
+    """How many breaches hit those messages, if some of them were hit more than once."""
+    return f", {counted(count, 'time')}" if count != hit else ""
+
+
+def _counts_trials(claim: Mapping[str, Any]) -> bool:
+    """Whether each occurrence is one of the trials: of texts, runs or breaches several may belong to one message."""
+    return claim["among"] != "messages" or claim["event"] not in _SEVERAL
 
 
 def _one_sided(low: float, high: float) -> str:

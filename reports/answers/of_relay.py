@@ -108,7 +108,7 @@ def answer_of_relay(results: Mapping[str, Any]) -> Answer:
         return answer
     if unjudged := _unjudged(results):
         names = ", ".join(dict.fromkeys(str(each["scenario"]) for each in unjudged))
-        return replace(answer, gate=f"As a gate: not passed; no claim expects what customers meet in {names}.")
+        return replace(answer, gate=f"Gate: not passed; no claim expects what customers meet in {names}.")
     return replace(answer, gate=gate_words(results))
 
 

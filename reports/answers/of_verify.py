@@ -447,13 +447,14 @@ def gate_words(results: Mapping[str, Any]) -> str:
     if not claims:
         return ""
     if not surprises:
-        return f"As a gate: passed; {_all(len(claims))} what the scenarios expect."
+        # Not "passed", which would be read as safe below an answer that says No.
+        return f"Gate: {_all(len(claims))} what the scenarios expect; the answer above stays."
     shown = "; ".join(
         f"{claim['id']} in {scenario['scenario']} is {claim['verdict']}, not {claim['expected']}"
         for scenario, claim in surprises[:3]
     )
     more = f"; and {len(surprises) - 3} more" if len(surprises) > 3 else ""
-    return f"As a gate: {len(surprises)} of {counted(len(claims), 'verdict')} not as expected: {shown}{more}."
+    return f"Gate: {len(surprises)} of {counted(len(claims), 'verdict')} not as expected: {shown}{more}."
 
 
 def _all(count: int) -> str:

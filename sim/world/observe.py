@@ -110,8 +110,8 @@ def observe(
     exceptions = check_after_answers(raised, history, outcomes.note)
     findings = judge_history(history, ledger, promises, redis_pauses, facts)
     details = outcomes.details | findings.details
+    outcomes.add_breaches(findings.counts, findings.breached)
     for name in CONTENT_BREACHES:
-        outcomes.counts["transparency_breaches"] += findings.counts[name]
         if name in details:
             details["transparency_breaches"] = [*details.get("transparency_breaches", ()), *details[name]][:DETAILS_MAX]
     return {

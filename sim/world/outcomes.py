@@ -12,8 +12,9 @@ from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.trace.subjects import Message, Run, Text
 from relaysim.sim.trace.words import WHOLE_WORDS_MIN, wording
 from relaysim.sim.world.conflicts import Encounter
-from relaysim.sim.world.judge.catalogue import JUDGED_COUNTS
+from relaysim.sim.world.judge.catalogue import CONTENT_BREACHES, JUDGED_COUNTS
 from relaysim.sim.world.judge.early_looks import crossing, decided_at, had_before
+from relaysim.sim.world.judge.findings import add_named
 from relaysim.sim.world.judge.written_order import is_known_later
 from relaysim.sim.world.received import received_words
 
@@ -37,6 +38,8 @@ COUNTS: Mapping[str, str] = {
     "duplicate_reply": "replies that cover only messages which an earlier reply covered",
     "out_of_order": "replies about messages written earlier than one that was replied to before",
     "transparency_breaches": "the sum of the six kinds above, from `lost` on, and of the breaches of S12 to S15",
+    "breached_messages": "messages that such a breach names, each once; breaches that name none count as one of their "
+    "conversation's, unless another breach there names one",
     "late": "messages whose answer or apology came after the relay's deadline, or else the scenario's",
     "over_cost": "messages of conversations that took more requests or runs than the limits allow",
     "notices": "texts that no run wrote and that are no apologies",
@@ -131,6 +134,7 @@ class Outcomes:
         self._cancels_once = settings.get("cancels") == "first_conflict"
         self._messages = {each.id: _Outcome(each) for each in chronicle.messages.values()}
         self._sends: dict[str, list[Text]] = {}  # by conversation, those that reached its customer
+        self._breached: dict[str, set[str]] = {}  # by conversation, the messages that breaches name
         self._about: dict[int, list[str]] = {}  # by the index of a sent reply, the messages that it is about
 
     def judge(self) -> None:
@@ -144,6 +148,14 @@ class Outcomes:
         self._tell_exceptions()
         self.counts["transparency_breaches"] = sum(self.counts[name] for name in _BREACHES)
 
+    def add_breaches(self, counts: Mapping[str, int], named: Mapping[str, set[str]]) -> None:
+        """Add the breaches of S12 to S15, which are judged elsewhere: how many, and of whom the messages that they name."""
+        self.counts["transparency_breaches"] += sum(counts[name] for name in CONTENT_BREACHES)
+        for conversation, messages in named.items():
+            self._breached.setdefault(conversation, set()).update(messages)
+        found = sum(max(1, len(messages)) for messages in self._breached.values())
+        self.counts["breached_messages"] = min(found, self.counts["messages"])
+
     @property
     def ended_at(self) -> dict[str, float]:
         """When the first reply or apology for each message left, once judged; messages without one are left out."""
@@ -156,6 +168,8 @@ class Outcomes:
 
     def _note(self, count: str, text: str, **fields: Any) -> None:
         self.counts[count] += 1
+        if count in _BREACHES:
+            add_named(self._breached, fields)
         names = [count, "transparency_breaches"] if count in _BREACHES else [count]
         for name in names:
             notes = self.details.setdefault(name, [])

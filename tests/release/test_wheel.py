@@ -222,7 +222,7 @@ def test_without_the_simulator_the_relay_is_there(alone: Environment, project: P
 def test_a_project_with_folders_of_the_same_names(complete: Environment, project: Path) -> None:
     listed = complete("relaysim", "list", where=project)
     assert "race" in listed
-    assert "As a gate: passed" in complete("relaysim", "verify", "race", "--replications", "50", where=project)
+    assert "Gate: all" in complete("relaysim", "verify", "race", "--replications", "50", where=project)
     results = json.loads((project / "reports" / "out" / "latest" / "results.json").read_text())
     assert results["scenarios"][0]["replications"] >= 50
 

@@ -221,14 +221,43 @@ def test_whether_a_verdict_was_expected_is_said_once_and_last() -> None:
     surprising = {**BAD, "expected": "verified"}
     answer = answer_of(results(scenario("small", [GOOD, surprising])))
     lines = lines_of(answer)
-    assert " ".join(each.strip() for each in lines[-2:]) == (
-        "As a gate: 1 of 2 verdicts not as expected: broken in small is refuted, not verified."
-    )
+    assert lines[-1] == "Gate: 1 of 2 verdicts not as expected: broken in small is refuted, not verified."
     page = verify_html(results(scenario("small", [GOOD, surprising])))
     assert sum("expected" in line for line in lines) == 1
     assert page.count("as expected") == 1
     expected = results(scenario("small", [{**BAD, "expected": "refuted"}]))
-    assert lines_of(answer_of(expected))[-1] == "As a gate: passed; the one verdict is what the scenarios expect."
+    assert (
+        lines_of(answer_of(expected))[-1]
+        == "Gate: the one verdict is what the scenarios expect; the answer above stays."
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "hit", "told", "cell"),
+    [
+        (45, 40, "40 of 100 messages, 45 times", "40 of 100, 45 times"),
+        (150, 90, "90 of 100 messages, 150 times", "90 of 100, 150 times"),
+        (40, 40, "40 of 100 messages", "40 of 100"),
+        (45, 0, "45 times in 100 messages", "45 times in 100"),
+    ],
+)
+def test_a_share_counts_messages_and_not_what_befell_them(count: int, hit: int, told: str, cell: str) -> None:
+    """Results from before messages were counted have no such number, and then no share."""
+    spec = ClaimSpec(id="seen", title="seen", kind="never", event="transparency_breaches", among="messages")
+    tally = Tally()
+    tally.add(count, 100, {"seed": 0, "fingerprint": "", "detail": {"text": "it went wrong"}})
+    broken = {**judge(spec, tally, replay=REPLAY), "messages_hit": hit}
+    answer = answer_of(results(scenario("small", [broken])))
+    assert answer.title == f"Refuted: “seen”: {told}"
+    assert answer.table.groups[0].lines[0].cells[1].startswith(cell)
+    shares = [each for each in _texts(answer) if "45 of 100" in each or "150 of 100" in each]
+    assert not shares
+
+
+@pytest.mark.parametrize("event", ["duplicate_reply", "out_of_order", "wrong_conversation", "breach_S13"])
+def test_replies_and_breaches_are_no_share_of_messages(event: str) -> None:
+    broken = claim("twice", "never", event, 9, 100)
+    assert answer_of(results(scenario("small", [broken]))).table.groups[0].lines[0].cells[1] == "9 times in 100"
 
 
 # A relay of one's own
@@ -255,9 +284,9 @@ def test_an_unsafe_relay_says_what_customers_lose_first_and_fails() -> None:
 def test_a_gate_does_not_pass_over_what_no_claim_expects() -> None:
     known = {**BAD, "expected": "refuted"}
     passed, kept = own(scenario("small", [known])), own(scenario("small", [known], counts={"out_of_order": 5}))
-    assert answer_of(passed).gate == "As a gate: passed; the one verdict is what the scenarios expect."
+    assert answer_of(passed).gate == "Gate: the one verdict is what the scenarios expect; the answer above stays."
     assert exit_status(passed) == 0
-    assert answer_of(kept).gate == "As a gate: not passed; no claim expects what customers meet in small."
+    assert answer_of(kept).gate == "Gate: not passed; no claim expects what customers meet in small."
     assert exit_status(kept) == 1
 
 

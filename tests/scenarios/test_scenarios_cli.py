@@ -69,7 +69,7 @@ def verify(*arguments: str) -> int:
 def test_exit_code_0_if_every_verdict_is_as_expected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert verify(write(tmp_path, AS_EXPECTED)) == 0
     streams = capsys.readouterr()
-    assert "As a gate: passed; all 3 verdicts are what the scenarios expect." in streams.out
+    assert "Gate: all 3 verdicts are what the scenarios expect; the answer above stays." in streams.out
     assert streams.err.startswith("small: 100 replications in ")
     assert streams.err.endswith(": 2 refuted, 1 verified\n")
     assert streams.err.count("\n") == 1

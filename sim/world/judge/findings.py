@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from relaysim.sim.world.judge.catalogue import JUDGED_COUNTS
+from relaysim.sim.world.judge.catalogue import CONTENT_BREACHES, JUDGED_COUNTS
 
 DETAILS_MAX: Final = 3
 
@@ -14,12 +15,14 @@ class Findings:
 
     Attributes:
         counts: see `relaysim.sim.world.judge.catalogue.JUDGED_COUNTS`.
+        breached: by conversation, the messages that breaches of S12 to S15 name; see `add_named`.
         details: per count of breaches or residues at most three dicts whose `text` is a sentence.
     """
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(JUDGED_COUNTS, 0)
         self.details: dict[str, list[dict[str, Any]]] = {}
+        self.breached: dict[str, set[str]] = {}
 
     def check(self, promise: str, cases: int = 1) -> None:
         """A promise was put to the test."""
@@ -35,9 +38,21 @@ class Findings:
 
     def _note(self, count: str, text: str, facts: dict[str, Any]) -> None:
         self.counts[count] += 1
+        if count in CONTENT_BREACHES:
+            add_named(self.breached, facts)
         notes = self.details.setdefault(count, [])
         if len(notes) < DETAILS_MAX:
             notes.append({"text": text, "kind": count, **facts})
+
+
+def add_named(breached: dict[str, set[str]], facts: Mapping[str, Any]) -> None:
+    """Put down the message that a breach names under its conversation; of one that names none the conversation alone."""
+    conversation = facts.get("conversation")
+    if conversation is None:
+        return
+    named = breached.setdefault(str(conversation), set())
+    if facts.get("message") is not None:
+        named.add(str(facts["message"]))
 
 
 def at(seconds: float) -> str:

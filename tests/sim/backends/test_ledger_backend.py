@@ -200,7 +200,7 @@ def test_a_scenario_names_it_and_is_judged(scenario: Path, capsys: pytest.Captur
     assert said.startswith("Is ledger_bot:make safe? No: 1 reply sent after a reply to a later message")
     assert "no message meets a turn that is active  20 of 20" in said
     # Its file expects that claim to be refuted, but nothing of the order that customers meet.
-    assert "As a gate: not passed; no claim expects what customers meet in ledger." in said
+    assert "Gate: not passed; no claim expects what customers meet in ledger." in said
 
 
 def test_the_story_of_a_world_tells_the_conflict(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:

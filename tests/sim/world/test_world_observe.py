@@ -8,8 +8,11 @@ import pytest
 
 from relaysim.sim.backends.threads.operations import ROLES
 from relaysim.sim.kernel import Record
+from relaysim.sim.trace.chronicle import Chronicle
 from relaysim.sim.world import COUNTS, SERIES, observe
+from relaysim.sim.world.judge.findings import Findings
 from relaysim.sim.world.judge.judge_settings import JudgeSettings
+from relaysim.sim.world.outcomes import Outcomes
 from relaysim.sim.world.settings import FRIENDLY_TEXT, GENERIC_TEXT, RelayUnderTest
 
 RELAY = RelayUnderTest(factory="relaysim.relay:cancel_and_retry")
@@ -125,7 +128,7 @@ def test_a_message_without_any_text_is_lost() -> None:
     story = Story()
     story.message("c1.m1")
     story.append("c1.m1")
-    assert story.counts() == {"messages": 1, "lost": 1, "failed": 1, "transparency_breaches": 1}
+    assert story.counts() == {"messages": 1, "lost": 1, "failed": 1, "transparency_breaches": 1, "breached_messages": 1}
 
 
 def test_a_reply_covers_what_was_in_the_thread_when_its_run_was_created_and_nothing_later() -> None:
@@ -153,6 +156,7 @@ def test_an_apology_without_an_answer_is_a_failure_and_a_loss() -> None:
         "failed": 1,
         "lost": 1,
         "transparency_breaches": 1,
+        "breached_messages": 1,
     }
 
 
@@ -408,3 +412,26 @@ def test_appends_that_no_handling_sent_are_refused_too() -> None:
     ]
     counts = story.observe()["counts"]
     assert (counts["conflicts"], counts["met_active_run"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("breaches", "expected"),
+    [
+        ([], 0),
+        ([("c1", "c1.m1"), ("c1", "c1.m1")], 1),
+        ([("c1", "c1.m1"), ("c1", "c1.m2"), ("c2", "c2.m1")], 3),
+        ([("c1", None)], 1),
+        ([("c1", None), ("c1", "c1.m1")], 1),
+        ([("c1", None), ("c2", None)], 2),
+    ],
+)
+def test_messages_with_a_breach_are_counted_once_each(breaches: list[tuple[str, str | None]], expected: int) -> None:
+    findings = Findings()
+    for conversation, message in breaches:
+        findings.breach("S13", "it is there twice", conversation=conversation, message=message)
+    findings.breach("S9", "this is none of them", conversation="c9", message="c9.m1")
+    outcomes = Outcomes(Chronicle(ROLES), "wait", {}, 0.0)
+    outcomes.counts["messages"] = 6
+    outcomes.add_breaches(findings.counts, findings.breached)
+    assert outcomes.counts["transparency_breaches"] == len(breaches)
+    assert outcomes.counts["breached_messages"] == expected
