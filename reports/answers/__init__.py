@@ -3,7 +3,7 @@
 `answer` says what an answer is made of, as data. Each command has a module that computes its answer from its results alone:
 `of_verify` and, for somebody's own relay, `of_relay`; `of_comparison`, `of_tuning`, `of_sweep`, `of_fit`, `of_exploration`.
 `severity` orders refuted claims, `wrongs` says what went wrong in a scenario, `untried` what nothing was put to, `numbers`
-writes what was counted.
+writes what was counted, `outside_notes` says what is to be known of worlds around a real program.
 `answer_of` finds the right one.
 
 Nothing here prints: `relaysim.reports.answer_terminal` draws the first screen of a terminal, `templates/page.html` the head

@@ -22,6 +22,7 @@ from relaysim.reports.answers.of_verify import (
     resting_on_nothing,
     worlds_words,
 )
+from relaysim.reports.answers.outside_notes import from_outside
 from relaysim.reports.answers.severity import MEANINGS, Judged, Totals, may_never_happen, severity, worst_refuted
 from relaysim.reports.answers.untried import untried, untried_words, what_else
 from relaysim.reports.answers.wrongs import answered_strangers, count_words, counts_of, wrong_in
@@ -197,47 +198,7 @@ def _untold(results: Mapping[str, Any]) -> list[str]:
         for each in scenario.get("obstacles", ())
         if each["kind"] == "unheard"
     ]
-    return [*texts[:1], *_from_outside(results)]
-
-
-def _from_outside(results: Mapping[str, Any]) -> list[str]:
-    """What is to be known of worlds around a real program."""
-    outside = results.get("outside")
-    if outside is None:
-        return []
-    stopped = [
-        f"{scenario['scenario']} after {scenario['replications']:,} of at most "
-        f"{counted(scenario['sequential']['maximum'], 'world')}"
-        for scenario in results["scenarios"]
-        if scenario.get("sequential") and scenario["replications"] < scenario["sequential"]["maximum"]
-    ]
-    copies = f"{counted(outside['copies'], 'copy')} of the program"
-    played = f"Played in real time to {copies}: the same seed may end differently next time."
-    if outside["speed"] != 1.0:
-        played = (
-            f"! Played to {copies} at speed {outside['speed']:g}: customers, webhooks and the API kept to that, while the "
-            "program's own waits and what lapses in its Redis stayed in real time. At speed 1 it may fare better or worse: "
-            "this says nothing of production."
-        )
-    return [
-        played,
-        *(
-            [
-                "It ran already, so nothing was done to its processes or its Redis; worlds were played one after the other."
-            ]
-            if outside.get("runs_already")
-            else []
-        ),
-        *(
-            [
-                "Its Redis is your own: worlds were played one after the other, each with customers of its own, and what "
-                "they wrote there stays."
-            ]
-            if outside.get("own_redis")
-            else []
-        ),
-        *([f"It stopped once nothing could change the answer: {', '.join(stopped)}."] if stopped else []),
-    ]
+    return [*texts[:1], *from_outside(results)]
 
 
 def _not_judged(results: Mapping[str, Any], question: str) -> Answer:
@@ -257,7 +218,7 @@ def _not_judged(results: Mapping[str, Any], question: str) -> Answer:
         advice=["Put that right first; nothing else that was counted says anything of the relay."],
         table=_table(list(claims_of(results))),
         figures=_figures(results),
-        notes=_from_outside(results),
+        notes=from_outside(results),
         details=results.get("details", ()),
     )
 
@@ -304,7 +265,7 @@ def _not_shown(results: Mapping[str, Any], question: str) -> Answer:
         advice=advice,
         table=_table(claims),
         figures=_figures(results),
-        notes=_from_outside(results),
+        notes=from_outside(results),
         details=results.get("details", ()),
     )
 
@@ -331,7 +292,7 @@ def _safe(results: Mapping[str, Any], question: str) -> Answer:
         commands=commands,
         table=_table(claims),
         figures=_figures(results),
-        notes=_from_outside(results),
+        notes=from_outside(results),
         details=results.get("details", ()),
     )
 

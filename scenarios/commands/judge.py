@@ -1,4 +1,4 @@
-"""The command `judge`: any program, in any language, judged from outside in real time."""
+"""The command `judge`: any program, in any language, judged from outside: in real time, or on the simulator's clock."""
 
 from __future__ import annotations
 
@@ -98,6 +98,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="X",
         help="how many times as fast as real time all but the program is, whose answer is then another one; by default 1",
+    )
+    parser.add_argument(
+        "--lockstep",
+        action="store_true",
+        default=None,
+        help="Node only: the program's timers and clocks are the simulator's, so that a world takes seconds and a seed "
+        "plays the same again; its Redis is simulated, too",
     )
     parser.add_argument("--parallel", type=positive_int, metavar="K", help="worlds at once; by default 8")
     parser.add_argument("--seed", type=non_negative_int, metavar="N", help="play this world alone, and tell its story")
@@ -224,6 +231,7 @@ def _config(arguments: argparse.Namespace) -> JudgeConfig:
             port=arguments.port,
             verification=arguments.verification,
             speed=arguments.speed,
+            lockstep=arguments.lockstep,
             parallel=1 if arguments.seed is not None else arguments.parallel,
             scenarios=arguments.scenarios or None,
             environment={**config.environment, **variables},
@@ -241,7 +249,28 @@ def _config(arguments: argparse.Namespace) -> JudgeConfig:
         raise UsageError(
             "--redis: is handed to programs that are started; one that runs already has its own, leave it out"
         )
+    if config.lockstep:
+        _check_lockstep(config)
     return config
+
+
+def _check_lockstep(config: JudgeConfig) -> None:
+    """What cannot be kept on the simulator's clock.
+
+    Raises:
+        UsageError: there is such a thing.
+    """
+    if config.runs_already:
+        raise UsageError(
+            "--lockstep: a program that runs already is not on the simulator's clock; write its command after a --, or "
+            "leave --lockstep out"
+        )
+    if config.redis is not None:
+        raise UsageError("--lockstep: your own Redis is not on the simulator's clock; leave --redis or --lockstep out")
+    if config.speed != 1.0:
+        raise UsageError("--lockstep: its worlds are as fast as they can be; leave --speed or --lockstep out")
+    if config.verification:
+        raise UsageError("--lockstep: the provider's verification is made in real time; leave one of them out")
 
 
 def _scenarios(arguments: argparse.Namespace, config: JudgeConfig) -> list[Scenario]:
@@ -279,6 +308,7 @@ def _options_again(arguments: argparse.Namespace) -> str:
         for part in (f"--{name}", f"{value:g}" if isinstance(value, float) else str(value))
     ]
     again += ["--verification"] if arguments.verification else []
+    again += ["--lockstep"] if arguments.lockstep else []
     again += [part for each in arguments.env for part in ("--env", each)]
     again += [part for each in arguments.sets for part in ("--set", each)]
     return "".join(f" {shlex.quote(each)}" for each in again) + (
@@ -287,12 +317,14 @@ def _options_again(arguments: argparse.Namespace) -> str:
 
 
 def _round(config: JudgeConfig) -> int:
-    """How many worlds are played at once."""
-    return 1 if config.is_shared else config.parallel
+    """After how many worlds it looks: as many as are played at once."""
+    return config.worlds_at_once
 
 
 def _conditions(config: JudgeConfig) -> dict[str, Any]:
     conditions: dict[str, Any] = {"command": list(config.command), "copies": config.copies, "speed": config.speed}
+    if config.lockstep:
+        conditions["lockstep"] = True
     if config.runs_already:
         conditions["runs_already"] = True
     if config.redis is not None:

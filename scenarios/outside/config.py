@@ -109,6 +109,10 @@ class JudgeConfig(BaseModel):
     speed: float = Field(
         default=1.0, gt=0, le=1000, description="how many times as fast as real time all but the program is"
     )
+    lockstep: bool = Field(
+        default=False,
+        description="the program's timers and clocks are the simulator's: a world takes seconds (Node only)",
+    )
     parallel: int = Field(default=8, ge=1, le=64, description="worlds at once, each with copies and a Redis of its own")
 
     @field_validator("command", mode="before")
@@ -133,6 +137,11 @@ class JudgeConfig(BaseModel):
     def is_shared(self) -> bool:
         """Whether worlds share the program or its Redis: then they are played one after the other."""
         return self.runs_already or self.redis is not None
+
+    @property
+    def worlds_at_once(self) -> int:
+        """How many worlds are played at once."""
+        return 1 if self.is_shared or self.lockstep else self.parallel
 
     @property
     def path(self) -> str:

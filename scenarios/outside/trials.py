@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,10 +14,12 @@ from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.outside.config import STANDARD_ENVIRONMENT, JudgeConfig, environment_of
 from relaysim.scenarios.runner import Lane
 from relaysim.sim.kernel import Record
+from relaysim.sim.outside.lockstep_world import LockstepWorld
 from relaysim.sim.outside.outside_world import OutsideWorld
 from relaysim.sim.outside.program_settings import ProgramSettings
 from relaysim.sim.outside.programs import Guard
 from relaysim.sim.outside.redis_server import Place
+from relaysim.sim.world.session import Session
 from relaysim.sim.world.settings import WorldSettings
 
 _FIRST_MAX: Final = 900_000
@@ -71,13 +73,23 @@ class Trials:
 
         def observe(settings: WorldSettings, root_seed: int, seed: int, lane: Lane) -> Mapping[str, Any]:
             name = f"{scenario} {seed}"
+            if name not in self._kept and self._config.lockstep:
+                self._run_lockstep(scenario, settings, root_seed, seed)
             if name not in self._kept:
-                parallel = 1 if self._config.is_shared else self._config.parallel
-                last = min(self._seeds, seed + parallel)
+                last = min(self._seeds, seed + self._config.worlds_at_once)
                 asyncio.run(self._run(scenario, settings, root_seed, range(seed, max(last, seed + 1))))
             return self._kept[name].observation
 
         return observe
+
+    def _run_lockstep(self, scenario: str, settings: WorldSettings, root_seed: int, seed: int) -> None:
+        world = LockstepWorld(settings, root_seed, seed, self._program(scenario, settings, seed), self._guard)
+        try:
+            with Session() as session:
+                session.run(world)
+        finally:
+            world.end_programs()
+        self._keep(scenario, seed, world.observation(), world, world.judged_records)
 
     async def _run(self, scenario: str, settings: WorldSettings, root_seed: int, seeds: range) -> None:
         worlds = {}
@@ -97,10 +109,13 @@ class Trials:
                 raise error
 
     def _world(self, scenario: str, settings: WorldSettings, root_seed: int, seed: int) -> OutsideWorld:
-        assert settings.provider is not None
+        program = self._program(scenario, settings, seed)
+        return OutsideWorld(settings, root_seed, seed, program, self._guard, speed=self._config.speed)
+
+    def _program(self, scenario: str, settings: WorldSettings, seed: int) -> ProgramSettings:
         folder = self.folder / f"{scenario}-{seed}"
         folder.mkdir(parents=True)
-        program = ProgramSettings(
+        return ProgramSettings(
             command=self._config.command,
             copies=self._config.copies,
             webhook=self._config.webhook,
@@ -112,13 +127,21 @@ class Trials:
             verifies=self._config.verification,
             others=self._first + seed * settings.workload.conversations if self._config.is_shared else 0,
         )
-        return OutsideWorld(settings, root_seed, seed, program, self._guard, speed=self._config.speed)
 
     async def _trial(self, scenario: str, seed: int, world: OutsideWorld) -> None:
         observation = await world.run()
-        trace = world.kernel.trace
-        fingerprint = trace.fingerprint()
+        self._keep(scenario, seed, observation, world, world.kernel.trace.records)
+
+    def _keep(
+        self,
+        scenario: str,
+        seed: int,
+        observation: Mapping[str, Any],
+        world: OutsideWorld | LockstepWorld,
+        records: Sequence[Record],
+    ) -> None:
+        fingerprint = world.kernel.trace.fingerprint()
         kept = {**observation, "fingerprint": fingerprint, "fault_hits": world.fault_hits}
-        self._kept[f"{scenario} {seed}"] = KeptWorld(kept, fingerprint, list(trace.records))
+        self._kept[f"{scenario} {seed}"] = KeptWorld(kept, fingerprint, list(records))
         if self.heard is not None:
             self.heard(kept)

@@ -1,4 +1,5 @@
-"""Worlds whose relay is a program: real processes on loopback ports, in real time, judged as any world is.
+"""Worlds whose relay is a program: real processes on loopback ports, in real time or on the simulator's clock, judged as any
+world is.
 
 | module | |
 |---|---|
@@ -15,4 +16,11 @@
 | outside_server.py | the server: the simulated API, with the provider's paths beside it |
 | rest.py | when such a world has come to rest |
 | outside_world.py | customers, webhooks, channel and server on one clock, which follows real time |
+| stepped_program.py | a copy that runs only when the simulator lets it, until it is idle |
+| program_sockets.py | our ends of its connections |
+| lockstep_target.py | one life of such a copy, among the simulated services |
+| lockstep_world.py | a world in virtual time around such copies |
+| simulated_redis.py | the Redis of such a world |
+
+`lockstep_preload.mjs` is loaded into a program of Node before its own code, and keeps it on the simulator's clock.
 """

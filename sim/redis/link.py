@@ -17,7 +17,7 @@ from relaysim.sim.redis.kept_words import keys_that_hold
 from relaysim.sim.redis.lease_holders import LeaseWatch
 from relaysim.sim.redis.redis_faults import RedisFault
 from relaysim.sim.redis.scripts import ScriptServer
-from relaysim.sim.redis.set_locks import SetLocks
+from relaysim.sim.redis.set_locks import SetLocks, UnwatchedLocks
 from relaysim.sim.redis.wait import WAITING, Blocked, Waits
 from relaysim.sim.trace.schema import RedisCommand
 
@@ -95,6 +95,7 @@ class RedisLink:
         replicas: how many replicas WAIT can count on.
         replication: turns a uniform into the seconds until they have confirmed.
         cluster: it is a node of a cluster, see `cluster_slots`.
+        watches_locks: whether it is told which locks run out under their holders.
 
     Attributes:
         faults: the faults with how often each has fired.
@@ -118,6 +119,7 @@ class RedisLink:
         replicas: int = 1,
         replication: Callable[[float], float] = lambda u: 0.001,
         cluster: bool = False,
+        watches_locks: bool = True,
     ) -> None:
         self.kernel = kernel
         self.server = _take_server()
@@ -126,7 +128,8 @@ class RedisLink:
         self._pause = pause
         self._is_handled = is_handled
         self._cluster = cluster
-        self._locks = SetLocks(kernel, self.server, is_handled)
+        self._set_locks = SetLocks if watches_locks else UnwatchedLocks
+        self._locks = self._set_locks(kernel, self.server, is_handled)
         self._further: dict[int, tuple[SetLocks, LeaseWatch | None]] = {}  # by the number of a database
         self._read = CommandNames().read
         self._direct_socket: CommandSocket | None = None
@@ -282,7 +285,7 @@ class RedisLink:
         """What looks at the locks and the leases of a database other than the first."""
         found = self._further.get(database)
         if found is None:
-            locks, watch = SetLocks(self.kernel, self.server, self._is_handled, database), None
+            locks, watch = self._set_locks(self.kernel, self.server, self._is_handled, database), None
             if self._lease_key is not None:
                 watch = LeaseWatch(self.kernel, self.server, self._lease_key, database)
                 locks.declared = watch.keys

@@ -214,3 +214,16 @@ def _keys_of(command: bytes, fields: list[bytes]) -> list[bytes]:
             return []
         return fields[3 : 3 + count]
     return fields[1:] if command in (b"DEL", b"UNLINK") else fields[1:2]
+
+
+class UnwatchedLocks(SetLocks):
+    """Tells nothing: where nobody knows in which handling a command was sent, nobody knows who relied on a lock."""
+
+    def before(self, key: bytes) -> None:
+        """Nothing."""
+
+    def after(self, worker: str, delivery: str, command: bytes, key: bytes, fields: list[bytes], reply: object) -> None:
+        """Nothing."""
+
+    def after_loss(self) -> None:
+        """Nothing."""

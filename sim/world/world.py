@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Generator
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import simpy
 
@@ -95,6 +95,9 @@ class World:
         facts: what the judge is told besides, likewise.
     """
 
+    knows_handlings: ClassVar[bool] = True
+    """Whether it is known in which handling a request or a command was sent."""
+
     def __init__(
         self,
         settings: WorldSettings,
@@ -173,6 +176,7 @@ class World:
             is_handled=self.webhooks.handled.__contains__,
             faults=self._chosen("redis_faults"),
             cluster=settings.redis.cluster,
+            watches_locks=self.knows_handlings,
         )
         self._customer_of: dict[str, Customer] = {}
         self.channel = Channel(kernel, profile.send_seconds.sampler, self._chosen("send_faults"), self._customer_of)
@@ -192,9 +196,10 @@ class World:
                 self.provider.register(self.addresses)
         for group in settings.workers:
             for _ in range(group.count):
-                made = Worker(kernel, len(self.workers) + 1, partial(self._start_target, group))
+                made = self._make_worker(len(self.workers) + 1, group)
                 made.start()
                 self.workers.append(made)  # only now, since one that an interrupt kept from its start has no host
+        self._let_workers_begin()
         first = self.workers[0]
         self._watch_promises(first.host.call(lambda: first.target.promises))
         self.host_faults = HostFaults(
@@ -227,6 +232,12 @@ class World:
             lease_key = None if self.promises.lease is None else self.promises.lease.key
             likely = settings.workload.interrupts_probability
             start_interruptions(kernel, likely, lease_key, self._writes_until, self._write_soon)
+
+    def _make_worker(self, number: int, group: WorkerGroup) -> Worker:
+        return Worker(self.kernel, number, partial(self._start_target, group))
+
+    def _let_workers_begin(self) -> None:
+        """Let what workers do before anybody writes to them take its time; code that is loaded here takes none."""
 
     def _provider_service(self, provider: Provider) -> ProviderService:
         return ProviderService(provider, self.kernel, self.channel, self.webhooks.notify)
