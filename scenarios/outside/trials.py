@@ -53,6 +53,7 @@ class Trials:
         self._first = secrets.randbelow(_FIRST_MAX) if config.is_shared else 0
         self._kept: dict[str, KeptWorld] = {}
         self._stack = ExitStack()
+        self._session: Session | None = None
         self.folder = Path()
 
     def __enter__(self) -> Trials:
@@ -83,10 +84,12 @@ class Trials:
         return observe
 
     def _run_lockstep(self, scenario: str, settings: WorldSettings, root_seed: int, seed: int) -> None:
+        if self._session is None:
+            self._session = self._stack.enter_context(Session())
+        self._session.collect_last_world()
         world = LockstepWorld(settings, root_seed, seed, self._program(scenario, settings, seed), self._guard)
         try:
-            with Session() as session:
-                session.run(world)
+            self._session.run(world)
         finally:
             world.end_programs()
         self._keep(scenario, seed, world.observation(), world, world.judged_records)

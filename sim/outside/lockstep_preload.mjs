@@ -171,7 +171,8 @@ async function enter(given) {
     }
     return this;
   };
-  net.Socket.prototype._unrefTimer = function () {
+  net.Socket.prototype._unrefTimer = function () { // called whenever something comes or goes
+    wake();
     for (let each = this; each != null; each = each._parent) each[quiet]?.refresh();
   };
 
@@ -345,6 +346,7 @@ async function enter(given) {
       this.prependListener('connection', (socket) => {
         socket[named] = `i${socket.remotePort}`;
         connections.set(socket[named], socket);
+        wake();
       });
       let port;
       this.prependListener('listening', () => { port = this.address()?.port; if (port) listens.add(port); });
@@ -366,12 +368,18 @@ async function enter(given) {
   };
   let rounds = 0, busyRounds = 0, checking = false, dueImmediates = 0;
   let busyWith = [];
+  let sleeping = null;
 
   function check() {
     expected = expected.filter((each) => !arrived(each));
     busyWith = real.activeResources().filter((each) => !harmless.has(each));
     if (compiling) busyWith.push('WebAssembly');
-    if (expected.length || dueImmediates || awaited) busyWith.push('input');
+    if (!busyWith.length && expected.length && !dueImmediates) { // nothing to do until it is there
+      rounds = 0;
+      sleeping = real.setTimeout(wake, 2); // of a connection's end nothing else tells
+      return;
+    }
+    if (dueImmediates || awaited) busyWith.push('input');
     if (busyWith.length) {
       rounds = 0;
       busyRounds += 1;
@@ -379,6 +387,12 @@ async function enter(given) {
     if (rounds >= ROUNDS) report();
     else if (busyRounds > 200) real.setTimeout(check, 1);
     else real.setImmediate(check);
+  }
+  function wake() {
+    if (sleeping === null) return;
+    real.clearTimeout(sleeping);
+    sleeping = null;
+    real.setImmediate(check);
   }
   function lookSoon() {
     rounds = busyRounds = 0;

@@ -7,7 +7,9 @@ is known, and not guessed:
 - the preload has read all that was written to each of its connections, and has turned its event loop until nothing was
   ready, with no request to the system under way;
 - each byte that it says it has written has arrived here;
-- on Linux all threads of the process are asleep; if one beside the first was not, the preload looks once more.
+- on Linux the process' other threads are asleep, which work for the first; if one was not, the preload looks once more.
+
+Should it do something after all, before the next thing happens to it, that is noticed then, and ends the world.
 
 Where that does not come about within `IDLE_SECONDS` of real time, the program cannot be judged in this way.
 """
@@ -31,6 +33,7 @@ from relaysim.sim.outside.programs import Program
 PRELOAD: Final = Path(__file__).with_name("lockstep_preload.mjs")
 VARIABLE: Final = "RELAYSIM_LOCKSTEP"
 NODE_MIN: Final = 20
+_RUNNING: Final = (b"R", b"D")
 _GONE_SECONDS: Final = 5.0
 
 
@@ -255,18 +258,18 @@ class SteppedProgram:
         return Happened(kind, name)
 
     def _is_asleep(self, until: float) -> bool:
-        """Whether no thread but the first has run since it said that it was idle; by then the first is asleep, too."""
-        folder = Path(f"/proc/{self._pid}/task")
-        only_first = True
+        """Whether no thread but the first runs; returns once none does."""
+        first = str(self._pid)
+        folder = f"/proc/{first}/task"
+        was_asleep = True
         while True:
             try:
                 threads = os.listdir(folder)  # noqa: PTH208, which takes three times as long
             except OSError:
                 return True  # another system, or it has just ended
-            running = [each for each in threads if _state(folder / each / "stat") in "RD"]
-            if not running:
-                return only_first
-            only_first = only_first and running == [str(self._pid)]
+            if not any(_state(f"{folder}/{each}/stat") in _RUNNING for each in threads if each != first):
+                return was_asleep
+            was_asleep = False
             if time.monotonic() > until:
                 raise self._not_idle("did not become idle")
             self._sockets.pump(0.0)
@@ -315,10 +318,13 @@ def _shut(opened: socket.socket) -> None:
         opened.shutdown(socket.SHUT_WR)
 
 
-def _state(place: Path) -> str:
+def _state(place: str) -> bytes:
     """What a thread does, as Linux says it: S, asleep; a thread that has just ended counts as that."""
     try:
-        with place.open("rb", buffering=0) as file:
-            return chr(file.read(512).rpartition(b")")[2].lstrip()[0])
-    except (OSError, IndexError):
-        return "S"
+        file = os.open(place, os.O_RDONLY)
+        try:
+            return os.read(file, 256).rpartition(b")")[2][1:2]
+        finally:
+            os.close(file)
+    except OSError:
+        return b"S"
