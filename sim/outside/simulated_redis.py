@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from relaysim.sim.kernel import Kernel
 from relaysim.sim.outside.command_stream import CommandStream
 from relaysim.sim.outside.program_sockets import REMEDY, LockstepError
 from relaysim.sim.redis import RedisAddress, command_names
 from relaysim.sim.sockets import Connection, Session
+
+_SCRIPTS: Final = ("EVAL", "EVAL_RO", "SCRIPT", "FUNCTION")
+_UNKNOWN_LIBRARY: Final = re.compile(rb"\b(struct|bit)\s*\.\s*[a-z]+\s*\(")
+"""Libraries that Redis gives to scripts and the simulated one does not."""
 
 
 class KnownCommands:
@@ -35,11 +42,14 @@ class KnownCommands:
         """Let the world end if a command is not known."""
         name = fields[0].decode(errors="replace").upper()
         if name not in command_names():
-            self._kernel.fail(
-                LockstepError(
-                    f"{self._worker} sends Redis the command {name}, which the simulated Redis does not know: {REMEDY}"
-                )
-            )
+            self._refuse(f"the command {name}")
+        elif name in _SCRIPTS and (found := _UNKNOWN_LIBRARY.search(b" ".join(fields[1:3]))):
+            self._refuse(f"a script with Lua's {found[1].decode()}")
+
+    def _refuse(self, what: str) -> None:
+        self._kernel.fail(
+            LockstepError(f"{self._worker} sends Redis {what}, which the simulated Redis does not know: {REMEDY}")
+        )
 
 
 class _Checked:

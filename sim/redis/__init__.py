@@ -10,7 +10,8 @@ replaced by a replica, and packets can be lost: see `RedisFault`.
 - `plain_client`: a client for plain code outside of worlds, such as a test.
 - `address`: the server as a service that speaks its protocol, for clients that code under test makes by itself.
 - `faulty_path`, `redis_faults`, `replication`: the same way with faults, which there are, and what outlives a failover.
-- `wait`, `blocked_clients`, `scripts`, `info`: commands that wait, who waits, Lua, and what the server says of itself.
+- `wait`, `blocked_clients`, `info`: commands that wait, who waits, and what the server says of itself.
+- `scripts`, `lua_msgpack`: Lua, and what Redis gives to it.
 - `planned_signatures`: how a command's arguments are read; `command_names`: what commands are called.
 - `known_commands`: which commands there are.
 - `cluster_slots`: which commands a node of a cluster refuses.

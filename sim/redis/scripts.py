@@ -15,6 +15,8 @@ from typing import Any, Final
 from fakeredis import FakeServer
 from fakeredis.commands_mixins.scripting_mixin import LUA_MODULE
 
+from relaysim.sim.redis import lua_msgpack
+
 _COMPILED_MAX: Final = 256
 """Scripts kept compiled; a program that writes its scripts anew each time must not fill the memory."""
 
@@ -107,6 +109,7 @@ class ScriptRuntime:
 
     def __init__(self, runtime: Any) -> None:
         self._runtime = runtime
+        runtime.execute(lua_msgpack.SOURCE)
         self._compiled: dict[bytes, tuple[Any, bool, bool]] = {}
         self._changed = False  # a script has run that may have changed more than keys
         self._may_have_new_globals = False  # one has assigned to a name that was none, or may have made one otherwise

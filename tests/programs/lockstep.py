@@ -45,6 +45,9 @@ def play(bot: str, circumstance: str, seeds: int) -> list[Played]:
         config = read_config(Path("relaysim.toml")).changed(lockstep=True)
         scenario = scenario_of(circumstance, None)
         settings = scenario.world_settings()
+        assert settings.provider is not None
+        provider = settings.provider.model_copy(update={"path": config.path})
+        settings = settings.model_copy(update={"provider": provider})
         played = []
         with Trials(config, seeds) as trials:
             observe = trials.observe_of(scenario.name)

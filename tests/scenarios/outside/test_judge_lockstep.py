@@ -207,6 +207,18 @@ def test_a_command_that_the_simulated_redis_does_not_know_is_no_silent_differenc
     assert "w1 sends Redis the command DEBUG, which the simulated Redis does not know" in told(capsys)
 
 
+def test_a_lua_library_that_it_does_not_know_neither(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = "return struct.pack('>I', 1)"
+    source = (
+        "import net from 'node:net'; const { hostname, port } = new URL(process.env.REDIS_URL);"
+        f"const script = {script!r};"
+        "const to = net.connect(port, hostname);"
+        "to.write(`*3\\r\\n$4\\r\\nEVAL\\r\\n$${script.length}\\r\\n${script}\\r\\n$1\\r\\n0\\r\\n`);"
+    )
+    assert judge(program(here, source), "--replications", "1") == 2
+    assert "w1 sends Redis a script with Lua's struct, which the simulated Redis does not know" in told(capsys)
+
+
 def test_a_program_that_does_not_report_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
