@@ -140,16 +140,14 @@ class LockstepTarget(Application):
 
     # What the program does
 
-    def begin(self, seed: str) -> None:
-        """Start the program, now.
+    def begin(self) -> None:
+        """Let the program, which has been launched at this instant, come to rest.
 
         Raises:
             LockstepError: it cannot be kept on the clock.
-            ProgramStartError: it cannot be started.
         """
-        now = self._kernel.now
         with outside():
-            report = self._stepped.start(now, seed)
+            report = self._stepped.until_begun()
         self._host.call(lambda: self._context.run(self._apply, report))
 
     def _soon(self, action: Callable[..., Report | None], *args: Any) -> None:

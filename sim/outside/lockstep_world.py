@@ -156,6 +156,12 @@ class LockstepWorld(World):
     # Copies
 
     def _make_worker(self, number: int, group: WorkerGroup) -> Worker:
+        if not self._stepped:  # their first lives begin at the same instant: on a machine they take the time of one
+            for each in range(1, self._program.copies + 1):
+                self._make_copy(each)
+        return LockstepWorker(self.kernel, number, partial(self._start_target, group), self._stepped[f"w{number}"])
+
+    def _make_copy(self, number: int) -> None:
         name = f"w{number}"
         assert self.provider is not None
         with outside():
@@ -181,14 +187,21 @@ class LockstepWorld(World):
             api_port: HttpServer(_Front(ApiAddress(self.network, wire), self.provider)),
             redis_port: KnownCommands(RedisAddress(self.redis), self.kernel, name),
         }
-        return LockstepWorker(self.kernel, number, partial(self._start_target, group), stepped)
+        self._launch(name)
+
+    def _launch(self, name: str) -> None:
+        """Begin the next life of a copy."""
+        self._lives[name] = life = self._lives.get(name, 0) + 1
+        with outside():
+            self._stepped[name].launch(self.kernel.now, f"{self._root_seed}/{self.seed}/{name}/{life}")
 
     def _start_target(self, group: WorkerGroup, host: Host, files_of: str | None = None) -> Target:
         name = host.name
         life = Life(host, None, None, self.channel.sender(host), {}, self.provider)
         target = LockstepTarget(life, self._declared, self._addresses[name], self._stepped[name], self._services[name])
-        self._lives[name] = number = self._lives.get(name, 0) + 1
-        target.begin(f"{self._root_seed}/{self.seed}/{name}/{number}")
+        if not self._stepped[name].is_launched:
+            self._launch(name)
+        target.begin()
         return target
 
     def _let_workers_begin(self) -> None:

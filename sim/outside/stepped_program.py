@@ -78,6 +78,7 @@ class SteppedProgram:
 
     Attributes:
         program: as given.
+        is_launched: a life of it has begun, and was not killed.
     """
 
     def __init__(self, name: str, program: Program, doors: Sequence[socket.socket], epoch: float) -> None:
@@ -89,14 +90,18 @@ class SteppedProgram:
         self._plans: list[Callable[[], object]] = []
         self._is_set = False
         self._pid = 0
+        self.is_launched = False
 
     # Lives
 
-    def start(self, now: float, seed: str) -> Report:
-        """Begin a life at a virtual second; what it did until it was idle.
+    def launch(self, now: float, seed: str) -> None:
+        """Begin a life at a virtual second.
+
+        Args:
+            now: the second.
+            seed: of its random numbers.
 
         Raises:
-            LockstepError: it does not report, or does not become idle.
             ProgramStartError: there is no such command.
         """
         self._sockets.forget()
@@ -105,6 +110,14 @@ class SteppedProgram:
         options = f"{self._given.get('NODE_OPTIONS', os.environ.get('NODE_OPTIONS', ''))} --import={PRELOAD.as_uri()}"
         self.program.environment = {**self._given, VARIABLE: json.dumps(given), "NODE_OPTIONS": options.strip()}
         self.program.start()
+        self.is_launched = True
+
+    def until_begun(self) -> Report:
+        """What it did, once launched, until it was idle.
+
+        Raises:
+            LockstepError: it does not report, or does not become idle.
+        """
         until = time.monotonic() + IDLE_SECONDS
         while not self._pid:
             self._wait(until, f"does not report, as a program of Node {NODE_MIN} or later does,")
@@ -127,6 +140,7 @@ class SteppedProgram:
 
     def kill(self) -> None:
         """SIGKILL. Its connections are closed, as the system does it."""
+        self.is_launched = False
         self.program.kill()
         self._sockets.drop_all()
 
