@@ -12,10 +12,6 @@ from relaysim.sim.faults.worker_events import PLAIN
 HOST_FAULTS: Final = ("crash", "stop", "pause")
 """What can be done to processes: SIGKILL, SIGTERM and SIGSTOP."""
 
-LOCKSTEP_REDIS_FAULTS: Final = ("slow", "reply_lost", "command_lost", "command_late")
-"""What happens to the simulated Redis of a program on the simulator's clock; in others connections are refused, which a real
-port cannot do at the instant at which it must."""
-
 _UNSEEN: Final = ("lease.taken", "lease.released")
 """Events of workers that nobody sees from outside."""
 
@@ -45,21 +41,8 @@ def what_cannot_be_played(scenario: Scenario, config: JudgeConfig) -> str:
         )
     if unplayable := _of_running(scenario, config) or _of_hosts(scenario) or _of_redis(scenario, config):
         return unplayable
-    if config.lockstep and (unplayable := _in_lockstep(scenario)):
-        return unplayable
     if scenario.strategy != "independent":
         return f"strategy: {scenario.strategy} draws worlds for the simulator; leave it out"
-    return ""
-
-
-def _in_lockstep(scenario: Scenario) -> str:
-    for number, fault in enumerate(scenario.redis_faults):
-        if fault.kind not in LOCKSTEP_REDIS_FAULTS:
-            kinds = f"{', '.join(LOCKSTEP_REDIS_FAULTS[:-1])} and {LOCKSTEP_REDIS_FAULTS[-1]}"
-            return (
-                f"redis_faults[{number}]: with --lockstep there is no {fault.kind} of Redis, only {kinds}; leave --lockstep "
-                "out, or the fault with --set redis_faults=[]"
-            )
     return ""
 
 

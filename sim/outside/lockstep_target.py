@@ -93,6 +93,7 @@ class LockstepTarget(Application):
         address: of its webhooks.
         stepped: the copy.
         services: who stands at which of its ports.
+        is_away: whether who stands there takes no connections at this instant.
 
     Attributes:
         address: as given.
@@ -109,6 +110,7 @@ class LockstepTarget(Application):
         address: str,
         stepped: SteppedProgram,
         services: Mapping[int, StreamService],
+        is_away: Callable[[int], bool],
     ) -> None:
         assert life.provider is not None
         self.address = address
@@ -119,6 +121,7 @@ class LockstepTarget(Application):
         self._promises = promises
         self._stepped = stepped
         self._services = services
+        self._is_away = is_away
         self._host: Host = life.host
         self._kernel = life.host.kernel
         self._opened: dict[str, _Opened] = {}
@@ -157,6 +160,8 @@ class LockstepTarget(Application):
     def _do(self, action: Callable[..., Report | None], *args: Any) -> None:
         try:
             with outside():
+                for port in self._services:
+                    self._stepped.let_connect(port, lets=not self._is_away(port))
                 report = action(*args)
         except Exception as error:
             self._kernel.fail(error)

@@ -11,6 +11,7 @@ not known, so of Redis nothing is judged.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -151,6 +152,7 @@ class LockstepWorld(World):
         self._stepped: dict[str, SteppedProgram] = {}
         self._addresses: dict[str, str] = {}
         self._lives: dict[str, int] = {}
+        self._redis_ports: set[int] = set()
         self._services: dict[str, Mapping[int, Any]] = {}
 
     # Copies
@@ -182,6 +184,7 @@ class LockstepWorld(World):
             stepped = SteppedProgram(name, program, doors, self.kernel.start_seconds)
         self._stepped[name] = stepped
         self._addresses[name] = filled(self._program.webhook, places)
+        self._redis_ports.add(redis_port)
         wire = self.backend.make_wire()
         self._services[name] = {
             api_port: HttpServer(_Front(ApiAddress(self.network, wire), self.provider)),
@@ -189,16 +192,25 @@ class LockstepWorld(World):
         }
         self._launch(name)
 
+    def _is_away(self, port: int) -> bool:
+        """Whether the service at this port takes no connections now: Redis, while it is gone."""
+        outages = self.redis.outages
+        return port in self._redis_ports and bool(outages) and outages[-1][1] == math.inf
+
     def _launch(self, name: str) -> None:
         """Begin the next life of a copy."""
         self._lives[name] = life = self._lives.get(name, 0) + 1
         with outside():
+            for port in self._services[name]:
+                self._stepped[name].let_connect(port, lets=not self._is_away(port))
             self._stepped[name].launch(self.kernel.now, f"{self._root_seed}/{self.seed}/{name}/{life}")
 
     def _start_target(self, group: WorkerGroup, host: Host, files_of: str | None = None) -> Target:
         name = host.name
         life = Life(host, None, None, self.channel.sender(host), {}, self.provider)
-        target = LockstepTarget(life, self._declared, self._addresses[name], self._stepped[name], self._services[name])
+        target = LockstepTarget(
+            life, self._declared, self._addresses[name], self._stepped[name], self._services[name], self._is_away
+        )
         if not self._stepped[name].is_launched:
             self._launch(name)
         target.begin()

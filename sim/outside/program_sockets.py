@@ -19,6 +19,7 @@ IDLE_SECONDS: Final = 20.0
 
 REMEDY: Final = "leave --lockstep out"
 
+_BACKLOG: Final = 128
 _PIECE_BYTES: Final = 262_144
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
@@ -58,10 +59,11 @@ class ProgramSockets:
 
     def __init__(self, doors: Sequence[socket.socket]) -> None:
         self._control_door = loopback_door()
-        self._doors = [self._control_door, *doors]
-        self.ports: list[int] = [door.getsockname()[1] for door in self._doors]
+        self._doors = {door.getsockname()[1]: door for door in (self._control_door, *doors)}
+        self.ports = list(self._doors)
+        self._shut: dict[int, socket.socket] = {}  # sockets that keep the ports at which nobody listens now
         self._selector = selectors.DefaultSelector()
-        for door in self._doors:
+        for door in self._doors.values():
             self._selector.register(door, selectors.EVENT_READ, "door")
         self.forget()
 
@@ -72,6 +74,23 @@ class ProgramSockets:
         self._control: socket.socket | None = None
         self._text = b""
         self._heard: list[dict[str, Any]] = []
+
+    # Doors
+
+    def shut(self, port: int) -> None:
+        """Refuse connections at this port."""
+        if port in self._doors:
+            door = self._doors.pop(port)
+            self._unregister(door)
+            door.close()
+            self._shut[port] = _bound(port)
+
+    def open(self, port: int) -> None:
+        """Take connections there again."""
+        if port in self._shut:
+            door = self._doors[port] = self._shut.pop(port)
+            door.listen(_BACKLOG)
+            self._selector.register(door, selectors.EVENT_READ, "door")
 
     # The line over which it reports
 
@@ -148,7 +167,7 @@ class ProgramSockets:
             self._unregister(each)
             each.close()
         self.lines, self._control, self.ended = {}, None, True
-        for door in self._doors:  # what it opened and nobody took
+        for door in self._doors.values():  # what it opened and nobody took
             with suppress(OSError):
                 while True:
                     door.accept()[0].close()
@@ -156,7 +175,7 @@ class ProgramSockets:
     def close_doors(self) -> None:
         """Listen no more."""
         self.drop_all()
-        for door in self._doors:
+        for door in (*self._doors.values(), *self._shut.values()):
             door.close()
         self._selector.close()
 
@@ -223,8 +242,15 @@ class ProgramSockets:
 
 def loopback_door() -> socket.socket:
     """A socket that listens on a free port of the loopback interface."""
-    door = socket.socket()
-    door.bind((ADDRESS, 0))
-    door.listen(128)
-    door.setblocking(False)
+    door = _bound(0)
+    door.listen(_BACKLOG)
     return door
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket at this port, which does not listen."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setblocking(False)
+    bound.bind((ADDRESS, port))
+    return bound

@@ -184,6 +184,13 @@ class SteppedProgram:
             plan()
         return self._until_idle(until)
 
+    def let_connect(self, port: int, *, lets: bool) -> None:
+        """Whether connections to this port of the doors' are taken from now on; otherwise they are refused."""
+        if lets:
+            self._sockets.open(port)
+        else:
+            self._sockets.shut(port)
+
     def write(self, connection: str, data: bytes) -> None:
         """Write to one of its connections, in the next step."""
         line = self._sockets.lines.get(connection)

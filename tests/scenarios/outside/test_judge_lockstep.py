@@ -169,6 +169,27 @@ def test_a_copy_that_stands_still_goes_on_where_it_was(here: Path) -> None:
     assert entry["outcomes"]["succeeded"] == 2
 
 
+def test_a_redis_that_is_gone_resets_and_refuses_connections_until_it_is_back(here: Path) -> None:
+    """It tries to connect each second; what becomes of each try is written down with its second."""
+    away = "[[redis_faults]]\nkind = 'restart'\nat_seconds = 3.0\nseconds = 4.5\n"
+    (here / "long.toml").write_text(f"{LONG}\n{away}")
+    source = """
+      import fs from 'node:fs'; import net from 'node:net';
+      const { hostname, port } = new URL(process.env.REDIS_URL);
+      const note = (what) => fs.appendFileSync('found', `${Math.floor(performance.now() / 1000)} ${what}\\n`);
+      const connect = () => net.connect(Number(port), hostname)
+        .on('connect', function () { this.write('PING\\r\\n'); note('connected'); })
+        .on('data', (data) => note(String(data).trim()))
+        .on('error', (error) => { note(error.code); if (performance.now() < 9000) setTimeout(connect, 1000); });
+      connect();
+    """.replace("PING\\r\\n", "*1\\r\\n$4\\r\\nPING\\r\\n")
+    judge(program(here, source), "--replications", "1")
+    found = (here / "found").read_text().splitlines()
+    assert found[:2] == ["0 connected", "0 +PONG"]
+    assert found[2:6] == ["3 ECONNRESET", "4 ECONNREFUSED", "5 ECONNREFUSED", "6 ECONNREFUSED"]
+    assert found[6:] == ["7 ECONNREFUSED", "8 connected", "8 +PONG"]
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [
@@ -240,10 +261,6 @@ def test_a_program_that_does_not_report_is_told(
         ),
         (["--webhook", "http://127.0.0.1:1/webhook"], "--lockstep: a program that runs already"),
         (["--verification", "--", "x"], "--lockstep: the provider's verification"),
-        (
-            ["--set", "redis_faults=[{ kind = 'away', at_seconds = 1, seconds = 1 }]", "--", "x"],
-            "redis_faults[0]: with --lockstep there is no away of Redis",
-        ),
     ],
 )
 def test_what_does_not_go_with_it_is_one_line(
