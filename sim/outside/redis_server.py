@@ -7,6 +7,7 @@ takes over, the first one is gone, and what was written since. `WAIT` counts it 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -20,13 +21,20 @@ from relaysim.sim.outside.programs import Guard, Program, ProgramStartError
 _START_SECONDS: Final = 20.0
 _LOOK_SECONDS: Final = 0.01
 
+_FIRST_PORT: Final = 20_000
+_PORTS: Final = 12_000
+_TRIES: Final = 200
+
 
 def free_port() -> int:
-    """A port on the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on now, and none of those that systems give to connections: one of these might be taken
+    before somebody listens there."""
+    for _ in range(_TRIES):
+        port = _FIRST_PORT + secrets.randbelow(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise ProgramStartError(f"no port between {_FIRST_PORT} and {_FIRST_PORT + _PORTS} is free")
 
 
 async def listens(host: str, port: int) -> bool:
