@@ -74,6 +74,7 @@ EXAMPLES: Final = {
 
 SCENARIO: Final = "scenarios#the-file"
 PROFILE: Final = "scenarios#profiles"
+FACTORY: Final = "own-relay"
 POLICY: Final = "policy-file"
 POINTS: Final = "sweeps#points"
 LOGS: Final = "fitting#what-it-reads"

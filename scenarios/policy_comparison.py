@@ -27,6 +27,7 @@ from relaysim.reports.paired import RESAMPLES
 from relaysim.reports.results import SCHEMA, replay_template
 from relaysim.reports.statistics import rounded
 from relaysim.scenarios.counter_tallies import counter_entries
+from relaysim.scenarios.docs_pages import POLICY
 from relaysim.scenarios.document import PathError, parse_setting
 from relaysim.scenarios.load import load
 from relaysim.scenarios.model import Scenario
@@ -220,7 +221,7 @@ def _load_policy(
             known = settings_named_by(resolve(factory))
         except FactoryError as error:
             sentence = str(error).removeprefix(f"factory {factory!r}: ")
-            raise ScenarioError([Problem(where, "", sentence)]) from error
+            raise ScenarioError([Problem(where, "", sentence, page=POLICY)]) from error
         scenario_sets.append(f"{FACTORY_PATH}={factory}")
         implied = implied_settings(scenario, known)
         if scenario.relay.settings or implied:

@@ -238,7 +238,10 @@ class Reporter:
             if (left := self.seconds_left()) is None:
                 # Which is soon: of each kind a few worlds come first.
                 early = not self._work.is_measured and self._clock() - self._began < LINE_SECONDS
-                return "estimating ..." if early and not self._work.is_open else "time left unknown"
+                if early and not self._work.is_open:
+                    return "estimating ..."
+                least = None if self._at_most else self._work.seconds_left_at_least()
+                return "time left unknown" if least is None else f"at least {short_words(least)} left"
             bounded = self._at_most or self._ends_at is not None
             return f"{'at most ' if bounded else ''}{short_words(left)} left"
 
@@ -288,8 +291,17 @@ def long_words(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours"
 
 
+def rate_words(rate: float) -> str:
+    """Worlds per second as in `250/s`, `2.5/s`; of fewer than one per second per minute, as in `12/min`, `1.5/min`."""
+    if rate >= 10:
+        return f"{rate:,.0f}/s"
+    if rate >= 1 or not rate:
+        return f"{rate:,.1f}/s"
+    return f"{rate * 60:,.{0 if rate * 60 >= 10 else 1}f}/min"
+
+
 def _ended(name: str, cost: Cost, outcome: str) -> str:
-    rate = f", {cost.replications / cost.seconds:,.0f}/s" if cost.seconds else ""
+    rate = f", {rate_words(cost.replications / cost.seconds)}" if cost.seconds else ""
     return f"{name}: {counted(cost.replications, 'replication')} in {cost.seconds:.1f} s{rate}: {outcome}"
 
 
@@ -344,7 +356,7 @@ class _Bar(_Nothing):
             """Asked for at each redrawing, so that time goes on between two results."""
 
             def render(self, task: Task) -> Text:
-                return Text(f"{reporter.left_words():>17}")
+                return Text(f"{reporter.left_words():>20}")
 
         self._progress = RichProgress(
             TextColumn("{task.description:<30}", markup=False),
@@ -372,5 +384,5 @@ class _Bar(_Nothing):
             completed=0 if reporter.is_open else reporter.fraction,
             total=None if reporter.is_open else 1,
             counts=(f"{done:,}" if reporter.is_open else f"{done:,}/{total:,}") if total else "",
-            rate=f"{reporter.rate:,.1f}/s" if reporter.rate < 10 else f"{reporter.rate:,.0f}/s",
+            rate=rate_words(reporter.rate),
         )

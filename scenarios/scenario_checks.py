@@ -10,7 +10,7 @@ from typing import Any
 
 from relaysim.reports.claim_kinds import ClaimKind, kind_named
 from relaysim.reports.claims import REPLICATIONS, CounterBound, SeriesUpTo, detail_name
-from relaysim.scenarios.docs_pages import PROFILE
+from relaysim.scenarios.docs_pages import FACTORY, PROFILE
 from relaysim.scenarios.document import Document
 from relaysim.scenarios.model import Scenario
 from relaysim.scenarios.own_policies import HOME, mismatch, policies_over, untold
@@ -333,7 +333,8 @@ def check_factory(reading: Reading, scenario: Scenario | None) -> None:
         pass  # a module that asks a service while it is loaded is looked at where there is one: in a world
     except FactoryError as error:
         file, steps = reading.file_of(("relay", "factory"))
-        reading.problems.append(Problem(file, format_path(steps), str(error).removeprefix(f"factory {name!r}: ")))
+        message = str(error).removeprefix(f"factory {name!r}: ")
+        reading.problems.append(Problem(file, format_path(steps), message, page=FACTORY))
 
 
 def check_speaks(scenario: Scenario, reading: Reading) -> None:

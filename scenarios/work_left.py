@@ -151,6 +151,14 @@ class Work:
         silent = at - self._last
         return left - silent if silent < left else (0.0 if silent < _SLACK_SECONDS else None)
 
+    def seconds_left_at_least(self) -> float | None:
+        """Seconds that the rest of the kinds of which something is known takes with all processes at it; None if that is
+        nothing, or if nobody knows how much there is to do."""
+        if self.is_open:
+            return None
+        known = [(each.rest, cost) for each in self._kinds.values() if (cost := self._cost_of(each)) is not None]
+        return sum(rest * cost for rest, cost in known) / self._jobs or None
+
     def _cost_of(self, kind: _Kind) -> float | None:
         """Seconds of one process that a world of this kind takes."""
         if kind.measured:

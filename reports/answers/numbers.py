@@ -17,14 +17,22 @@ _SEVERAL: Final = frozenset(
 )
 """Events that one message may meet several times: they are counted by replies, texts or breaches, not by messages."""
 
+FEW: Final = 10
+"""Of fewer trials no percentage is told: one more or less would change it by more than ten points."""
+
 _ANSWERED: Final = "messages that got an answer or an apology"
 
 
 def share_words(count: int, among: int) -> str:
     """`692 of 6,006 (11.52 %)`; a share is never more than all."""
-    if not among:
-        return f"{count:,} of 0"
+    if among < FEW:
+        return f"{count:,} of {among:,}"
     return f"{count:,} of {among:,} ({percent(min(1.0, count / among))})"
+
+
+def rate_words(count: int, among: int) -> str:
+    """`11.52 %`, or of few trials `1 of 1`, which no percentage makes more of."""
+    return f"{count:,} of {among:,}" if among < FEW else percent(count / among)
 
 
 def observed_words(claim: Mapping[str, Any]) -> str:
@@ -44,7 +52,7 @@ def observed_words(claim: Mapping[str, Any]) -> str:
         return f"{count:,} of {trials:,}, at most {percent(interval_of(claim)[1])}"
     if may_never_happen(claim) or CLAIM_KINDS[claim["kind"]].reads_series:
         return f"{count:,} of {trials:,}"
-    return f"{percent(count / trials)} of {trials:,}"
+    return f"{percent(count / trials)} of {trials:,}" if trials >= FEW else f"{count:,} of {trials:,}"
 
 
 def claim_words(claim: Mapping[str, Any]) -> str:
@@ -59,7 +67,12 @@ def claim_words(claim: Mapping[str, Any]) -> str:
         return f"{counted(count, 'time')} in {trials:,} {among}"
     low, high = claim["limit"]
     allowed = f"{low * 100:.6g} – {high * 100:.6g} %" if low and high < 1 else _one_sided(low, high)
-    return f"{percent(share_of(claim))} ({count:,} of {trials:,} {among}), where it says {allowed}"
+    seen = f"{count:,} of {trials:,} {among}"
+    return (
+        f"{percent(share_of(claim))} ({seen}), where it says {allowed}"
+        if trials >= FEW
+        else f"{seen}, where it says {allowed}"
+    )
 
 
 def _times(hit: int, count: int) -> str:

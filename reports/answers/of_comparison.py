@@ -84,7 +84,7 @@ def answer_of_comparison(results: Mapping[str, Any]) -> Answer:
         commands=[_worse_side(differences[chosen], against)[1]] if differences[chosen]["example"] else [],
         figures=[_figure(each, results) for each in results["policies"]],
         table=_table(results),
-        notes=[f"! {note}" for note in unlike_notes(results)],
+        notes=[BREACHES_WORDS, *(f"! {note}" for note in unlike_notes(results))],
     )
 
 
@@ -176,6 +176,9 @@ def _others_that_fail_less(
     return f"; fewest fail under {least}: {percent(_share(policies[least]))}"
 
 
+BREACHES_WORDS: Final = "Breaches: lost, twice, out of order, a stranger's, ... (relaysim docs promises)."
+"""What the line of breaches counts."""
+
 _STANDS: Final = {
     "better": "better",
     "worse": "worse",
@@ -205,6 +208,9 @@ def _policy_words(name: str, policies: Mapping[str, Any], difference: Mapping[st
     if verdict.word in ("better", "worse") and direction(difference["measures"]["failed"]) not in ("less", "more"):
         told = _few(verdict.better if verdict.word == "better" else verdict.worse)
         return f"{name}: {_failures(policies[name])}: no fewer or more for sure, {verdict.word} in {told}."
+    if verdict.word == "mixed":
+        both = f"better in {_few(verdict.better)}, worse in {_few(verdict.worse)}"
+        return f"{name}: {_failures(policies[name])}: {both}."
     return f"{name}: {_failures(policies[name])}: {_STANDS[verdict.word]}."
 
 
@@ -224,7 +230,10 @@ def _advice(results: Mapping[str, Any], chosen: str, against: str) -> list[str]:
         f"Where they lie farthest apart, {_worse_side(difference, against)[0]} fails:" if difference["example"] else ""
     )
     sentences = {
-        "better": f"Take {chosen} here ({', '.join(cost)}){f'; {more}' if failures_open else ''}.",
+        "better": f"Take {chosen} here ({', '.join(cost)})."
+        if not failures_open
+        else f"Take {chosen} for what is decided: {_few(verdict.better)} ({', '.join(cost)}). Not decided: failures; "
+        f"{more}.",
         "worse": f"Keep {against}.",
         "mixed": f"Weigh what {chosen} gains against what it loses; {more}.",
         "open": f"Keep {against} until something is shown; {more}.",

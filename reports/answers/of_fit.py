@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table, Tone
-from relaysim.reports.answers.numbers import claim_words, observed_words, share_words
+from relaysim.reports.answers.numbers import claim_words, observed_words, rate_words, share_words
 from relaysim.reports.answers.severity import severity
 from relaysim.reports.fit_words import CLAIMED, ending_words, fitted_words, notes
-from relaysim.reports.summary import SYMBOLS, percent
+from relaysim.reports.summary import SYMBOLS
 from relaysim.sim.counted import counted
 
 _TONES: Mapping[str, Tone] = {"refuted": "bad", "inconclusive": "open", "verified": "good"}
@@ -59,7 +59,9 @@ def _title(results: Mapping[str, Any]) -> str:
     for entry in conflicts["endings"]:
         claimed = CLAIMED.get(entry["ending"])
         if claimed is not None:
-            parts.append(f"{percent(entry['observed'])} {ending_words(entry['ending'])} (claimed {claimed * 100:g} %)")
+            parts.append(
+                f"{rate_words(entry['count'], entry['n'])} {ending_words(entry['ending'])} (claimed {claimed * 100:g} %)"
+            )
     few = "; ".join(parts) or f"{counted(len(conflicts['endings']), 'kind')} of endings"
     return f"Of {counted(conflicts['ended'], 'conflict')} in the log {few}"
 

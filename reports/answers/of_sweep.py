@@ -70,7 +70,7 @@ def answer_of_sweep(results: Mapping[str, Any]) -> Answer:
         found=_found(results, best, worst),
         advice=[
             _advice(results, best, status),
-            *(["The point where most messages fail, in its first world:"] if _messages(worst) else []),
+            *([_worst_words(points, worst)] if _messages(worst) else []),
         ],
         commands=[str(worst["replay"]).replace("{seed}", "0")] if _messages(worst) else [],
         figures=[_figure(results, point) for point in points if _messages(point)],
@@ -91,6 +91,16 @@ def _advice(results: Mapping[str, Any], best: Mapping[str, Any], status: str) ->
     if _verdicts(best)["refuted"]:
         return "Take none of these points: at each, claims are refuted or open. Vary something else, or mend the relay."
     return f"Decide what is open at {_name(results, best)}, where nothing is refuted, with more --replications."
+
+
+def _worst_words(points: Sequence[Mapping[str, Any]], worst: Mapping[str, Any]) -> str:
+    """What the line below the advice shows: no point is called the worst that is like another one."""
+    shares = [_failed_share(each) for each in points if _messages(each)]
+    if len(shares) > 1 and len(set(shares)) == 1:
+        return "No difference between points in how many messages fail; the first world of the first one:"
+    if shares.count(_failed_share(worst)) > 1:
+        return "The first of the points where most messages fail, in its first world:"
+    return "The point where most messages fail, in its first world:"
 
 
 def _all(claims: int) -> str:
@@ -131,15 +141,23 @@ def _found(results: Mapping[str, Any], best: Mapping[str, Any], worst: Mapping[s
             f"{share_words(point['outcomes']['failed'], _messages(point))} at {_name(results, point)}"
             for point in (best, worst)
         ]
-        sentences.append(f"Failed, of all messages: {parts[0]}, up to {parts[1]}.")
+        sentences.append(
+            f"Failed, of all messages: {parts[0]}{_ties(results, best)}, up to {parts[1]}{_ties(results, worst)}."
+        )
     elif _messages(best):
         sentences.append(f"Failed, of all messages: {share_words(best['outcomes']['failed'], _messages(best))}.")
-    for claim in claims_of(results)[:_CLAIMS_MAX]:
+    for number, claim in enumerate(claims_of(results)[:_CLAIMS_MAX], 1):
         at = Counter(found["verdict"] for point in results["points"] if (found := claim_at(point, claim["id"])))
         told = [f"{each} at {at[each]:,}" for each in _VERDICTS if at[each]]
         told[0] += f" of {counted(at.total(), 'point')}"
-        sentences.append(f"“{claim['title']}”: {', '.join(told)}.")
+        sentences.append(f"Claim {number}, “{claim['title']}”: {', '.join(told)}.")
     return sentences
+
+
+def _ties(results: Mapping[str, Any], point: Mapping[str, Any]) -> str:
+    """That other points have the same share of failed messages, so that none of them is the best or the worst."""
+    same = [each for each in results["points"] if _messages(each) and _failed_share(each) == _failed_share(point)]
+    return f" and {counted(len(same) - 1, 'more point')} alike" if len(same) > 1 else ""
 
 
 def _figure(results: Mapping[str, Any], point: Mapping[str, Any]) -> Figure:
@@ -157,7 +175,11 @@ def _table(results: Mapping[str, Any], best: Mapping[str, Any]) -> Table:
     """A line for each point, along the axes; before more than fit on a screen stands the best."""
     claims = claims_of(results)
     apart = claims if len(claims) <= _CLAIMS_MAX else []
-    heads = (", ".join(short_names(varying(results))) or "scenario", "of all failed", *(claim["id"] for claim in apart))
+    heads = (
+        ", ".join(short_names(varying(results))) or "scenario",
+        "of all failed",
+        *(f"claim {number}" for number, _ in enumerate(apart, 1)),
+    )
     if claims and not apart:
         heads = (*heads, f"{SYMBOLS['verified']} / {SYMBOLS['refuted']} / {SYMBOLS['inconclusive']} claims")
     lines = []

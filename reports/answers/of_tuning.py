@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from relaysim.reports.answers.answer import Answer, Figure, Group, Line, Table
 from relaysim.reports.answers.numbers import share_words
+from relaysim.reports.paired import MORE_WORLDS_MAX
 from relaysim.reports.summary import percent
 from relaysim.reports.tune_words import (
     PRESENT,
@@ -27,6 +28,15 @@ from relaysim.sim.counted import counted
 _OF_ALL: Final = ("all_failed", "failures")
 """Failures of all messages, by the first of these that a tuning measures."""
 
+_OF_CONFLICTS: Final = "conflicts failed"
+"""The head of failures where those of all messages stand beside them."""
+
+_SIGNS: Final = {
+    "open": "≈ not told apart",
+    "same": "= the same in every world",
+    "unknown": "? too few worlds, or too few that differ, to tell",
+}
+
 _MARKS: Final = {"better": " better", "worse": " worse", "open": " ≈", "same": " =", "unknown": " ?"}
 
 Measured = Mapping[str, Mapping[str, Any]]
@@ -42,7 +52,11 @@ def answer_of_tuning(results: Mapping[str, Any]) -> Answer:
         status=status,
         tone="open" if status == "take" else "bad" if status == "too few worlds" else "open",
         title=_title(results, place, profile),
-        found=[*(_of_all_words(results, place, each) for each in results["profiles"]), *_gains(results, place)],
+        found=[
+            *(_of_all_words(results, place, each) for each in results["profiles"]),
+            *_gains(results, place),
+            *_not_told_apart(results),
+        ],
         advice=_advice(results, place, profile),
         figures=[
             _figure(name, each, found[each][_of_all(found[each])], results)
@@ -50,6 +64,7 @@ def answer_of_tuning(results: Mapping[str, Any]) -> Answer:
             for name, found in _relays(results, place)
         ],
         table=_table(results, place),
+        notes=_legend(results),
     )
 
 
@@ -124,6 +139,36 @@ def _gains(results: Mapping[str, Any], place: int | None) -> list[str]:
     return lines
 
 
+def _not_told_apart(results: Mapping[str, Any]) -> list[str]:
+    """In how many worlds a candidate's failures might be told from the present ones, where the held-out ones do not.
+
+    An interval narrows by the square root of the number of worlds; whether the difference stays what it was is a guess.
+    """
+    worlds = results["held_out"]["replications"]
+    needed = []
+    for at, judged in enumerate(results["judged"], 1):
+        for profile, by_profile in judged["by_profile"].items():
+            found = by_profile.get("failures", {})
+            interval, difference = found.get("difference_interval"), found.get("difference")
+            if found.get("verdict") != "open" or not interval or not difference:
+                continue
+            times = ((interval[1] - interval[0]) / 2 / abs(difference)) ** 2
+            needed.append((max(times, 1.0), at, profile))
+    if not needed or _too_few(results):
+        return []
+    times, at, profile = min(needed)
+    if times > MORE_WORLDS_MAX:
+        would = f"not even {MORE_WORLDS_MAX:,} times as many would"
+    else:
+        unit = int(10 ** max(0, len(str(int(worlds * times))) - 2))
+        more = -(-int(worlds * times + 1) // unit) * unit
+        would = f"about {more:,} would (--held-out {more})"
+    return [
+        f"These {counted(worlds, 'world')} do not tell failures of candidate {at} from those now under {profile}; {would}, "
+        "if the difference stays what it is."
+    ]
+
+
 def _advice(results: Mapping[str, Any], place: int | None, profile: str) -> list[str]:
     sentences = []
     if place is None:
@@ -171,8 +216,15 @@ def _figure(name: str, profile: str, measured: Mapping[str, Any], results: Mappi
 
 def _table(results: Mapping[str, Any], place: int | None) -> Table:
     """A group for each profile: now, what is recommended and `drain` first, then the other candidates."""
-    columns = [(each["id"], each["unit"], SHORT[each["id"]]) for each in results["objectives"]]
-    if any(each["id"] == "all_failed" for each in results["beside"]):
+    columns = [
+        (
+            each["id"],
+            each["unit"],
+            _OF_CONFLICTS if each["id"] == "failures" and _is_of_conflicts(results) else SHORT[each["id"]],
+        )
+        for each in results["objectives"]
+    ]
+    if _is_of_conflicts(results):
         columns.append(("all_failed", "share", "of all failed"))
     order = sorted(range(len(results["judged"])), key=lambda at: at != place)
     groups = []
@@ -190,6 +242,28 @@ def _table(results: Mapping[str, Any], place: int | None) -> Table:
     return Table(tuple(groups), ("", *(head for _, _, head in columns)))
 
 
+def _legend(results: Mapping[str, Any]) -> list[str]:
+    """What the heads count, and each sign that stands in the table."""
+    by_profile = [found for judged in results["judged"] for found in judged["by_profile"].values()]
+    verdicts = {found[each["id"]]["verdict"] for found in by_profile for each in results["objectives"]}
+    signs = [words for verdict, words in _SIGNS.items() if verdict in verdicts]
+    if _is_of_conflicts(results):
+        others = [SHORT[each["id"]] for each in results["objectives"] if each["id"] != "failures"]
+        theirs = f", to which {' and '.join(others)} belong{'s' * (len(others) == 1)}" if others else ""
+        signs.insert(0, f"Conflicts: messages that met an active run{theirs}")
+        if results.get("drain"):
+            signs.append("– not measured of drain")
+    return [f"{'; '.join(signs)}."] if signs else []
+
+
+def _is_of_conflicts(results: Mapping[str, Any]) -> bool:
+    """Whether the objectives are about messages that met an active run alone, so that failures of all stand beside them.
+
+    Only then it is told how many were never appended; else failures are those of all messages already.
+    """
+    return {"never_appended", "all_failed"} <= {each["id"] for each in results["beside"]}
+
+
 def _worlds(results: Mapping[str, Any]) -> str:
     return f"{counted(results['held_out']['replications'], 'world')} that the search never saw"
 
@@ -204,7 +278,7 @@ def _line(name: str, found: Mapping[str, Any], columns: Sequence[tuple[str, str,
     for identifier, unit, _ in columns:
         measured = found.get(identifier)
         cells.append(
-            ""
+            "–"
             if measured is None
             else value_words(unit, measured["value"]) + _MARKS.get(measured.get("verdict", ""), "")
         )

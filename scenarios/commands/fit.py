@@ -80,7 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
             damaged = "; compressed data break off or are damaged" if reading.bytes.broken_off else ""
             raise UsageError(
                 f"{names}: none of {counted(reading.bytes.lines, 'line')} is the relay's{damaged}; give logs with its "
-                'lines ("[OpenAI] Active run detected ...") or its events'
+                'lines ("[OpenAI] Active run detected ...") or its events',
+                page=LOGS,
             )
         shown.last("estimating")
         estimates = estimate(reading, base)

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS, _PATIENCE_TIMES = 120.0, 5.0
 """How long to wait for the second run of the first worlds once the first has ended: this, and so many times its length."""
 
+_BESIDES = {"lane_check": "other lane", "map": "map", "curve": "curve"}
+"""What worlds are run for besides a scenario's own, by the key of its entry that they fill."""
+
 _WAITS = "waits"
 """What the race under several times to cancel is called, where progress and time are told."""
 
@@ -320,6 +323,9 @@ def _verify_one(
     verdicts = [claim["verdict"] for claim in entry["claims"]]
     counts = {verdict: verdicts.count(verdict) for verdict in ("refuted", "inconclusive", "verified")}
     description = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    if besides := cost.replications - entry["replications"]:
+        what = [name for key, name in _BESIDES.items() if key in entry]
+        description = f"{description or 'no claim'} ({besides:,} of them for the {' and the '.join(what)})"
     shown.done(scenario.name, cost, description or "no claim")
     return entry
 

@@ -35,6 +35,7 @@ class ScenarioFile(pytest.File):
             CollectError: the file cannot be used; a line for each mistake, with file, place and remedy.
         """
         try:
+            from relaysim.scenarios.docs_pages import lines_to_type
             from relaysim.scenarios.load import load
             from relaysim.scenarios.problems import ScenarioError
             from relaysim.scenarios.testing.checking import modules_found
@@ -50,7 +51,8 @@ class ScenarioFile(pytest.File):
             with modules_found(folders):
                 self.scenario = load(self._shown)
         except ScenarioError as error:
-            raise self.CollectError(str(error)) from None
+            more = f" (more: {lines_to_type(error.page.split(', '))})" if error.page else ""
+            raise self.CollectError(f"{error}{more}") from None
         if not self.scenario.claims:
             raise self.CollectError(
                 f"{self._shown}: claims: there are none, and nothing would be tested; add a [[claims]] table "

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from relaysim.reports.answer_terminal import COLUMNS, LINES, screen
 from relaysim.reports.answers import Answer, answer_of, with_answer
+from relaysim.reports.answers.numbers import rate_words, share_words
 from relaysim.reports.answers.severity import Totals, severity, worst_refuted
 from relaysim.reports.claims import ClaimSpec, Tally, judge
 from relaysim.reports.exit_codes import exit_status
@@ -258,6 +259,23 @@ def test_a_share_counts_messages_and_not_what_befell_them(count: int, hit: int, 
 def test_replies_and_breaches_are_no_share_of_messages(event: str) -> None:
     broken = claim("twice", "never", event, 9, 100)
     assert answer_of(results(scenario("small", [broken]))).table.groups[0].lines[0].cells[1] == "9 times in 100"
+
+
+def test_of_few_trials_no_percentage_is_told() -> None:
+    few = claim("few", "below", "failed", 1, 9, limit=0.001)
+    enough = claim("enough", "below", "failed", 1, 10, limit=0.001)
+    (one,), (other,) = (
+        [
+            line.cells[1]
+            for group in answer_of(results(scenario("small", [each]))).table.groups
+            for line in group.lines
+            if line.cells[1]
+        ]
+        for each in (few, enough)
+    )
+    assert (one, other) == ("1 of 9", "10.00 % of 10")
+    assert (share_words(1, 1), rate_words(1, 1)) == ("1 of 1", "1 of 1")
+    assert (share_words(1, 10), rate_words(1, 10)) == ("1 of 10 (10.00 %)", "10.00 %")
 
 
 # A relay of one's own

@@ -112,8 +112,8 @@ def test_a_policy_that_fails_far_less_is_the_title_whatever_else_is_worse_under_
     answer = answer_of(found)
     assert answer.status == "mixed"
     assert answer.title == "third fails 2.50 % of messages, old 52.50 %; but third is worse in the 50 % wait"
-    assert (
-        answer.found[-1] == "third: 25 of 1,000 (2.50 %) failed, 12 of them got nothing: better in some, worse in some."
+    assert answer.found[-1] == (
+        "third: 25 of 1,000 (2.50 %) failed, 12 of them got nothing: better in failures, worse in the 50 % wait."
     )
     assert_fits(answer)
 
@@ -202,9 +202,9 @@ def test_what_hides_those_without_an_answer_or_is_a_cost_decides_nothing(measure
 def test_settings_that_a_policy_did_not_get_are_told_on_the_first_screen() -> None:
     found = compared((90, 50), failed=LESS)
     found["policies"][1]["left_out"] = [{"workers": "w4", "settings": {"prefix": "other:"}}]
-    assert answer_of(found).notes == ["! new does not know prefix, so w4 ran without; --settings gives it its own."]
+    assert answer_of(found).notes[1:] == ["! new does not know prefix, so w4 ran without; --settings gives it its own."]
     found["policies"][1]["workers"] = [{"workers": "w4", "settings": {"key": "x"}}]
-    assert answer_of(found).notes == ['! new does not know prefix, so w4 had key = "x" in its place.']
+    assert answer_of(found).notes[1:] == ['! new does not know prefix, so w4 had key = "x" in its place.']
 
 
 # tune
@@ -232,7 +232,7 @@ def tuned(recommended: int | None, *, worlds: int = 400, drain: int | None = 10)
             {"id": "added_delay", "unit": "s"},
             {"id": "api_calls", "unit": "requests"},
         ],
-        "beside": [{"id": "all_failed", "unit": "share"}],
+        "beside": [{"id": "never_appended", "unit": "share"}, {"id": "all_failed", "unit": "share"}],
         "held_out": {"replications": worlds, "replications_min": 100, "differing_min": 10},
         "present": {
             "settings": {"attempts": 3},
@@ -289,6 +289,51 @@ def test_without_a_better_relay_the_candidate_is_taken_and_without_a_candidate_n
     assert_fits(few)
 
 
+def test_signs_and_heads_of_the_table_are_explained_and_no_two_columns_are_called_the_same() -> None:
+    found = tuned(0)
+    by_profile = found["judged"][0]["by_profile"]["typical"]
+    by_profile["failures"] |= {"verdict": "unknown"}
+    by_profile["added_delay"] |= {"verdict": "open"}
+    found["drain"] = {name: {"all_failed": each["all_failed"]} for name, each in found["drain"].items()}
+    answer = answer_of(found)
+    assert answer.table.heads == ("", "conflicts failed", "added delay", "API calls", "of all failed")
+    (legend,) = answer.notes
+    assert legend == (
+        "Conflicts: messages that met an active run, to which added delay and API calls belong; ≈ not told apart; ? too few "
+        "worlds, or too few that differ, to tell; – not measured of drain."
+    )
+    (drain,) = {line.cells for group in answer.table.groups for line in group.lines if line.cells[0] == "drain"}
+    assert drain == ("drain", "–", "–", "–", "1.25 % better")
+    found["beside"] = [{"id": "lost", "unit": "share"}, {"id": "all_failed", "unit": "share"}]
+    of_messages = answer_of(found)
+    assert of_messages.table.heads == ("", "failures", "added delay", "API calls")
+    assert "Conflicts" not in of_messages.notes[0]
+    assert_fits(answer)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (-0.03, 0.01, "about 1,700 would (--held-out 1700), if the difference stays what it is."),
+        (-0.100001, 0.1, "not even 1,024 times as many would, if the difference stays what it is."),
+        (-0.02, -0.01, ""),
+    ],
+)
+def test_worlds_that_cannot_tell_candidates_apart_say_how_many_would(low: float, high: float, told: str) -> None:
+    """An interval of 0.02 to either side of -0.01 lies beside zero at half that width: in four times the worlds."""
+    found = tuned(None)
+    verdict = "open" if high > 0 else "better"
+    found["judged"][0]["by_profile"]["typical"]["failures"] |= {
+        "difference": (low + high) / 2,
+        "difference_interval": [low, high],
+        "verdict": verdict,
+    }
+    said = [each for each in answer_of(found).found if "do not tell failures" in each]
+    assert [each.partition("typical; ")[2] for each in said] == ([told] if told else [])
+    if said:
+        assert said[0].startswith("These 400 worlds do not tell failures of candidate 1 from those now under typical")
+
+
 # sweep
 
 
@@ -319,6 +364,27 @@ def point(attempts: int, failed: int, *verdicts: str) -> dict[str, Any]:
     }
 
 
+def test_no_point_of_several_alike_is_called_the_worst() -> None:
+    alike = answer_of(swept(point(1, 50, "refuted"), point(3, 50, "refuted")))
+    assert (
+        alike.advice[-1] == "No difference between points in how many messages fail; the first world of the first one:"
+    )
+    tied = answer_of(swept(point(1, 50, "refuted"), point(2, 50, "refuted"), point(3, 20, "refuted")))
+    assert tied.advice[-1] == "The first of the points where most messages fail, in its first world:"
+    assert tied.found[0] == (
+        "Failed, of all messages: 20 of 100 (20.00 %) at attempts 3, up to 50 of 100 (50.00 %) at attempts 1 and 1 more "
+        "point alike."
+    )
+    one = answer_of(swept(point(1, 50, "refuted"), point(3, 20, "refuted")))
+    assert one.advice[-1] == "The point where most messages fail, in its first world:"
+
+
+def test_claims_have_columns_by_the_numbers_of_their_sentences() -> None:
+    answer = answer_of(swept(point(1, 50, "refuted", "verified"), point(3, 20, "refuted", "verified")))
+    assert answer.table.heads[2:] == ("claim 1", "claim 2")
+    assert [each.partition(":")[0] for each in answer.found[1:]] == ["Claim 1, “claim 0”", "Claim 2, “claim 1”"]
+
+
 def swept(*points: dict[str, Any]) -> dict[str, Any]:
     values = [each["values"]["relay.settings.attempts"] for each in points]
     return {
@@ -342,7 +408,7 @@ def test_the_best_point_is_that_with_most_claims_and_then_with_fewest_failures()
 
 def test_points_stand_in_order_and_verdicts_are_counted_among_them() -> None:
     answer = answer_of(swept(point(10, 5, "verified"), point(2, 9, "inconclusive"), point(3, 30, "verified")))
-    assert answer.found[1] == "“claim 0”: verified at 2 of 3 points, inconclusive at 1."
+    assert answer.found[1] == "Claim 1, “claim 0”: verified at 2 of 3 points, inconclusive at 1."
     (group,) = answer.table.groups
     assert [line.cells[0] for line in group.lines] == ["2", "3", "10"]
     many = answer_of(swept(*(point(at, 40 - at, "refuted") for at in (20, *range(1, 12)))))

@@ -31,7 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_page_and_part_that_is_named_is_there() -> None:
-    assert len(OF_FILES) == 9
+    assert len(OF_FILES) == 10
     of_keys = [scenario_page(key) for key in Scenario.model_fields]
     for page in {*OF_FILES, *of_keys, *(page for pages in PAGES.values() for page in pages)}:
         name, _, section = page.partition("#")
@@ -156,6 +156,8 @@ RACE = ("run", "race", "--seed", "1")
         (("sweep", "race", "--grid", "workload.messages[0].worke=1"), "scenarios#workload"),
         (("fit", "no.log"), "fitting#what-it-reads"),
         (("fit", "empty.csv", "--profile-from", "damaged.toml"), "scenarios#profiles"),
+        (("fit", "empty.log"), "fitting#what-it-reads"),
+        (("verify", "race", "--factory", "nobody:make"), "own-relay"),
         (("report", "damaged.json"), "ci#where-results-lie"),
         (("figures", "none"), "ci#where-results-lie"),
         (("serve", "--faults", "damaged.toml"), "serving#faults"),
@@ -170,8 +172,10 @@ def test_a_file_that_is_wrong_names_the_page_in_its_line(
     (here / "damaged.toml").write_text("a = [\n")
     (here / "damaged.json").write_text("{")
     (here / "empty.csv").write_text("")
+    (here / "empty.log").write_text("nothing of the relay's\n")
     assert main(arguments) == 2
     told = capsys.readouterr().err
+    told = told[told.index("relaysim: ") :]
     assert told.endswith(f" (more: relaysim docs {page})\n")
     assert told.count("\n") == 1
 
@@ -182,6 +186,5 @@ def test_of_several_mistakes_the_heading_names_the_pages(capsys: pytest.CaptureF
 
 
 def test_what_is_no_file_names_no_page(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (("tune", "race", "--objectives", "speed"), ("verify", "race", "--factory", "nobody:make")):
-        assert main(arguments) == 2
-        assert "more:" not in capsys.readouterr().err
+    assert main(("tune", "race", "--objectives", "speed")) == 2
+    assert "more:" not in capsys.readouterr().err

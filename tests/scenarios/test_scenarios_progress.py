@@ -18,9 +18,10 @@ from scenario_stand_ins import SMALL, observe, write
 from relaysim.reports import figures
 from relaysim.scenarios import runner
 from relaysim.scenarios.cli import main
-from relaysim.scenarios.progress import Reporter, long_words, names_words, reporter, short_words
+from relaysim.scenarios.progress import Reporter, long_words, names_words, rate_words, reporter, short_words
 from relaysim.scenarios.runner import Cost, Progress
 from relaysim.scenarios.timing import earlier_seconds, timing
+from relaysim.scenarios.work_left import Work
 
 
 class Clock:
@@ -108,7 +109,7 @@ def test_where_nothing_tells_how_long_that_is_said(clock: Clock) -> None:
             chunk(shown, clock, "a", 5, 10.0)
     assert lines_of(stream) == [
         "relaysim: 100 worlds of race and drain on one core; how long they take is not known yet",
-        "a: 30 of 100 worlds, time left unknown",
+        "a: 30 of 100 worlds, at least 40 s left",
     ]
 
 
@@ -165,7 +166,7 @@ def test_on_a_terminal_one_bar_goes_over_all_parts(terminal: Terminal, clock: Cl
         shown.plan("race and drain", {"race": 50, "drain": 50}, jobs=1)
         for _ in range(4):
             chunk(shown, clock, "race", 10, 1.0)
-        assert "time left unknown" in shown.left_words()
+        assert shown.left_words() == "at least 1 s left"
         chunk(shown, clock, "drain", 10, 2.0)
         assert shown.left_words() == "9 s left"
         shown.done("race", Cost(seconds=10.0, replications=100), "as expected")
@@ -261,3 +262,26 @@ def test_a_command_that_was_run_before_says_what_it_will_cost(
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "relaysim: 100 worlds of small, about 20 minutes on one core, as the last run took"
     assert (tmp_path / "reports/out/small/latest/results.json").read_bytes() == results
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(0.0, "0.0/s"), (0.004, "0.2/min"), (0.3, "18/min"), (1.0, "1.0/s"), (9.5, "9.5/s"), (2500.0, "2,500/s")],
+)
+def test_slow_worlds_have_a_rate_too(rate: float, words: str) -> None:
+    assert rate_words(rate) == words
+
+
+def test_what_is_known_bounds_the_time_left_from_below() -> None:
+    work = Work(jobs=2)
+    work.plan("a", 10)
+    work.plan("b", 90)
+    assert work.seconds_left_at_least() is None
+    work.did("a", 4, 8.0, 4.0)
+    assert work.seconds_left(4.0) is None
+    assert work.seconds_left_at_least() == pytest.approx(6.0)
+    work.did("a", 6, 12.0, 10.0)
+    assert work.seconds_left_at_least() is None
+    work.did("new", 1, 1.0, 11.0)
+    assert work.is_open
+    assert work.seconds_left_at_least() is None
