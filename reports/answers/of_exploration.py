@@ -27,7 +27,7 @@ def _found(results: Mapping[str, Any]) -> Answer:
     found = results["found"]
     what = textwrap.shorten(found["what"], _WHAT_MAX, placeholder=" …")
     size = f"{counted(found['messages'], 'message')} and {counted(found['workers'], 'worker')}"
-    others = [each["event"] for each in found["breaches"] if each["event"] != found["event"]]
+    others = [each.get("title", each["event"]) for each in found["breaches"] if each["event"] != found["event"]]
     return Answer(
         status="found",
         tone="bad",
@@ -62,7 +62,7 @@ def _left(found: Mapping[str, Any]) -> str:
 
 
 def _also(events: list[str]) -> str:
-    return f"; broken there too: {', '.join(each.removeprefix('breach_') for each in events)}" if events else ""
+    return f"; broken there too: {', '.join(events)}" if events else ""
 
 
 def _nothing(results: Mapping[str, Any]) -> Answer:

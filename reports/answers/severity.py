@@ -29,7 +29,7 @@ MEANINGS: Final[Mapping[str, tuple[str, str]]] = {
         "of what a conversation must hold (S13: each message once and whole, and what was said before)",
     ),
     "breach_S14": ("message", "stored after one that was written later (S14)"),
-    "breach_S15": ("text", "that no customer should read (S15)"),
+    "breach_S15": ("text", "with words that no run wrote, or not all that it wrote (S15)"),
 }
 """Per count what is counted, in the singular, and what is wrong with it; the gravest first."""
 

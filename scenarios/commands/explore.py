@@ -177,7 +177,9 @@ def _found(scenario: Scenario, breaches: Sequence[Breach], shrunk: Shrunk, kept:
         "event": shrunk.breach.event,
         "what": what_is_broken(scenario, shrunk.breach.event),
         "expected": shrunk.breach.event in expected_events(scenario),
-        "breaches": [{"event": each.event, "text": each.text} for each in breaches],
+        "breaches": [
+            {"event": each.event, "title": what_is_broken(scenario, each.event), "text": each.text} for each in breaches
+        ],
         "text": shrunk.breach.text,
         "deviations": deviations_of(shrunk),
         "minimal": shrunk.is_minimal,
