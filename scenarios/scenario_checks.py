@@ -334,7 +334,9 @@ def check_factory(reading: Reading, scenario: Scenario | None) -> None:
     except FactoryError as error:
         file, steps = reading.file_of(("relay", "factory"))
         message = str(error).removeprefix(f"factory {name!r}: ")
-        reading.problems.append(Problem(file, format_path(steps), message, page=FACTORY))
+        reading.problems.append(
+            Problem(file, format_path(steps), message, page=FACTORY if reading.factory is not None else "")
+        )
 
 
 def check_speaks(scenario: Scenario, reading: Reading) -> None:

@@ -210,7 +210,10 @@ def test_its_worlds_are_run_once_for_all_of_its_claims(run: Any, monkeypatch: py
             scenario("judged_bot:sound", TRANSPARENT).replace("replications", "replication"),
             "replication: unknown key; did you*",
         ),
-        (scenario("judged_bot:sond", TRANSPARENT), "relay.factory: judged_bot has no 'sond'; did you mean sound[?]"),
+        (
+            scenario("judged_bot:sond", TRANSPARENT),
+            "relay.factory: judged_bot has no 'sond'; did you mean sound[?] (more: relaysim docs scenarios#relayundertest)",
+        ),
         (
             scenario("judged_bot:sound"),
             "claims: there are none, and nothing would be tested; add a [[][[]claims]] table*",
@@ -218,7 +221,7 @@ def test_its_worlds_are_run_once_for_all_of_its_claims(run: Any, monkeypatch: py
         ("schema = ", "is no TOML: *"),
         (
             scenario("judged_bot:sound", TRANSPARENT, TRANSPARENT),
-            "claims[[]1[]].id: 'transparent' is the id of claims[[]0], too",
+            "claims[[]1[]].id: 'transparent' is the id of claims[[]0], too (more: relaysim docs scenarios#claimentry)",
         ),
     ],
 )
