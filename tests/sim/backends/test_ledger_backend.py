@@ -198,7 +198,7 @@ def test_a_scenario_names_it_and_is_judged(scenario: Path, capsys: pytest.Captur
     assert main(["verify", str(scenario), "--jobs", "1", "--out", "out", "--recheck", "0"]) == 1
     said = capsys.readouterr().out
     assert said.startswith("Is ledger_bot:make safe? No: 1 reply sent after a reply to a later message")
-    assert "no message meets a turn that is active  20 of 20" in said
+    assert "no message meets a turn that is active 20 of 20" in " ".join(said.split())
     # Its file expects that claim to be refuted, but nothing of the order that customers meet.
     assert "Gate: not passed; no claim expects what customers meet in ledger." in said
 
