@@ -12,7 +12,7 @@ TEST_JOBS ?= $(shell expr $(JOBS) \* 2)
 # Hundreds of processes are started by the tests: each is faster where what is compiled once is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup incident test soak lint gate pythons latest fingerprints clients browser site bench wheel release clean
+.PHONY: setup incident demo test soak lint gate pythons latest fingerprints clients browser site bench wheel release clean
 
 setup: $(STAMP)
 
@@ -24,6 +24,10 @@ $(STAMP): pyproject.toml constraints.txt
 # The main job: replay the incident, print the verdicts, write reports/out/latest.
 incident: $(STAMP)
 	$(BIN)/relaysim verify --jobs $(JOBS)
+
+# Chat in the browser with the relay as a program, on the simulated API; Ctrl-C ends it.
+demo: $(STAMP)
+	$(BIN)/relaysim demo
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest --numprocesses $(TEST_JOBS) --dist worksteal

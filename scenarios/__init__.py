@@ -38,6 +38,7 @@ What lives here
     sweep/                  one scenario at many points
     tune/                   settings searched for, and judged again
     outside/                programs judged from outside: how they are started, and trials around copies of them
+    demo/                   people who write in a browser, answered by the relay as a program
     ablations/              the relay without one of its safeguards each
     testing/                relays judged in other people's test suites: `relaysim.check`, and what pytest makes of it
     commands/               every command: its options, and what it prints, writes and complains of

@@ -27,6 +27,7 @@ from relaysim.scenarios.commands import (
     ablate,
     compare,
     completion,
+    demo,
     docs,
     doctor,
     explore,
@@ -293,6 +294,13 @@ def command_parser() -> argparse.ArgumentParser:
         serve.add_arguments,
         serve.run,
         "Serve the simulated API on a real socket, until a signal stops it.",
+    )
+    command(
+        "demo",
+        demo.add_arguments,
+        demo.run,
+        "Chat in the browser with the relay as a program, on the simulated API, and let things go wrong.",
+        has_results=False,
     )
     command(
         "list",

@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", default="127.0.0.1", metavar="HOST", help="where to listen; by default this machine only"
     )
-    parser.add_argument("--port", type=_port, default=PORT, metavar="N", help=f"port, 0: a free one; by default {PORT}")
+    parser.add_argument(
+        "--port", type=port_number, default=PORT, metavar="N", help=f"port, 0: a free one; by default {PORT}"
+    )
     parser.add_argument("--api", default=DEFAULT, metavar="NAME", help=f"which API is simulated; by default {DEFAULT}")
     parser.add_argument(
         "--profile",
@@ -116,7 +118,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _port(text: str) -> int:
+def port_number(text: str) -> int:
+    """A port, for `argparse`."""
     return whole_number(text, 0, 65535, "a port, 0 to 65535")
 
 
@@ -225,11 +228,11 @@ async def _serve(server: SimulatedServer, arguments: argparse.Namespace) -> None
     connections_max = _affordable(arguments.connections_max or CONNECTIONS_MAX)
     listener = Listener(server, arguments.host, arguments.port, connections_max)
     stop = asyncio.Event()
-    release = _on_signals(stop)
+    release = on_signals(stop)
     try:
         await listener.start()
     except OSError as error:
-        raise _cannot_listen(arguments, error) from error
+        raise cannot_listen(arguments.host, arguments.port, error) from error
     _warn_of_strangers(arguments.host)
     started = {
         "base_url": listener.base_url,
@@ -257,7 +260,7 @@ async def _serve(server: SimulatedServer, arguments: argparse.Namespace) -> None
     _say_counts(server, as_json=arguments.json)
 
 
-def _on_signals(stop: asyncio.Event) -> Any:
+def on_signals(stop: asyncio.Event) -> Any:
     """Let SIGINT and SIGTERM set the event; returns what gives them back."""
     import asyncio
 
@@ -272,12 +275,13 @@ def _on_signals(stop: asyncio.Event) -> Any:
     return lambda: [loop.remove_signal_handler(each) for each in signals]
 
 
-def _cannot_listen(arguments: argparse.Namespace, error: OSError) -> Exception:
+def cannot_listen(host: str, number: int, error: OSError) -> Exception:
+    """What is wrong with the options `--host` and `--port`."""
     import socket
 
     from relaysim.scenarios.problems import Problem, ScenarioError
 
-    port = f"--port {arguments.port}"
+    port = f"--port {number}"
     if error.errno == errno.EADDRINUSE:
         problem = Problem(port, "", "is in use", "give another port, or 0 for a free one")
     elif error.errno == errno.EACCES:
@@ -285,9 +289,7 @@ def _cannot_listen(arguments: argparse.Namespace, error: OSError) -> Exception:
     else:
         message = reason_of(error)
         what = "is no host of this machine" if isinstance(error, socket.gaierror) else "cannot be listened on"
-        problem = Problem(
-            f"--host {arguments.host}", "", f"{what}: {message}", "give 127.0.0.1, or 0.0.0.0 for everywhere"
-        )
+        problem = Problem(f"--host {host}", "", f"{what}: {message}", "give 127.0.0.1, or 0.0.0.0 for everywhere")
     return ScenarioError([problem])
 
 

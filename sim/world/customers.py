@@ -70,12 +70,19 @@ class Customer:
             burst += 1
 
     def write(
-        self, *, worker: int | None = None, again: SentMessage | None = None, soon: float | None = None
+        self,
+        *,
+        worker: int | None = None,
+        again: SentMessage | None = None,
+        soon: float | None = None,
+        text: str | None = None,
     ) -> SentMessage:
-        """Write a message; `again` is the one that it repeats. Its webhook arrives after `soon` seconds, or as they do."""
+        """Write a message; `again` is the one that it repeats. Its webhook arrives after `soon` seconds, or as they do. It
+        says `text`, or what such customers write."""
         self.messages_sent += 1
         message_id = message_name(self.number, self.messages_sent, self.world.settings.names)
-        text = self._text(message_id, again=again is not None)
+        if text is None:
+            text = self._text(message_id, again=again is not None)
         tries = 0 if again is None else again.tries + 1
         tells = self.world.settings.workload.tells_time or self.world.settings.provider is not None
         sent_at = self.world.kernel.unix_now if tells else None
