@@ -28,7 +28,7 @@ PAGES: Final = {
     "figures": ("figures",),
     "doctor": ("determinism",),
     "serve": ("serving", "control-api"),
-    "demo": ("relay-program#see-it", "judge"),
+    "demo": ("relay-program", "judge"),
     "list": ("scenarios",),
     "docs": (),
     "completion": (),

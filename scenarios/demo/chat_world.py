@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx2
 
-from relaysim.scenarios.demo.answers import answer
+from relaysim.scenarios.demo.answers import answer, tag_of
 from relaysim.scenarios.demo.chat_view import ChatView, copy_name
 from relaysim.scenarios.outside.config import STANDARD_ENVIRONMENT, WEBHOOK, environment_of
 from relaysim.sim.backends import backend_named
@@ -232,7 +232,7 @@ class ChatWorld(OutsideWorld):
             self._next_stuck = False
             threads_of(self.server.api).lives.make_stuck(queued)
             self.view.note_stuck(queued)
-            self.view.say(self.kernel.now, "This run is stuck: it never finishes by itself")
+            self.view.say(self.kernel.now, f"Run {tag_of(queued)} is stuck: it never finishes by itself")
 
     async def _look_at(self, worker: ProgramWorker) -> None:
         if not worker.alive:

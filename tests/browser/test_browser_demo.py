@@ -127,7 +127,7 @@ def test_what_else_goes_wrong_loses_nothing_either(chat: Chat) -> None:
 
 def test_the_fix_answers_in_its_place_and_forgets_what_it_had(chat: Chat) -> None:
     chat.page.get_by_role("radio", name="The incident’s fix").check()
-    expect(chat.page.locator("#relay-title")).to_have_text("The incident's fix, cancel-and-retry,")
+    expect(chat.page.locator("#relay-title")).to_have_text("the incident's fix, cancel-and-retry")
     expect(chat.page.locator("#copies .ready")).to_have_count(3, timeout=PATIENCE_MS)
     chat.write("Ana", "answered by the fix")
     chat.expect_count("1 message written, 1 answered.")

@@ -109,7 +109,7 @@ function showRuns(runs) {
   $('runs').replaceChildren(...runs.map((run) => {
     const words = (RUN_STATES[run.state] ?? run.state) + (run.stuck ? ', stuck' : '');
     return element('tr', {}, element('td', { class: 'tag' }, run.tag), element('td', {}, run.customer || '?'),
-      element('td', { class: `state ${run.state}` }, words), element('td', { class: 'state' }, run.copy.replace(/^w/, 'copy ')),
+      element('td', { class: `state ${run.state}` }, words), element('td', { class: 'by' }, run.copy.replace(/^w/, 'copy ')),
       element('td', { class: 'reads' }, run.read.map((text) => `“${text.length > 40 ? `${text.slice(0, 39)}…` : text}”`).join(', ')));
   }));
 }
@@ -142,7 +142,7 @@ function show(told) {
   if (changed('copies') || changed('redis_away')) showCopies(told);
   if (changed('runs')) showRuns(told.runs);
   if (changed('lines')) showLines(told.lines);
-  $('relay-title').textContent = told.relay_title[0].toUpperCase() + told.relay_title.slice(1) + ',';
+  $('relay-title').textContent = told.relay_title;
   showButtons(told);
 }
 

@@ -14,8 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,7 @@ import pytest
 from relaysim.reports.results import read_results
 from relaysim.scenarios.cli import main
 from relaysim.sim.outside import readiness, rest
+from tests.programs.left_behind import assert_nothing_is_left, ports_of, processes_of, until
 
 BOT = Path(__file__).parents[2] / "programs" / "tiny_bot.py"
 
@@ -314,44 +313,46 @@ def test_one_that_listens_nowhere_is_told(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes as Linux shows them")
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)],
+)
 def test_nothing_is_left_behind_whatever_ends_it(number: signal.Signals, status: int, here: Path) -> None:
+    with _judging(here, "child") as judging:
+        until(lambda: _kinds(here) >= {"bot", "valkey", "child"}, lambda: processes_of(here / "tmp"))
+        ports = ports_of(processes_of(here / "tmp"))
+        assert len(ports) >= 3, "the API's, the Redis' and the program's"
+        assert list((here / "tmp").glob("relaysim-judge-*/**/appendonlydir"))
+        judging.send_signal(number)
+        assert judging.wait(timeout=60) == status
+    assert_nothing_is_left(here / "tmp", ports)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes as Linux shows them")
+def test_nothing_is_left_behind_of_a_program_that_does_not_start(here: Path) -> None:
+    with _judging(here, "ends") as judging:
+        assert judging.wait(timeout=60) == 2
+    assert_nothing_is_left(here / "tmp", ())
+
+
+def _judging(here: Path, bot: str) -> subprocess.Popen[bytes]:
+    """The command, with a folder of its own for temporary files."""
+    (here / "tmp").mkdir()
     command = [sys.executable, "-m", "relaysim.scenarios", "judge", "small.toml", "--provider", "whatsapp", "--quiet"]
-    with subprocess.Popen(
-        [*command, "--", sys.executable, str(BOT), "child"],
-        env={**os.environ, "PYTHONPATH": str(BOT.parents[2]), "TMPDIR": str(here)},
+    return subprocess.Popen(
+        [*command, "--", sys.executable, str(BOT), bot],
+        env={**os.environ, "PYTHONPATH": str(BOT.parents[2]), "TMPDIR": str(here / "tmp")},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as judging:
-        _until(lambda: bool(_processes_of(here)))
-        assert list(here.glob("relaysim-judge-*"))
-        judging.send_signal(number)
-        assert judging.wait(timeout=60) == status
-    _until(lambda: not _processes_of(here) and not list(here.glob("relaysim-judge-*")))
+    )
 
 
-def _processes_of(folder: Path) -> list[str]:
-    """The processes with this folder among their temporary ones: the copies of the program, and what they have started."""
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if (
-                f"TMPDIR={folder}".encode() in environment.read_bytes()
-                and b"RELAYSIM_PROVIDER_URL" in environment.read_bytes()
-            ):
-                found.append(environment.parent.name)
-        except OSError:  # it has just ended, or is somebody else's
-            continue
-    return found
-
-
-def _until(is_so: Callable[[], bool]) -> None:
-    for _ in range(3_000):
-        if is_so():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it does not come to that")
+def _kinds(here: Path) -> set[str]:
+    """What runs: the program, its child, a Valkey."""
+    parts = {"bot": "tiny_bot.py child", "valkey": "valkey-server", "child": "time.sleep"}
+    lines = processes_of(here / "tmp").values()
+    return {kind for kind, part in parts.items() if any(part in line for line in lines)}
 
 
 def test_one_that_is_never_ready_is_told(
