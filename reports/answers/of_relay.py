@@ -174,12 +174,14 @@ def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
     if worst is not None:
         commands = [str(each["replay"]) for each in worst[1]["examples"][:1] if each.get("replay")]
     named = f" (“{worst[1]['title']}”)" if worst is not None else ""
+    # From outside the same seed is the same customers, and what happens between them is the machine's.
+    again = "happened in a world that this line plays again" if "outside" in results else "happens again by this line"
     return Answer(
         status="unsafe",
         tone="bad",
         title=f"{question} No: {first} (in {scenario['scenario']})",
         found=found,
-        advice=[f"Do not take it to customers. The worst{named} happens again by this line; mend what the story shows:"]
+        advice=[f"Do not take it to customers. The worst{named} {again}; mend what the story shows:"]
         if commands
         else ["Do not take it to customers."],
         notes=_untold(results),

@@ -109,13 +109,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parallel", type=positive_int, metavar="K", help="worlds at once; by default 8")
     parser.add_argument("--seed", type=non_negative_int, metavar="N", help="play this world alone, and tell its story")
     parser.add_argument("--claim", metavar="ID", help="with --seed: show first what breaks this claim or invariant")
+    parser.add_argument("--all", action="store_true", help="with --seed: every line of the story")
     add_sets(parser)
     add_results(parser, name="judge")
     add_junit(parser)
     add_github_summary(parser)
-    parser.set_defaults(
-        program=[], conversation=None, all=False
-    )  # what stands after a --, see `relaysim.scenarios.cli`
+    parser.set_defaults(program=[], conversation=None)  # what stands after a --, see `relaysim.scenarios.cli`
 
 
 def judge(arguments: argparse.Namespace) -> int:

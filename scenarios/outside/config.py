@@ -151,10 +151,11 @@ class JudgeConfig(BaseModel):
 
     @property
     def shown(self) -> str:
-        """The program, as a title says it: without the folders of the command itself."""
+        """The program, as a title says it: of files that are named from the root on, the name alone."""
         if self.runs_already:
             return f"the program at {urlsplit(self.webhook).netloc}"
-        return " ".join((Path(self.command[0]).name, *self.command[1:]))
+        files = (Path(each).name if Path(each).is_absolute() else each for each in self.command[1:])
+        return " ".join((Path(self.command[0]).name, *files))
 
     def changed(self, **given: Any) -> Self:
         """With other values, where they are not None.

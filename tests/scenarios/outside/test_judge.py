@@ -99,7 +99,7 @@ def test_a_flaw_is_named_with_its_story(
 ) -> None:
     assert judge(how, "--replications", "2", "--out", "out", "--quiet") == 1
     said = capsys.readouterr().out
-    assert said.startswith(f"Is {Path(sys.executable).name} {BOT}"[:60])
+    assert said.startswith(f"Is {Path(sys.executable).name} {BOT.name}")
     assert "safe? No:" in " ".join(said.split())
     line = "relaysim judge small.toml --seed 0 --provider whatsapp --claim transparent -- "
     line += shlex.join([sys.executable, str(BOT), how])
@@ -273,6 +273,25 @@ def test_one_world_is_told_as_a_story(capsys: pytest.CaptureFixture[str]) -> Non
     assert f"sends {found[1]}" in told
 
 
+def test_the_page_promises_of_a_world_in_real_time_what_holds(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert judge("twice", "--replications", "1", "--out", "out", "--quiet") == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"Is python {BOT.name} twice safe? No:" in re.sub(r"python[\d.]*", "python", said), "no folders in a title"
+    assert "happened in a world that this line plays again; mend what the story shows:" in said
+    page = " ".join((here / "out" / "index.html").read_text(encoding="utf-8").split())
+    assert "it may end differently" in page
+    assert "Counted in the lane: outside." in page
+    assert "What is done in Redis is not seen from outside." in page
+    for promise in (
+        "the same to the last byte",
+        "fingerprint must be",
+        "who lost which lock",
+        "outside of <code>handle",
+    ):
+        assert promise not in page
+    assert judge("twice", "--seed", "0", "--all", "--quiet") == 0, "what a story that leaves lines out names"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -320,9 +339,10 @@ def test_one_that_listens_nowhere_is_told(monkeypatch: pytest.MonkeyPatch, capsy
 def test_nothing_is_left_behind_whatever_ends_it(number: signal.Signals, status: int, here: Path) -> None:
     with _judging(here, "child") as judging:
         until(lambda: _kinds(here) >= {"bot", "valkey", "child"}, lambda: processes_of(here / "tmp"))
+        # The API's, the Redis' and the program's; and what the Redis writes.
+        until(lambda: len(ports_of(processes_of(here / "tmp"))) >= 3)
+        until(lambda: bool(list((here / "tmp").glob("relaysim-judge-*/**/appendonlydir"))))
         ports = ports_of(processes_of(here / "tmp"))
-        assert len(ports) >= 3, "the API's, the Redis' and the program's"
-        assert list((here / "tmp").glob("relaysim-judge-*/**/appendonlydir"))
         judging.send_signal(number)
         assert judging.wait(timeout=60) == status
     assert_nothing_is_left(here / "tmp", ports)
