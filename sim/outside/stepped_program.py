@@ -1,8 +1,8 @@
 """A copy of a program that runs only when the simulator lets it: one thing happens to it, and it is waited for.
 
-The program's own timers, clocks and random numbers are replaced by what is loaded before it (`lockstep_preload.mjs`), which
-also tells what the program has done, in order, and when its next timer is due. Bytes come over real sockets. That it is idle
-is known, and not guessed:
+The program's own timers, clocks and random numbers are replaced by what is loaded before it (`lockstep_preload.mjs` or
+`lockstep_python/sitecustomize.py`), which also tells what the program has done, in order, and when its next timer is due.
+Bytes come over real sockets. That it is idle is known, and not guessed:
 
 - the preload has read all that was written to each of its connections, and has turned its event loop until nothing was
   ready, with no request to the system under way;
@@ -31,6 +31,7 @@ from relaysim.sim.outside.program_sockets import IDLE_SECONDS, REMEDY, LockstepE
 from relaysim.sim.outside.programs import Program
 
 PRELOAD: Final = Path(__file__).with_name("lockstep_preload.mjs")
+PYTHON_PRELOAD: Final = Path(__file__).with_name("lockstep_python")
 VARIABLE: Final = "RELAYSIM_LOCKSTEP"
 NODE_MIN: Final = 20
 _RUNNING: Final = (b"R", b"D")
@@ -108,7 +109,14 @@ class SteppedProgram:
         self._plans, self._pid, self._is_set = [], 0, False
         given = {"now": now, "epoch": self._epoch, "seed": seed, "ports": self._sockets.ports}
         options = f"{self._given.get('NODE_OPTIONS', os.environ.get('NODE_OPTIONS', ''))} --import={PRELOAD.as_uri()}"
-        self.program.environment = {**self._given, VARIABLE: json.dumps(given), "NODE_OPTIONS": options.strip()}
+        python = self._given.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+        self.program.environment = {
+            "PYTHONHASHSEED": "0",
+            **self._given,
+            VARIABLE: json.dumps(given),
+            "NODE_OPTIONS": options.strip(),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(PYTHON_PRELOAD), python))),
+        }
         self.program.start()
         self.is_launched = True
 
@@ -120,11 +128,11 @@ class SteppedProgram:
         """
         until = time.monotonic() + IDLE_SECONDS
         while not self._pid:
-            self._wait(until, f"does not report, as a program of Node {NODE_MIN} or later does,")
+            self._wait(until, f"does not report, as a program of Node {NODE_MIN} or later or of Python's asyncio does,")
             if self._sockets.has_heard:
                 first = self._sockets.next_heard()
                 self._pid, version = first["pid"], str(first["version"])
-                if int(version.lstrip("v").partition(".")[0]) < NODE_MIN:
+                if first.get("language") != "Python" and int(version.lstrip("v").partition(".")[0]) < NODE_MIN:
                     raise LockstepError(
                         f"{self._name} runs on Node {version}, and not on {NODE_MIN} or later: {REMEDY}"
                     )
