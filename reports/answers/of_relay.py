@@ -174,8 +174,9 @@ def _unsafe(results: Mapping[str, Any], question: str) -> Answer:
     if worst is not None:
         commands = [str(each["replay"]) for each in worst[1]["examples"][:1] if each.get("replay")]
     named = f" (“{worst[1]['title']}”)" if worst is not None else ""
-    # From outside the same seed is the same customers, and what happens between them is the machine's.
-    again = "happened in a world that this line plays again" if "outside" in results else "happens again by this line"
+    # In real time the same seed is the same customers, and what happens between them is the machine's.
+    is_same_again = "outside" not in results or results["outside"].get("lockstep", False)
+    again = "happens again by this line" if is_same_again else "happened in a world that this line plays again"
     return Answer(
         status="unsafe",
         tone="bad",

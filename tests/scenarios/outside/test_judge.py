@@ -281,7 +281,7 @@ def test_the_page_promises_of_a_world_in_real_time_what_holds(here: Path, capsys
     page = " ".join((here / "out" / "index.html").read_text(encoding="utf-8").split())
     assert "it may end differently" in page
     assert "Counted in the lane: outside." in page
-    assert "What is done in Redis is not seen from outside." in page
+    assert "what it does in Redis, and in whose handling it calls, was not seen" in page
     for promise in (
         "the same to the last byte",
         "fingerprint must be",
