@@ -39,9 +39,15 @@ class Played(NamedTuple):
     seconds: float
 
 
+def _folder(bot: str) -> Path:
+    """Where its configuration is, with what it needs."""
+    folder = Path(__file__).with_name(bot)
+    return installed(bot) if (folder / "package.json").is_file() else folder
+
+
 def play(bot: str, circumstance: str, seeds: int) -> list[Played]:
     """Worlds of a bot, on the simulator's clock."""
-    with chdir(installed(bot)):
+    with chdir(_folder(bot)):
         config = read_config(Path("relaysim.toml")).changed(lockstep=True)
         scenario = scenario_of(circumstance, None)
         settings = scenario.world_settings()

@@ -203,6 +203,7 @@ def _enter(given):
         real_seed(self, int.from_bytes(octets(32), "big") if a is None else a, version)
 
     random.Random.seed = seed
+    random.seed = random._inst.seed  # it was bound before
     random.seed()
 
     # Processes and threads
