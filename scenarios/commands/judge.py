@@ -103,8 +103,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lockstep",
         action="store_true",
         default=None,
-        help="Node only: the program's timers and clocks are the simulator's, so that a world takes seconds and a seed "
-        "plays the same again; its Redis is simulated, too",
+        help="Node and asyncio: the program's timers and clocks are the simulator's, so that a world takes seconds and a "
+        "seed plays the same again; its Redis is simulated, too",
     )
     parser.add_argument("--parallel", type=positive_int, metavar="K", help="worlds at once; by default 8")
     parser.add_argument("--seed", type=non_negative_int, metavar="N", help="play this world alone, and tell its story")

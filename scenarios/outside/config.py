@@ -111,7 +111,7 @@ class JudgeConfig(BaseModel):
     )
     lockstep: bool = Field(
         default=False,
-        description="the program's timers and clocks are the simulator's: a world takes seconds (Node only)",
+        description="the program's timers and clocks are the simulator's: a world takes seconds (Node and asyncio)",
     )
     parallel: int = Field(default=8, ge=1, le=64, description="worlds at once, each with copies and a Redis of its own")
 

@@ -22,5 +22,6 @@ world is.
 | lockstep_world.py | a world in virtual time around such copies |
 | simulated_redis.py | the Redis of such a world |
 
-`lockstep_preload.mjs` is loaded into a program of Node before its own code, and keeps it on the simulator's clock.
+`lockstep_preload.mjs` is loaded into a program of Node before its own code, `lockstep_python` into one of Python; they keep
+it on the simulator's clock.
 """

@@ -1,6 +1,7 @@
-"""Bots of Node on the simulator's clock: is a seed the same world again, how fast are they, and do they fare alike?
+"""Programs on the simulator's clock: is a seed the same world again, how fast are they, and do they fare alike?
 
     python -m tests.programs.lockstep                     # 20 seeds twice, of the Express bot
+    python -m tests.programs.lockstep --bot relay_program # of the relay, in Python
     python -m tests.programs.lockstep --rates             # what is counted, beside its twin in virtual time
 
 A world is identical if its trace is: every message, request, answer, Redis command and text, with its time, in order. What
@@ -113,7 +114,7 @@ def say_rates(bot: str, circumstance: str, messages: int) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 1 if worlds were not the same, or rates were apart."""
-    parser = argparse.ArgumentParser(description="Play bots of Node on the simulator's clock.")
+    parser = argparse.ArgumentParser(description="Play programs on the simulator's clock.")
     parser.add_argument("circumstances", nargs="*", metavar="CIRCUMSTANCE", help=f"of {', '.join(CIRCUMSTANCES)}")
     parser.add_argument("--bot", default="express_bot", help="its folder here; by default express_bot")
     parser.add_argument("--seeds", type=int, default=20, help="each is played twice; by default 20")

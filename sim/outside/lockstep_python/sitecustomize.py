@@ -76,6 +76,15 @@ def _enter(given):
     def say(message):
         if os.getpid() != own_pid:
             return
+        begin_to_report()
+        data = json.dumps(message).encode() + b"\n"
+        try:
+            while data:
+                data = data[State.control.send(data) :]
+        except OSError:
+            vanish()
+
+    def begin_to_report():
         if State.control is None:
             control = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
             control.connect(("127.0.0.1", given["ports"][0]))
@@ -84,12 +93,6 @@ def _enter(given):
             State.control = control
             version = ".".join(str(each) for each in sys.version_info[:3])
             say({"pid": own_pid, "version": version, "language": "Python"})
-        data = json.dumps(message).encode() + b"\n"
-        try:
-            while data:
-                data = data[State.control.send(data) :]
-        except OSError:
-            vanish()
 
     def vanish():
         os.kill(own_pid, signal.SIGKILL)  # who judged is gone
@@ -498,6 +501,8 @@ def _enter(given):
 
     def init(self, *args, **options):
         real_init(self, *args, **options)
+        if os.getpid() == own_pid:
+            begin_to_report()
         self._selector = Held(self, self._selector)
 
     asyncio.selector_events.BaseSelectorEventLoop.__init__ = init
