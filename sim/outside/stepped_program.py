@@ -132,7 +132,8 @@ class SteppedProgram:
             if self._sockets.has_heard:
                 first = self._sockets.next_heard()
                 self._pid, version = first["pid"], str(first["version"])
-                if first.get("language") != "Python" and int(version.lstrip("v").partition(".")[0]) < NODE_MIN:
+                self._is_python = first.get("language") == "Python"
+                if not self._is_python and int(version.lstrip("v").partition(".")[0]) < NODE_MIN:
                     raise LockstepError(
                         f"{self._name} runs on Node {version}, and not on {NODE_MIN} or later: {REMEDY}"
                     )
@@ -236,6 +237,7 @@ class SteppedProgram:
 
     def _until_idle(self, until: float) -> Report:
         happened: list[Happened] = []
+        is_told_again = False  # of threads of Python one may wait for another, and is asleep: what it did is told then
         while True:
             reported = None
             while reported is None and (heard := self._heard(until, "did not become idle")):
@@ -243,9 +245,10 @@ class SteppedProgram:
             if reported is None:
                 return Report([*happened, *self._left()], None, frozenset(), ended=True)
             happened += [self._happened(each, until) for each in reported["log"]]
-            if self._is_asleep(until):
+            if self._is_asleep(until) and (not self._has_threads or (is_told_again and not reported["log"])):
                 return Report(happened, reported["due"], frozenset(reported["listens"]))
             self._sockets.tell({"again": True})
+            is_told_again = not reported["log"]
 
     def _sort(self, heard: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
         """What it reports, if that is among what was heard.
@@ -287,7 +290,7 @@ class SteppedProgram:
         return Happened(kind, name)
 
     def _is_asleep(self, until: float) -> bool:
-        """Whether no thread but the first runs; returns once none does."""
+        """Whether no thread but the first runs, of Python's not that one either; returns once none does."""
         first = str(self._pid)
         folder = f"/proc/{first}/task"
         was_asleep = True
@@ -296,7 +299,9 @@ class SteppedProgram:
                 threads = os.listdir(folder)  # noqa: PTH208, which takes three times as long
             except OSError:
                 return True  # another system, or it has just ended
-            if not any(_state(f"{folder}/{each}/stat") in _RUNNING for each in threads if each != first):
+            self._has_threads = self._is_python and len(threads) > 1
+            looked_at = threads if self._has_threads else [each for each in threads if each != first]
+            if not any(_state(f"{folder}/{each}/stat") in _RUNNING for each in looked_at):
                 return was_asleep
             was_asleep = False
             if time.monotonic() > until:

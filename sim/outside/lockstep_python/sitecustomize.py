@@ -30,13 +30,15 @@ def _load_the_next() -> None:
 
 def _enter(given):
     import _socket
+    import array
     import asyncio
     import asyncio.base_events
     import asyncio.selector_events
-    import concurrent.futures
     import datetime
     import errno
+    import fcntl
     import hashlib
+    import heapq
     import json
     import random
     import select
@@ -44,6 +46,7 @@ def _enter(given):
     import signal
     import socket
     import subprocess
+    import termios
     import threading
     import time
 
@@ -58,18 +61,19 @@ def _enter(given):
         awaited = None  # a signal
         control = None
         text = b""
-        outstanding = 0  # jobs of executors
+        slept = 0
         refused = False
 
     connections: dict = {}
     listens: set = set()
 
     class Tracked:
-        __slots__ = ("ended", "fileno", "is_closed", "is_opening", "name", "read")
+        __slots__ = ("ended", "fileno", "is_closed", "is_opening", "name", "read", "readers")
 
         def __init__(self, name, fileno):
             self.name, self.fileno = name, fileno
-            self.read, self.ended, self.is_closed, self.is_opening = 0, False, False, False
+            self.read, self.readers = 0, 0
+            self.ended = self.is_closed = self.is_opening = False
 
     # The line over which this reports
 
@@ -144,10 +148,24 @@ def _enter(given):
     time.asctime = lambda moment=None: real_asctime(time.localtime() if moment is None else moment)
     time.strftime = lambda form, moment=None: real_strftime(form, time.localtime() if moment is None else moment)
 
+    sleepers = []  # of other threads than the loop's: until when, which of several first, and what wakes it
+
     def sleep(seconds):
-        if seconds > 0:
+        if seconds <= 0:
+            real_sleep(seconds)
+        elif threading.current_thread() is threading.main_thread() or asyncio._get_running_loop() is not None:
             refuse("waits in time.sleep, in which its event loop stands still")
-        real_sleep(0 if seconds > 0 else seconds)
+        else:
+            awake = threading.Lock()
+            awake.acquire()
+            State.slept += 1
+            heapq.heappush(sleepers, (State.now + seconds, State.slept, awake))
+            awake.acquire()
+
+    def wake_one():
+        """The first thread that has slept long enough; the next one has its turn when this one has had its."""
+        if sleepers and sleepers[0][0] <= State.now + 1e-9:
+            heapq.heappop(sleepers)[2].release()
 
     time.sleep = sleep
 
@@ -238,23 +256,6 @@ def _enter(given):
         real_start(self)
 
     threading.Thread.start = start
-    real_submit = concurrent.futures.ThreadPoolExecutor.submit
-
-    def submit(self, *args, **options):
-        State.outstanding += 1
-        try:
-            job = real_submit(self, *args, **options)
-        except BaseException:
-            State.outstanding -= 1
-            raise
-
-        def done(_):
-            State.outstanding -= 1
-
-        job.add_done_callback(done)
-        return job
-
-    concurrent.futures.ThreadPoolExecutor.submit = submit
     sys.modules["uvloop"] = None  # its waits are not Python's; servers then take asyncio's own loop
 
     # Connections
@@ -334,9 +335,15 @@ def _enter(given):
 
     def reading(before, measure):
         def read(self, *args, **options):
-            result = before(self, *args, **options)
             line = tracked(self)
-            if line is not None:
+            if line is None:
+                return before(self, *args, **options)
+            line.readers += 1
+            try:
+                result = before(self, *args, **options)
+            finally:
+                line.readers -= 1
+            if not (len(args) > 1 and args[-1] & socket.MSG_PEEK):
                 count = measure(result)
                 line.read += count
                 line.ended = line.ended or not count
@@ -415,8 +422,23 @@ def _enter(given):
         try:
             wants = selector.get_key(line.fileno).events & selectors.EVENT_READ
         except (KeyError, ValueError, RuntimeError):
-            wants = False
-        return not wants and line.read > 0  # the program wants nothing more for now
+            wants = line.readers  # a thread that waits for it
+        return not wants and is_here(line, count, ends)  # the program wants nothing more for now
+
+    def is_here(line, count, ends):
+        """Whether what nobody reads has come at least to this machine."""
+        try:
+            waiting = array.array("i", [0])
+            fcntl.ioctl(line.fileno, termios.FIONREAD, waiting)
+            if line.read + waiting[0] < count:
+                return False
+            if not ends:
+                return True
+            asked = select.poll()
+            asked.register(line.fileno, getattr(select, "POLLRDHUP", select.POLLHUP))
+            return bool(asked.poll(0))
+        except OSError:
+            return True
 
     def take_signal(name):
         number = getattr(signal, name)
@@ -450,8 +472,7 @@ def _enter(given):
             quiet = 0
             while True:
                 State.expected = [each for each in State.expected if not has_arrived(each, self._selector)]
-                self._busy = ["executor"] * bool(State.outstanding)
-                self._busy += ["signal"] * bool(State.awaited) + ["input"] * bool(State.expected)
+                self._busy = ["signal"] * bool(State.awaited) + ["input"] * bool(State.expected)
                 found = self._selector.select(0.001 if self._busy else 0)
                 if found:
                     return found
@@ -471,6 +492,8 @@ def _enter(given):
         def _report(self, timeout):
             scheduled = self._loop._scheduled
             due = None if timeout is None or not scheduled else scheduled[0]._when
+            if sleepers:
+                due = sleepers[0][0] if due is None else min(due, sleepers[0][0])
             log, State.log = State.log, []
             say({"log": log, "due": due, "listens": sorted(listens)})
             for kind, name, _ in log:
@@ -489,6 +512,7 @@ def _enter(given):
                 say({"late": State.log})
                 return False
             State.now = message["now"]
+            wake_one()
             State.expected = message["expect"]
             if message.get("signal"):
                 take_signal(message["signal"])

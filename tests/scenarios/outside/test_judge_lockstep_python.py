@@ -121,6 +121,42 @@ def test_every_clock_and_random_number_is_the_simulators(here: Path) -> None:
     assert len(drawn) == len(set(drawn)) == 7
 
 
+THREADS = """
+import asyncio, os, time, urllib.request
+
+def sleeper(name, seconds):
+    before = time.monotonic()
+    time.sleep(seconds)
+    with open("found", "a") as found:
+        print(name, round(time.monotonic() - before, 3), file=found)
+
+def asker(number):
+    request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/threads", b"{}", {
+        "content-type": "application/json", "authorization": "Bearer sk-any", "openai-beta": "assistants=v2"})
+    with urllib.request.urlopen(request) as answer:
+        answer.read()
+    sleeper(f"asker {number}", number)
+
+await asyncio.gather(
+    *[asyncio.to_thread(sleeper, f"sleeper {number}", 30 - number) for number in range(3)],
+    *[asyncio.to_thread(sleeper, f"twin {number}", 10) for number in range(3)],
+    *[asyncio.to_thread(asker, number + 1) for number in range(3)],
+)
+"""
+
+
+def test_threads_of_the_loop_sleep_and_ask_on_the_clock_one_after_the_other(here: Path) -> None:
+    found = []
+    for _ in range(3):
+        judge("--copies", "1", "--replications", "1", besides=THREADS)
+        found.append((here / "found").read_text().splitlines())
+        (here / "found").unlink()
+    assert found[0] == found[1] == found[2]
+    slept = [("sleeper 0", 30), ("sleeper 1", 29), ("sleeper 2", 28)]
+    slept += [(f"twin {number}", 10) for number in range(3)] + [(f"asker {number}", number) for number in (1, 2, 3)]
+    assert sorted(found[0]) == sorted(f"{name} {seconds:.1f}" for name, seconds in slept)
+
+
 @pytest.mark.parametrize(
     ("besides", "said"),
     [
