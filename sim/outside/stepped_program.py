@@ -237,7 +237,7 @@ class SteppedProgram:
 
     def _until_idle(self, until: float) -> Report:
         happened: list[Happened] = []
-        is_told_again = False  # of threads of Python one may wait for another, and is asleep: what it did is told then
+        switched: Mapping[str, bytes] | None = None
         while True:
             reported = None
             while reported is None and (heard := self._heard(until, "did not become idle")):
@@ -245,10 +245,26 @@ class SteppedProgram:
             if reported is None:
                 return Report([*happened, *self._left()], None, frozenset(), ended=True)
             happened += [self._happened(each, until) for each in reported["log"]]
-            if self._is_asleep(until) and (not self._has_threads or (is_told_again and not reported["log"])):
+            is_idle = self._is_asleep(until)
+            if is_idle and self._has_threads:
+                # A thread of Python that waits for its turn is asleep, too. It has its turn while the first one waits for
+                # us: if none has run since the report before, and nothing has happened, none will.
+                before, switched = switched, self._switched()
+                is_idle = before == switched and not reported["log"]
+            if is_idle:
                 return Report(happened, reported["due"], frozenset(reported["listens"]))
             self._sockets.tell({"again": True})
-            is_told_again = not reported["log"]
+
+    def _switched(self) -> Mapping[str, bytes]:
+        """Of each thread but the first, how often it has run and stopped."""
+        folder = f"/proc/{self._pid}/task"
+        found: dict[str, bytes] = {}
+        with suppress(OSError):
+            for each in os.listdir(folder):  # noqa: PTH208
+                if each != str(self._pid):
+                    text = Path(folder, each, "status").read_bytes()
+                    found[each] = b" ".join(line for line in text.splitlines() if b"ctxt_switches" in line)
+        return found
 
     def _sort(self, heard: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
         """What it reports, if that is among what was heard.

@@ -37,6 +37,7 @@ def _enter(given):
     import datetime
     import errno
     import fcntl
+    import functools
     import hashlib
     import heapq
     import json
@@ -62,6 +63,7 @@ def _enter(given):
         control = None
         text = b""
         slept = 0
+        processes = 0  # that are being waited for
         refused = False
 
     connections: dict = {}
@@ -238,6 +240,20 @@ def _enter(given):
         real_popen(self, *args, **options)
 
     subprocess.Popen.__init__ = popen
+
+    def counted(before):
+        """A process that is waited for is nothing on the way: a thread that waits for it is not idle."""
+
+        def run(*args, **options):
+            State.processes += 1
+            try:
+                return before(*args, **options)
+            finally:
+                State.processes -= 1
+
+        return functools.wraps(before)(run)
+
+    subprocess.run, subprocess.call = counted(subprocess.run), counted(subprocess.call)
     for name in ("fork", "forkpty", "posix_spawn", "posix_spawnp"):
         if hasattr(os, name):
 
@@ -472,7 +488,8 @@ def _enter(given):
             quiet = 0
             while True:
                 State.expected = [each for each in State.expected if not has_arrived(each, self._selector)]
-                self._busy = ["signal"] * bool(State.awaited) + ["input"] * bool(State.expected)
+                self._busy = ["subprocess"] * bool(State.processes)
+                self._busy += ["signal"] * bool(State.awaited) + ["input"] * bool(State.expected)
                 found = self._selector.select(0.001 if self._busy else 0)
                 if found:
                     return found

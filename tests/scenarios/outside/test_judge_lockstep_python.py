@@ -122,7 +122,7 @@ def test_every_clock_and_random_number_is_the_simulators(here: Path) -> None:
 
 
 THREADS = """
-import asyncio, os, time, urllib.request
+import asyncio, os, subprocess, time, urllib.request
 
 def sleeper(name, seconds):
     before = time.monotonic()
@@ -137,9 +137,16 @@ def asker(number):
         answer.read()
     sleeper(f"asker {number}", number)
 
+def caller():
+    subprocess.run(["sleep", "0.2"], check=True)
+    with open("found", "a") as found:
+        print("called", round(time.monotonic() % 1e6 - begun, 6), file=found)
+
+begun = time.monotonic() % 1e6
 await asyncio.gather(
     *[asyncio.to_thread(sleeper, f"sleeper {number}", 30 - number) for number in range(3)],
     *[asyncio.to_thread(sleeper, f"twin {number}", 10) for number in range(3)],
+    asyncio.to_thread(caller),
     *[asyncio.to_thread(asker, number + 1) for number in range(3)],
 )
 """
@@ -154,7 +161,8 @@ def test_threads_of_the_loop_sleep_and_ask_on_the_clock_one_after_the_other(here
     assert found[0] == found[1] == found[2]
     slept = [("sleeper 0", 30), ("sleeper 1", 29), ("sleeper 2", 28)]
     slept += [(f"twin {number}", 10) for number in range(3)] + [(f"asker {number}", number) for number in (1, 2, 3)]
-    assert sorted(found[0]) == sorted(f"{name} {seconds:.1f}" for name, seconds in slept)
+    assert found[0][0] == "called 0.0", "a process that is waited for takes no time"
+    assert sorted(found[0][1:]) == sorted(f"{name} {seconds:.1f}" for name, seconds in slept)
 
 
 @pytest.mark.parametrize(
