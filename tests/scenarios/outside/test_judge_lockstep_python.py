@@ -144,9 +144,9 @@ def caller():
 
 begun = time.monotonic() % 1e6
 await asyncio.gather(
+    asyncio.to_thread(caller),
     *[asyncio.to_thread(sleeper, f"sleeper {number}", 30 - number) for number in range(3)],
     *[asyncio.to_thread(sleeper, f"twin {number}", 10) for number in range(3)],
-    asyncio.to_thread(caller),
     *[asyncio.to_thread(asker, number + 1) for number in range(3)],
 )
 """
