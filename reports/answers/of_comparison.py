@@ -116,7 +116,24 @@ def _share(policy: Mapping[str, Any]) -> float:
 
 def _failures(policy: Mapping[str, Any]) -> str:
     counts = policy["counts"]
-    return f"{share_words(counts['failed'], counts['messages'])} failed, {counts['lost']:,} of them got nothing"
+    return f"{share_words(counts['failed'], counts['messages'])} failed, {counts['lost']:,} of them got nothing" + (
+        f"; {counts['breached_messages']:,} met a breach" if _breaks_more(policy) else ""
+    )
+
+
+def _breaks_more(policy: Mapping[str, Any]) -> bool:
+    """Whether messages met something wrong that did not fail: two answers, an order that is not theirs, a stranger's."""
+    counts = policy["counts"]
+    return bool(counts.get("breached_messages", 0) > counts["failed"])
+
+
+def _not_safe(name: str, policies: Mapping[str, Any]) -> str:
+    """That the policy to keep or to take is not safe either, however the others compare; "" where nothing was seen."""
+    if not _breaks_more(policies[name]):
+        return ""
+    counts = policies[name]["counts"]
+    hit = share_words(counts["breached_messages"], counts["messages"])
+    return f" It is not safe: {hit} met a breach; relaysim verify shows which."
 
 
 def _title(name: str, against: str, policies: Mapping[str, Any], difference: Mapping[str, Any]) -> str:
@@ -194,7 +211,11 @@ def _none_better(against: str, policies: Mapping[str, Any], verdicts: Mapping[st
     )
     decided = all(verdict.word in ("worse", "same") for verdict in verdicts.values())
     words = f"Keep {against}" if decided else f"None is shown to be better than {against}"
-    return f"{words}, under which {percent(_share(policies[against]))} of messages fail: {others}"
+    counts = policies[against]["counts"]
+    besides = ""
+    if _breaks_more(policies[against]):
+        besides = f" and {counts['breached_messages']:,} of {counts['messages']:,} meet a breach"
+    return f"{words}, under which {percent(_share(policies[against]))} of messages fail{besides}: {others}"
 
 
 def _few(measures: Sequence[Measure]) -> str:
@@ -239,7 +260,10 @@ def _advice(results: Mapping[str, Any], chosen: str, against: str) -> list[str]:
         "open": f"Keep {against} until something is shown; {more}.",
         "same": f"Keep {against}; here nothing tells them apart.",
     }
-    return [sentences[verdict.word], *([see] if see else [])]
+    policies = {each["policy"]: each for each in results["policies"]}
+    advised = {"better": chosen, "mixed": ""}.get(verdict.word, against)
+    unsafe = _not_safe(advised, policies) if advised else ""
+    return [sentences[verdict.word] + unsafe, *([see] if see else [])]
 
 
 def _more_worlds(results: Mapping[str, Any], chosen: str, difference: Mapping[str, Any]) -> str:

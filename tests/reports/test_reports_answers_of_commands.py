@@ -141,6 +141,20 @@ def test_where_none_is_better_each_stands_with_what_fails_under_it() -> None:
     )
 
 
+def test_a_policy_that_nobody_failed_under_is_not_kept_without_its_breaches() -> None:
+    """Three worlds rank nobody, but a breach that was seen was seen: "Keep old" alone would call it safe."""
+    found = compared((0, 0))
+    beside(found, "third", 0)
+    kept = found["policies"][[each["policy"] for each in found["policies"]].index("old")]
+    kept["counts"]["breached_messages"] = 2
+    answer = answer_of(found)
+    assert "under which 0 % of messages fail and 2 of 1,000 meet a breach" in answer.title
+    assert any("0 of them got nothing; 2 met a breach" in each for each in answer.found)
+    assert "It is not safe: 2 of 1,000 (0.20 %) met a breach; relaysim verify shows which." in answer.advice[0]
+    kept["counts"]["breached_messages"] = 0
+    assert "breach" not in answer_of(found).title
+
+
 def test_each_number_of_what_a_policy_costs_has_its_unit() -> None:
     answer = answer_of(compared((90, 50), failed=LESS))
     assert answer.advice[0] == "Take new here (0.50 API requests per message, 0.50 Redis commands per message)."
