@@ -41,6 +41,7 @@ class CauseKind(Enum):
     RUNS_AGAIN = "runs created again for the same message"
     ASKED_IN_VAIN = "a request for a lease that there was no reason to ask for"
     TAKEN_MEANWHILE = "another conversation's message that the same worker took while it handled this one"
+    LEFT_AT_WORK = "a run that was still at work when the handling that had created it ended"
     REPLY_KEPT = "a reply that was read and never sent"
     NEVER_TAKEN_UP = "a message that was accepted and that nobody took up"
 

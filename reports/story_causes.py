@@ -14,7 +14,7 @@ from itertools import combinations
 from typing import Any, Final
 
 from relaysim.reports.story_cause_kinds import Cause, CauseKind
-from relaysim.reports.story_facts import reply_kept_in
+from relaysim.reports.story_facts import reply_kept_in, run_left_in
 from relaysim.reports.story_places import Places
 from relaysim.reports.story_wait_causes import KINDS as OF_WAITS
 from relaysim.reports.story_wait_causes import WaitCauses
@@ -123,6 +123,7 @@ class _Finder:
             self._exception,
             self._run_failed,
             self._reply_kept,
+            self._left_at_work,
             self._send_unknown,
             self._answer_lost,
             self._crash,
@@ -400,6 +401,19 @@ class _Finder:
             if kept is not None:
                 places = (self._served(kept[1]), self._places.ended.get(handling.delivery, -1))
                 yield Cause(CauseKind.REPLY_KEPT, places)
+
+    def _left_at_work(self) -> Iterator[Cause]:
+        if (
+            self._kind not in _OF_LOSSES
+            or self._message is None
+            or self._evidence.background_requests(self._conversation)
+        ):
+            return
+        for handling in self._message.handlings:
+            left = run_left_in(self._chronicle, handling)
+            if left is not None:
+                ended = -1 if left.ended is None else self._places.states.get((left.id, left.state), -1)
+                yield Cause(CauseKind.LEFT_AT_WORK, (self._places.ended.get(handling.delivery, -1), ended))
 
     # Locks and leases
 

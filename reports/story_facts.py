@@ -46,6 +46,19 @@ def reply_kept_in(chronicle: Chronicle, handling: Handling) -> tuple[Run, Reques
     return None
 
 
+def run_left_in(chronicle: Chronicle, handling: Handling) -> Run | None:
+    """The run of a handling that was at work when it ended, though nothing had been raised: it was not waited for."""
+    if handling.end is None or handling.error_class is not None:
+        return None
+    own = [each for each in chronicle.runs.values() if each.delivery == handling.delivery]
+    left = next((each for each in own if is_active_at(each, handling.end)), None)
+    asked_later = any(
+        left is not None and each.left > handling.end and (each.delivery == handling.delivery or each.run == left.id)
+        for each in chronicle.requests.values()
+    )
+    return None if asked_later else left
+
+
 def is_active_at(run: Run, time: float) -> bool:
     """Whether a run was active after that instant."""
     return run.state_at(time) in _ACTIVE
@@ -136,8 +149,9 @@ class StoryFacts:
         told = answer or apology
         if told is None:
             is_known = handling.message is not None and bool(self._chronicle.stored)
-            kept = reply_kept_in(self._chronicle, handling)
+            kept, left = reply_kept_in(self._chronicle, handling), run_left_in(self._chronicle, handling)
             why = "" if kept is None else f": it had read what {kept[0].id} wrote, and sent nothing"
+            why = why if left is None else f": {left.id} was still {left.state_at(time)}, and nobody waits for it"
             return (f"ends {name}, which never gets an answer{why}", True) if is_known else (f"ends {name}", False)
         if told.time > time:
             who = told.worker

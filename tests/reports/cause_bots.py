@@ -170,3 +170,14 @@ class Swallowing(Asking):
                 await send(customer, json.loads(text))
 
         super().__init__(client, redis_client, unpacked)
+
+
+class Hasty(Asking):
+    """Looks at its run for some seconds, and sends the newest message of the thread, whosever that is."""
+
+    async def ask(self, message: Any) -> None:
+        await self.threads.messages.create(message.thread_id, role="user", content=message.text)
+        await self.threads.runs.create(message.thread_id, assistant_id="asst_relaysim")
+        await asyncio.sleep(1.0)
+        page = await self.threads.messages.list(message.thread_id, limit=1)
+        await self.send(message.conversation, page.data[0].content[0].text.value)

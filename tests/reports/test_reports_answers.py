@@ -470,7 +470,7 @@ def test_the_answer_names_the_worst_refuted_claim(found: dict[str, Any]) -> None
     assert (worst is None) == (not refuted)
     if worst is None:
         return
-    totals = Totals.of(found["scenarios"])
+    totals = Totals.of(scenario for scenario, _ in claims_of(found))  # those that judge anything
     assert all(severity(each, totals) <= severity(worst[1], totals) for each in refuted)
     answer = answer_of(found)
     assert answer.tone == "bad"

@@ -162,6 +162,20 @@ def what_the_worker_took_meanwhile(told: Told) -> bool:
     )
 
 
+def a_run_that_was_left_at_work(told: Told) -> bool:
+    """The message's handling ended, and the run that it had created completed after that."""
+    ended = {event.delivery: place for place, _, _, event in told.of("handling.end")}
+    made = {
+        event.run_id: told.request(event.cause).context
+        for _, _, _, event in told.every("run.state")
+        if event.state == "queued"
+    }
+    completed = [
+        (place, made[event.run_id]) for place, _, _, event in told.of("run.state") if event.state == "completed"
+    ]
+    return any(by in ended and ended[by] < place for place, by in completed)
+
+
 def a_reply_that_was_kept(told: Told) -> bool:
     """The handling read its messages and ended, and sent nothing."""
     ended = {event.delivery for _, _, _, event in told.of("handling.end")}
@@ -672,6 +686,7 @@ CASES = {
         "cause_bots:Confusing",
         sets=("workers=[{count=1}]",),
     ),
+    "a run left at work": Case("race", "lost", CauseKind.LEFT_AT_WORK, a_run_that_was_left_at_work, "cause_bots:Hasty"),
     "a reply that was kept": Case("race", "lost", CauseKind.REPLY_KEPT, a_reply_that_was_kept, "cause_bots:Swallowing"),
     "never taken up": Case("race", "lost", CauseKind.NEVER_TAKEN_UP, accepted_and_left, "cause_bots:Forgetting"),
     "an exception of handle": Case(
