@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from long_runs import LONG
 
 from relaysim.reports.results import read_results
 from relaysim.scenarios.cli import main
@@ -25,40 +26,6 @@ CLOCK_BOT = HERE / "clock_bot.mjs"
 pytestmark = pytest.mark.skipif(
     not shutil.which("node") and os.environ.get("RELAYSIM_REQUIRE_NODE") != "1", reason="there is no Node here"
 )
-
-LONG = """
-schema = 1
-name = "long"
-title = "Two customers, runs of 40 s"
-root_seed = 5
-replications = 2
-profile = "typical"
-
-[profile_overrides]
-run_seconds = { kind = "uniform", low = 30.0, high = 50.0 }
-slow_probability = 0.0
-stuck_probability = 0.0
-failure_probability = 0.0
-
-[relay]
-factory = "relaysim.relay:check_then_act"
-
-[workload]
-conversations = 2
-messages = [
-    { conversation = 1, at_seconds = 0.1, worker = 1 },
-    { conversation = 2, at_seconds = 0.1 },
-    { conversation = 1, at_seconds = 5.0, worker = 1 },
-]
-
-[[claims]]
-id = "transparent"
-title = "the customer does not notice"
-kind = "never"
-event = "transparency_breaches"
-expect = "verified"
-reason = "nobody has said otherwise"
-"""
 
 
 @pytest.fixture(autouse=True)

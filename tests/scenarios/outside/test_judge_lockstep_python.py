@@ -12,46 +12,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from long_runs import LONG
 
 from relaysim.reports.results import read_results
 from relaysim.scenarios.cli import main
 from relaysim.sim.outside import program_sockets, stepped_program
 
 BOT = Path(__file__).with_name("asyncio_bot.py")
-
-LONG = """
-schema = 1
-name = "long"
-title = "Two customers, runs of 40 s"
-root_seed = 5
-replications = 2
-profile = "typical"
-
-[profile_overrides]
-run_seconds = { kind = "uniform", low = 30.0, high = 50.0 }
-slow_probability = 0.0
-stuck_probability = 0.0
-failure_probability = 0.0
-
-[relay]
-factory = "relaysim.relay:check_then_act"
-
-[workload]
-conversations = 2
-messages = [
-    { conversation = 1, at_seconds = 0.1, worker = 1 },
-    { conversation = 2, at_seconds = 0.1 },
-    { conversation = 1, at_seconds = 5.0, worker = 1 },
-]
-
-[[claims]]
-id = "transparent"
-title = "the customer does not notice"
-kind = "never"
-event = "transparency_breaches"
-expect = "verified"
-reason = "nobody has said otherwise"
-"""
 
 
 @pytest.fixture(autouse=True)
