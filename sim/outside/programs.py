@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -54,6 +55,9 @@ except OSError as error:
 
 TERM_SECONDS: Final = 5.0
 """How long a copy has to end after SIGTERM, before it is killed."""
+
+_ERROR: Final = re.compile(r"(\w+\.)*\w*(Error|Exception)\b.*:|error:")
+"""A line that begins with an error's name, as Node and Python write them."""
 
 
 class ProgramStartError(Exception):
@@ -192,7 +196,10 @@ class Program:
         self.kill()
 
     def last_lines(self, count: int = 5) -> list[str]:
-        """What it printed last."""
+        """What it printed last; where an error is named, as Node does above its stack, that line and what follows."""
         if not self.log.exists():
             return []
-        return self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        lines = [line for line in text.splitlines() if line.strip()]
+        named = [place for place, line in enumerate(lines) if _ERROR.match(line)]
+        return lines[named[-1] :][:count] if named else lines[-count:]

@@ -247,6 +247,7 @@ class Outcomes:
                     f"{sent.worker} sent {conversation} another reply to {subject.message.id}, which had one already",
                     **facts,
                 )
+                self._breached[conversation].add(subject.message.id)
             if covered:
                 newest.append((max((each.message for each in covered), key=lambda each: each.sent_at), run))
             for outcome in covered:

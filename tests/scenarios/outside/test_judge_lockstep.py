@@ -172,6 +172,10 @@ def test_a_redis_that_is_gone_resets_and_refuses_connections_until_it_is_back(he
         ("const on = () => setImmediate(on); on();", "w1 did not become idle within 1 s of real time (Immediate)"),
         ("for (;;);", "w1 did not become idle within 1 s of real time"),
         ("process.exit(3);", "node has ended with status 3: it printed nothing"),
+        (
+            "await import('./gone.mjs');",
+            "node has ended with status 1: Error [ERR_MODULE_NOT_FOUND]: Cannot find module",
+        ),
     ],
 )
 def test_what_cannot_be_kept_on_the_clock_is_one_line(

@@ -146,6 +146,17 @@ def test_a_reply_covers_what_was_in_the_thread_when_its_run_was_created_and_noth
     assert (counts["covered"], counts["answered"], counts["lost"]) == (1, 1, 1)
 
 
+def test_each_message_that_is_answered_twice_is_one_that_a_breach_hits() -> None:
+    """A bot that sends everything twice hit all of its messages, and not one for each customer."""
+    story = Story()
+    for number in (1, 2, 3):
+        story.message(f"c1.m{number}")
+        story.answer(f"c1.m{number}", f"run_{number}", f"Reply {number}")
+        story.send(f"c1.m{number}", f"Reply {number}")
+    counts = story.counts()
+    assert (counts["duplicate_reply"], counts["breached_messages"], counts["messages"]) == (3, 3, 3)
+
+
 def test_an_apology_without_an_answer_is_a_failure_and_a_loss() -> None:
     story = Story()
     story.message("c1.m1")
