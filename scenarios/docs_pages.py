@@ -44,8 +44,8 @@ EXAMPLES: Final = {
     ),
     "judge": (
         "relaysim judge --init",
-        "relaysim judge rapid_pair --provider whatsapp --env 'GRAPH_API_URL={provider}' -- node server.mjs",
-        "relaysim judge rapid_pair --provider whatsapp --env 'GRAPH_API_URL={provider}' --seed 3 -- node server.mjs",
+        "relaysim judge rapid_pair",
+        "relaysim judge rapid_pair --seed 3",
     ),
     "explore": ("relaysim explore rapid_pair --factory my_bot:make --seconds 60",),
     "compare": (
